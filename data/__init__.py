@@ -1,0 +1,1 @@
+"""Chat data: collecting, filtering, balancing and preparing messages."""

@@ -1,0 +1,1 @@
+"""The control panel: presenters without a toolkit, widgets without logic."""

@@ -1,0 +1,1 @@
+"""Widgets and windows; everything they show comes from presenters."""

@@ -1,0 +1,1 @@
+"""The language model: prompts, inference, training, evaluation, deployment."""

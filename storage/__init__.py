@@ -1,0 +1,1 @@
+"""Ground floor: files, databases and the values every other room passes around."""

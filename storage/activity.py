@@ -1,0 +1,115 @@
+"""What the bot saw and did: one row a message, rolled into daily totals after 30 days."""
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from storage.database import Database
+from storage.records import Activity
+
+KEEP_SECONDS = 30 * 86_400
+_COLUMNS = ("at, message_id, channel_id, author_id, author_name, spoke, reason, latency_ms, first_token_ms, "
+            "prompt_tokens, prefilled_tokens, reply_tokens, reply_id, error")
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Figures of a time span; latencies in milliseconds, None where there was no reply."""
+
+    seen: int = 0
+    spoken: int = 0
+    errors: int = 0
+    latency_mean_ms: float | None = None
+    latency_min_ms: float | None = None
+    latency_max_ms: float | None = None
+    conversations: int = 0
+
+
+class ActivityLog:
+    """The `activity`, `activity_days` and `samples` tables."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    def add(self, entries: Sequence[Activity]) -> None:
+        """Store a batch in one transaction."""
+        with self._database.transaction() as connection:
+            connection.executemany(f"INSERT INTO activity ({_COLUMNS}) VALUES (?{', ?' * 13})", [
+                (e.at, e.message_id, e.channel_id, e.author_id, e.author_name, int(e.spoke), e.reason, e.latency_ms,
+                 e.first_token_ms, e.prompt_tokens, e.prefilled_tokens, e.reply_tokens, e.reply_id, e.error)
+                for e in entries])
+
+    def recent(self, *, limit: int = 50) -> list[Activity]:
+        """Newest first."""
+        return [_activity(row) for row in
+                self._database.rows(f"SELECT {_COLUMNS} FROM activity ORDER BY id DESC LIMIT ?", (limit,))]
+
+    def about(self, message_id: int) -> Activity | None:
+        """The newest decision about a message, found by the message or by the reply to it."""
+        row = self._database.row(f"SELECT {_COLUMNS} FROM activity WHERE message_id = ? OR reply_id = ? "
+                                 "ORDER BY id DESC LIMIT 1", (message_id, message_id))
+        return _activity(row) if row else None
+
+    def totals_since(self, moment: float) -> Totals:
+        """Figures since `moment`; at most the 30 days kept in full."""
+        row = self._database.row(
+            "SELECT COUNT(*) AS seen, IFNULL(SUM(spoke), 0) AS spoken, IFNULL(SUM(error <> ''), 0) AS errors, "
+            "AVG(latency_ms) AS mean, MIN(latency_ms) AS low, MAX(latency_ms) AS high, "
+            "COUNT(DISTINCT CASE WHEN spoke THEN channel_id || '/' || author_id || '/' || CAST(at / 3600 AS INTEGER) END)"
+            " AS conversations FROM activity WHERE at >= ?", (moment,))
+        assert row is not None  # an aggregate always has one row
+        return Totals(row["seen"], row["spoken"], row["errors"], row["mean"], row["low"], row["high"],
+                      row["conversations"])
+
+    def latencies_since(self, moment: float) -> list[float]:
+        """Reply times in milliseconds, ascending."""
+        rows = self._database.rows("SELECT latency_ms FROM activity WHERE at >= ? AND latency_ms IS NOT NULL "
+                                   "ORDER BY latency_ms", (moment,))
+        return [row[0] for row in rows]
+
+    def replies_per_hour(self, *, hours: int) -> list[int]:
+        """Replies in each of the last `hours` hours, oldest first."""
+        now = self._clock()
+        counts = [0] * hours
+        rows = self._database.rows("SELECT at FROM activity WHERE at > ? AND spoke = 1", (now - hours * 3600,))
+        for row in rows:
+            age = int((now - row["at"]) // 3600)
+            if 0 <= age < hours:
+                counts[hours - 1 - age] += 1
+        return counts
+
+    def total_replies(self) -> int:
+        """Replies ever sent, for milestones."""
+        kept = self._database.value("SELECT COUNT(*) FROM activity WHERE spoke = 1")
+        rolled = self._database.value("SELECT IFNULL(SUM(spoken), 0) FROM activity_days")
+        return int(kept) + int(rolled)
+
+    def add_sample(self, *, memory_bytes: int, is_up: bool) -> None:
+        """One point of the memory and uptime curves."""
+        self._database.execute("INSERT OR REPLACE INTO samples (at, memory_bytes, is_up) VALUES (?, ?, ?)",
+                               (self._clock(), memory_bytes, int(is_up)))
+
+    def samples_since(self, moment: float) -> list[tuple[float, int, bool]]:
+        """(time, memory in bytes, bot was up), oldest first."""
+        return [(row["at"], row["memory_bytes"], bool(row["is_up"])) for row in self._database.rows(
+            "SELECT at, memory_bytes, is_up FROM samples WHERE at >= ? ORDER BY at", (moment,))]
+
+    def roll_up(self) -> int:
+        """Turn rows older than 30 days into daily totals; returns how many rows went. A day goes as a whole."""
+        cutoff = (self._clock() - KEEP_SECONDS) // 86_400 * 86_400
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO activity_days (day, seen, spoken, errors, latency_ms_sum, latency_ms_min, latency_ms_max, "
+                "conversations) SELECT date(at, 'unixepoch'), COUNT(*), SUM(spoke), SUM(error <> ''), "
+                "IFNULL(SUM(latency_ms), 0), MIN(latency_ms), MAX(latency_ms), "
+                "COUNT(DISTINCT CASE WHEN spoke THEN channel_id || '/' || author_id END) "
+                "FROM activity WHERE at < ? GROUP BY 1 ON CONFLICT (day) DO NOTHING", (cutoff,))
+            connection.execute("DELETE FROM samples WHERE at < ?", (cutoff,))
+            return connection.execute("DELETE FROM activity WHERE at < ?", (cutoff,)).rowcount
+
+
+def _activity(row: sqlite3.Row) -> Activity:
+    return Activity(*(bool(row[name]) if name == "spoke" else row[name] for name in _COLUMNS.split(", ")))

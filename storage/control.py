@@ -1,0 +1,156 @@
+"""Where processes meet: settings, the bot's status row, the supervisor's row, and commands to the bot."""
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from typing import Any
+
+from storage.database import Database
+from storage.records import BotPhase, BotStatus, Command, CommandKind, ModelState, Supervisor
+from storage.settings import REGISTRY, Setting, Settings, T, parse_stored
+
+Clock = Callable[[], float]
+
+
+class SettingsStore:
+    """Settings in the `config` table: read on every message, written by the panel and by commands."""
+
+    def __init__(self, database: Database, *, clock: Clock = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    def read(self) -> Settings:
+        """Every setting as of now."""
+        rows = self._database.rows("SELECT key, value FROM config")
+        return parse_stored((row["key"], row["value"]) for row in rows)
+
+    def get(self, setting: Setting[T]) -> T:
+        """One setting as of now."""
+        return self.read()[setting]
+
+    def set(self, setting: Setting[T], raw: Any, *, changed_by: str) -> T:
+        """Check and store a value; SettingError names the range. Returns the stored value."""
+        value = setting.parse(raw)
+        self._database.execute(
+            "INSERT INTO config (key, value, changed_by, changed_at) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
+            "SET value = excluded.value, changed_by = excluded.changed_by, changed_at = excluded.changed_at",
+            (setting.key, json.dumps(value), changed_by, self._clock()))
+        return value
+
+    def reset(self, setting: Setting[Any]) -> None:
+        """Back to the default."""
+        self._database.execute("DELETE FROM config WHERE key = ?", (setting.key,))
+
+    def stored(self) -> dict[str, Any]:
+        """Only what was chosen, by key."""
+        settings = self.read()
+        return {key: settings[setting] for key, setting in REGISTRY.items() if settings.is_set(setting)}
+
+
+class StatusBoard:
+    """The bot's row (`bot_status`), the supervisor's row, and the history of starts."""
+
+    def __init__(self, database: Database, *, clock: Clock = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    def write_bot(self, status: BotStatus) -> None:
+        """Replace the bot's row. `heartbeat_at` is the event loop's stamp, not the time of writing."""
+        self._database.execute(
+            "INSERT INTO bot_status (id, pid, heartbeat_at, body) VALUES (1, ?, ?, ?) ON CONFLICT (id) DO UPDATE "
+            "SET pid = excluded.pid, heartbeat_at = excluded.heartbeat_at, body = excluded.body",
+            (status.pid, status.heartbeat_at, json.dumps(asdict(status))))
+
+    def read_bot(self) -> BotStatus | None:
+        """The last report of the newest bot, running or not; None before the first start."""
+        body = self._database.value("SELECT body FROM bot_status WHERE id = 1")
+        if body is None:
+            return None
+        known = {field.name for field in fields(BotStatus)}
+        values = {key: value for key, value in json.loads(body).items() if key in known}
+        values["phase"] = BotPhase(values["phase"])
+        values["model_state"] = ModelState(values["model_state"])
+        return BotStatus(**values)
+
+    def write_supervisor(self, pid: int) -> None:
+        """Tell the bot's watchdog that somebody watches."""
+        self._database.execute(
+            "INSERT INTO supervisor (id, pid, heartbeat_at) VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE "
+            "SET pid = excluded.pid, heartbeat_at = excluded.heartbeat_at", (pid, self._clock()))
+
+    def clear_supervisor(self, pid: int) -> None:
+        """Leave in order, unless somebody else took over."""
+        self._database.execute("DELETE FROM supervisor WHERE id = 1 AND pid = ?", (pid,))
+
+    def read_supervisor(self) -> Supervisor | None:
+        row = self._database.row("SELECT pid, heartbeat_at FROM supervisor WHERE id = 1")
+        return Supervisor(row["pid"], row["heartbeat_at"]) if row else None
+
+    def record_start(self) -> int:
+        """Count a start of the bot; returns its number."""
+        return self._database.insert("INSERT INTO bot_starts (started_at) VALUES (?)", (self._clock(),))
+
+    def record_end(self, start_id: int, exit_code: int | None) -> None:
+        self._database.execute("UPDATE bot_starts SET exit_code = ?, ended_at = ? WHERE id = ?",
+                               (exit_code, self._clock(), start_id))
+
+    def starts_since(self, moment: float) -> int:
+        """How often the bot was started after `moment`, over all launchers."""
+        return int(self._database.value("SELECT COUNT(*) FROM bot_starts WHERE started_at > ?", (moment,)))
+
+
+class CommandQueue:
+    """`bot_commands`: rows asked for by others, each executed at most once."""
+
+    def __init__(self, database: Database, *, clock: Clock = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    def ask(self, kind: CommandKind, *, asked_by: str) -> int:
+        """Queue a command for the running bot; returns its id."""
+        return self._database.insert("INSERT INTO bot_commands (kind, asked_by, asked_at) VALUES (?, ?, ?)",
+                                     (kind.value, asked_by, self._clock()))
+
+    def discard_older(self, *, pid: int) -> int:
+        """At the start of a bot: commands meant for an earlier one are never executed. Returns how many."""
+        return self._database.execute(
+            "UPDATE bot_commands SET taken_by = ?, taken_at = ?, outcome = 'discarded' WHERE taken_by IS NULL",
+            (pid, self._clock()))
+
+    def take(self, *, pid: int) -> Command | None:
+        """Claim the oldest waiting command, or None. The read comes first: it is idle nearly always."""
+        waiting = "SELECT id, kind, asked_by, asked_at FROM bot_commands WHERE taken_by IS NULL ORDER BY id LIMIT 1"
+        if self._database.row(waiting) is None:
+            return None
+        with self._database.transaction() as connection:
+            row = connection.execute(waiting).fetchone()
+            if row is None:
+                return None
+            connection.execute("UPDATE bot_commands SET taken_by = ?, taken_at = ? WHERE id = ?",
+                               (pid, self._clock(), row["id"]))
+        return Command(row["id"], CommandKind(row["kind"]), row["asked_by"], row["asked_at"])
+
+    def finish(self, command_id: int, outcome: str) -> None:
+        """Record how a command ended, for whoever asked."""
+        self._database.execute("UPDATE bot_commands SET outcome = ? WHERE id = ?", (outcome, command_id))
+
+    def outcome(self, command_id: int) -> str:
+        """'' while the command waits or runs."""
+        return str(self._database.value("SELECT outcome FROM bot_commands WHERE id = ?", (command_id,)) or "")
+
+
+class Facts:
+    """Small named values that are neither settings nor rows of their own (probe results, reminders)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, key: str, default: Any = None) -> Any:
+        text = self._database.value("SELECT value FROM facts WHERE key = ?", (key,))
+        return default if text is None else json.loads(text)
+
+    def set(self, key: str, value: Any) -> None:
+        self._database.execute("INSERT INTO facts (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE "
+                               "SET value = excluded.value", (key, json.dumps(value)))

@@ -1,0 +1,84 @@
+"""The `.env` file: token and ids, read once at start, never written to SQLite or a log."""
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from storage.errors import ConfigurationError
+
+TOKEN = "DISCORD_TOKEN"
+SERVER_ID = "SERVER_ID"
+ADMIN_USERS = "ADMIN_USERS"
+MODEL_PATH = "MODEL_PATH"
+LOG_LEVEL = "LOG_LEVEL"
+API_BASE = "DISCORD_API_BASE"
+GATEWAY = "DISCORD_GATEWAY"
+KEYS = (TOKEN, SERVER_ID, ADMIN_USERS, MODEL_PATH, LOG_LEVEL, API_BASE, GATEWAY)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What `.env` says; the process's own variables win, so that a test or service can override."""
+
+    token: str = field(default="", repr=False)
+    server_id: int | None = None
+    admin_ids: frozenset[int] = frozenset()
+    model_path: str = ""
+    log_level: str = ""
+    api_base: str = ""
+    gateway: str = ""
+
+    def require_token(self) -> str:
+        """The bot token, or a ConfigurationError that says where to put it."""
+        if not self.token:
+            raise ConfigurationError("No Discord bot token is set.",
+                                     "Enter it in Settings > Discord, or as DISCORD_TOKEN in .env.")
+        return self.token
+
+
+def read_environment(env_file: Path, *, process: Mapping[str, str] | None = None) -> Environment:
+    """Read `env_file` (absent is fine). Raises ConfigurationError naming the key that makes no sense."""
+    from dotenv import dotenv_values
+
+    process = os.environ if process is None else process
+    values: dict[str, str] = {}
+    if env_file.exists():
+        # interpolate=False: a token may hold a dollar sign
+        values = {k: v or "" for k, v in dotenv_values(env_file, interpolate=False, encoding="utf-8-sig").items()}
+    values |= {key: process[key] for key in KEYS if process.get(key)}
+    server = values.get(SERVER_ID, "").strip()
+    return Environment(
+        token=values.get(TOKEN, "").strip(),
+        server_id=_snowflake(SERVER_ID, server) if server else None,
+        admin_ids=frozenset(_snowflake(ADMIN_USERS, part)
+                            for part in re.split(r"[,;\s]+", values.get(ADMIN_USERS, "").strip()) if part),
+        model_path=values.get(MODEL_PATH, "").strip(),
+        log_level=values.get(LOG_LEVEL, "").strip().upper(),
+        api_base=values.get(API_BASE, "").strip(),
+        gateway=values.get(GATEWAY, "").strip(),
+    )
+
+
+def write_value(env_file: Path, key: str, value: str) -> None:
+    """Set one key in `.env`, keeping everything else; the file is readable by its owner only."""
+    from dotenv import set_key
+
+    if key not in KEYS:
+        raise ValueError(f"unknown environment key {key}")
+    if "\n" in value or "\r" in value:
+        raise ConfigurationError(f"{key} must be a single line.", "Paste it again without line breaks.")
+    env_file.parent.mkdir(parents=True, exist_ok=True)
+    if not env_file.exists():
+        env_file.touch(mode=0o600)
+    set_key(env_file, key, value, quote_mode="always", encoding="utf-8")
+    env_file.chmod(0o600)  # an existing 0644 would stay
+
+
+def _snowflake(key: str, text: str) -> int:
+    if not re.fullmatch(r"\d{1,20}", text) or int(text) >= 2 ** 63:
+        raise ConfigurationError(f"{key} in .env should be a Discord id (digits only), not {text[:40]!r}.",
+                                 "Turn on Developer Mode in Discord, right-click and choose Copy ID.")
+    return int(text)

@@ -1,0 +1,152 @@
+"""Long work as rows: progress, cancel, result and curve, written by the script itself."""
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from storage.database import Database
+from storage.errors import CancelledError, KnownError
+from storage.records import Job, JobMetric, JobState
+
+# A job that has not reported for this long and whose process is gone is lost.
+LOST_AFTER_SECONDS = 30.0
+_REPORT_EVERY_SECONDS = 0.25
+_COLUMNS = ("id, kind, pid, state, progress, step, error, result, cancel_requested, started_at, finished_at, "
+            "heartbeat_at")
+
+
+class Jobs:
+    """The `jobs` and `job_metrics` tables."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    def start(self, kind: str) -> JobReporter:
+        """Open a job row for this process."""
+        now = self._clock()
+        job_id = self._database.insert(
+            "INSERT INTO jobs (kind, pid, state, started_at, heartbeat_at) VALUES (?, ?, ?, ?, ?)",
+            (kind, os.getpid(), JobState.RUNNING.value, now, now))
+        return JobReporter(self, job_id)
+
+    @contextmanager
+    def running(self, kind: str) -> Iterator[JobReporter]:
+        """A job around a block: done at the end, cancelled on CancelledError, failed with the error's text."""
+        reporter = self.start(kind)
+        try:
+            yield reporter
+        except CancelledError as error:
+            self.finish(reporter.job_id, JobState.CANCELLED, error=error.text())
+            raise
+        except KeyboardInterrupt:
+            self.finish(reporter.job_id, JobState.CANCELLED, error="Stopped with Ctrl+C.")
+            raise
+        except KnownError as error:
+            self.finish(reporter.job_id, JobState.FAILED, error=error.text())
+            raise
+        except BaseException as error:
+            self.finish(reporter.job_id, JobState.FAILED, error=f"{type(error).__name__}: {error}"[:500])
+            raise
+        else:
+            self.finish(reporter.job_id, JobState.DONE, result=reporter.result)
+
+    def report(self, job_id: int, *, progress: float, step: str) -> bool:
+        """Store progress; True when somebody asked for the job to be cancelled."""
+        self._database.execute("UPDATE jobs SET progress = ?, step = ?, heartbeat_at = ? WHERE id = ?",
+                               (min(max(progress, 0.0), 1.0), step, self._clock(), job_id))
+        return self.is_cancel_requested(job_id)
+
+    def finish(self, job_id: int, state: JobState, *, error: str = "", result: dict[str, Any] | None = None) -> None:
+        self._database.execute(
+            "UPDATE jobs SET state = ?, error = ?, result = ?, finished_at = ?, "
+            "progress = CASE WHEN ? = 'done' THEN 1 ELSE progress END WHERE id = ?",
+            (state.value, error, json.dumps(result or {}), self._clock(), state.value, job_id))
+
+    def request_cancel(self, job_id: int) -> None:
+        self._database.execute("UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND state = 'running'", (job_id,))
+
+    def is_cancel_requested(self, job_id: int) -> bool:
+        return bool(self._database.value("SELECT cancel_requested FROM jobs WHERE id = ?", (job_id,)))
+
+    def add_metric(self, job_id: int, metric: JobMetric) -> None:
+        self._database.execute(
+            "INSERT INTO job_metrics (job_id, name, step, value) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (job_id, name, step) DO UPDATE SET value = excluded.value",
+            (job_id, metric.name, metric.step, metric.value))
+
+    def metrics(self, job_id: int) -> list[JobMetric]:
+        """The job's curve, by name and step."""
+        rows = self._database.rows("SELECT name, step, value FROM job_metrics WHERE job_id = ? ORDER BY name, step",
+                                   (job_id,))
+        return [JobMetric(row["name"], row["step"], row["value"]) for row in rows]
+
+    def get(self, job_id: int) -> Job | None:
+        row = self._database.row(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (job_id,))
+        return _job(row) if row else None
+
+    def recent(self, *, limit: int = 20) -> list[Job]:
+        """Newest first, running ones included."""
+        return [_job(row) for row in
+                self._database.rows(f"SELECT {_COLUMNS} FROM jobs ORDER BY id DESC LIMIT ?", (limit,))]
+
+    def active(self) -> list[Job]:
+        """Jobs that say they are running, oldest first."""
+        return [_job(row) for row in
+                self._database.rows(f"SELECT {_COLUMNS} FROM jobs WHERE state = 'running' ORDER BY id")]
+
+    def latest(self, kind: str) -> Job | None:
+        row = self._database.row(f"SELECT {_COLUMNS} FROM jobs WHERE kind = ? ORDER BY id DESC LIMIT 1", (kind,))
+        return _job(row) if row else None
+
+    def mark_lost(self, *, is_alive: Callable[[int], bool]) -> list[Job]:
+        """Close the rows of jobs whose process vanished without a word (kill -9, power cut)."""
+        deadline = self._clock() - LOST_AFTER_SECONDS
+        lost = [job for job in self.active() if job.heartbeat_at < deadline and not is_alive(job.pid)]
+        for job in lost:
+            self.finish(job.id, JobState.LOST, error=f"The {job.kind} process ended without a word. Start it again: "
+                                                     "it goes on where it stopped.")
+        return lost
+
+
+class JobReporter:
+    """A running job's own end: `report` often, it writes at most four times a second."""
+
+    def __init__(self, jobs: Jobs, job_id: int) -> None:
+        self._jobs = jobs
+        self.job_id = job_id
+        self.result: dict[str, Any] = {}
+        self._last_report = float("-inf")
+
+    def report(self, progress: float, step: str = "") -> None:
+        """Progress 0-1 and what is being done; raises CancelledError once the owner asked to stop."""
+        now = time.monotonic()
+        if now - self._last_report < _REPORT_EVERY_SECONDS:
+            return
+        self._last_report = now
+        if self._jobs.report(self.job_id, progress=progress, step=step):
+            raise CancelledError("Cancelled by the owner.", "What was finished is kept; start it again to go on.")
+
+    def metric(self, name: str, step: int, value: float) -> None:
+        """Add a point to the job's curve."""
+        self._jobs.add_metric(self.job_id, JobMetric(name, step, value))
+
+    def is_cancel_requested(self) -> bool:
+        """For work that must finish a step (save a checkpoint) before it stops."""
+        return self._jobs.is_cancel_requested(self.job_id)
+
+
+def _job(row: sqlite3.Row) -> Job:
+    return Job(row["id"], row["kind"], row["pid"], JobState(row["state"]), row["progress"], row["step"], row["error"],
+               json.loads(row["result"]), bool(row["cancel_requested"]), row["started_at"], row["finished_at"],
+               row["heartbeat_at"])
+
+
+def active_kinds(jobs: Sequence[Job]) -> set[str]:
+    """Kinds that are running now, to grey out their buttons."""
+    return {job.kind for job in jobs if job.is_active}

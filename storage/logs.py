@@ -1,0 +1,149 @@
+"""Log files: one line format written and parsed here, rotated, capped, old ones purged, no secrets."""
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import re
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+MAX_FILE_BYTES = 5 * 1024 * 1024
+FILES_KEPT = 5
+LINE = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] \[([A-Z]+)\] (?:\[([\w.\-]+)\] )?(.*)$")
+_FORMAT = "[%(asctime)s] [%(levelname)s] [%(name)s] %(message)s"
+_TIME = "%Y-%m-%d %H:%M:%S"
+# What a Discord token looks like, should one ever reach a log by way of a library's message.
+_TOKEN = re.compile(r"[\w-]{23,30}\.[\w-]{6,7}\.[\w-]{27,45}")
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One entry; continuation lines (tracebacks) are part of `message`."""
+
+    at: str
+    level: str
+    source: str
+    message: str
+
+
+class _Masking(logging.Formatter):
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__(_FORMAT, _TIME)
+        self._secrets = [secret for secret in secrets if len(secret) >= 8]
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        for secret in self._secrets:
+            text = text.replace(secret, "[secret]")
+        return _TOKEN.sub("[secret]", text)
+
+
+class _Rotating(logging.handlers.RotatingFileHandler):
+    def doRollover(self) -> None:
+        # On Windows another process may have the file open: go on in the same file, try again later.
+        try:
+            super().doRollover()
+        except PermissionError:
+            if self.stream is None:
+                self.stream = self._open()
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A full disk must not turn each log line into a traceback on stderr."""
+
+
+def configure_logging(folder: Path, name: str, *, level: str = "INFO", keep_days: int = 30,
+                      secrets: Iterable[str] = (), console: bool = False) -> Path:
+    """Send this process's log to `folder/name.log` (at most 30 MB in all); returns the file.
+
+    Called once, by an entry point. Files of any process older than `keep_days` are removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    purge(folder, keep_days=keep_days)
+    path = folder / f"{name}.log"
+    handler = _Rotating(path, maxBytes=MAX_FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8", errors="backslashreplace")
+    formatter = _Masking(secrets)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(handler)
+    if console:
+        shown = logging.StreamHandler(sys.stderr)
+        shown.setFormatter(formatter)
+        root.addHandler(shown)
+    root.setLevel(level)
+    for noisy in ("discord", "urllib3", "httpx", "filelock", "sentence_transformers", "lance"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level) if level != "DEBUG" else logging.INFO)
+    return path
+
+
+def purge(folder: Path, *, keep_days: int, now: float | None = None) -> int:
+    """Delete log files untouched for `keep_days`; returns how many went."""
+    limit = (time.time() if now is None else now) - keep_days * 86_400
+    gone = 0
+    for path in folder.glob("*.log*"):
+        try:
+            if path.stat().st_mtime < limit:
+                path.unlink()
+                gone += 1
+        except OSError:
+            continue  # in use or already gone: the next start tries again
+    return gone
+
+
+def parse_lines(lines: Iterable[str]) -> list[LogLine]:
+    """Entries from raw lines; anything that is no entry's first line belongs to the one before it."""
+    entries: list[LogLine] = []
+    for raw in lines:
+        line = raw.rstrip("\n")
+        match = LINE.match(line)
+        if match:
+            entries.append(LogLine(match[1], match[2], match[3] or "", match[4]))
+        elif entries:
+            last = entries[-1]
+            entries[-1] = LogLine(last.at, last.level, last.source, f"{last.message}\n{line}")
+        elif line:
+            entries.append(LogLine("", "INFO", "", line))
+    return entries
+
+
+def format_line(level: str, message: str, *, source: str = "", at: datetime | None = None) -> str:
+    """A line in the same format, for what does not come from `logging` (a child's raw output)."""
+    moment = (at or datetime.now()).strftime(_TIME)  # noqa: DTZ005 - logs show the owner's local time
+    return f"[{moment}] [{level}] {f'[{source}] ' if source else ''}{message}"
+
+
+class LogTail:
+    """Reads what was added to a log file since the last call, across rotations, without blocking."""
+
+    def __init__(self, path: Path, *, start_at_end: bool = False, max_bytes: int = 256 * 1024) -> None:
+        self.path = path
+        self._max_bytes = max_bytes
+        self._partial = b""
+        self._identity: int | None = None
+        self._position = 0
+        if start_at_end and path.exists():
+            stat = path.stat()
+            self._identity, self._position = stat.st_ino, stat.st_size
+
+    def read(self) -> list[str]:
+        """New complete lines, at most `max_bytes` a call; the rest comes with the next calls."""
+        try:
+            stat = self.path.stat()
+            if stat.st_ino != self._identity or stat.st_size < self._position:
+                self._identity, self._position, self._partial = stat.st_ino, 0, b""
+            if stat.st_size == self._position:
+                return []
+            with open(self.path, "rb") as file:
+                file.seek(self._position)
+                block = file.read(self._max_bytes)
+        except OSError:
+            return []  # between rename and re-creation: the next call sees the new file
+        self._position += len(block)
+        *lines, self._partial = (self._partial + block).split(b"\n")
+        return [line.decode("utf-8", "replace") for line in lines]

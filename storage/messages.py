@@ -1,0 +1,222 @@
+"""What people said: `messages` and `reactions`, and the queue that keeps the index in step."""
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from storage.database import Database, placeholders
+from storage.records import Mention, Message, Reaction
+
+_COLUMNS = ("id", "channel_id", "author_id", "content", "created_ms", "edited_ms", "kind", "reply_to_id", "attachments",
+            "stickers", "mentions", "is_pinned", "is_own")
+_SELECT = f"SELECT {', '.join('m.' + name for name in _COLUMNS)}, p.display_name, p.username FROM messages AS m " \
+          "LEFT JOIN members AS p ON p.id = m.author_id"
+_UPSERT = f"""INSERT INTO messages ({', '.join(_COLUMNS)}) VALUES (?{', ?' * (len(_COLUMNS) - 1)})
+ON CONFLICT (id) DO UPDATE SET content = excluded.content, edited_ms = excluded.edited_ms,
+    attachments = excluded.attachments, stickers = excluded.stickers, mentions = excluded.mentions,
+    is_pinned = excluded.is_pinned
+WHERE content IS NOT excluded.content OR edited_ms IS NOT excluded.edited_ms
+    OR attachments IS NOT excluded.attachments OR stickers IS NOT excluded.stickers
+    OR mentions IS NOT excluded.mentions OR is_pinned IS NOT excluded.is_pinned"""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What storing a batch changed."""
+
+    new: int
+    edited: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedChange:
+    """A message whose index entry is out of date; `message` is None when it must leave the index."""
+
+    seq: int
+    message_id: int
+    message: Message | None
+
+
+class MessageStore:
+    """The truth about messages. Every write joins a transaction that is already open, if any."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def save(self, messages: Sequence[Message], *, cursor: tuple[int, int, bool] | None = None) -> Saved:
+        """Insert or update a page in one transaction; `cursor` = (channel id, last message id, complete).
+
+        Erased messages and everything by erased members stay out, whatever the source says.
+        """
+        with self.database.transaction() as connection:
+            kept = _without_erased(connection, messages)
+            known = _known_ids(connection, kept)
+            _save_members(connection, kept)
+            changed = connection.executemany(_UPSERT, [_values(message) for message in kept]).rowcount
+            _save_reactions(connection, kept)
+            if cursor is not None:
+                connection.execute(
+                    "INSERT INTO fetch_cursors (channel_id, last_message_id, is_complete) VALUES (?, ?, ?) "
+                    "ON CONFLICT (channel_id) DO UPDATE SET last_message_id = MAX(last_message_id, "
+                    "excluded.last_message_id), is_complete = excluded.is_complete",
+                    (cursor[0], cursor[1], int(cursor[2])))
+        new = len({message.id for message in kept} - known)
+        return Saved(new=new, edited=max(changed, 0) - new)
+
+    def delete(self, message_ids: Sequence[int], *, erased_at: float | None = None) -> int:
+        """Remove messages; their ids are remembered, so that no backup or import brings them back."""
+        now = time.time() if erased_at is None else erased_at
+        removed = 0
+        with self.database.transaction() as connection:
+            for message_id in message_ids:
+                removed += connection.execute("DELETE FROM messages WHERE id = ?", (message_id,)).rowcount
+                connection.execute("INSERT OR IGNORE INTO erasures (kind, id, erased_at) VALUES ('message', ?, ?)",
+                                   (message_id, now))
+        return removed
+
+    def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
+        """Messages by id, reactions included; missing ids are absent."""
+        found: dict[int, Message] = {}
+        for start in range(0, len(message_ids), 500):
+            part = list(message_ids[start:start + 500])
+            rows = self.database.rows(f"{_SELECT} WHERE m.id IN ({placeholders(part)})", part)
+            found |= {message.id: message for message in self._with_reactions(rows)}
+        return found
+
+    def recent(self, channel_id: int, *, limit: int, before_id: int | None = None) -> list[Message]:
+        """The newest messages of a channel, oldest first."""
+        rows = self.database.rows(f"{_SELECT} WHERE m.channel_id = ? AND m.id < ? ORDER BY m.id DESC LIMIT ?",
+                                  (channel_id, before_id if before_id is not None else 2 ** 62, limit))
+        return self._with_reactions(rows)[::-1]
+
+    def in_channel(self, channel_id: int, *, after_id: int = 0, page_rows: int = 2000) -> Iterator[list[Message]]:
+        """Every message of a channel by id, page by page, no read open in between."""
+        for page in self.database.pages(
+                f"{_SELECT} WHERE m.channel_id = {int(channel_id)} AND m.id > ? ORDER BY m.id LIMIT ?",
+                after=(after_id,), key=("id",), page_rows=page_rows):
+            yield self._with_reactions(page)
+
+    def count(self) -> int:
+        """How many messages of members are kept."""
+        return int(self.database.value("SELECT COUNT(*) FROM messages WHERE is_own = 0"))
+
+    def counts_by_author(self, *, channel_ids: Sequence[int] | None = None) -> dict[int, int]:
+        """Messages per member, own replies excluded; of some channels only, when given."""
+        where, parameters = "", list(channel_ids or ())
+        if channel_ids is not None:
+            where = f" AND channel_id IN ({placeholders(parameters)})"
+        rows = self.database.rows(f"SELECT author_id, COUNT(*) FROM messages WHERE is_own = 0{where} GROUP BY 1", parameters)
+        return {row[0]: row[1] for row in rows}
+
+    def counts_by_channel(self) -> dict[int, int]:
+        rows = self.database.rows("SELECT channel_id, COUNT(*) FROM messages WHERE is_own = 0 GROUP BY 1")
+        return {row[0]: row[1] for row in rows}
+
+    def cursor(self, channel_id: int) -> int:
+        """The last message id fetched from a channel, 0 before the first fetch."""
+        return int(self.database.value("SELECT last_message_id FROM fetch_cursors WHERE channel_id = ?",
+                                       (channel_id,)) or 0)
+
+    # ---- the index queue ----------------------------------------------------------------------------
+
+    def queue_length(self) -> int:
+        return int(self.database.value("SELECT COUNT(*) FROM index_queue"))
+
+    def queued_changes(self, *, limit: int) -> list[QueuedChange]:
+        """The oldest pending index changes. Messages of absent members and empty ones must leave the index."""
+        rows = self.database.rows(
+            "SELECT q.seq, q.message_id, p.opted_out OR p.excluded AS is_absent FROM index_queue AS q "
+            "LEFT JOIN messages AS m ON m.id = q.message_id LEFT JOIN members AS p ON p.id = m.author_id "
+            "ORDER BY q.seq LIMIT ?", (limit,))
+        messages = self.get([row["message_id"] for row in rows if not row["is_absent"]])
+        return [QueuedChange(row["seq"], row["message_id"], _indexable(messages.get(row["message_id"]))) for row in rows]
+
+    def clear_queued(self, seqs: Sequence[int]) -> None:
+        """These changes reached the index. A message that changed again since has a new number and stays."""
+        with self.database.transaction() as connection:
+            connection.executemany("DELETE FROM index_queue WHERE seq = ?", [(seq,) for seq in seqs])
+
+    def queue_everything(self) -> int:
+        """Put every message in line again (after the index was lost or its embedding model changed)."""
+        return self.database.execute("INSERT OR IGNORE INTO index_queue (message_id) "
+                                     "SELECT id FROM messages WHERE is_own = 0 ORDER BY id")
+
+    def _with_reactions(self, rows: Sequence[sqlite3.Row]) -> list[Message]:
+        reactions: dict[int, list[Reaction]] = {}
+        ids = [row["id"] for row in rows]
+        for start in range(0, len(ids), 500):
+            part = ids[start:start + 500]
+            for row in self.database.rows("SELECT message_id, emoji, count FROM reactions WHERE message_id IN "
+                                          f"({placeholders(part)}) ORDER BY message_id, emoji", part):
+                reactions.setdefault(row["message_id"], []).append(Reaction(row["emoji"], row["count"]))
+        return [_message(row, tuple(reactions.get(row["id"], ()))) for row in rows]
+
+
+def _indexable(message: Message | None) -> Message | None:
+    return message if message is not None and message.content.strip() and not message.is_own else None
+
+
+def _known_ids(connection: sqlite3.Connection, messages: Sequence[Message]) -> set[int]:
+    known: set[int] = set()
+    for start in range(0, len(messages), 500):
+        part = [message.id for message in messages[start:start + 500]]
+        known.update(row[0] for row in connection.execute(
+            f"SELECT id FROM messages WHERE id IN ({placeholders(part)})", part))
+    return known
+
+
+def _without_erased(connection: sqlite3.Connection, messages: Sequence[Message]) -> list[Message]:
+    if connection.execute("SELECT 1 FROM erasures LIMIT 1").fetchone() is None:
+        return list(messages)
+    erased = {(row[0], row[1]) for row in connection.execute("SELECT kind, id FROM erasures")}
+    return [m for m in messages if ("message", m.id) not in erased and ("member", m.author_id) not in erased]
+
+
+def _save_members(connection: sqlite3.Connection, messages: Sequence[Message]) -> None:
+    newest: dict[int, Message] = {}
+    for message in messages:
+        if message.author_name and (message.author_id not in newest or message.id > newest[message.author_id].id):
+            newest[message.author_id] = message
+    # named_by: the newest message decides the name, so that the order of pages cannot.
+    connection.executemany(
+        "INSERT INTO members (id, username, display_name, named_by) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "username = excluded.username, display_name = excluded.display_name, named_by = excluded.named_by "
+        "WHERE excluded.named_by > named_by",
+        [(m.author_id, m.username or m.author_name, m.author_name, m.id) for m in newest.values()])
+
+
+def _save_reactions(connection: sqlite3.Connection, messages: Sequence[Message]) -> None:
+    connection.executemany("DELETE FROM reactions WHERE message_id = ?", [(message.id,) for message in messages])
+    connection.executemany("INSERT INTO reactions (message_id, emoji, count) VALUES (?, ?, ?)",
+                           [(m.id, emoji, count) for m in messages for emoji, count in _merged(m.reactions).items()])
+
+
+def _merged(reactions: Sequence[Reaction]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for reaction in reactions:
+        if reaction.count > 0:
+            counts[reaction.emoji] = counts.get(reaction.emoji, 0) + reaction.count
+    return counts
+
+
+def _values(m: Message) -> tuple[object, ...]:
+    return (m.id, m.channel_id, m.author_id, m.content, m.created_ms, m.edited_ms, m.kind, m.reply_to_id,
+            _json(m.attachments), _json(m.stickers), _json([[x.id, x.name] for x in m.mentions]), int(m.is_pinned),
+            int(m.is_own))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _message(row: sqlite3.Row, reactions: tuple[Reaction, ...]) -> Message:
+    return Message(
+        id=row["id"], channel_id=row["channel_id"], author_id=row["author_id"], author_name=row["display_name"] or "",
+        content=row["content"], created_ms=row["created_ms"], edited_ms=row["edited_ms"], kind=row["kind"],
+        reply_to_id=row["reply_to_id"], attachments=tuple(json.loads(row["attachments"])),
+        stickers=tuple(json.loads(row["stickers"])),
+        mentions=tuple(Mention(pair[0], pair[1]) for pair in json.loads(row["mentions"])), reactions=reactions,
+        is_pinned=bool(row["is_pinned"]), is_own=bool(row["is_own"]), username=row["username"] or "")

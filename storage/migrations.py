@@ -1,0 +1,142 @@
+"""Schema history of both databases: append-only steps, each in one transaction with its own record."""
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from storage.errors import NewerSchemaError
+
+log = logging.getLogger(__name__)
+Migration = Callable[[sqlite3.Connection], None]
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    """Bring the file to the newest schema; a copy is kept first. A newer file is refused untouched."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(migrations):
+        raise NewerSchemaError(f"{path.name} was written by a newer version of this program "
+                               f"(schema {version}, known up to {len(migrations)}).", "Update the program.")
+    if version == len(migrations):
+        return
+    if version:
+        _keep_copy(connection, path, version)
+    for number, step in enumerate(migrations[version:], start=version + 1):
+        _apply(connection, number, step)
+        log.info("%s: schema %d applied", path.name, number)
+
+
+def _apply(connection: sqlite3.Connection, number: int, step: Migration) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        step(connection)
+        connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _keep_copy(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    target = path.with_name(f"{path.stem}.before-schema-{version + 1}{path.suffix}")
+    with sqlite3.connect(target) as copy:
+        connection.backup(copy)
+    copy.close()
+
+
+def _run(connection: sqlite3.Connection, script: str) -> None:
+    # Not executescript: it commits first, and the step would no longer be one transaction.
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
+
+
+def _control_1(connection: sqlite3.Connection) -> None:
+    _run(connection, """
+CREATE TABLE config (key TEXT PRIMARY KEY, value TEXT NOT NULL, changed_by TEXT NOT NULL, changed_at REAL NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE bot_status (id INTEGER PRIMARY KEY CHECK (id = 1), pid INTEGER NOT NULL, heartbeat_at REAL NOT NULL,
+    body TEXT NOT NULL);
+CREATE TABLE supervisor (id INTEGER PRIMARY KEY CHECK (id = 1), pid INTEGER NOT NULL, heartbeat_at REAL NOT NULL);
+CREATE TABLE bot_starts (id INTEGER PRIMARY KEY, started_at REAL NOT NULL, exit_code INTEGER, ended_at REAL);
+CREATE INDEX bot_starts_by_time ON bot_starts (started_at);
+CREATE TABLE bot_commands (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, asked_by TEXT NOT NULL,
+    asked_at REAL NOT NULL, taken_by INTEGER, taken_at REAL, outcome TEXT NOT NULL DEFAULT '');
+CREATE TABLE jobs (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, pid INTEGER NOT NULL, state TEXT NOT NULL,
+    progress REAL NOT NULL DEFAULT 0, step TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '',
+    result TEXT NOT NULL DEFAULT '{}', cancel_requested INTEGER NOT NULL DEFAULT 0, started_at REAL NOT NULL,
+    finished_at REAL, heartbeat_at REAL NOT NULL);
+CREATE INDEX jobs_by_state ON jobs (state, kind);
+CREATE TABLE job_metrics (job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, name TEXT NOT NULL,
+    step INTEGER NOT NULL, value REAL NOT NULL, PRIMARY KEY (job_id, name, step)) WITHOUT ROWID;
+CREATE TABLE activity (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, message_id INTEGER NOT NULL,
+    channel_id INTEGER NOT NULL, author_id INTEGER NOT NULL, author_name TEXT NOT NULL, spoke INTEGER NOT NULL,
+    reason TEXT NOT NULL, latency_ms REAL, first_token_ms REAL, prompt_tokens INTEGER NOT NULL DEFAULT 0,
+    prefilled_tokens INTEGER NOT NULL DEFAULT 0, reply_tokens INTEGER NOT NULL DEFAULT 0, reply_id INTEGER,
+    error TEXT NOT NULL DEFAULT '');
+CREATE INDEX activity_by_time ON activity (at);
+CREATE INDEX activity_by_message ON activity (message_id);
+CREATE TABLE activity_days (day TEXT PRIMARY KEY, seen INTEGER NOT NULL, spoken INTEGER NOT NULL,
+    errors INTEGER NOT NULL, latency_ms_sum REAL NOT NULL, latency_ms_min REAL, latency_ms_max REAL,
+    conversations INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE samples (at REAL PRIMARY KEY, memory_bytes INTEGER NOT NULL, is_up INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE playground (id INTEGER PRIMARY KEY AUTOINCREMENT, role TEXT NOT NULL, text TEXT NOT NULL, at REAL NOT NULL,
+    answers_id INTEGER, taken_by INTEGER, details TEXT NOT NULL DEFAULT '{}', options TEXT NOT NULL DEFAULT '{}',
+    error TEXT NOT NULL DEFAULT '');
+CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+""")
+
+
+def _messages_1(connection: sqlite3.Connection) -> None:
+    # In the triggers DELETE + INSERT stand for a replace: an outer ON CONFLICT clause would override REPLACE.
+    _run(connection, """
+CREATE TABLE messages (id INTEGER PRIMARY KEY, channel_id INTEGER NOT NULL, author_id INTEGER NOT NULL,
+    content TEXT NOT NULL, created_ms INTEGER NOT NULL, edited_ms INTEGER, kind INTEGER NOT NULL DEFAULT 0,
+    reply_to_id INTEGER, attachments TEXT NOT NULL DEFAULT '[]', stickers TEXT NOT NULL DEFAULT '[]',
+    mentions TEXT NOT NULL DEFAULT '[]', is_pinned INTEGER NOT NULL DEFAULT 0, is_own INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX messages_by_channel ON messages (channel_id, id);
+CREATE INDEX messages_by_author ON messages (author_id, id);
+CREATE TABLE reactions (message_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE, emoji TEXT NOT NULL,
+    count INTEGER NOT NULL, PRIMARY KEY (message_id, emoji)) WITHOUT ROWID;
+CREATE TABLE fetch_cursors (channel_id INTEGER PRIMARY KEY, last_message_id INTEGER NOT NULL,
+    is_complete INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE channel_allowlist (channel_id INTEGER PRIMARY KEY, channel_name TEXT NOT NULL,
+    kind INTEGER NOT NULL DEFAULT 0, parent_id INTEGER, guild_id INTEGER, enabled INTEGER NOT NULL DEFAULT 0,
+    recall INTEGER NOT NULL DEFAULT 0, speak INTEGER NOT NULL DEFAULT 0, is_private INTEGER NOT NULL DEFAULT 1,
+    include_private INTEGER NOT NULL DEFAULT 0, rate REAL, access_lost INTEGER NOT NULL DEFAULT 0,
+    added_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP);
+CREATE TABLE members (id INTEGER PRIMARY KEY, username TEXT NOT NULL, display_name TEXT NOT NULL,
+    named_by INTEGER NOT NULL DEFAULT 0, opted_out INTEGER NOT NULL DEFAULT 0, excluded INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE consents (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, subject_id INTEGER, answer TEXT NOT NULL,
+    wording TEXT NOT NULL, given_by TEXT NOT NULL, given_at REAL NOT NULL);
+CREATE TABLE erasures (kind TEXT NOT NULL, id INTEGER NOT NULL, erased_at REAL NOT NULL, PRIMARY KEY (kind, id))
+    WITHOUT ROWID;
+CREATE TABLE index_queue (seq INTEGER PRIMARY KEY AUTOINCREMENT, message_id INTEGER NOT NULL UNIQUE);
+CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER queue_new AFTER INSERT ON messages WHEN NEW.is_own = 0 BEGIN
+    DELETE FROM index_queue WHERE message_id = NEW.id;
+    INSERT INTO index_queue (message_id) VALUES (NEW.id);
+END;
+CREATE TRIGGER queue_edited AFTER UPDATE OF content ON messages WHEN NEW.is_own = 0 AND NEW.content IS NOT OLD.content
+BEGIN
+    DELETE FROM index_queue WHERE message_id = NEW.id;
+    INSERT INTO index_queue (message_id) VALUES (NEW.id);
+END;
+CREATE TRIGGER queue_deleted AFTER DELETE ON messages WHEN OLD.is_own = 0 BEGIN
+    DELETE FROM index_queue WHERE message_id = OLD.id;
+    INSERT INTO index_queue (message_id) VALUES (OLD.id);
+END;
+CREATE TRIGGER queue_absent AFTER UPDATE OF opted_out, excluded ON members
+    WHEN NEW.opted_out IS NOT OLD.opted_out OR NEW.excluded IS NOT OLD.excluded BEGIN
+    DELETE FROM index_queue WHERE message_id IN (SELECT id FROM messages WHERE author_id = NEW.id);
+    INSERT INTO index_queue (message_id) SELECT id FROM messages WHERE author_id = NEW.id AND is_own = 0;
+END;
+""")
+
+
+CONTROL_MIGRATIONS: tuple[Migration, ...] = (_control_1,)
+MESSAGES_MIGRATIONS: tuple[Migration, ...] = (_messages_1,)

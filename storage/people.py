@@ -1,0 +1,195 @@
+"""Channels with the owner's switches, members with their choices, and the answers people gave."""
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from storage.database import Database
+from storage.records import Channel, Member
+
+_CHANNEL_COLUMNS = ("channel_id, channel_name, kind, parent_id, guild_id, enabled, recall, speak, is_private, "
+                    "include_private, rate, access_lost")
+SWITCHES = {"learn": "enabled", "recall": "recall", "speak": "speak", "is_private": "is_private",
+            "include_private": "include_private", "is_access_lost": "access_lost"}
+
+
+class Channels:
+    """The `channel_allowlist` table. Threads have no switches of their own: they follow their parent."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, channels: Iterable[Channel]) -> int:
+        """Add unknown channels as given; of known ones only name, kind and parent are brought up to date."""
+        rows = [(c.id, c.name, c.kind, c.parent_id, c.guild_id, int(c.learn), int(c.recall), int(c.speak),
+                 int(c.is_private), int(c.include_private), c.rate, int(c.is_access_lost)) for c in channels]
+        with self._database.transaction() as connection:
+            before = connection.execute("SELECT COUNT(*) FROM channel_allowlist").fetchone()[0]
+            connection.executemany(
+                f"INSERT INTO channel_allowlist ({_CHANNEL_COLUMNS}) VALUES (?{', ?' * 11}) ON CONFLICT (channel_id) "
+                "DO UPDATE SET channel_name = excluded.channel_name, kind = excluded.kind, "
+                "parent_id = excluded.parent_id, guild_id = IFNULL(excluded.guild_id, guild_id)", rows)
+            return int(connection.execute("SELECT COUNT(*) FROM channel_allowlist").fetchone()[0]) - before
+
+    def all(self) -> list[Channel]:
+        """Every known channel by name, threads with their parent's switches."""
+        rows = self._database.rows(f"SELECT {_CHANNEL_COLUMNS} FROM channel_allowlist ORDER BY channel_name, channel_id")
+        own = {row["channel_id"]: _channel(row) for row in rows}
+        return [_inherit(channel, own) for channel in own.values()]
+
+    def get(self, channel_id: int) -> Channel | None:
+        """One channel, its switches resolved; None when unknown (which means: off and private)."""
+        row = self._database.row(f"SELECT {_CHANNEL_COLUMNS} FROM channel_allowlist WHERE channel_id = ?", (channel_id,))
+        if row is None:
+            return None
+        channel = _channel(row)
+        parent = self.get(channel.parent_id) if channel.parent_id and channel.parent_id != channel_id else None
+        return _inherit(channel, {parent.id: parent} if parent else {})
+
+    def switch(self, channel_id: int, **switches: bool) -> bool:
+        """Set learn, recall, speak, is_private, include_private or is_access_lost; False for an unknown channel."""
+        columns = ", ".join(f"{SWITCHES[name]} = ?" for name in switches)
+        return self._database.execute(f"UPDATE channel_allowlist SET {columns} WHERE channel_id = ?",
+                                      (*(int(value) for value in switches.values()), channel_id)) > 0
+
+    def set_rate(self, channel_id: int, rate: float | None) -> bool:
+        """A response rate of its own (0-1), or None for the general one."""
+        return self._database.execute("UPDATE channel_allowlist SET rate = ? WHERE channel_id = ?",
+                                      (rate, channel_id)) > 0
+
+    def remove(self, channel_id: int) -> bool:
+        """Take a channel off the list; its messages stay until deleted."""
+        return self._database.execute("DELETE FROM channel_allowlist WHERE channel_id = ?", (channel_id,)) > 0
+
+    def recallable_from(self, channel_id: int) -> list[int]:
+        """Channels whose messages may be recalled in `channel_id`: itself, and what everyone may read.
+
+        A channel that is off for recall, unknown or lost gives nothing, not even to itself.
+        """
+        return [channel.id for channel in self.all()
+                if channel.recall and not channel.is_access_lost and (channel.id == channel_id or not channel.is_private)]
+
+    def trainable(self) -> list[Channel]:
+        """Channels that join the training data: learning, and public or with the second yes."""
+        return [c for c in self.all() if c.learn and not c.is_access_lost and (not c.is_private or c.include_private)]
+
+
+class Members:
+    """The `members` table."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> list[Member]:
+        """Everybody known, by name."""
+        return [_member(row) for row in self._database.rows(
+            "SELECT id, username, display_name, opted_out, excluded FROM members ORDER BY display_name, id")]
+
+    def get(self, member_id: int) -> Member | None:
+        row = self._database.row("SELECT id, username, display_name, opted_out, excluded FROM members WHERE id = ?",
+                                 (member_id,))
+        return _member(row) if row else None
+
+    def absent_ids(self) -> frozenset[int]:
+        """Members nothing may be learnt or recalled from."""
+        rows = self._database.rows("SELECT id FROM members WHERE opted_out = 1 OR excluded = 1")
+        return frozenset(row[0] for row in rows)
+
+    def set_opted_out(self, member_id: int, opted_out: bool, *, name: str = "") -> None:
+        """The member's own choice. Their lines leave the index with the next catch-up."""
+        self._set("opted_out", member_id, opted_out, name)
+
+    def set_excluded(self, member_id: int, excluded: bool) -> None:
+        """The owner's choice."""
+        self._set("excluded", member_id, excluded, "")
+
+    def forget(self, member_id: int) -> list[int]:
+        """Delete all their messages and their name, and keep them out for good. Returns the deleted ids."""
+        now = time.time()
+        with self._database.transaction() as connection:
+            ids = [row[0] for row in connection.execute("SELECT id FROM messages WHERE author_id = ?", (member_id,))]
+            connection.execute("DELETE FROM messages WHERE author_id = ?", (member_id,))
+            connection.execute("INSERT OR REPLACE INTO erasures (kind, id, erased_at) VALUES ('member', ?, ?)",
+                               (member_id, now))
+            connection.execute(
+                "INSERT INTO members (id, username, display_name, opted_out) VALUES (?, '', 'someone', 1) "
+                "ON CONFLICT (id) DO UPDATE SET username = '', display_name = 'someone', opted_out = 1", (member_id,))
+        return ids
+
+    def _set(self, column: str, member_id: int, value: bool, name: str) -> None:
+        self._database.execute(
+            f"INSERT INTO members (id, username, display_name, {column}) VALUES (?, ?, ?, ?) "
+            f"ON CONFLICT (id) DO UPDATE SET {column} = excluded.{column}", (member_id, name, name, int(value)))
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """One recorded answer: what was shown, what was answered, by whom and when."""
+
+    kind: str
+    answer: str
+    wording: str
+    given_by: str
+    given_at: float
+    subject_id: int | None = None
+
+
+class Consents:
+    """The `consents` table: append-only."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    def record(self, kind: str, answer: str, *, wording: str, given_by: str, subject_id: int | None = None) -> None:
+        self._database.insert(
+            "INSERT INTO consents (kind, subject_id, answer, wording, given_by, given_at) VALUES (?, ?, ?, ?, ?, ?)",
+            (kind, subject_id, answer, wording, given_by, self._clock()))
+
+    def latest(self, kind: str, *, subject_id: int | None = None) -> Consent | None:
+        """The newest answer to a question, None when it was never asked."""
+        row = self._database.row(
+            "SELECT kind, answer, wording, given_by, given_at, subject_id FROM consents WHERE kind = ? "
+            "AND subject_id IS ? ORDER BY id DESC LIMIT 1", (kind, subject_id))
+        return Consent(*row) if row else None
+
+    def all(self) -> list[Consent]:
+        rows = self._database.rows(
+            "SELECT kind, answer, wording, given_by, given_at, subject_id FROM consents ORDER BY id")
+        return [Consent(*row) for row in rows]
+
+
+def names_of(channels: Sequence[Channel]) -> str:
+    """'#general, #memes' for sentences."""
+    return ", ".join(f"#{channel.name}" for channel in channels)
+
+
+def _channel(row: sqlite3.Row) -> Channel:
+    return Channel(
+        id=row["channel_id"], name=row["channel_name"], kind=row["kind"], parent_id=row["parent_id"],
+        guild_id=row["guild_id"], learn=bool(row["enabled"]), recall=bool(row["recall"]), speak=bool(row["speak"]),
+        is_private=bool(row["is_private"]), include_private=bool(row["include_private"]), rate=row["rate"],
+        is_access_lost=bool(row["access_lost"]))
+
+
+# Discord's channel types of threads (API reference, "Channel Types"): announcement, public, private.
+THREAD_KINDS = frozenset({10, 11, 12})
+PRIVATE_THREAD = 12
+
+
+def _inherit(channel: Channel, known: dict[int, Channel]) -> Channel:
+    parent = known.get(channel.parent_id) if channel.parent_id is not None and channel.kind in THREAD_KINDS else None
+    if parent is None:
+        return channel
+    return Channel(
+        id=channel.id, name=channel.name, kind=channel.kind, parent_id=channel.parent_id, guild_id=channel.guild_id,
+        learn=parent.learn, recall=parent.recall, speak=parent.speak,
+        is_private=parent.is_private or channel.kind == PRIVATE_THREAD, include_private=parent.include_private,
+        rate=channel.rate if channel.rate is not None else parent.rate,
+        is_access_lost=channel.is_access_lost or parent.is_access_lost)
+
+
+def _member(row: sqlite3.Row) -> Member:
+    return Member(row["id"], row["username"], row["display_name"], bool(row["opted_out"]), bool(row["excluded"]))

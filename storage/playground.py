@@ -1,0 +1,76 @@
+"""The owner's test chat: questions by the panel or terminal, answers by the bot."""
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any
+
+from storage.database import Database
+from storage.records import PlaygroundEntry
+
+OWNER = "owner"
+BOT = "bot"
+_COLUMNS = "id, role, text, at, answers_id, details, options, error"
+
+
+class Playground:
+    """The `playground` table."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    def ask(self, text: str, *, options: dict[str, Any] | None = None) -> int:
+        """Queue a line for the bot; `options` override settings by key for this reply. Returns its id."""
+        return self._database.insert("INSERT INTO playground (role, text, at, options) VALUES (?, ?, ?, ?)",
+                                     (OWNER, text, self._clock(), json.dumps(options or {})))
+
+    def take(self, *, pid: int) -> PlaygroundEntry | None:
+        """The oldest question nobody took; claimed for this bot. None when there is none (the usual case).
+
+        A question a dead bot had taken without answering is taken again.
+        """
+        waiting = (f"SELECT {_COLUMNS} FROM playground AS q WHERE role = ? AND IFNULL(taken_by, 0) <> ? AND NOT EXISTS "
+                   "(SELECT 1 FROM playground AS a WHERE a.answers_id = q.id) ORDER BY id LIMIT 1")
+        if self._database.row(waiting, (OWNER, pid)) is None:
+            return None
+        with self._database.transaction() as connection:
+            row = connection.execute(waiting, (OWNER, pid)).fetchone()
+            if row is None:
+                return None
+            connection.execute("UPDATE playground SET taken_by = ? WHERE id = ?", (pid, row["id"]))
+        return _entry(row)
+
+    def answer(self, question_id: int, text: str, *, details: dict[str, Any] | None = None, error: str = "") -> int:
+        """Store the bot's answer (or why there is none)."""
+        return self._database.insert(
+            "INSERT INTO playground (role, text, at, answers_id, details, error) VALUES (?, ?, ?, ?, ?, ?)",
+            (BOT, text, self._clock(), question_id, json.dumps(details or {}), error))
+
+    def answer_to(self, question_id: int) -> PlaygroundEntry | None:
+        """The newest answer to a question, None while there is none."""
+        row = self._database.row(f"SELECT {_COLUMNS} FROM playground WHERE answers_id = ? ORDER BY id DESC LIMIT 1",
+                                 (question_id,))
+        return _entry(row) if row else None
+
+    def history(self, *, limit: int = 100, before_id: int | None = None) -> list[PlaygroundEntry]:
+        """The newest `limit` lines, oldest first; only those before `before_id` when given."""
+        rows = self._database.rows(
+            f"SELECT {_COLUMNS} FROM playground WHERE id < ? ORDER BY id DESC LIMIT ?",
+            (before_id if before_id is not None else 2 ** 62, limit))
+        return [_entry(row) for row in reversed(rows)]
+
+    def withdraw(self, entry_id: int) -> None:
+        """Remove a line and the answers to it (regenerate, clear)."""
+        self._database.execute("DELETE FROM playground WHERE id = ? OR answers_id = ?", (entry_id, entry_id))
+
+    def clear(self) -> None:
+        """Start over."""
+        self._database.execute("DELETE FROM playground")
+
+
+def _entry(row: sqlite3.Row) -> PlaygroundEntry:
+    return PlaygroundEntry(row["id"], row["role"], row["text"], row["at"], row["answers_id"],
+                           json.loads(row["details"]), json.loads(row["options"]), row["error"])

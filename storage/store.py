@@ -1,0 +1,58 @@
+"""One open workspace: both databases and everything that reads and writes them."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from storage.activity import ActivityLog
+from storage.control import CommandQueue, Facts, SettingsStore, StatusBoard
+from storage.database import Database
+from storage.jobs import Jobs
+from storage.messages import MessageStore
+from storage.migrations import CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS
+from storage.paths import Workspace
+from storage.people import Channels, Consents, Members
+from storage.playground import Playground
+
+
+class Store:
+    """Built once by an entry point and handed down; close it at the end."""
+
+    def __init__(self, workspace: Workspace, control: Database, messages: Database, *,
+                 clock: Callable[[], float] = time.time) -> None:
+        self.workspace = workspace
+        self.control_db = control
+        self.messages_db = messages
+        self.settings = SettingsStore(control, clock=clock)
+        self.status = StatusBoard(control, clock=clock)
+        self.commands = CommandQueue(control, clock=clock)
+        self.jobs = Jobs(control, clock=clock)
+        self.playground = Playground(control, clock=clock)
+        self.activity = ActivityLog(control, clock=clock)
+        self.facts = Facts(control)
+        self.messages = MessageStore(messages)
+        self.channels = Channels(messages)
+        self.members = Members(messages)
+        self.consents = Consents(messages, clock=clock)
+
+    @classmethod
+    def open(cls, workspace: Workspace, *, clock: Callable[[], float] = time.time) -> Store:
+        """Create what is missing and open both databases; StorageError says what is wrong and the cure."""
+        workspace.create()
+        control = Database(workspace.control_db, CONTROL_MIGRATIONS).open()
+        try:
+            messages = Database(workspace.messages_db, MESSAGES_MIGRATIONS).open()
+        except BaseException:
+            control.close()
+            raise
+        return cls(workspace, control, messages, clock=clock)
+
+    def close(self) -> None:
+        self.control_db.close()
+        self.messages_db.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
