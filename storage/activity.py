@@ -58,8 +58,8 @@ class ActivityLog:
         row = self._database.row(
             "SELECT COUNT(*) AS seen, IFNULL(SUM(spoke), 0) AS spoken, IFNULL(SUM(error <> ''), 0) AS errors, "
             "AVG(latency_ms) AS mean, MIN(latency_ms) AS low, MAX(latency_ms) AS high, "
-            "COUNT(DISTINCT CASE WHEN spoke THEN channel_id || '/' || author_id || '/' || CAST(at / 3600 AS INTEGER) END)"
-            " AS conversations FROM activity WHERE at >= ?", (moment,))
+            "COUNT(DISTINCT CASE WHEN spoke THEN channel_id || '/' || author_id || '/' || CAST(at / 3600 AS INTEGER) "
+            "END) AS conversations FROM activity WHERE at >= ?", (moment,))
         assert row is not None  # an aggregate always has one row
         return Totals(row["seen"], row["spoken"], row["errors"], row["mean"], row["low"], row["high"],
                       row["conversations"])

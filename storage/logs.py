@@ -43,7 +43,7 @@ class _Masking(logging.Formatter):
 
 
 class _Rotating(logging.handlers.RotatingFileHandler):
-    def doRollover(self) -> None:
+    def doRollover(self) -> None:  # noqa: N802 - the base class names it
         # On Windows another process may have the file open: go on in the same file, try again later.
         try:
             super().doRollover()
@@ -51,7 +51,7 @@ class _Rotating(logging.handlers.RotatingFileHandler):
             if self.stream is None:
                 self.stream = self._open()
 
-    def handleError(self, record: logging.LogRecord) -> None:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class names it
         """A full disk must not turn each log line into a traceback on stderr."""
 
 
@@ -64,7 +64,8 @@ def configure_logging(folder: Path, name: str, *, level: str = "INFO", keep_days
     folder.mkdir(parents=True, exist_ok=True)
     purge(folder, keep_days=keep_days)
     path = folder / f"{name}.log"
-    handler = _Rotating(path, maxBytes=MAX_FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8", errors="backslashreplace")
+    handler = _Rotating(path, maxBytes=MAX_FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8",
+                        errors="backslashreplace")
     formatter = _Masking(secrets)
     handler.setFormatter(formatter)
     root = logging.getLogger()

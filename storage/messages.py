@@ -108,7 +108,8 @@ class MessageStore:
         where, parameters = "", list(channel_ids or ())
         if channel_ids is not None:
             where = f" AND channel_id IN ({placeholders(parameters)})"
-        rows = self.database.rows(f"SELECT author_id, COUNT(*) FROM messages WHERE is_own = 0{where} GROUP BY 1", parameters)
+        rows = self.database.rows(
+            f"SELECT author_id, COUNT(*) FROM messages WHERE is_own = 0{where} GROUP BY 1", parameters)
         return {row[0]: row[1] for row in rows}
 
     def counts_by_channel(self) -> dict[int, int]:
@@ -132,7 +133,8 @@ class MessageStore:
             "LEFT JOIN messages AS m ON m.id = q.message_id LEFT JOIN members AS p ON p.id = m.author_id "
             "ORDER BY q.seq LIMIT ?", (limit,))
         messages = self.get([row["message_id"] for row in rows if not row["is_absent"]])
-        return [QueuedChange(row["seq"], row["message_id"], _indexable(messages.get(row["message_id"]))) for row in rows]
+        return [QueuedChange(row["seq"], row["message_id"], _indexable(messages.get(row["message_id"])))
+                for row in rows]
 
     def clear_queued(self, seqs: Sequence[int]) -> None:
         """These changes reached the index. A message that changed again since has a new number and stays."""

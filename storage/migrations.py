@@ -92,7 +92,7 @@ CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 
 def _messages_1(connection: sqlite3.Connection) -> None:
-    # In the triggers DELETE + INSERT stand for a replace: an outer ON CONFLICT clause would override REPLACE.
+    # In the triggers DELETE + INSERT stand for a replace: an outer ON CONFLICT would override REPLACE.
     _run(connection, """
 CREATE TABLE messages (id INTEGER PRIMARY KEY, channel_id INTEGER NOT NULL, author_id INTEGER NOT NULL,
     content TEXT NOT NULL, created_ms INTEGER NOT NULL, edited_ms INTEGER, kind INTEGER NOT NULL DEFAULT 0,

@@ -35,13 +35,15 @@ class Channels:
 
     def all(self) -> list[Channel]:
         """Every known channel by name, threads with their parent's switches."""
-        rows = self._database.rows(f"SELECT {_CHANNEL_COLUMNS} FROM channel_allowlist ORDER BY channel_name, channel_id")
+        rows = self._database.rows(
+            f"SELECT {_CHANNEL_COLUMNS} FROM channel_allowlist ORDER BY channel_name, channel_id")
         own = {row["channel_id"]: _channel(row) for row in rows}
         return [_inherit(channel, own) for channel in own.values()]
 
     def get(self, channel_id: int) -> Channel | None:
         """One channel, its switches resolved; None when unknown (which means: off and private)."""
-        row = self._database.row(f"SELECT {_CHANNEL_COLUMNS} FROM channel_allowlist WHERE channel_id = ?", (channel_id,))
+        row = self._database.row(
+            f"SELECT {_CHANNEL_COLUMNS} FROM channel_allowlist WHERE channel_id = ?", (channel_id,))
         if row is None:
             return None
         channel = _channel(row)
@@ -69,7 +71,8 @@ class Channels:
         A channel that is off for recall, unknown or lost gives nothing, not even to itself.
         """
         return [channel.id for channel in self.all()
-                if channel.recall and not channel.is_access_lost and (channel.id == channel_id or not channel.is_private)]
+                if channel.recall and not channel.is_access_lost
+                and (channel.id == channel_id or not channel.is_private)]
 
     def trainable(self) -> list[Channel]:
         """Channels that join the training data: learning, and public or with the second yes."""

@@ -163,7 +163,8 @@ RESPONSE_CACHE = Setting("response_cache", False, "Generation", "Response cache"
 
 # ---- model ------------------------------------------------------------------------------------------
 MODEL_PATH = Setting("model_path", "", "Model", "Model file",
-                     "A GGUF file. Empty: the deployed model, else the base model.", needs_restart=False, max_length=1000)
+                     "A GGUF file or a catalogue name. Empty: the deployed model, else the base model.",
+                     max_length=1000)
 ADAPTER_PATH = Setting("adapter_path", "", "Model", "LoRA adapter", "Optional GGUF adapter on top of the model.",
                        max_length=1000)
 CHAT_TEMPLATE = Setting("chat_template", "auto", "Model", "Chat template",
@@ -184,10 +185,10 @@ EMBEDDING_MODEL = Setting("embedding_model", "bge-small-en-v1.5", "Model", "Embe
 # ---- data -------------------------------------------------------------------------------------------
 SESSION_GAP_MINUTES = Setting("session_gap_minutes", 10, "Data", "Conversation gap",
                               "Silence that separates two conversations in training data.", 1, 1440, unit="min")
-REFRESH_DAYS = Setting("refresh_days", 7, "Data", "Look again at", "Edits, deletions and late reactions this far back.",
-                       0, 90, unit="days")
-RETRAIN_REMINDER = Setting("retrain_reminder", 5000, "Data", "Retrain reminder", "After this many new messages; 0 is off.",
-                           0, 1_000_000)
+REFRESH_DAYS = Setting("refresh_days", 7, "Data", "Look again at",
+                       "Edits, deletions and late reactions this far back.", 0, 90, unit="days")
+RETRAIN_REMINDER = Setting("retrain_reminder", 5000, "Data", "Retrain reminder",
+                           "After this many new messages; 0 is off.", 0, 1_000_000)
 FETCH_SCHEDULE = Setting("fetch_schedule", "off", "Data", "Scheduled fetch", "off, daily@04:00 or weekly@sun-04:00.",
                          max_length=30)
 KEEP_BACKUPS = Setting("keep_backups", 4, "Data", "Backups kept", "Older ones are deleted.", 1, 100)

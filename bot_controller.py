@@ -1,0 +1,473 @@
+"""Supervision: keeps one bot process alive, and starts jobs. No toolkit, no model, no Discord.
+
+`BotController` is a state machine driven by `tick()`, about once a second. It never blocks: the panel may
+call it from a worker thread. Clock, process spawning and killing are passed in, so tests replay histories.
+"""
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from storage import processes
+from storage.errors import AlreadyRunningError
+from storage.records import BotPhase, BotStatus, CommandKind, ExitCode, Job, JobState
+from storage.settings import MEMORY_LIMIT_GB
+from storage.store import Store
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_FRESH_SECONDS = 10.0      # a bot seen this recently may be adopted
+HUNG_AFTER_SECONDS = 60.0           # event loop silent
+START_LIMIT_SECONDS = 120.0         # from spawn to the first heartbeat
+STOP_LIMIT_SECONDS = 10.0           # from the request to killing the tree
+SLEEP_GAP_SECONDS = 15.0            # a longer pause between ticks means that the computer slept
+CRASH_WINDOW_SECONDS = 600.0
+CRASHES_UNTIL_FAILED = 8
+FAILED_RETRY_SECONDS = 900.0
+STABLE_AFTER_SECONDS = 600.0
+FIRST_BACKOFF_SECONDS = 1.0
+LONGEST_BACKOFF_SECONDS = 60.0
+UNREACHABLE_RETRY_SECONDS = 30.0
+STARTS_PER_DAY = 100
+SUPERVISOR_EVERY_SECONDS = 2.0
+SAMPLE_EVERY_SECONDS = 60.0
+FREED_CACHES_GRACE_SECONDS = 60.0
+IDLE_BEFORE_RESTART_SECONDS = 120.0
+
+
+class ControllerState(StrEnum):
+    """Where the supervised bot is."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    BACKOFF = "backoff"
+    FAILED = "failed"
+
+
+class Child(Protocol):
+    """The part of subprocess.Popen the controller uses."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerView:
+    """What the panel shows about supervision; `status` is the bot's own last report."""
+
+    state: ControllerState
+    pid: int | None = None
+    detail: str = ""
+    cure: str = ""
+    seconds_until_retry: float | None = None
+    is_adopted: bool = False
+    crashes: int = 0
+    status: BotStatus | None = None
+
+    @property
+    def is_up(self) -> bool:
+        return self.state in (ControllerState.STARTING, ControllerState.RUNNING)
+
+
+class BotController:
+    """Starts, watches, restarts and stops the bot of one workspace."""
+
+    def __init__(self, store: Store, *, offline: bool = False, spawn: Callable[[], Child] | None = None,
+                 clock: Callable[[], float] = time.monotonic, wall_clock: Callable[[], float] = time.time,
+                 is_alive: Callable[[int], bool] = processes.is_alive,
+                 kill_tree: Callable[[int], None] = processes.kill_tree,
+                 jitter: Callable[[], float] = random.random) -> None:
+        self._store = store
+        self._offline = offline
+        self._spawn = spawn or self._spawn_bot
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._is_alive = is_alive
+        self._kill_tree = kill_tree
+        self._jitter = jitter
+        self._state = ControllerState.STOPPED
+        self._detail, self._cure = "", ""
+        self._child: Child | None = None
+        self._pid: int | None = None
+        self._start_id: int | None = None
+        self._spawned_wall = 0.0
+        self._since = clock()
+        self._retry_at: float | None = None
+        self._start_after_stop = False
+        self._crashes: deque[float] = deque()
+        self._last_tick = clock()
+        self._heartbeat = (0.0, clock())     # the bot's stamp, and when it was first seen here
+        self._last_supervisor = float("-inf")
+        self._last_sample = float("-inf")
+        self._asked_to_free_at: float | None = None
+
+    # ---- what a person asks for ---------------------------------------------------------------------
+
+    def start(self) -> ControllerView:
+        """Start the bot, or take over one that already runs. Harmless when it is up."""
+        if self._state in (ControllerState.STARTING, ControllerState.RUNNING):
+            return self.view()
+        if self._state is ControllerState.STOPPING:
+            self._start_after_stop = True
+            return self.view()
+        self._crashes.clear()
+        if not self.adopt():
+            self._start_process()
+        return self.view()
+
+    def adopt(self) -> bool:
+        """Take over a bot that runs without us (started by another launcher, a service, a terminal)."""
+        status = self._store.status.read_bot()
+        if status is None or status.exit_code is not None or not self._is_alive(status.pid):
+            return False
+        # A stamp from the future is a clock set back, not a dead bot.
+        if self._wall_clock() - status.heartbeat_at > HEARTBEAT_FRESH_SECONDS:
+            return False
+        self._child, self._pid, self._start_id = None, status.pid, None
+        self._spawned_wall = status.started_at
+        self._enter(ControllerState.RUNNING, f"Took over the running bot (process {status.pid}).")
+        self._heartbeat = (status.heartbeat_at, self._clock())
+        return True
+
+    def stop(self) -> ControllerView:
+        """Ask the bot to finish its reply and end; after 10 s its process tree is killed."""
+        self._start_after_stop = False
+        if self._state in (ControllerState.BACKOFF, ControllerState.FAILED):
+            self._enter(ControllerState.STOPPED, "Stopped.")
+        elif self._state in (ControllerState.STARTING, ControllerState.RUNNING):
+            self._store.commands.ask(CommandKind.STOP, asked_by="panel")
+            self._enter(ControllerState.STOPPING, "Finishing the current reply.")
+        return self.view()
+
+    def restart(self) -> ControllerView:
+        """Stop, then start once more."""
+        if self._state in (ControllerState.STARTING, ControllerState.RUNNING):
+            self.stop()
+            self._start_after_stop = True
+            return self.view()
+        return self.start()
+
+    def force_stop(self) -> ControllerView:
+        """Kill the bot's process tree now."""
+        self._start_after_stop = False
+        if self._pid is not None and self._state in (ControllerState.STARTING, ControllerState.RUNNING,
+                                                     ControllerState.STOPPING):
+            self._kill_tree(self._pid)
+            self._reap()
+        self._finish(None)
+        self._enter(ControllerState.STOPPED, "Stopped by force.")
+        return self.view()
+
+    def close(self, *, leave_running: bool) -> None:
+        """Leave the building: the bot goes on by itself (its watchdog takes over), or is asked to stop."""
+        if not leave_running:
+            self.stop()
+        self._store.status.clear_supervisor(os.getpid())
+
+    # ---- the heartbeat of supervision ---------------------------------------------------------------
+
+    def tick(self) -> ControllerView:
+        """Look at everything once and act; call about once a second."""
+        now = self._clock()
+        if now - self._last_tick > SLEEP_GAP_SECONDS:
+            self._forgive_sleep(now)
+        self._last_tick = now
+        status = self._store.status.read_bot()
+        handler = {
+            ControllerState.STARTING: self._tick_starting,
+            ControllerState.RUNNING: self._tick_running,
+            ControllerState.STOPPING: self._tick_stopping,
+            ControllerState.BACKOFF: self._tick_waiting,
+            ControllerState.FAILED: self._tick_waiting,
+            ControllerState.STOPPED: self._tick_stopped,
+        }[self._state]
+        handler(now, status)
+        self._report(now, status)
+        return self.view()
+
+    def view(self) -> ControllerView:
+        """The state as of the last tick or request."""
+        wait = max(0.0, self._retry_at - self._clock()) if self._retry_at is not None else None
+        return ControllerView(self._state, self._pid, self._detail, self._cure, wait,
+                              self._child is None and self._pid is not None, len(self._crashes),
+                              self._store.status.read_bot())
+
+    def _tick_stopped(self, now: float, status: BotStatus | None) -> None:
+        # Somebody may have started a bot by hand: it is shown and stoppable all the same.
+        if status is not None and status.exit_code is None and status.phase is not BotPhase.STOPPED:
+            self.adopt()
+
+    def _tick_starting(self, now: float, status: BotStatus | None) -> None:
+        if self._ended(status):
+            self._on_exit(now, status)
+        elif self._is_ours(status) and status is not None:
+            self._pid = status.pid  # on Windows the child we started is only a launcher of the real process
+            self._heartbeat = (status.heartbeat_at, now)
+            if status.phase is BotPhase.RUNNING:
+                self._enter(ControllerState.RUNNING, "Running.")
+            elif now - self._since > START_LIMIT_SECONDS and status.phase is BotPhase.STARTING:
+                self._replace_hung(now, "The bot did not finish starting")
+        elif now - self._since > START_LIMIT_SECONDS:
+            self._replace_hung(now, "The bot did not report within two minutes of its start")
+
+    def _tick_running(self, now: float, status: BotStatus | None) -> None:
+        if self._ended(status):
+            self._on_exit(now, status)
+            return
+        if status is not None and status.heartbeat_at != self._heartbeat[0]:
+            self._heartbeat = (status.heartbeat_at, now)
+        elif now - self._heartbeat[1] > HUNG_AFTER_SECONDS:
+            self._replace_hung(now, "The bot stopped responding")
+            return
+        if self._crashes and now - self._since > STABLE_AFTER_SECONDS:
+            self._crashes.clear()
+        self._watch_memory(now, status)
+
+    def _tick_stopping(self, now: float, status: BotStatus | None) -> None:
+        if self._ended(status):
+            self._finish(status.exit_code if status else None)
+            self._enter(ControllerState.STOPPED, "Stopped.")
+            self._start_again_if_asked()
+        elif now - self._since > STOP_LIMIT_SECONDS:
+            log.warning("The bot did not stop within %.0f s: its process tree is killed", STOP_LIMIT_SECONDS)
+            if self._pid is not None:
+                self._kill_tree(self._pid)
+            self._reap()
+            self._finish(None)
+            self._enter(ControllerState.STOPPED, "Did not stop in time and was ended by force.")
+            self._start_again_if_asked()
+
+    def _tick_waiting(self, now: float, status: BotStatus | None) -> None:
+        if self._retry_at is not None and now >= self._retry_at and not self.adopt():
+            self._start_process()
+
+    def _start_again_if_asked(self) -> None:
+        if self._start_after_stop:
+            self._start_after_stop = False
+            self._start_process()
+
+    # ---- endings ------------------------------------------------------------------------------------
+
+    def _on_exit(self, now: float, status: BotStatus | None) -> None:
+        code = self._exit_code(status)
+        reason = status.exit_reason if status is not None and self._is_ours(status) else ""
+        cure = status.last_error_cure if status is not None and self._is_ours(status) else ""
+        self._finish(code)
+        log.info("The bot ended with code %s %s", code, reason)
+        if code == ExitCode.STOPPED:
+            self._enter(ControllerState.STOPPED, reason or "Stopped.")
+        elif code == ExitCode.RESTART:
+            self._start_process()
+        elif code == ExitCode.CONFIGURATION:
+            self._enter(ControllerState.FAILED, reason or "The configuration is not right.", cure=cure)
+        elif code == ExitCode.UNREACHABLE:
+            self._wait(now, UNREACHABLE_RETRY_SECONDS, reason or "Discord cannot be reached.")
+        else:
+            self._on_crash(now, reason or _describe(code))
+
+    def _on_crash(self, now: float, reason: str) -> None:
+        while self._crashes and now - self._crashes[0] > CRASH_WINDOW_SECONDS:
+            self._crashes.popleft()
+        self._crashes.append(now)
+        if len(self._crashes) >= CRASHES_UNTIL_FAILED:
+            self._enter(ControllerState.FAILED, f"Crashed {len(self._crashes)} times in ten minutes: {reason}",
+                        cure="Look at the log; the next try is in 15 minutes, or press Start.")
+            self._retry_at = now + FAILED_RETRY_SECONDS
+            return
+        backoff = min(FIRST_BACKOFF_SECONDS * 2 ** (len(self._crashes) - 1), LONGEST_BACKOFF_SECONDS)
+        # Up to a quarter less, so that several supervised programs do not restart in step.
+        self._wait(now, backoff * (1 - 0.25 * self._jitter()), reason)
+
+    def _replace_hung(self, now: float, what: str) -> None:
+        log.error("%s: its process tree is killed", what)
+        if self._pid is not None:
+            self._kill_tree(self._pid)
+        self._reap()
+        self._finish(ExitCode.HUNG)
+        self._on_crash(now, f"{what} and was ended.")
+
+    def _wait(self, now: float, seconds: float, detail: str) -> None:
+        self._enter(ControllerState.BACKOFF, detail)
+        self._retry_at = now + seconds
+
+    # ---- processes ----------------------------------------------------------------------------------
+
+    def _start_process(self) -> None:
+        if self._store.status.starts_since(self._wall_clock() - 86_400) >= STARTS_PER_DAY:
+            self._enter(ControllerState.FAILED, f"Started {STARTS_PER_DAY} times within a day; not trying further.",
+                        cure="Look at the log for what goes wrong, then press Start tomorrow or restart the program.")
+            self._retry_at = self._clock() + FAILED_RETRY_SECONDS
+            return
+        self._spawned_wall = self._wall_clock()
+        self._start_id = self._store.status.record_start()
+        # Before the spawn: the new bot must see that somebody watches it.
+        self._store.status.write_supervisor(os.getpid())
+        self._enter(ControllerState.STARTING, "Starting.")
+        try:
+            self._child = self._spawn()
+        except OSError as error:
+            self._finish(None)
+            self._on_crash(self._clock(), f"The bot process could not be started: {error}.")
+            return
+        self._pid = self._child.pid
+        self._heartbeat = (0.0, self._clock())
+
+    def _spawn_bot(self) -> Child:
+        arguments = ["--offline"] if self._offline else []
+        return processes.spawn(self._store.workspace, "bot/run.py", arguments, name="bot")
+
+    def _ended(self, status: BotStatus | None) -> bool:
+        if self._child is not None and self._child.poll() is None:
+            return False
+        if self._is_ours(status) and status is not None and status.pid != (self._child.pid if self._child else None):
+            # Adopted, or the child was only a launcher: the reported process decides.
+            return not self._is_alive(status.pid)
+        return self._pid is None or self._child is not None or not self._is_alive(self._pid)
+
+    def _exit_code(self, status: BotStatus | None) -> int | None:
+        if self._is_ours(status) and status is not None and status.exit_code is not None:
+            return status.exit_code
+        return self._child.poll() if self._child is not None else None
+
+    def _is_ours(self, status: BotStatus | None) -> bool:
+        # Half a second of slack: the row's start time and ours come from two processes' clock readings.
+        return status is not None and (status.pid == self._pid or status.started_at >= self._spawned_wall - 0.5)
+
+    def _reap(self) -> None:
+        if self._child is not None:
+            self._child.poll()
+
+    def _finish(self, code: int | None) -> None:
+        if self._start_id is not None:
+            self._store.status.record_end(self._start_id, code)
+        self._start_id, self._child, self._pid = None, None, None
+        self._asked_to_free_at = None
+
+    def _enter(self, state: ControllerState, detail: str, *, cure: str = "") -> None:
+        if state is not self._state:
+            log.info("%s -> %s: %s", self._state, state, detail)
+        self._state, self._detail, self._cure = state, detail, cure
+        self._since, self._retry_at = self._clock(), None
+
+    def _forgive_sleep(self, now: float) -> None:
+        # After a sleep nobody has had time to stamp anything: every limit starts anew.
+        log.info("The computer slept: waiting for the bot's next heartbeat")
+        self._heartbeat = (self._heartbeat[0], now)
+        self._since = now
+
+    # ---- memory, samples, the supervisor's own heartbeat ----------------------------------------------
+
+    def _watch_memory(self, now: float, status: BotStatus | None) -> None:
+        if status is None:
+            return
+        limit = self._store.settings.get(MEMORY_LIMIT_GB) * 1e9
+        if status.memory_bytes <= limit:
+            self._asked_to_free_at = None
+        elif self._asked_to_free_at is None:
+            log.warning("The bot uses %.1f GB: freeing its caches", status.memory_bytes / 1e9)
+            self._store.commands.ask(CommandKind.FREE_CACHES, asked_by="supervisor")
+            self._asked_to_free_at = now
+        elif now - self._asked_to_free_at > FREED_CACHES_GRACE_SECONDS and self._is_idle(status):
+            log.warning("The bot still uses %.1f GB and is idle: restarting it", status.memory_bytes / 1e9)
+            self.restart()
+
+    def _is_idle(self, status: BotStatus) -> bool:
+        last = status.last_reply_at or status.started_at
+        return status.queue_length == 0 and self._wall_clock() - last > IDLE_BEFORE_RESTART_SECONDS
+
+    def _report(self, now: float, status: BotStatus | None) -> None:
+        if now - self._last_supervisor >= SUPERVISOR_EVERY_SECONDS:
+            self._last_supervisor = now
+            self._store.status.write_supervisor(os.getpid())
+            processes.cap_file(processes.raw_output_file(self._store.workspace, "bot"))
+        if now - self._last_sample >= SAMPLE_EVERY_SECONDS:
+            self._last_sample = now
+            is_up = self._state is ControllerState.RUNNING
+            # A bot that is meant to be stopped is not downtime.
+            if self._state is not ControllerState.STOPPED:
+                self._store.activity.add_sample(memory_bytes=status.memory_bytes if status and is_up else 0, is_up=is_up)
+
+
+def _describe(code: int | None) -> str:
+    if code is None:
+        return "The bot process vanished (killed, or the computer lost power)."
+    if code < 0:
+        return f"The bot process was ended by signal {-code}" + (" (native crash)." if code in (-11, -6, -4) else ".")
+    return f"The bot process ended with code {code}; see the log."
+
+
+@dataclass(frozen=True, slots=True)
+class EndedJob:
+    """A job process this runner started and that is over."""
+
+    kind: str
+    return_code: int
+    job: Job | None
+
+
+class JobRunner:
+    """Starts scripts as jobs, one of a kind at a time, and notices when they end."""
+
+    def __init__(self, store: Store, *,
+                 spawn: Callable[[str, Sequence[str]], Child] | None = None,
+                 is_alive: Callable[[int], bool] = processes.is_alive) -> None:
+        self._store = store
+        self._spawn = spawn or (lambda kind, arguments: processes.spawn_job(store.workspace, kind, arguments))
+        self._is_alive = is_alive
+        self._children: dict[str, Child] = {}
+
+    def start(self, kind: str, arguments: Sequence[str] = ()) -> None:
+        """Start a job; AlreadyRunningError when one of this kind is at work, whoever started it."""
+        if kind in self.active_kinds():
+            raise AlreadyRunningError(f"A {kind} job is already running.", "Wait for it to end, or cancel it.")
+        self._children[kind] = self._spawn(kind, arguments)
+
+    def active_kinds(self) -> set[str]:
+        """Kinds at work now: started here, or reported by any process."""
+        mine = {kind for kind, child in self._children.items() if child.poll() is None}
+        return mine | {job.kind for job in self._store.jobs.active()}
+
+    def cancel(self, kind: str) -> None:
+        """Ask the running job of this kind to stop at its next step."""
+        for job in self._store.jobs.active():
+            if job.kind == kind:
+                self._store.jobs.request_cancel(job.id)
+
+    def tick(self) -> list[EndedJob]:
+        """Reap what ended since the last call; a script that died before its job row existed gets one."""
+        self._store.jobs.mark_lost(is_alive=self._is_alive)
+        ended = []
+        for kind, child in list(self._children.items()):
+            code = child.poll()
+            if code is None:
+                continue
+            del self._children[kind]
+            ended.append(EndedJob(kind, code, self._row_for(kind, child.pid, code)))
+        return ended
+
+    def _row_for(self, kind: str, pid: int, code: int) -> Job | None:
+        for job in self._store.jobs.recent(limit=20):
+            if job.pid == pid:
+                if job.is_active:  # it died without closing its row
+                    self._store.jobs.finish(job.id, JobState.FAILED, error=self._last_words(kind, code))
+                return self._store.jobs.get(job.id)
+        if code == 0:
+            return None
+        reporter = self._store.jobs.start(kind)
+        self._store.jobs.finish(reporter.job_id, JobState.FAILED, error=self._last_words(kind, code))
+        return self._store.jobs.get(reporter.job_id)
+
+    def _last_words(self, kind: str, code: int) -> str:
+        words = processes.tail_of(processes.raw_output_file(self._store.workspace, kind), lines=2)
+        return words or f"The {kind} process ended with code {code} without a word; see the log."

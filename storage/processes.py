@@ -1,0 +1,124 @@
+"""Child processes that outlive their parent: how they are started, found and ended on each system."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from storage.paths import PROJECT_ROOT, Workspace
+
+# What a child says outside `logging` (native code, tracebacks at start) lands in a file that is kept this small.
+MAX_RAW_OUTPUT_BYTES = 8 * 1024 * 1024
+
+JOB_SCRIPTS = {
+    "fetch": "fetch_and_embed.py",
+    "import": "fetch_and_embed.py",
+    "index": "fetch_and_embed.py",
+    "prepare": "2_prepare_training_data.py",
+    "train": "3_train_model.py",
+    "preflight": "3_train_model.py",
+    "evaluate": "4_evaluate_personality.py",
+    "deploy": "5_deploy_bot.py",
+    "backup": "backup.py",
+    "download": "download_model.py",
+    "tune": "tune.py",
+    "retrain": "retrain.py",
+}
+
+
+def raw_output_file(workspace: Workspace, name: str) -> Path:
+    """Where a child's stdout and stderr go."""
+    return workspace.logs / f"{name}.out.log"
+
+
+def spawn(workspace: Workspace, script: str, arguments: Sequence[str], *, name: str) -> subprocess.Popen[bytes]:
+    """Start a Python program of this project, detached: it survives its parent and never blocks on a pipe."""
+    workspace.logs.mkdir(parents=True, exist_ok=True)
+    output_path = raw_output_file(workspace, name)
+    cap_file(output_path)
+    command = [python_executable(), str(PROJECT_ROOT / script), "--workspace", str(workspace.root), *arguments]
+    environment = os.environ | {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(PROJECT_ROOT)}
+    # Append mode, so that capping the file from outside works while the child writes.
+    with open(output_path, "ab") as output:
+        if os.name == "nt":
+            flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP  # type: ignore[attr-defined,unused-ignore]
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                                    cwd=PROJECT_ROOT, env=environment, creationflags=flags)
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                                cwd=PROJECT_ROOT, env=environment, start_new_session=True)
+
+
+def spawn_job(workspace: Workspace, kind: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start the script behind a kind of job; its progress appears in the `jobs` table."""
+    return spawn(workspace, f"scripts/{JOB_SCRIPTS[kind]}", arguments, name=kind)
+
+
+def python_executable() -> str:
+    """This interpreter, without a console window on Windows when the parent has none."""
+    return sys.executable
+
+
+def cap_file(path: Path, *, limit: int = MAX_RAW_OUTPUT_BYTES, keep: int = 256 * 1024) -> None:
+    """Cut a raw output file that grew past `limit` down to its last `keep` bytes."""
+    try:
+        if path.stat().st_size <= limit:
+            return
+        with open(path, "r+b") as file:
+            file.seek(-keep, os.SEEK_END)
+            tail = file.read()
+            file.seek(0)
+            file.truncate()
+            file.write(tail)
+    except OSError:
+        return  # absent, or held by another program: the next call tries again
+
+
+def tail_of(path: Path, *, lines: int = 5, max_bytes: int = 16_384) -> str:
+    """The last lines of a raw output file, for an error message."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - max_bytes))
+            return "\n".join(file.read().decode("utf-8", "replace").strip().splitlines()[-lines:])
+    except OSError:
+        return ""
+
+
+def is_alive(pid: int) -> bool:
+    """True while a process runs; a zombie of ours counts as gone."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def kill_tree(pid: int) -> None:
+    """End a process and everything it started, at once."""
+    import psutil
+
+    try:
+        root = psutil.Process(pid)
+        family = [*root.children(recursive=True), root]
+    except psutil.NoSuchProcess:
+        return
+    for process in family:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+def memory_bytes(pid: int | None = None) -> int:
+    """Resident memory of a process (this one by default); 0 when it is gone."""
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
