@@ -209,7 +209,7 @@ class BotController:
             self.adopt()
 
     def _tick_starting(self, now: float, status: BotStatus | None) -> None:
-        if self._ended(status):
+        if self._ended():
             self._on_exit(now, status)
         elif self._is_ours(status) and status is not None:
             self._pid = status.pid  # on Windows the child we started is only a launcher of the real process
@@ -222,7 +222,7 @@ class BotController:
             self._replace_hung(now, "The bot did not report within two minutes of its start")
 
     def _tick_running(self, now: float, status: BotStatus | None) -> None:
-        if self._ended(status):
+        if self._ended():
             self._on_exit(now, status)
             return
         if status is not None and status.heartbeat_at != self._heartbeat[0]:
@@ -235,7 +235,7 @@ class BotController:
         self._watch_memory(now, status)
 
     def _tick_stopping(self, now: float, status: BotStatus | None) -> None:
-        if self._ended(status):
+        if self._ended():
             self._finish(status.exit_code if status else None)
             self._enter(ControllerState.STOPPED, "Stopped.")
             self._start_again_if_asked()
@@ -327,13 +327,10 @@ class BotController:
         arguments = ["--offline"] if self._offline else []
         return processes.spawn(self._store.workspace, "bot/run.py", arguments, name="bot")
 
-    def _ended(self, status: BotStatus | None) -> bool:
-        if self._child is not None and self._child.poll() is None:
-            return False
-        if self._is_ours(status) and status is not None and status.pid != (self._child.pid if self._child else None):
-            # Adopted, or the child was only a launcher: the reported process decides.
-            return not self._is_alive(status.pid)
-        return self._pid is None or self._child is not None or not self._is_alive(self._pid)
+    def _ended(self) -> bool:
+        if self._child is not None:
+            return self._child.poll() is not None
+        return self._pid is None or not self._is_alive(self._pid)
 
     def _exit_code(self, status: BotStatus | None) -> int | None:
         if self._is_ours(status) and status is not None and status.exit_code is not None:
@@ -396,7 +393,8 @@ class BotController:
             is_up = self._state is ControllerState.RUNNING
             # A bot that is meant to be stopped is not downtime.
             if self._state is not ControllerState.STOPPED:
-                self._store.activity.add_sample(memory_bytes=status.memory_bytes if status and is_up else 0, is_up=is_up)
+                used = status.memory_bytes if status is not None and is_up else 0
+                self._store.activity.add_sample(memory_bytes=used, is_up=is_up)
 
 
 def _describe(code: int | None) -> str:
