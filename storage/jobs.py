@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from storage.database import Database
 from storage.errors import CancelledError, KnownError
@@ -18,6 +18,16 @@ LOST_AFTER_SECONDS = 30.0
 _REPORT_EVERY_SECONDS = 0.25
 _COLUMNS = ("id, kind, pid, state, progress, step, error, result, cancel_requested, started_at, finished_at, "
             "heartbeat_at")
+
+
+class Report(Protocol):
+    """How library functions tell how far they are: 0-1 of their work, the step, units done. May raise CancelledError."""
+
+    def __call__(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None: ...
+
+
+def silent(fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
+    """The Report of a caller who does not want to know."""
 
 
 class Jobs:
@@ -123,13 +133,13 @@ class JobReporter:
         self.result: dict[str, Any] = {}
         self._last_report = float("-inf")
 
-    def report(self, progress: float, step: str = "") -> None:
+    def report(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
         """Progress 0-1 and what is being done; raises CancelledError once the owner asked to stop."""
         now = time.monotonic()
         if now - self._last_report < _REPORT_EVERY_SECONDS:
             return
         self._last_report = now
-        if self._jobs.report(self.job_id, progress=progress, step=step):
+        if self._jobs.report(self.job_id, progress=fraction, step=step):
             raise CancelledError("Cancelled by the owner.", "What was finished is kept; start it again to go on.")
 
     def metric(self, name: str, step: int, value: float) -> None:

@@ -1,0 +1,281 @@
+"""What every script shares: its arguments, its progress in the terminal and in the job row, its exit code.
+
+    def main(arguments: Sequence[str] | None = None) -> None:
+        options = script_parser(__doc__).parse_args(arguments)
+        with Store.open(Workspace.at(options.workspace)) as store, job(store, "import") as progress:
+            summary = import_file(store, options.file, report=progress.report)
+            progress.result = summary.as_result()
+
+    if __name__ == "__main__":
+        run_script(main)
+"""
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn, TextIO
+
+from storage.environment import read_environment
+from storage.errors import CancelledError, KnownError
+from storage.jobs import JobReporter
+from storage.locks import FileLock
+from storage.logs import configure_logging
+from storage.paths import Workspace
+from storage.settings import LOG_DAYS, LOG_LEVEL
+from storage.store import Store
+
+log = logging.getLogger(__name__)
+
+EXIT_OK, EXIT_FAILED, EXIT_CANCELLED = 0, 1, 130
+_REDRAW_SECONDS = 0.2
+# Without a terminal (a log file, the panel) one line a percent at most, and not more often than this.
+_LINE_SECONDS = 5.0
+_BAR_WIDTH = 24
+# The pace of the last part of the work says more about the rest than the average since the start.
+_SMOOTHING_SECONDS = 10.0
+
+
+class Progress:
+    """A bar with rate and remaining time on stderr, joined with the job row when there is one.
+
+    `report` has the signature of storage.jobs.Report, so library functions take it as it is; it raises
+    CancelledError once the owner asked the job to stop.
+    """
+
+    def __init__(self, job: JobReporter | None = None, *, stream: TextIO | None = None,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self.job = job
+        self.result: dict[str, Any] = {}
+        self._stream = stream if stream is not None else sys.stderr
+        self._clock = clock
+        self._is_terminal = self._stream.isatty()
+        self._step = ""
+        self._fraction = 0.0
+        self._pace = Pace(clock())
+        self._drawn_at = float("-inf")
+        self._drawn_text = ""
+
+    def report(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
+        """Progress 0-1 of the whole job, what is being done, and how many units of it are done."""
+        now = self._clock()
+        if step and step != self._step:
+            self._start_step(step, now)
+        self._fraction = min(max(fraction, 0.0), 1.0)
+        self._pace.update(now, self._fraction, done)
+        self._draw(now, done, unit)
+        if self.job is not None:
+            self.job.report(self._fraction, step or self._step)
+
+    def metric(self, name: str, step: int, value: float) -> None:
+        """Add a point to the job's curve."""
+        if self.job is not None:
+            self.job.metric(name, step, value)
+
+    def is_cancel_requested(self) -> bool:
+        """For work that must finish a step (save a checkpoint) before it stops."""
+        return self.job is not None and self.job.is_cancel_requested()
+
+    def part(self, start: float, end: float) -> Callable[..., None]:
+        """A report function for a part of the work: its 0-1 becomes start-end of the whole."""
+        def report(fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
+            self.report(start + (end - start) * min(max(fraction, 0.0), 1.0), step, done=done, unit=unit)
+        return report
+
+    def note(self, text: str) -> None:
+        """A line for the person in front of the terminal, above the bar."""
+        self._clear()
+        print(text, file=self._stream, flush=True)
+        self._drawn_at = float("-inf")
+
+    def close(self) -> None:
+        """Leave the last state of the bar standing."""
+        if self._is_terminal and self._drawn_text:
+            print(file=self._stream, flush=True)
+        self._drawn_text = ""
+
+    def _start_step(self, step: str, now: float) -> None:
+        self._step = step
+        self._pace.restart_units(now)
+        self._drawn_at = float("-inf")
+
+    def _draw(self, now: float, done: int | None, unit: str) -> None:
+        wait = _REDRAW_SECONDS if self._is_terminal else _LINE_SECONDS
+        if now - self._drawn_at < wait and self._fraction < 1.0:
+            return
+        text = self._line(now, done, unit)
+        if text == self._drawn_text:
+            return
+        self._drawn_at, self._drawn_text = now, text
+        if self._is_terminal:
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r\x1b[2K{text[:width]}", end="", file=self._stream, flush=True)
+        else:
+            print(text, file=self._stream, flush=True)
+
+    def _line(self, now: float, done: int | None, unit: str) -> str:
+        filled = int(self._fraction * _BAR_WIDTH)
+        bar = "#" * filled + "-" * (_BAR_WIDTH - filled)
+        parts = [f"[{bar}] {self._fraction * 100:3.0f} %", self._step]
+        if done is not None:
+            parts.append(f"{done:,} {unit}".strip())
+            rate = self._pace.units_per_second
+            if rate is not None:
+                parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s")
+        remaining = self._pace.remaining_seconds(self._fraction)
+        if remaining is not None and self._fraction < 1.0:
+            parts.append(f"{duration(remaining)} left")
+        return "  ".join(part for part in parts if part)
+
+    def _clear(self) -> None:
+        if self._is_terminal and self._drawn_text:
+            print("\r\x1b[2K", end="", file=self._stream, flush=True)
+        self._drawn_text = ""
+
+
+class Pace:
+    """How quickly work goes lately; pure, fed with the clock's readings."""
+
+    def __init__(self, now: float) -> None:
+        self._fraction_mark = (now, 0.0)
+        self._fraction_rate: float | None = None
+        self._unit_mark: tuple[float, int] | None = None
+        self.units_per_second: float | None = None
+
+    def update(self, now: float, fraction: float, done: int | None) -> None:
+        self._fraction_mark, self._fraction_rate = _blend(self._fraction_mark, self._fraction_rate, now, fraction)
+        if done is None:
+            return
+        if self._unit_mark is None or done < self._unit_mark[1]:
+            self._unit_mark = (now, done)
+            return
+        mark, self.units_per_second = _blend(self._unit_mark, self.units_per_second, now, done)
+        self._unit_mark = (mark[0], int(mark[1]))
+
+    def restart_units(self, now: float) -> None:
+        """A new step counts something else."""
+        self._unit_mark = None
+        self.units_per_second = None
+
+    def remaining_seconds(self, fraction: float) -> float | None:
+        """Time left at this pace; None while there is nothing to go by."""
+        if not self._fraction_rate:
+            return None
+        return (1.0 - fraction) / self._fraction_rate
+
+
+def _blend(mark: tuple[float, float], rate: float | None, now: float,
+           value: float) -> tuple[tuple[float, float], float | None]:
+    elapsed = now - mark[0]
+    if elapsed < 0.5:
+        return mark, rate
+    fresh = max(value - mark[1], 0.0) / elapsed
+    weight = min(elapsed / _SMOOTHING_SECONDS, 1.0)
+    return (now, value), fresh if rate is None else rate + (fresh - rate) * weight
+
+
+def duration(seconds: float) -> str:
+    """'8 s', '3 min 20 s', '2 h 05 min'."""
+    whole = max(int(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def script_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with what every script takes; `description` is the script's docstring."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", metavar="DIR", default=None,
+                        help="folder of the server's data (default: the project folder)")
+    return parser
+
+
+@contextmanager
+def job(store: Store, kind: str, *, lock: str | None = None, stream: TextIO | None = None) -> Iterator[Progress]:
+    """A job of this process: one at a time per `lock` (its kind when None), a log file, a bar, a row.
+
+    Raises AlreadyRunningError naming the process that has the lock.
+    """
+    name = lock or kind
+    with FileLock(store.workspace.locks / f"{name}.lock", holder=f"Another '{name}' job"):
+        start_log(store, kind)
+        with store.jobs.running(kind) as reporter:
+            progress = Progress(reporter, stream=stream)
+            try:
+                yield progress
+                reporter.result = progress.result
+            finally:
+                progress.close()
+
+
+def start_log(store: Store, name: str) -> None:
+    """Log to `logs/<name>.log` with the owner's level and days; the token never gets in."""
+    settings = store.settings.read()
+    token = read_environment(store.workspace.env_file).token
+    configure_logging(store.workspace.logs, name, level=settings[LOG_LEVEL], keep_days=settings[LOG_DAYS],
+                      secrets=[token] if token else [])
+
+
+def open_store(options: argparse.Namespace) -> Store:
+    """The store of `--workspace`."""
+    return Store.open(Workspace.at(options.workspace))
+
+
+def run_script(main: Callable[[], int | None]) -> NoReturn:
+    """Run `main` and leave: 0 done, 1 an error a person can act on (one sentence), 130 stopped by the owner."""
+    _use_safe_output()
+    _treat_termination_as_interrupt()
+    sys.exit(exit_code_of(main))
+
+
+def exit_code_of(main: Callable[[], int | None]) -> int:
+    """What `run_script` exits with."""
+    try:
+        return main() or EXIT_OK
+    except CancelledError as error:
+        print(error.text(), file=sys.stderr)
+        return EXIT_CANCELLED
+    except KeyboardInterrupt:
+        print("Stopped. What was finished is kept; start it again to go on.", file=sys.stderr)
+        return EXIT_CANCELLED
+    except KnownError as error:
+        log.error("%s", error.text())
+        print(f"Error: {error.text()}", file=sys.stderr)
+        return EXIT_FAILED
+    except BrokenPipeError:
+        # The reader (e.g. `head`) has left; nothing can be told to it any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+
+
+def print_summary(lines: Sequence[tuple[str, Any]]) -> None:
+    """The result on stdout, one aligned `name  value` a line."""
+    width = max((len(name) for name, _ in lines), default=0)
+    for name, value in lines:
+        text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        print(f"{name:<{width}}  {text}")
+
+
+def _use_safe_output() -> None:
+    # A console in cp1252 cannot show every name; a question mark is better than a crash.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _treat_termination_as_interrupt() -> None:
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:
+        return  # not the main thread: whoever runs it there looks after signals

@@ -1,0 +1,100 @@
+"""What people see of long work, and how scripts end."""
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from scripts.progress import EXIT_CANCELLED, EXIT_FAILED, Progress, duration, exit_code_of, job
+from storage.errors import AlreadyRunningError, BadInputError, CancelledError
+from storage.paths import Workspace
+from storage.records import JobState
+from storage.store import Store
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    with Store.open(Workspace.at(tmp_path)) as opened:
+        yield opened
+
+
+def test_rate_and_remaining_time_follow_the_pace_of_the_work() -> None:
+    clock, stream = Clock(), io.StringIO()
+    progress = Progress(stream=stream, clock=clock)
+    for done in range(0, 5001, 500):
+        progress.report(done / 10_000, "Reading", done=done, unit="messages")
+        clock.now += 10
+    last = stream.getvalue().splitlines()[-1]
+    assert "50 %" in last and "Reading" in last and "5,000 messages" in last
+    assert "50/s" in last and "1 min 40 s left" in last
+
+
+def test_a_part_of_the_work_fills_its_part_of_the_bar() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream=stream, clock=Clock())
+    progress.part(0.5, 1.0)(0.5, "Indexing")
+    assert "75 %" in stream.getvalue()
+
+
+def test_without_a_terminal_the_bar_does_not_flood_the_output() -> None:
+    clock, stream = Clock(), io.StringIO()
+    progress = Progress(stream=stream, clock=clock)
+    for step in range(1000):
+        progress.report(step / 1000, "Reading")
+        clock.now += 0.01
+    assert len(stream.getvalue().splitlines()) < 5
+
+
+def test_durations_read_as_people_say_them() -> None:
+    assert [duration(8.9), duration(200), duration(7500)] == ["8 s", "3 min 20 s", "2 h 05 min"]
+
+
+def test_a_job_row_carries_progress_and_result(store: Store) -> None:
+    with job(store, "import", stream=io.StringIO()) as progress:
+        progress.report(0.4, "Reading")
+        assert store.jobs.active()[0].progress == 0.4
+        progress.result = {"new": 3}
+    latest = store.jobs.latest("import")
+    assert latest is not None and latest.state is JobState.DONE and latest.result == {"new": 3}
+
+
+def test_cancelling_the_row_ends_the_work(store: Store) -> None:
+    with pytest.raises(CancelledError), job(store, "import", stream=io.StringIO()) as progress:
+        store.jobs.request_cancel(store.jobs.active()[0].id)
+        progress.report(0.5, "Reading")
+    latest = store.jobs.latest("import")
+    assert latest is not None and latest.state is JobState.CANCELLED
+
+
+def test_the_second_job_of_a_kind_says_who_runs(store: Store) -> None:
+    with job(store, "import", stream=io.StringIO()):
+        with pytest.raises(AlreadyRunningError, match="already running"), job(store, "import", stream=io.StringIO()):
+            pass
+
+
+def test_a_known_error_is_one_sentence_and_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> int:
+        raise BadInputError("chat.jsonl:3: no author.", "Export it again.")
+
+    assert exit_code_of(main) == EXIT_FAILED
+    assert capsys.readouterr().err == "Error: chat.jsonl:3: no author. Export it again.\n"
+
+
+def test_ctrl_c_and_cancel_end_with_130(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    def cancelled() -> int:
+        raise CancelledError("Cancelled by the owner.")
+
+    assert exit_code_of(interrupted) == exit_code_of(cancelled) == EXIT_CANCELLED
+    assert "Traceback" not in capsys.readouterr().err
