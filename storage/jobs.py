@@ -21,7 +21,7 @@ _COLUMNS = ("id, kind, pid, state, progress, step, error, result, cancel_request
 
 
 class Report(Protocol):
-    """How library functions tell how far they are: 0-1 of their work, the step, units done. May raise CancelledError."""
+    """How library functions tell how far they are (0-1, the step, units done). May raise CancelledError."""
 
     def __call__(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None: ...
 
