@@ -1,0 +1,103 @@
+"""The bundled demo server: it must look like a real server to everything that reads it, and be made from its source."""
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from scripts import make_demo_server
+from storage.records import snowflake_ms
+
+FOLDER = make_demo_server.FOLDER
+VIEW_CHANNEL = 1024
+
+
+def _load(name: str) -> Any:
+    return json.loads((FOLDER / name).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def messages() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (FOLDER / "messages.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def written(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What people wrote: no bot, no system messages."""
+    return [m for m in messages if m["type"] in (0, 19) and not m["author"]["bot"]]
+
+
+def test_the_committed_files_are_what_the_source_makes() -> None:
+    made = make_demo_server.make(FOLDER / "source")
+    for name in make_demo_server.FILES:
+        assert (FOLDER / name).read_text(encoding="utf-8") == made[name], f"{name}: run scripts/make_demo_server.py"
+
+
+def test_ids_ascend_and_carry_their_timestamp(messages: list[dict[str, Any]]) -> None:
+    ids = [int(m["id"]) for m in messages]
+    assert ids == sorted(set(ids))
+    for message in messages:
+        written_at = datetime.fromisoformat(message["timestamp"])
+        assert snowflake_ms(int(message["id"])) == round(written_at.timestamp() * 1000)
+
+
+def test_every_reply_has_an_earlier_target_in_its_channel(messages: list[dict[str, Any]]) -> None:
+    seen: dict[str, str] = {}
+    for message in messages:
+        seen[message["id"]] = message["channel_id"]
+        if message["type"] == 19:
+            target = message["message_reference"]["message_id"]
+            assert int(target) < int(message["id"])
+            assert seen[target] == message["channel_id"]
+
+
+def test_mentions_resolve_to_members(messages: list[dict[str, Any]]) -> None:
+    members = {member["user"]["id"] for member in _load("members.json")}
+    channels = {channel["id"] for channel in _load("channels.json")}
+    for message in messages:
+        assert message["author"]["id"] in members
+        assert message["channel_id"] in channels
+        listed = {user["id"] for user in message["mentions"]}
+        assert set(re.findall(r"<@(\d+)>", message["content"])) <= listed <= members
+        assert set(re.findall(r"<#(\d+)>", message["content"])) <= channels
+        assert not re.search(r"(?<!<)@(?!everyone)\w+", re.sub(r"\S+@\S+", "", message["content"])), message["content"]
+
+
+def test_custom_emoji_belong_to_the_server(messages: list[dict[str, Any]]) -> None:
+    known = {(emoji["name"], emoji["id"]) for emoji in _load("guild.json")["emojis"]}
+    used = {pair for m in messages for pair in re.findall(r"<:(\w+):(\d+)>", m["content"])}
+    clicked = [reaction["emoji"] for m in messages for reaction in m.get("reactions", ())]
+    used |= {(emoji["name"], emoji["id"]) for emoji in clicked if emoji["id"]}
+    assert used <= known
+
+
+def test_one_channel_of_four_is_private() -> None:
+    guild_id = _load("guild.json")["id"]
+    channels = _load("channels.json")
+    private = [c["name"] for c in channels for o in c["permission_overwrites"]
+               if o["type"] == 0 and o["id"] == guild_id and int(o["deny"]) & VIEW_CHANNEL]
+    assert (len(channels), private) == (4, ["committee"])
+
+
+def test_rob_is_not_in_the_channel_about_his_birthday(messages: list[dict[str, Any]]) -> None:
+    committee = next(c["id"] for c in _load("channels.json") if c["name"] == "committee")
+    authors = {m["author"]["username"] for m in messages if m["channel_id"] == committee}
+    allowed = {m["user"]["username"] for m in _load("members.json") if m["roles"]}
+    assert "rob_of_the_shed" not in authors
+    assert authors <= allowed
+
+
+def test_one_bot_and_one_member_who_opted_out(messages: list[dict[str, Any]]) -> None:
+    assert {m["author"]["username"] for m in messages if m["author"]["bot"]} == {"biscuit-tin"}
+    assert [m["user"]["username"] for m in _load("members.json") if m["opted_out"]] == ["fennimore_k"]
+
+
+def test_nobody_talks_more_than_a_fifth_and_everybody_talks(written: list[dict[str, Any]]) -> None:
+    shares = Counter(m["author"]["username"] for m in written)
+    assert len(shares) >= 13
+    assert max(shares.values()) / len(written) < 0.2
+    assert min(shares.values()) >= 10
