@@ -1,0 +1,138 @@
+"""Earlier messages that resemble what is being said, from channels the current one may see."""
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from model.markup import to_model_text
+from storage.errors import KnownError
+from storage.records import Message
+from storage.settings import RECALL_COUNT, RECALL_MIN_SIMILARITY, Settings
+from storage.store import Store
+
+if TYPE_CHECKING:
+    from model.embeddings import Embedder
+
+log = logging.getLogger(__name__)
+# Asked for beyond the number wanted: some hits fall away (deleted, absent member, already in the conversation).
+SPARE_HITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RecalledLine:
+    """One earlier message, in readable text, with how close it is (cosine, 1 = same)."""
+
+    message_id: int
+    channel_id: int
+    name: str
+    text: str
+    similarity: float
+
+
+class Hit(Protocol):
+    """What the index answers; see storage.vectordb."""
+
+    @property
+    def message_id(self) -> int: ...
+
+    @property
+    def similarity(self) -> float: ...
+
+
+class Index(Protocol):
+    """The part of VectorIndex recall uses."""
+
+    def search(self, vector: object, *, channel_ids: Collection[int], limit: int,
+               exclude_ids: Collection[int] = ()) -> list[Hit]: ...
+
+
+class Recall:
+    """Looks lines up on a thread of its own; any trouble with the index means no lines, never no reply."""
+
+    def __init__(self, store: Store, *, open_index: Callable[[], Index],
+                 open_embedder: Callable[[], Embedder]) -> None:
+        self._store = store
+        self._open_index = open_index
+        self._open_embedder = open_embedder
+        self._index: Index | None = None
+        self._embedder: Embedder | None = None
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recall")
+        self._last_trouble = ""
+
+    async def lines(self, channel_id: int, text: str, settings: Settings, *,
+                    exclude_ids: Collection[int] = ()) -> tuple[RecalledLine, ...]:
+        """Up to `recall_count` lines for `text`, best first, only from channels `channel_id` may see."""
+        if settings[RECALL_COUNT] == 0 or not text.strip():
+            return ()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._look_up, channel_id, text, settings,
+                                          frozenset(exclude_ids))
+
+    def close(self) -> None:
+        """Wait for a look-up under way and end the thread."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _look_up(self, channel_id: int, text: str, settings: Settings,
+                 exclude_ids: frozenset[int]) -> tuple[RecalledLine, ...]:
+        channels = self._store.channels.recallable_from(channel_id)
+        if not channels:
+            return ()
+        try:
+            hits = self._search(channels, text, settings, exclude_ids)
+        except KnownError as error:
+            self._note(error.text())
+            return ()
+        except Exception as error:
+            # A damaged index raises whatever its Rust core feels like; the reply goes on without recall.
+            log.debug("Recall failed", exc_info=True)
+            self._note(f"{type(error).__name__}: {error}"[:300])
+            self._index = None
+            return ()
+        self._last_trouble = ""
+        return self._readable(hits, set(channels), exclude_ids, settings)
+
+    def _search(self, channels: list[int], text: str, settings: Settings, exclude_ids: frozenset[int]) -> list[Hit]:
+        if self._embedder is None:
+            self._embedder = self._open_embedder()
+        if self._index is None:
+            self._index = self._open_index()
+        vector = self._embedder.embed([text])[0]
+        hits = self._index.search(vector, channel_ids=channels, limit=settings[RECALL_COUNT] + SPARE_HITS,
+                                  exclude_ids=exclude_ids)
+        return [hit for hit in hits if hit.similarity >= settings[RECALL_MIN_SIMILARITY]]
+
+    def _readable(self, hits: list[Hit], channels: set[int], exclude_ids: frozenset[int],
+                  settings: Settings) -> tuple[RecalledLine, ...]:
+        # SQLite is the truth: the index may lag behind a deletion, a move or an opt-out.
+        messages = self._store.messages.get([hit.message_id for hit in hits])
+        absent = self._store.members.absent_ids()
+        lines: list[RecalledLine] = []
+        seen: set[str] = set()
+        for hit in hits:
+            message = messages.get(hit.message_id)
+            if message is None or not _may_use(message, channels, absent, exclude_ids):
+                continue
+            line = _line(message, hit.similarity)
+            if line.text and line.text.lower() not in seen:
+                seen.add(line.text.lower())
+                lines.append(line)
+        return tuple(lines[:settings[RECALL_COUNT]])
+
+    def _note(self, trouble: str) -> None:
+        if trouble != self._last_trouble:  # once per kind of trouble, not once per message
+            log.warning("Answering without recall: %s", trouble)
+        self._last_trouble = trouble
+
+
+def _may_use(message: Message, channels: set[int], absent: frozenset[int], exclude_ids: frozenset[int]) -> bool:
+    return (message.channel_id in channels and message.author_id not in absent and not message.is_own
+            and message.id not in exclude_ids)
+
+
+def _line(message: Message, similarity: float) -> RecalledLine:
+    text = to_model_text(message.content, mentions={m.id: m.name for m in message.mentions})
+    return RecalledLine(message.id, message.channel_id, message.author_name, text.strip(), similarity)

@@ -1,0 +1,238 @@
+"""The bot process: builds everything, runs until asked to stop, and ends with a code that says why.
+
+    python bot/run.py [--workspace DIR] [--offline]
+
+--offline answers the playground only: no Discord, no token. Exit codes: docs/ARCHITECTURE.md, section 6.
+"""
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # started as a file: the project root is not on the path yet
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import argparse
+import asyncio
+import faulthandler
+import logging
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bot.inbox import Inbox, StopRequest
+from bot.live_status import LiveStatus
+from bot.model_slot import ModelSlot
+from bot.recall import Recall
+from bot.responder import Responder
+from bot.storage_thread import StorageThread
+from bot.watchdog import Watchdog
+from storage.environment import Environment, read_environment
+from storage.errors import AlreadyRunningError, ConfigurationError, KnownError
+from storage.locks import FileLock
+from storage.logs import configure_logging
+from storage.paths import Workspace
+from storage.records import BotPhase, ExitCode
+from storage.settings import (
+    ADAPTER_PATH,
+    CONTEXT_LENGTH,
+    EMBEDDING_MODEL,
+    GPU_LAYERS,
+    LOG_DAYS,
+    LOG_LEVEL,
+    THREADS,
+)
+from storage.store import Store
+
+HEARTBEAT_SECONDS = 1.0
+DRAIN_SECONDS = 6.0
+log = logging.getLogger("bot")
+
+
+@dataclass
+class Services:
+    """Everything the live bot is made of; handed to the Discord client."""
+
+    store: Store
+    environment: Environment
+    status: LiveStatus
+    storage: StorageThread
+    slot: ModelSlot
+    recall: Recall
+    responder: Responder
+    stop: StopRequest
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the bot; returns its exit code."""
+    options = _parse(arguments)
+    workspace = Workspace.at(options.workspace).create()
+    lock = FileLock(workspace.locks / "bot.lock", holder="A bot")
+    try:
+        lock.acquire()
+    except AlreadyRunningError as error:
+        print(error.text(), file=sys.stderr)  # noqa: T201 - no log yet: the file belongs to the other bot
+        return ExitCode.CRASH
+    try:
+        return _run(workspace, is_offline=options.offline)
+    finally:
+        lock.release()
+
+
+def _run(workspace: Workspace, *, is_offline: bool) -> int:
+    try:
+        environment = read_environment(workspace.env_file)
+        store = Store.open(workspace)
+    except ConfigurationError as error:
+        print(error.text(), file=sys.stderr)  # noqa: T201 - no log yet
+        return ExitCode.CONFIGURATION
+    except KnownError as error:
+        print(error.text(), file=sys.stderr)  # noqa: T201 - no log yet
+        return ExitCode.CRASH
+    settings = store.settings.read()
+    level = settings[LOG_LEVEL] if settings.is_set(LOG_LEVEL) else environment.log_level or settings[LOG_LEVEL]
+    configure_logging(workspace.logs, "bot", level=level, keep_days=settings[LOG_DAYS], secrets=[environment.token])
+    stacks = open(workspace.logs / "bot.stacks.log", "a", encoding="utf-8")  # noqa: SIM115 - for native crashes
+    faulthandler.enable(stacks)
+    status = LiveStatus(mode="offline" if is_offline else "discord")
+    watchdog = Watchdog(store, status, stacks_file=workspace.logs / "bot.stacks.log")
+    code, reason, cure = ExitCode.CRASH, "", ""
+    try:
+        store.commands.discard_older(pid=status.snapshot().pid)
+        store.status.write_bot(status.snapshot())
+        watchdog.start()
+        code, reason, cure = asyncio.run(_live(store, environment, status, is_offline=is_offline))
+    except ConfigurationError as error:
+        code, reason, cure = ExitCode.CONFIGURATION, error.what, error.cure
+    except KnownError as error:
+        code, reason, cure = ExitCode.CRASH, error.what, error.cure
+    except Exception as error:
+        # The last line of defence: the reason must reach the log and the panel before the process ends.
+        log.exception("Unexpected error")
+        reason = f"Unexpected error: {type(error).__name__}: {error}"[:300]
+    finally:
+        watchdog.stop()
+        _record_end(store, status, code, reason, cure)
+        store.close()
+    return code
+
+
+async def _live(store: Store, environment: Environment, status: LiveStatus, *,
+                is_offline: bool) -> tuple[int, str, str]:
+    stop = StopRequest()
+    _stop_on_signals(stop)
+    services = _build(store, environment, status, stop)
+    inbox = Inbox(store, storage=services.storage, responder=services.responder, slot=services.slot, status=status,
+                  stop=stop)
+    tasks = [asyncio.create_task(work, name=name) for name, work in (
+        ("heartbeat", _heartbeat(services)), ("model", services.slot.run()), ("inbox", inbox.run()),
+        ("main", _main_work(services, is_offline=is_offline)), ("stop", stop.wait()))]
+    log.info("Bot started (%s)", status.snapshot().mode)
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_asked:
+            failed = next(iter(done))
+            failed.result()  # raises what ended it
+            raise RuntimeError(f"The {failed.get_name()} task ended by itself")
+        status.update(phase=BotPhase.STOPPING)
+        # Before anything is cancelled: a reply under way may still be sent.
+        await services.responder.drain(timeout_seconds=DRAIN_SECONDS)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(_close, services)
+    return stop.exit_code, stop.reason, stop.cure
+
+
+async def _main_work(services: Services, *, is_offline: bool) -> None:
+    if is_offline:
+        services.status.update(phase=BotPhase.RUNNING)
+        await services.stop.wait()
+        return
+    from bot.client import run_discord
+
+    await run_discord(services)
+
+
+async def _heartbeat(services: Services) -> None:
+    pending = None
+    while True:
+        model = services.slot.model
+        services.status.update(queue_length=model.queue_length if model is not None else 0)
+        services.status.stamp()
+        if pending is None or pending.done():
+            pending = services.storage.post(services.store.status.write_bot, services.status.snapshot())
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+
+
+def _build(store: Store, environment: Environment, status: LiveStatus, stop: StopRequest) -> Services:
+    """The only place where the parts of the live bot meet."""
+    from model.catalog import resolve_model
+    from model.embeddings import query_embedder
+    from model.inference import ChatModel, close_model, get_model
+    from storage.vectordb import VectorIndex
+
+    def load() -> ChatModel:
+        settings = store.settings.read()
+        path = resolve_model(store.workspace, settings, environment)
+        adapter = Path(settings[ADAPTER_PATH]) if settings[ADAPTER_PATH] else None
+        return get_model(path, n_ctx=settings[CONTEXT_LENGTH], n_gpu_layers=_gpu_layers(settings[GPU_LAYERS]),
+                         threads=settings[THREADS], adapter=adapter)
+
+    embedding_model = store.settings.get(EMBEDDING_MODEL)
+    recall = Recall(
+        store, open_index=lambda: VectorIndex.open(store.workspace.embeddings, model=embedding_model, dimension=384),
+        open_embedder=lambda: query_embedder(embedding_model, store.workspace))
+    slot = ModelSlot(load=load, unload=close_model, status=status)
+    return Services(store=store, environment=environment, status=status, storage=StorageThread(), slot=slot,
+                    recall=recall, responder=Responder(lambda: slot.model, recall), stop=stop)
+
+
+def _gpu_layers(choice: str) -> int:
+    """llama.cpp's number: -1 is all of them; without a GPU build it is ignored."""
+    return -1 if choice in ("auto", "all") else int(choice)
+
+
+def _close(services: Services) -> None:
+    from model.inference import close_model
+
+    services.recall.close()
+    close_model()
+    services.storage.close()
+
+
+def _record_end(store: Store, status: LiveStatus, code: int, reason: str, cure: str) -> None:
+    if code not in (ExitCode.STOPPED, ExitCode.RESTART):
+        log.error("Ending with code %d: %s %s", code, reason, cure)
+    else:
+        log.info("Ending: %s", reason or "stopped")
+    last = replace(status.snapshot(), phase=BotPhase.STOPPED, is_connected=False, exit_code=code, exit_reason=reason,
+                   last_error=reason if code not in (ExitCode.STOPPED, ExitCode.RESTART) else "", last_error_cure=cure)
+    try:
+        store.status.write_bot(last)
+    except KnownError as error:
+        log.error("The end could not be recorded: %s", error.text())
+
+
+def _stop_on_signals(stop: StopRequest) -> None:
+    loop = asyncio.get_running_loop()
+    for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        if number is None:
+            continue
+        try:
+            loop.add_signal_handler(number, stop.ask, ExitCode.STOPPED, f"Stopped by {name}.")
+        except NotImplementedError:  # Windows: the handler runs between bytecodes, so hand over to the loop
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.ask, ExitCode.STOPPED, "Stopped."))
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Run the bot of one workspace until it is asked to stop.")
+    parser.add_argument("--workspace", help="folder of the server (default: the project root)")
+    parser.add_argument("--offline", action="store_true", help="answer the playground only, without Discord")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""The program's front door: sets itself up, opens the workspace, supervises the bot, shows the panel.
+
+    python launcher.py                  the control panel (or, without a screen, supervision in the terminal)
+    python launcher.py --demo           a bundled sample server to talk to: no token, no download
+    python launcher.py --headless       supervise without a window; Ctrl+C stops the bot
+"""
+from __future__ import annotations
+
+import sys
+
+from scripts import bootstrap
+
+if __name__ == "__main__":
+    bootstrap.ensure()
+
+import argparse
+import hashlib
+import logging
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from bot_controller import BotController, JobRunner
+from storage.environment import read_environment
+from storage.errors import KnownError
+from storage.locks import FileLock
+from storage.logs import configure_logging
+from storage.paths import PROJECT_ROOT, Workspace
+from storage.settings import ADAPTER_PATH, EMBEDDING_MODEL, LOG_DAYS, LOG_LEVEL, MODEL_PATH
+from storage.store import Store
+
+log = logging.getLogger("launcher")
+DEMO_SERVER = PROJECT_ROOT / "data" / "demo"
+DEMO_CHAT_MODEL = "smollm2-135m-instruct"
+DEMO_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit code."""
+    options = _parse(arguments)
+    workspace = Workspace.at(options.workspace or (PROJECT_ROOT / "demo_workspace" if options.demo else None)).create()
+    try:
+        with FileLock(workspace.locks / "launcher.lock", holder="The control panel").acquire(), \
+                Store.open(workspace) as store:
+            return _run(store, options)
+    except KnownError as error:
+        tell(error.text())
+        return 1
+
+
+def _run(store: Store, options: argparse.Namespace) -> int:
+    settings = store.settings.read()
+    environment = read_environment(store.workspace.env_file)
+    configure_logging(store.workspace.logs, "launcher", level=settings[LOG_LEVEL], keep_days=settings[LOG_DAYS],
+                      secrets=[environment.token])
+    if options.demo:
+        prepare_demo(store)
+    controller = BotController(store, offline=options.demo or options.offline)
+    if not options.headless:
+        trouble = display_trouble()
+        if not trouble:
+            return _panel(store, controller, options)
+        tell(f"{trouble} Going on without a window.")
+    from gui import terminal
+
+    if options.demo or options.chat:
+        return terminal.chat(store, controller, tell=tell)
+    return terminal.supervise(store, controller, tell=tell)
+
+
+def _panel(store: Store, controller: BotController, options: argparse.Namespace) -> int:
+    from gui import app
+
+    return app.run(store, controller, JobRunner(store), start_minimised=options.minimised, demo=options.demo)
+
+
+def display_trouble() -> str:
+    """Why no window can be shown here, '' when one can."""
+    try:
+        import tkinter
+    except ImportError:
+        return "Python's tkinter is missing (on Debian or Ubuntu: sudo apt install python3-tk)."
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return "There is no screen here (DISPLAY is not set)."
+    try:
+        tkinter.Tk().destroy()
+    except tkinter.TclError as error:
+        return f"A window cannot be opened ({error})."
+    return ""
+
+
+def prepare_demo(store: Store) -> None:
+    """Fill the demo workspace once: settings, messages, index. KnownError when that fails."""
+    files = [DEMO_SERVER / "messages.jsonl", DEMO_SERVER / "channels.json"]
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    adapter = DEMO_SERVER / "adapter.gguf"
+    wanted = {MODEL_PATH: DEMO_CHAT_MODEL, EMBEDDING_MODEL: DEMO_EMBEDDING_MODEL,
+              ADAPTER_PATH: str(adapter) if adapter.exists() else ""}
+    stored = store.settings.read()
+    for setting, value in wanted.items():
+        if not stored.is_set(setting):
+            store.settings.set(setting, value, changed_by="demo")
+    if store.facts.get("demo_version") == version and store.messages.queue_length() == 0:
+        return
+    tell("Setting up the sample server (once).")
+    command = [sys.executable, str(PROJECT_ROOT / "scripts" / "fetch_and_embed.py"), "--workspace",
+               str(store.workspace.root), "--import", str(files[0]), "--channels", str(files[1]),
+               "--enable-channels", "all"]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False,
+                          env=os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "PYTHONUTF8": "1"})
+    if done.returncode != 0:
+        raise KnownError("The sample server could not be imported.", "The lines above say why.")
+    store.facts.set("demo_version", version)
+
+
+def tell(text: str) -> None:
+    """A line for the person at the terminal; stdout is kept for the bot's own words."""
+    if sys.stderr is not None:  # there is none under pythonw on Windows
+        print(text, file=sys.stderr, flush=True)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="A bot with your server's own voice: control panel and supervisor.")
+    parser.add_argument("--workspace", type=Path, help="folder of the server (default: the project root)")
+    parser.add_argument("--demo", action="store_true", help="open the bundled sample server; no token, no download")
+    parser.add_argument("--headless", action="store_true", help="no window: supervise (or chat) in the terminal")
+    parser.add_argument("--chat", action="store_true", help="with --headless: talk to the bot in the terminal")
+    parser.add_argument("--offline", action="store_true", help="start the bot without Discord (playground only)")
+    parser.add_argument("--minimised", action="store_true", help="start in the tray")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

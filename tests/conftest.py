@@ -1,0 +1,24 @@
+"""Fixtures every test may use: a fresh workspace and its open store."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storage.paths import Workspace
+from storage.store import Store
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A workspace of its own, with a name that trips careless path handling."""
+    return Workspace.at(tmp_path / "Bót 😀 server").create()
+
+
+@pytest.fixture
+def store(workspace: Workspace) -> Iterator[Store]:
+    """The workspace's databases, open."""
+    opened = Store.open(workspace)
+    yield opened
+    opened.close()

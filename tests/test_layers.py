@@ -1,0 +1,66 @@
+"""The walls of the house (docs/ARCHITECTURE.md, section 2): who may import whom, and which toolkit lives where."""
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = {"storage", "model", "data", "bot", "gui", "scripts", "bot_controller", "launcher"}
+MAY_IMPORT = {
+    "storage": {"storage"},
+    "model": {"model", "storage"},
+    "data": {"data", "storage"},
+    "bot": {"bot", "model", "storage"},
+    "bot_controller": {"storage"},
+    "gui": {"gui", "bot_controller", "storage"},
+    "scripts": {"scripts", "data", "model", "storage"},
+    "launcher": {"gui", "bot_controller", "storage", "scripts"},
+}
+# Toolkits stay home: a prefix of the module path that may import them.
+HOMES = {
+    "tkinter": ("gui/", "launcher.py"), "customtkinter": ("gui/",), "pystray": ("gui/",),
+    "discord": ("bot/", "data/fetcher"),
+    "llama_cpp": ("model/", "scripts/benchmark", "scripts/make_benchmark_model"), "torch": ("model/",),
+    "trl": ("model/",), "peft": ("model/",), "unsloth": ("model/",), "sentence_transformers": ("model/",),
+    "sqlite3": ("storage/",), "lancedb": ("storage/",),
+}
+
+
+def modules() -> list[Path]:
+    found = [ROOT / "launcher.py", ROOT / "bot_controller.py"]
+    for room in sorted(ROOMS - {"launcher", "bot_controller"}):
+        found += sorted((ROOT / room).rglob("*.py"))
+    return [path for path in found if path.exists()]
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_imports_only_the_rooms_below_it(path: Path) -> None:
+    relative = path.relative_to(ROOT)
+    room = relative.parts[0].removesuffix(".py")
+    foreign = {name.split(".")[0] for name in imported(path)} & ROOMS
+    assert foreign <= MAY_IMPORT[room], f"{relative} imports {sorted(foreign - MAY_IMPORT[room])}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_toolkits_stay_at_home(path: Path) -> None:
+    relative = path.relative_to(ROOT).as_posix()
+    for toolkit in {name.split(".")[0] for name in imported(path)} & set(HOMES):
+        assert relative.startswith(HOMES[toolkit]), f"{relative} imports {toolkit}"
+
+
+def test_the_launcher_takes_nothing_of_scripts_but_bootstrap() -> None:
+    names = {name for name in imported(ROOT / "launcher.py") if name.startswith("scripts")}
+    assert names <= {"scripts", "scripts.bootstrap"}
