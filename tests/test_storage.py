@@ -1,0 +1,403 @@
+"""The ground floor: settings, transactions, messages, people, jobs, locks, environment, logs."""
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage import environment, logs
+from storage.database import Database, has_wal_reset_bug, init_database, journal_mode, set_aside
+from storage.errors import (
+    AlreadyRunningError,
+    CancelledError,
+    ConfigurationError,
+    NewerSchemaError,
+    SettingError,
+    StorageError,
+)
+from storage.locks import FileLock
+from storage.migrations import MESSAGES_MIGRATIONS, migrate
+from storage.paths import PROJECT_ROOT, Workspace
+from storage.records import Activity, Channel, CommandKind, JobState, Mention, Message, Reaction
+from storage.settings import MAX_TOKENS, MENTIONS_ONLY, REGISTRY, RESPONSE_RATE, TEMPERATURE, Setting
+from storage.store import Store
+
+
+def message(number: int, *, channel: int = 1, author: int = 7, content: str = "yo", **fields: object) -> Message:
+    values = {"id": number, "channel_id": channel, "author_id": author, "author_name": f"name{author}",
+              "content": content, "created_ms": number}
+    return Message(**(values | fields))  # type: ignore[arg-type]
+
+
+# ---- settings ---------------------------------------------------------------------------------------
+
+
+def test_every_default_is_allowed_by_its_own_setting() -> None:
+    assert all(setting.parse(setting.default) == setting.default for setting in REGISTRY.values())
+
+
+def test_a_setting_reaches_another_process_at_its_next_read(store: Store) -> None:
+    other = Store.open(store.workspace)
+    store.settings.set(TEMPERATURE, "0.9", changed_by="panel")
+    assert other.settings.get(TEMPERATURE) == 0.9
+    other.close()
+
+
+@pytest.mark.parametrize(("setting", "raw"), [(TEMPERATURE, "1.5"), (TEMPERATURE, "hot"), (TEMPERATURE, "nan"),
+                                              (MAX_TOKENS, "49"), (MAX_TOKENS, "60.5"), (MENTIONS_ONLY, "maybe"),
+                                              (RESPONSE_RATE, "-1"), (RESPONSE_RATE, None), (MAX_TOKENS, "1e999")])
+def test_a_value_out_of_range_names_the_range_and_changes_nothing(store: Store, setting: Setting[object],
+                                                                  raw: object) -> None:
+    with pytest.raises(SettingError) as caught:
+        store.settings.set(setting, raw, changed_by="x")
+    assert setting.range_text in caught.value.text()
+    assert store.settings.get(setting) == setting.default
+
+
+def test_a_row_from_another_version_falls_back_to_the_default(store: Store) -> None:
+    store.control_db.execute("INSERT INTO config VALUES ('temperature', '\"hot\"', 'x', 0), ('gone', '1', 'x', 0)")
+    assert store.settings.get(TEMPERATURE) == TEMPERATURE.default
+
+
+@given(st.one_of(st.text(), st.floats(), st.integers(), st.none(), st.binary()))
+def test_no_typed_value_gets_anything_but_a_value_in_range_or_an_error(raw: object) -> None:
+    for setting in REGISTRY.values():
+        try:
+            value = setting.parse(raw)
+        except SettingError:
+            continue
+        assert setting.parse(value) == value
+
+
+# ---- database ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("version", "mode"), [((3, 40, 1), "TRUNCATE"), ((3, 51, 2), "TRUNCATE"), ((3, 51, 3), "WAL"),
+                                               ((3, 50, 7), "WAL"), ((3, 44, 6), "WAL"), ((3, 44, 5), "TRUNCATE")])
+def test_the_journal_fits_the_sqlite_version(version: tuple[int, ...], mode: str) -> None:
+    """Fault 25."""
+    assert journal_mode(version) == mode
+    assert has_wal_reset_bug(version) == (mode == "TRUNCATE")
+
+
+def test_init_database_makes_both_files(tmp_path: Path) -> None:
+    init_database(tmp_path)
+    assert Workspace.at(tmp_path).control_db.exists() and Workspace.at(tmp_path).messages_db.exists()
+
+
+def test_an_error_inside_a_transaction_leaves_nothing_behind(store: Store) -> None:
+    with pytest.raises(ValueError), store.messages_db.transaction():
+        store.messages.save([message(1)])
+        raise ValueError
+    assert store.messages.count() == 0
+
+
+def test_a_read_that_turns_into_a_write_waits_for_the_other_writer(store: Store) -> None:
+    """Fault 26."""
+    other = Store.open(store.workspace)
+    done = threading.Event()
+
+    def write_elsewhere() -> None:
+        for number in range(50):
+            other.facts.set("a", number)
+        done.set()
+
+    thread = threading.Thread(target=write_elsewhere)
+    thread.start()
+    count = 0
+    while not done.is_set() or count < 20:
+        with store.control_db.transaction() as connection:
+            value = connection.execute("SELECT COUNT(*) FROM facts").fetchone()[0]
+            connection.execute("INSERT OR REPLACE INTO facts VALUES ('b', ?)", (str(value + count),))
+        count += 1
+    thread.join()
+    other.close()
+    assert store.facts.get("a") == 49
+
+
+def test_an_empty_file_is_no_new_install(workspace: Workspace) -> None:
+    """Fault 29."""
+    Store.open(workspace).close()
+    workspace.messages_db.write_bytes(b"")
+    with pytest.raises(StorageError, match="backup"):
+        Store.open(workspace)
+
+
+def test_a_damaged_file_is_named_and_can_be_set_aside(workspace: Workspace) -> None:
+    """Fault 29."""
+    Store.open(workspace).close()
+    workspace.messages_db.write_bytes(b"not a database at all" * 500)
+    with pytest.raises(StorageError, match="damaged"):
+        Store.open(workspace)
+    kept = set_aside(workspace.messages_db)
+    assert kept.exists() and not workspace.messages_db.exists()
+    Store.open(workspace).close()
+
+
+def test_a_newer_schema_is_refused_untouched(workspace: Workspace) -> None:
+    """Fault 30."""
+    Store.open(workspace).close()
+    with sqlite3.connect(workspace.messages_db) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    before = workspace.messages_db.read_bytes()
+    with pytest.raises(NewerSchemaError):
+        Store.open(workspace)
+    assert workspace.messages_db.read_bytes() == before
+
+
+def test_a_failing_migration_leaves_the_old_schema_and_a_copy(tmp_path: Path) -> None:
+    """Fault 30."""
+    def fails(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE half_done (x)")
+        raise RuntimeError("power cut")
+
+    path = tmp_path / "messages.db"
+    Database(path, MESSAGES_MIGRATIONS).open().close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    with pytest.raises(RuntimeError):
+        migrate(connection, path, (*MESSAGES_MIGRATIONS, fails))
+    assert connection.execute("PRAGMA user_version").fetchone()[0] == len(MESSAGES_MIGRATIONS)
+    assert connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'half_done'").fetchone()[0] == 0
+    connection.close()
+    assert (tmp_path / f"messages.before-schema-{len(MESSAGES_MIGRATIONS) + 1}.db").exists()
+
+
+def test_a_full_disk_rolls_back_and_says_so(store: Store) -> None:
+    """Fault 28, with max_page_count in the disk's place."""
+    store.messages.save([message(1)])
+    pages = store.messages_db.value("PRAGMA page_count")
+    store.messages_db.connection().execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(StorageError, match="disk is full"):
+        store.messages.save([message(n, content="x" * 2000) for n in range(2, 200)], cursor=(1, 200, False))
+    assert (store.messages.count(), store.messages.cursor(1)) == (1, 0)
+
+
+# ---- messages and people ----------------------------------------------------------------------------
+
+
+def test_a_message_comes_back_to_the_letter(store: Store) -> None:
+    original = message(5, content="GGGGG  \n 😂 <@3>", reply_to_id=4, mentions=(Mention(3, "Ann"),), username="bob",
+                       reactions=(Reaction("😂", 2),), attachments=("cat.png",), stickers=("wave",), is_pinned=True)
+    store.messages.save([original])
+    assert store.messages.get([5])[5] == original
+
+
+def test_saving_twice_adds_nothing_and_an_edit_counts_once(store: Store) -> None:
+    assert store.messages.save([message(1), message(2)]).new == 2
+    again = store.messages.save([message(1), message(2, content="edited", edited_ms=9)])
+    assert (again.new, again.edited) == (0, 1)
+
+
+def test_the_newest_message_names_the_member_whatever_the_order_of_pages(store: Store) -> None:
+    store.messages.save([message(9, author_name="New name")])
+    store.messages.save([message(3, author_name="Old name")])
+    assert store.messages.get([3])[3].author_name == "New name"
+
+
+def test_only_what_changed_waits_for_the_index(store: Store) -> None:
+    store.messages.save([message(1), message(2), message(3, is_own=True), message(4, content="")])
+    changes = store.messages.queued_changes(limit=10)
+    assert [(c.message_id, c.message is not None) for c in changes] == [(1, True), (2, True), (4, False)]
+    store.messages.clear_queued([c.seq for c in changes])
+    store.messages.save([message(1)])
+    assert store.messages.queue_length() == 0
+    store.messages.save([message(1, content="new")])
+    store.messages.delete([2])
+    assert {c.message_id: c.message is not None for c in store.messages.queued_changes(limit=10)} == {1: True, 2: False}
+
+
+def test_a_change_during_indexing_stays_queued(store: Store) -> None:
+    store.messages.save([message(1)])
+    taken = store.messages.queued_changes(limit=10)
+    store.messages.save([message(1, content="meanwhile")])
+    store.messages.clear_queued([c.seq for c in taken])
+    assert store.messages.queue_length() == 1
+
+
+def test_an_opt_out_takes_every_line_out_of_the_index(store: Store) -> None:
+    store.messages.save([message(1), message(2), message(3, author=8)])
+    store.messages.clear_queued([c.seq for c in store.messages.queued_changes(limit=10)])
+    store.members.set_opted_out(7, True)
+    assert [(c.message_id, c.message) for c in store.messages.queued_changes(limit=10)] == [(1, None), (2, None)]
+
+
+def test_deleted_and_forgotten_messages_never_come_back(store: Store) -> None:
+    """Fault 40 and the member's right to be forgotten."""
+    store.messages.save([message(1), message(2, author=8)])
+    store.messages.delete([1])
+    assert store.members.forget(8) == [2]
+    assert store.messages.save([message(1), message(2, author=8), message(3, author=8)]).new == 0
+    assert store.messages.count() == 0
+    forgotten = store.members.get(8)
+    assert forgotten is not None and forgotten.is_opted_out and "name8" not in forgotten.display_name
+
+
+def test_recall_sees_its_own_channel_and_what_everyone_may_read(store: Store) -> None:
+    """Fault 45: unknown, private, off and lost channels give nothing to others."""
+    public = {"recall": True, "is_private": False}
+    store.channels.add([Channel(1, "general", **public), Channel(2, "secret", recall=True),
+                        Channel(3, "off", is_private=False), Channel(4, "lost", is_access_lost=True, **public),
+                        Channel(5, "thread", kind=11, parent_id=1), Channel(6, "whisper", kind=12, parent_id=1)])
+    assert store.channels.recallable_from(1) == [1, 5]
+    assert store.channels.recallable_from(2) == [1, 2, 5]
+    assert store.channels.recallable_from(99) == [1, 5]
+
+
+def test_a_private_channel_trains_only_after_the_second_yes(store: Store) -> None:
+    store.channels.add([Channel(1, "general", learn=True, is_private=False), Channel(2, "secret", learn=True)])
+    assert [c.id for c in store.channels.trainable()] == [1]
+    store.channels.switch(2, include_private=True)
+    assert [c.id for c in store.channels.trainable()] == [1, 2]
+
+
+def test_long_reads_go_page_by_page_with_no_read_left_open(store: Store) -> None:
+    store.messages.save([message(n) for n in range(1, 26)])
+    pages = store.messages.in_channel(1, page_rows=10)
+    first = next(pages)
+    assert not store.messages_db.connection().in_transaction
+    assert [len(first), *(len(page) for page in pages)] == [10, 10, 5]
+
+
+# ---- jobs, commands, activity -----------------------------------------------------------------------
+
+
+def test_a_job_row_tells_how_the_work_ended(store: Store) -> None:
+    with store.jobs.running("fetch") as job:
+        job.result = {"new": 3}
+    with pytest.raises(ZeroDivisionError), store.jobs.running("train"):
+        _ = 1 / 0
+    with pytest.raises(StorageError), store.jobs.running("backup"):
+        raise StorageError("Disk full.", "Free some space.")
+    states = {job.kind: (job.state, job.error, job.result) for job in store.jobs.recent()}
+    assert states == {"fetch": (JobState.DONE, "", {"new": 3}),
+                      "train": (JobState.FAILED, "ZeroDivisionError: division by zero", {}),
+                      "backup": (JobState.FAILED, "Disk full. Free some space.", {})}
+
+
+def test_cancelling_ends_a_job_at_its_next_report(store: Store) -> None:
+    with pytest.raises(CancelledError), store.jobs.running("train") as job:
+        store.jobs.request_cancel(job.job_id)
+        job.report(0.3, "step 3")
+    latest = store.jobs.latest("train")
+    assert latest is not None and latest.state is JobState.CANCELLED
+
+
+def test_a_command_is_taken_once_and_old_ones_never(store: Store) -> None:
+    """Fault 3."""
+    store.commands.ask(CommandKind.RESTART, asked_by="panel")
+    store.commands.discard_older(pid=1)
+    assert store.commands.take(pid=1) is None
+    asked = store.commands.ask(CommandKind.STOP, asked_by="panel")
+    taken = store.commands.take(pid=1)
+    assert taken is not None and (taken.id, taken.kind) == (asked, CommandKind.STOP)
+    assert store.commands.take(pid=1) is None
+
+
+def test_old_activity_becomes_daily_totals_and_no_reply_is_lost_from_the_count(workspace: Workspace) -> None:
+    now = 100 * 86_400.0
+    with Store.open(workspace, clock=lambda: now) as store:
+        old, new = now - 40 * 86_400, now - 60
+        store.activity.add([Activity(at, number, 1, 2, "x", True, "mentioned", 100.0)
+                            for number, at in enumerate((old, old, new))])
+        assert store.activity.roll_up() == 2
+        assert store.activity.total_replies() == 3
+        assert store.activity.totals_since(0).spoken == 1
+        assert store.activity.roll_up() == 0
+
+
+# ---- locks, environment, logs -----------------------------------------------------------------------
+
+
+def test_the_second_holder_is_told_who_has_the_lock(tmp_path: Path) -> None:
+    """Fault 10."""
+    with FileLock(tmp_path / "bot.lock", holder="A bot").acquire(), pytest.raises(AlreadyRunningError) as caught:
+        FileLock(tmp_path / "bot.lock", holder="A bot").acquire()
+    assert str(os.getpid()) in caught.value.text()
+    FileLock(tmp_path / "bot.lock", holder="A bot").acquire().release()
+
+
+def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
+    """Fault 10: kill -9."""
+    code = (f"import sys; sys.path.insert(0, {str(PROJECT_ROOT)!r})\nfrom pathlib import Path\n"
+            "from storage.locks import FileLock\n"
+            f"lock = FileLock(Path({str(tmp_path / 'x.lock')!r}), holder='x').acquire()\nprint('held', flush=True)\n"
+            "input()")
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None and child.stdout.readline() == "held\n"
+    with pytest.raises(AlreadyRunningError):
+        FileLock(tmp_path / "x.lock", holder="x").acquire()
+    child.kill()
+    child.communicate()
+    FileLock(tmp_path / "x.lock", holder="x").acquire().release()
+
+
+def test_the_environment_is_read_as_written_and_its_token_is_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    environment.write_value(file, environment.TOKEN, "abc$HOME'\"x")
+    environment.write_value(file, environment.ADMIN_USERS, "12, 34")
+    read = environment.read_environment(file, process={})
+    assert (read.token, read.admin_ids) == ("abc$HOME'\"x", frozenset({12, 34}))
+    assert "abc" not in repr(read)
+    assert os.name == "nt" or stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("line", ["SERVER_ID=general", "ADMIN_USERS=12,x", "SERVER_ID=-4", f"SERVER_ID={'9' * 25}"])
+def test_an_id_that_is_none_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(line, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=line.split("=")[0]):
+        environment.read_environment(tmp_path / ".env", process={})
+
+
+@pytest.fixture
+def quiet_root_logger() -> object:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield root
+    for handler in root.handlers[:]:
+        root.removeHandler(handler)
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_logs_are_written_and_parsed_by_the_same_format_without_secrets(tmp_path: Path,
+                                                                        quiet_root_logger: object) -> None:
+    """Fault 48."""
+    path = logs.configure_logging(tmp_path, "bot", secrets=["sesame-token-123"])
+    logging.getLogger("a.b").warning("login with sesame-token-123\nsecond line 😀 \ud800")
+    entry = logs.parse_lines(path.read_text(encoding="utf-8").splitlines())[0]
+    assert (entry.level, entry.source) == ("WARNING", "a.b")
+    assert entry.message.startswith("login with [secret]\nsecond line 😀")
+
+
+def test_log_files_stay_under_their_cap(tmp_path: Path, quiet_root_logger: object,
+                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 11, scaled down."""
+    monkeypatch.setattr(logs, "MAX_FILE_BYTES", 10_000)
+    logs.configure_logging(tmp_path, "bot")
+    for number in range(5000):
+        logging.getLogger("x").info("line %d %s", number, "y" * 50)
+    assert sum(path.stat().st_size for path in tmp_path.glob("bot.log*")) <= 10_000 * (logs.FILES_KEPT + 1)
+
+
+def test_a_log_tail_follows_across_rotation_and_partial_lines(tmp_path: Path) -> None:
+    path = tmp_path / "bot.log"
+    tail = logs.LogTail(path)
+    assert tail.read() == []
+    path.write_text("one\ntw", encoding="utf-8")
+    assert tail.read() == ["one"]
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("o\n")
+    assert tail.read() == ["two"]
+    path.rename(tmp_path / "bot.log.1")
+    path.write_text("three\n", encoding="utf-8")
+    assert tail.read() == ["three"]
