@@ -56,7 +56,7 @@ class MessageStore:
             known = _known_ids(connection, kept)
             _save_members(connection, kept)
             changed = connection.executemany(_UPSERT, [_values(message) for message in kept]).rowcount
-            _save_reactions(connection, kept)
+            _save_reactions(connection, kept, known)
             if cursor is not None:
                 connection.execute(
                     "INSERT INTO fetch_cursors (channel_id, last_message_id, is_complete) VALUES (?, ?, ?) "
@@ -120,6 +120,20 @@ class MessageStore:
         """The last message id fetched from a channel, 0 before the first fetch."""
         return int(self.database.value("SELECT last_message_id FROM fetch_cursors WHERE channel_id = ?",
                                        (channel_id,)) or 0)
+
+    def is_backfilled(self, channel_id: int) -> bool:
+        """True once a fetch has reached the end of a channel's history."""
+        return bool(self.database.value("SELECT is_complete FROM fetch_cursors WHERE channel_id = ?", (channel_id,)))
+
+    def newest_id(self, channel_id: int) -> int:
+        """The highest message id kept of a channel, own replies included; 0 when there is none."""
+        return int(self.database.value("SELECT IFNULL(MAX(id), 0) FROM messages WHERE channel_id = ?", (channel_id,)))
+
+    def ids_between(self, channel_id: int, after_id: int, last_id: int) -> list[int]:
+        """Ids kept of a channel, own replies included, with after_id < id <= last_id, ascending."""
+        rows = self.database.rows("SELECT id FROM messages WHERE channel_id = ? AND id > ? AND id <= ? ORDER BY id",
+                                  (channel_id, after_id, last_id))
+        return [row[0] for row in rows]
 
     # ---- the index queue ----------------------------------------------------------------------------
 
@@ -190,10 +204,23 @@ def _save_members(connection: sqlite3.Connection, messages: Sequence[Message]) -
         [(m.author_id, m.username or m.author_name, m.author_name, m.id) for m in newest.values()])
 
 
-def _save_reactions(connection: sqlite3.Connection, messages: Sequence[Message]) -> None:
-    connection.executemany("DELETE FROM reactions WHERE message_id = ?", [(message.id,) for message in messages])
-    connection.executemany("INSERT INTO reactions (message_id, emoji, count) VALUES (?, ?, ?)",
-                           [(m.id, emoji, count) for m in messages for emoji, count in _merged(m.reactions).items()])
+def _save_reactions(connection: sqlite3.Connection, messages: Sequence[Message], known: set[int]) -> None:
+    """Write what differs; a known message whose reactions changed must reach the index again."""
+    kept: dict[int, dict[str, int]] = {message_id: {} for message_id in known}
+    for start in range(0, len(messages), 500):
+        part = [message.id for message in messages[start:start + 500]]
+        for row in connection.execute(
+                f"SELECT message_id, emoji, count FROM reactions WHERE message_id IN ({placeholders(part)})", part):
+            kept.setdefault(row[0], {})[row[1]] = row[2]
+    changed = {m.id: _merged(m.reactions) for m in messages if _merged(m.reactions) != kept.get(m.id, {})}
+    connection.executemany("DELETE FROM reactions WHERE message_id = ?", [(message_id,) for message_id in changed])
+    connection.executemany(
+        "INSERT INTO reactions (message_id, emoji, count) VALUES (?, ?, ?)",
+        [(message_id, emoji, count) for message_id, counts in changed.items() for emoji, count in counts.items()])
+    own = {message.id for message in messages if message.is_own}
+    again = [(message_id,) for message_id in changed if message_id in known and message_id not in own]
+    connection.executemany("DELETE FROM index_queue WHERE message_id = ?", again)
+    connection.executemany("INSERT INTO index_queue (message_id) VALUES (?)", again)
 
 
 def _merged(reactions: Sequence[Reaction]) -> dict[str, int]:

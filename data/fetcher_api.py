@@ -1,0 +1,145 @@
+"""The part of Discord's REST API a fetch needs, asked patiently: discord.py's own waiting plus our back-off."""
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Self, TypeVar
+
+import aiohttp
+import discord
+from discord.http import Route
+
+from storage.errors import ConfigurationError, KnownError
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+Json = dict[str, Any]
+
+PAGE_SIZE = 100
+TRIES = 6
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 60.0
+# A ban (429 without Discord's own headers) is not waited out: every further request makes it longer.
+BANS_UNTIL_GIVING_UP = 2
+
+
+class FetchError(KnownError):
+    """The fetch cannot go on; what was stored is kept and the next fetch continues there."""
+
+
+class NoAccessError(FetchError):
+    """Discord does not let the bot read this channel (403), or it is gone (404)."""
+
+
+class DiscordRest:
+    """A logged-in REST client; use it with `async with`. Answers are Discord's JSON objects."""
+
+    def __init__(self, token: str, *, api_base: str = "", sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+                 jitter: Callable[[], float] = random.random) -> None:
+        self._token = token
+        self._api_base = api_base
+        self._sleep = sleep
+        self._jitter = jitter
+        self._client: discord.Client | None = None
+        self._bans = 0
+
+    async def __aenter__(self) -> Self:
+        if self._api_base:
+            Route.BASE = self._api_base
+        await self._patiently(self._log_in, "signing in")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def my_guilds(self) -> list[Json]:
+        """The servers the bot is in (id, name, features)."""
+        return await self._patiently(lambda: self._http.get_guilds(200), "reading the list of servers")
+
+    async def guild(self, guild_id: int) -> Json:
+        """The server with its roles and approximate member count."""
+        return await self._patiently(lambda: self._http.get_guild(guild_id, with_counts=True), "reading the server")
+
+    async def channels(self, guild_id: int) -> list[Json]:
+        """Its channels, without threads."""
+        return await self._patiently(lambda: self._http.get_all_guild_channels(guild_id), "reading the channel list")
+
+    async def active_threads(self, guild_id: int) -> list[Json]:
+        """All threads that are not archived."""
+        answer = await self._patiently(lambda: self._http.get_active_threads(guild_id), "reading the threads")
+        return answer["threads"]
+
+    async def archived_threads(
+        self, channel_id: int, *, is_private: bool, before: str | None
+    ) -> tuple[list[Json], bool]:
+        """A page of archived threads, the latest archived first, and whether there are more."""
+        ask = self._http.get_private_archived_threads if is_private else self._http.get_public_archived_threads
+        answer = await self._patiently(lambda: ask(channel_id, before, PAGE_SIZE), "reading the archived threads")
+        return answer["threads"], bool(answer.get("has_more"))
+
+    async def history(self, channel_id: int, *, after: int | None = None, before: int | None = None,
+                      limit: int = PAGE_SIZE) -> list[Json]:
+        """A page of messages in whatever order the server gives them."""
+        return await self._patiently(
+            lambda: self._http.logs_from(channel_id, limit, before=before, after=after), "reading messages")
+
+    @property
+    def _http(self) -> Any:
+        assert self._client is not None, "not signed in"
+        return self._client.http
+
+    async def _log_in(self) -> None:
+        # A client whose login failed is not used again: discord.py leaves a session open in it.
+        client = discord.Client(intents=discord.Intents.none())
+        try:
+            await client.login(self._token)
+        except BaseException:
+            await client.close()
+            raise
+        self._client = client
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]], what: str) -> T:
+        """Ask, and ask again after a growing pause where waiting helps. KnownError says what does not."""
+        for attempt in range(TRIES):
+            try:
+                return await ask()
+            except discord.LoginFailure:
+                raise invalid_token() from None
+            except (discord.Forbidden, discord.NotFound) as error:
+                raise NoAccessError(f"Discord refused {what}: {error.text or error.status}.",
+                                    "Check the bot's permissions (View Channel, Read Message History).") from None
+            except discord.HTTPException as error:
+                self._judge(error, what)
+                reason = f"Discord answered {error.status}"
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                reason = f"no connection ({type(error).__name__})"
+            wait = pause_seconds(attempt, self._jitter())
+            log.warning("%s while %s; trying again in %.0f s", reason, what, wait)
+            await self._sleep(wait)
+        raise FetchError(f"Discord could not be reached while {what} ({reason}).",
+                         "Check the internet connection and try again later: it goes on where it stopped.")
+
+    def _judge(self, error: discord.HTTPException, what: str) -> None:
+        """Return when waiting may help, raise when it does not."""
+        if error.status == 401:
+            raise invalid_token() from None
+        if error.status == 429:
+            self._bans += 1
+            if self._bans >= BANS_UNTIL_GIVING_UP:
+                raise FetchError(f"Discord has blocked this network for a while (while {what}).",
+                                 "Wait an hour, then fetch again: it goes on where it stopped.") from None
+        elif error.status < 500:
+            raise FetchError(f"Discord refused {what}: {error.status} {error.text}.") from None
+
+
+def pause_seconds(attempt: int, roll: float) -> float:
+    """1, 2, 4 ... 60 seconds, each shortened by up to half at random so that clients do not march in step."""
+    return min(FIRST_WAIT_SECONDS * 2 ** attempt, LONGEST_WAIT_SECONDS) * (0.5 + roll / 2)
+
+
+def invalid_token() -> ConfigurationError:
+    """What to do about a token Discord does not know."""
+    return ConfigurationError("Discord does not accept the bot token.",
+                              "Copy it again from the Developer Portal (Bot > Reset Token) into Settings > Discord.")
