@@ -26,7 +26,7 @@ from storage.environment import read_environment
 from storage.errors import KnownError
 from storage.locks import FileLock
 from storage.logs import configure_logging
-from storage.paths import PROJECT_ROOT, Workspace
+from storage.paths import PROJECT_ROOT, Workspace, unsafe_folder
 from storage.settings import ADAPTER_PATH, EMBEDDING_MODEL, LOG_DAYS, LOG_LEVEL, MODEL_PATH
 from storage.store import Store
 
@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     options = _parse(arguments)
     workspace = Workspace.at(options.workspace or (PROJECT_ROOT / "demo_workspace" if options.demo else None)).create()
+    trouble = unsafe_folder(str(workspace.root))
+    if trouble:
+        tell(f"Warning: {trouble} Choose a local one: --workspace {Path.home() / 'discord-bot'}")
     try:
         with FileLock(workspace.locks / "launcher.lock", holder="The control panel").acquire(), \
                 Store.open(workspace) as store:

@@ -21,6 +21,7 @@ POLL_SECONDS = 0.25
 # A channel of its own in the engine; no Discord id is this small. It sees what everyone may read.
 PLAYGROUND_CHANNEL = 0
 PLAYGROUND_NAME = "friend"
+EMPTY_TRIES = 3
 log = logging.getLogger(__name__)
 
 
@@ -101,7 +102,8 @@ class Inbox:
             settings = (await self._storage.run(self._store.settings.read)).with_values(question.options)
             history = await self._storage.run(
                 lambda: self._store.playground.history(limit=2 * settings[HISTORY_MESSAGES], before_id=question.id + 1))
-            response = await self._responder.reply(PLAYGROUND_CHANNEL, playground_turns(history, question), settings)
+            turns = playground_turns(history, question)
+            response = await self._reply(turns, settings)
         except (KnownError, asyncio.CancelledError) as error:
             what = error.text() if isinstance(error, KnownError) else "The bot stopped before it could answer."
             await self._storage.run(lambda: self._store.playground.answer(question.id, "", error=what))
@@ -110,6 +112,17 @@ class Inbox:
         details = reply_details(response, settings)
         await self._storage.run(
             lambda: self._store.playground.answer(question.id, response.text, details=details))
+        spoken = [*turns, Turn("", response.text, is_self=True)]
+        await self._responder.observe(PLAYGROUND_CHANNEL, spoken, settings)
+
+
+    async def _reply(self, turns: list[Turn], settings: Settings) -> Response:
+        # On Discord saying nothing is an answer; the owner who asked here waits for words.
+        for _ in range(EMPTY_TRIES - 1):
+            response = await self._responder.reply(PLAYGROUND_CHANNEL, turns, settings)
+            if response.text:
+                return response
+        return await self._responder.reply(PLAYGROUND_CHANNEL, turns, settings)
 
 
 def playground_turns(history: list[PlaygroundEntry], question: PlaygroundEntry) -> list[Turn]:

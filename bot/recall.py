@@ -134,5 +134,5 @@ def _may_use(message: Message, channels: set[int], absent: frozenset[int], exclu
 
 
 def _line(message: Message, similarity: float) -> RecalledLine:
-    text = to_model_text(message.content, mentions={m.id: m.name for m in message.mentions})
+    text = to_model_text(message.content, message.mentions)
     return RecalledLine(message.id, message.channel_id, message.author_name, text.strip(), similarity)

@@ -1,8 +1,13 @@
-"""A conversation in, a reply out. Knows no Discord: the live bot, the playground and tests call the same code."""
+"""A conversation in, a reply out. Knows no Discord: the live bot, the playground and tests call the same code.
+
+Recall is standing (docs/ENGINE.md): lines are looked up for the conversation so far and prefilled while nobody
+waits, so that a reply pays for the newest line and the cue only. `observe` prepares, `reply` answers.
+"""
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,12 +16,14 @@ from bot.recall import Recall, RecalledLine
 from model.inference import GenerationOptions, ReplyRequest
 from storage.errors import KnownError
 from storage.records import Conversation, Turn
-from storage.settings import RECALL_TOKENS, SYSTEM_PROMPT, Settings
+from storage.settings import KEEP_CACHE_SECONDS, LISTENING, RECALL_TOKENS, SYSTEM_PROMPT, Settings
 
 if TYPE_CHECKING:
     from model.inference import ChatModel, Reply
 
 DEADLINE_SECONDS = 120.0
+# Channels with lines looked up in advance; the least recently used one is forgotten first.
+REMEMBERED_CHANNELS = 64
 
 
 class ModelNotReadyError(KnownError):
@@ -34,6 +41,14 @@ class Response:
     recall_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Lines looked up for a channel in advance, and when (the responder's clock)."""
+
+    lines: tuple[RecalledLine, ...]
+    at: float
+
+
 @dataclass
 class Responder:
     """Recall, prompt, engine, trim. `model` answers None while no model is loaded."""
@@ -42,6 +57,7 @@ class Responder:
     recall: Recall
     clock: Callable[[], float] = time.perf_counter
     _under_way: set[asyncio.Task[object]] = field(default_factory=set)
+    _standing: OrderedDict[int, _Standing] = field(default_factory=OrderedDict)
 
     async def reply(self, channel_id: int, turns: Sequence[Turn], settings: Settings, *,
                     exclude_ids: Collection[int] = (), priority: int = 0,
@@ -58,6 +74,26 @@ class Responder:
         finally:
             self._under_way.discard(task)
 
+    async def observe(self, channel_id: int, turns: Sequence[Turn], settings: Settings, *,
+                      exclude_ids: Collection[int] = ()) -> None:
+        """Somebody spoke and no reply is due: look up lines for what was said and read along while idle."""
+        model = self.model()
+        if model is None or not turns or not settings[LISTENING]:
+            return
+        lines = await self._lines(model, channel_id, turns, settings, exclude_ids)
+        self._standing[channel_id] = _Standing(lines, self.clock())
+        self._standing.move_to_end(channel_id)
+        if len(self._standing) > REMEMBERED_CHANNELS:
+            self._standing.popitem(last=False)
+        model.listen(channel_id, _conversation(turns, lines), settings[SYSTEM_PROMPT])
+
+    def forget(self, channel_id: int) -> None:
+        """Something said here was deleted or edited: nothing prepared for the channel may be used again."""
+        self._standing.pop(channel_id, None)
+        model = self.model()
+        if model is not None:
+            model.forget_channel(channel_id)
+
     async def drain(self, *, timeout_seconds: float) -> None:
         """Before a stop: let replies under way finish, then cancel what is left."""
         tasks = set(self._under_way)
@@ -72,15 +108,34 @@ class Responder:
     async def _reply(self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings,
                      exclude_ids: Collection[int], priority: int, deadline_seconds: float) -> Response:
         started = self.clock()
-        lines = await self.recall.lines(channel_id, turns[-1].text, settings, exclude_ids=exclude_ids)
-        lines = await asyncio.to_thread(_within_budget, lines, model, settings[RECALL_TOKENS])
+        lines = self._prepared_lines(channel_id, settings, exclude_ids)
+        if lines is None:
+            lines = await self._lines(model, channel_id, turns, settings, exclude_ids)
         recall_ms = (self.clock() - started) * 1000
-        conversation = Conversation(tuple(turns), tuple(Turn(line.name, line.text) for line in lines))
+        conversation = _conversation(turns, lines)
         request = ReplyRequest(conversation=conversation, options=GenerationOptions.from_settings(settings),
                                system_prompt=settings[SYSTEM_PROMPT], channel_id=channel_id, priority=priority,
                                deadline_seconds=deadline_seconds)
         generation = await asyncio.wrap_future(model.submit(request))
         return Response(generation.text.strip(), lines, conversation, generation, recall_ms)
+
+    def _prepared_lines(self, channel_id: int, settings: Settings,
+                        exclude_ids: Collection[int]) -> tuple[RecalledLine, ...] | None:
+        standing = self._standing.get(channel_id)
+        if standing is None or self.clock() - standing.at > settings[KEEP_CACHE_SECONDS]:
+            return None
+        # A line that has since become part of the conversation would be read twice.
+        is_repeated = not set(exclude_ids).isdisjoint(line.message_id for line in standing.lines)
+        return None if is_repeated else standing.lines
+
+    async def _lines(self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings,
+                     exclude_ids: Collection[int]) -> tuple[RecalledLine, ...]:
+        lines = await self.recall.lines(channel_id, turns[-1].text, settings, exclude_ids=exclude_ids)
+        return await asyncio.to_thread(_within_budget, lines, model, settings[RECALL_TOKENS])
+
+
+def _conversation(turns: Sequence[Turn], lines: tuple[RecalledLine, ...]) -> Conversation:
+    return Conversation(tuple(turns), tuple(Turn(line.name, line.text) for line in lines))
 
 
 def _within_budget(lines: tuple[RecalledLine, ...], model: ChatModel, budget: int) -> tuple[RecalledLine, ...]:

@@ -7,6 +7,23 @@ from pathlib import Path
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
+# Folders that sync clients rewrite behind a program's back: a database in one is damaged sooner or later.
+SYNC_CLIENTS = {"onedrive": "OneDrive", "dropbox": "Dropbox", "google drive": "Google Drive",
+                "googledrive": "Google Drive", "icloud": "iCloud", "mobile documents": "iCloud",
+                "nextcloud": "Nextcloud", "pcloud": "pCloud"}
+
+
+def unsafe_folder(path: str) -> str:
+    """Why a workspace should not lie at `path` (a cloud or network folder), '' when nothing speaks against it."""
+    if path.startswith(("\\\\", "//")) and not path.startswith(("\\\\?\\", "//?/")):
+        return "This is a network folder: file locks do not hold there, and the database may be damaged."
+    for part in path.replace("\\", "/").lower().split("/"):
+        for mark, name in SYNC_CLIENTS.items():
+            if part == mark or part.startswith((f"{mark} ", f"{mark}-")):
+                return f"This folder is synchronised by {name}, which may damage the database while the bot writes."
+    return ""
+
+
 @dataclass(frozen=True)
 class Workspace:
     """One server's folder: settings, messages, models and logs. The default is the project root."""
