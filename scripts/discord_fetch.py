@@ -1,0 +1,201 @@
+"""The Discord part of fetch_and_embed.py: first contact in the terminal, then the fetch itself."""
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from data.fetcher import EVERYTHING, Fetcher, FetchSummary, ServerView, require_server
+from data.fetcher_api import DiscordRest, FetchError
+from storage import policy
+from storage.environment import Environment, read_environment
+from storage.jobs import Report, silent
+from storage.records import Channel
+from storage.store import Store
+
+T = TypeVar("T")
+OWNER = "owner (terminal)"
+
+
+def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a fetch from Discord understands."""
+    group = parser.add_argument_group("fetching from Discord")
+    group.add_argument("--refresh-days", type=_days, metavar="N|all",
+                       help="how far back to look again for edits, deletions and reactions (default: the setting)")
+    group.add_argument("--discover", action="store_true", help="only list the server's channels; read no messages")
+    group.add_argument("--channels", metavar="LIST",
+                       help="names or ids to learn from, separated by commas; 'public' is every channel all may read")
+    group.add_argument("--include-private", metavar="LIST", help="private channels to learn from all the same")
+    group.add_argument("--accept-policy", action="store_true",
+                       help="answer yes to the question about collecting messages (it is printed)")
+    group.add_argument("--confirm-large-server", action="store_true",
+                       help="go on though the server is public or has more than "
+                            f"{policy.LARGE_SERVER_MEMBERS} members")
+
+
+def fetch_from_discord(store: Store, options: argparse.Namespace, report: Report = silent, *,
+                       say: Callable[[str], object] = print, ask: Callable[[str], str] | None = None) -> FetchSummary:
+    """First contact where answers are missing, then everything new. KnownError says what is missing.
+
+    say and ask are the terminal; ask is None where nobody can answer.
+    """
+    environment = read_environment(store.workspace.env_file)
+    environment.require_token()
+    require_server(environment)
+    terminal = Terminal(store, options, say, ask if ask is not None else _keyboard())
+    terminal.settle_policy()
+    if terminal.is_first_contact:
+        terminal.settle_server(_with_fetcher(store, environment, options, silent, lambda f: f.discover()))
+    return _with_fetcher(store, environment, options, report, lambda fetcher: fetcher.fetch())
+
+
+def discover(store: Store, options: argparse.Namespace) -> ServerView:
+    """Only look at the server; the panel's first-run page reads the result from the job."""
+    environment = read_environment(store.workspace.env_file)
+    environment.require_token()
+    require_server(environment)
+    return _with_fetcher(store, environment, options, silent, lambda fetcher: fetcher.discover())
+
+
+class Terminal:
+    """Asks the owner what only the owner can answer, and records it."""
+
+    def __init__(self, store: Store, options: argparse.Namespace, say: Callable[[str], object],
+                 ask: Callable[[str], str] | None) -> None:
+        self._store = store
+        self._options = options
+        self._say = say
+        self._ask = ask
+
+    @property
+    def is_first_contact(self) -> bool:
+        """True while no channel is chosen, or when the command line answers something."""
+        answers = (self._options.channels, self._options.include_private, self._options.confirm_large_server)
+        return any(answers) or not any(c.learn and c.guild_id for c in self._store.channels.all())
+
+    def settle_policy(self) -> None:
+        """The rule in plain words and the answer; FetchError for a no, or when nobody can be asked."""
+        if policy.is_accepted(self._store.consents):
+            return
+        self._say(policy.POLICY_TEXT)
+        is_accepted = self._options.accept_policy or self._yes(policy.POLICY_QUESTION, "--accept-policy")
+        policy.record_policy(self._store.consents, accepted=is_accepted, given_by=OWNER)
+        if not is_accepted:
+            raise FetchError("Nothing was read from Discord: the answer was no.",
+                             "You can import exports of your members' own data with --import FILE.")
+
+    def settle_server(self, server: ServerView) -> None:
+        """A large server's confirmation, then the channels."""
+        self._confirm(server)
+        known = {c.id: c for c in self._store.channels.all()}
+        channels = [known[c.id] for c in server.channels if c.id in known]
+        chosen = self._chosen(channels)
+        policy.choose_channels(self._store.channels, [c.id for c in chosen])
+        for channel in chosen + self._named(channels, self._options.include_private):
+            if channel.is_private and not channel.include_private:
+                self._settle_private(channel)
+
+    def _confirm(self, server: ServerView) -> None:
+        if not server.is_large or policy.is_large_server_confirmed(self._store.consents, server.id):
+            return
+        text = policy.large_server_text(server.name, server.members, is_discoverable=server.is_discoverable)
+        self._say(text)
+        is_confirmed = self._options.confirm_large_server or self._yes("Go on?", "--confirm-large-server")
+        policy.record_large_server(self._store.consents, server.id, text, accepted=is_confirmed, given_by=OWNER)
+        if not is_confirmed:
+            raise FetchError("Nothing was read: the server was not confirmed.")
+
+    def _chosen(self, channels: list[Channel]) -> list[Channel]:
+        if self._options.channels:
+            if self._options.channels.strip().lower() == "public":
+                return policy.preselected(channels)
+            return self._named(channels, self._options.channels)
+        if any(channel.learn for channel in channels) or self._options.include_private:
+            return []
+        if self._ask is None:
+            raise FetchError("No channel is chosen yet.",
+                             "Choose them in the panel, or with --channels general,memes (or --channels public).")
+        return self._pick(channels)
+
+    def _pick(self, channels: list[Channel]) -> list[Channel]:
+        suggested = policy.preselected(channels)
+        self._say("Channels of the server (x: everyone can read it, suggested):")
+        for number, channel in enumerate(channels, start=1):
+            mark = " " if channel.is_private else "x"
+            self._say(f"  [{mark}] {number:2d}  #{channel.name}{'  (private)' if channel.is_private else ''}")
+        while True:
+            answer = self._question("Learn from which? Enter: the suggested ones; or numbers, e.g. 1,3,4: ").strip()
+            if not answer:
+                return suggested
+            numbers = answer.replace(",", " ").split()
+            if all(n.isdigit() and 1 <= int(n) <= len(channels) for n in numbers):
+                return [channels[int(n) - 1] for n in numbers]
+            self._say(f"Please type numbers between 1 and {len(channels)}.")
+
+    def _settle_private(self, channel: Channel) -> None:
+        text = policy.private_channel_text(channel.name)
+        self._say(text)
+        is_allowed = channel in self._named([channel], self._options.include_private) or \
+            self._yes("Learn from it?", f"--include-private {channel.name}")
+        policy.allow_private(self._store.channels, self._store.consents, channel, accepted=is_allowed, given_by=OWNER)
+
+    def _named(self, channels: list[Channel], text: str | None) -> list[Channel]:
+        """Channels by name or id; FetchError names the first that does not exist."""
+        found = []
+        for name in filter(None, (part.strip().lstrip("#") for part in (text or "").split(","))):
+            match = next((c for c in channels if c.name.lower() == name.lower() or str(c.id) == name), None)
+            if match is not None:
+                found.append(match)
+            elif len(channels) > 1:
+                raise FetchError(f"There is no channel '{name}' on the server.",
+                                 "Known: " + ", ".join(c.name for c in channels) + ".")
+        return found
+
+    def _yes(self, question: str, flag: str) -> bool:
+        if self._ask is None:
+            raise FetchError("This question needs an answer and there is no terminal to ask in.",
+                             f"Start it in a terminal, or add {flag} if the answer is yes.")
+        while True:
+            answer = self._question(f"{question} [yes/no] ").strip().lower()
+            if answer in ("y", "yes", "n", "no"):
+                return answer.startswith("y")
+
+    def _question(self, text: str) -> str:
+        assert self._ask is not None
+        try:
+            return self._ask(text)
+        except EOFError:
+            raise FetchError("The question was not answered.", "Start it again and answer yes or no.") from None
+
+
+def summary_lines(summary: FetchSummary) -> list[tuple[str, object]]:
+    """The result for the terminal: totals, then one line per channel with something to say."""
+    lines: list[tuple[str, object]] = [("new", summary.new), ("edited", summary.edited), ("deleted", summary.deleted)]
+    for channel in summary.channels:
+        parts = [f"{channel.new:,} new", f"{channel.edited:,} edited", f"{channel.deleted:,} deleted"]
+        parts += [f"{count:,} skipped ({reason})" for reason, count in sorted(channel.skipped.items())]
+        lines.append((f"#{channel.name}", channel.problem or ", ".join(parts)))
+    return lines
+
+
+def _with_fetcher(store: Store, environment: Environment, options: argparse.Namespace, report: Report,
+                  work: Callable[[Fetcher], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with DiscordRest(environment.token, api_base=environment.api_base) as api:
+            fetcher = Fetcher(store, api, require_server(environment), refresh_days=options.refresh_days, report=report)
+            return await work(fetcher)
+    return asyncio.run(run())
+
+
+def _keyboard() -> Callable[[str], str] | None:
+    return input if sys.stdin is not None and sys.stdin.isatty() else None
+
+
+def _days(text: str) -> int:
+    if text == "all":
+        return EVERYTHING
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError("give a number of days, or 'all'")
+    return int(text)

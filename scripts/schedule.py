@@ -1,0 +1,334 @@
+"""The scheduled fetch: the operating system's own job, so that nothing of ours has to run for it.
+
+Windows: Task Scheduler (XML). macOS: launchd. Linux: a systemd user timer, or cron where systemd's user manager
+is not running. The texts are made by pure functions; `Scheduler` writes them and calls the system's commands.
+"""
+from __future__ import annotations
+
+import hashlib
+import os
+import plistlib
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from xml.etree import ElementTree
+
+from storage.errors import KnownError
+from storage.paths import PROJECT_ROOT, Workspace
+
+DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_DAY_NAMES = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+_PATTERN = re.compile(r"(?:daily@|weekly@(?P<day>[a-z]{3})-)(?P<hour>\d{1,2}):(?P<minute>\d\d)")
+_TASK_NAMESPACE = "http://schemas.microsoft.com/windows/2004/02/mit/task"
+
+
+class ScheduleError(KnownError):
+    """The schedule could not be understood, or the system refused it."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Every day at a local time, or one day a week (0 is Sunday)."""
+
+    hour: int
+    minute: int
+    day: int | None = None
+
+    @property
+    def text(self) -> str:
+        """As typed: daily@04:00 or weekly@sun-04:00."""
+        time = f"{self.hour:02d}:{self.minute:02d}"
+        return f"daily@{time}" if self.day is None else f"weekly@{DAYS[self.day]}-{time}"
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        when = "every day" if self.day is None else f"every {_DAY_NAMES[self.day]}"
+        return f"{when} at {self.hour:02d}:{self.minute:02d}"
+
+
+def parse_schedule(text: str) -> Schedule | None:
+    """'daily@04:00', 'weekly@sun-04:00', or 'off' (None). ScheduleError names the forms."""
+    text = text.strip().lower()
+    if text == "off":
+        return None
+    match = _PATTERN.fullmatch(text)
+    day = match["day"] if match else None
+    if match is None or int(match["hour"]) > 23 or int(match["minute"]) > 59 or (day and day not in DAYS):
+        raise ScheduleError(f"'{text[:40]}' is no schedule.", "Use daily@04:00, weekly@sun-04:00 or off.")
+    return Schedule(int(match["hour"]), int(match["minute"]), DAYS.index(day) if day else None)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to run: a name of its own per workspace, so that two servers do not share one job."""
+
+    name: str
+    command: tuple[str, ...]
+    folder: Path
+
+    @classmethod
+    def for_workspace(cls, workspace: Workspace) -> Task:
+        number = hashlib.sha256(str(workspace.root).encode()).hexdigest()[:8]
+        script = PROJECT_ROOT / "scripts" / "fetch_and_embed.py"
+        return cls(f"discord-personality-fetch-{number}",
+                   (sys.executable, str(script), "--workspace", str(workspace.root)), PROJECT_ROOT)
+
+
+# ---- texts ----------------------------------------------------------------------------------------------
+
+
+def task_xml(task: Task, schedule: Schedule) -> bytes:
+    """A Task Scheduler definition (schema 1.2): caught up after sleep, only with a network, never twice at once."""
+    ElementTree.register_namespace("", _TASK_NAMESPACE)
+    root = ElementTree.Element(f"{{{_TASK_NAMESPACE}}}Task", version="1.2")
+    trigger = _path(root, "Triggers", "CalendarTrigger")
+    _text(trigger, "StartBoundary", f"2026-01-01T{schedule.hour:02d}:{schedule.minute:02d}:00")
+    _text(trigger, "Enabled", "true")
+    if schedule.day is None:
+        _text(_path(trigger, "ScheduleByDay"), "DaysInterval", "1")
+    else:
+        weekly = _path(trigger, "ScheduleByWeek")
+        _path(weekly, "DaysOfWeek", _DAY_NAMES[schedule.day])
+        _text(weekly, "WeeksInterval", "1")
+    principal = _path(root, "Principals", "Principal")
+    principal.set("id", "Author")
+    _text(principal, "LogonType", "InteractiveToken")
+    _text(principal, "RunLevel", "LeastPrivilege")
+    settings = _path(root, "Settings")
+    for name, value in (("MultipleInstancesPolicy", "IgnoreNew"), ("DisallowStartIfOnBatteries", "false"),
+                        ("StopIfGoingOnBatteries", "false"), ("StartWhenAvailable", "true"),
+                        ("RunOnlyIfNetworkAvailable", "true"), ("ExecutionTimeLimit", "PT6H")):
+        _text(settings, name, value)
+    actions = _path(root, "Actions")
+    actions.set("Context", "Author")
+    run = _path(actions, "Exec")
+    _text(run, "Command", task.command[0])
+    _text(run, "Arguments", subprocess.list2cmdline(task.command[1:]))
+    _text(run, "WorkingDirectory", str(task.folder))
+    # schtasks reads UTF-16 only
+    return ElementTree.tostring(root, encoding="utf-16", xml_declaration=True)
+
+
+def systemd_service(task: Task) -> str:
+    """The unit that runs once."""
+    command = " ".join(_systemd_quote(part) for part in task.command)
+    return (f"[Unit]\nDescription=Fetch new Discord messages\n\n[Service]\nType=oneshot\n"
+            f"WorkingDirectory={_systemd_path(task.folder)}\nExecStart={command}\nNice=10\n")
+
+
+def systemd_timer(task: Task, schedule: Schedule) -> str:
+    """The unit that says when; a time missed while the computer was off is made up for."""
+    day = "" if schedule.day is None else f"{_DAY_NAMES[schedule.day][:3]} "
+    return (f"[Unit]\nDescription=When to fetch new Discord messages ({task.name})\n\n[Timer]\n"
+            f"OnCalendar={day}*-*-* {schedule.hour:02d}:{schedule.minute:02d}:00\nPersistent=true\n\n"
+            "[Install]\nWantedBy=timers.target\n")
+
+
+def cron_line(task: Task, schedule: Schedule) -> str:
+    """One crontab line; its comment is how it is found again."""
+    # In a crontab a bare % is a line break.
+    command = " ".join(shlex.quote(part) for part in task.command).replace("%", r"\%")
+    day = "*" if schedule.day is None else str(schedule.day)
+    folder = shlex.quote(str(task.folder)).replace("%", r"\%")
+    return f"{schedule.minute} {schedule.hour} * * {day} cd {folder} && {command} >/dev/null 2>&1 # {task.name}"
+
+
+def launchd_plist(task: Task, schedule: Schedule) -> bytes:
+    """A launchd agent; launchd runs a missed time when the computer wakes."""
+    when: dict[str, int] = {"Hour": schedule.hour, "Minute": schedule.minute}
+    if schedule.day is not None:
+        when["Weekday"] = schedule.day
+    return plistlib.dumps({"Label": task.name, "ProgramArguments": list(task.command), "StartCalendarInterval": when,
+                           "WorkingDirectory": str(task.folder), "ProcessType": "Background", "RunAtLoad": False})
+
+
+def with_cron_line(crontab: str, task: Task, line: str | None) -> str:
+    """The crontab with our line replaced, added or (None) removed; everything else untouched."""
+    kept = [other for other in crontab.splitlines() if not other.rstrip().endswith(f"# {task.name}")]
+    return "".join(f"{other}\n" for other in [*kept, *([line] if line else [])])
+
+
+# ---- the system -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one of the system's commands ended."""
+
+    code: int
+    output: str
+
+
+class Run(Protocol):
+    """Runs one command of the system."""
+
+    def __call__(self, command: Sequence[str], text: str | None = None) -> Outcome: ...
+
+
+def run_command(command: Sequence[str], text: str | None = None) -> Outcome:
+    """The real thing; a command that does not exist is code 127."""
+    try:
+        done = subprocess.run(list(command), input=text, capture_output=True, text=True, errors="replace", timeout=60)
+    except (FileNotFoundError, PermissionError):
+        return Outcome(127, f"{command[0]} was not found")
+    except subprocess.TimeoutExpired:
+        return Outcome(124, f"{command[0]} did not answer")
+    return Outcome(done.returncode, (done.stdout or "") + (done.stderr or ""))
+
+
+class Scheduler:
+    """Installs, removes and shows the scheduled fetch of one workspace."""
+
+    def __init__(self, task: Task, *, platform: str = sys.platform, home: Path | None = None, run: Run = run_command,
+                 config_home: Path | None = None) -> None:
+        self._task = task
+        self._platform = platform
+        self._home = home or Path.home()
+        # systemd reads $XDG_CONFIG_HOME; its default is ~/.config
+        self._config = config_home or Path(os.environ.get("XDG_CONFIG_HOME") or self._home / ".config")
+        self._run = run
+
+    def install(self, schedule: Schedule) -> str:
+        """Make the system run the fetch; replaces an earlier schedule. Returns what keeps it now."""
+        if self._platform == "win32":
+            return self._install_windows(schedule)
+        if self._platform == "darwin":
+            return self._install_launchd(schedule)
+        return self._install_systemd(schedule) if self._has_systemd() else self._install_cron(schedule)
+
+    def remove(self) -> None:
+        """Take it out again; harmless when there is none."""
+        if self._platform == "win32":
+            self._run(["schtasks", "/Delete", "/TN", self._task.name, "/F"])
+        elif self._platform == "darwin":
+            self._run(["launchctl", "bootout", f"gui/{_user_id()}/{self._task.name}"])
+            self._plist.unlink(missing_ok=True)
+        else:
+            self._remove_systemd()
+            self._remove_cron()
+
+    def status(self) -> str:
+        """What the system itself knows about it, or that there is none."""
+        if self._platform == "win32":
+            outcome = self._run(["schtasks", "/Query", "/TN", self._task.name, "/V", "/FO", "LIST"])
+            return outcome.output.strip() if outcome.code == 0 else "Not scheduled."
+        if self._platform == "darwin":
+            return f"launchd agent {self._plist}" if self._plist.exists() else "Not scheduled."
+        if self._unit("timer").exists():
+            listed = self._run(
+                ["systemctl", "--user", "list-timers", "--all", f"{self._task.name}.timer", "--no-pager"]
+            )
+            return listed.output.strip() or f"systemd user timer {self._task.name}"
+        lines = [line for line in self._crontab().splitlines() if line.endswith(f"# {self._task.name}")]
+        return f"cron: {lines[0]}" if lines else "Not scheduled."
+
+    # ---- one system each --------------------------------------------------------------------------------
+
+    def _install_windows(self, schedule: Schedule) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "task.xml"
+            file.write_bytes(task_xml(self._task, schedule))
+            self._must(["schtasks", "/Create", "/TN", self._task.name, "/XML", str(file), "/F"])
+        return f"Task Scheduler ({self._task.name})"
+
+    def _install_launchd(self, schedule: Schedule) -> str:
+        self.remove()
+        self._plist.parent.mkdir(parents=True, exist_ok=True)
+        self._plist.write_bytes(launchd_plist(self._task, schedule))
+        self._must(["launchctl", "bootstrap", f"gui/{_user_id()}", str(self._plist)])
+        return f"launchd ({self._plist})"
+
+    def _install_systemd(self, schedule: Schedule) -> str:
+        self._remove_cron()
+        self._unit("service").parent.mkdir(parents=True, exist_ok=True)
+        self._unit("service").write_text(systemd_service(self._task), encoding="utf-8")
+        self._unit("timer").write_text(systemd_timer(self._task, schedule), encoding="utf-8")
+        self._must(["systemctl", "--user", "daemon-reload"])
+        self._must(["systemctl", "--user", "enable", "--now", f"{self._task.name}.timer"])
+        return f"systemd user timer ({self._task.name}.timer)"
+
+    def _install_cron(self, schedule: Schedule) -> str:
+        new = with_cron_line(self._crontab(), self._task, cron_line(self._task, schedule))
+        self._must(["crontab", "-"], new)
+        return "cron"
+
+    def _remove_systemd(self) -> None:
+        if not self._unit("timer").exists():
+            return
+        self._run(["systemctl", "--user", "disable", "--now", f"{self._task.name}.timer"])
+        for kind in ("timer", "service"):
+            self._unit(kind).unlink(missing_ok=True)
+        self._run(["systemctl", "--user", "daemon-reload"])
+
+    def _remove_cron(self) -> None:
+        old = self._crontab()
+        new = with_cron_line(old, self._task, None)
+        if new != old:
+            self._must(["crontab", "-"], new)
+
+    def _has_systemd(self) -> bool:
+        return self._run(["systemctl", "--user", "show-environment"]).code == 0
+
+    def _crontab(self) -> str:
+        outcome = self._run(["crontab", "-l"])
+        return outcome.output if outcome.code == 0 else ""
+
+    def _must(self, command: list[str], text: str | None = None) -> None:
+        outcome = self._run(command, text)
+        if outcome.code:
+            raise ScheduleError(f"{command[0]} refused the schedule: {outcome.output.strip()[-300:] or outcome.code}.",
+                                "Set up a job by hand that runs: " + " ".join(map(shlex.quote, self._task.command)))
+
+    def _unit(self, kind: str) -> Path:
+        return self._config / "systemd" / "user" / f"{self._task.name}.{kind}"
+
+    @property
+    def _plist(self) -> Path:
+        return self._home / "Library" / "LaunchAgents" / f"{self._task.name}.plist"
+
+
+def apply_schedule(text: str, workspace: Workspace, remember: Callable[[str], object], *,
+                   scheduler: Scheduler | None = None) -> str:
+    """What `--schedule TEXT` does; `remember` stores the choice. Returns a sentence for the owner."""
+    scheduler = scheduler or Scheduler(Task.for_workspace(workspace))
+    if text.strip().lower() == "status":
+        return scheduler.status()
+    schedule = parse_schedule(text)
+    if schedule is None:
+        scheduler.remove()
+        remember("off")
+        return "The scheduled fetch is off."
+    keeper = scheduler.install(schedule)
+    remember(schedule.text)
+    return f"New messages will be fetched {schedule.words} by {keeper}."
+
+
+def _path(parent: ElementTree.Element, *names: str) -> ElementTree.Element:
+    for name in names:
+        parent = ElementTree.SubElement(parent, f"{{{_TASK_NAMESPACE}}}{name}")
+    return parent
+
+
+def _text(parent: ElementTree.Element, name: str, value: str) -> None:
+    _path(parent, name).text = value
+
+
+def _systemd_quote(text: str) -> str:
+    """An ExecStart word (systemd.service, "Command lines"): quotes, specifiers and variables made literal."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{escaped}"'
+
+
+def _systemd_path(path: Path) -> str:
+    return str(path).replace("%", "%%")
+
+
+def _user_id() -> int:
+    return os.getuid() if hasattr(os, "getuid") else 0
