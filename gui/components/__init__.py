@@ -1,1 +1,1 @@
-"""Widgets and windows; everything they show comes from presenters."""
+"""Widgets only: they draw what a presenter decided and pass on what the owner did."""

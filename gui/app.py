@@ -1,0 +1,329 @@
+"""The panel's root: one window, one `after` loop, a worker for everything that touches disk or processes."""
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gui import texts
+from gui.presenters.pulse import ControllerLook, Pulse
+from gui.worker import Worker
+from storage.errors import KnownError
+from storage.paths import Workspace
+from storage.settings import APPEARANCE, Setting, Settings
+from storage.store import Store
+
+log = logging.getLogger(__name__)
+
+TICK_MS, TICK_HIDDEN_MS = 40, 250
+PULSE_SECONDS, PULSE_HIDDEN_SECONDS = 0.5, 1.0
+APPEARANCE_SECONDS = 20.0
+# A click that nothing came of is forgotten after this, so that buttons never stay grey.
+CLICK_SECONDS = 4.0
+START_SIZE, MIN_SIZE = (1120, 740), (900, 600)
+
+
+def run(store: Store, controller: Any, jobs: Any, *, start_minimised: bool = False, demo: bool = False) -> None:
+    """Open the panel and stay until it is closed. `controller` and `jobs` are bot_controller's."""
+    App(store, controller, jobs, start_minimised=start_minimised, demo=demo).run()
+
+
+class App:
+    """Holds the window together; rooms see it as `gui.components.room.Panel`."""
+
+    def __init__(self, store: Store, controller: Any, jobs: Any, *, start_minimised: bool = False,
+                 demo: bool = False) -> None:
+        from gui.components import theme as looks  # toolkits are loaded here, so that importing needs no display
+
+        self.store, self.controller, self.jobs, self.is_demo = store, controller, jobs, demo
+        self.pulse: Pulse | None = None
+        self.worker = Worker()
+        self._clicked, self._clicked_at = "", 0.0
+        self._starting: dict[str, float] = {}
+        self._cancelling: set[int] = set()
+        self._pulse_at, self._is_pulsing, self._appearance_at = 0.0, False, 0.0
+        self._seen_finished: set[int] | None = None
+        self._is_closing = False
+        self._settings = store.settings.read()
+        self._appearance = self._settings[APPEARANCE]
+        looks.prepare_toolkit(_wanted_mode(self._appearance))
+        self._make_window(looks, start_minimised)
+
+    def _make_window(self, looks: Any, start_minimised: bool) -> None:
+        import customtkinter as ctk
+
+        from gui.components.dialogs import Dialog
+        from gui.components.main_window import MainWindow
+        from gui.components.scroll import install_focus_reveal, install_wheel
+        from gui.components.toast import Toasts
+
+        self.root: Any = ctk.CTk(className="PersonalityBot")
+        self.root.withdraw()
+        self.root.title(texts.APP_NAME)
+        self.root.minsize(*MIN_SIZE)
+        self.root.geometry(f"{START_SIZE[0]}x{START_SIZE[1]}")
+        self.theme = self.root.theme = looks.Theme(self.root)
+        self.root.report_callback_exception = _log_callback_error
+        _set_window_icon(self.root)
+        install_wheel(self.root)
+        install_focus_reveal(self.root)
+        self.window = MainWindow(self.root, self.theme, {
+            "title": texts.APP_NAME, "subtitle": texts.DEMO_SUFFIX if self.is_demo else self.workspace.root.name,
+            "go": self.go, "change_appearance": self.change_appearance})
+        self.window.sidebar.show_appearance(self._appearance)
+        self.window.sidebar.show_first_run(False)
+        self.toasts = Toasts(self.root)
+        self.dialog = Dialog(self.root)
+        self.root.protocol("WM_DELETE_WINDOW", self.close_window)
+        self.root.bind("<Control-f>", lambda _: self.window.front.find() if self.window.front else None)
+        self.root.bind("<Escape>", lambda _: self.root.focus_set(), add="+")
+        self.go("dashboard")
+        if not start_minimised:
+            self.root.deiconify()
+
+    # ---- life ------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """The main loop, until `quit`."""
+        self.root.after(1, self._tick)
+        self.root.mainloop()
+
+    def quit(self) -> None:
+        """Leave the main loop; the bot and jobs are not touched here."""
+        if not self._is_closing:
+            self._is_closing = True
+            self.worker.close()
+            self.root.destroy()
+
+    def close_window(self) -> None:
+        self.quit()
+
+    @property
+    def is_hidden(self) -> bool:
+        return self.root.state() in ("withdrawn", "iconic")
+
+    def _tick(self) -> None:
+        if self._is_closing:
+            return
+        is_more = self.worker.deliver(on_error=self._surprised)
+        now, hidden = time.monotonic(), self.is_hidden
+        if not self._is_pulsing and now - self._pulse_at >= (PULSE_HIDDEN_SECONDS if hidden else PULSE_SECONDS):
+            self._is_pulsing, self._pulse_at = True, now
+            self.ask(self._read_pulse, self._show_pulse, failed=self._pulse_failed)
+        if self._appearance == "system" and now - self._appearance_at > APPEARANCE_SECONDS:
+            self._appearance_at = now
+            self.ask(_system_mode, self._follow_system, slow=True)
+        self.root.after(2 if is_more else TICK_HIDDEN_MS if hidden else TICK_MS, self._tick)
+
+    # ---- readings --------------------------------------------------------------------------------
+
+    def _read_pulse(self) -> Pulse:
+        view = ControllerLook.of(self.controller.tick())
+        self.jobs.tick()
+        recent = self.store.jobs.recent(limit=12)
+        return Pulse(time.time(), view, self.store.status.read_bot(), self.store.settings.read(),
+                     tuple(self.store.jobs.active()), tuple(job for job in recent if not job.is_active))
+
+    def _show_pulse(self, pulse: Pulse) -> None:
+        self._is_pulsing = False
+        self.pulse = pulse
+        self._settings = pulse.settings
+        self._forget_answered_wishes(pulse)
+        self._tell_finished(pulse)
+        self._show_status()
+        if self.window.front is not None:
+            self.window.front.beat(pulse)
+
+    def _pulse_failed(self, error: Exception) -> None:
+        self._is_pulsing = False
+        log.error("The state could not be read: %s", error, exc_info=error)
+        if isinstance(error, KnownError):
+            self.toast(error.what, error.cure, tone="bad")
+
+    def _show_status(self) -> None:
+        from gui.presenters.dashboard import job_views
+        from gui.presenters.status import status_view
+
+        if self.pulse is None:
+            return
+        view = status_view(self.pulse, clicked=self._clicked)
+        self.window.sidebar.show_status(view)
+        front = self.window.front
+        if front is not None and front.key == "dashboard":
+            front.show_status(view)
+            front.show_jobs(job_views(self.pulse, starting=frozenset(self._starting),
+                                      cancelling=frozenset(self._cancelling)))
+
+    def _forget_answered_wishes(self, pulse: Pulse) -> None:
+        now = time.monotonic()
+        if self._clicked and now - self._clicked_at > CLICK_SECONDS:
+            self._clicked = ""
+        reported = {job.kind for job in (*pulse.jobs, *pulse.finished) if job.started_at > pulse.now - 15}
+        self._starting = {kind: at for kind, at in self._starting.items() if kind not in reported and now - at < 20}
+        self._cancelling &= {job.id for job in pulse.jobs}
+
+    def _tell_finished(self, pulse: Pulse) -> None:
+        from gui.presenters.dashboard import finished_text
+
+        ended = {job.id: job for job in pulse.finished}
+        if self._seen_finished is None:
+            self._seen_finished = set(ended)
+        for job_id in ended.keys() - self._seen_finished:
+            self._seen_finished.add(job_id)
+            tone, title, body = finished_text(ended[job_id])
+            self.toast(title, body, tone=tone)
+
+    # ---- what rooms may ask ----------------------------------------------------------------------
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.store.workspace
+
+    def ask(self, work: Callable[[], Any], then: Callable[[Any], Any] | None = None, *,
+            failed: Callable[[Exception], Any] | None = None, slow: bool = False) -> None:
+        """Run `work` on the worker and hand its result to `then` on the Tk thread."""
+        self.worker.ask(work, then, failed=failed or self._surprised, slow=slow)
+
+    def set_setting(self, setting: Setting[Any], value: Any) -> None:
+        """Store a setting; a value out of range is told, never stored."""
+        self.ask(lambda: self.store.settings.set(setting, value, changed_by="panel"), lambda _: self.refresh_soon())
+
+    def bot(self, action: str) -> None:
+        """'start', 'stop', 'restart' or 'force'; the window shows it at once."""
+        self._clicked, self._clicked_at = action, time.monotonic()
+        self._show_status()
+        work = {"start": self.controller.start, "stop": self.controller.stop, "restart": self.controller.restart,
+                "force": self.controller.force_stop}[action]
+        self.ask(work, self._bot_done, failed=self._bot_failed)
+
+    def _bot_done(self, _: object) -> None:
+        self._clicked = ""
+        self.refresh_soon()
+
+    def _bot_failed(self, error: Exception) -> None:
+        self._clicked = ""
+        self._surprised(error)
+        self.refresh_soon()
+
+    def start_job(self, kind: str, args: list[str] | None = None) -> None:
+        """Start a script; the line appears at once, its progress as soon as the script reports."""
+        self._starting[kind] = time.monotonic()
+        self._show_status()
+        self.ask(lambda: self.jobs.start(kind, args or []), lambda _: self.refresh_soon(),
+                 failed=lambda error: self._job_failed(kind, error))
+
+    def _job_failed(self, kind: str, error: Exception) -> None:
+        self._starting.pop(kind, None)
+        self._surprised(error)
+        self._show_status()
+
+    def cancel_job(self, job_id: int, kind: str) -> None:
+        self._cancelling.add(job_id)
+        self._show_status()
+        self.ask(lambda: self.jobs.cancel(kind), lambda _: self.refresh_soon())
+
+    def go(self, room: str) -> None:
+        """Bring a room to the front."""
+        self.window.show(room, lambda master: _room_class(room)(master, self), self._room_ready)
+
+    def _room_ready(self, room: Any) -> None:
+        self._show_status()
+        if self.pulse is not None:
+            room.beat(self.pulse)
+
+    def toast(self, title: str, body: str = "", *, tone: str = "idle") -> None:
+        self.toasts.show(title, body, tone=tone)
+
+    def confirm(self, title: str, text: str, answers: list[tuple[str, str, Callable[[], Any] | None]]) -> None:
+        self.dialog.ask(title, text, answers)
+
+    def refresh_soon(self) -> None:
+        """Read again with the next tick instead of in half a second."""
+        self._pulse_at = 0.0
+
+    def open_folder(self, folder: Path | None = None) -> None:
+        """Show a folder of the workspace in the system's file manager."""
+        self.ask(lambda: open_path(folder or self.workspace.data))
+
+    # ---- appearance ------------------------------------------------------------------------------
+
+    def change_appearance(self) -> None:
+        order = list(APPEARANCE.choices)
+        self.set_appearance(order[(order.index(self._appearance) + 1) % len(order)])
+
+    def set_appearance(self, setting: str) -> None:
+        import customtkinter as ctk
+
+        self._appearance = setting
+        ctk.set_appearance_mode(_wanted_mode(setting))
+        self.window.sidebar.show_appearance(setting)
+        self.set_setting(APPEARANCE, setting)
+
+    def _follow_system(self, mode: str) -> None:
+        import customtkinter as ctk
+
+        if self._appearance == "system":
+            ctk.set_appearance_mode(mode)
+
+    def _surprised(self, error: Exception) -> None:
+        if isinstance(error, KnownError):
+            self.toast(error.what, error.cure, tone="bad")
+            return
+        log.error("The panel failed at something: %s", error, exc_info=error)
+        self.toast(f"{type(error).__name__}: {error}"[:200], texts.PANEL_ERROR_CURE, tone="bad")
+
+
+def _room_class(key: str) -> Any:
+    from gui.components.dashboard import DashboardRoom
+
+    return {"dashboard": DashboardRoom}.get(key, DashboardRoom)
+
+
+def _wanted_mode(setting: str) -> str:
+    return _system_mode() if setting == "system" else setting
+
+
+def _system_mode() -> str:
+    """'light' or 'dark', as the desktop says; light where it says nothing."""
+    try:
+        import darkdetect
+
+        return "dark" if darkdetect.theme() == "Dark" else "light"
+    except Exception:  # a missing desktop tool is no reason not to open a window
+        return "light"
+
+
+def open_path(path: Path) -> None:
+    """Open a file or folder with the program the system has for it."""
+    path.mkdir(parents=True, exist_ok=True) if not path.exists() and not path.suffix else None
+    if sys.platform == "win32":
+        import os
+
+        os.startfile(path)
+        return
+    opener = "open" if sys.platform == "darwin" else "xdg-open"
+    try:
+        subprocess.Popen([opener, str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL, start_new_session=True)
+    except OSError as error:
+        raise KnownError(f"No program could be found to open {path}.", "Open it in your file manager.") from error
+
+
+def _set_window_icon(root: Any) -> None:
+    from gui.components import icons
+
+    if sys.platform == "win32":
+        root.iconbitmap(str(icons.ICON))
+    else:
+        root.iconphoto(True, icons.logo(root, 64))
+
+
+def _log_callback_error(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    log.error("A callback of the window failed", exc_info=(kind, error, trace))
+
+
+__all__ = ["App", "Settings", "open_path", "run"]

@@ -1,0 +1,96 @@
+"""What a room of the window is, and what it may ask of the panel around it."""
+from __future__ import annotations
+
+import tkinter as tk
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from gui.components.scroll import ScrollArea
+from gui.components.theme import XL, L, M, S, Theme
+from gui.components.widgets import Row, Text
+from gui.presenters.pulse import Pulse
+from storage.paths import Workspace
+from storage.settings import Setting
+from storage.store import Store
+
+
+class Panel(Protocol):
+    """The app as rooms see it. Everything here returns at once; work happens on the worker's threads."""
+
+    store: Store
+    theme: Theme
+    root: Any
+    is_demo: bool
+
+    @property
+    def workspace(self) -> Workspace: ...
+    @property
+    def pulse(self) -> Pulse | None: ...
+    def ask(self, work: Callable[[], Any], then: Callable[[Any], Any] | None = None, *,
+            failed: Callable[[Exception], Any] | None = None, slow: bool = False) -> None: ...
+    def set_setting(self, setting: Setting[Any], value: Any) -> None: ...
+    def bot(self, action: str) -> None: ...
+    def start_job(self, kind: str, args: list[str] | None = None) -> None: ...
+    def cancel_job(self, job_id: int, kind: str) -> None: ...
+    def go(self, room: str) -> None: ...
+    def toast(self, title: str, body: str = "", *, tone: str = "idle") -> None: ...
+    def confirm(self, title: str, text: str, answers: list[tuple[str, str, Callable[[], Any] | None]]) -> None: ...
+    def refresh_soon(self) -> None: ...
+
+
+class Room(Row):
+    """One page of the window. `build` yields between parts, so that no single step holds up the window."""
+
+    key = ""
+    title = ""
+    scrolls = True
+
+    def __init__(self, master: Any, panel: Panel) -> None:
+        super().__init__(master)
+        self.panel = panel
+        self.theme = panel.theme
+        self.is_visible = False
+        self.grid_columnconfigure(0, weight=1)
+        self.grid_rowconfigure(1, weight=1)
+        self.header = Row(self)
+        self.header.grid(row=0, column=0, sticky="ew", padx=self.theme.px(XL),
+                         pady=(self.theme.px(20), self.theme.px(M)))
+        self.header.grid_columnconfigure(1, weight=1)
+        Text(self.header, self.title, role="title").grid(row=0, column=0, sticky="w")
+        self.tools = Row(self.header)
+        self.tools.grid(row=0, column=2, sticky="e")
+        self.page: Any
+        if self.scrolls:
+            self.area = ScrollArea(self, pad=XL)
+            self.area.grid(row=1, column=0, sticky="nsew")
+            self.page = self.area.inner
+        else:
+            self.page = Row(self)
+            self.page.grid(row=1, column=0, sticky="nsew", padx=self.theme.px(XL), pady=(0, self.theme.px(L)))
+        self.page.grid_columnconfigure(0, weight=1)
+
+    def build(self) -> Iterator[None]:
+        """Make the widgets, yielding every few milliseconds' worth."""
+        yield
+
+    def shown(self) -> None:
+        """The room came to the front."""
+
+    def hidden(self) -> None:
+        """Another room came to the front."""
+
+    def beat(self, pulse: Pulse) -> None:
+        """A new reading, while visible."""
+
+    def find(self) -> str | None:
+        """Ctrl+F: put the focus where one searches, if the room has such a place."""
+        return None
+
+
+def spread(container: tk.Misc, count: int, *, group: str = "even") -> None:
+    """Give `count` columns of a grid the same width."""
+    for column in range(count):
+        container.grid_columnconfigure(column, weight=1, uniform=group)
+
+
+__all__ = ["L", "M", "Panel", "Room", "S", "XL", "spread"]

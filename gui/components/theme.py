@@ -1,0 +1,153 @@
+"""How everything looks: one palette in two modes, one accent, five type sizes, one spacing scale.
+
+Text is plain tk.Label (thirty times cheaper than CTkLabel, measured); what people operate is CustomTkinter.
+"""
+from __future__ import annotations
+
+import sys
+import tkinter as tk
+import tkinter.font as tkfont
+from collections.abc import Callable
+from typing import Any
+
+import customtkinter as ctk
+from customtkinter.windows.widgets.appearance_mode import AppearanceModeTracker
+from customtkinter.windows.widgets.scaling import ScalingTracker
+
+# Every distance between two things is one of these.
+XS, S, M, L, XL = 4, 8, 12, 16, 24
+RADIUS = 10
+CONTROL_HEIGHT = 34
+
+# name: (light, dark). Greys lean slightly to violet, so that the accent belongs to them.
+PALETTE: dict[str, tuple[str, str]] = {
+    "window": ("#F6F5F8", "#131216"),
+    "sidebar": ("#ECEAF0", "#1A191E"),
+    "card": ("#FFFFFF", "#1E1D23"),
+    "border": ("#E2DFE7", "#302E38"),
+    "hover": ("#EFEDF4", "#292731"),
+    "field": ("#FAF9FC", "#17161B"),
+    "track": ("#DEDBE5", "#3A3843"),
+    "text": ("#211F28", "#EFEDF3"),
+    "muted": ("#625F6C", "#ADA9B8"),
+    "faint": ("#8A8694", "#7C7887"),
+    "accent": ("#5B53D6", "#7C74F0"),
+    "accent_hover": ("#4D45C4", "#8F88F6"),
+    "accent_soft": ("#E8E6FB", "#2A2747"),
+    "accent_text": ("#4B43C2", "#B3AEFB"),
+    "on_accent": ("#FFFFFF", "#FFFFFF"),
+    "good": ("#1F8A5B", "#3DBE85"),
+    "good_soft": ("#DFF3E9", "#17332A"),
+    "busy": ("#A76600", "#EDB14E"),
+    "busy_soft": ("#FBEED6", "#3A2C13"),
+    "bad": ("#C9353B", "#F0787C"),
+    "bad_soft": ("#FBE4E4", "#3F1D20"),
+    "idle": ("#77737F", "#9590A0"),
+    "idle_soft": ("#E9E7ED", "#2A2830"),
+    "switch_knob": ("#FFFFFF", "#FFFFFF"),
+}
+# role: (size in pixels at 100 %, weight)
+TYPE: dict[str, tuple[int, str]] = {
+    "title": (22, "bold"), "figure": (22, "bold"), "heading": (15, "bold"), "body": (13, "normal"),
+    "strong": (13, "bold"), "small": (12, "normal"), "caption": (11, "normal"), "caption_strong": (11, "bold"),
+    "mono": (12, "normal"),
+}
+_FAMILIES = {"win32": ("Segoe UI Variable Text", "Segoe UI"), "darwin": ("SF Pro Text", "Helvetica Neue")}
+_MONO = {"win32": ("Cascadia Mono", "Consolas"), "darwin": ("SF Mono", "Menlo")}
+
+
+def pair(name: str) -> tuple[str, str]:
+    """(light, dark) for CustomTkinter's options."""
+    return PALETTE[name]
+
+
+class Theme:
+    """The look of one window: named fonts, the current mode, and the plain widgets that follow it."""
+
+    def __init__(self, root: ctk.CTk) -> None:
+        self.root = root
+        self._followers: dict[str, Callable[[], None]] = {}
+        self.fonts: dict[str, tkfont.Font] = {}
+        families = set(tkfont.families(root))
+        self.family = _first(families, (*_FAMILIES.get(sys.platform, ()), "Inter", "Noto Sans", "Cantarell", "Ubuntu",
+                                        "Roboto", "DejaVu Sans"))
+        self.mono = _first(families, (*_MONO.get(sys.platform, ()), "JetBrains Mono", "Noto Sans Mono",
+                                      "DejaVu Sans Mono"))
+        for role, (size, weight) in TYPE.items():
+            self.fonts[role] = tkfont.Font(root, name=f"panel_{role}", size=-size, weight=weight,  # type: ignore[arg-type]
+                                           family=self.mono if role == "mono" else self.family)
+        AppearanceModeTracker.add(self._mode_changed)
+        ScalingTracker.add_widget(self._scale_changed, root)
+        self._scale_changed(ScalingTracker.get_widget_scaling(root), 1.0)
+
+    @property
+    def is_dark(self) -> bool:
+        return bool(AppearanceModeTracker.get_mode() == 1)
+
+    @property
+    def scale(self) -> float:
+        """Device pixels per design pixel."""
+        return float(ScalingTracker.get_widget_scaling(self.root))
+
+    def px(self, value: float) -> int:
+        return round(value * self.scale)
+
+    def now(self, name: str) -> str:
+        """The colour in the current mode, for plain Tk."""
+        return PALETTE[name][1 if self.is_dark else 0]
+
+    def ctk_font(self, role: str) -> tuple[str, int, str]:
+        """The same face for CustomTkinter, which scales by itself."""
+        size, weight = TYPE[role]
+        return (self.mono if role == "mono" else self.family, size, weight)
+
+    def follow(self, widget: tk.Misc, repaint: Callable[[], None]) -> None:
+        """Call `repaint` now and on every change of mode, until the widget is destroyed."""
+        key = str(widget) + f"#{len(self._followers)}"
+        self._followers[key] = repaint
+        widget.bind("<Destroy>", lambda event: self._followers.pop(key, None) if event.widget is widget else None,
+                    add="+")
+        repaint()
+
+    def _mode_changed(self, _mode: str) -> None:
+        for repaint in list(self._followers.values()):
+            repaint()
+
+    def _scale_changed(self, widget_scale: float, _window_scale: float) -> None:
+        for role, (size, _) in TYPE.items():
+            self.fonts[role].configure(size=-round(size * widget_scale))
+
+
+def _first(known: set[str], wanted: tuple[str, ...]) -> str:
+    return next((name for name in wanted if name in known), "TkDefaultFont")
+
+
+def prepare_toolkit(mode: str) -> None:
+    """Before the first window: the mode, and CustomTkinter's polling turned down (it asks every 30 ms)."""
+    ctk.set_appearance_mode(mode)
+    AppearanceModeTracker.update_loop_interval = 3_600_000
+    ScalingTracker.update_loop_interval = 2_000
+    theme = ctk.ThemeManager.theme
+    theme["CTk"]["fg_color"] = list(pair("window"))
+    theme["CTkToplevel"]["fg_color"] = list(pair("window"))
+    theme["CTkScrollbar"]["button_color"] = list(pair("track"))
+    theme["CTkScrollbar"]["button_hover_color"] = list(pair("faint"))
+    theme["DropdownMenu"].update(fg_color=list(pair("card")), hover_color=list(pair("hover")),
+                                 text_color=list(pair("text")))
+
+
+def surface_of(widget: Any) -> str:
+    """The palette name of what lies behind a widget: the nearest ancestor that says so."""
+    current = widget
+    while current is not None:
+        name = getattr(current, "surface", None)
+        if name:
+            return str(name)
+        current = getattr(current, "master", None)
+    return "window"
+
+
+def theme_of(widget: tk.Misc) -> Theme:
+    """The theme of the window a widget is in (set on the root once, by the app)."""
+    theme: Theme = widget.nametowidget(".").theme
+    return theme

@@ -1,0 +1,1 @@
+"""What each room shows, as frozen values made by pure functions. Nothing here knows a toolkit."""

@@ -1,0 +1,117 @@
+"""Every word the panel shows, in one place. Plain words; what, where and what next.
+
+Settings bring their own labels and help (storage.settings); errors bring their own sentences (storage.errors).
+"""
+from __future__ import annotations
+
+APP_NAME = "Personality Bot"
+DEMO_SUFFIX = "demo"
+
+# ---- navigation ---------------------------------------------------------------------------------
+DASHBOARD = "Dashboard"
+PLAYGROUND = "Playground"
+PEOPLE = "People & channels"
+TRAINING = "Training"
+LOGS = "Logs"
+SETTINGS = "Settings"
+FIRST_RUN = "Getting started"
+BLIND_TEST = "Blind test"
+APPEARANCE_TIP = "Appearance: {mode}. Click to change."
+APPEARANCE_NAMES = {"system": "as the system", "light": "light", "dark": "dark"}
+
+# ---- the bot's state ----------------------------------------------------------------------------
+STATE_STOPPED = "Stopped"
+STATE_STARTING = "Starting"
+STATE_LOADING = "Loading the model"
+STATE_CONNECTING = "Connecting"
+STATE_RUNNING = "Running"
+STATE_OFFLINE = "Running offline"
+STATE_QUIET = "Quiet"
+STATE_STOPPING = "Stopping"
+STATE_ERROR = "Error"
+STATE_NO_MODEL = "No model"
+STATE_RESTARTING = "Restarting in {seconds} s"
+STATE_RETRY_LATER = "Error, trying again in {span}"
+
+DETAIL_NEVER = "It has not run yet. Start it whenever you like."
+DETAIL_STOPPED = "Nobody gets an answer until you start it."
+DETAIL_STOPPED_REASON = "It stopped {ago}: {reason}"
+DETAIL_STARTING = "The bot process is coming up."
+DETAIL_LOADING = "Reading the model file. The first time takes a while."
+DETAIL_CONNECTING = "Reaching Discord."
+DETAIL_RUNNING = "On Discord and listening."
+DETAIL_RUNNING_LATENCY = "On Discord and listening · {latency} ms away"
+DETAIL_OFFLINE = "Not on Discord. Talk to it in the playground."
+DETAIL_QUIET = "It reads along and says nothing until {until}."
+DETAIL_STOPPING = "It finishes the reply it is writing."
+DETAIL_BACKOFF = "It ended unexpectedly; it comes back by itself."
+DETAIL_ADOPTED = "Started outside this window; taken over."
+
+BUTTON_START, BUTTON_STOP, BUTTON_RESTART = "Start bot", "Stop", "Restart"
+BUTTON_FORCE, BUTTON_LOGS = "Force stop", "View logs"
+BUTTON_QUIET, BUTTON_UNQUIET = "Quiet for 1 h", "Speak again"
+TIP_STOP = "Finishes the current reply, then stops."
+TIP_FORCE = "Ends the process at once. For when Stop does not help."
+TIP_RESTART = "Stops and starts again; reads settings that need a restart."
+ASK_FORCE_TITLE = "Force the bot to stop?"
+ASK_FORCE_TEXT = "The process is ended at once; a reply it is writing is lost. Messages and settings are safe."
+
+FACT_UPTIME, FACT_MEMORY, FACT_MODEL = "Uptime", "Memory", "Model"
+FACT_LATENCY, FACT_LAST_REPLY, FACT_QUEUE = "Discord", "Last reply", "Waiting"
+NONE = "–"
+MODEL_NONE, MODEL_LOADING, MODEL_FAILED = "not loaded", "loading…", "failed"
+DISCORD_OFF, DISCORD_OFFLINE = "not connected", "offline mode"
+
+MODEL_FAILED_TITLE = "The model could not be loaded."
+MODEL_FAILED_CURE = "The bot tries again every 30 s. Check Settings > Model."
+MEMORY_WARNING = "The bot uses {used} of memory (warning at {limit})."
+MEMORY_WARNING_CURE = "Above {limit} it frees its caches, then restarts when idle. A shorter context needs less."
+PANEL_ERROR_CURE = "See the log of the panel for details."
+
+# ---- dashboard ----------------------------------------------------------------------------------
+BEHAVIOUR = "Behaviour"
+BEHAVIOUR_HINT = "applies at once"
+RATE_HINT = "about {count} replies per 100 messages"
+RATE_HINT_MENTIONS = "only when mentioned; the rate is not used"
+TEMPERATURE_SAFE, TEMPERATURE_EVEN, TEMPERATURE_WILD = "safe", "balanced", "creative"
+TOKENS_HINT = "about {words} words at most"
+LAST_DAY, LAST_WEEK = "Last 24 hours", "Last 7 days"
+SEEN, RESPONSES, AVERAGE, ERRORS = "Messages seen", "Responses", "Average time", "Errors"
+CONVERSATIONS, FASTEST, SLOWEST = "Conversations", "Fastest", "Slowest"
+REPLIES_PER_HOUR = "Replies per hour"
+RESPONSE_TIMES = "Response times"
+MEMORY_CHART = "Memory of the bot"
+NO_REPLIES_DAY = "No replies in the last 24 hours."
+NO_REPLIES_WEEK = "No replies in the last 7 days."
+NO_MEMORY = "The curve begins when the bot runs."
+NOW = "now"
+DECISIONS = "Why it spoke, or didn't"
+DECISIONS_HINT = "newest first"
+NO_DECISIONS = "Every message it sees appears here with the reason for what it did."
+DECISION_COLUMNS = ("Time", "Who", "", "Reason", "Took")
+SPOKE, SILENT = "spoke", "silent"
+TARGETS = "Targets"
+TARGETS_HINT = "last 7 days"
+TARGET_COLUMNS = ("", "Yours", "Target", "Acceptable")
+TARGET_P50, TARGET_P95, TARGET_P99 = "Response time, half of all", "95 of 100", "99 of 100"
+TARGET_MEMORY, TARGET_UPTIME, TARGET_ERRORS = "Memory", "Uptime", "Errors"
+QUICK = "Quick actions"
+ACTION_FETCH, ACTION_TRAIN, ACTION_EVALUATE = "Fetch new messages", "Retrain model", "Evaluate"
+ACTION_FOLDER, ACTION_BACKUP, ACTION_SETTINGS = "Open data folder", "Back up now", "Settings"
+JOB_NAMES = {
+    "fetch": "Fetching messages", "import": "Importing messages", "index": "Updating the index",
+    "prepare": "Preparing training data", "train": "Training", "evaluate": "Evaluating", "deploy": "Deploying",
+    "backup": "Backing up", "tune": "Tuning", "download": "Downloading", "preflight": "Checking the hardware",
+    "shares": "Counting shares",
+}
+JOB_CANCEL, JOB_CANCELLING = "Cancel", "Cancelling…"
+JOB_REMAINING = "{span} left"
+JOB_STARTED = "{name}…"
+JOB_DONE, JOB_FAILED = "{name}: done", "{name}: failed"
+JOB_CANCELLED, JOB_LOST = "{name}: cancelled", "{name}: ended without a word"
+
+# ---- dialogs ------------------------------------------------------------------------------------
+CANCEL, CLOSE, OK, CONTINUE = "Cancel", "Close", "OK", "Continue"
+EXIT_TITLE = "Close the panel"
+EXIT_TEXT = "The bot is running. Should it go on without the panel?"
+EXIT_LEAVE, EXIT_STOP = "Leave it running", "Stop it"
