@@ -3,6 +3,7 @@
     python launcher.py                  the control panel (or, without a screen, supervision in the terminal)
     python launcher.py --demo           a bundled sample server to talk to: no token, no download
     python launcher.py --headless       supervise without a window; Ctrl+C stops the bot
+    python launcher.py --doctor         look for trouble and say what cures it
 """
 from __future__ import annotations
 
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     options = _parse(arguments)
     workspace = Workspace.at(options.workspace or (PROJECT_ROOT / "demo_workspace" if options.demo else None)).create()
+    if options.doctor:
+        return subprocess.call(script_command("doctor.py", workspace), env=script_environment())
     trouble = unsafe_folder(str(workspace.root))
     if trouble:
         tell(f"Warning: {trouble} Choose a local one: --workspace {Path.home() / 'discord-bot'}")
@@ -107,14 +110,21 @@ def prepare_demo(store: Store) -> None:
     if store.facts.get("demo_version") == version and store.messages.queue_length() == 0:
         return
     tell("Setting up the sample server (once).")
-    command = [sys.executable, str(PROJECT_ROOT / "scripts" / "fetch_and_embed.py"), "--workspace",
-               str(store.workspace.root), "--import", str(files[0]), "--channels", str(files[1]),
-               "--enable-channels", "all"]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False,
-                          env=os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "PYTHONUTF8": "1"})
+    command = [*script_command("fetch_and_embed.py", store.workspace), "--import", str(files[0]),
+               "--channels", str(files[1]), "--enable-channels", "all"]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False, env=script_environment())
     if done.returncode != 0:
         raise KnownError("The sample server could not be imported.", "The lines above say why.")
     store.facts.set("demo_version", version)
+
+
+def script_command(script: str, workspace: Workspace) -> list[str]:
+    """A script of ours, in this interpreter, for a workspace."""
+    return [sys.executable, str(PROJECT_ROOT / "scripts" / script), "--workspace", str(workspace.root)]
+
+
+def script_environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "PYTHONUTF8": "1"}
 
 
 def tell(text: str) -> None:
@@ -129,6 +139,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--demo", action="store_true", help="open the bundled sample server; no token, no download")
     parser.add_argument("--headless", action="store_true", help="no window: supervise (or chat) in the terminal")
     parser.add_argument("--chat", action="store_true", help="with --headless: talk to the bot in the terminal")
+    parser.add_argument("--doctor", action="store_true", help="look for trouble, say what cures it, and end")
     parser.add_argument("--offline", action="store_true", help="start the bot without Discord (playground only)")
     parser.add_argument("--minimised", action="store_true", help="start in the tray")
     return parser.parse_args(arguments)

@@ -54,6 +54,10 @@ class DiscordRest:
         if self._client is not None:
             await self._client.close()
 
+    async def application(self) -> Json:
+        """The bot's own application (id, name, flags)."""
+        return await self._patiently(lambda: self._http.application_info(), "reading the application")
+
     async def my_guilds(self) -> list[Json]:
         """The servers the bot is in (id, name, features)."""
         return await self._patiently(lambda: self._http.get_guilds(200), "reading the list of servers")

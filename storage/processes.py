@@ -25,6 +25,7 @@ JOB_SCRIPTS = {
     "download": "download_model.py",
     "tune": "tune.py",
     "retrain": "retrain.py",
+    "doctor": "doctor.py",
 }
 
 
