@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         lock.acquire()
     except AlreadyRunningError as error:
-        print(error.text(), file=sys.stderr)  # noqa: T201 - no log yet: the file belongs to the other bot
+        print(error.text(), file=sys.stderr)
         return ExitCode.CRASH
     try:
         return _run(workspace, is_offline=options.offline)
@@ -84,10 +84,10 @@ def _run(workspace: Workspace, *, is_offline: bool) -> int:
         environment = read_environment(workspace.env_file)
         store = Store.open(workspace)
     except ConfigurationError as error:
-        print(error.text(), file=sys.stderr)  # noqa: T201 - no log yet
+        print(error.text(), file=sys.stderr)
         return ExitCode.CONFIGURATION
     except KnownError as error:
-        print(error.text(), file=sys.stderr)  # noqa: T201 - no log yet
+        print(error.text(), file=sys.stderr)
         return ExitCode.CRASH
     settings = store.settings.read()
     level = settings[LOG_LEVEL] if settings.is_set(LOG_LEVEL) else environment.log_level or settings[LOG_LEVEL]

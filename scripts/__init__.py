@@ -1,1 +1,1 @@
-"""Entry points: parse, open the workspace, call one library function, report as a job."""
+"""Entry points: each opens a workspace, calls one library function and reports as a job."""

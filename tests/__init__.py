@@ -1,1 +1,1 @@
-"""Behaviour of the whole house, one flat folder; `python -m tests` runs it."""
+"""The tests; `python -m tests` sets everything up and runs them with the checks."""

@@ -1,0 +1,141 @@
+"""First-run set-up: a private Python environment with the pinned packages, made once.
+
+    python scripts/bootstrap.py [GROUP ...]    installs only (default: runtime offline)
+
+Entry points call `ensure()` before they import anything from outside the standard library.
+Importing this module does nothing; it and scripts/installation are readable by Python 3.7.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from scripts.installation import failures
+from scripts.installation.groups import read_group
+from scripts.installation.pins import missing_pins
+
+DEFAULT_GROUPS = ("runtime", "offline")
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+# Set for the restarted process only, so that a set-up that never fits cannot restart for ever.
+_RESTARTED = "BOOTSTRAP_RESTARTED"
+
+
+def ensure(
+    *, groups: tuple[str, ...] = DEFAULT_GROUPS, root: Path | None = None, argv: list[str] | None = None
+) -> None:
+    """Return in an interpreter that has the pinned packages, restarting this command line if need be.
+
+    `argv` is the command line after the interpreter's name; by default the present one.
+    """
+    folder = root or Path(__file__).resolve().parent.parent
+    python = _guarded(groups, folder)
+    if python is not None:
+        _restart(python, argv)
+
+
+def require_tkinter() -> None:
+    """Return if this Python can draw windows; otherwise end with a sentence and the cure."""
+    import importlib.util
+
+    if importlib.util.find_spec("_tkinter") is None:
+        _end(str(failures.no_tkinter()), EXIT_FAILED)
+
+
+def _guarded(groups: tuple[str, ...], root: Path) -> Path | None:
+    try:
+        return _find_or_make_python(groups, root)
+    except failures.SetupError as error:
+        _end(str(error), EXIT_FAILED)
+    except KeyboardInterrupt:
+        _end("Set-up interrupted; the next start goes on where it stopped.", EXIT_INTERRUPTED)
+    return None
+
+
+def _end(sentence: str, code: int) -> None:
+    if sys.stderr is not None:
+        print(sentence, file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _find_or_make_python(groups: tuple[str, ...], root: Path) -> Path | None:
+    """The Python to restart with; None if the running one will do."""
+    if sys.version_info < failures.OLDEST_PYTHON:
+        raise failures.python_too_old(tuple(sys.version_info[:3]), sys.executable, _find_newer_python())
+    was_restarted = os.environ.pop(_RESTARTED, None) is not None
+    pins = [pin for name in groups for pin in read_group(root, name, python_version=sys.version_info[:3])]
+    missing = missing_pins(pins, sys.path)
+    if not missing:
+        return None
+    if was_restarted:
+        raise failures.still_missing(missing[0].requirement, root / ".venv" / "install.log")
+    return _environment_python(groups, root)
+
+
+def _find_newer_python() -> str | None:
+    import shutil
+
+    newest, oldest = failures.NEWEST_PYTHON[1], failures.OLDEST_PYTHON[1]
+    names = [f"python3.{minor}" for minor in range(newest, oldest - 1, -1)]
+    return next((name for name in names if shutil.which(name) and _starts(name)), None)
+
+
+def _starts(python: str) -> bool:
+    # Version managers put names on the path that only print how to install that version.
+    import subprocess
+
+    return subprocess.run([python, "-c", ""], capture_output=True).returncode == 0
+
+
+def _environment_python(groups: tuple[str, ...], root: Path) -> Path:
+    """The private environment's Python, with everything installed."""
+    from scripts.installation.environment import Environment
+
+    environment = Environment(root)
+    if environment.missing(groups):
+        environment.complete(groups)
+    return environment.python
+
+
+def _restart(python: Path, argv: list[str] | None) -> None:
+    """Run this command line again under another Python; does not return."""
+    command = [str(python), *(sys.orig_argv[1:] if argv is None else argv)]
+    env = {**os.environ, "PYTHONUTF8": "1", _RESTARTED: "1"}
+    # Both would make the new Python believe that it is the old one.
+    for name in ("PYTHONHOME", "__PYVENV_LAUNCHER__"):
+        env.pop(name, None)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    if sys.platform == "win32":
+        raise SystemExit(_run_as_child(command, env))
+    os.execve(command[0], command, env)
+
+
+def _run_as_child(command: list[str], env: dict[str, str]) -> int:
+    """Stand in for the restarted program where exec would return to the shell at once."""
+    import subprocess
+
+    child = subprocess.Popen(command, env=env)
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            # The child had the same Ctrl+C and decides what it means.
+            continue
+
+
+def main(arguments: list[str]) -> None:
+    """Install only; the program itself is not started."""
+    ensure(groups=tuple(arguments) or DEFAULT_GROUPS)
+    print("Everything is installed.")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,146 @@
+"""The steps of an installation, in their order, and the sources each is tried from."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from scripts.installation import failures, machine
+from scripts.installation.groups import GROUPS, read_group
+from scripts.installation.pins import Pin
+
+TORCH = "torch"
+LLAMA = "llama-cpp-python"
+TORCH_INDEX = "https://download.pytorch.org/whl/"
+LLAMA_INDEX = "https://abetlen.github.io/llama-cpp-python/whl/"
+
+TORCH_GIGABYTES = 1.0
+LLAMA_GIGABYTES = 0.4
+
+# The CUDA builds that exist of these two, newest first, with the CUDA version the driver must know.
+TORCH_BUILDS = [((13, 0), "cu130"), ((12, 0), "cu126")]
+LLAMA_BUILDS = [((13, 2), "cu132"), ((13, 0), "cu130"), ((12, 5), "cu125"), ((12, 4), "cu124")]
+
+
+class Attempt(NamedTuple):
+    """One way to get a step's packages: what pip is asked, and what the user is told."""
+
+    arguments: tuple[str, ...]
+    activity: str
+    module_to_try: str | None = None
+
+
+class Step(NamedTuple):
+    """One pip run: done when its pins are there; the requirements are what pip is handed."""
+
+    label: str
+    pins: tuple[Pin, ...]
+    requirements: tuple[str, ...]
+    gigabytes: float
+    options: tuple[str, ...] = ()
+
+    def attempts(self, has_wheel: Callable[[str], bool]) -> list[Attempt]:
+        """The sources to try one after the other; `has_wheel` tells what pip has without building.
+
+        Raises SetupError if no source can deliver on this computer.
+        """
+        if self.pins[0].name == TORCH:
+            return _torch_attempts(self)
+        if self.pins[0].name == LLAMA:
+            return _llama_attempts(self, has_wheel)
+        return [Attempt((*self.options, *self.requirements), f"Installing {self.label}")]
+
+
+def plan(groups: Sequence[str], root: Path, *, python_version: tuple[int, ...]) -> list[Step]:
+    """All steps for these groups, whether or not they are done already."""
+    pins = {name: read_group(root, name, python_version=python_version) for name in groups}
+    every = {pin.name: pin for group in pins.values() for pin in group}
+    steps = [_group_step(name, pins[name]) for name in GROUPS if name in pins]
+    if LLAMA in every:
+        steps.insert(1, _llama_step(every))
+    if TORCH in every:
+        # First: other packages would pull in whatever build the default index offers.
+        steps.insert(0, Step("PyTorch", (every[TORCH],), (every[TORCH].requirement,), TORCH_GIGABYTES))
+    return [step for step in steps if step.pins]
+
+
+def _group_step(name: str, pins: list[Pin]) -> Step:
+    group = GROUPS[name]
+    # llama.cpp has a step of its own, but the others' pins go along so that pip keeps them.
+    listed = tuple(pin for pin in pins if pin.name != LLAMA)
+    decisive = tuple(pin for pin in listed if pin.name != TORCH)
+    requirements = tuple(pin.requirement for pin in listed)
+    return Step(group.label, decisive, requirements, group.gigabytes, group.options)
+
+
+def _llama_step(every: dict[str, Pin]) -> Step:
+    kept = [every[name].requirement for name in ("numpy",) if name in every]
+    return Step("llama.cpp", (every[LLAMA],), (every[LLAMA].requirement, *kept), LLAMA_GIGABYTES)
+
+
+def _torch_attempts(step: Step) -> list[Attempt]:
+    attempts = [Attempt(step.requirements, "Installing PyTorch")]
+    build = _torch_build()
+    url = f"{TORCH_INDEX}{build}"
+    if build and machine.is_reachable(f"{url}/torch/"):
+        kind = "for this processor" if build == "cpu" else "for NVIDIA cards"
+        attempts.insert(0, Attempt((*step.requirements, "--index-url", url), f"Installing PyTorch {kind}"))
+    return attempts
+
+
+def _torch_build() -> str | None:
+    """The build that the default index does not have for this computer."""
+    if sys.platform == "darwin":
+        return None
+    return _fitting_build(TORCH_BUILDS, machine.find_cuda_version()) or "cpu"
+
+
+def _llama_attempts(step: Step, has_wheel: Callable[[str], bool]) -> list[Attempt]:
+    can_compile = machine.has_compiler()
+    # The ready-made builds leave out what newer processors can do: on Linux compiling is preferred.
+    if can_compile and sys.platform == "linux":
+        return [_from_pip(step)]
+    attempts = _prebuilt(step)
+    if can_compile or has_wheel(step.pins[0].requirement):
+        attempts.append(_from_pip(step))
+    if not attempts:
+        raise failures.no_compiler()
+    return attempts
+
+
+def _prebuilt(step: Step) -> list[Attempt]:
+    urls = [f"{LLAMA_INDEX}{build}" for build in _llama_builds()]
+    # A CUDA build needs libraries that not every computer has: it is kept only if it loads.
+    return [
+        Attempt(
+            (*step.requirements, "--only-binary", LLAMA, "--extra-index-url", url),
+            f"Installing llama.cpp ({url.rpartition('/')[2]})",
+            "llama_cpp",
+        )
+        for url in urls
+        if machine.is_reachable(f"{url}/{LLAMA}/")
+    ]
+
+
+def _llama_builds() -> list[str]:
+    if sys.platform == "darwin":
+        return ["metal", "cpu"] if platform.machine() == "arm64" else ["cpu"]
+    cuda = _fitting_build(LLAMA_BUILDS, machine.find_cuda_version()) if sys.platform == "win32" else None
+    return [cuda, "cpu"] if cuda else ["cpu"]
+
+
+def _from_pip(step: Step) -> Attempt:
+    # -v makes the compiler's progress visible.
+    activity = "Installing llama.cpp (compiling it takes about 10 minutes, once)"
+    return Attempt((*step.requirements, "-v"), activity, "llama_cpp")
+
+
+def _fitting_build(
+    builds: list[tuple[tuple[int, int], str]], cuda_version: tuple[int, int] | None
+) -> str | None:
+    if cuda_version is None:
+        return None
+    return next((build for needed, build in builds if cuda_version >= needed), None)

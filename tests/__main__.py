@@ -1,0 +1,70 @@
+"""Set everything up, then check and test.
+
+python -m tests                   ruff, mypy and all tests
+python -m tests --lint            ruff and mypy only
+python -m tests ARGUMENTS ...     pytest with these arguments only
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from scripts import bootstrap
+from tests.screen import virtual_screen
+
+ROOT = Path(__file__).resolve().parent.parent
+GROUPS = ("runtime", "offline", "train", "dev")
+CHECKS = {
+    "ruff check": ["-m", "ruff", "check", "."],
+    "mypy": ["-m", "mypy"],
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run what was asked for; the worst exit code of all."""
+    env = environment_for_tests(os.environ)
+    failed_checks = [] if arguments and arguments != ["--lint"] else run_checks(env)
+    if arguments == ["--lint"]:
+        return 1 if failed_checks else 0
+    # pytest has the last word on standard output, so it is told what else to report.
+    env["FAILED_CHECKS"] = ", ".join(failed_checks)
+    with virtual_screen(env):
+        code = run_python(["-m", "pytest", "-p", "tests.check_report", *arguments], env)
+    return max(code, 1 if failed_checks else 0)
+
+
+def run_checks(env: dict[str, str]) -> list[str]:
+    """The names of the checks that found something."""
+    failed = []
+    for name, command in CHECKS.items():
+        print(f"{name}:", flush=True)
+        if run_python(command, env) != 0:
+            failed.append(name)
+    return failed
+
+
+def run_python(arguments: list[str], env: dict[str, str]) -> int:
+    """Run this Python in the project's folder; its exit code."""
+    code = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=env).returncode
+    return code if code >= 0 else 128 - code
+
+
+def environment_for_tests(base: Mapping[str, str]) -> dict[str, str]:
+    """The environment of every check and test: offline, UTF-8, and polite on few cores."""
+    env = dict(base)
+    # Spinning threads slow each other down several times on a busy machine.
+    defaults = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
+    defaults.update(TOKENIZERS_PARALLELISM="false", PYTHONFAULTHANDLER="1")
+    env.update({name: value for name, value in defaults.items() if name not in env})
+    env.update(PYTHONUTF8="1", HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_DATASETS_OFFLINE="1")
+    env.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1")
+    return env
+
+
+if __name__ == "__main__":
+    bootstrap.ensure(groups=GROUPS)
+    raise SystemExit(main(sys.argv[1:]))
