@@ -1,0 +1,212 @@
+"""Runs every figure the same way for every writer: half of the writer's replies against the other half of people's.
+
+Real people go through the very same computation (one half of them against the other half), so their value is what
+a perfect imitation would get at this sample size, and nothing has to be corrected for it. Halves are made of whole
+sessions, several times over; intervals come from a bootstrap over sessions (Efron and Tibshirani, 1993, ch. 8: the
+unit that is resampled is the unit that is independent).
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from model.evaluation import detector, style
+from model.evaluation.features import Features
+
+Report = Callable[[float, str], None]
+Compute = Callable[[Features, Features], float]
+_SEED = 11
+_COVERAGE = (2.5, 97.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and its 95 % interval; value None where it cannot be computed for this writer."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One row of the report. goal: "human" (as near as possible to people), "low" or "high".
+
+    unit: "" for 0-1 figures, "%" for shares, or a word. target: what the specification asks, if anything.
+    """
+
+    key: str
+    label: str
+    help: str
+    compute: Compute | None = None
+    goal: str = "human"
+    unit: str = ""
+    target: str = ""
+    is_costly: bool = False
+    needs_vectors: bool = False
+    bounds: tuple[float, float] = (0.0, 1.0)
+
+
+FIGURES: tuple[Figure, ...] = (
+    Figure("auc", "Detector AUC (headline)", "The better of the two detectors below. 0.5: cannot be told from people; "
+           "1.0: always recognised. The aim is the people's own value."),
+    Figure("auc_characters", "Detector on spelling and habits", "Logistic regression on character 1-4-grams."),
+    Figure("auc_meaning", "Detector on meaning and tone", "Logistic regression on sentence embeddings.",
+           needs_vectors=True),
+    Figure("perplexity", "Perplexity of real replies", "How surprised the model is by what people really said, per "
+           "token. Lower is better, but 3 on chat would mean it knows the lines by heart.", goal="low",
+           target="below 3.0", bounds=(1.0, float("inf"))),
+    Figure("similarity", "Style similarity", "Cosine between the average embeddings of both sides.",
+           style.similarity, target="above 0.85", needs_vectors=True),
+    Figure("mauve", "MAUVE", "How far both clouds of embeddings cover each other; 1 is fully.", style.mauve,
+           is_costly=True, needs_vectors=True),
+    Figure("length_characters", "Length difference", "Characters by which lengths differ on average (Wasserstein).",
+           style.length_wasserstein, unit="characters", bounds=(0.0, float("inf"))),
+    Figure("length", "Length classes", "Jensen-Shannon distance of reply lengths.", style.length_divergence),
+    Figure("bursts", "Bursts", "Jensen-Shannon distance of lines per reply.", style.burst_divergence),
+    Figure("emoji", "Emoji", "Jensen-Shannon distance of emoji per reply.", style.emoji_divergence),
+    Figure("punctuation", "Punctuation", "Jensen-Shannon distance of marks and of how replies end.",
+           style.punctuation_divergence),
+    Figure("case", "Capitals", "Jensen-Shannon distance of lower case, CAPS, Sentence case.", style.case_divergence),
+    Figure("vocabulary", "Vocabulary overlap", "Weight of the words both sides share; small samples stay below 1.",
+           style.vocabulary_overlap),
+    Figure("distinct_1", "Different words", "Share of different words (distinct-1) over equally many words.",
+           partial(style.distinct, size=1)),
+    Figure("distinct_2", "Different word pairs", "Share of different word pairs (distinct-2).",
+           partial(style.distinct, size=2)),
+    Figure("self_bleu", "Self-BLEU", "How much replies resemble each other; high is repetitive.", style.self_bleu,
+           is_costly=True),
+    Figure("assistant", "Assistant phrases", "Replies with a phrase like \"How can I assist\".", style.assistant_rate,
+           unit="%"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to compute: number of half splits, bootstrap rounds, and rounds of the costly figures."""
+
+    splits: int = 6
+    rounds: int = 300
+    costly_rounds: int = 24
+
+
+QUICK = Effort(splits=2, rounds=60, costly_rounds=4)
+
+
+def halves(sessions: Sequence[str], count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """`count` pairs of disjoint index arrays, each half made of whole sessions and about half of the replies."""
+    generator = np.random.default_rng(_SEED)
+    members = _members(sessions)
+    pairs = []
+    for _ in range(count):
+        first: list[int] = []
+        second: list[int] = []
+        for i in generator.permutation(len(members)):
+            (first if len(first) <= len(second) else second).extend(members[i])
+        pairs.append((np.array(sorted(first)), np.array(sorted(second))))
+    return pairs
+
+
+def compare(written: Features, real: Features, effort: Effort = Effort(), *,  # noqa: B008 - frozen
+            report: Report = lambda _fraction, _step: None) -> dict[str, Estimate]:
+    """Every computable figure of `written` against `real`; reply i of both answers the same place.
+
+    Pass real twice for people against people. report(fraction, figure label) is called between figures.
+    """
+    pairs = [(written.take(a), real.take(b)) for a, b in halves(real.replies.sessions, effort.splits)]
+    estimates = _detector_estimates(pairs, effort, report)
+    figures = [figure for figure in FIGURES if figure.compute and (real.vectors.shape[1] or not figure.needs_vectors)]
+    for number, figure in enumerate(figures):
+        report(0.5 + 0.5 * number / len(figures), figure.label)
+        rounds = effort.costly_rounds if figure.is_costly else effort.rounds
+        estimates[figure.key] = _estimate(figure, pairs, rounds)
+    return {figure.key: estimates[figure.key] for figure in FIGURES if figure.key in estimates}
+
+
+def interval_of_mean_log(log_probabilities: Sequence[Sequence[float]], sessions: Sequence[str],
+                         rounds: int = 300) -> Estimate:
+    """Perplexity over all tokens of all replies, resampled by session."""
+    sums = np.array([sum(reply) for reply in log_probabilities])
+    counts = np.array([len(reply) for reply in log_probabilities])
+    if not counts.sum():
+        return Estimate(None)
+    generator = np.random.default_rng(_SEED)
+    members = _members(sessions)
+    values = []
+    for _ in range(rounds):
+        index = _resample(members, generator)
+        values.append(float(np.exp(-sums[index].sum() / max(1, counts[index].sum()))))
+    low, high = np.percentile(values, _COVERAGE)
+    return Estimate(float(np.exp(-sums.sum() / counts.sum())), float(low), float(high))
+
+
+def _detector_estimates(pairs: list[tuple[Features, Features]], effort: Effort, report: Report) -> dict[str, Estimate]:
+    detectors = {"auc_characters": detector.character_scores}
+    if pairs[0][1].vectors.shape[1]:
+        detectors["auc_meaning"] = detector.meaning_scores
+    estimates: dict[str, Estimate] = {}
+    for place, (key, score) in enumerate(detectors.items()):
+        scored = []
+        for number, (written, real) in enumerate(pairs):
+            report(0.5 * (place + number / len(pairs)) / len(detectors), "Detectors")
+            scored.append((score(written, real), written, real))
+        estimates[key] = _auc_estimate(scored, effort.rounds)
+    # The same choice is made for people against people, so choosing the better one favours nobody.
+    estimates["auc"] = max(estimates.values(), key=lambda estimate: estimate.value or 0.0)
+    return estimates
+
+
+def _auc_estimate(scored: list[tuple[np.ndarray, Features, Features]], rounds: int) -> Estimate:
+    """The detector is not trained again in each round: the interval covers the choice of test sessions."""
+    def one(pair: int, first: np.ndarray | None, second: np.ndarray | None) -> float:
+        scores, written, _ = scored[pair]
+        a, b = scores[:len(written)], scores[len(written):]
+        if first is not None and second is not None:
+            a, b = a[first], b[second]
+        return detector.auc(np.concatenate([a, b]), len(a))
+
+    return _bootstrap(one, [(written, real) for _, written, real in scored], rounds, (0.0, 1.0))
+
+
+def _estimate(figure: Figure, pairs: list[tuple[Features, Features]], rounds: int) -> Estimate:
+    def one(pair: int, first: np.ndarray | None, second: np.ndarray | None) -> float:
+        written, real = pairs[pair]
+        if first is not None and second is not None:
+            written, real = written.take(first), real.take(second)
+        assert figure.compute is not None
+        return figure.compute(written, real)
+
+    return _bootstrap(one, pairs, rounds, figure.bounds)
+
+
+def _bootstrap(one: Callable[[int, np.ndarray | None, np.ndarray | None], float],
+               pairs: list[tuple[Features, Features]], rounds: int, bounds: tuple[float, float]) -> Estimate:
+    """Mean over the splits, and the spread of bootstrap rounds laid around it.
+
+    Drawing with replacement repeats replies, which pushes distances up; only the spread of the rounds is used.
+    """
+    generator = np.random.default_rng(_SEED)
+    value = float(np.mean([one(number, None, None) for number in range(len(pairs))]))
+    members = [(_members(written.replies.sessions), _members(real.replies.sessions)) for written, real in pairs]
+    deviations: list[float] = []
+    for number in range(len(pairs)):
+        drawn = [one(number, _resample(members[number][0], generator), _resample(members[number][1], generator))
+                 for _ in range(max(2, rounds // len(pairs)))]
+        deviations += [each - float(np.mean(drawn)) for each in drawn]
+    low, high = np.percentile(deviations, _COVERAGE)
+    return Estimate(value, *(float(np.clip(value + edge, *bounds)) for edge in (low, high)))
+
+
+def _members(sessions: Sequence[str]) -> list[list[int]]:
+    groups: dict[str, list[int]] = {}
+    for index, session in enumerate(sessions):
+        groups.setdefault(session, []).append(index)
+    return list(groups.values())
+
+
+def _resample(members: list[list[int]], generator: np.random.Generator) -> np.ndarray:
+    drawn = generator.integers(len(members), size=len(members))
+    return np.array([index for session in drawn for index in members[session]])

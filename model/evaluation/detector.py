@@ -1,0 +1,97 @@
+"""The classifier two-sample test: can a trained detector tell one writer from another?
+
+Sources: Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample Tests" (ICLR 2017). A detector sees half of the
+sessions with the answer and is asked about the others; 0.5 is guessing, 1.0 is certain. Sessions are never split
+between the two, or a shared topic would give the answer away.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from model.evaluation.features import Features
+
+FOLDS = 5
+_SEED = 20
+Fit = Callable[[Features, np.ndarray, Features], np.ndarray]
+
+
+def character_scores(written: Features, real: Features) -> np.ndarray:
+    """Held-out detector scores (len(written) + len(real),) from character 1-4-grams: spelling, habits, words."""
+    return _held_out_scores(written, real, _fit_characters)
+
+
+def meaning_scores(written: Features, real: Features) -> np.ndarray:
+    """Held-out detector scores from sentence embeddings: topics and tone."""
+    return _held_out_scores(written, real, _fit_meaning)
+
+
+def auc(scores: np.ndarray, count_written: int) -> float:
+    """Chance that a random written reply scores above a random real one; ties count half.
+
+    scores: the written ones first. Below 0.5 is noise around guessing, not skill.
+    """
+    from scipy.stats import mannwhitneyu
+
+    written, real = scores[:count_written], scores[count_written:]
+    if not len(written) or not len(real):
+        return 0.5
+    return float(mannwhitneyu(written, real, method="asymptotic").statistic / (len(written) * len(real)))
+
+
+def _held_out_scores(written: Features, real: Features, fit: Fit) -> np.ndarray:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    labels = np.r_[np.ones(len(written), dtype=int), np.zeros(len(real), dtype=int)]
+    # A session of both writers is one group, so neither side's half of a talk is ever a hint about the other.
+    groups = np.array([*written.replies.sessions, *real.replies.sessions])
+    folds = max(2, min(FOLDS, len(set(groups.tolist())) // 2))
+    scores = np.zeros(len(labels))
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=_SEED)
+    for train, test in splitter.split(labels, labels, groups):
+        if len(set(labels[train].tolist())) < 2:
+            continue  # a handful of sessions: this fold can only guess, and 0 is a guess
+        fold = fit(_rows(written, real, train), labels[train], _rows(written, real, test))
+        # Detectors of different folds have different scales; ranks inside a fold can be pooled.
+        scores[test] = fold - np.median(fold)
+    return scores
+
+
+def _rows(written: Features, real: Features, indices: np.ndarray) -> Features:
+    first = indices[indices < len(written)]
+    second = indices[indices >= len(written)] - len(written)
+    a, b = written.take(first), real.take(second)
+    return Features(
+        type(a.replies)(a.replies.texts + b.replies.texts, a.replies.sessions + b.replies.sessions),
+        *(np.concatenate([getattr(a, name), getattr(b, name)])
+          for name in ("characters", "lines", "emoji_counts", "cases", "punctuation")),
+        a.words + b.words, np.concatenate([a.vectors, b.vectors]))
+
+
+def _fit_characters(train: Features, labels: np.ndarray, test: Features) -> np.ndarray:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    # Case and line breaks are habits, so nothing is lower-cased; `char` (not `char_wb`) sees how a reply ends.
+    detector = make_pipeline(
+        TfidfVectorizer(analyzer="char", ngram_range=(1, 4), lowercase=False, sublinear_tf=True, max_features=60_000,
+                        preprocessor=_mark_ends),
+        LogisticRegression(C=10.0, max_iter=1000, class_weight="balanced"))
+    detector.fit(train.replies.texts, labels)
+    return np.asarray(detector.decision_function(test.replies.texts))
+
+
+def _mark_ends(text: str) -> str:
+    return f"\x02{text}\x03"
+
+
+def _fit_meaning(train: Features, labels: np.ndarray, test: Features) -> np.ndarray:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    detector = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000, class_weight="balanced"))
+    detector.fit(train.vectors, labels)
+    return np.asarray(detector.decision_function(test.vectors))

@@ -1,0 +1,91 @@
+"""What can be counted in a reply: words, length, lines, emoji, punctuation, capitals."""
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.evaluation.rows import Replies
+
+# Pictographs, dingbats, flags and server emoji as `:name:`. Text smileys are caught by the punctuation figure.
+_EMOJI = re.compile("[\U0001F1E6-\U0001F1FF\U0001F300-\U0001FAFF\u2600-\u27BF\u2B50\u2B55\u203C\u2049\u231A-\u23FF]"
+                    r"|:[A-Za-z0-9_]{2,32}:")
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*", re.UNICODE)
+_PUNCTUATION = ".,!?;:'\"()-…*~/"
+_MOST_EMOJI = 4
+_MOST_LINES = 6
+# Upper borders of the length classes in characters, about a factor 1.5 apart.
+LENGTH_BORDERS = (1, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 2001)
+CASES = ("no letters", "all lower", "ALL CAPS", "Sentence case", "mixed")
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words; apostrophes stay inside them."""
+    return [match.lower() for match in _WORD.findall(text)]
+
+
+def emoji(text: str) -> list[str]:
+    return _EMOJI.findall(text)
+
+
+def case_of(text: str) -> int:
+    """Index into CASES."""
+    letters = [character for character in text if character.isalpha()]
+    if not letters:
+        return 0
+    if all(not character.isupper() for character in letters):
+        return 1
+    if len(letters) > 1 and all(not character.islower() for character in letters):
+        return 2
+    return 3 if letters[0].isupper() and sum(map(str.isupper, letters)) <= 1 + len(letters) // 12 else 4
+
+
+def punctuation_counts(text: str) -> list[int]:
+    """How often each kept mark occurs, then how the text ends: with a mark or without."""
+    counts = Counter(text)
+    ends_with_mark = text.rstrip()[-1:] in tuple(".!?…")
+    return [*(counts[mark] for mark in _PUNCTUATION), int(ends_with_mark), int(not ends_with_mark)]
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """One writer's replies as arrays, row `i` for reply `i`; cheap to resample by index.
+
+    characters (n,), lines (n,), emoji_counts (n,), cases (n,): int64. punctuation (n, marks): int64.
+    words: token lists. vectors (n, dimension): float32, L2-normalised, or (n, 0) without an embedder.
+    """
+
+    replies: Replies
+    characters: np.ndarray
+    lines: np.ndarray
+    emoji_counts: np.ndarray
+    cases: np.ndarray
+    punctuation: np.ndarray
+    words: tuple[list[str], ...]
+    vectors: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.replies)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Features:
+        index = np.asarray(indices, dtype=np.int64)
+        return Features(self.replies.take(index.tolist()), self.characters[index], self.lines[index],
+                        self.emoji_counts[index], self.cases[index], self.punctuation[index],
+                        tuple(self.words[i] for i in index), self.vectors[index])
+
+
+def extract(replies: Replies, vectors: np.ndarray | None = None) -> Features:
+    """Count everything once."""
+    texts = replies.texts
+    return Features(
+        replies,
+        np.array([len(text) for text in texts], dtype=np.int64),
+        np.array([min(1 + text.strip().count("\n"), _MOST_LINES) for text in texts], dtype=np.int64),
+        np.array([min(len(emoji(text)), _MOST_EMOJI) for text in texts], dtype=np.int64),
+        np.array([case_of(text) for text in texts], dtype=np.int64),
+        np.array([punctuation_counts(text) for text in texts], dtype=np.int64).reshape(len(texts), -1),
+        tuple(words(text) for text in texts),
+        np.zeros((len(texts), 0), dtype=np.float32) if vectors is None else vectors)

@@ -1,0 +1,155 @@
+"""The result of an evaluation as values, written to report.json and read back."""
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from model.evaluation.comparison import Estimate
+from model.evaluation.memory import Copy, Memory
+from model.evaluation.verdict import Match, Part
+from storage.errors import BadInputError
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A GGUF that was measured; `sha256` ties the report to the file's bytes."""
+
+    name: str
+    file: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Measured while the replies were written: milliseconds, tokens per second, bytes, over `replies_counted`."""
+
+    tokens_per_second: float
+    first_token_ms: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    load_seconds: float
+    memory_bytes: int
+    replies_counted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Shares per class, for the plots."""
+
+    labels: tuple[str, ...]
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """One column of the report. role: "people", "base", "model" or "against"."""
+
+    role: str
+    name: str
+    figures: dict[str, Estimate]
+    memory: Memory
+    match: Match | None = None
+    model: ModelFile | None = None
+    speed: Speed | None = None
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One place with everybody's reply; `replies` maps a role to a text, people's included."""
+
+    context: tuple[tuple[str, str], ...]
+    replies: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything measured. `writers` starts with people; the model under test has role "model"."""
+
+    made_at: str
+    data_hash: str
+    rows: int
+    sessions: int
+    training_rows: int
+    is_quick: bool
+    settings: dict[str, Any]
+    writers: tuple[Writer, ...]
+    objections: tuple[str, ...]
+    next_steps: tuple[str, ...]
+    samples: tuple[Sample, ...] = ()
+    notes: tuple[str, ...] = ()
+    has_canaries: bool = False
+    recipe: str = ""
+    version: int = VERSION
+
+    def writer(self, role: str) -> Writer | None:
+        return next((writer for writer in self.writers if writer.role == role), None)
+
+    @property
+    def model(self) -> Writer:
+        """The writer under test."""
+        writer = self.writer("model")
+        if writer is None:
+            raise BadInputError("The report has no model in it.", "Evaluate the model again.")
+        return writer
+
+    @property
+    def match_percent(self) -> float:
+        return self.model.match.percent if self.model.match else 0.0
+
+    @property
+    def headline_auc(self) -> float | None:
+        return self.model.figures["auc"].value if "auc" in self.model.figures else None
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Write beside and rename, so that a report is there whole or not at all."""
+    beside = path.with_suffix(".part")
+    beside.write_text(json.dumps(asdict(report), ensure_ascii=False, indent=1), encoding="utf-8")
+    os.replace(beside, path)
+
+
+def read_report(path: Path) -> Report:
+    """BadInputError when the file is no report of this program."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["version"] > VERSION:
+            raise BadInputError(f"{path} was written by a newer version of the program.", "Update, or evaluate again.")
+        return _report(record)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInputError(f"{path} is not an evaluation report ({type(error).__name__}: {error}).",
+                            "Evaluate the model with scripts/4_evaluate_personality.py.") from error
+
+
+def _report(record: dict[str, Any]) -> Report:
+    values = dict(record)
+    values["writers"] = tuple(_writer(each) for each in record["writers"])
+    values["samples"] = tuple(Sample(tuple((name, text) for name, text in each["context"]), each["replies"])
+                              for each in record["samples"])
+    for key in ("objections", "next_steps", "notes"):
+        values[key] = tuple(record[key])
+    return Report(**values)
+
+
+def _writer(record: dict[str, Any]) -> Writer:
+    values = dict(record)
+    values["figures"] = {key: Estimate(**each) for key, each in record["figures"].items()}
+    memory = dict(record["memory"])
+    memory["canaries"] = tuple((planted, told, asked) for planted, told, asked in memory["canaries"])
+    memory["examples"] = tuple(Copy(**each) for each in memory["examples"])
+    values["memory"] = Memory(**memory)
+    if record["match"]:
+        match = record["match"]
+        values["match"] = Match(match["percent"], tuple(Part(**part) for part in match["parts"]), match["own_share"])
+    values["model"] = ModelFile(**record["model"]) if record["model"] else None
+    values["speed"] = Speed(**record["speed"]) if record["speed"] else None
+    values["histograms"] = {key: Histogram(tuple(each["labels"]), tuple(each["shares"]))
+                            for key, each in record["histograms"].items()}
+    return Writer(**values)

@@ -1,0 +1,91 @@
+"""Prepared rows as the evaluation reads them, and the replies of one writer."""
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from storage.errors import BadInputError
+from storage.records import Conversation, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One place in a real conversation and what was really said there."""
+
+    id: str
+    channel_id: int
+    session: str
+    conversation: Conversation
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """What one writer said: reply `i` stands in session `sessions[i]`. Sessions are kept whole when resampling."""
+
+    texts: tuple[str, ...]
+    sessions: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.texts) != len(self.sessions):
+            raise ValueError("one session for every reply")
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, indices: Sequence[int]) -> Replies:
+        return Replies(tuple(self.texts[i] for i in indices), tuple(self.sessions[i] for i in indices))
+
+
+def real_replies(rows: Sequence[Row]) -> Replies:
+    """What people really said in these places."""
+    return Replies(tuple(row.reply for row in rows), tuple(row.session for row in rows))
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a prepared JSON-lines file, one at a time; BadInputError names the line."""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _row(line, path, number)
+    except FileNotFoundError:
+        raise BadInputError(f"{path} does not exist.",
+                            "Give --data a folder made by scripts/2_prepare_training_data.py.") from None
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The data set's manifest; BadInputError when the folder was not finished."""
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"{path} cannot be read ({error}).",
+                            "Prepare the data again with scripts/2_prepare_training_data.py.") from error
+    if not isinstance(manifest, dict):
+        raise BadInputError(f"{path} is not a data set manifest.")
+    return manifest
+
+
+def spread(rows: Sequence[Row], limit: int) -> list[Row]:
+    """At most `limit` rows, evenly over time, so that a short evaluation still sees the whole split."""
+    if limit <= 0 or len(rows) <= limit:
+        return list(rows)
+    step = len(rows) / limit
+    return [rows[int(i * step)] for i in range(limit)]
+
+
+def _row(line: str, path: Path, number: int) -> Row:
+    try:
+        record = json.loads(line)
+        turns = tuple(Turn(turn["name"], turn["text"], bool(turn.get("is_target_author")))
+                      for turn in record["context"])
+        recalled = tuple(Turn(turn["name"], turn["text"]) for turn in record.get("recalled", ()))
+        return Row(str(record["id"]), int(record["channel_id"]), str(record["session"]),
+                   Conversation(turns, recalled), str(record["reply"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInputError(f"Line {number} of {path} is not a prepared row ({type(error).__name__}: {error}).",
+                            "Prepare the data again.") from error

@@ -1,0 +1,131 @@
+"""Distances between two writers' habits. All take (written, real) features of the same size class."""
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from model.evaluation import assistant_speak
+from model.evaluation.features import CASES, LENGTH_BORDERS, Features
+
+_SELF_BLEU_SAMPLE = 60
+
+
+def length_wasserstein(written: Features, real: Features) -> float:
+    """Characters a reply would have to grow or shrink on average to give the real distribution of lengths."""
+    from scipy.stats import wasserstein_distance
+
+    return float(wasserstein_distance(written.characters, real.characters))
+
+
+def length_divergence(written: Features, real: Features) -> float:
+    """Jensen-Shannon distance (0 same, 1 nothing in common) between length classes."""
+    borders = np.array(LENGTH_BORDERS)
+    classes = [np.bincount(np.searchsorted(borders, side.characters, side="right"), minlength=len(borders) + 1)
+               for side in (written, real)]
+    return _js(*classes)
+
+
+def burst_divergence(written: Features, real: Features) -> float:
+    """Jensen-Shannon distance between how many lines (messages in a row) a reply has."""
+    return _js(*(np.bincount(side.lines, minlength=8) for side in (written, real)))
+
+
+def emoji_divergence(written: Features, real: Features) -> float:
+    """Jensen-Shannon distance between how many emoji stand in a reply."""
+    return _js(*(np.bincount(side.emoji_counts, minlength=6) for side in (written, real)))
+
+
+def punctuation_divergence(written: Features, real: Features) -> float:
+    """Jensen-Shannon distance between the marks used, and between endings with and without one."""
+    marks = _js(written.punctuation[:, :-2].sum(axis=0), real.punctuation[:, :-2].sum(axis=0))
+    ends = _js(written.punctuation[:, -2:].sum(axis=0), real.punctuation[:, -2:].sum(axis=0))
+    return (marks + ends) / 2
+
+
+def case_divergence(written: Features, real: Features) -> float:
+    """Jensen-Shannon distance between all lower, Sentence case, ALL CAPS, mixed and letterless replies."""
+    return _js(*(np.bincount(side.cases, minlength=len(CASES)) for side in (written, real)))
+
+
+def vocabulary_overlap(written: Features, real: Features) -> float:
+    """Shared weight of the two word distributions: the sum of min(p, q), 1 when equal.
+
+    Small samples of one and the same person stay well below 1: read it beside the human value.
+    """
+    p, q = (_word_shares(side) for side in (written, real))
+    return sum(min(share, q[word]) for word, share in p.items() if word in q)
+
+
+def similarity(written: Features, real: Features) -> float:
+    """Cosine between the mean sentence embeddings of both writers."""
+    a, b = written.vectors.mean(axis=0), real.vectors.mean(axis=0)
+    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / norm if norm else 0.0
+
+
+def mauve(written: Features, real: Features) -> float:
+    """MAUVE (Pillutla et al., NeurIPS 2021) over our sentence embeddings: 1 when the two clouds cover each other."""
+    import logging
+
+    from mauve import compute_mauve
+
+    # faiss warns about few points per cluster; the number of clusters follows the sample as the authors advise.
+    logging.getLogger("faiss").setLevel(logging.ERROR)
+    buckets = max(4, min(len(written), len(real)) // 10)
+    return float(compute_mauve(p_features=real.vectors, q_features=written.vectors, num_buckets=buckets,
+                               kmeans_num_redo=2, kmeans_max_iter=100, verbose=False, seed=7).mauve)
+
+
+def distinct(written: Features, real: Features, *, size: int) -> float:
+    """Different word sequences of `size` among all, over as many words as both writers have."""
+    budget = min(_word_count(written), _word_count(real))
+    return distinct_share(written, size=size, budget=budget)
+
+
+def distinct_share(side: Features, *, size: int, budget: int) -> float:
+    """Distinct-n (Li et al., 2016) over the first `budget` words, for the share falls as texts get longer."""
+    grams: list[tuple[str, ...]] = []
+    for reply in side.words:
+        if budget <= 0:
+            break
+        reply = reply[:budget]
+        budget -= len(reply)
+        grams += zip(*(reply[start:] for start in range(size)), strict=False)
+    return len(set(grams)) / len(grams) if grams else 1.0
+
+
+def self_bleu(written: Features, real: Features) -> float:
+    """How much each reply resembles the writer's other ones, 0-1 (Zhu et al., 2018); high is repetitive."""
+    from sacrebleu.metrics import BLEU
+
+    texts = [" ".join(reply) for reply in written.words if reply][:_SELF_BLEU_SAMPLE]
+    if len(texts) < 2:
+        return 0.0
+    bleu = BLEU(tokenize="none", effective_order=True, max_ngram_order=4)
+    scores = [bleu.sentence_score(text, texts[:i] + texts[i + 1:]).score for i, text in enumerate(texts)]
+    return float(np.mean(scores)) / 100
+
+
+def assistant_rate(written: Features, real: Features) -> float:
+    """Share of replies with a phrase of the assistant list."""
+    return assistant_speak.rate(written.replies.texts)
+
+
+def _js(first: np.ndarray, second: np.ndarray) -> float:
+    from scipy.spatial.distance import jensenshannon
+
+    if first.sum() == 0 or second.sum() == 0:
+        return 0.0 if first.sum() == second.sum() else 1.0
+    # Base 2 puts the distance between 0 and 1; rounding may leave a hair below 0, hence nan_to_num.
+    return float(np.nan_to_num(jensenshannon(first / first.sum(), second / second.sum(), base=2)))
+
+
+def _word_count(side: Features) -> int:
+    return sum(map(len, side.words))
+
+
+def _word_shares(side: Features) -> dict[str, float]:
+    counts = Counter(word for reply in side.words for word in reply)
+    total = sum(counts.values())
+    return {word: count / total for word, count in counts.items()}
