@@ -124,8 +124,9 @@ def _memory(writers: Sequence[Writer]) -> str:
     body = "".join(f"<tr><td>{label}" + "".join(f"<td class=n>{show(writer.memory)}" for writer in writers) + "</tr>"
                    for label, show in rows)
     model = next((writer for writer in writers if writer.role == "model"), None)
+    copies = model.memory.examples if model else ()
     examples = "".join(f"<li>{copy.run_words} words: “{escape(copy.reply[:300])}” <small>in training: "
-                       f"“{escape(copy.source[:300])}”</small></li>" for copy in (model.memory.examples if model else ()))
+                       f"“{escape(copy.source[:300])}”</small></li>" for copy in copies)
     return (f"<h2>Does it recite?</h2><p class=soft>People quote one another too, so their own rate stands beside it."
             f"</p><div class=scroll><table><tr><th>Memory{heads}</tr>{body}</table></div>"
             + (f"<details><summary>Longest copies</summary><ul>{examples}</ul></details>" if examples else ""))

@@ -1,7 +1,10 @@
 """Distances between two writers' habits. All take (written, real) features of the same size class."""
 from __future__ import annotations
 
+import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -66,15 +69,13 @@ def similarity(written: Features, real: Features) -> float:
 
 def mauve(written: Features, real: Features) -> float:
     """MAUVE (Pillutla et al., NeurIPS 2021) over our sentence embeddings: 1 when the two clouds cover each other."""
-    import logging
-
     from mauve import compute_mauve
 
-    # faiss warns about few points per cluster; the number of clusters follows the sample as the authors advise.
-    logging.getLogger("faiss").setLevel(logging.ERROR)
+    # The authors advise a tenth of the sample as the number of clusters.
     buckets = max(4, min(len(written), len(real)) // 10)
-    return float(compute_mauve(p_features=real.vectors, q_features=written.vectors, num_buckets=buckets,
-                               kmeans_num_redo=2, kmeans_max_iter=100, verbose=False, seed=7).mauve)
+    with _silent_native_stderr():
+        return float(compute_mauve(p_features=real.vectors, q_features=written.vectors, num_buckets=buckets,
+                                   kmeans_num_redo=2, kmeans_max_iter=100, verbose=False, seed=7).mauve)
 
 
 def distinct(written: Features, real: Features, *, size: int) -> float:
@@ -110,6 +111,19 @@ def self_bleu(written: Features, real: Features) -> float:
 def assistant_rate(written: Features, real: Features) -> float:
     """Share of replies with a phrase of the assistant list."""
     return assistant_speak.rate(written.replies.texts)
+
+
+@contextmanager
+def _silent_native_stderr() -> Iterator[None]:
+    """faiss prints to file descriptor 2 from C++ that it would like more points per cluster, at every call."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _js(first: np.ndarray, second: np.ndarray) -> float:

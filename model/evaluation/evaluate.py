@@ -1,0 +1,139 @@
+"""From the replies of every writer to one report."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from model.evaluation import comparison, memory, verdict
+from model.evaluation.comparison import Effort, Estimate
+from model.evaluation.features import CASES, LENGTH_BORDERS, Features, extract
+from model.evaluation.memory import FindPrivate, Memory
+from model.evaluation.report import Histogram, ModelFile, Report, Sample, Speed, Writer
+from model.evaluation.rows import Replies, Row, real_replies
+
+SAMPLES = 20
+_SAMPLE_TURNS = 5
+
+Embed = Callable[[Sequence[str]], np.ndarray]
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one model wrote: `texts[i]` answers row i. log_probabilities: per row, of the real reply's tokens."""
+
+    role: str
+    name: str
+    texts: tuple[str, ...]
+    log_probabilities: tuple[tuple[float, ...], ...] = ()
+    canaries: tuple[tuple[int, int, int], ...] = ()
+    model: ModelFile | None = None
+    speed: Speed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the report says about where it came from."""
+
+    data_hash: str = ""
+    training_rows: int = 0
+    is_quick: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    has_canaries: bool = False
+    recipe: str = ""
+
+
+def evaluate(rows: Sequence[Row], written: Sequence[Written], training_texts: Callable[[], Iterable[str]], *,
+             embed: Embed | None = None, effort: Effort = Effort(), facts: Facts = Facts(),  # noqa: B008 - frozen
+             find_private: FindPrivate | None = None,
+             report: Progress = lambda _fraction, _step: None) -> Report:
+    """Measure every writer and real people in the same way.
+
+    rows: the places, with what was really said. training_texts: a fresh stream of training replies at each call.
+    embed: texts -> (n, dimension) float32, L2-normalised; without it the figures that need it are left out.
+    """
+    real = real_replies(rows)
+    people_features = _features(real, embed)
+    steps = len(written) + 1
+    people = _writer("people", "real people", people_features, people_features, effort,
+                     memory.measure(real.texts, training_texts(), find_private=find_private),
+                     _step(report, 0, steps))
+    writers = [people]
+    for number, one in enumerate(written, start=1):
+        features = _features(Replies(one.texts, real.sessions), embed)
+        remembered = memory.measure(one.texts, training_texts(), find_private=find_private, canaries=one.canaries)
+        writer = _writer(one.role, one.name, features, people_features, effort, remembered,
+                         _step(report, number, steps), perplexity=_perplexity(one, real, effort))
+        writers.append(Writer(writer.role, writer.name, writer.figures, remembered,
+                              verdict.match(writer.figures, people.figures, remembered, people.memory),
+                              one.model, one.speed, writer.histograms))
+    return _report(rows, written, writers, facts)
+
+
+def _report(rows: Sequence[Row], written: Sequence[Written], writers: Sequence[Writer], facts: Facts) -> Report:
+    people = writers[0]
+    model = next(writer for writer in writers if writer.role == "model")
+    assert model.match is not None
+    complaints = verdict.objections(model.memory, people.memory)
+    return Report(
+        made_at=time.strftime("%Y-%m-%d %H:%M"), data_hash=facts.data_hash, rows=len(rows),
+        sessions=len({row.session for row in rows}), training_rows=facts.training_rows, is_quick=facts.is_quick,
+        settings=facts.settings, writers=tuple(writers), objections=complaints,
+        next_steps=verdict.next_steps(model.match, complaints, training_rows=facts.training_rows, recipe=facts.recipe),
+        samples=samples(rows, written), notes=facts.notes, has_canaries=facts.has_canaries, recipe=facts.recipe)
+
+
+def samples(rows: Sequence[Row], written: Sequence[Written], count: int = SAMPLES) -> tuple[Sample, ...]:
+    """Places spread evenly over the split, chosen before anybody saw a reply."""
+    chosen = range(0, len(rows), max(1, len(rows) // count))[:count] if rows else ()
+    return tuple(Sample(
+        tuple((turn.name, turn.text) for turn in rows[i].conversation.turns[-_SAMPLE_TURNS:]),
+        {"people": rows[i].reply} | {one.role: one.texts[i] for one in written}) for i in chosen)
+
+
+def histograms(features: Features) -> dict[str, Histogram]:
+    """Shares per class for the plots, real zeros included."""
+    borders = np.array(LENGTH_BORDERS)
+    length_labels = tuple(f"<{border}" for border in LENGTH_BORDERS[1:-1]) + (f"{LENGTH_BORDERS[-2]}+",)
+    classes = np.clip(np.searchsorted(borders, features.characters, side="right") - 1, 0, len(length_labels) - 1)
+    ends = features.punctuation[:, -2:].sum(axis=0)
+    return {
+        "length": _histogram(length_labels, np.bincount(classes, minlength=len(length_labels))),
+        "lines": _histogram(("1", "2", "3", "4", "5", "6+"), np.bincount(features.lines, minlength=7)[1:7]),
+        "emoji": _histogram(("none", "1", "2", "3", "4+"), np.bincount(features.emoji_counts, minlength=5)),
+        "case": _histogram(CASES, np.bincount(features.cases, minlength=len(CASES))),
+        "ending": _histogram(("ends with . ! ?", "without"), ends),
+    }
+
+
+def _histogram(labels: tuple[str, ...], counts: np.ndarray) -> Histogram:
+    total = max(1, int(counts.sum()))
+    return Histogram(labels, tuple(round(float(count) / total, 4) for count in counts))
+
+
+def _writer(role: str, name: str, features: Features, people: Features, effort: Effort, remembered: Memory,
+            report: Progress, perplexity: Estimate | None = None) -> Writer:
+    figures = comparison.compare(features, people, effort, report=report)
+    if perplexity is not None:
+        figures["perplexity"] = perplexity
+    return Writer(role, name, figures, remembered, histograms=histograms(features))
+
+
+def _perplexity(one: Written, real: Replies, effort: Effort) -> Estimate | None:
+    if not one.log_probabilities:
+        return None
+    count = len(one.log_probabilities)
+    return comparison.interval_of_mean_log(one.log_probabilities, real.sessions[:count], effort.rounds)
+
+
+def _features(replies: Replies, embed: Embed | None) -> Features:
+    return extract(replies, None if embed is None else embed([text or " " for text in replies.texts]))
+
+
+def _step(report: Progress, number: int, steps: int) -> Progress:
+    return lambda fraction, step: report((number + fraction) / steps, step)
