@@ -11,20 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from data.discord_objects import (
+from data.export_objects import (
     DIRECT_KINDS,
     NO_MESSAGES,
+    Fields,
     Parsed,
-    channel_from_api,
-    channel_from_exporter,
     clean,
-    message_from_api,
-    message_from_exporter,
-    message_from_package,
+    parse_channel,
+    parse_exporter_channel,
+    parse_exporter_message,
+    parse_message,
+    parse_package_message,
 )
 from data.json_stream import MAX_VALUE_CHARS, JsonReader, open_text, parse_json, read_lines
 from storage.errors import BadInputError
-from storage.records import Channel, Message
+from storage.records import Channel
 
 # A data package's messages compress about 10:1; beyond these somebody packed a bomb.
 _MAX_RATIO, _RATIO_FROM_BYTES = 200, 32 * 2**20
@@ -62,10 +63,7 @@ class JsonLines(Export):
         size = max(self.path.stat().st_size, 1)
         with open(self.path, "rb") as file:
             for number, text in read_lines(file, self.path.name):
-                try:
-                    parsed = message_from_api(parse_json(text))
-                except ValueError as error:
-                    raise _wrong(self.path.name, number, error) from None
+                parsed = _parse(_parse_line, text, self.path.name, number)
                 yield Item(parsed, number, file.tell() / size)
 
 
@@ -77,7 +75,7 @@ class JsonArray(Export):
         with open_text(self.path) as file:
             reader = JsonReader(file, self.path.name)
             for line, raw in reader.elements():
-                parsed = _parse(message_from_api, raw, self.path.name, line)
+                parsed = _parse(parse_message, raw, self.path.name, line)
                 yield Item(parsed, line, min(reader.chars_read / size, 1.0))
 
 
@@ -102,12 +100,12 @@ class ChatExporter(Export):
                     raise BadInputError(f"{name}:{reader.line}: messages come before their channel.",
                                         "Export it again with DiscordChatExporter, as JSON.")
                 for line, raw in reader.elements():
-                    parsed = _parse(message_from_exporter, raw, name, line, channel_id=channel.id)
+                    parsed = _parse(parse_exporter_message, raw, name, line, channel_id=channel.id)
                     yield Item(parsed, line, min(reader.chars_read / size, 1.0))
 
     def _channel(self, value: Any, guild: Any, line: int) -> Channel:
         try:
-            channel = channel_from_exporter(value, guild=guild)
+            channel = parse_exporter_channel(value, guild=guild)
         except ValueError as error:
             raise _wrong(self.path.name, line, error) from None
         self.channels[channel.id] = channel
@@ -152,14 +150,16 @@ class DataPackage(Export):
             names.append(entry.filename)
         return names
 
-    def _member(self, package: zipfile.ZipFile, names: list[str]) -> Message:
+    def _member(self, package: zipfile.ZipFile, names: list[str]) -> Fields:
         name = next((name for name in names if re.fullmatch(r"(?:[^/]+/)?user\.json", name, re.IGNORECASE)), None)
         if name is None:
             raise BadInputError(f"{self.path.name} has no account/user.json: whose messages these are is unknown.",
                                 "Ask Discord for a package that includes your account and your messages.")
         raw = self._small_json(package, name)
-        user = {"id": 1, "channel_id": 1, "type": 0, "author": raw}
-        return _parse(message_from_api, user, f"{self.path.name}/{name}", 1).message
+        user = raw if isinstance(raw, dict) else {}
+        user = {key: user.get(key) for key in ("id", "username", "global_name")}
+        _parse(parse_message, {"id": 1, "channel_id": 1, "author": user}, f"{self.path.name}/{name}", 1)
+        return user
 
     def _folders(self, package: zipfile.ZipFile, names: list[str]) -> dict[int, str]:
         """Message files by channel, only of the chosen server; other servers and direct messages stay out."""
@@ -173,13 +173,13 @@ class DataPackage(Export):
             raw = raw if isinstance(raw, dict) else {}
             guild = raw.get("guild") if isinstance(raw.get("guild"), dict) else {}
             try:
-                channel = channel_from_api({**raw, "id": match[2], "guild_id": guild.get("id"),
+                channel = parse_channel({**raw, "id": match[2], "guild_id": guild.get("id"),
                                             "type": raw.get("type") if isinstance(raw.get("type"), int) else 0})
             except ValueError as error:
                 raise _wrong(f"{self.path.name}/{match[1]}channel.json", 1, error) from None
             if channel.guild_id is None or channel.kind in DIRECT_KINDS:
                 continue
-            servers[channel.guild_id] = str(guild.get("name") or "?")
+            servers[channel.guild_id] = str(guild.get("name") or servers.get(channel.guild_id) or "?")
             if channel.guild_id == self.guild_id:
                 self.channels[channel.id] = channel
                 found[channel.id] = name
@@ -190,13 +190,13 @@ class DataPackage(Export):
                                 "Choose yours with --server ID.")
         return found
 
-    def _messages(self, package: zipfile.ZipFile, name: str, channel_id: int, author: Message,
+    def _messages(self, package: zipfile.ZipFile, name: str, channel_id: int, author: Fields,
                   fraction: float) -> Iterator[Item]:
         shown = f"{self.path.name}/{name}"
         with package.open(name) as binary, io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as text:
             rows = _csv_rows(text, shown) if name.lower().endswith("csv") else JsonReader(text, shown).elements()
             for line, raw in rows:
-                yield Item(_parse(message_from_package, raw, shown, line, channel_id=channel_id, author=author), line,
+                yield Item(_parse(parse_package_message, raw, shown, line, channel_id=channel_id, author=author), line,
                            fraction)
 
     def _small_json(self, package: zipfile.ZipFile, name: str) -> Any:
@@ -250,16 +250,13 @@ def read_channels(path: Path) -> list[Channel]:
 def _channel_array(path: Path) -> Iterator[Channel]:
     with open_text(path) as file:
         for line, raw in JsonReader(file, path.name).elements():
-            yield _parse(channel_from_api, raw, path.name, line)
+            yield _parse(parse_channel, raw, path.name, line)
 
 
 def _channel_lines(path: Path) -> Iterator[Channel]:
     with open(path, "rb") as file:
         for number, text in read_lines(file, path.name):
-            try:
-                yield channel_from_api(parse_json(text))
-            except ValueError as error:
-                raise _wrong(path.name, number, error) from None
+            yield _parse(lambda line: parse_channel(parse_json(line)), text, path.name, number)
 
 
 def _csv_rows(text: IO[str], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -272,6 +269,10 @@ def _csv_rows(text: IO[str], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
         raise _wrong(name, rows.line_num, ValueError(str(error))) from None
     except UnicodeDecodeError:
         raise _wrong(name, rows.line_num, ValueError("not UTF-8 text")) from None
+
+
+def _parse_line(text: str) -> Parsed:
+    return parse_message(parse_json(text))
 
 
 def _parse(parse: Any, raw: Any, name: str, line: int, **more: Any) -> Any:

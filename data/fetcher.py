@@ -19,9 +19,9 @@ from data.discord_objects import (
     channel_from_object,
     everyone_permissions,
     message_from_object,
-    skip_reason,
 )
 from data.fetcher_api import PAGE_SIZE, DiscordRest, FetchError, Json, NoAccessError
+from data.privacy import skip_reason
 from storage import policy
 from storage.environment import Environment
 from storage.errors import ConfigurationError

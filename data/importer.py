@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data.exports import Export, Item, open_export, read_channels
-from data.privacy import Drop, reason_to_drop
+from data.privacy import Skip
 from storage.errors import BadInputError
 from storage.jobs import Report, silent
 from storage.records import Channel, Message
@@ -29,16 +29,16 @@ _CHECK_SHARE = 0.35
 
 @dataclass(frozen=True, slots=True)
 class ImportSummary:
-    """What became of a file. considered = messages of people = links + kept; kept = new + edited + known before."""
+    """What became of a file. considered: what people wrote = links + empty + kept."""
 
     file: str
     format: str
     read: int
     considered: int
     bots: int
-    webhooks: int
     system: int
     links: int
+    empty: int
     kept: int
     duplicates: int
     new: int
@@ -86,7 +86,7 @@ class _Check:
     def __init__(self) -> None:
         self.read = 0
         self.kept = 0
-        self.dropped: Counter[Drop] = Counter()
+        self.skipped: Counter[Skip] = Counter()
         self.channel_ids: set[int] = set()
         self.duplicates = 0
         self._ids = array("q")
@@ -100,11 +100,10 @@ class _Check:
         self._ids.append(message.id)
         self._origins.append(_origin(message))
         self._lines.append(item.line)
-        reason = _drop_reason(item)
-        if reason is None:
+        if item.parsed.skip is None:
             self.kept += 1
         else:
-            self.dropped[reason] += 1
+            self.skipped[item.parsed.skip] += 1
 
     def refuse_contradictions(self, name: str) -> None:
         """The same message twice is an overlap of exports; one id for two messages is a broken file."""
@@ -122,17 +121,17 @@ class _Check:
                                     "Nothing of the file was kept; correct it or export it again.")
 
     def summary(self, name: str, kind: str, **figures: int) -> ImportSummary:
-        not_people = self.dropped[Drop.BOT] + self.dropped[Drop.WEBHOOK] + self.dropped[Drop.SYSTEM]
-        return ImportSummary(name, kind, self.read, considered=self.read - not_people, bots=self.dropped[Drop.BOT],
-                             webhooks=self.dropped[Drop.WEBHOOK], system=self.dropped[Drop.SYSTEM],
-                             links=self.dropped[Drop.LINK], kept=self.kept, duplicates=self.duplicates, **figures)
+        bots, system = self.skipped[Skip.BOT], self.skipped[Skip.SYSTEM]
+        return ImportSummary(name, kind, self.read, considered=self.read - bots - system, bots=bots, system=system,
+                             links=self.skipped[Skip.LINK], empty=self.skipped[Skip.EMPTY], kept=self.kept,
+                             duplicates=self.duplicates, **figures)
 
 
 def _write(store: Store, export: Export, report: Report) -> tuple[int, int]:
     new = edited = 0
     batch: list[Message] = []
     for item in _reported(export.items(), report, "Writing messages", _CHECK_SHARE, 1.0):
-        if _drop_reason(item) is None:
+        if item.parsed.skip is None:
             batch.append(item.parsed.message)
         if len(batch) == _BATCH:
             saved = store.messages.save(_unrepeated(batch))
@@ -150,10 +149,6 @@ def _unrepeated(batch: Sequence[Message]) -> list[Message]:
         if known is None or (message.edited_ms or 0) >= (known.edited_ms or 0):
             newest[message.id] = message
     return list(newest.values())
-
-
-def _drop_reason(item: Item) -> Drop | None:
-    return reason_to_drop(item.parsed.message, is_bot=item.parsed.is_bot, is_webhook=item.parsed.is_webhook)
 
 
 def _origin(message: Message) -> int:

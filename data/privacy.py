@@ -1,41 +1,43 @@
 """What is kept of a server: not bots, webhooks, system messages and bare links; all else, to the letter."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-
-from storage.records import Message
+from typing import Any
 
 # Message types people write themselves (Discord API reference, "Message Types"): DEFAULT and REPLY. The rest
 # are notices (joins, pins, boosts), answers of applications (20, 23) or copies (21, a thread's first message).
-HUMAN_KINDS = frozenset({0, 19})
+DEFAULT_KIND, REPLY_KIND = 0, 19
 _LINK_STARTS = ("http://", "https://", "www.", "discord.gg/")
 # What Discord lets people put around a link: <no preview>, ||spoiler||, emphasis.
 _AROUND_LINKS = "<>|*_~()"
 
 
-class Drop(StrEnum):
+class Skip(StrEnum):
     """Why a message is not kept."""
 
     BOT = "bot"
-    WEBHOOK = "webhook"
-    SYSTEM = "system message"
+    SYSTEM = "system"
     LINK = "bare link"
+    EMPTY = "empty"
 
 
-def reason_to_drop(message: Message, *, is_bot: bool, is_webhook: bool = False) -> Drop | None:
-    """None when the message is kept. Attachments without words are kept; so is anything beside a link."""
-    if is_webhook:
-        return Drop.WEBHOOK
-    if is_bot:
-        return Drop.BOT
-    if message.kind not in HUMAN_KINDS:
-        return Drop.SYSTEM
-    if not message.attachments and not message.stickers and is_bare_link(message.content):
-        return Drop.LINK
-    return None
+def skip_reason(raw: Mapping[str, Any]) -> Skip | None:
+    """Why a Discord message object is not kept, or None. Attachments without words are kept, as is a link with one."""
+    author = raw.get("author") or {}
+    if author.get("bot") or raw.get("webhook_id"):
+        return Skip.BOT
+    if author.get("system") or int(raw.get("type") or DEFAULT_KIND) not in (DEFAULT_KIND, REPLY_KIND):
+        return Skip.SYSTEM
+    if raw.get("attachments") or raw.get("sticker_items") or raw.get("stickers"):
+        return None
+    content = str(raw.get("content") or "")
+    if not content.strip():
+        return Skip.EMPTY
+    return Skip.LINK if is_bare_link(content) else None
 
 
 def is_bare_link(text: str) -> bool:
-    """True for one or more links and nothing else."""
+    """True for one or more links and nothing else. Linear in the text: it is anybody's."""
     words = text.split()
     return bool(words) and all(word.lstrip(_AROUND_LINKS).lower().startswith(_LINK_STARTS) for word in words)

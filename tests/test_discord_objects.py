@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from data.discord_objects import can_everyone_read, channel_from_object, message_from_object, skip_reason
+from data.discord_objects import can_everyone_read, channel_from_object, message_from_object
+from data.privacy import skip_reason
 from storage.records import Mention, Reaction
 
 AUTHOR = {"id": "7", "username": "mira_k", "global_name": "Mira", "bot": False}

@@ -1,0 +1,229 @@
+"""What an export holds, checked and brought into the shape of Discord's own objects. Pure.
+
+A file is of unknown origin: each reader raises ValueError with a short reason ("author.id is missing"), and whoever
+knows the file adds its name and line. Checked objects go through data.discord_objects like those of the API.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from data.discord_objects import message_from_object
+from data.privacy import Skip, skip_reason
+from storage.records import Channel, Mention, Message, Reaction
+
+MAX_ID = 2 ** 63 - 1
+_MAX_NAME = 200
+# DiscordChatExporter's names of message and channel types (its MessageKind and ChannelKind).
+_EXPORTER_KINDS = {"Default": 0, "Reply": 19}
+_EXPORTER_CHANNEL_KINDS = {
+    "GuildTextChat": 0, "DirectTextChat": 1, "GuildVoiceChat": 2, "DirectGroupTextChat": 3, "GuildCategory": 4,
+    "GuildNews": 5, "GuildNewsThread": 10, "GuildPublicThread": 11, "GuildPrivateThread": 12, "GuildStageVoice": 13,
+    "GuildDirectory": 14, "GuildForum": 15, "GuildMedia": 16}
+_NOTICE_KIND = 6
+DIRECT_KINDS = frozenset({1, 3})
+# Categories and directories hold no messages.
+NO_MESSAGES = frozenset({4, 14})
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A message of a file, and why it is not kept (None: it is)."""
+
+    message: Message
+    skip: Skip | None
+
+
+def parse_message(raw: Any) -> Parsed:
+    """A message object of the Discord API ("Message Object"), every field checked."""
+    fields = _mapping(raw, "the message")
+    _check_message(fields)
+    return Parsed(_clean(message_from_object(fields)), skip_reason(fields))
+
+
+def parse_exporter_message(raw: Any, *, channel_id: int) -> Parsed:
+    """A message of a DiscordChatExporter JSON file."""
+    fields = _mapping(raw, "the message")
+    author = _mapping(fields.get("author"), "author")
+    reference = _mapping(fields.get("reference") or {}, "reference")
+    return parse_message({
+        "id": fields.get("id"), "channel_id": channel_id, "content": fields.get("content"),
+        "type": _EXPORTER_KINDS.get(_text(fields, "type") or "Default", _NOTICE_KIND),
+        "author": {"id": author.get("id"), "username": author.get("name"), "global_name": author.get("nickname"),
+                   "bot": author.get("isBot")},
+        # A webhook's author has the discriminator 0000; people have 0 or four other digits.
+        "webhook_id": "1" if author.get("discriminator") == "0000" and not author.get("isBot") else None,
+        "timestamp": fields.get("timestamp"), "edited_timestamp": fields.get("timestampEdited"),
+        "pinned": fields.get("isPinned"), "message_reference": {"message_id": reference.get("messageId")},
+        "attachments": [{"filename": item.get("fileName")} for item in _objects(fields, "attachments")],
+        "sticker_items": [{"name": item.get("name")} for item in _objects(fields, "stickers")],
+        "mentions": [{"id": item.get("id"), "username": item.get("name"), "global_name": item.get("nickname")}
+                     for item in _objects(fields, "mentions")],
+        "reactions": [{"emoji": _exporter_emoji(item), "count": item.get("count")}
+                      for item in _objects(fields, "reactions")],
+    })
+
+
+def parse_package_message(raw: Any, *, channel_id: int, author: Fields) -> Parsed:
+    """A message of Discord's data package; `author` is the user object of the member it belongs to."""
+    fields = _mapping(raw, "the message")
+    urls = _text(fields, "Attachments").split()
+    return parse_message({
+        "id": fields.get("ID"), "channel_id": channel_id, "author": author, "content": fields.get("Contents"),
+        "attachments": [{"filename": url.split("?")[0].rsplit("/", 1)[-1]} for url in urls]})
+
+
+def parse_channel(raw: Any) -> Channel:
+    """A channel object of the Discord API ("Channel Object"), off and private."""
+    fields = _mapping(raw, "the channel")
+    channel_id = _id(fields, "id")
+    return Channel(id=channel_id, name=clean(_text(fields, "name"))[:_MAX_NAME] or f"channel-{channel_id}",
+                   kind=_whole(fields, "type"), parent_id=_id(fields, "parent_id", required=False),
+                   guild_id=_id(fields, "guild_id", required=False))
+
+
+def parse_exporter_channel(raw: Any, *, guild: Any) -> Channel:
+    """The channel of a DiscordChatExporter file; of a thread, the category is its parent channel."""
+    fields = _mapping(raw, "channel")
+    return parse_channel({
+        "id": fields.get("id"), "name": fields.get("name"), "parent_id": fields.get("categoryId") or None,
+        "type": _EXPORTER_CHANNEL_KINDS.get(_text(fields, "type"), 0),
+        "guild_id": _mapping(guild or {}, "guild").get("id") or None})
+
+
+def clean(text: str) -> str:
+    """Text as it was written, except half surrogate pairs, which no database can hold: they become U+FFFD."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _check_message(fields: Fields) -> None:
+    _id(fields, "id")
+    _id(fields, "channel_id")
+    _whole(fields, "type")
+    _text(fields, "content")
+    _moment(fields, "timestamp")
+    _moment(fields, "edited_timestamp")
+    _flag(fields, "pinned")
+    author = _mapping(fields.get("author"), "author")
+    _check_user(author, "author.")
+    _flag(author, "bot", where="author.")
+    _flag(author, "system", where="author.")
+    _id(_mapping(fields.get("message_reference") or {}, "message_reference"), "message_id",
+        where="message_reference.", required=False)
+    for user in _objects(fields, "mentions"):
+        _check_user(user, "mentions.")
+    for item in _objects(fields, "attachments"):
+        _text(item, "filename", where="attachments.")
+    for key in ("sticker_items", "stickers"):
+        for item in _objects(fields, key):
+            _text(item, "name", where=f"{key}.")
+    for item in _objects(fields, "reactions"):
+        _check_reaction(item)
+
+
+def _check_user(user: Fields, where: str) -> None:
+    _id(user, "id", where=where)
+    _text(user, "username", where=where)
+    _text(user, "global_name", where=where)
+
+
+def _check_reaction(item: Fields) -> None:
+    emoji = _mapping(item.get("emoji"), "reactions.emoji")
+    _text(emoji, "name", where="reactions.emoji.")
+    _id(emoji, "id", where="reactions.emoji.", required=False)
+    if not 0 <= _whole(item, "count", where="reactions.", required=True) <= 1_000_000:
+        raise ValueError("reactions.count is out of range")
+
+
+def _exporter_emoji(item: Fields) -> Fields:
+    emoji = _mapping(item.get("emoji"), "reactions.emoji")
+    return {"id": emoji.get("id") or None, "name": emoji.get("name")}
+
+
+def _clean(message: Message) -> Message:
+    texts = (message.content, message.author_name, message.username, *message.attachments, *message.stickers,
+             *(mention.name for mention in message.mentions), *(reaction.emoji for reaction in message.reactions))
+    if len(message.author_name) <= _MAX_NAME and len(message.username) <= _MAX_NAME \
+            and not any(_has_half_pair(text) for text in texts):
+        return message
+    return replace(
+        message, content=clean(message.content), author_name=clean(message.author_name)[:_MAX_NAME],
+        username=clean(message.username)[:_MAX_NAME], attachments=tuple(map(clean, message.attachments)),
+        stickers=tuple(map(clean, message.stickers)),
+        mentions=tuple(Mention(mention.id, clean(mention.name)) for mention in message.mentions),
+        reactions=tuple(Reaction(clean(reaction.emoji), reaction.count) for reaction in message.reactions))
+
+
+def _has_half_pair(text: str) -> bool:
+    return not text.isascii() and clean(text) is not text
+
+
+def _mapping(raw: Any, what: str) -> Fields:
+    if not isinstance(raw, dict):
+        raise ValueError(f"{what} is missing" if raw is None else f"{what} should be an object")
+    return raw
+
+
+def _objects(fields: Fields, key: str) -> list[Fields]:
+    items = fields.get(key)
+    if items is None:
+        return []
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise ValueError(f"{key} should be a list of objects")
+    return items
+
+
+def _id(fields: Fields, key: str, *, where: str = "", required: bool = True) -> Any:
+    """A Discord id from digits or a number; None when absent and not required."""
+    raw = fields.get(key)
+    if raw is None and not required:
+        return None
+    if raw is None or raw == "":
+        raise ValueError(f"{where}{key} is missing")
+    if isinstance(raw, str) and re.fullmatch(r"[0-9]{1,19}", raw):
+        raw = int(raw)
+    if not isinstance(raw, int) or isinstance(raw, bool) or not 0 < raw <= MAX_ID:
+        raise ValueError(f"{where}{key} should be a Discord id, not {str(raw)[:30]!r}")
+    return raw
+
+
+def _whole(fields: Fields, key: str, *, where: str = "", required: bool = False) -> int:
+    raw = fields.get(key)
+    if raw is None and not required:
+        return 0
+    if not isinstance(raw, int) or isinstance(raw, bool) or not -MAX_ID <= raw <= MAX_ID:
+        raise ValueError(f"{where}{key} should be a whole number, not {str(raw)[:30]!r}")
+    return raw
+
+
+def _text(fields: Fields, key: str, *, where: str = "") -> str:
+    raw = fields.get(key)
+    if raw is not None and not isinstance(raw, str):
+        raise ValueError(f"{where}{key} should be text, not {type(raw).__name__}")
+    return raw or ""
+
+
+def _flag(fields: Fields, key: str, *, where: str = "") -> None:
+    raw = fields.get(key)
+    if raw is not None and not isinstance(raw, bool):
+        raise ValueError(f"{where}{key} should be true or false, not {str(raw)[:30]!r}")
+
+
+def _moment(fields: Fields, key: str) -> None:
+    raw = fields.get(key)
+    if raw is None:
+        return
+    try:
+        if not isinstance(raw, str):
+            raise ValueError
+        datetime.fromisoformat(raw).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(f"{key} should be a time like 2024-05-01T12:00:00+00:00, not {str(raw)[:40]!r}") from None

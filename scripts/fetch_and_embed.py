@@ -1,0 +1,148 @@
+"""Bring messages in and make them searchable: from a file (--import), or what is new on Discord.
+
+  python scripts/fetch_and_embed.py --import messages.jsonl --channels channels.json
+  python scripts/fetch_and_embed.py --import package.zip --server 123456789012345678
+  python scripts/fetch_and_embed.py --rebuild-index
+
+A file is JSON lines of Discord message objects, DiscordChatExporter JSON, or the ZIP of a member's own data that
+Discord sends on request. Channels come in off and private; --enable-channels and --visibility record your answer.
+Everything may be stopped at any time and started again.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from data.embedding_index import CatchUp, catch_up
+from data.importer import Enable, ImportSummary, import_file
+from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
+from storage.errors import BadInputError
+from storage.settings import EMBEDDING_MODEL
+from storage.store import Store
+from storage.vectordb import VectorIndex
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and do what it asks."""
+    options = parser().parse_args(arguments)
+    with open_store(options) as store:
+        if options.embedding_model:
+            store.settings.set(EMBEDDING_MODEL, options.embedding_model, changed_by="fetch_and_embed")
+        if options.files:
+            run_import(store, options)
+        elif options.rebuild_index or options.only_index:
+            run_index(store, rebuild=options.rebuild_index)
+        else:
+            run_fetch(store, options)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = script_parser(__doc__)
+    made.add_argument("--import", dest="files", metavar="FILE", nargs="+", type=Path,
+                      help="files to read instead of Discord")
+    made.add_argument("--channels", metavar="FILE", type=Path,
+                      help="with --import: Discord channel objects (a JSON list, or one a line), for names and threads")
+    made.add_argument("--enable-channels", metavar="all|ID,...", type=_channel_ids,
+                      help="with --import: learn from these channels and let their messages be recalled")
+    made.add_argument("--visibility", choices=("public", "private"),
+                      help="with --import: public if every member may read these channels. A private channel is only "
+                           "recalled in itself, and trained on only with --include-private later on")
+    made.add_argument("--server", metavar="ID", type=int,
+                      help="with --import of a data package: the server whose messages to take")
+    made.add_argument("--no-index", action="store_true", help="leave the search index for later")
+    made.add_argument("--only-index", action="store_true", help="only bring the search index up to date")
+    made.add_argument("--rebuild-index", action="store_true", help="make the search index anew from the messages kept")
+    made.add_argument("--embedding-model", choices=EMBEDDING_MODEL.choices,
+                      help="use this embedding model from now on; another one than before re-embeds everything")
+    return made
+
+
+def run_import(store: Store, options: argparse.Namespace) -> None:
+    """Import every file, then index, as one job."""
+    with job(store, "import", lock="fetch") as progress:
+        results = []
+        share = 0.3 if not options.no_index else 1.0
+        for number, path in enumerate(options.files):
+            report = progress.part(share * number / len(options.files), share * (number + 1) / len(options.files))
+            summary = import_file(
+                store, path, channels_file=options.channels, enable=options.enable_channels,
+                visibility=options.visibility, guild_id=options.server, given_by="owner (terminal)", report=report)
+            results.append(summary.as_result())
+            progress.note(f"{summary.file}: {summary.new:,} new messages")
+            print_summary(import_lines(summary))
+        progress.result = {"files": results}
+        if not options.no_index:
+            caught_up = index_messages(store, progress, start=share, rebuild=options.rebuild_index)
+            progress.result["index"] = caught_up.as_result()
+            print_summary(index_lines(caught_up))
+    _say_what_is_off(store)
+
+
+def run_index(store: Store, *, rebuild: bool) -> None:
+    """Bring the search index up to date as a job of its own."""
+    with job(store, "index") as progress:
+        caught_up = index_messages(store, progress, rebuild=rebuild)
+        progress.result = caught_up.as_result()
+    print_summary(index_lines(caught_up))
+
+
+def run_fetch(store: Store, options: argparse.Namespace) -> None:
+    """Fetch what is new on Discord, then index."""
+    raise BadInputError("Fetching from Discord is not part of this version.", "Import a file with --import FILE.")
+
+
+def index_messages(store: Store, progress: Progress, *, start: float = 0.0, rebuild: bool = False) -> CatchUp:
+    """Embed what waits in the queue; `start` is the share of the job that is done already."""
+    from model.embeddings import bulk_embedder
+    from model.markup import to_model_text
+
+    report = progress.part(start, 1.0)
+    report(0.0, "Loading the embedding model")
+    embedder = bulk_embedder(store.settings.get(EMBEDDING_MODEL), store.workspace)
+    index = VectorIndex.open(store.workspace.embeddings, model=embedder.name, dimension=embedder.dimension)
+    return catch_up(store, index, embedder.embed, report, rebuild=rebuild, wait_seconds=60,
+                    to_text=lambda message: to_model_text(message.content, message.mentions))
+
+
+def import_lines(summary: ImportSummary) -> list[tuple[str, object]]:
+    """What became of a file, for the terminal."""
+    lines: list[tuple[str, object]] = [
+        ("file", f"{summary.file} ({summary.format})"), ("messages read", summary.read),
+        ("bots and webhooks", summary.bots), ("system messages", summary.system),
+        ("considered", summary.considered), ("bare links dropped", summary.links)]
+    if summary.empty:
+        lines.append(("without content", summary.empty))
+    if summary.duplicates:
+        lines.append(("repeated", summary.duplicates))
+    return [*lines, ("kept", summary.kept), ("new", summary.new), ("edited", summary.edited),
+            ("channels", f"{summary.channels:,} ({summary.channels_new:,} new)")]
+
+
+def index_lines(caught_up: CatchUp) -> list[tuple[str, object]]:
+    """What became of the index, for the terminal."""
+    return [("indexed", caught_up.indexed), ("removed from index", caught_up.removed), ("index holds", caught_up.rows)]
+
+
+def _say_what_is_off(store: Store) -> None:
+    off = [channel for channel in store.channels.all() if not channel.learn]
+    if off:
+        print(f"{len(off):,} of {len(store.channels.all()):,} channels are off: nothing is learnt or recalled from "
+              "them. Turn them on in the panel, or import again with --enable-channels.", file=sys.stderr)
+
+
+def _channel_ids(text: str) -> Enable:
+    if text == "all":
+        return "all"
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise argparse.ArgumentTypeError("give 'all' or channel ids, separated by commas") from None
+
+
+if __name__ == "__main__":
+    run_script(main)
