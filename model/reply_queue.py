@@ -1,0 +1,104 @@
+"""Who is answered next: a bounded queue with priorities, deadlines and fairness between channels."""
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from model.requests import ModelBusyError, Reply, ReplyRequest, ReplyTooLateError
+
+_REMEMBERED_CHANNELS = 256
+
+
+class ReplyFuture(Future[Reply]):
+    """A reply to come. `cancel` also stops one that is being written (it then ends with stop_reason 'cancelled')."""
+
+    def __init__(self, on_cancel: Callable[[ReplyFuture], None]) -> None:
+        super().__init__()
+        self._on_cancel = on_cancel
+
+    def cancel(self) -> bool:
+        if self.done():
+            return self.cancelled()
+        super().cancel()
+        self._on_cancel(self)
+        return True
+
+
+@dataclass(eq=False)
+class Job:
+    """A request in line or at work. Times on the clock of the queue."""
+
+    request: ReplyRequest
+    future: ReplyFuture
+    submitted_at: float
+    number: int = 0
+    is_cancelled: bool = False
+    deadline_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.deadline_at = self.submitted_at + self.request.deadline_seconds
+
+
+class ReplyQueue:
+    """Not thread-safe: its owner holds a lock."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._jobs: list[Job] = []
+        self._numbers = itertools.count()
+        self._served: OrderedDict[int, int] = OrderedDict()
+        self._turn = itertools.count(1)
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def add(self, job: Job) -> Job | None:
+        """Put a job in line. When the line is too long, the oldest of the least urgent gives way and is returned."""
+        job.number = next(self._numbers)
+        self._jobs.append(job)
+        if len(self._jobs) <= self._limit:
+            return None
+        least = max(waiting.request.priority for waiting in self._jobs)
+        victim = min((waiting for waiting in self._jobs if waiting.request.priority == least), key=lambda j: j.number)
+        self._jobs.remove(victim)
+        return victim
+
+    def take(self, *, now: float) -> tuple[Job | None, list[Job]]:
+        """The next job, and those whose deadline passed. Urgent first; then the channel served longest ago."""
+        late = [job for job in self._jobs if job.deadline_at <= now]
+        self._jobs = [job for job in self._jobs if job.deadline_at > now and not job.future.cancelled()]
+        if not self._jobs:
+            return None, late
+        chosen = min(self._jobs, key=lambda j: (j.request.priority, self._served.get(j.request.channel_id, 0), j.number))
+        self._jobs.remove(chosen)
+        self._served[chosen.request.channel_id] = next(self._turn)
+        self._served.move_to_end(chosen.request.channel_id)
+        while len(self._served) > _REMEMBERED_CHANNELS:
+            self._served.popitem(last=False)
+        return chosen, late
+
+    def remove(self, future: Future[Reply]) -> bool:
+        """Take a job out of the line; False when it was not there."""
+        before = len(self._jobs)
+        self._jobs = [job for job in self._jobs if job.future is not future]
+        return len(self._jobs) < before
+
+    def drain(self) -> list[Job]:
+        """Empty the line."""
+        jobs, self._jobs = self._jobs, []
+        return jobs
+
+
+def too_late(job: Job) -> ReplyTooLateError:
+    """The error for a job whose deadline passed in line."""
+    return ReplyTooLateError(f"The reply was due within {job.request.deadline_seconds:.0f} s and the model was busy.",
+                             "Lower the response rate, or use a smaller model.")
+
+
+def gave_way(limit: int) -> ModelBusyError:
+    """The error for a job pushed out of a full line."""
+    return ModelBusyError(f"More than {limit} replies were waiting; the oldest unasked one gave way.",
+                          "Lower the response rate, or use a smaller model.")

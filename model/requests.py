@@ -1,0 +1,107 @@
+"""What is asked of the model and what comes back."""
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from storage.errors import KnownError
+from storage.records import Conversation
+from storage.settings import (
+    DRY_MULTIPLIER,
+    HISTORY_MESSAGES,
+    MAX_TOKENS,
+    MIN_P,
+    REPEAT_PENALTY,
+    REPEAT_WINDOW,
+    STOP_STRINGS,
+    TEMPERATURE,
+    TOP_K,
+    TOP_P,
+    XTC_PROBABILITY,
+    Settings,
+)
+
+StopReason = Literal["stop", "length", "cancelled"]
+# Replies to people who named the bot come before replies it chose to make.
+PRIORITY_MENTION, PRIORITY_RANDOM = 0, 10
+
+
+class ModelBusyError(KnownError):
+    """The queue in front of the model is full; this request gave way."""
+
+
+class ReplyTooLateError(KnownError):
+    """The request's deadline passed before its turn came."""
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """How the next tokens are drawn. top_k 0, min_p 0, dry 0, xtc 0 and penalty 1 switch those off."""
+
+    temperature: float = TEMPERATURE.default
+    top_p: float = TOP_P.default
+    top_k: int = TOP_K.default
+    min_p: float = MIN_P.default
+    repeat_penalty: float = REPEAT_PENALTY.default
+    repeat_window: int = REPEAT_WINDOW.default
+    dry_multiplier: float = DRY_MULTIPLIER.default
+    xtc_probability: float = XTC_PROBABILITY.default
+    max_tokens: int = MAX_TOKENS.default
+    stop: tuple[str, ...] = tuple(json.loads(STOP_STRINGS.default))
+    seed: int | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> GenerationOptions:
+        """The options the owner chose, as of now."""
+        return cls(
+            temperature=settings[TEMPERATURE], top_p=settings[TOP_P], top_k=settings[TOP_K], min_p=settings[MIN_P],
+            repeat_penalty=settings[REPEAT_PENALTY], repeat_window=settings[REPEAT_WINDOW],
+            dry_multiplier=settings[DRY_MULTIPLIER], xtc_probability=settings[XTC_PROBABILITY],
+            max_tokens=settings[MAX_TOKENS], stop=_stop_strings(settings[STOP_STRINGS]))
+
+    def with_changes(self, **changes: Any) -> GenerationOptions:
+        """A copy with some values replaced."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class ReplyRequest:
+    """A reply to be written. channel_id names the cache to use; lower priority numbers come first.
+
+    keep_turns: at least this many of the newest turns stay in the prompt; the model keeps up to three times as many, so
+    that its cache survives, and more should be passed in for that. deadline_seconds: counted from `submit`.
+    """
+
+    conversation: Conversation
+    options: GenerationOptions
+    system_prompt: str
+    channel_id: int
+    priority: int = PRIORITY_RANDOM
+    deadline_seconds: float = 120.0
+    keep_turns: int = HISTORY_MESSAGES.default
+    reuse_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A written reply and what it cost. Times count from `submit`; prefilled_tokens were computed while waiting."""
+
+    text: str
+    prompt_tokens: int
+    prefilled_tokens: int
+    reply_tokens: int
+    first_token_ms: float
+    total_ms: float
+    stop_reason: StopReason
+    queued_ms: float = 0.0
+    is_cached: bool = False
+
+
+def _stop_strings(text: str) -> tuple[str, ...]:
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = [text]
+    values = values if isinstance(values, list) else [values]
+    return tuple(str(value) for value in values if str(value))

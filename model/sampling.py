@@ -1,0 +1,99 @@
+"""Drawing tokens and turning them into text: native sampler chains, stop strings, whole characters."""
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from model.native import NativeModel, library
+from model.requests import GenerationOptions
+
+_DRY_BASE, _DRY_ALLOWED, _DRY_WINDOW = 1.75, 2, 256
+_DRY_BREAKERS = (b"\n", b":", b'"', b"*")
+_XTC_THRESHOLD = 0.1
+
+
+class Sampler:
+    """A native sampler chain for one reply; close it when the reply is done.
+
+    Order: top-k first, so that everything after it looks at 40 candidates instead of the whole vocabulary (0.2 ms
+    against 1.7 ms a token); then penalties, DRY, top-p, min-p, XTC, temperature and the draw.
+    """
+
+    def __init__(self, model: NativeModel, options: GenerationOptions, *, context: Sequence[int] = ()) -> None:
+        lib = library()
+        self._lib = lib
+        self.chain: Any = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        for sampler in self._samplers(model, options):
+            lib.llama_sampler_chain_add(self.chain, sampler)
+        # Control tokens stay out of the look-back: a penalty on the end token makes replies ramble.
+        window = [token for token in context if not model.is_control(token)]
+        for token in window[len(window) - min(options.repeat_window, len(window)):]:
+            lib.llama_sampler_accept(self.chain, token)
+
+    def _samplers(self, model: NativeModel, options: GenerationOptions) -> list[Any]:
+        lib = self._lib
+        if options.temperature <= 0:
+            return [*self._penalties(model, options), lib.llama_sampler_init_greedy()]
+        chain = [lib.llama_sampler_init_top_k(options.top_k)] if options.top_k > 0 else []
+        chain += self._penalties(model, options)
+        if options.dry_multiplier > 0:
+            breakers = (ctypes.c_char_p * len(_DRY_BREAKERS))(*_DRY_BREAKERS)
+            chain.append(lib.llama_sampler_init_dry(
+                model.vocab, options.dry_multiplier, _DRY_BASE, _DRY_ALLOWED, _DRY_WINDOW, breakers, len(_DRY_BREAKERS)))
+        if options.top_p < 1:
+            chain.append(lib.llama_sampler_init_top_p(options.top_p, 1))
+        if options.min_p > 0:
+            chain.append(lib.llama_sampler_init_min_p(options.min_p, 1))
+        seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(4), "little")
+        if options.xtc_probability > 0:
+            chain.append(lib.llama_sampler_init_xtc(options.xtc_probability, _XTC_THRESHOLD, 1, seed & 0xFFFFFFFF))
+        return [*chain, lib.llama_sampler_init_temp(options.temperature), lib.llama_sampler_init_dist(seed & 0xFFFFFFFF)]
+
+    def _penalties(self, model: NativeModel, options: GenerationOptions) -> list[Any]:
+        if options.repeat_penalty == 1 or options.repeat_window == 0:
+            return []
+        return [self._lib.llama_sampler_init_penalties(model.vocabulary_size, options.repeat_window,
+                                                       options.repeat_penalty, 0.0, 0.0)]
+
+    def close(self) -> None:
+        if self.chain:
+            self._lib.llama_sampler_free(self.chain)
+            self.chain = None
+
+
+class ReplyText:
+    """Bytes of a growing reply. Knows when a stop string is complete, wherever token borders fall."""
+
+    def __init__(self, stop: Sequence[str]) -> None:
+        self._stops = [text.encode("utf-8") for text in stop if text]
+        self._longest = max((len(stop) for stop in self._stops), default=0)
+        self._data = bytearray()
+        self._end: int | None = None
+
+    def add(self, piece: bytes) -> bool:
+        """Append a token's bytes; True once a stop string has appeared."""
+        start = max(len(self._data) - self._longest + 1, 0)
+        self._data += piece
+        found = [place for place in (self._data.find(stop, start) for stop in self._stops) if place >= 0]
+        if found:
+            self._end = min(found)
+        return self._end is not None
+
+    @property
+    def text(self) -> str:
+        """Everything before the stop string, cut between characters."""
+        data = bytes(self._data if self._end is None else self._data[:self._end])
+        return data[:_whole_characters(data)].decode("utf-8", errors="replace").strip()
+
+
+def _whole_characters(data: bytes) -> int:
+    """Length without a character whose last bytes have not been written yet."""
+    for back in range(1, min(4, len(data)) + 1):
+        byte = data[-back]
+        if byte & 0xC0 == 0x80:
+            continue
+        needed = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
+        return len(data) if back >= needed else len(data) - back
+    return len(data)
