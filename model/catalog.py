@@ -98,7 +98,8 @@ EMBEDDING_MODELS: tuple[EmbeddingModel, ...] = (
     EmbeddingModel("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", 384, "mean", 256,
                    licence="Apache-2.0"),
     EmbeddingModel("paraphrase-multilingual-MiniLM-L12-v2",
-                   "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2", 384, "mean", 128, licence="Apache-2.0"),
+                   "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2", 384, "mean", 128,
+                   licence="Apache-2.0"),
 )
 
 
@@ -152,7 +153,9 @@ def resolve_model(workspace: Workspace, settings: Settings, environment: Environ
     others = sorted(workspace.base_models.glob("*.gguf"))
     if len(others) == 1:
         return others[0]
-    what = f"{len(others)} models are in {workspace.base_models}; which one?" if others else "No model is installed yet."
+    what = "No model is installed yet."
+    if others:
+        what = f"{len(others)} models are in {workspace.base_models}; which one?"
     raise ModelFileError(what, f"Download one with 'python scripts/download_model.py {DEFAULT_MODEL.key}', "
                                "or choose a file in Settings > Model.")
 

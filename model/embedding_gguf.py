@@ -35,7 +35,7 @@ def write_embedding_gguf(folder: Path, target: Path, entry: EmbeddingModel) -> N
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if config.get("model_type") != "bert":
-        raise ModelFileError(f"{entry.name} is a {config.get('model_type')} model; only BERT encoders can be converted.",
+        raise ModelFileError(f"{entry.name} is a {config.get('model_type')} model; only BERT can be converted.",
                              "Choose one of the listed embedding models.")
     writer = gguf.GGUFWriter(str(target), "bert")
     writer.add_name(entry.name)
@@ -100,7 +100,9 @@ def _add_word_pieces(writer: Any, model: dict[str, Any], special: dict[int, str]
     for number, word in enumerate(words):
         is_special = number in special
         # llama.cpp marks the start of a word instead of its continuation.
-        text = word if is_special or re.fullmatch(r"\[.*\]", word) else word[2:] if word.startswith("##") else "\u2581" + word
+        text = word
+        if not is_special and not re.fullmatch(r"\[.*\]", word):
+            text = word[2:] if word.startswith("##") else "\u2581" + word
         tokens.append(text.encode("utf-8"))
         kinds.append(_UNKNOWN if word == model.get("unk_token", "[UNK]") else _CONTROL if is_special else _NORMAL)
     writer.add_tokenizer_model("bert")

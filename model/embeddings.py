@@ -169,7 +169,7 @@ def ensure_query_gguf(name: str, workspace: Workspace, *, bulk: Embedder | None 
 
 
 def source_folder(name: str, workspace: Workspace) -> Path:
-    """The folder with the model in sentence-transformers form: the workspace's, the packaged one, or the hub's cache."""
+    """The folder with the model in sentence-transformers form: the workspace's, the packaged one, the hub's cache."""
     entry = embedding_model(name)
     own = workspace.embedding_models / entry.name
     if (own / "config.json").exists():

@@ -1,8 +1,8 @@
 """One context, many channels: whose tokens are computed, what can be reused, and who has to make room.
 
-Each channel owns one native sequence whose cells hold exactly `Cache.tokens`. The start that channels have in common (the
-system prompt) is computed once and its cells are shared. When cells or sequences run out, the channel unused for longest
-is parked as bytes or dropped. Only the worker thread of `inference.ChatModel` calls this.
+Each channel owns one native sequence whose cells hold exactly `Cache.tokens`. The start that channels have in
+common (the system prompt) is computed once and its cells are shared. When cells or sequences run out, the channel
+unused for longest is parked as bytes or dropped. Only the worker thread of `inference.ChatModel` calls this.
 """
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class _Parked:
 class Engine:
     """Keeps channels' caches in one native context. `park_bytes`: most memory for parked channels."""
 
-    def __init__(self, native: NativeModel, *, park_bytes: int = 64 << 20, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, native: NativeModel, *, park_bytes: int = 64 << 20,
+                 clock: Callable[[], float] = time.monotonic) -> None:
         self.native = native
         self._clock = clock
         self._park_bytes = park_bytes
@@ -77,10 +78,10 @@ class Engine:
 
     def prefill(self, channel: Hashable, tokens: Sequence[int], *, shared: int = 0, wants_logits: bool = True,
                 is_stopped: Callable[[], bool] = lambda: False, pinned: Sequence[Hashable] = ()) -> int:
-        """Make a channel's cells hold `tokens`; afterwards the logits of row `last_row` can be sampled. Returns how many tokens were computed.
+        """Make a channel's cells hold `tokens`; afterwards the logits of row `last_row` can be sampled.
 
-        shared: length of the start worth keeping for all channels. Raises Interrupted as soon as `is_stopped` answers
-        True: asked between chunks, and at once after `native.abort`.
+        Returns how many tokens were computed. shared: length of the start worth keeping for all channels. Raises
+        Interrupted as soon as `is_stopped` answers True: asked between chunks, and at once after `native.abort`.
         """
         cache = self._open(channel, tokens, pinned)
         target = len(tokens) - 1 if wants_logits else len(tokens)

@@ -46,14 +46,16 @@ def check_gguf(path: str | Path) -> GgufHeader:
     except FileNotFoundError:
         raise ModelFileError(f"The model file {path} does not exist.", _AGAIN) from None
     except OSError as error:
-        raise ModelFileError(f"The model file {path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+        raise ModelFileError(f"The model file {path} cannot be read: {error.strerror}.",
+                             "Check its permissions.") from error
     if not is_file:
         raise ModelFileError(f"{path} is a folder, not a model file.", "Choose the .gguf file inside it.")
     try:
         with path.open("rb") as stream:
             return _read(stream, path, size)
     except OSError as error:
-        raise ModelFileError(f"The model file {path} cannot be read: {error}.", "Check the disk and its permissions.") from error
+        raise ModelFileError(f"The model file {path} cannot be read: {error}.",
+                             "Check the disk and its permissions.") from error
 
 
 def _read(stream: IO[bytes], path: Path, size: int) -> GgufHeader:
@@ -78,7 +80,8 @@ def _read(stream: IO[bytes], path: Path, size: int) -> GgufHeader:
     end = max((reader.tensor_end() for _ in range(tensors)), default=0)
     start = -(-stream.tell() // alignment) * alignment
     if start + end > size:
-        raise ModelFileError(f"{path} is cut short: {size / 1e6:,.0f} MB of {(start + end) / 1e6:,.0f} MB are there.", _AGAIN)
+        whole = (start + end) / 1e6
+        raise ModelFileError(f"{path} is cut short: {size / 1e6:,.0f} MB of {whole:,.0f} MB are there.", _AGAIN)
     if not metadata.get("general.architecture"):
         raise reader.damaged("it does not say which architecture it has")
     return GgufHeader(path, size, tensors, metadata)

@@ -412,10 +412,12 @@ class ChatModel:
 
     def _hear(self, channel: int, standing: _Standing) -> None:
         conversation = standing.conversation
-        window = choose_window(conversation.turns, self._windows.get(channel, ()), keep=standing.keep_turns, is_idle=True)
+        window = choose_window(conversation.turns, self._windows.get(channel, ()), keep=standing.keep_turns,
+                               is_idle=True)
         conversation = self._fitted(replace(conversation, turns=window), standing.system_prompt, reserve=256)
         self._windows[channel] = conversation.turns
-        tokens = self._tokens(render_standing(conversation, system_prompt=standing.system_prompt, template=self.template))
+        tokens = self._tokens(render_standing(conversation, system_prompt=standing.system_prompt,
+                                              template=self.template))
         self._engine.prefill(channel, tokens, shared=self._shared(standing.system_prompt), wants_logits=False,
                              is_stopped=lambda: self._is_wanted_elsewhere(channel))
 
@@ -536,8 +538,8 @@ def get_model(path: Path | None = None, *, n_ctx: int = 2048, n_gpu_layers: int 
               is_listening: bool = True) -> ChatModel:
     """The process's chat model, loaded on the first call. Later calls return the same one, whatever they ask for.
 
-    path: a GGUF file, needed on the first call. n_ctx: tokens per channel. n_gpu_layers: -1 for all. threads 0: tuned or
-    half the processors. tuning: a `model.tuning.Tuning` measured on this machine. Raises ModelFileError with a cure;
+    path: a GGUF file, needed on the first call. n_ctx: tokens per channel. n_gpu_layers: -1 for all. threads 0: tuned
+    or half the processors. tuning: a `model.tuning.Tuning` measured on this machine. Raises ModelFileError with a cure;
     nothing stays cached then, so that the caller can try again.
     """
     global _model

@@ -14,7 +14,8 @@ from storage.records import Mention
 
 _MARKUP = re.compile(
     r"<@!?(?P<member>\d{1,20})>|<@&(?P<role>\d{1,20})>|<#(?P<channel>\d{1,20})>"
-    r"|<a?:(?P<emoji>\w{1,64}):\d{1,20}>|</(?P<command>[-_ \w]{1,100}):\d{1,20}>|<t:(?P<time>-?\d{1,14})(?::[tTdDfFR])?>")
+    r"|<a?:(?P<emoji>\w{1,64}):\d{1,20}>|</(?P<command>[-_ \w]{1,100}):\d{1,20}>"
+    r"|<t:(?P<time>-?\d{1,14})(?::[tTdDfFR])?>")
 _SHORTCODE = re.compile(r"(?<![\w<:]):(\w{2,64}):(?!\d)")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 
@@ -93,7 +94,8 @@ def _one_line(name: str) -> str:
 
 def _kind(file_name: str) -> str:
     ending = file_name.rpartition(".")[2].lower()
-    kinds = {"image": "png jpg jpeg gif webp bmp heic avif", "video": "mp4 mov webm mkv", "audio": "mp3 ogg wav m4a flac"}
+    kinds = {"image": "png jpg jpeg gif webp bmp heic avif", "video": "mp4 mov webm mkv",
+             "audio": "mp3 ogg wav m4a flac"}
     return next((kind for kind, endings in kinds.items() if ending in endings.split()), "file")
 
 

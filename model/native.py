@@ -1,7 +1,7 @@
 """llama.cpp through llama-cpp-python's low-level API: one model, one context, many sequences.
 
-Nothing here knows about channels or prompts. Everything but the vocabulary functions and `abort`/`resume` must be called
-from one thread only: llama.cpp contexts are not thread-safe (two threads in one crash the process).
+Nothing here knows about channels or prompts. Everything but the vocabulary functions and `abort`/`resume` must be
+called from one thread only: llama.cpp contexts are not thread-safe (two threads in one crash the process).
 """
 from __future__ import annotations
 

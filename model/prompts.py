@@ -139,6 +139,11 @@ def tokenise(pieces: Sequence[Piece], encode: Encode) -> list[int]:
     return ids
 
 
+def plain_text(conversation: Conversation, *, system_prompt: str, template: ChatTemplate = CHATML) -> str:
+    """The whole prompt as readable text, for people (the playground's details)."""
+    return "".join(piece.text for piece in render(conversation, system_prompt=system_prompt, template=template))
+
+
 def cap_recalled(recalled: Sequence[Turn], *, budget: int, count_tokens: Callable[[str], int]) -> tuple[Turn, ...]:
     """The best recalled lines that fit into `budget` tokens; a line that does not fit is skipped whole."""
     kept: list[Turn] = []

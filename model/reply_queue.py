@@ -72,13 +72,16 @@ class ReplyQueue:
         self._jobs = [job for job in self._jobs if job.deadline_at > now and not job.future.cancelled()]
         if not self._jobs:
             return None, late
-        chosen = min(self._jobs, key=lambda j: (j.request.priority, self._served.get(j.request.channel_id, 0), j.number))
+        chosen = min(self._jobs, key=self._rank)
         self._jobs.remove(chosen)
         self._served[chosen.request.channel_id] = next(self._turn)
         self._served.move_to_end(chosen.request.channel_id)
         while len(self._served) > _REMEMBERED_CHANNELS:
             self._served.popitem(last=False)
         return chosen, late
+
+    def _rank(self, job: Job) -> tuple[int, int, int]:
+        return job.request.priority, self._served.get(job.request.channel_id, 0), job.number
 
     def remove(self, future: Future[Reply]) -> bool:
         """Take a job out of the line; False when it was not there."""

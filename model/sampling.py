@@ -40,16 +40,16 @@ class Sampler:
         chain += self._penalties(model, options)
         if options.dry_multiplier > 0:
             breakers = (ctypes.c_char_p * len(_DRY_BREAKERS))(*_DRY_BREAKERS)
-            chain.append(lib.llama_sampler_init_dry(
-                model.vocab, options.dry_multiplier, _DRY_BASE, _DRY_ALLOWED, _DRY_WINDOW, breakers, len(_DRY_BREAKERS)))
+            chain.append(lib.llama_sampler_init_dry(model.vocab, options.dry_multiplier, _DRY_BASE, _DRY_ALLOWED,
+                                                    _DRY_WINDOW, breakers, len(_DRY_BREAKERS)))
         if options.top_p < 1:
             chain.append(lib.llama_sampler_init_top_p(options.top_p, 1))
         if options.min_p > 0:
             chain.append(lib.llama_sampler_init_min_p(options.min_p, 1))
-        seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(4), "little")
+        seed = (options.seed if options.seed is not None else int.from_bytes(os.urandom(4), "little")) & 0xFFFFFFFF
         if options.xtc_probability > 0:
-            chain.append(lib.llama_sampler_init_xtc(options.xtc_probability, _XTC_THRESHOLD, 1, seed & 0xFFFFFFFF))
-        return [*chain, lib.llama_sampler_init_temp(options.temperature), lib.llama_sampler_init_dist(seed & 0xFFFFFFFF)]
+            chain.append(lib.llama_sampler_init_xtc(options.xtc_probability, _XTC_THRESHOLD, 1, seed))
+        return [*chain, lib.llama_sampler_init_temp(options.temperature), lib.llama_sampler_init_dist(seed)]
 
     def _penalties(self, model: NativeModel, options: GenerationOptions) -> list[Any]:
         if options.repeat_penalty == 1 or options.repeat_window == 0:

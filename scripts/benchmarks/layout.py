@@ -36,21 +36,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure both orders; returns the figures."""
     import numpy as np
-    from sentence_transformers import SentenceTransformer
 
-    from model.catalog import offline_embedding_folder
+    from model.embeddings import bulk_embedder
     from model.prompts import Piece, recall_pieces, system_pieces, tokenise, turn_pieces
+    from storage.paths import Workspace
     from storage.records import Turn
     from storage.settings import DEFAULT_SYSTEM_PROMPT
 
     chat = _Chat()
     template = chat.template
     channels = _read(options.data)
-    model = SentenceTransformer(str(offline_embedding_folder()), local_files_only=True)
+    model = bulk_embedder("all-MiniLM-L6-v2", Workspace.at(None))
     lines = [(channel, index) for channel, turns in channels.items() for index in range(len(turns))]
     texts = [channels[channel][index].text for channel, index in lines]
     print(f"embedding {len(texts)} messages ...", file=sys.stderr, flush=True)
-    vectors = model.encode(texts, batch_size=128, normalize_embeddings=True, show_progress_bar=False)
+    vectors = model.embed(texts)
     place = {line: row for row, line in enumerate(lines)}
     rows_of = {channel: np.array([place[channel, i] for i in range(len(turns))]) for channel, turns in channels.items()}
 
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         queries["newest"].append(said[-1])
         queries["newest+context"].append("\n".join(said[-3:]))
         queries["standing"].append("\n".join(said[:-1]))
-    encoded = {name: model.encode(texts_, normalize_embeddings=True) for name, texts_ in queries.items()}
+    encoded = {name: model.embed(texts_) for name, texts_ in queries.items()}
 
     def recalled(channel: int, index: int, query: Any, budget: int) -> list[Turn]:
         rows = rows_of[channel][:index - 30]
@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         picks["random"] = [channels[channel][i] for i in rng.sample(range(index - 30), 4)]
         for name, chosen in picks.items():
             if chosen:
-                similar = model.encode([turn.text for turn in chosen], normalize_embeddings=True) @ target
+                similar = model.embed([turn.text for turn in chosen]) @ target
                 relevance[name].append(float(similar.max()))
         if number >= options.losses:
             continue
@@ -132,7 +132,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def report(figures: dict[str, Any]) -> str:
     """The figures as a table for people."""
-    out = [f"{figures['replies']} replies", "", f"{'tokens left':44} {'p50':>6} {'mean':>7} {'p50/naive':>10} {'mean/naive':>10}"]
+    out = [f"{figures['replies']} replies", "",
+           f"{'tokens left':44} {'p50':>6} {'mean':>7} {'p50/naive':>10} {'mean/naive':>10}"]
     for name, row in figures["tokens_left"].items():
         out.append(f"{name:44} {row['p50']:6.0f} {row['mean']:7.1f} {row['ratio_p50']:10.3f} {row['ratio_mean']:10.3f}")
     for key in ("best_cosine_to_what_came_next", "loss_per_token_on_what_came_next",
