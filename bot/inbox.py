@@ -22,6 +22,8 @@ POLL_SECONDS = 0.25
 PLAYGROUND_CHANNEL = 0
 PLAYGROUND_NAME = "friend"
 EMPTY_TRIES = 3
+# The model keeps up to three times as many turns as the setting says, so that its cache survives.
+HISTORY_SPARE = 3
 log = logging.getLogger(__name__)
 
 
@@ -100,8 +102,9 @@ class Inbox:
     async def _answer(self, question: PlaygroundEntry) -> None:
         try:
             settings = (await self._storage.run(self._store.settings.read)).with_values(question.options)
+            limit = HISTORY_SPARE * settings[HISTORY_MESSAGES]
             history = await self._storage.run(
-                lambda: self._store.playground.history(limit=2 * settings[HISTORY_MESSAGES], before_id=question.id + 1))
+                lambda: self._store.playground.history(limit=limit, before_id=question.id + 1))
             turns = playground_turns(history, question)
             response = await self._reply(turns, settings)
         except (KnownError, asyncio.CancelledError) as error:

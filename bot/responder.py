@@ -16,7 +16,7 @@ from bot.recall import Recall, RecalledLine
 from model.inference import GenerationOptions, ReplyRequest
 from storage.errors import KnownError
 from storage.records import Conversation, Turn
-from storage.settings import KEEP_CACHE_SECONDS, LISTENING, RECALL_TOKENS, SYSTEM_PROMPT, Settings
+from storage.settings import HISTORY_MESSAGES, KEEP_CACHE_SECONDS, LISTENING, RECALL_TOKENS, SYSTEM_PROMPT, Settings
 
 if TYPE_CHECKING:
     from model.inference import ChatModel, Reply
@@ -85,7 +85,8 @@ class Responder:
         self._standing.move_to_end(channel_id)
         if len(self._standing) > REMEMBERED_CHANNELS:
             self._standing.popitem(last=False)
-        model.listen(channel_id, _conversation(turns, lines), settings[SYSTEM_PROMPT])
+        model.listen(channel_id, _conversation(turns, lines), settings[SYSTEM_PROMPT],
+                     keep_turns=settings[HISTORY_MESSAGES])
 
     def forget(self, channel_id: int) -> None:
         """Something said here was deleted or edited: nothing prepared for the channel may be used again."""
@@ -115,7 +116,7 @@ class Responder:
         conversation = _conversation(turns, lines)
         request = ReplyRequest(conversation=conversation, options=GenerationOptions.from_settings(settings),
                                system_prompt=settings[SYSTEM_PROMPT], channel_id=channel_id, priority=priority,
-                               deadline_seconds=deadline_seconds)
+                               deadline_seconds=deadline_seconds, keep_turns=settings[HISTORY_MESSAGES])
         generation = await asyncio.wrap_future(model.submit(request))
         return Response(generation.text.strip(), lines, conversation, generation, recall_ms)
 
