@@ -12,6 +12,10 @@ from pathlib import Path
 if __name__ == "__main__":  # started as a file: the project root is not on the path yet
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from model.process import lower_priority, prepare_process_environment
+
+prepare_process_environment()
+
 import argparse
 import asyncio
 import faulthandler
@@ -35,9 +39,12 @@ from storage.paths import Workspace
 from storage.records import BotPhase, ExitCode
 from storage.settings import (
     ADAPTER_PATH,
+    CHAT_TEMPLATE,
     CONTEXT_LENGTH,
     EMBEDDING_MODEL,
     GPU_LAYERS,
+    KEEP_CACHE_SECONDS,
+    LISTENING,
     LOG_DAYS,
     LOG_LEVEL,
     THREADS,
@@ -73,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AlreadyRunningError as error:
         print(error.text(), file=sys.stderr)
         return ExitCode.CRASH
+    lower_priority()
     try:
         return _run(workspace, is_offline=options.offline)
     finally:
@@ -178,7 +186,8 @@ def _build(store: Store, environment: Environment, status: LiveStatus, stop: Sto
         path = resolve_model(store.workspace, settings, environment)
         adapter = Path(settings[ADAPTER_PATH]) if settings[ADAPTER_PATH] else None
         return get_model(path, n_ctx=settings[CONTEXT_LENGTH], n_gpu_layers=_gpu_layers(settings[GPU_LAYERS]),
-                         threads=settings[THREADS], adapter=adapter)
+                         threads=settings[THREADS], adapter=adapter, chat_template=settings[CHAT_TEMPLATE],
+                         keep_seconds=settings[KEEP_CACHE_SECONDS], is_listening=settings[LISTENING])
 
     embedding_model = store.settings.get(EMBEDDING_MODEL)
     recall = Recall(

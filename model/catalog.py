@@ -90,6 +90,8 @@ MODELS: tuple[CatalogModel, ...] = (
                  "mistral", "Large; for a good desktop machine."),
 )
 DEFAULT_MODEL = MODELS[0]
+# The packaged model by name, for settings that must not hold a path of one machine.
+OFFLINE_MODEL_KEY = "smollm2-135m-instruct"
 OFFLINE_MODEL_TITLE = "SmolLM2 135M Instruct (packaged)"
 
 EMBEDDING_MODELS: tuple[EmbeddingModel, ...] = (
@@ -140,6 +142,8 @@ def resolve_model(workspace: Workspace, settings: Settings, environment: Environ
     The file is not opened. Raises ModelFileError when there is none, with what to do about it.
     """
     chosen = settings[MODEL_PATH].strip()
+    if chosen == OFFLINE_MODEL_KEY:
+        return offline_chat_model()
     if chosen:
         return _absolute(workspace, chosen)
     deployed = _deployed(workspace)
