@@ -98,7 +98,7 @@ def display_trouble() -> str:
 
 def prepare_demo(store: Store) -> None:
     """Fill the demo workspace once: settings, messages, index. KnownError when that fails."""
-    files = [DEMO_SERVER / "messages.jsonl", DEMO_SERVER / "channels.json"]
+    files = [DEMO_SERVER / name for name in ("messages.jsonl", "channels.json", "guild.json", "members.json")]
     version = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
     adapter = DEMO_SERVER / "adapter.gguf"
     wanted = {MODEL_PATH: DEMO_CHAT_MODEL, EMBEDDING_MODEL: DEMO_EMBEDDING_MODEL,
@@ -110,9 +110,8 @@ def prepare_demo(store: Store) -> None:
     if store.facts.get("demo_version") == version and store.messages.queue_length() == 0:
         return
     tell("Setting up the sample server (once).")
-    command = [*script_command("fetch_and_embed.py", store.workspace), "--import", str(files[0]),
-               "--channels", str(files[1]), "--enable-channels", "all"]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False, env=script_environment())
+    done = subprocess.run(script_command("open_demo_server.py", store.workspace), stdout=subprocess.DEVNULL,
+                          check=False, env=script_environment())
     if done.returncode != 0:
         raise KnownError("The sample server could not be imported.", "The lines above say why.")
     store.facts.set("demo_version", version)

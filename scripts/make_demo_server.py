@@ -23,6 +23,8 @@ FILES = ("messages.jsonl", "channels.json", "guild.json", "members.json")
 
 DISCORD_EPOCH_MS = 1_420_070_400_000
 VIEW_CHANNEL = "1024"
+# What @everyone may do: view channels, send, react, embed links, attach files, read history.
+EVERYONE_PERMISSIONS = str(1024 + 2048 + 64 + 16384 + 32768 + 65536)
 TEXT_CHANNEL, PIN_NOTICE, JOIN, REPLY = 0, 6, 7, 19
 
 _SCENE = re.compile(r"== (\d{4}-\d\d-\d\d \d\d:\d\d) #([\w-]+)$")
@@ -153,8 +155,9 @@ def read_server(path: Path) -> Server:
     plan = json.loads(path.read_text(encoding="utf-8"))
     guild_id = str(_dated_id(plan["created"], plan["name"]))
     members = {key: _member(key, entry) for key, entry in plan["members"].items()}
-    roles = [{"id": guild_id, "name": "@everyone"}]
-    roles += [{"id": str(_dated_id(plan["created"], "role", name)), "name": name} for name in plan["roles"]]
+    roles = [{"id": guild_id, "name": "@everyone", "permissions": EVERYONE_PERMISSIONS}]
+    roles += [{"id": str(_dated_id(plan["created"], "role", name)), "name": name, "permissions": "0"}
+              for name in plan["roles"]]
     role_ids = {role["name"]: role["id"] for role in roles}
     for key, entry in plan["members"].items():
         members[key]["roles"] = [role_ids[name] for name in entry.get("roles", [])]

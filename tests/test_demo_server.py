@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts import make_demo_server
+from scripts import make_demo_server, open_demo_server
+from storage.paths import Workspace
 from storage.records import snowflake_ms
+from storage.store import Store
 
 FOLDER = make_demo_server.FOLDER
 VIEW_CHANNEL = 1024
@@ -150,3 +153,18 @@ def test_some_words_are_only_said_in_the_private_channel(word: str, messages: li
 @pytest.mark.parametrize("word", ["magnolia", "launderette"])
 def test_some_words_are_only_said_by_the_member_who_opted_out(word: str, messages: list[dict[str, Any]]) -> None:
     assert {m["author"]["username"] for m in messages if word in m["content"].lower()} == {"fennimore_k"}
+
+
+def test_opening_it_keeps_the_private_channel_private_and_the_opted_out_member_out(tmp_path: Path) -> None:
+    open_demo_server.main(["--workspace", str(tmp_path), "--no-index"])
+    with Store.open(Workspace.at(tmp_path)) as store:
+        channels = {channel.name: channel for channel in store.channels.all()}
+        names = {name for name, channel in channels.items() if channel.is_private}
+        elsewhere = store.channels.recallable_from(channels["general"].id)
+        absent = [store.members.get(member) for member in store.members.absent_ids()]
+        queued = [change.message for change in store.messages.queued_changes(limit=5_000)]
+    assert names == {"committee"}
+    assert channels["committee"].id not in elsewhere
+    assert len(elsewhere) == 3
+    assert [member.display_name for member in absent if member] == ["fenn"]
+    assert not any(message and message.author_name == "fenn" for message in queued)

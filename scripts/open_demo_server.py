@@ -1,0 +1,62 @@
+"""Fill a workspace with the demo server of data/demo: messages, who may read what, who opted out, search index.
+
+  python scripts/open_demo_server.py --workspace demo_workspace
+
+`python launcher.py --demo` runs it by itself. Running it again changes nothing.
+"""
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from data.discord_objects import channel_from_object, everyone_permissions
+from data.importer import import_file
+from scripts.fetch_and_embed import import_lines, index_lines, index_messages
+from scripts.progress import job, open_store, print_summary, run_script, script_parser
+from storage.paths import PROJECT_ROOT
+from storage.store import Store
+
+FOLDER = PROJECT_ROOT / "data" / "demo"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Import, mark, index; as one job."""
+    parser = script_parser(__doc__)
+    parser.add_argument("--no-index", action="store_true", help="leave the search index for later")
+    options = parser.parse_args(arguments)
+    with open_store(options) as store, job(store, "import", lock="fetch") as progress:
+        summary = import_file(store, FOLDER / "messages.jsonl", channels_file=FOLDER / "channels.json", enable="all",
+                              given_by="demo", report=progress.part(0.0, 0.2))
+        # Before the index is filled: nothing of a member who opted out may ever be in it.
+        apply_marks(store, FOLDER)
+        print_summary(import_lines(summary))
+        progress.result = {"files": [summary.as_result()]}
+        if not options.no_index:
+            caught_up = index_messages(store, progress, start=0.2)
+            progress.result["index"] = caught_up.as_result()
+            print_summary(index_lines(caught_up))
+
+
+def apply_marks(store: Store, folder: Path) -> None:
+    """What a message cannot say: which channels everyone may read, and which members opted out."""
+    guild = _load(folder / "guild.json")
+    for raw in _load(folder / "channels.json"):
+        channel = channel_from_object(raw, guild_id=int(guild["id"]), everyone_permissions=everyone_permissions(guild))
+        store.channels.switch(channel.id, is_private=channel.is_private, speak=not channel.is_private)
+    for member in _load(folder / "members.json"):
+        user = member["user"]
+        if member["opted_out"]:
+            store.members.set_opted_out(int(user["id"]), True, name=user["global_name"])
+
+
+def _load(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    run_script(main)
