@@ -1,11 +1,12 @@
 """The panel's root: one window, one `after` loop, a worker for everything that touches disk or processes."""
 from __future__ import annotations
 
+import importlib
 import logging
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ CLICK_SECONDS = 4.0
 START_SIZE, MIN_SIZE = (1120, 740), (900, 600)
 
 
-def run(store: Store, controller: Any, jobs: Any, *, start_minimised: bool = False, demo: bool = False) -> None:
-    """Open the panel and stay until it is closed. `controller` and `jobs` are bot_controller's."""
+def run(store: Store, controller: Any, jobs: Any, *, start_minimised: bool = False, demo: bool = False) -> int:
+    """Open the panel and stay until it is closed; returns the exit code. `controller`, `jobs`: bot_controller's."""
     App(store, controller, jobs, start_minimised=start_minimised, demo=demo).run()
+    return 0
 
 
 class App:
@@ -117,6 +119,8 @@ class App:
         if self._appearance == "system" and now - self._appearance_at > APPEARANCE_SECONDS:
             self._appearance_at = now
             self.ask(_system_mode, self._follow_system, slow=True)
+        if not hidden and self.window.front is not None:
+            self.window.front.frame()
         self.root.after(2 if is_more else TICK_HIDDEN_MS if hidden else TICK_MS, self._tick)
 
     # ---- readings --------------------------------------------------------------------------------
@@ -230,6 +234,10 @@ class App:
         """Bring a room to the front."""
         self.window.show(room, lambda master: _room_class(room)(master, self), self._room_ready)
 
+    def in_slices(self, parts: Iterator[None], then: Callable[[], Any]) -> None:
+        """Let a generator make widgets a few milliseconds at a time."""
+        self.window.in_slices(parts, then)
+
     def _room_ready(self, room: Any) -> None:
         self._show_status()
         if self.pulse is not None:
@@ -278,9 +286,14 @@ class App:
 
 
 def _room_class(key: str) -> Any:
-    from gui.components.dashboard import DashboardRoom
-
-    return {"dashboard": DashboardRoom}.get(key, DashboardRoom)
+    """Rooms are imported when first visited: that keeps the start short and the memory small."""
+    module, name = {
+        "dashboard": ("dashboard", "DashboardRoom"), "logs": ("logs_window", "LogsRoom"),
+        "settings": ("settings_window", "SettingsRoom"), "playground": ("playground", "PlaygroundRoom"),
+        "people": ("people", "PeopleRoom"), "training": ("training", "TrainingRoom"),
+        "first_run": ("first_run", "FirstRunRoom"), "blind_test": ("blind_test", "BlindTestRoom"),
+    }[key]
+    return getattr(importlib.import_module(f"gui.components.{module}"), name)
 
 
 def _wanted_mode(setting: str) -> str:

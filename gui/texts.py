@@ -102,7 +102,7 @@ JOB_NAMES = {
     "fetch": "Fetching messages", "import": "Importing messages", "index": "Updating the index",
     "prepare": "Preparing training data", "train": "Training", "evaluate": "Evaluating", "deploy": "Deploying",
     "backup": "Backing up", "tune": "Tuning", "download": "Downloading", "preflight": "Checking the hardware",
-    "shares": "Counting shares",
+    "shares": "Counting shares", "doctor": "Checking everything", "retrain": "Retraining",
 }
 JOB_CANCEL, JOB_CANCELLING = "Cancel", "Cancelling…"
 JOB_REMAINING = "{span} left"
@@ -115,3 +115,62 @@ CANCEL, CLOSE, OK, CONTINUE = "Cancel", "Close", "OK", "Continue"
 EXIT_TITLE = "Close the panel"
 EXIT_TEXT = "The bot is running. Should it go on without the panel?"
 EXIT_LEAVE, EXIT_STOP = "Leave it running", "Stop it"
+
+# ---- logs ---------------------------------------------------------------------------------------
+LOG_SEARCH = "Search (Ctrl+F)"
+LOG_LEVELS = {"DEBUG": "Everything", "INFO": "Info and up", "WARNING": "Warnings and errors", "ERROR": "Errors only"}
+LOG_FOLLOW = "Follow"
+LOG_FOLLOW_TIP = "Scroll along with new lines. Reading further up pauses it."
+LOG_JUMP = "Newest lines"
+LOG_EXPORT, LOG_CLEAR = "Export", "Clear"
+LOG_CLEAR_TIP = "Empties this view. The log files stay."
+LOG_EXPORT_TITLE = "Save the shown lines as"
+LOG_EXPORTED = "{count} saved to {name}"
+LOG_COUNT = "{lines}"
+LOG_COUNT_FILTERED = "{shown} of {lines}"
+LOG_WARNINGS, LOG_ERRORS = "{count} warnings", "{count} errors"
+LOG_EMPTY = "No lines yet. They appear here as soon as the {name} log has any."
+LOG_NO_MATCH = "No line matches. Clear the search, or show more levels."
+LOG_NAMES = {"bot": "Bot", "launcher": "Panel", "fetch": "Fetch", "import": "Import", "index": "Index",
+             "prepare": "Prepare", "train": "Training", "evaluate": "Evaluation", "deploy": "Deployment",
+             "backup": "Backup", "tune": "Tuning", "download": "Download", "doctor": "Check-up", "retrain": "Retrain"}
+LOG_RAW = "{name} (raw output)"
+
+# ---- settings -----------------------------------------------------------------------------------
+SETTINGS_GROUPS = {"Startup": "Startup", "Notifications": "Notifications", "Discord": "Discord",
+                   "Channels": "Server & channels", "Behaviour": "Behaviour", "Generation": "Generation",
+                   "Model": "Model", "Data": "Data", "Advanced": "Advanced"}
+RESTART_NEEDED = "needs a restart"
+RESET_TIP = "Back to the default: {value}"
+RESET_EMPTY = "empty"
+RANGE = "Give {range}."
+SETTINGS_HINT = "saved as you type"
+TOKEN_LABEL = "Bot token"
+TOKEN_HELP = "From the Discord developer portal. Kept in .env on this computer, readable by you only."
+TOKEN_NONE, TOKEN_SHOW, TOKEN_HIDE, TOKEN_EDIT, TOKEN_SAVE = "not set", "Show", "Hide", "Edit", "Save"
+TOKEN_SAVED = "Token saved to .env. Restart the bot to use it."
+TOKEN_PASTE = "Paste the token here"
+TOKEN_LOOKS_WRONG = "That does not look like a bot token (three parts with dots)."
+TOKEN_OVERRIDDEN = "Set by an environment variable, which wins over .env."
+SERVER_LABEL, SERVER_HELP = "Server ID", "Turn on Developer Mode in Discord, right-click your server, Copy Server ID."
+ADMINS_LABEL, ADMINS_HELP = "Admins", "Discord user IDs that may use the bot's commands, separated by commas."
+ENV_SAVED = "Saved to .env. Restart the bot to use it."
+CHANNELS_HELP = "Where the bot learns, looks things up and speaks."
+CHANNELS_EDIT = "Edit in People & channels"
+CHANNELS_NONE = "No channels yet. A first fetch or an import brings them."
+CHANNEL_SWITCHES = ("learn", "recall", "speak")
+BROWSE = "Browse…"
+BROWSE_MODEL = "Choose a GGUF model file"
+SHORTCUT_LABEL, SHORTCUT_HELP = "Shortcut", "A desktop and menu entry that opens this panel without a console window."
+SHORTCUT_MAKE, SHORTCUT_REMOVE = "Create", "Remove"
+SHORTCUT_MADE, SHORTCUT_REMOVED = "Shortcut created.", "Shortcut removed."
+INDEX_LABEL, INDEX_HELP = "Search index", "Rebuild it when recall finds nothing or the embedding model changed."
+INDEX_BUTTON = "Rebuild index"
+DOCTOR_LABEL, DOCTOR_HELP = "Check-up", "Looks at everything a troubleshooter would and names the cures."
+DOCTOR_BUTTON = "Check everything"
+TUNE_LABEL = "Speed of this computer"
+TUNE_HELP = "Measures which engine settings are fastest here. Takes about a minute."
+TUNE_BUTTON = "Measure again"
+GPU_NONE = "This installation has no GPU support: the processor does the work."
+GPU_UNKNOWN = "Known once the bot has loaded its model here."
+GPU_FREE = "{name}: {free} of {total} free."

@@ -174,14 +174,18 @@ class MainWindow:
         elif key not in self._in_work:
             self._in_work.add(key)
             room = make(self.stage)
-            self._slice(key, room, room.build(), ready)
+            self.in_slices(room.build(), lambda: self._built(key, room, ready))
 
-    def _slice(self, key: str, room: Room, parts: Iterator[None], ready: Callable[[Room], Any]) -> None:
+    def in_slices(self, parts: Iterator[None], then: Callable[[], Any]) -> None:
+        """Run a generator that makes widgets, giving the window its turn every few milliseconds."""
         deadline = time.perf_counter() + self.SLICE_SECONDS
         for _ in parts:
             if time.perf_counter() > deadline:
-                self.root.after(1, lambda: self._slice(key, room, parts, ready))
+                self.root.after(1, lambda: self.in_slices(parts, then))
                 return
+        then()
+
+    def _built(self, key: str, room: Room, ready: Callable[[Room], Any]) -> None:
         self._in_work.discard(key)
         self.rooms[key] = room
         if self._wanted == key:

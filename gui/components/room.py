@@ -82,6 +82,9 @@ class Room(Row):
     def beat(self, pulse: Pulse) -> None:
         """A new reading, while visible."""
 
+    def frame(self) -> None:
+        """Every turn of the loop, while visible; for what must look live."""
+
     def find(self) -> str | None:
         """Ctrl+F: put the focus where one searches, if the room has such a place."""
         return None

@@ -10,6 +10,7 @@ from gui.components.theme import pair, surface_of, theme_of
 from gui.components.widgets import Row
 
 WHEEL_PIXELS = 60
+BAR_WIDTH = 12
 
 
 class ScrollArea(tk.Frame):
@@ -26,17 +27,20 @@ class ScrollArea(tk.Frame):
         self.grid_rowconfigure(0, weight=1)
         self.canvas = tk.Canvas(self, bd=0, highlightthickness=0, yscrollincrement=1, takefocus=0)
         self.canvas.grid(row=0, column=0, sticky="nsew")
-        self.bar = ctk.CTkScrollbar(self, command=self._bar_moved, width=12, fg_color=pair(self.surface),
+        self.bar = ctk.CTkScrollbar(self, command=self._bar_moved, width=BAR_WIDTH, fg_color=pair(self.surface),
                                     bg_color=pair(self.surface))
+        # The bar's place is always kept: content that changes its width when the bar comes may never settle.
+        self.grid_columnconfigure(1, minsize=theme.px(BAR_WIDTH))
         self.canvas.configure(yscrollcommand=self._scrolled)
         self.inner = Row(self.canvas, self.surface)
         self._item = self.canvas.create_window(theme.px(pad), 0, window=self.inner, anchor="nw")
         self._pad = theme.px(pad)
         self._bar_shown = False
+        right = max(self._pad - theme.px(BAR_WIDTH), 0)
         self.canvas.bind("<Configure>", lambda event: self.canvas.itemconfigure(
-            self._item, width=event.width - 2 * self._pad))
+            self._item, width=event.width - self._pad - right))
         self.inner.bind("<Configure>", lambda event: self.canvas.configure(
-            scrollregion=(0, 0, event.width + 2 * self._pad, event.height)))
+            scrollregion=(0, 0, event.width + self._pad, event.height)))
         theme.follow(self, self._paint)
 
     def scroll_by(self, pixels: int) -> bool:
@@ -67,10 +71,9 @@ class ScrollArea(tk.Frame):
         if is_needed != self._bar_shown:
             self._bar_shown = is_needed
             if is_needed:
-                self.bar.place(relx=1.0, rely=0, relheight=1.0, anchor="ne")
-                self.bar.lift()
+                self.bar.grid(row=0, column=1, sticky="ns")
             else:
-                self.bar.place_forget()
+                self.bar.grid_remove()
         self.bar.set(float(first), float(last))
 
     def _paint(self) -> None:

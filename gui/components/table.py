@@ -98,8 +98,7 @@ class Table(tk.Frame):
 
     def _spans(self) -> list[tuple[Column, int, int]]:
         theme = theme_of(self)
-        is_long = len(self._rows) > self._visible()
-        width = self.canvas.winfo_width() - (theme.px(14) if is_long else 0)
+        width = self.canvas.winfo_width()
         columns = [c for c in self.columns if not c.min_total or width >= theme.px(c.min_total)]
         fixed = sum(theme.px(c.width) for c in columns if not c.stretch)
         stretch = sum(c.stretch for c in columns) or 1
@@ -203,9 +202,9 @@ class Table(tk.Frame):
 
     def _draw_bar(self, visible: int) -> None:
         if len(self._rows) <= visible:
-            self.bar.place_forget()
+            self.bar.grid_remove()
             return
-        self.bar.place(relx=1.0, rely=0.0, anchor="ne", relheight=1.0)
+        self.bar.grid(row=0, column=1, sticky="ns")
         self.bar.set(self._top / len(self._rows), (self._top + visible) / len(self._rows))
 
     def _cut(self, text: str, role: str, room: int) -> str:

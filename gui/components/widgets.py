@@ -266,9 +266,16 @@ class Choice(Button):
                  width: int = 140, labels: dict[str, str] | None = None) -> None:
         self._values, self._labels, self._tell = list(values), labels or {}, command
         self.value = value or (self._values[0] if self._values else "")
-        super().__init__(master, self._label(self.value), self._open, icon="chevron", width=width, anchor="w")
-        self.configure(compound="right")
+        super().__init__(master, self._label(self.value), self._open, width=width, anchor="w")
         self.menu: tk.Menu | None = None
+        self._chevron = tk.Label(self, bd=0)
+        self._chevron.place(relx=1.0, rely=0.5, x=-10, anchor="e")
+        self._chevron.bind("<ButtonRelease-1>", lambda _: self.invoke())
+        theme = theme_of(self)
+        theme.follow(self._chevron, lambda: self._chevron.configure(
+            bg=theme.now("card"), image=icons.photo(self, "chevron", theme.now("muted"), theme.px(14))))
+        self._canvas.bind("<Enter>", lambda _: self._chevron.configure(bg=theme.now("hover")), add="+")
+        self._canvas.bind("<Leave>", lambda _: self._chevron.configure(bg=theme.now("card")), add="+")
         for key, step in (("<Down>", 1), ("<Up>", -1)):
             self._canvas.bind(key, lambda _, s=step: self._move(s))  # type: ignore[misc]
 

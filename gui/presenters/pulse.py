@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from bot_controller import ControllerView
 from storage.records import BotStatus, Job
 from storage.settings import Settings
 
@@ -15,15 +15,16 @@ class ControllerLook:
     state: str = "stopped"
     pid: int | None = None
     detail: str = ""
+    cure: str = ""
     seconds_until_retry: float | None = None
-    starts_today: int = 0
     is_adopted: bool = False
+    crashes: int = 0
 
     @classmethod
-    def of(cls, view: Any) -> ControllerLook:
+    def of(cls, view: ControllerView) -> ControllerLook:
         """From bot_controller.ControllerView."""
-        return cls(str(getattr(view.state, "value", view.state)).lower(), view.pid, view.detail,
-                   view.seconds_until_retry, view.starts_today, view.is_adopted)
+        return cls(view.state.value, view.pid, view.detail, view.cure, view.seconds_until_retry, view.is_adopted,
+                   view.crashes)
 
 
 @dataclass(frozen=True)

@@ -122,12 +122,14 @@ def _why_stopped(pulse: Pulse) -> str:
 
 
 def _problem(pulse: Pulse) -> tuple[str, str]:
-    status, settings = pulse.status, pulse.settings
+    status, settings, controller = pulse.status, pulse.settings, pulse.controller
+    if controller.state == "failed":
+        return controller.detail, controller.cure
     if status is None:
         return "", ""
     if not pulse.is_alive:
-        is_bad = status.exit_code == ExitCode.CONFIGURATION
-        return (status.last_error or status.exit_reason, status.last_error_cure) if is_bad else ("", "")
+        is_bad = status.exit_code == ExitCode.CONFIGURATION and controller.state == "stopped"
+        return (status.exit_reason or status.last_error, status.last_error_cure) if is_bad else ("", "")
     if status.model_state is ModelState.FAILED:
         return status.model_error or texts.MODEL_FAILED_TITLE, texts.MODEL_FAILED_CURE
     if status.last_error:

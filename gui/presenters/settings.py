@@ -1,0 +1,163 @@
+"""The settings room: groups of rows, each with its control, its meaning, and whether a value is allowed."""
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from gui import texts
+from gui.presenters import format as words
+from storage.environment import Environment
+from storage.errors import SettingError
+from storage.people import THREAD_KINDS
+from storage.records import Channel
+from storage.settings import (
+    BLOCKED_WORDS,
+    MODEL_PATH,
+    QUIET_UNTIL,
+    REGISTRY,
+    STOP_STRINGS,
+    SYSTEM_PROMPT,
+    Setting,
+    Settings,
+)
+
+GROUPS = tuple(texts.SETTINGS_GROUPS)
+HIDDEN = frozenset({QUIET_UNTIL.key})
+# Longer texts get several lines.
+MULTILINE = {SYSTEM_PROMPT.key: 9, STOP_STRINGS.key: 2, BLOCKED_WORDS.key: 2}
+FILES = frozenset({MODEL_PATH.key, "adapter_path"})
+SECRET_SHOWN = "•" * 24
+_TOKEN_SHAPE = re.compile(r"[\w-]{18,}\.[\w-]{4,}\.[\w-]{20,}")
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One setting as it is shown. control: switch, choice, number, text, file or lines."""
+
+    key: str
+    label: str
+    help: str
+    control: str
+    choices: tuple[str, ...]
+    needs_restart: bool
+    lines: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TokenView:
+    """The token's line: never the token itself unless asked for."""
+
+    text: str
+    is_set: bool
+    note: str = ""
+
+
+def rows_of(group: str) -> tuple[SettingRow, ...]:
+    """The settings of a group in the registry's order."""
+    return tuple(_row(setting) for setting in REGISTRY.values() if setting.group == group and setting.key not in HIDDEN)
+
+
+def _row(setting: Setting[Any]) -> SettingRow:
+    text = setting.help
+    if setting.low is not None and setting.high is not None and setting.type is not bool:
+        text = f"{setting.help} {setting.low:g} to {setting.high:g}{' ' + setting.unit if setting.unit else ''}."
+    return SettingRow(setting.key, setting.label, text, _control(setting), setting.choices, setting.needs_restart,
+                      MULTILINE.get(setting.key, 1))
+
+
+def _control(setting: Setting[Any]) -> str:
+    if setting.type is bool:
+        return "switch"
+    if setting.choices:
+        return "choice"
+    if setting.key in FILES:
+        return "file"
+    if setting.key in MULTILINE:
+        return "lines"
+    return "number" if setting.type in (int, float) else "text"
+
+
+def value_text(setting: Setting[Any], value: Any) -> str:
+    """A stored value as it stands in a field."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def check(setting: Setting[Any], raw: str) -> str:
+    """Why a typed value is not allowed, '' when it is."""
+    try:
+        setting.parse(raw.strip() if setting.type is not str else raw)
+    except SettingError as error:
+        return error.text()
+    return ""
+
+
+def is_default(setting: Setting[Any], settings: Settings) -> bool:
+    return bool(settings[setting] == setting.default)
+
+
+def reset_tip(setting: Setting[Any]) -> str:
+    shown = value_text(setting, setting.default)
+    shown = shown if len(shown) < 60 else shown[:57] + "…"
+    return texts.RESET_TIP.format(value=shown or texts.RESET_EMPTY)
+
+
+def token_view(environment: Environment, *, is_shown: bool, is_overridden: bool = False) -> TokenView:
+    """Dots, the token when asked for, or that there is none."""
+    if not environment.token:
+        return TokenView(texts.TOKEN_NONE, False)
+    note = texts.TOKEN_OVERRIDDEN if is_overridden else ""
+    return TokenView(environment.token if is_shown else SECRET_SHOWN, True, note)
+
+
+def token_problem(raw: str) -> str:
+    """A hint about a pasted token; '' when it has the right shape."""
+    token = clean_token(raw)
+    return "" if _TOKEN_SHAPE.fullmatch(token) else texts.TOKEN_LOOKS_WRONG
+
+
+def clean_token(raw: str) -> str:
+    """What people paste: surrounding blanks, quotes or the word Bot are not part of it."""
+    return raw.strip().strip("\"'").removeprefix("Bot ").strip()
+
+
+def ids_problem(raw: str) -> str:
+    """For server and admin ids: digits, separated by commas."""
+    parts = [part for part in re.split(r"[,;\s]+", raw.strip()) if part]
+    wrong = [part for part in parts if not re.fullmatch(r"\d{5,20}", part)]
+    return f"{wrong[0][:30]!r} is not a Discord id: digits only." if wrong else ""
+
+
+def channel_lines(channels: list[Channel]) -> tuple[tuple[str, str], ...]:
+    """('#general', 'learn, recall, speak') for the read-only list; threads follow their parent and are left out."""
+    lines = []
+    for channel in channels:
+        if channel.kind in THREAD_KINDS:
+            continue
+        on = [word for word, value in zip(texts.CHANNEL_SWITCHES, (channel.learn, channel.recall, channel.speak),
+                                          strict=True) if value]
+        lines.append((f"#{channel.name}", ", ".join(on) or "off"))
+    return tuple(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuView:
+    """Whether layers can go to a GPU here, and why (not)."""
+
+    is_usable: bool
+    text: str
+
+
+def gpu_view(fact: dict[str, Any] | None) -> GpuView:
+    """From the fact the bot stores after loading its model: {supported, name, free_bytes, total_bytes}."""
+    if not fact:
+        return GpuView(True, texts.GPU_UNKNOWN)
+    if not fact.get("supported"):
+        return GpuView(False, texts.GPU_NONE)
+    free, total = fact.get("free_bytes"), fact.get("total_bytes")
+    if not free or not total:
+        return GpuView(True, "")
+    return GpuView(True, texts.GPU_FREE.format(name=fact.get("name", "GPU"), free=words.size(free),
+                                               total=words.size(total)))
