@@ -1,0 +1,274 @@
+"""Published models: immutable versioned files in models/finetuned/ and one small pointer to the one in use.
+
+A version is `<name>.gguf` plus `<name>.json` (its manifest, written last: without it the version does not exist) and,
+when there is one, `<name>.report.json`. `current.json` names the version in use and the one before. Every file is
+written beside its place, flushed to disk and renamed, so a kill or a power cut at any moment leaves the old state or
+the new one. A loaded GGUF is never touched: overwriting one ends the process that has it mapped.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from storage.errors import KnownError
+from storage.paths import Workspace
+
+POINTER = "current.json"
+KEEP_VERSIONS = 3
+_CHUNK = 8 << 20
+_SPARE_BYTES = 256 << 20
+_PART = ".part"
+
+Progress = Callable[[float, str], None]
+
+
+class DeploymentError(KnownError):
+    """A model cannot be published, or there is nothing to go back to; what was in use stays in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedModel:
+    """One published version. `forced`: the objections that --force overrode. `provenance`: the trainer's manifest."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+    deployed_at: float
+    source: str = ""
+    match_percent: float | None = None
+    auc: float | None = None
+    forced: tuple[str, ...] = ()
+    verified_by: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def file(self) -> str:
+        """Name of the GGUF inside models/finetuned."""
+        return f"{self.name}.gguf"
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What current.json says: the version in use and the one before it."""
+
+    file: str
+    previous: str | None = None
+
+
+def current(workspace: Workspace) -> DeployedModel | None:
+    """The published model in use; None before the first deployment."""
+    pointer = read_pointer(workspace)
+    return _version(workspace, Path(pointer.file).stem) if pointer else None
+
+
+def versions(workspace: Workspace) -> list[DeployedModel]:
+    """Every complete version, newest first."""
+    found = [_version(workspace, path.stem) for path in workspace.finetuned_models.glob("*.gguf")]
+    return sorted((version for version in found if version), key=lambda version: -version.deployed_at)
+
+
+def model_path(workspace: Workspace, version: DeployedModel) -> Path:
+    return workspace.finetuned_models / version.file
+
+
+def report_path(workspace: Workspace, version: DeployedModel) -> Path:
+    """The version's evaluation; it may be missing."""
+    return workspace.finetuned_models / f"{version.name}.report.json"
+
+
+def read_pointer(workspace: Workspace) -> Pointer | None:
+    """DeploymentError when the pointer is there but makes no sense."""
+    path = workspace.finetuned_models / POINTER
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return Pointer(str(record["file"]), record.get("previous"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DeploymentError(f"The pointer to the deployed model, {path}, cannot be read ({error}).",
+                              "Delete that file and deploy again.") from error
+
+
+def store_version(workspace: Workspace, gguf: Path, *, report: Path | None = None, match_percent: float | None = None,
+                  auc: float | None = None, forced: tuple[str, ...] = (), verified_by: str = "",
+                  provenance: dict[str, Any] | None = None, progress: Progress = lambda _fraction, _step: None,
+                  clock: Callable[[], float] = time.time) -> DeployedModel:
+    """Copy a model file in as a new version without using it yet. The same bytes are stored once.
+
+    Raises DeploymentError when the disk is too small or the copy differs from its source.
+    """
+    folder = workspace.finetuned_models
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove_parts(folder)
+    sha256 = file_hash(gguf, lambda fraction: progress(fraction * 0.3, "Reading the model file"))
+    version = DeployedModel(
+        name=f"{_safe_name(gguf.stem)}-{sha256[:12]}", sha256=sha256, size_bytes=gguf.stat().st_size,
+        deployed_at=clock(), source=gguf.name, match_percent=match_percent, auc=auc, forced=forced,
+        verified_by=verified_by, provenance=provenance or {})
+    target = folder / version.file
+    if not (target.exists() and file_hash(target) == sha256):
+        _copy(gguf, target, sha256, lambda fraction: progress(0.3 + fraction * 0.6, "Copying the model file"))
+    if report is not None:
+        write_whole(report_path(workspace, version), report.read_bytes())
+    write_whole(folder / f"{version.name}.json", json.dumps(asdict(version), ensure_ascii=False, indent=1).encode())
+    progress(1.0, "Stored")
+    return version
+
+
+def use(workspace: Workspace, version: DeployedModel) -> Pointer:
+    """Point at a stored version; one rename. Returns the new pointer."""
+    before = read_pointer(workspace)
+    if before is not None and before.file == version.file:
+        return before
+    pointer = Pointer(version.file, before.file if before else None)
+    write_pointer(workspace, pointer)
+    return pointer
+
+
+def publish(workspace: Workspace, gguf: Path, **details: Any) -> DeployedModel:
+    """Store a model file and use it; takes what `store_version` takes. Checks nothing: see model/release.py."""
+    version = store_version(workspace, gguf, **details)
+    use(workspace, version)
+    return version
+
+
+def rollback(workspace: Workspace) -> DeployedModel:
+    """Use the version before this one; doing it twice comes back. Raises DeploymentError when there is none."""
+    pointer = read_pointer(workspace)
+    if pointer is None:
+        raise DeploymentError("No model has been deployed yet.", "Deploy one with scripts/5_deploy_bot.py --model "
+                                                                 "FILE.")
+    previous = _version(workspace, Path(pointer.previous).stem) if pointer.previous else None
+    if previous is None:
+        raise DeploymentError(f"There is no version before {Path(pointer.file).stem}.",
+                              "Choose another model in Settings > Model, or deploy one.")
+    write_pointer(workspace, Pointer(previous.file, pointer.file))
+    return previous
+
+
+def write_pointer(workspace: Workspace, pointer: Pointer | None) -> None:
+    """Replace the pointer in one step; None removes it, so that the base model is used again."""
+    path = workspace.finetuned_models / POINTER
+    if pointer is None:
+        path.unlink(missing_ok=True)
+        return
+    write_whole(path, json.dumps(asdict(pointer), indent=1).encode("utf-8"))
+
+
+def prune(workspace: Workspace, *, keep: int = KEEP_VERSIONS) -> list[str]:
+    """Delete old versions but the newest `keep`, the one in use and the one before; returns their names."""
+    pointer = read_pointer(workspace)
+    safe = {pointer.file, pointer.previous} if pointer else set()
+    removed = []
+    for version in versions(workspace)[max(0, keep):]:
+        if version.file not in safe:
+            _delete(workspace, version)
+            removed.append(version.name)
+    _remove_parts(workspace.finetuned_models)
+    return removed
+
+
+def file_hash(path: Path, progress: Callable[[float], None] = lambda _fraction: None) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest, done, size = hashlib.sha256(), 0, max(1, path.stat().st_size)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            done += len(chunk)
+            progress(done / size)
+    return digest.hexdigest()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a small file so that it is there whole or as it was before, even after a power cut."""
+    beside = path.with_name(path.name + _PART)
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    _replace(beside, path)
+
+
+def _copy(source: Path, target: Path, sha256: str, progress: Callable[[float], None]) -> None:
+    size = source.stat().st_size
+    free = shutil.disk_usage(target.parent).free
+    if free < size + _SPARE_BYTES:
+        raise DeploymentError(f"{target.parent} has {free / 2**30:.1f} GiB free; the model needs "
+                              f"{(size + _SPARE_BYTES) / 2**30:.1f} GiB.", "Free some space, or prune old versions.")
+    beside = target.with_name(target.name + _PART)
+    digest, done = hashlib.sha256(), 0
+    with source.open("rb") as read, beside.open("wb") as write:
+        while chunk := read.read(_CHUNK):
+            digest.update(chunk)
+            write.write(chunk)
+            done += len(chunk)
+            progress(done / max(1, size))
+        write.flush()
+        os.fsync(write.fileno())
+    if digest.hexdigest() != sha256:
+        beside.unlink()
+        raise DeploymentError(f"{source} changed while it was being copied.", "Wait until it is finished, then retry.")
+    beside.chmod(stat.S_IREAD)
+    _replace(beside, target)
+
+
+def _replace(beside: Path, path: Path) -> None:
+    # A virus scanner or an indexer may hold the target for a moment on Windows; the old file stays meanwhile.
+    for attempt in range(10):
+        try:
+            os.replace(beside, path)
+            break
+        except PermissionError:
+            if attempt == 9:
+                raise
+            time.sleep(0.05 * (attempt + 1))
+    _flush_folder(path.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    # A rename survives a power cut only once its folder is on disk; Windows has no such call.
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _version(workspace: Workspace, name: str) -> DeployedModel | None:
+    try:
+        record = json.loads((workspace.finetuned_models / f"{name}.json").read_text(encoding="utf-8"))
+        record["forced"] = tuple(record["forced"])
+        version = DeployedModel(**record)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return version if model_path(workspace, version).exists() else None
+
+
+def _delete(workspace: Workspace, version: DeployedModel) -> None:
+    # The manifest goes first: from then on the version does not exist, whatever happens.
+    (workspace.finetuned_models / f"{version.name}.json").unlink(missing_ok=True)
+    report_path(workspace, version).unlink(missing_ok=True)
+    file = model_path(workspace, version)
+    file.chmod(stat.S_IREAD | stat.S_IWRITE)
+    file.unlink()
+
+
+def _remove_parts(folder: Path) -> None:
+    for path in folder.glob("*" + _PART):
+        path.chmod(stat.S_IREAD | stat.S_IWRITE)
+        path.unlink()
+
+
+def _safe_name(stem: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip(".-")[:60] or "model"

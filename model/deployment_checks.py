@@ -1,0 +1,146 @@
+"""May this model be published? It must load and speak, must not be worse than the one in use, must not leak."""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.deployment import DeployedModel, DeploymentError
+from model.evaluation.report import Report, Writer
+from storage.records import Conversation, Turn
+
+# Two evaluations of one model with other seeds differ by about this much (docs/EVALUATION.md, "How sure is it?").
+MATCH_ALLOWANCE = 3.0
+_PROBES = ("hey", "anyone around tonight?", "lol what happened here")
+_MEMORY_FACTOR = 1.3
+_MEMORY_SPARE = 512 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Objections:
+    """Why not. `final` cannot be forced; `forceable` can. `remarks` are worth knowing and stop nothing."""
+
+    final: tuple[str, ...] = ()
+    forceable: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def examine(report: Report | None, *, sha256: str, manifest: dict[str, Any], in_use: DeployedModel | None,
+            in_use_report: Report | None, layout: int | None = None) -> Objections:
+    """Everything that speaks against publishing, from the new model's report and manifest."""
+    final, forceable, remarks = [], [], []
+    if manifest_has_canaries(manifest) or (report is not None and report.has_canaries):
+        final.append("It was trained on a folder with planted canaries, which is for measuring only. Prepare the data "
+                     "without --canaries and train again.")
+    if report is None:
+        forceable.append("It has not been evaluated. Run scripts/4_evaluate_personality.py first.")
+    else:
+        forceable += _evaluated(report, sha256, in_use, in_use_report, remarks)
+    trained_layout = manifest_layout(manifest)
+    if layout is not None and trained_layout is not None and trained_layout != layout:
+        forceable.append(f"It was trained with prompt layout {trained_layout}; the bot speaks layout {layout}. "
+                         "Prepare the data and train again.")
+    return Objections(tuple(final), tuple(forceable), tuple(remarks))
+
+
+def _evaluated(report: Report, sha256: str, in_use: DeployedModel | None, in_use_report: Report | None,
+               remarks: list[str]) -> list[str]:
+    measured = report.model.model
+    if measured is not None and measured.sha256 != sha256:
+        return ["The report measured another file. Evaluate this one."]
+    found = [f"It recites: {objection}" for objection in report.objections]
+    if report.is_quick:
+        remarks.append("Its evaluation was a quick one; the comparison is rough.")
+    if in_use is None or in_use.sha256 == sha256:
+        return found
+    other = _same_measurement(report, in_use) or (in_use_report.model if in_use_report else None)
+    if other is None:
+        remarks.append(f"There is no report of the model in use ({in_use.name}); evaluate with --against to compare.")
+        return found
+    if _same_measurement(report, in_use) is None and in_use_report is not None \
+            and in_use_report.data_hash != report.data_hash:
+        remarks.append("The two reports used different data; evaluate with --against for a fair comparison.")
+    return found + _worse(report.model, other)
+
+
+def _same_measurement(report: Report, in_use: DeployedModel) -> Writer | None:
+    """The model in use, when it was measured in the same run."""
+    other = report.writer("against")
+    return other if other and other.model and other.model.sha256 == in_use.sha256 else None
+
+
+def _worse(new: Writer, old: Writer) -> list[str]:
+    found = []
+    if new.match and old.match and new.match.percent < old.match.percent - MATCH_ALLOWANCE:
+        found.append(f"Its personality match is {new.match.percent:.0f} %, that of the model in use "
+                     f"{old.match.percent:.0f} %.")
+    a, b = new.figures.get("auc"), old.figures.get("auc")
+    if a and b and a.low is not None and b.high is not None and a.low > b.high:
+        found.append(f"It is recognised more easily: detector AUC {a.value:.2f} against {b.value:.2f}.")
+    return found
+
+
+def read_model_manifest(gguf: Path) -> dict[str, Any]:
+    """The trainer's manifest beside a model file; {} when there is none or it cannot be read."""
+    for path in (gguf.with_suffix(".manifest.json"), gguf.with_suffix(".json"), gguf.parent / "manifest.json"):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(record, dict):
+            return record
+    return {}
+
+
+def manifest_has_canaries(manifest: dict[str, Any]) -> bool:
+    """True when the manifest, or the data set's manifest inside it, says that canaries were planted."""
+    return any(bool(each.get("canaries") or each.get("has_canaries")) for each in _levels(manifest))
+
+
+def manifest_layout(manifest: dict[str, Any]) -> int | None:
+    """The prompt layout the model was trained with, if it is said anywhere."""
+    return next((each["layout"] for each in _levels(manifest) if isinstance(each.get("layout"), int)), None)
+
+
+def manifest_recipe(manifest: dict[str, Any]) -> str:
+    """The name of the recipe, '' when unknown."""
+    recipe = next((each["recipe"] for each in _levels(manifest) if each.get("recipe")), "")
+    return str(recipe.get("name", "")) if isinstance(recipe, dict) else str(recipe)
+
+
+def speaks(gguf: Path) -> float:
+    """Load a model file and let it answer a few lines; returns the seconds it took to load.
+
+    Raises ModelFileError when it does not load and DeploymentError when all it says is nothing.
+    """
+    from model.inference import GenerationOptions, ReplyRequest, close_model, get_model
+
+    model = get_model(gguf)
+    try:
+        options = GenerationOptions(max_tokens=24, seed=1)
+        replies = [model.generate(ReplyRequest(Conversation((Turn("mia", line),)), options, "", number)).text
+                   for number, line in enumerate(_PROBES, start=1)]
+        if not any(reply.strip() for reply in replies):
+            raise DeploymentError(f"{gguf.name} loads but says nothing.", "Check the training and the export.")
+        return float(model.load_seconds)
+    finally:
+        close_model()
+
+
+def has_memory_for(gguf: Path, *, available_bytes: Callable[[], int] | None = None) -> bool:
+    """True when another copy of the model fits beside what runs now, with some room to spare."""
+    if available_bytes is None:
+        import psutil
+
+        available = int(psutil.virtual_memory().available)
+    else:
+        available = available_bytes()
+    return available > gguf.stat().st_size * _MEMORY_FACTOR + _MEMORY_SPARE
+
+
+def _levels(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """A manifest and the manifests inside it (the trainer keeps the data set's)."""
+    inner = [value for value in manifest.values() if isinstance(value, dict)]
+    return [manifest, *inner, *(value for each in inner for value in each.values() if isinstance(value, dict))]

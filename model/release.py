@@ -1,0 +1,178 @@
+"""Publishing a model to a running bot: check, store, switch, reload, and back again by itself if the bot cannot."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from model import deployment, deployment_checks
+from model.deployment import DeployedModel, DeploymentError, Pointer
+from model.evaluation.report import Report, read_report
+from storage.records import BotPhase, BotStatus, CommandKind, ModelState
+from storage.settings import MODEL_PATH
+from storage.store import Store
+
+# A 2 GB model loads in seconds from a fast disk and in a minute from a slow one; the watchdog allows 120 s as well.
+RELOAD_SECONDS = 150.0
+_ALIVE_SECONDS = 15.0
+# A bot whose model had failed before must be given the time to notice the command.
+_STALE_FAILURE_SECONDS = 5.0
+_POLL_SECONDS = 0.2
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it. was_reloaded: the running bot answers with the model; False: no bot was running."""
+
+    version: DeployedModel
+    was_reloaded: bool
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """One sentence for the person in front of it."""
+        if self.was_reloaded:
+            return f"The bot now answers with {self.version.name}."
+        return f"{self.version.name} is deployed; the bot is not running and will use it at its next start."
+
+
+@dataclass
+class Release:
+    """The steps, with the clock and the waiting replaceable."""
+
+    store: Store
+    progress: Progress = lambda _fraction, _step: None
+    clock: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    reload_seconds: float = RELOAD_SECONDS
+
+    def deploy(self, gguf: Path, *, report_file: Path | None = None, is_forced: bool = False,
+               asked_by: str = "deploy") -> Outcome:
+        """Verify, compare, store, switch, reload. DeploymentError leaves the old model in use and says why."""
+        from model.catalog import check_gguf
+
+        workspace = self.store.workspace
+        check_gguf(gguf)
+        report_file = report_file or find_report(self.store, gguf)
+        report = read_report(report_file) if report_file else None
+        self.progress(0.05, "Comparing with the model in use")
+        remarks, forced = self._permission(gguf, report, is_forced=is_forced)
+        verified_by = self._verify(gguf)
+        self.progress(0.3, "Storing the version")
+        version = deployment.store_version(
+            workspace, gguf, report=report_file, match_percent=report.match_percent if report else None,
+            auc=report.headline_auc if report else None, forced=forced, verified_by=verified_by,
+            provenance=deployment_checks.read_model_manifest(gguf), clock=self.clock,
+            progress=lambda fraction, step: self.progress(0.3 + 0.4 * fraction, step))
+        return self._switch(lambda: deployment.use(workspace, version), version, remarks, asked_by)
+
+    def roll_back(self, *, asked_by: str = "deploy") -> Outcome:
+        """Go back to the version before and tell the bot."""
+        pointer = deployment.read_pointer(self.store.workspace)
+        version = deployment.rollback(self.store.workspace)
+        return self._switch(lambda: None, version, (), asked_by, before=pointer)
+
+    def use_version(self, name: str, *, asked_by: str = "deploy") -> Outcome:
+        """Use a stored version by its name."""
+        version = next((each for each in deployment.versions(self.store.workspace) if each.name == name), None)
+        if version is None:
+            raise DeploymentError(f"There is no version {name!r}.", "See --list.")
+        return self._switch(lambda: deployment.use(self.store.workspace, version), version, (), asked_by)
+
+    def _permission(self, gguf: Path, report: Report | None, *, is_forced: bool) -> tuple[list[str], tuple[str, ...]]:
+        from model.prompts import LAYOUT
+
+        workspace = self.store.workspace
+        in_use = deployment.current(workspace)
+        old_report = deployment.report_path(workspace, in_use) if in_use else None
+        found = deployment_checks.examine(
+            report, sha256=deployment.file_hash(gguf), manifest=deployment_checks.read_model_manifest(gguf),
+            in_use=in_use, in_use_report=read_report(old_report) if old_report and old_report.exists() else None,
+            layout=LAYOUT)
+        if found.final:
+            raise DeploymentError("Not published: " + " ".join(found.final))
+        if found.forceable and not is_forced:
+            raise DeploymentError("Not published: " + " ".join(found.forceable),
+                                  "If you know better, use --force; the manifest will say so.")
+        return [*found.remarks, *(f"Forced: {each}" for each in found.forceable)], found.forceable
+
+    def _verify(self, gguf: Path) -> str:
+        """Load it here, unless the running bot's model and this one would not fit into memory together."""
+        status = self.store.status.read_bot()
+        if is_running(status, now=self.clock()) and not deployment_checks.has_memory_for(gguf):
+            return "the bot: too little memory for two models at once"
+        self.progress(0.1, "Loading it and letting it speak")
+        seconds = deployment_checks.speaks(gguf)
+        return f"deploy: loaded in {seconds:.1f} s and spoke"
+
+    def _switch(self, switch: Callable[[], object], version: DeployedModel, remarks: tuple[str, ...] | list[str],
+                asked_by: str, *, before: Pointer | None = None) -> Outcome:
+        workspace, settings = self.store.workspace, self.store.settings
+        before = before or deployment.read_pointer(workspace)
+        chosen = settings.get(MODEL_PATH)
+        switch()
+        notes = list(remarks)
+        if chosen:
+            # A model chosen in the settings comes before the deployed one, so it would hide it.
+            settings.reset(MODEL_PATH)
+            notes.append(f"The model file chosen in the settings ({chosen}) gave way to the deployed model.")
+        self.progress(0.75, "Waiting for the bot")
+        problem = self._reload(version, asked_by)
+        if problem is None or problem == "":
+            return Outcome(version, problem is not None, tuple(notes))
+        deployment.write_pointer(workspace, before)
+        if chosen:
+            settings.set(MODEL_PATH, chosen, changed_by=asked_by)
+        self.store.commands.ask(CommandKind.RELOAD_MODEL, asked_by=asked_by)
+        raise DeploymentError(f"The bot could not use {version.name}: {problem}",
+                              "The model from before is in use again.")
+
+    def _reload(self, version: DeployedModel, asked_by: str) -> str | None:
+        """None: no bot runs. '': it answers with the new model. Otherwise what went wrong."""
+        if not is_running(self.store.status.read_bot(), now=self.clock()):
+            return None
+        command = self.store.commands.ask(CommandKind.RELOAD_MODEL, asked_by=asked_by)
+        deadline = self.clock() + self.reload_seconds
+        taken_at: float | None = None
+        was_busy = False
+        while self.clock() < deadline:
+            status = self.store.status.read_bot()
+            if taken_at is None and self.store.commands.outcome(command):
+                taken_at = self.clock()
+            if not is_running(status, now=self.clock()):
+                return "it stopped while it loaded the model."
+            assert status is not None
+            if taken_at is not None:
+                was_busy = was_busy or status.model_state is ModelState.LOADING
+                if status.model_state is ModelState.READY and status.model_name == version.name:
+                    return ""
+                is_stale = not was_busy and self.clock() - taken_at < _STALE_FAILURE_SECONDS
+                if status.model_state is ModelState.FAILED and not is_stale:
+                    return status.model_error or "loading failed."
+            self.sleep(_POLL_SECONDS)
+        return f"it did not answer with the new model within {self.reload_seconds:.0f} s."
+
+
+def is_running(status: BotStatus | None, *, now: float) -> bool:
+    """True while a bot reports itself in this workspace."""
+    return (status is not None and status.phase not in (BotPhase.STOPPED, BotPhase.STOPPING)
+            and now - status.heartbeat_at < _ALIVE_SECONDS)
+
+
+def find_report(store: Store, gguf: Path) -> Path | None:
+    """The newest report of these very bytes: beside the model, or among the workspace's evaluations."""
+    beside = [gguf.parent / "report.json", gguf.with_suffix(".report.json"), gguf.parent / "evaluation" / "report.json"]
+    kept = sorted((store.workspace.data / "evaluation").glob("*/report.json"),
+                  key=lambda path: -path.stat().st_mtime)
+    candidates = [path for path in [*beside, *kept] if path.exists()]
+    if not candidates:
+        return None
+    sha256 = deployment.file_hash(gguf)
+    for path in candidates:
+        measured = read_report(path).model.model
+        if measured is not None and measured.sha256 == sha256:
+            return path
+    return None
