@@ -1,0 +1,101 @@
+"""Publish a trained model, or go back to the one before.
+
+  python scripts/5_deploy_bot.py --model models/run-3/model-Q4_K_M.gguf
+  python scripts/5_deploy_bot.py --list
+  python scripts/5_deploy_bot.py --rollback
+
+The file is loaded and has to speak, its evaluation is compared with that of the model in use, and a model that is
+worse or recites what it was trained on is refused (--force overrides that and is recorded; a model trained on planted
+canaries is never published). Then it is copied to models/finetuned, the pointer is switched in one step, and a running
+bot reloads. If the bot cannot use the model, the one from before is put back by itself.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from model import deployment
+from model.release import RELOAD_SECONDS, Outcome, Release
+from scripts.progress import job, open_store, print_summary, run_script, script_parser
+from storage.store import Store
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and do what it asks."""
+    options = parser().parse_args(arguments)
+    with open_store(options) as store:
+        if options.list:
+            print_versions(store)
+            return
+        with job(store, "deploy") as progress:
+            if options.prune is not None:
+                removed = deployment.prune(store.workspace, keep=options.prune)
+                progress.result = {"removed": removed}
+                print_summary([("Removed", ", ".join(removed) or "nothing")])
+                return
+            release = Release(store, progress=progress.report, reload_seconds=options.wait)
+            outcome = _release(release, options)
+            progress.result = {"version": outcome.version.name, "was_reloaded": outcome.was_reloaded,
+                               "remarks": list(outcome.remarks), "text": outcome.text, "model": asdict(outcome.version)}
+        for remark in outcome.remarks:
+            print(remark)
+        print(outcome.text)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = script_parser(__doc__)
+    what = made.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model", metavar="GGUF", type=Path, help="the model file to publish")
+    what.add_argument("--use", metavar="NAME", help="use a stored version (see --list)")
+    what.add_argument("--rollback", action="store_true", help="go back to the version before; twice comes back")
+    what.add_argument("--list", action="store_true", help="show the stored versions")
+    what.add_argument("--prune", metavar="KEEP", type=_count, nargs="?", const=deployment.KEEP_VERSIONS,
+                      help="delete old versions but the newest KEEP (default: %(const)s), the one in use and the one "
+                           "before")
+    made.add_argument("--report", metavar="FILE", type=Path,
+                      help="its report.json (default: beside the model, or among the workspace's evaluations)")
+    made.add_argument("--force", action="store_true", help="publish in spite of objections; the manifest says so")
+    made.add_argument("--wait", metavar="SECONDS", type=float, default=RELOAD_SECONDS,
+                      help="how long the bot may take to answer with it (default: %(default)g)")
+    return made
+
+
+def print_versions(store: Store) -> None:
+    """One line a version, the one in use marked."""
+    pointer = deployment.read_pointer(store.workspace)
+    versions = deployment.versions(store.workspace)
+    if not versions:
+        print("No model has been deployed yet.")
+    for version in versions:
+        mark = "in use  " if pointer and pointer.file == version.file else \
+            "before  " if pointer and pointer.previous == version.file else "        "
+        match = "not evaluated" if version.match_percent is None else f"match {version.match_percent:.0f} %"
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(version.deployed_at))
+        forced = ", forced" if version.forced else ""
+        print(f"{mark}{version.name}  {when}  {version.size_bytes / 2**20:,.0f} MB  {match}{forced}")
+
+
+def _release(release: Release, options: argparse.Namespace) -> Outcome:
+    if options.rollback:
+        return release.roll_back(asked_by="deploy script")
+    if options.use:
+        return release.use_version(options.use, asked_by="deploy script")
+    return release.deploy(options.model, report_file=options.report, is_forced=options.force, asked_by="deploy script")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("KEEP is 0 or more")
+    return value
+
+
+if __name__ == "__main__":
+    run_script(main)
