@@ -40,8 +40,21 @@ class PhaseSetup:
 
 def build_trainer(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callbacks: Sequence[Any]) -> Any:
     """The trainer of one phase ('sft', 'dpo', 'orpo' or 'kto')."""
+    from transformers import PrinterCallback
+
+    _silence_libraries()
     build = {"sft": _sft, "dpo": _dpo, "orpo": _orpo, "kto": _kto}[setup.name]
-    return build(setup, model, tokenizer, rows, list(callbacks))
+    trainer = build(setup, model, tokenizer, rows, list(callbacks))
+    trainer.remove_callback(PrinterCallback)  # progress is told by our own callback
+    return trainer
+
+
+def _silence_libraries() -> None:
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
 
 
 def _sft(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callbacks: list[Any]) -> Any:

@@ -1,0 +1,234 @@
+"""From a finished run to a file the bot can load: merge, write, quantise, check, and only then keep it.
+
+    OUT/NAME-Q4_K_M.gguf            the model
+    OUT/NAME-Q4_K_M.gguf.json       its manifest: where it comes from and what the checks measured (written last)
+    OUT/adapter.gguf                the adapter alone, for llama.cpp on top of the base
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from model import gguf_files
+from model.base_model import BaseModel, chat_template, encoder, load_base, load_tokenizer
+from model.export_check import (
+    Probe,
+    agreement,
+    gguf_distributions,
+    probes,
+    require_agreement,
+    require_merge_agreement,
+    require_tokenizer,
+    torch_distributions,
+)
+from model.gguf_files import QUANTISATIONS, ExportError
+from model.training_model import free_memory
+from model.training_rows import Renderer
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[float, str], None]
+ADAPTER_FILE = "adapter.gguf"
+_PROBE_TOKENS = 480
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """What to make of an adapter. description: trainer.run_description, the file's provenance."""
+
+    base: BaseModel
+    adapter: Path
+    out: Path
+    name: str
+    system_prompt: str
+    description: dict[str, Any]
+    quantisation: str = "Q4_K_M"
+    adapter_only: bool = False
+    keep_merged: bool = False
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """Files made and what the checks measured. adapter_gguf is None where a LoRA file cannot hold the adapter."""
+
+    gguf: Path | None
+    adapter_gguf: Path | None
+    manifest: Path
+    checks: dict[str, dict[str, float]]
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the job row."""
+        values = asdict(self)
+        return values | {key: str(values[key]) if values[key] else "" for key in ("gguf", "adapter_gguf", "manifest")}
+
+
+def export(plan: ExportPlan, report: Report = lambda fraction, step: None) -> ExportResult:
+    """Make, check and keep the files; ExportError or ExportCheckError leave nothing half-made behind."""
+    if plan.quantisation not in QUANTISATIONS:
+        raise ExportError(f"{plan.quantisation!r} is no quantisation.", f"Choose one of {', '.join(QUANTISATIONS)}.")
+    work = plan.out / "export.partial"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        return _Export(plan, work, report).run()
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+class _Export:
+    def __init__(self, plan: ExportPlan, work: Path, report: Report) -> None:
+        self.plan, self.work, self.report = plan, work, report
+        self.checks: dict[str, dict[str, float]] = {}
+        self.notes: list[str] = []
+        self.tokenizer = load_tokenizer(plan.base)
+        self.template = chat_template(self.tokenizer, name=plan.base.name)
+        renderer = Renderer(encoder(self.tokenizer), self.template, plan.system_prompt, _PROBE_TOKENS)
+        self.probes: list[Probe] = probes(renderer)
+        if not self.probes:
+            raise ExportError("The system prompt is too long for the export's checks.", "Shorten it below 400 tokens.")
+
+    def run(self) -> ExportResult:
+        adapter = self._adapter()
+        if self.plan.adapter_only:
+            if adapter is None:
+                raise ExportError(self.notes[-1], "Export the merged model instead.")
+            return self._keep(None, adapter)
+        return self._keep(self._model(), adapter)
+
+    def _adapter(self) -> Path | None:
+        self.report(0.05, "Writing the adapter")
+        target = self.work / ADAPTER_FILE
+        try:
+            gguf_files.write_adapter(self.plan.adapter, self.plan.base.config, target, name=self.plan.name)
+        except ExportError as error:
+            self.notes.append(error.what)
+            return None
+        if self.plan.adapter_only:
+            self._check_adapter(target)
+        return target
+
+    def _check_adapter(self, target: Path) -> None:
+        """Base GGUF + adapter through llama.cpp against base + adapter in torch."""
+        self.report(0.4, "Checking the adapter")
+        base = self._base_gguf()
+        reference = torch_distributions(self._with_adapter(), self.probes)
+        free_memory()
+        found = agreement(reference, gguf_distributions(base, self.probes, adapter=target), self.probes)
+        self.checks["adapter"] = found.as_dict()
+        # The base file is quantised: it may be as far from its own 16-bit weights as a Q4 file.
+        require_agreement(found, "Q4_K_M", target.name)
+
+    def _model(self) -> Path:
+        base_gguf = self._base_gguf()
+        merged, reference = self._merged()
+        self.report(0.55, "Writing the GGUF")
+        f16 = self.work / f"{self.plan.name}-F16.gguf"
+        gguf_files.write_model(merged, base_gguf, f16, name=self.plan.name)
+        self.report(0.65, "Checking the GGUF")
+        require_tokenizer(f16, self.tokenizer, self.template, self.probes)
+        self._check(f16, "F16", reference)
+        if self.plan.quantisation == "F16":
+            return f16
+        self.report(0.8, f"Quantising to {self.plan.quantisation}")
+        small = self.work / f"{self.plan.name}-{self.plan.quantisation}.gguf"
+        gguf_files.quantise(f16, small, self.plan.quantisation)
+        self.report(0.9, "Checking the quantised file")
+        self._check(small, self.plan.quantisation, reference)
+        return small
+
+    def _merged(self) -> tuple[Path, list[Any]]:
+        """Adapter merged into the base, saved in 16 bit, compared with the two apart; and what it says."""
+        self.report(0.1, "Merging adapter and base")
+        model = self._with_adapter()
+        apart = torch_distributions(model, self.probes)
+        folder = (self.plan.out if self.plan.keep_merged else self.work) / "merged"
+        shutil.rmtree(folder, ignore_errors=True)
+        merge_and_save(model, folder)
+        del model
+        free_memory()
+        self.report(0.4, "Checking the merge")
+        together = torch_distributions(_load_merged(folder), self.probes)
+        free_memory()
+        found = agreement(apart, together, self.probes)
+        self.checks["merge"] = found.as_dict()
+        require_merge_agreement(found)
+        return folder, together
+
+    def _with_adapter(self) -> Any:
+        from peft import PeftModel
+
+        return PeftModel.from_pretrained(load_base(self.plan.base, dtype=_merge_dtype(self.plan.base)),
+                                         self.plan.adapter)
+
+    def _check(self, path: Path, quantisation: str, reference: list[Any]) -> None:
+        found = agreement(reference, gguf_distributions(path, self.probes), self.probes)
+        self.checks[quantisation] = found.as_dict()
+        require_agreement(found, quantisation, path.name)
+
+    def _base_gguf(self) -> Path:
+        if self.plan.base.gguf is None:
+            raise ExportError(
+                f"There is no GGUF of {self.plan.base.name} to take tokenizer and metadata from.",
+                "Put one (any quantisation) into models/base, or name it with --base-gguf FILE.")
+        return self.plan.base.gguf
+
+    def _keep(self, model: Path | None, adapter: Path | None) -> ExportResult:
+        self.report(0.97, "Saving")
+        kept_model = _moved(model, self.plan.out) if model else None
+        kept_adapter = _moved(adapter, self.plan.out) if adapter else None
+        main = kept_model or kept_adapter
+        assert main is not None  # run() made one of them
+        manifest = main.with_name(main.name + ".json")
+        manifest.write_text(json.dumps(self._manifest(kept_model, kept_adapter), indent=1, ensure_ascii=False),
+                            encoding="utf-8")
+        return ExportResult(kept_model, kept_adapter, manifest, self.checks, tuple(self.notes))
+
+    def _manifest(self, model: Path | None, adapter: Path | None) -> dict[str, Any]:
+        files = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+                 for path in (model, adapter) if path is not None}
+        return self.plan.description | {
+            "name": self.plan.name, "created_at": time.time(), "quantisation": self.plan.quantisation if model else "",
+            "layout": self.plan.description.get("data", {}).get("layout"), "files": files, "checks": self.checks,
+            "notes": self.notes}
+
+
+def merge_and_save(model: Any, folder: Path) -> None:
+    """Merge a PEFT model's adapter into its base and save the result in 16 bit."""
+    import torch
+
+    merged = model.merge_and_unload(safe_merge=True)
+    merged.to(torch.float16).save_pretrained(folder)
+
+
+def _load_merged(folder: Path) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+
+
+def _merge_dtype(base: BaseModel) -> str:
+    """32 bit where the computer's memory holds it (the sum is rounded once), 16 otherwise."""
+    import psutil
+
+    stored = sum(path.stat().st_size for path in base.folder.glob("*.safetensors"))
+    return "float32" if psutil.virtual_memory().available > stored * 2.5 else "bfloat16"
+
+
+def _moved(path: Path, folder: Path) -> Path:
+    target = folder / path.name
+    path.replace(target)
+    return target
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,214 @@
+"""GGUF files out of Hugging Face folders: metadata and tokenizer are copied from a GGUF of the same base.
+
+Only the weights change in training, so everything else of the base's own file stays as its makers wrote it. Tensors
+come out bit-identical to llama.cpp's converter for the architectures below.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.errors import KnownError
+
+# model_type of config.json -> architecture in the GGUF. Others need conversions of their own (Gemma shifts its norms).
+ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
+# Written by the writer itself, or about the base's quantisation.
+_NOT_COPIED = ("general.architecture", "general.file_type", "general.quantization_version", "GGUF.", "general.name",
+               "quantize.", "split.")
+# Tensors that llama.cpp computes from the configuration: no counterpart in the folder, the same for every fine-tune.
+_COPIED_TENSORS = ("rope_freqs.weight",)
+
+QUANTISATIONS = {"Q4_K_M": "LLAMA_FTYPE_MOSTLY_Q4_K_M", "Q5_K_M": "LLAMA_FTYPE_MOSTLY_Q5_K_M",
+                 "Q8_0": "LLAMA_FTYPE_MOSTLY_Q8_0", "F16": ""}
+
+
+class ExportError(KnownError):
+    """A model that cannot be written as GGUF."""
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How one base's tensors are called in GGUF and which of them llama.cpp wants in another order."""
+
+    architecture: str
+    names: Any
+    heads: int
+    kv_heads: int
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> Naming:
+        """For a config.json; ExportError for an architecture that is not known."""
+        import gguf
+
+        architecture = ARCHITECTURES.get(config.get("model_type", ""))
+        if architecture is None:
+            raise ExportError(f"Models of type {config.get('model_type')!r} cannot be written as GGUF by this program.",
+                              f"Use a base of one of these types: {', '.join(ARCHITECTURES)}.")
+        wanted = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == architecture)
+        heads = int(config["num_attention_heads"])
+        return cls(architecture, gguf.get_tensor_name_map(wanted, int(config["num_hidden_layers"])),
+                   heads, int(config.get("num_key_value_heads") or heads))
+
+    def gguf_name(self, name: str) -> str:
+        """'model.layers.0.mlp.up_proj.weight' -> 'blk.0.ffn_up.weight'."""
+        found = self.names.get_name(key=name, try_suffixes=(".weight", ".bias"))
+        if found is None:
+            raise ExportError(f"The weight {name} has no place in a {self.architecture} GGUF.",
+                              "This base is not supported; choose another one.")
+        return str(found)
+
+    def reordered(self, name: str, weight: np.ndarray) -> np.ndarray:
+        """Rows in llama.cpp's order: its llama rotates neighbouring pairs, Hugging Face's rotates halves."""
+        if self.architecture != "llama":
+            return weight
+        if ".q_proj." in name:
+            return _permuted(weight, self.heads)
+        if ".k_proj." in name:
+            return _permuted(weight, self.kv_heads)
+        return weight
+
+
+def _permuted(weight: np.ndarray, heads: int) -> np.ndarray:
+    rows = weight.shape[0]
+    return (weight.reshape(heads, 2, rows // heads // 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape))
+
+
+def write_model(folder: Path, base_gguf: Path, target: Path, *, name: str) -> None:
+    """The Hugging Face model in `folder` as a 16-bit GGUF. base_gguf: any quantisation of the base it comes from."""
+    import gguf
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    naming = Naming.of(config)
+    reader = gguf.GGUFReader(base_gguf)
+    _check_fits(reader, naming, config, base_gguf)
+    # Into a temporary file while writing: a 3 B model is not held in memory twice.
+    writer = gguf.GGUFWriter(target, naming.architecture, use_temp_file=True)
+    _copy_metadata(reader, writer)
+    writer.add_name(name)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    for tensor in reader.tensors:
+        if tensor.name in _COPIED_TENSORS:
+            writer.add_tensor(tensor.name, np.array(tensor.data), raw_dtype=tensor.tensor_type)
+    is_tied = bool(config.get("tie_word_embeddings"))
+    for hf_name, weight in _weights(folder):
+        if is_tied and hf_name == "lm_head.weight":
+            continue  # llama.cpp takes the embedding itself: tied stays tied
+        weight = naming.reordered(hf_name, weight)
+        kind = np.float32 if weight.ndim == 1 else np.float16
+        writer.add_tensor(naming.gguf_name(hf_name), np.ascontiguousarray(weight.astype(kind)))
+    _close(writer)
+
+
+def write_adapter(adapter: Path, config: dict[str, Any], target: Path, *, name: str) -> None:
+    """A PEFT adapter folder as a GGUF LoRA for llama.cpp. ExportError for adapters that train whole embeddings."""
+    import gguf
+
+    lora = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    if lora.get("modules_to_save"):
+        raise ExportError("This adapter also trained the whole embedding, which a GGUF LoRA cannot hold.",
+                          "Use the merged model, or train with the recipe 'rtx3070'.")
+    naming = Naming.of(config)
+    writer = gguf.GGUFWriter(target, naming.architecture)
+    writer.add_type(gguf.GGUFType.ADAPTER)
+    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(lora["lora_alpha"]))
+    writer.add_name(name)
+    for hf_name, weight in _weights(adapter):
+        plain, side = _lora_part(hf_name)
+        if side == "lora_b":
+            weight = naming.reordered(plain, weight)
+        writer.add_tensor(f"{naming.gguf_name(plain)}.{side}", np.ascontiguousarray(weight.astype(np.float16)))
+    _close(writer)
+
+
+def _lora_part(name: str) -> tuple[str, str]:
+    """'base_model.model.model.layers.0.mlp.up_proj.lora_A.weight' -> 'model.layers.0.mlp.up_proj.weight', 'lora_a'."""
+    plain = name.removeprefix("base_model.model.")
+    for part, side in ((".lora_A.weight", "lora_a"), (".lora_B.weight", "lora_b")):
+        if plain.endswith(part):
+            return plain.removesuffix(part) + ".weight", side
+    raise ExportError(f"The adapter holds {name}, which a GGUF LoRA cannot hold.", "Use the merged model.")
+
+
+def quantise(source: Path, target: Path, quantisation: str) -> None:
+    """A 16-bit GGUF in fewer bits, by llama.cpp itself (1-6 s for a small model)."""
+    import llama_cpp
+
+    silence_llama()
+    parameters = llama_cpp.llama_model_quantize_default_params()
+    parameters.ftype = getattr(llama_cpp, QUANTISATIONS[quantisation])
+    parameters.nthread = 0
+    code = llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), parameters)
+    if code != 0 or not target.is_file():
+        raise ExportError(f"llama.cpp could not write {target.name} as {quantisation} (code {code}).",
+                          "Look at the disk's free space, then start the export again.")
+
+
+_silent_callback: Any = None
+
+
+def silence_llama() -> None:
+    """llama.cpp prints hundreds of lines to stderr by itself; none of them helps the owner."""
+    global _silent_callback  # the C side keeps the pointer: it must live as long as the process
+    import ctypes
+
+    import llama_cpp
+
+    if _silent_callback is None:
+        _silent_callback = llama_cpp.llama_log_callback(lambda level, text, data: None)
+        llama_cpp.llama_log_set(_silent_callback, ctypes.c_void_p(0))
+
+
+def metadata_of(path: Path) -> dict[str, Any]:
+    """All keys of a GGUF file, long lists included."""
+    import gguf
+
+    return {field.name: field.contents() for field in gguf.GGUFReader(path).fields.values()}
+
+
+def _check_fits(reader: Any, naming: Naming, config: dict[str, Any], path: Path) -> None:
+    """The base GGUF must be of the same model: same architecture, depth, width and vocabulary."""
+    def read(key: str) -> Any:
+        field = reader.get_field(key)
+        return field.contents() if field is not None else None
+
+    arch = naming.architecture
+    tokens = reader.get_field("tokenizer.ggml.tokens")
+    found = (read("general.architecture"), read(f"{arch}.block_count"), read(f"{arch}.embedding_length"),
+             len(tokens.data) if tokens is not None else None)
+    wanted = (arch, config["num_hidden_layers"], config["hidden_size"], config["vocab_size"])
+    if found != wanted:
+        raise ExportError(
+            f"{path.name} is a GGUF of another model (architecture, layers, width, vocabulary: {found}; "
+            f"this model: {wanted}).", "Give --base-gguf a GGUF of the very base that was trained.")
+
+
+def _copy_metadata(reader: Any, writer: Any) -> None:
+    for field in reader.fields.values():
+        if field.name.startswith(_NOT_COPIED) or not field.types:
+            continue
+        sub_type = field.types[-1] if len(field.types) > 1 else None
+        writer.add_key_value(field.name, field.contents(), field.types[0], sub_type=sub_type)
+
+
+def _weights(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Every tensor of the folder's safetensors files, one at a time, as float32."""
+    import torch
+    from safetensors import safe_open
+
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - not a dictionary
+                yield name, tensors.get_tensor(name).to(torch.float32).numpy()
+
+
+def _close(writer: Any) -> None:
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
