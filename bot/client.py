@@ -1,0 +1,302 @@
+"""The connection: signs in, listens, and comes back by itself. What ends the process gets a sentence and a cure.
+
+discord.py reconnects on its own for short gaps (and resumes, so nothing is missed). After `GIVE_UP_SECONDS` without
+a connection its pauses have grown to minutes, so the client is thrown away and a fresh one tries at most
+`LONGEST_WAIT_SECONDS` apart. Signing in and the first connection are not retried by the library at all.
+"""
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import discord
+import yarl
+from discord.ext import commands
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
+
+from bot.channel_log import ChannelLogs
+from bot.config import PREFIX, Identity, Place
+from bot.decisions import ReplyCounts
+from bot.handlers import Handlers, channel_reader
+from bot.live_status import LiveStatus
+from bot.outbox import Outbox
+from bot.replies import ReplyDesk
+from bot.translate import display_name
+from storage.environment import Environment
+from storage.errors import ConfigurationError
+from storage.records import BotPhase, ExitCode
+
+if TYPE_CHECKING:
+    from bot.run import Services
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 30.0
+GIVE_UP_SECONDS = 45.0
+# Shorter than the library's 60 s, longer than Discord's heartbeat of 41 s: a dead connection is noticed within 50.
+ZOMBIE_SECONDS = 50.0
+UNREACHABLE_SECONDS = 6 * 3600.0
+SEND_GRACE_SECONDS = 2.0
+# Codes after which reconnecting is pointless (docs.discord.com, "Gateway Close Event Codes").
+_BAD_TOKEN, _BAD_INTENTS = 4004, (4013, 4014)
+
+
+def use_server(environment: Environment) -> None:
+    """Point discord.py at another server that speaks the same protocol, when the environment names one."""
+    if environment.api_base:
+        Route.BASE = environment.api_base
+    if environment.gateway:
+        DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(environment.gateway)
+
+
+def intents() -> discord.Intents:
+    """What Discord is asked to tell: messages with their content, reactions, the guild itself."""
+    wanted = discord.Intents.none()
+    wanted.guilds = wanted.messages = wanted.reactions = wanted.message_content = True
+    return wanted
+
+
+class BotClient(commands.Bot):
+    """One connection. State that must outlive it is in `handlers`."""
+
+    def __init__(self, handlers: Handlers, status: LiveStatus, *,
+                 add_commands: Callable[[BotClient], Awaitable[None]]) -> None:
+        super().__init__(
+            command_prefix=PREFIX,
+            intents=intents(),
+            help_command=None,
+            case_insensitive=True,
+            allowed_mentions=discord.AllowedMentions.none(),
+            heartbeat_timeout=ZOMBIE_SECONDS,
+            max_messages=500,
+            chunk_guilds_at_startup=False,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+        )
+        self.handlers = handlers
+        self.status_board = status
+        self._add_commands = add_commands
+        self.lost_at: float | None = time.monotonic()
+        self.was_online = False
+
+    async def setup_hook(self) -> None:
+        await self._add_commands(self)
+
+    @property
+    def identity(self) -> Identity:
+        assert self.user is not None, "not signed in"
+        return Identity(self.user.id, display_name(self.user), self.user.name)
+
+    # ---- the connection ----------------------------------------------------------------------------------
+
+    async def on_ready(self) -> None:
+        self._online("online")
+        if self.get_guild(self.handlers.place.server_id) is None:
+            names = ", ".join(f"{guild.name} ({guild.id})" for guild in self.guilds) or "none"
+            log.error("The bot is not on the server %d", self.handlers.place.server_id)
+            self.status_board.update(last_error=f"The bot is not on the server {self.handlers.place.server_id}.",
+                                     last_error_cure=f"Invite it there, or set SERVER_ID to one it is on: {names}.")
+
+    async def on_resumed(self) -> None:
+        self._online("resumed")
+
+    async def on_disconnect(self) -> None:
+        if self.lost_at is None:
+            self.lost_at = time.monotonic()
+            log.warning("Connection to Discord lost")
+        self.status_board.update(is_connected=False, latency_ms=None)
+
+    def _online(self, how: str) -> None:
+        self.lost_at, self.was_online = None, True
+        log.info("Discord: %s as %s", how, self.user)
+        self.status_board.update(phase=BotPhase.RUNNING, is_connected=True, last_error="", last_error_cure="")
+
+    # ---- events -----------------------------------------------------------------------------------------
+
+    async def on_message(self, message: discord.Message) -> None:
+        if not self.handlers.is_ours(message):
+            return
+        context = await self.get_context(message)
+        if context.command is not None:
+            await self.invoke(context)
+        else:
+            await self.handlers.on_message(message, self.identity)
+
+    async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
+        await self.handlers.on_edit(payload.message)
+
+    async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
+        await self.handlers.on_delete(payload.channel_id, {payload.message_id})
+
+    async def on_raw_bulk_message_delete(self, payload: discord.RawBulkMessageDeleteEvent) -> None:
+        await self.handlers.on_delete(payload.channel_id, payload.message_ids)
+
+    async def on_raw_reaction_add(self, payload: discord.RawReactionActionEvent) -> None:
+        await self._on_reaction(payload, is_added=True)
+
+    async def on_raw_reaction_remove(self, payload: discord.RawReactionActionEvent) -> None:
+        await self._on_reaction(payload, is_added=False)
+
+    async def _on_reaction(self, payload: discord.RawReactionActionEvent, *, is_added: bool) -> None:
+        if payload.guild_id != self.handlers.place.server_id or payload.user_id == self.identity.id:
+            return
+        channel: Any = self.get_channel(payload.channel_id) or self.get_partial_messageable(
+            payload.channel_id, guild_id=payload.guild_id)
+        await self.handlers.on_reaction(channel, payload.message_id, payload.user_id, str(payload.emoji),
+                                        is_added=is_added)
+
+    async def on_error(self, event_method: str, /, *_args: Any, **_kwargs: Any) -> None:
+        log.exception("Error in %s", event_method)
+
+
+async def run_discord(services: Services) -> None:
+    """Be on Discord until cancelled. ConfigurationError for what only the owner can cure."""
+    token = services.environment.require_token()
+    place = Place.from_environment(services.environment)
+    use_server(services.environment)
+    outbox, logs, counts = Outbox(), ChannelLogs(), ReplyCounts(time.time)
+    current: list[BotClient] = []
+    handlers: Handlers
+    desk = ReplyDesk(responder=services.responder, outbox=outbox, logs=logs, counts=counts,
+                     record=lambda rows: handlers.record(rows), keep_own=lambda own: handlers.keep_own(own),
+                     on_reply=lambda seconds: services.status.count_reply(seconds=seconds),
+                     readable=channel_reader(lambda: current[-1].identity), secrets=(token,))
+    handlers = Handlers(store=services.store, storage=services.storage, place=place, outbox=outbox, logs=logs,
+                        counts=counts, desk=desk, forget_channel=services.responder.forget)
+    await handlers.load_counts()
+
+    async def add_commands(client: BotClient) -> None:
+        from bot.commands import AdminCommands
+
+        await client.add_cog(AdminCommands(services, handlers, outbox))
+
+    def make() -> BotClient:
+        current[:] = [BotClient(handlers, services.status, add_commands=add_commands)]
+        return current[-1]
+
+    try:
+        await Connection(make, token, services).run()
+    finally:
+        await desk.close(timeout_seconds=SEND_GRACE_SECONDS)
+        await handlers.close()
+        if current:
+            await _close(current[-1])
+
+
+class Connection:
+    """Keeps one client after another online."""
+
+    def __init__(self, make: Callable[[], BotClient], token: str, services: Services, *,
+                 sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+                 clock: Callable[[], float] = time.monotonic, jitter: Callable[[], float] = random.random) -> None:
+        self._make = make
+        self._token = token
+        self._services = services
+        self._sleep = sleep
+        self._clock = clock
+        self._jitter = jitter
+
+    async def run(self) -> None:
+        """Until cancelled, or ConfigurationError."""
+        attempt, offline_since = 0, self._clock()
+        while True:
+            self._services.status.update(phase=BotPhase.CONNECTING, is_connected=False)
+            client = self._make()
+            try:
+                await self._one(client)
+            finally:
+                await _close(client)
+            if client.was_online:
+                attempt, offline_since = 0, self._clock()
+            elif self._clock() - offline_since > UNREACHABLE_SECONDS and self._is_supervised():
+                self._services.stop.ask(ExitCode.UNREACHABLE, "Discord could not be reached for hours.")
+            wait = wait_seconds(attempt, self._jitter())
+            attempt += 1
+            log.info("Trying Discord again in %.0f s", wait)
+            await self._sleep(wait)
+
+    async def _one(self, client: BotClient) -> None:
+        """One client from signing in to the end of its use; returns when a fresh one may do better."""
+        try:
+            await client.login(self._token)
+            connecting = asyncio.create_task(client.connect(reconnect=True))
+            try:
+                await self._watch(client, connecting)
+            finally:
+                if not connecting.done():
+                    connecting.cancel()
+                    await asyncio.gather(connecting, return_exceptions=True)
+        except discord.LoginFailure:
+            raise _bad_token() from None
+        except discord.PrivilegedIntentsRequired:
+            raise _missing_intent() from None
+        except discord.ConnectionClosed as error:
+            if error.code == _BAD_TOKEN:
+                raise _bad_token() from None
+            if error.code in _BAD_INTENTS:
+                raise _missing_intent() from None
+            self._trouble(f"Discord closed the connection ({error.code}).")
+        except discord.HTTPException as error:
+            if error.status == 401:
+                raise _bad_token() from None
+            self._trouble(f"Discord answered {error.status}.")
+        except (OSError, aiohttp.ClientError, TimeoutError, discord.GatewayNotFound) as error:
+            self._trouble(f"Discord cannot be reached ({type(error).__name__}).")
+        except AttributeError:
+            # discord.py reads its websocket after a first connection that never came to be
+            if client.ws is not None:  # type: ignore[redundant-expr]
+                raise
+            self._trouble("Discord's gateway cannot be reached.")
+
+    async def _watch(self, client: BotClient, connecting: asyncio.Task[None]) -> None:
+        """Report the latency; give the client up when it stays offline for too long."""
+        while True:
+            done, _ = await asyncio.wait({connecting}, timeout=1.0)
+            if done:
+                connecting.result()
+                return
+            if client.lost_at is None:
+                latency = client.latency
+                self._services.status.update(latency_ms=latency * 1000 if 0 <= latency < 3600 else None)
+            elif self._clock() - client.lost_at > GIVE_UP_SECONDS:
+                self._trouble("The connection to Discord did not come back.")
+                return
+
+    def _trouble(self, what: str) -> None:
+        log.warning("%s", what)
+        self._services.status.update(last_error=what, last_error_cure="Check the internet connection; the bot keeps "
+                                                                      "trying.")
+
+    def _is_supervised(self) -> bool:
+        supervisor = self._services.store.status.read_supervisor()
+        return supervisor is not None and time.time() - supervisor.heartbeat_at < 20.0
+
+
+def wait_seconds(attempt: int, roll: float) -> float:
+    """1, 2, 4 ... 30 seconds, shortened by up to half at random."""
+    return min(FIRST_WAIT_SECONDS * 2 ** min(attempt, 10), LONGEST_WAIT_SECONDS) * (0.5 + roll / 2)
+
+
+async def _close(client: BotClient) -> None:
+    try:
+        if not client.is_closed():
+            await asyncio.wait_for(client.close(), timeout=5.0)
+    except (TimeoutError, OSError, aiohttp.ClientError, RuntimeError) as error:
+        log.debug("Closing the old connection: %s", error)
+
+
+def _bad_token() -> ConfigurationError:
+    return ConfigurationError("Discord does not accept the bot token.",
+                              "Copy it again from the Developer Portal (Bot > Reset Token) into Settings > Discord.")
+
+
+def _missing_intent() -> ConfigurationError:
+    return ConfigurationError(
+        "Discord does not let the bot read messages: the Message Content intent is off.",
+        "Switch it on in the Developer Portal: your application > Bot > Privileged Gateway Intents > Message Content "
+        "Intent, then start the bot again.")

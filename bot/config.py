@@ -1,0 +1,82 @@
+"""What the bot needs to know about its place: who it is, who may steer it, where it lives, when it is quiet."""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from storage.environment import Environment
+from storage.errors import ConfigurationError, SettingError
+from storage.settings import BOT_NAMES, Settings
+
+PREFIX = "!"
+_SPAN = re.compile(r"(\d{1,2}):(\d\d)\s*-\s*(\d{1,2}):(\d\d)")
+_DURATION = re.compile(r"(?:(\d+)\s*d)?\s*(?:(\d+)\s*h)?\s*(?:(\d+)\s*m(?:in)?)?", re.IGNORECASE)
+LONGEST_QUIET_SECONDS = 30 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The one server that counts and the people who may steer."""
+
+    server_id: int
+    admin_ids: frozenset[int]
+
+    @classmethod
+    def from_environment(cls, environment: Environment) -> Place:
+        """ConfigurationError when no server is set."""
+        if environment.server_id is None:
+            raise ConfigurationError("No Discord server is set.",
+                                     "Enter its id in Settings > Discord, or as SERVER_ID in .env.")
+        return cls(environment.server_id, environment.admin_ids)
+
+    def is_admin(self, user_id: int) -> bool:
+        return user_id in self.admin_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The bot's own account."""
+
+    id: int
+    name: str
+    username: str = ""
+
+    def names(self, settings: Settings) -> tuple[str, ...]:
+        """What it listens to without an @: its own names and the owner's extra ones."""
+        extra = [name.strip() for name in settings[BOT_NAMES].split(",")]
+        found = dict.fromkeys(name.casefold() for name in (self.name, self.username, *extra))
+        return tuple(name for name in found if len(name) >= 2)
+
+
+def is_named(content: str, names: Iterable[str]) -> bool:
+    """True when one of the names stands in the text as a word of its own."""
+    text = content.casefold()
+    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in names)
+
+
+def is_quiet_time(span: str, minute_of_day: int) -> bool:
+    """Whether a local minute (0-1439) lies in 'HH:MM-HH:MM', which may pass midnight. An unreadable span is none."""
+    match = _SPAN.fullmatch(span.strip())
+    if match is None:
+        return False
+    start, end = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
+    if start <= end:
+        return start <= minute_of_day < end
+    return minute_of_day >= start or minute_of_day < end
+
+
+def parse_duration(text: str) -> int:
+    """Seconds of '2h', '1h30m', '45m' or '1d'; a bare number is minutes. SettingError names the forms."""
+    text = text.strip()
+    seconds = 0
+    if text.isdigit() and len(text) < 7:
+        seconds = int(text) * 60
+    elif text and (match := _DURATION.fullmatch(text)):
+        days, hours, minutes = (int(group or 0) for group in match.groups())
+        seconds = days * 86_400 + hours * 3600 + minutes * 60
+    if not 0 < seconds <= LONGEST_QUIET_SECONDS:
+        raise SettingError(
+            f"'{text[:40]}' is no length of time.", "Write 30m, 2h, 1h30m or 1d (at most 30 days), or off."
+        )
+    return seconds

@@ -1,0 +1,269 @@
+"""What happens when something happens on Discord. Thin: translate, ask the pure parts, hand on.
+
+`Handlers` outlives a connection: a fresh client after an outage gets the same one, so nothing is answered twice.
+"""
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import discord
+
+from bot.channel_log import ChannelLogs, Readable, readable_by
+from bot.config import Identity, Place
+from bot.decisions import Decision, IncomingMessage, ReplyCounts, decide
+from bot.outbox import Outbox
+from bot.replies import WAITING_LIMIT, ReplyDesk
+from bot.storage_thread import StorageThread
+from bot.translate import incoming, is_persons_message, record_of
+from storage import policy
+from storage.records import Activity, Channel, Message
+from storage.settings import Settings
+from storage.store import Store
+
+log = logging.getLogger(__name__)
+
+SEEN_IDS = 5_000
+EARLIER_MESSAGES = 40
+TAKE_BACK = "❌"
+REFRESH_REACTIONS_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the databases say about the place of a message, read in one go."""
+
+    settings: Settings
+    channel: Channel | None
+    may_store: bool
+    earlier: list[Message]
+
+
+class Handlers:
+    """The bot's reactions to events. All methods run on the event loop."""
+
+    def __init__(self, *, store: Store, storage: StorageThread, place: Place, outbox: Outbox, logs: ChannelLogs,
+                 counts: ReplyCounts, desk: ReplyDesk, forget_channel: Callable[[int], None],
+                 roll: Callable[[], float] = random.random, wall_clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._storage = storage
+        self.place = place
+        self._outbox = outbox
+        self._logs = logs
+        self._counts = counts
+        self._desk = desk
+        self._forget_channel = forget_channel
+        self._roll = roll
+        self._wall_clock = wall_clock
+        self._seen: OrderedDict[int, None] = OrderedDict()
+        self._stale_reactions: dict[int, asyncio.Task[None]] = {}
+
+    # ---- messages ---------------------------------------------------------------------------------------
+
+    def is_ours(self, message: discord.Message) -> bool:
+        """True for a person's message on the one server (or a direct one) that was not handled before."""
+        if not is_persons_message(message):
+            return False
+        if message.guild is not None and message.guild.id != self.place.server_id:
+            return False
+        return self._is_new(message.id)
+
+    async def on_message(self, message: discord.Message, me: Identity) -> Decision:
+        """Keep the message, decide, and answer or read along."""
+        record = record_of(message)
+        channel_log = self._logs[message.channel.id]
+        is_first = not channel_log.is_loaded
+        channel_log.is_loaded = True  # before the await: the next message must not load again
+        channel_log.add(record)
+        known = await self._storage.run(self._look_up, record, message.guild is None, _parent_id(message), is_first)
+        channel_log.load(known.earlier)
+        seen = incoming(message, me, known.settings, own_ids=channel_log.own_ids)
+        self._counts.heard(seen.channel_id, seen.author_id)
+        decision = self._decide(seen, known)
+        if decision.speak or self._may_join(known, seen, decision):
+            if self._desk.join(message, seen, decision):
+                return decision
+        if decision.speak:
+            self._desk.ask(message, seen, decision, known.settings)
+        else:
+            self._note(seen, decision)
+            if known.channel is not None and known.channel.speak:
+                self._desk.listen(message.channel, known.settings)
+        return decision
+
+    async def on_edit(self, message: discord.Message) -> None:
+        """Follow an edit in the talk and in the database."""
+        if not is_persons_message(message) or message.guild is None or message.guild.id != self.place.server_id:
+            return
+        if self._logs[message.channel.id].edit(message.id, message.content):
+            self._forget_channel(message.channel.id)
+        await self._storage.run(self._save_edit, record_of(message))
+
+    async def on_delete(self, channel_id: int, message_ids: set[int]) -> None:
+        """Follow a deletion: the answer to it is not sent, nothing prepared from it is used, it is forgotten."""
+        for message_id in message_ids:
+            self._desk.withdraw(channel_id, message_id)
+        if self._logs[channel_id].remove(message_ids):
+            self._forget_channel(channel_id)
+        await self._storage.run(self._delete_known, sorted(message_ids))
+
+    # ---- reactions ----------------------------------------------------------------------------------------
+
+    async def on_reaction(self, channel: discord.abc.MessageableChannel | None, message_id: int, user_id: int,
+                          emoji: str, *, is_added: bool) -> None:
+        """An admin's ❌ takes a reply back; everything else is a late reaction to keep."""
+        if channel is None:
+            return
+        if is_added and emoji == TAKE_BACK and self.place.is_admin(user_id):
+            if await self.take_back(channel, message_id):
+                return
+        self._refresh_soon(channel, message_id)
+
+    async def take_back(self, channel: discord.abc.MessageableChannel, message_id: int) -> bool:
+        """Delete one of the bot's own replies, all parts of it; False when it is not the bot's."""
+        if not await self._is_own(channel.id, message_id):
+            return False
+        parts = self._outbox.parts_of(message_id)
+        await self._outbox.take_back(channel, parts)
+        await self.on_delete(channel.id, set(parts))
+        return True
+
+    def last_own_id(self, channel_id: int) -> int | None:
+        """The bot's newest message in a channel, as far as it remembers."""
+        return max(self._logs[channel_id].own_ids, default=None)
+
+    def forget_author(self, author_id: int) -> None:
+        """Drop one person's lines from everything in memory."""
+        self._desk.withdraw_author(author_id)
+        for channel_id, channel_log in self._logs.items():
+            if channel_log.remove_author(author_id):
+                self._forget_channel(channel_id)
+
+    async def load_counts(self) -> None:
+        """Replies of the last hour before this start: the ceilings hold across a restart."""
+        since = self._wall_clock() - 3600
+        recent = await self._storage.run(lambda: self._store.activity.recent(limit=500))
+        self._counts.load((a.at, a.channel_id, a.author_id) for a in recent
+                          if a.spoke and a.at > since and a.latency_ms is not None)
+
+    async def close(self) -> None:
+        """Drop what was put off."""
+        for task in self._stale_reactions.values():
+            task.cancel()
+        await asyncio.gather(*self._stale_reactions.values(), return_exceptions=True)
+
+    # ---- inner ------------------------------------------------------------------------------------------
+
+    def _is_new(self, message_id: int) -> bool:
+        if message_id in self._seen:
+            return False
+        self._seen[message_id] = None
+        if len(self._seen) > SEEN_IDS:
+            self._seen.popitem(last=False)
+        return True
+
+    def _look_up(self, record: Message, is_direct: bool, parent_id: int | None, is_first: bool) -> _Known:
+        """On the storage thread: read the place and keep the message where the owner said yes."""
+        settings = self._store.settings.read()
+        channel = None if is_direct else self._channel(record.channel_id, parent_id)
+        may_store = channel is not None and self._may_store(channel)
+        earlier: list[Message] = []
+        if is_first and channel is not None:
+            earlier = self._store.messages.recent(record.channel_id, limit=EARLIER_MESSAGES, before_id=record.id)
+        if may_store:
+            self._store.messages.save([record])
+        return _Known(settings, channel, may_store, earlier)
+
+    def _channel(self, channel_id: int, parent_id: int | None) -> Channel | None:
+        """The channel with its switches; a thread nobody has seen before follows its parent."""
+        channel = self._store.channels.get(channel_id)
+        if channel is None and parent_id is not None and self._store.channels.get(parent_id) is not None:
+            self._store.channels.add([Channel(channel_id, f"thread {channel_id}", kind=11, parent_id=parent_id,
+                                              guild_id=self.place.server_id)])
+            channel = self._store.channels.get(channel_id)
+        return channel
+
+    def _may_store(self, channel: Channel) -> bool:
+        """Members' messages are kept only where the owner agreed to collect."""
+        is_chosen = channel.learn or channel.recall
+        is_allowed = not channel.is_private or channel.include_private
+        return is_chosen and is_allowed and policy.is_accepted(self._store.consents)
+
+    def _decide(self, seen: IncomingMessage, known: _Known) -> Decision:
+        activity = self._counts.activity(seen.channel_id, seen.author_id, waiting=self._desk.waiting,
+                                         waiting_limit=WAITING_LIMIT,
+                                         paused_reason=self._outbox.paused_reason(seen.channel_id))
+        now = datetime.fromtimestamp(self._wall_clock())
+        return decide(seen, known.settings, known.channel, activity, minute_of_day=now.hour * 60 + now.minute,
+                      roll=self._roll())
+
+    @staticmethod
+    def _may_join(known: _Known, seen: IncomingMessage, decision: Decision) -> bool:
+        """A line after a question belongs to it, though nobody would have answered it alone."""
+        return known.channel is not None and known.channel.speak and not seen.is_to_somebody_else
+
+    def _note(self, seen: IncomingMessage, decision: Decision) -> None:
+        self.record([Activity(at=self._wall_clock(), message_id=seen.id, channel_id=seen.channel_id,
+                              author_id=seen.author_id, author_name=seen.author_name, spoke=False,
+                              reason=decision.reason)])
+
+    def record(self, rows: list[Activity]) -> None:
+        """Store decisions without waiting."""
+        self._storage.post(self._store.activity.add, rows)
+
+    def keep_own(self, messages: list[Message]) -> None:
+        """Own replies are live context: kept, marked, never indexed or learnt from."""
+        self._storage.post(self._store.messages.save, messages)
+
+    def _save_edit(self, record: Message) -> None:
+        if self._store.messages.get([record.id]):
+            self._store.messages.save([record])
+
+    def _delete_known(self, message_ids: list[int]) -> None:
+        known = self._store.messages.get(message_ids)
+        if known:
+            self._store.messages.delete(sorted(known))
+
+    async def _is_own(self, channel_id: int, message_id: int) -> bool:
+        if message_id in self._logs[channel_id].own_ids:
+            return True
+        kept = await self._storage.run(self._store.messages.get, [message_id])
+        return message_id in kept and kept[message_id].is_own
+
+    def _refresh_soon(self, channel: discord.abc.MessageableChannel, message_id: int) -> None:
+        """Ask Discord for the counts a moment later: events repeat after a resume, so they are not added up."""
+        if message_id not in self._stale_reactions:
+            task = asyncio.create_task(self._refresh(channel, message_id))
+            self._stale_reactions[message_id] = task
+            task.add_done_callback(lambda _: self._stale_reactions.pop(message_id, None))
+
+    async def _refresh(self, channel: discord.abc.MessageableChannel, message_id: int) -> None:
+        await asyncio.sleep(REFRESH_REACTIONS_SECONDS)
+        kept = await self._storage.run(self._store.messages.get, [message_id])
+        if message_id not in kept or kept[message_id].is_own:
+            return
+        try:
+            message = await channel.fetch_message(message_id)
+        except (discord.HTTPException, OSError) as error:
+            log.debug("Reactions of %s not read: %s", message_id, error)
+            return
+        await self._storage.run(self._save_edit, record_of(message))
+
+
+def channel_reader(me: Callable[[], Identity]) -> Callable[[discord.abc.MessageableChannel], Readable]:
+    """How messages of a channel read in a prompt, with the names its server has."""
+    def reader(channel: discord.abc.MessageableChannel) -> Readable:
+        guild = getattr(channel, "guild", None)
+        return readable_by(me().id, me().name, channel_names={c.id: c.name for c in guild.channels} if guild else {},
+                           role_names={role.id: role.name for role in guild.roles} if guild else {})
+    return reader
+
+
+def _parent_id(message: discord.Message) -> int | None:
+    return message.channel.parent_id if isinstance(message.channel, discord.Thread) else None

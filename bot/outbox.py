@@ -1,0 +1,265 @@
+"""The one gate: everything the bot sends goes through here.
+
+Never empty, never over Discord's limit, never a control token or a secret, never a ping but for the person
+answered. Style is left alone. `prepare` is pure; `Outbox` sends, with pauses a person would make.
+"""
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import unicodedata
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import discord
+
+from storage.settings import BLOCKED_WORDS, SUPPRESS_LINKS, Settings
+
+log = logging.getLogger(__name__)
+
+MAX_LENGTH = 2000  # docs.discord.com, resource "Message", Create Message
+MAX_BURSTS = 5
+# After Discord refused to let the bot write (403), a channel is left alone for this long.
+PAUSE_SECONDS = 600.0
+_UNKNOWN_REPLY = 50035  # "Invalid Form Body", here: the message replied to is gone
+_FIRST_PAUSE, _PAUSE_PER_CHARACTER, _LONGEST_PAUSE = 0.7, 0.035, 4.0
+
+# Control strings of the chat templates in the catalogue (ChatML, Llama 2 and 3, Gemma, Mistral, Phi).
+_CONTROL = re.compile(r"<\|[^\s|<>]{1,40}\|>|<(?:/?s|bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>")
+_SECRETS = (
+    re.compile(r"[\w-]{23,30}\.[\w-]{6,7}\.[\w-]{27,45}"),                       # a Discord token
+    re.compile(r"discord(?:app)?\.com/api/webhooks/\d+/[\w-]{20,}", re.IGNORECASE),
+    re.compile(r"\b(?:ghp|gho|ghs|github_pat|glpat|xox[abpr]|sk|rk)[-_][\w-]{16,}"),
+    re.compile(r"\bAKIA[0-9A-Z]{16}\b"),
+    re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),                    # a signed web token
+    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
+)
+_INVITE = re.compile(r"(discord(?:app)?)\s*\.\s*(gg|me|io|com(?=\s*/\s*invite))", re.IGNORECASE)
+_MASKED_LINK = re.compile(r"\[([^\]\n]{1,300})\]\(\s*<?(https?://[^\s)>]+)>?[^)\n]*\)", re.IGNORECASE)
+_BARE_LINK = re.compile(r"(?<![<\w])(https?://[^\s<>]+)(?!>)", re.IGNORECASE)
+_FENCE = "```"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What will be sent: one message per entry, in order."""
+
+    bursts: tuple[str, ...]
+    has_previews: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why nothing is sent."""
+
+    reason: str
+
+
+def prepare(text: str, settings: Settings, *, secrets: Collection[str] = ()) -> Outgoing | Refused:
+    """What of a reply may be sent. secrets: strings that must never leave, such as the bot's token."""
+    text = clean(text)
+    if is_blank(text):
+        return Refused("empty reply")
+    if _holds_secret(text, secrets):
+        return Refused("reply held something that looks like a secret")
+    word = blocked_word(text, settings[BLOCKED_WORDS])
+    if word:
+        return Refused(f"reply held a blocked word ({word})")
+    if settings[SUPPRESS_LINKS]:
+        text = without_live_links(text)
+    bursts = tuple(burst for burst in into_bursts(text) if not is_blank(burst))
+    return Outgoing(bursts, not settings[SUPPRESS_LINKS]) if bursts else Refused("empty reply")
+
+
+def clean(text: str) -> str:
+    """Valid Unicode without control tokens, control characters and direction overrides; otherwise untouched."""
+    text = text.encode("utf-8", "ignore").decode("utf-8")
+    # Again and again: removing one may join the halves of another.
+    while (shorter := _CONTROL.sub("", text)) != text:
+        text = shorter
+    return "".join(c for c in text if c == "\n" or c == "\t" or (
+        unicodedata.category(c) not in ("Cc", "Cs") and c not in _DIRECTION_MARKS)).strip()
+
+
+_DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def is_blank(text: str) -> bool:
+    """True for a text Discord would refuse or nobody could see."""
+    return all(c.isspace() or unicodedata.category(c) in ("Cf", "Zs", "Zl", "Zp") or c in "\u3164\uffa0\u2800"
+               for c in text)
+
+
+def blocked_word(text: str, words: str) -> str:
+    """The first of the comma-separated words that stands in the text, '' when none does."""
+    folded = text.casefold()
+    for word in filter(None, (part.strip().casefold() for part in words.split(","))):
+        if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", folded):
+            return word
+    return ""
+
+
+def without_live_links(text: str) -> str:
+    """No previews, no hidden targets, no invites that work at a click."""
+    text = _INVITE.sub(r"\1[.]\2", text)
+    text = _MASKED_LINK.sub(r"\1 (\2)", text)
+    return _BARE_LINK.sub(r"<\1>", text)
+
+
+def into_bursts(text: str) -> list[str]:
+    """Lines as messages of their own, as people send them; code blocks stay whole, a long rest goes into the last."""
+    if _FENCE in text:
+        parts = [text]
+    else:
+        lines = [line.strip() for line in text.split("\n") if line.strip()]
+        parts = lines if len(lines) <= MAX_BURSTS else [*lines[:MAX_BURSTS - 1], "\n".join(lines[MAX_BURSTS - 1:])]
+    return [piece for part in parts for piece in _pieces(part)][:MAX_BURSTS]
+
+
+def _pieces(text: str) -> list[str]:
+    pieces = []
+    while len(text) > MAX_LENGTH:
+        cut = max(text.rfind(" ", 0, MAX_LENGTH), text.rfind("\n", 0, MAX_LENGTH))
+        cut = cut if cut > MAX_LENGTH // 2 else MAX_LENGTH
+        pieces.append(text[:cut].rstrip())
+        text = text[cut:].lstrip()
+    return [*pieces, text]
+
+
+def pause_before(text: str) -> float:
+    """Seconds a person needs to type a further message."""
+    return min(_FIRST_PAUSE + _PAUSE_PER_CHARACTER * len(text), _LONGEST_PAUSE)
+
+
+def _holds_secret(text: str, secrets: Collection[str]) -> bool:
+    return any(secret and secret in text for secret in secrets) or any(pattern.search(text) for pattern in _SECRETS)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of a reply: the messages that are out, and why it ended early, if it did."""
+
+    messages: tuple[discord.Message, ...] = ()
+    problem: str = ""
+
+
+class Outbox:
+    """Sends prepared texts. Remembers which channels refuse, and which messages make up one reply."""
+
+    def __init__(self, *, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._sleep = sleep
+        self._clock = clock
+        self._paused: dict[int, float] = {}
+        self._groups: dict[int, tuple[int, ...]] = {}
+
+    def paused_reason(self, channel_id: int) -> str:
+        """Why the channel is left alone at the moment, '' when it is not."""
+        until = self._paused.get(channel_id)
+        if until is None:
+            return ""
+        if self._clock() >= until:
+            del self._paused[channel_id]
+            return ""
+        return "paused: Discord does not let the bot write here"
+
+    async def reply(self, target: discord.Message | discord.PartialMessage, outgoing: Outgoing, *, answered_id: int,
+                    is_reference: Callable[[], bool], is_wanted: Callable[[], bool]) -> Sent:
+        """Send the bursts, the first as a reply to `target` when the talk has moved on.
+
+        is_wanted is asked before each message: a deleted target ends the reply.
+        """
+        mentions = discord.AllowedMentions(everyone=False, roles=False, replied_user=False,
+                                           users=[discord.Object(answered_id)])
+        sent: list[discord.Message] = []
+        problem = ""
+        for number, text in enumerate(outgoing.bursts):
+            if number:
+                await self._type(target.channel, pause_before(text))
+            if not is_wanted():
+                problem = "the message it answers was deleted"
+                break
+            reference = target.to_reference(fail_if_not_exists=False) if number == 0 and is_reference() else None
+            message, problem = await self._send(target.channel, text, mentions, reference, outgoing.has_previews)
+            if message is None:
+                break
+            sent.append(message)
+        ids = tuple(message.id for message in sent)
+        self._groups |= dict.fromkeys(ids, ids)
+        return Sent(tuple(sent), problem)
+
+    async def say(self, channel: discord.abc.Messageable, text: str) -> discord.Message | None:
+        """One plain message without any ping (answers to commands, news about jobs)."""
+        message, _ = await self._send(channel, shortened(text), discord.AllowedMentions.none(), None)
+        return message
+
+    def parts_of(self, message_id: int) -> tuple[int, ...]:
+        """All messages of the reply this one belongs to."""
+        return self._groups.get(message_id, (message_id,))
+
+    async def take_back(self, channel: discord.abc.Messageable, message_ids: Sequence[int]) -> int:
+        """Delete own messages; those already gone count as done."""
+        done = 0
+        for message_id in message_ids:
+            try:
+                await channel.get_partial_message(message_id).delete()  # type: ignore[attr-defined]
+            except discord.NotFound:
+                pass
+            except discord.HTTPException as error:
+                log.warning("A message could not be taken back: %s", error)
+                continue
+            done += 1
+        return done
+
+    async def _type(self, channel: discord.abc.Messageable, seconds: float) -> None:
+        try:
+            await channel.typing()
+        except discord.HTTPException:
+            log.debug("No typing indicator", exc_info=True)
+        await self._sleep(seconds)
+
+    async def _send(
+        self,
+        channel: discord.abc.Messageable,
+        text: str,
+        mentions: discord.AllowedMentions,
+        reference: discord.MessageReference | None,
+        has_previews: bool = False,
+    ) -> tuple[discord.Message | None, str]:
+        """The sent message, or why there is none. One log line per failure; only 503 is tried again."""
+        place = getattr(channel, "id", 0)
+        for attempt in range(3):
+            try:
+                if reference is not None:
+                    return await channel.send(text, allowed_mentions=mentions, reference=reference,
+                                              suppress_embeds=not has_previews), ""
+                return await channel.send(text, allowed_mentions=mentions, suppress_embeds=not has_previews), ""
+            except discord.Forbidden as error:
+                self._paused[place] = self._clock() + PAUSE_SECONDS
+                log.warning("No permission to write in channel %s (%s); paused for %.0f min", place, error.text,
+                            PAUSE_SECONDS / 60)
+                return None, "no permission to write here"
+            except discord.NotFound:
+                log.warning("Channel %s is gone", place)
+                return None, "the channel is gone"
+            except discord.DiscordServerError as error:
+                log.warning("Discord answered %s to a message", error.status)
+                await self._sleep(1.0 + 2.0 * attempt)
+            except discord.HTTPException as error:
+                if error.code == _UNKNOWN_REPLY and reference is not None:
+                    reference = None
+                    continue
+                log.warning("Discord refused a message: %s %s", error.status, error.text)
+                return None, f"Discord refused it ({error.status})"
+            except (OSError, discord.ConnectionClosed, discord.RateLimited) as error:
+                log.warning("A message could not be sent: %s", type(error).__name__)
+                return None, "no connection"
+        return None, "Discord had a problem"
+
+
+def shortened(text: str) -> str:
+    """A text for one message: at most Discord's limit, never empty."""
+    text = clean(text) or "(nothing)"
+    return text if len(text) <= MAX_LENGTH else text[:MAX_LENGTH - 2].rstrip() + " …"

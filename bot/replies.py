@@ -1,0 +1,301 @@
+"""Replies under way: at most one per person and channel, one at a time per channel, bounded over all.
+
+Several messages by one person in a row get one answer: what they add before it is sent is read too.
+"""
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import discord
+
+from bot.channel_log import ChannelLogs, Readable, turns_of
+from bot.decisions import Decision, IncomingMessage, ReplyCounts
+from bot.outbox import Outbox, Outgoing, Refused, Sent, prepare
+from bot.responder import ModelNotReadyError, Responder, Response
+from bot.translate import record_of
+from model.markup import to_discord_text
+from model.requests import PRIORITY_MENTION, PRIORITY_RANDOM
+from storage.errors import KnownError
+from storage.records import Activity, Message
+from storage.settings import Settings
+
+log = logging.getLogger(__name__)
+
+WAITING_LIMIT = 24
+DEADLINE_SECONDS = 120.0
+# A person who sends three lines in a row is answered after the third.
+SETTLE_SECONDS = 1.2
+RESTARTS = 2
+TYPING_EVERY_SECONDS = 8.0  # Discord shows it for ten
+
+
+@dataclass(eq=False)
+class Pending:
+    """One answer in the making."""
+
+    target: discord.Message
+    incoming: IncomingMessage
+    decision: Decision
+    settings: Settings
+    asked_at: float
+    heard: OrderedDict[int, tuple[IncomingMessage, Decision]] = field(default_factory=OrderedDict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    is_sending: bool = False
+
+    def join(self, message: discord.Message, incoming: IncomingMessage, decision: Decision) -> None:
+        """One more line by the same person: the answer is to all of them."""
+        self.target, self.incoming = message, incoming
+        self.heard[incoming.id] = (incoming, decision)
+        self.changed.set()
+
+    def withdraw(self, message_id: int) -> None:
+        """One of the lines was deleted."""
+        if self.heard.pop(message_id, None) is not None:
+            self.changed.set()
+
+    @property
+    def is_asked(self) -> bool:
+        return any(decision.is_asked for _, decision in self.heard.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How an answer ended, for the record."""
+
+    sent: Sent = Sent()
+    response: Response | None = None
+    problem: str = ""
+    latency_ms: float | None = None
+
+
+class ReplyDesk:
+    """Takes decisions to speak and turns them into sent messages."""
+
+    def __init__(self, *, responder: Responder, outbox: Outbox, logs: ChannelLogs, counts: ReplyCounts,
+                 record: Callable[[list[Activity]], None], keep_own: Callable[[list[Message]], None],
+                 on_reply: Callable[[float], None], readable: Callable[[discord.abc.MessageableChannel], Readable],
+                 secrets: tuple[str, ...], sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+                 clock: Callable[[], float] = time.monotonic, wall_clock: Callable[[], float] = time.time) -> None:
+        self._responder = responder
+        self._outbox = outbox
+        self._logs = logs
+        self._counts = counts
+        self._record = record
+        self._keep_own = keep_own
+        self._on_reply = on_reply
+        self._readable = readable
+        self._secrets = secrets
+        self._sleep = sleep
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._queues: dict[int, OrderedDict[int, Pending]] = {}
+        self._workers: dict[int, asyncio.Task[None]] = {}
+        self._listeners: dict[int, asyncio.Task[None]] = {}
+        self._is_closing = False
+
+    @property
+    def waiting(self) -> int:
+        """Answers that are due or being written."""
+        return sum(len(queue) for queue in self._queues.values())
+
+    def join(self, message: discord.Message, incoming: IncomingMessage, decision: Decision) -> bool:
+        """Add a line to the answer its author is already getting; False when there is none to join."""
+        pending = self._queues.get(incoming.channel_id, {}).get(incoming.author_id)
+        if pending is None or pending.is_sending:
+            return False
+        pending.join(message, incoming, decision)
+        return True
+
+    def ask(self, message: discord.Message, incoming: IncomingMessage, decision: Decision, settings: Settings) -> None:
+        """Answer this message in its turn."""
+        pending = Pending(message, incoming, decision, settings, self._clock())
+        pending.heard[incoming.id] = (incoming, decision)
+        queue = self._queues.setdefault(incoming.channel_id, OrderedDict())
+        if incoming.author_id in queue:  # its answer is on its way out: this is the next one
+            queue[-incoming.id] = pending
+        else:
+            queue[incoming.author_id] = pending
+        worker = self._workers.get(incoming.channel_id)
+        if worker is None or worker.done():
+            self._workers[incoming.channel_id] = asyncio.create_task(self._work(incoming.channel_id))
+
+    def withdraw(self, channel_id: int, message_id: int) -> None:
+        """A message was deleted: it is not answered any more."""
+        for pending in self._queues.get(channel_id, {}).values():
+            pending.withdraw(message_id)
+
+    def withdraw_author(self, author_id: int) -> None:
+        """Somebody left or wants to be forgotten."""
+        for queue in self._queues.values():
+            for pending in queue.values():
+                for message_id in [i for i, (m, _) in pending.heard.items() if m.author_id == author_id]:
+                    pending.withdraw(message_id)
+
+    def listen(self, channel: discord.abc.MessageableChannel, settings: Settings) -> None:
+        """Nobody is answered: let the model read along. One look per channel at a time; the newest state counts."""
+        task = self._listeners.get(channel.id)
+        if self._is_closing or (task is not None and not task.done()):
+            return
+        self._listeners[channel.id] = asyncio.create_task(self._listen(channel, settings))
+
+    async def close(self, *, timeout_seconds: float) -> None:
+        """Let what is being sent go out, drop the rest."""
+        self._is_closing = True
+        for task in self._listeners.values():
+            task.cancel()
+        sending = [self._workers[channel] for channel, queue in self._queues.items()
+                   if any(pending.is_sending for pending in queue.values())]
+        if sending:
+            await asyncio.wait(sending, timeout=timeout_seconds)
+        tasks = [*self._workers.values(), *self._listeners.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # ---- one channel ------------------------------------------------------------------------------------
+
+    async def _work(self, channel_id: int) -> None:
+        queue = self._queues[channel_id]
+        while queue and not self._is_closing:
+            key, pending = next(iter(queue.items()))
+            finished = Finished(problem="the bot stopped before it was sent")
+            try:
+                finished = await self._answer(pending)
+            except KnownError as error:
+                finished = Finished(problem=error.what)
+            except discord.DiscordException as error:
+                log.warning("No reply: %s", error)
+                finished = Finished(problem=type(error).__name__)
+            except Exception as error:
+                # One reply that fails must not silence the channel; the traceback is in the log.
+                log.exception("A reply failed")
+                finished = Finished(problem=f"unexpected error: {type(error).__name__}")
+            finally:
+                queue.pop(key, None)
+                self._record(self._activities(pending, finished))
+
+    async def _answer(self, pending: Pending) -> Finished:
+        typing = asyncio.create_task(self._typing(pending.target.channel))
+        try:
+            response = await self._write(pending)
+        finally:
+            typing.cancel()
+        if response is None:
+            return Finished(problem="the message it answers was deleted")
+        outgoing = prepare(self._marked_up(response.text, pending), pending.settings, secrets=self._secrets)
+        if isinstance(outgoing, Refused):
+            return Finished(response=response, problem=outgoing.reason)
+        return await self._send(pending, response, outgoing)
+
+    async def _write(self, pending: Pending) -> Response | None:
+        """The model's reply, begun again (a bounded number of times) when its author adds something."""
+        for attempt in range(RESTARTS + 1):
+            await self._settle(pending)
+            if not pending.heard:
+                return None
+            pending.changed.clear()
+            writing = asyncio.create_task(self._generate(pending))
+            changed = asyncio.create_task(pending.changed.wait())
+            try:
+                await asyncio.wait({writing, changed}, return_when=asyncio.FIRST_COMPLETED)
+                may_restart = attempt < RESTARTS or not pending.heard
+                if not writing.done() and may_restart:
+                    continue
+                response = await writing
+                return response if pending.heard else None
+            finally:
+                changed.cancel()
+                if not writing.done():
+                    writing.cancel()
+                    await asyncio.gather(writing, return_exceptions=True)
+        return None
+
+    async def _settle(self, pending: Pending) -> None:
+        """Wait until the author has been silent for a moment."""
+        for _ in range(5):
+            pending.changed.clear()
+            await self._sleep(SETTLE_SECONDS)
+            if not pending.changed.is_set():
+                return
+
+    async def _generate(self, pending: Pending) -> Response:
+        incoming = pending.incoming
+        messages = self._logs[incoming.channel_id].window(pending.settings, until_id=incoming.id)
+        turns = turns_of(messages, self._readable(pending.target.channel))
+        if not turns:
+            raise ModelNotReadyError("Nothing readable to answer.")
+        left = DEADLINE_SECONDS - (self._clock() - pending.asked_at)
+        return await self._responder.reply(
+            incoming.channel_id, turns, pending.settings, exclude_ids=[m.id for m in messages],
+            priority=PRIORITY_MENTION if pending.is_asked else PRIORITY_RANDOM, deadline_seconds=max(left, 1.0))
+
+    async def _send(self, pending: Pending, response: Response, outgoing: Outgoing) -> Finished:
+        incoming = pending.incoming
+        channel_log = self._logs[incoming.channel_id]
+        pending.is_sending = True
+        self._counts.replied(incoming.channel_id, incoming.author_id, is_asked=pending.is_asked)
+        sent = await self._outbox.reply(
+            pending.target, outgoing, answered_id=incoming.author_id,
+            is_reference=lambda: channel_log.has_moved_on(incoming.id, incoming.author_id),
+            is_wanted=lambda: bool(pending.heard))
+        latency = (self._clock() - pending.asked_at) * 1000
+        if sent.messages:
+            own = [record_of(message, is_own=True) for message in sent.messages]
+            for record in own:
+                channel_log.add(record)
+            self._keep_own(own)
+            self._on_reply(latency / 1000)
+            self.listen(pending.target.channel, pending.settings)
+        return Finished(sent, response, sent.problem, latency)
+
+    async def _typing(self, channel: discord.abc.MessageableChannel) -> None:
+        """The typing indicator, for as long as it thinks."""
+        while True:
+            await self._sleep(SETTLE_SECONDS)
+            try:
+                await channel.typing()
+            except (discord.HTTPException, OSError):
+                return  # not being allowed to is no reason not to answer
+            await self._sleep(TYPING_EVERY_SECONDS - SETTLE_SECONDS)
+
+    async def _listen(self, channel: discord.abc.MessageableChannel, settings: Settings) -> None:
+        newest = 0
+        while self._logs[channel.id].messages and self._logs[channel.id].messages[-1].id != newest:
+            newest = self._logs[channel.id].messages[-1].id
+            messages = self._logs[channel.id].window(settings)
+            turns = turns_of(messages, self._readable(channel))
+            await self._responder.observe(channel.id, turns, settings, exclude_ids=[m.id for m in messages])
+
+    def _marked_up(self, text: str, pending: Pending) -> str:
+        """Names become mentions (shown, not pinged) and :shortcodes: the server's emoji."""
+        guild = pending.target.guild
+        members = {m.author_name: m.author_id for m in self._logs[pending.incoming.channel_id].messages if not m.is_own}
+        emoji: Mapping[str, str] = {e.name: str(e) for e in guild.emojis if e.available} if guild else {}
+        return to_discord_text(text, members, emoji)
+
+    def _activities(self, pending: Pending, finished: Finished) -> list[Activity]:
+        """One row per message that was part of this answer."""
+        reply_id = finished.sent.messages[0].id if finished.sent.messages else None
+        generation = finished.response.generation if finished.response else None
+        heard = pending.heard or {pending.incoming.id: (pending.incoming, pending.decision)}
+        rows = []
+        for incoming, decision in heard.values():
+            is_main = incoming.id == pending.incoming.id
+            reason = decision.reason if decision.speak else "part of the same answer"
+            if reply_id is None:
+                reason = f"{reason}; nothing was sent: {finished.problem}"
+            rows.append(Activity(
+                at=self._wall_clock(), message_id=incoming.id, channel_id=incoming.channel_id,
+                author_id=incoming.author_id, author_name=incoming.author_name, spoke=reply_id is not None,
+                reason=reason, latency_ms=finished.latency_ms if is_main else None,
+                first_token_ms=generation.first_token_ms if generation and is_main else None,
+                prompt_tokens=generation.prompt_tokens if generation and is_main else 0,
+                prefilled_tokens=generation.prefilled_tokens if generation and is_main else 0,
+                reply_tokens=generation.reply_tokens if generation and is_main else 0, reply_id=reply_id,
+                error=finished.problem))
+        return rows

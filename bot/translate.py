@@ -1,0 +1,63 @@
+"""discord.py's objects as this project's values, and nothing else."""
+from __future__ import annotations
+
+import discord
+
+from bot.config import Identity, is_named
+from bot.decisions import IncomingMessage
+from storage.records import Mention, Message, Reaction, snowflake_ms
+from storage.settings import Settings
+
+
+def is_persons_message(message: discord.Message) -> bool:
+    """False for bots, webhooks and system messages."""
+    return not (message.author.bot or message.webhook_id is not None or message.is_system())
+
+
+def display_name(user: discord.abc.User) -> str:
+    """The account's display name: history carries no server nicknames, and both ways of reading must agree."""
+    return user.global_name or user.name
+
+
+def record_of(message: discord.Message, *, is_own: bool = False) -> Message:
+    """The message as kept; content untouched."""
+    reference = message.reference
+    is_reply = message.type is discord.MessageType.reply and reference is not None
+    return Message(
+        id=message.id, channel_id=message.channel.id, author_id=message.author.id,
+        author_name=display_name(message.author), username=message.author.name, content=message.content,
+        created_ms=snowflake_ms(message.id),
+        edited_ms=round(message.edited_at.timestamp() * 1000) if message.edited_at else None, kind=message.type.value,
+        reply_to_id=reference.message_id if is_reply and reference is not None else None,
+        attachments=tuple(a.filename for a in message.attachments), stickers=tuple(s.name for s in message.stickers),
+        mentions=tuple(Mention(user.id, display_name(user)) for user in message.mentions),
+        reactions=tuple(Reaction(_emoji_key(r.emoji), r.count) for r in message.reactions), is_pinned=message.pinned,
+        is_own=is_own)
+
+
+def incoming(message: discord.Message, me: Identity, settings: Settings, *, own_ids: frozenset[int]) -> IncomingMessage:
+    """The message as the decision sees it. own_ids: the bot's recent messages in the channel."""
+    reply_to = message.reference.message_id if message.reference else None
+    mentioned = {user.id for user in message.mentions}
+    own_role = message.guild.self_role if message.guild else None
+    is_mention = me.id in mentioned or (own_role is not None and own_role in message.role_mentions)
+    is_reply_to_bot = reply_to is not None and (reply_to in own_ids or _resolved_author(message) == me.id)
+    is_direct = message.guild is None
+    named = is_named(message.content, me.names(settings))
+    somebody_else = bool(mentioned - {me.id}) or (reply_to is not None and not is_reply_to_bot)
+    return IncomingMessage(
+        id=message.id, channel_id=message.channel.id, author_id=message.author.id,
+        author_name=display_name(message.author), content=message.content, at=snowflake_ms(message.id) / 1000,
+        is_mention=is_mention, is_reply_to_bot=is_reply_to_bot, is_named=named, is_direct=is_direct,
+        is_to_somebody_else=somebody_else)
+
+
+def _resolved_author(message: discord.Message) -> int | None:
+    resolved = message.reference.resolved if message.reference else None
+    return resolved.author.id if isinstance(resolved, discord.Message) else None
+
+
+def _emoji_key(emoji: discord.PartialEmoji | discord.Emoji | str) -> str:
+    if isinstance(emoji, str):
+        return emoji
+    return f"{emoji.name}:{emoji.id}" if emoji.id else emoji.name
