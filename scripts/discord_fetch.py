@@ -25,7 +25,7 @@ def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--refresh-days", type=_days, metavar="N|all",
                        help="how far back to look again for edits, deletions and reactions (default: the setting)")
     group.add_argument("--discover", action="store_true", help="only list the server's channels; read no messages")
-    group.add_argument("--channels", metavar="LIST",
+    group.add_argument("--learn-from", metavar="LIST",
                        help="names or ids to learn from, separated by commas; 'public' is every channel all may read")
     group.add_argument("--include-private", metavar="LIST", help="private channels to learn from all the same")
     group.add_argument("--accept-policy", action="store_true",
@@ -72,7 +72,7 @@ class Terminal:
     @property
     def is_first_contact(self) -> bool:
         """True while no channel is chosen, or when the command line answers something."""
-        answers = (self._options.channels, self._options.include_private, self._options.confirm_large_server)
+        answers = (self._options.learn_from, self._options.include_private, self._options.confirm_large_server)
         return any(answers) or not any(c.learn and c.guild_id for c in self._store.channels.all())
 
     def settle_policy(self) -> None:
@@ -108,15 +108,15 @@ class Terminal:
             raise FetchError("Nothing was read: the server was not confirmed.")
 
     def _chosen(self, channels: list[Channel]) -> list[Channel]:
-        if self._options.channels:
-            if self._options.channels.strip().lower() == "public":
+        if self._options.learn_from:
+            if self._options.learn_from.strip().lower() == "public":
                 return policy.preselected(channels)
-            return self._named(channels, self._options.channels)
+            return self._named(channels, self._options.learn_from)
         if any(channel.learn for channel in channels) or self._options.include_private:
             return []
         if self._ask is None:
             raise FetchError("No channel is chosen yet.",
-                             "Choose them in the panel, or with --channels general,memes (or --channels public).")
+                             "Choose them in the panel, or with --learn-from general,memes (or --learn-from public).")
         return self._pick(channels)
 
     def _pick(self, channels: list[Channel]) -> list[Channel]:

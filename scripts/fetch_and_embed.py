@@ -1,5 +1,7 @@
 """Bring messages in and make them searchable: from a file (--import), or what is new on Discord.
 
+  python scripts/fetch_and_embed.py
+  python scripts/fetch_and_embed.py --schedule daily@04:00
   python scripts/fetch_and_embed.py --import messages.jsonl --channels channels.json
   python scripts/fetch_and_embed.py --import package.zip --server 123456789012345678
   python scripts/fetch_and_embed.py --rebuild-index
@@ -19,9 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data.embedding_index import CatchUp, catch_up
 from data.importer import Enable, ImportSummary, import_file
+from scripts.discord_fetch import add_fetch_arguments, discover, fetch_from_discord, summary_lines
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
-from storage.errors import BadInputError
-from storage.settings import EMBEDDING_MODEL
+from scripts.schedule import apply_schedule
+from storage.settings import EMBEDDING_MODEL, FETCH_SCHEDULE
 from storage.store import Store
 from storage.vectordb import VectorIndex
 
@@ -32,7 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with open_store(options) as store:
         if options.embedding_model:
             store.settings.set(EMBEDDING_MODEL, options.embedding_model, changed_by="fetch_and_embed")
-        if options.files:
+        if options.schedule:
+            print(apply_schedule(options.schedule, store.workspace, lambda text: store.settings.set(
+                FETCH_SCHEDULE, text, changed_by="fetch_and_embed")))
+        elif options.files:
             run_import(store, options)
         elif options.rebuild_index or options.only_index:
             run_index(store, rebuild=options.rebuild_index)
@@ -59,6 +65,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rebuild-index", action="store_true", help="make the search index anew from the messages kept")
     made.add_argument("--embedding-model", choices=EMBEDDING_MODEL.choices,
                       help="use this embedding model from now on; another one than before re-embeds everything")
+    made.add_argument("--schedule", metavar="daily@04:00|weekly@sun-04:00|off|status",
+                      help="install, remove or show the operating system's own scheduled fetch")
+    add_fetch_arguments(made)
     return made
 
 
@@ -92,8 +101,21 @@ def run_index(store: Store, *, rebuild: bool) -> None:
 
 
 def run_fetch(store: Store, options: argparse.Namespace) -> None:
-    """Fetch what is new on Discord, then index."""
-    raise BadInputError("Fetching from Discord is not part of this version.", "Import a file with --import FILE.")
+    """Fetch what is new on Discord, then index, as one job."""
+    with job(store, "fetch") as progress:
+        if options.discover:
+            progress.result = discover(store, options).as_result()
+            for channel in progress.result["channels"]:
+                print(f"{channel['id']}  #{channel['name']}{'  (private)' if channel['is_private'] else ''}")
+            return
+        summary = fetch_from_discord(store, options, progress.part(0.0, 0.6))
+        progress.result = summary.as_result()
+        print_summary(summary_lines(summary))
+        # Nothing waits for the index: the embedding model need not be loaded at all.
+        if not options.no_index and store.messages.queue_length():
+            caught_up = index_messages(store, progress, start=0.6)
+            progress.result["index"] = caught_up.as_result()
+            print_summary(index_lines(caught_up))
 
 
 def index_messages(store: Store, progress: Progress, *, start: float = 0.0, rebuild: bool = False) -> CatchUp:

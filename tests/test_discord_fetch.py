@@ -95,11 +95,11 @@ def test_a_private_channel_is_asked_about_on_its_own(store: Store) -> None:
 def test_without_a_terminal_the_missing_answer_is_named(store: Store) -> None:
     with pytest.raises(FetchError, match="--accept-policy"):
         fetch(store)
-    with pytest.raises(FetchError, match="--channels"):
+    with pytest.raises(FetchError, match="--learn-from"):
         fetch(store, "--accept-policy")
-    assert fetch(store, "--channels", "memes").new == 1
+    assert fetch(store, "--learn-from", "memes").new == 1
     with pytest.raises(FetchError, match="no channel 'nonsense'"):
-        fetch(store, "--channels", "nonsense")
+        fetch(store, "--learn-from", "nonsense")
 
 
 def test_a_large_server_is_confirmed_once(store: Store, server: DiscordServer) -> None:
@@ -129,6 +129,6 @@ def test_a_missing_server_id_says_where_it_goes(store: Store, monkeypatch: pytes
 
 def test_the_summary_names_each_channel_with_what_was_skipped(store: Store, server: DiscordServer) -> None:
     server.do(lambda world: world.write(int(world.guild_channels()[0]["id"]), MIRA, "https://example.org"))
-    lines = dict(summary_lines(fetch(store, "--accept-policy", "--channels", "public")))
+    lines = dict(summary_lines(fetch(store, "--accept-policy", "--learn-from", "public")))
     assert lines["new"] == 2
     assert lines["#general"] == "1 new, 0 edited, 0 deleted, 1 skipped (bare link)"
