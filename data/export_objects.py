@@ -77,13 +77,28 @@ def parse_package_message(raw: Any, *, channel_id: int, author: Fields) -> Parse
         "attachments": [{"filename": url.split("?")[0].rsplit("/", 1)[-1]} for url in urls]})
 
 
+# Discord's permission bit (API reference, "Permissions").
+_VIEW_CHANNEL = 1 << 10
+
+
 def parse_channel(raw: Any) -> Channel:
-    """A channel object of the Discord API ("Channel Object"), off and private."""
+    """A channel object of the Discord API ("Channel Object"), off; private unless it says that everyone may read it."""
     fields = _mapping(raw, "the channel")
     channel_id = _id(fields, "id")
     return Channel(id=channel_id, name=clean(_text(fields, "name"))[:_MAX_NAME] or f"channel-{channel_id}",
                    kind=_whole(fields, "type"), parent_id=_id(fields, "parent_id", required=False),
-                   guild_id=_id(fields, "guild_id", required=False))
+                   guild_id=_id(fields, "guild_id", required=False), is_private=not _is_open_to_all(fields))
+
+
+def _is_open_to_all(fields: Fields) -> bool:
+    """True when the overwrites are there and none of them hides the channel from @everyone (the server's own id)."""
+    overwrites = fields.get("permission_overwrites")
+    if not isinstance(overwrites, list):
+        return False
+    guild_id = _id(fields, "guild_id", required=False)
+    hidden = [entry for entry in overwrites if isinstance(entry, dict) and entry.get("type") == 0
+              and str(entry.get("id")) == str(guild_id) and int(entry.get("deny") or 0) & _VIEW_CHANNEL]
+    return not hidden
 
 
 def parse_exporter_channel(raw: Any, *, guild: Any) -> Channel:

@@ -6,7 +6,7 @@ import logging
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,8 @@ from storage.store import Store
 log = logging.getLogger(__name__)
 
 Enable = Literal["all"] | Sequence[int]
-Visibility = Literal["public", "private"]
+# listed: as the channel list says by its permission overwrites; a channel that says nothing is private.
+Visibility = Literal["public", "private", "listed"]
 _BATCH = 2_000
 _REPORT_EVERY = 2_000
 # Reading everything once to check it takes about a third of the time.
@@ -72,7 +73,7 @@ def import_file(store: Store, path: Path, *, channels_file: Path | None = None, 
     chosen = _chosen(enable, channels, store, path.name)
     if _stamp(path) != stamp:
         raise BadInputError(f"{path.name} changed while it was read.", "Wait until it is complete, then import it.")
-    channels_new = store.channels.add(channels.values())
+    channels_new = store.channels.add(replace(channel, is_private=True) for channel in channels.values())
     _record_answers(store, chosen, channels, visibility, given_by)
     new, edited = _write(store, export, report)
     log.info("Imported %s: %d messages, %d new", path.name, check.read, new)
@@ -195,7 +196,8 @@ def _record_answers(store: Store, chosen: Sequence[int], channels: dict[int, Cha
         for channel_id in asked:
             switches: dict[str, bool] = {"learn": True, "recall": True} if channel_id in chosen_ids else {}
             if visibility is not None:
-                switches["is_private"] = visibility == "private"
+                is_listed_private = channel_id not in channels or channels[channel_id].is_private
+                switches["is_private"] = visibility == "private" or (visibility == "listed" and is_listed_private)
             store.channels.switch(channel_id, **switches)
         answer = f"{'enabled' if chosen else 'not enabled'}, {visibility or 'visibility not stated'}"
         store.consents.record("import_channels", answer, given_by=given_by, wording=(

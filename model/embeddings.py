@@ -41,7 +41,9 @@ class BulkEmbedder:
 
     def __init__(self, entry: EmbeddingModel, folder: Path) -> None:
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging as transformers_logging
 
+        transformers_logging.disable_progress_bar()  # loading has a step in the job's own bar
         self.name, self.dimension = entry.name, entry.dimension
         # local_files_only: without it an offline machine retries for over a minute.
         self._model: Any = SentenceTransformer(str(folder), device=_device(), local_files_only=True)

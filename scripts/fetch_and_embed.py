@@ -19,6 +19,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from model.process import prepare_process_environment
+
+prepare_process_environment(embedding_threads=1)
+
 from data.embedding_index import CatchUp, catch_up
 from data.importer import Enable, ImportSummary, import_file
 from scripts.discord_fetch import add_fetch_arguments, discover, fetch_from_discord, summary_lines
@@ -55,9 +59,10 @@ def parser() -> argparse.ArgumentParser:
                       help="with --import: Discord channel objects (a JSON list, or one a line), for names and threads")
     made.add_argument("--enable-channels", metavar="all|ID,...", type=_channel_ids,
                       help="with --import: learn from these channels and let their messages be recalled")
-    made.add_argument("--visibility", choices=("public", "private"),
-                      help="with --import: public if every member may read these channels. A private channel is only "
-                           "recalled in itself, and trained on only with --include-private later on")
+    made.add_argument("--visibility", choices=("public", "private", "listed"),
+                      help="with --import: public if every member may read these channels, listed to go by the "
+                           "permissions in the channel list. A private channel is only recalled in itself, and "
+                           "trained on only with --include-private later on")
     made.add_argument("--server", metavar="ID", type=int,
                       help="with --import of a data package: the server whose messages to take")
     made.add_argument("--no-index", action="store_true", help="leave the search index for later")
@@ -120,12 +125,13 @@ def run_fetch(store: Store, options: argparse.Namespace) -> None:
 
 def index_messages(store: Store, progress: Progress, *, start: float = 0.0, rebuild: bool = False) -> CatchUp:
     """Embed what waits in the queue; `start` is the share of the job that is done already."""
-    from model.embeddings import bulk_embedder
+    from model.embeddings import bulk_embedder, ensure_query_gguf
     from model.markup import to_model_text
 
     report = progress.part(start, 1.0)
     report(0.0, "Loading the embedding model")
     embedder = bulk_embedder(store.settings.get(EMBEDDING_MODEL), store.workspace)
+    ensure_query_gguf(embedder.name, store.workspace, bulk=embedder)
     index = VectorIndex.open(store.workspace.embeddings, model=embedder.name, dimension=embedder.dimension)
     return catch_up(store, index, embedder.embed, report, rebuild=rebuild, wait_seconds=60,
                     to_text=lambda message: to_model_text(message.content, message.mentions))

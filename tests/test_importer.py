@@ -286,3 +286,19 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         open_export(tmp_path / "none")
     with pytest.raises(BadInputError, match="is a folder"):
         open_export(tmp_path)
+
+
+@pytest.mark.parametrize(("overwrites", "is_private"), [
+    ([], False), (None, True), ([{"id": "5", "type": 0, "deny": "1024", "allow": "0"}], True),
+    ([{"id": "5", "type": 0, "deny": "2048"}, {"id": "9", "type": 1, "deny": "1024"}], False)])
+def test_visibility_as_listed_goes_by_the_permission_overwrites(store: Store, tmp_path: Path,
+                                                               overwrites: list[object] | None,
+                                                               is_private: bool) -> None:
+    channel = {"id": "1", "type": 0, "name": "general", "guild_id": "5"}
+    if overwrites is not None:
+        channel["permission_overwrites"] = overwrites  # type: ignore[assignment]
+    (tmp_path / "channels.json").write_text(json.dumps([channel]), encoding="utf-8")
+    import_file(store, lines_file(tmp_path, message(1)), channels_file=tmp_path / "channels.json", enable="all",
+                visibility="listed")
+    known = store.channels.get(1)
+    assert (known.is_private, known.recall) == (is_private, True)
