@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DEADLINE_SECONDS = 120.0
 # Channels with lines looked up in advance; the least recently used one is forgotten first.
 REMEMBERED_CHANNELS = 64
+# Turns that make up the query of recall.
+TOPIC_TURNS = 2
 
 
 class ModelNotReadyError(KnownError):
@@ -131,8 +133,14 @@ class Responder:
 
     async def _lines(self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings,
                      exclude_ids: Collection[int]) -> tuple[RecalledLine, ...]:
-        lines = await self.recall.lines(channel_id, turns[-1].text, settings, exclude_ids=exclude_ids)
+        lines = await self.recall.lines(channel_id, _topic(turns), settings, exclude_ids=exclude_ids)
         return await asyncio.to_thread(_within_budget, lines, model, settings[RECALL_TOKENS])
+
+
+def _topic(turns: Sequence[Turn]) -> str:
+    """What is being talked about: the last lines of people, since the bot's own words may be off the point."""
+    said = [turn.text for turn in turns[-TOPIC_TURNS - 1:] if not turn.is_self]
+    return "\n".join(said[-TOPIC_TURNS:])
 
 
 def _conversation(turns: Sequence[Turn], lines: tuple[RecalledLine, ...]) -> Conversation:

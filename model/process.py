@@ -15,7 +15,7 @@ def prepare_process_environment(*, embedding_threads: int | None = None) -> None
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # LanceDB's core writes to stderr what is no news to a person (a table is being created).
-    os.environ.setdefault("LANCE_LOG", "error")
+    os.environ.setdefault("LANCEDB_LOG", "error")
     if embedding_threads is not None:
         os.environ.setdefault("OMP_NUM_THREADS", str(embedding_threads))
 

@@ -14,6 +14,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from model.process import prepare_process_environment
+
+prepare_process_environment(embedding_threads=1)
+
 from data.discord_objects import channel_from_object, everyone_permissions
 from data.importer import import_file
 from scripts.fetch_and_embed import import_lines, index_lines, index_messages
