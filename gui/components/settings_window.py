@@ -252,7 +252,7 @@ class SettingLine(LabelledRow):
         self._row, self._pending = row, None
         self._is_typing = False
         if row.needs_restart:
-            Pill(self.head, texts.RESTART_NEEDED, tone="busy").grid(row=0, column=1, padx=(S, 0))
+            Pill(self.head, texts.RESTART_NEEDED, tone="idle").grid(row=0, column=1, padx=(S, 0))
         self.control = self._make_control(row)
         self.place_control(self.control, below=row.control in ("lines", "file"))
         self.reset = Button(self, "", self._reset, kind="quiet", icon="restart", height=28,
