@@ -200,3 +200,38 @@ DETAILS_ROWS = {"total_ms": "Whole reply", "first_token_ms": "First word after",
                 "stop_reason": "Ended by"}
 STOP_REASONS = {"stop": "itself", "length": "the length limit", "cancelled": "cancelling"}
 TOKENS = "{count} tokens"
+
+# ---- people and channels ------------------------------------------------------------------------
+PEOPLE_TAB, CHANNELS_TAB = "People", "Channels"
+IMPORT = "Import messages…"
+IMPORT_TITLE = "Choose an export"
+IMPORT_KINDS = "Discord exports (JSON, JSON lines, data package)"
+IMPORT_ASK_TITLE = "Import {name}?"
+IMPORT_ASK_TEXT = ("Everything members wrote in this file is kept on this computer. Its channels come in off: you then "
+                   "choose below where the bot may learn, look things up and speak.")
+IMPORT_GO = "Import"
+PEOPLE_EMPTY_TITLE = "Nobody here yet"
+PEOPLE_EMPTY = ("Import an export of your server, or fetch its messages in Getting started. Then you see who talks how "
+                "much, and can leave people out.")
+PEOPLE_COLUMNS = ("Member", "Messages", "Share", "In training", "Included", "")
+CHANNEL_COLUMNS = ("Channel", "Messages", "Learn", "Recall", "Speak", "Private", "Rate")
+OPTED_OUT, EXCLUDED = "opted out", "left out"
+SHARES_NONE = "The balanced share appears once training data is prepared."
+SHARES_CEILING = "In training nobody makes up more than {ceiling} (orange line)."
+SHARES_COUNT = "Prepare training data"
+PEOPLE_SUMMARY = "{people} · {messages}"
+CHANNEL_HINT = ("Learn: may become training data. Recall: lines may be looked up for replies. "
+                "Speak: it may answer there.")
+RATE_GENERAL = "general"
+RATE_MENU_GENERAL = "General rate"
+PRIVATE_TITLE = "Learn from a private channel?"
+PRIVATE_YES, PRIVATE_NO = "Learn from it", "Leave it out"
+ACCESS_LOST = "no access"
+MENU_EXCLUDE, MENU_INCLUDE = "Leave out of training and recall", "Include again"
+MENU_FORGET = "Delete everything they wrote…"
+FORGET_TITLE = "Delete everything {name} wrote?"
+FORGET_TEXT = ("Their messages leave the database, the index and the next data set for good. A model that is already "
+               "trained only forgets when it is trained again.")
+FORGET_GO = "Delete for good"
+FORGOTTEN = "{count} deleted."
+SEARCH_PEOPLE = "Search"

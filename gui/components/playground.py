@@ -61,7 +61,8 @@ class PlaygroundRoom(Room):
         self.card.body.grid_rowconfigure(0, weight=1)
         self.area = ScrollArea(self.card.body, pad=10)
         self.area.grid(row=0, column=0, sticky="nsew")
-        self.area.inner.grid_columnconfigure(0, weight=1)
+        for column in range(2):
+            self.area.inner.grid_columnconfigure(column, weight=1, uniform="chat")
         self.area.canvas.bind("<Configure>", lambda _: self._wrap_bubbles(), add="+")
         yield
         self.empty = EmptyState(self.area.inner, icon="chat", title=texts.CHAT_EMPTY_TITLE, text=texts.CHAT_EMPTY)
@@ -185,11 +186,11 @@ class PlaygroundRoom(Room):
         lines = self._with_comparison(view)
         self._show_notice(view)
         if not lines and not view.is_stopped:
-            self.empty.grid(row=9998, column=0, pady=(self.theme.px(90), 0))
+            self.empty.grid(row=9998, column=0, columnspan=2, pady=(self.theme.px(90), 0))
         else:
             self.empty.grid_remove()
         if view.is_stopped:
-            self.stopped.grid(row=9999, column=0, pady=(S if lines else self.theme.px(90), S))
+            self.stopped.grid(row=9999, column=0, columnspan=2, pady=(S if lines else self.theme.px(90), S))
         else:
             self.stopped.grid_remove()
         self.send_button.set_enabled(self._can_send())
@@ -227,8 +228,10 @@ class PlaygroundRoom(Room):
                 bubble = self._bubbles[line.id] = Bubble(self.area.inner, self.panel, line, self._show_details,
                                                          self.regenerate, self._width())
             bubble.show(line, is_last=line.id == last and self.comparison is None)
-            bubble.grid(row=row, column=0, sticky="ew", pady=(M if row == 0 else 0, S))
-            row += 1
+            is_right = line.column == 1
+            bubble.grid(row=row - is_right, column=max(line.column, 0), columnspan=2 if line.column < 0 else 1,
+                        sticky="new", pady=(M if row == 0 else 0, S))
+            row += not is_right
 
     def _width(self) -> int:
         return max(220, int(self.area.canvas.winfo_width() / self.theme.scale * 0.74))
@@ -273,8 +276,9 @@ class Bubble(Row):
         side = "e" if line.is_own else "w"
         self.label = Text(self, "", role="caption_strong", colour="accent_text")
         self.words = ctk.CTkLabel(self, text="", corner_radius=12, fg_color=pair(fill), text_color=pair("text"),
-                                  font=theme.ctk_font("body"), wraplength=width, justify="left", padx=3, pady=8,
+                                  font=theme.ctk_font("body"), justify="left", padx=3, pady=8,
                                   bg_color=pair("card"))
+        self.wrap(width)
         self.words.grid(row=1, column=0, sticky=side)
         self.words.bind("<Button-3>", self._copy)
         self._foot = Row(self)
@@ -301,7 +305,7 @@ class Bubble(Row):
             (self._links[1].grid(row=0, column=2) if is_last and not line.is_waiting else self._links[1].grid_remove())
 
     def wrap(self, width: int) -> None:
-        self.words.configure(wraplength=width)
+        self.words.configure(wraplength=width if self._line.column < 0 else round(width * 0.55))
 
     def _copy(self, _: object) -> None:
         self.clipboard_clear()

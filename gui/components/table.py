@@ -264,8 +264,12 @@ class Table(tk.Frame):
     def _released(self, event: tk.Event[tk.Misc]) -> None:
         number = self._number_at(event.y)
         for column, left, right in self._spans():
-            if column.kind == "switch" and left <= event.x < right and number >= 0:
+            if number < 0 or not left <= event.x < right:
+                continue
+            if column.kind == "switch":
                 self._flip(number, column.key)
+            elif column.kind == "menu":
+                self._open(event.x_root, event.y_root)
 
     def _switches(self) -> list[str]:
         return [column.key for column, _, _ in self._spans() if column.kind == "switch"]

@@ -314,6 +314,45 @@ class Choice(Button):
             self._tell(value)
 
 
+class Segments(Row):
+    """A few words side by side, one of them chosen; arrow keys move the choice."""
+
+    def __init__(self, master: Any, labels: dict[str, str], command: Callable[[str], Any]) -> None:
+        super().__init__(master)
+        self._tell = command
+        self.value = next(iter(labels))
+        self.parts: dict[str, Button] = {}
+        for column, (value, words) in enumerate(labels.items()):
+            part = Button(self, words, lambda v=value: self.pick(v), kind="quiet", width=84, height=32)
+            part.grid(row=0, column=column, padx=(0, XS))
+            for key, step in (("<Left>", -1), ("<Right>", 1)):
+                part._canvas.bind(key, lambda _, s=step: self._move(s))  # type: ignore[misc]
+            self.parts[value] = part
+        self._paint()
+
+    def pick(self, value: str) -> None:
+        """Choose one and tell."""
+        if value != self.value:
+            self.value = value
+            self._paint()
+            self._tell(value)
+
+    def _move(self, step: int) -> str:
+        values = list(self.parts)
+        self.pick(values[(values.index(self.value) + step) % len(values)])
+        self.parts[self.value]._canvas.focus_set()
+        return "break"
+
+    def _paint(self) -> None:
+        for value, part in self.parts.items():
+            is_chosen = value == self.value
+            fill = "accent_soft" if is_chosen else self.surface
+            part._rest_border = fill
+            part.configure(fg_color=pair(fill), border_color=pair(fill),
+                           hover_color=pair("accent_soft" if is_chosen else "hover"),
+                           text_color=pair("accent_text" if is_chosen else "muted"))
+
+
 def popup_menu(master: Any, theme: Any) -> tk.Menu:
     """An empty menu in the colours of the window."""
     return tk.Menu(master, tearoff=False, font=theme.fonts["body"], bg=theme.now("card"), fg=theme.now("text"),

@@ -14,7 +14,7 @@ from storage.settings import TEMPERATURE
 
 @dataclass(frozen=True, slots=True)
 class ChatLine:
-    """One bubble. `stats` stands below a reply; `other` is the second column while comparing."""
+    """One bubble. `stats` stands below a reply; `column` is 0 or 1 while comparing, -1 across the whole width."""
 
     id: int
     is_own: bool
@@ -23,6 +23,7 @@ class ChatLine:
     is_error: bool = False
     is_waiting: bool = False
     label: str = ""
+    column: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +136,9 @@ class Comparison:
             if answer is None:
                 is_current = (number == 0) == (self.first is None)
                 text = texts.CHAT_WAITING.format(seconds=max(0, int(now - asked_at))) if is_current else "…"
-                columns.append(ChatLine(-1 - number, False, text, is_waiting=True, label=label))
+                columns.append(ChatLine(-1 - number, False, text, is_waiting=True, label=label, column=number))
             else:
                 line = _line(answer)
-                columns.append(ChatLine(line.id, False, line.text, line.stats, line.is_error, label=label))
+                columns.append(ChatLine(line.id, False, line.text, line.stats, line.is_error, label=label,
+                                        column=number))
         return columns[0], columns[1]

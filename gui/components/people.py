@@ -1,0 +1,228 @@
+"""People and channels: who is heard, and where."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from tkinter import filedialog
+from typing import Any
+
+from gui import texts
+from gui.components.room import M, Panel, Room, S
+from gui.components.table import Table
+from gui.components.widgets import Button, Card, EmptyState, Field, Row, Segments, Text, popup_menu
+from gui.presenters import format as words
+from gui.presenters.people import (
+    CHANNEL_COLUMNS,
+    PEOPLE_COLUMNS,
+    RATES,
+    Census,
+    PeopleView,
+    balanced_shares,
+    import_arguments,
+    people_view,
+)
+from gui.presenters.pulse import Pulse
+from storage import policy
+from storage.records import Channel
+from storage.store import Store
+
+OWNER = "owner (panel)"
+
+
+def read_census(store: Store) -> Census:
+    """Counts and switches; slow on a large server, so it runs on the slow lane of the worker."""
+    newest = max((job for job in (store.jobs.latest("shares"), store.jobs.latest("prepare")) if job and job.result),
+                 key=lambda job: job.id, default=None)
+    balanced, ceiling = balanced_shares(newest)
+    return Census(tuple(store.members.all()), store.messages.counts_by_author(), tuple(store.channels.all()),
+                  store.messages.counts_by_channel(), balanced, ceiling)
+
+
+class PeopleRoom(Room):
+    """Two lists behind two tabs."""
+
+    key, title, scrolls = "people", texts.PEOPLE, False
+
+    def __init__(self, master: Any, panel: Panel) -> None:
+        super().__init__(master, panel)
+        self._census: Census | None = None
+        self._jobs_seen: frozenset[int] = frozenset()
+        self._is_reading = False
+        self._tab = "people"
+
+    def build(self) -> Iterator[None]:
+        page, theme = self.page, self.theme
+        page.grid_rowconfigure(1, weight=1)
+        self.import_button = Button(self.tools, texts.IMPORT, self._choose_file, icon="upload")
+        self.import_button.grid(row=0, column=0)
+        bar = Row(page)
+        bar.grid(row=0, column=0, sticky="ew", pady=(0, theme.px(M)))
+        bar.grid_columnconfigure(1, weight=1)
+        self.tabs = Segments(bar, {"people": texts.PEOPLE_TAB, "channels": texts.CHANNELS_TAB}, self._open)
+        self.tabs.grid(row=0, column=0)
+        self.summary = Text(bar, "", role="small", colour="faint")
+        self.summary.grid(row=0, column=1, sticky="w", padx=M)
+        self.search = Field(bar, placeholder=texts.SEARCH_PEOPLE, width=180)
+        self.search.grid(row=0, column=2)
+        self.search.bind("<KeyRelease>", lambda _: self._render())
+        self.search.bind("<Escape>", lambda _: (self.search.set_text(""), self._render()))
+        yield
+        self.card = Card(page, pad=14)
+        self.card.grid(row=1, column=0, sticky="nsew")
+        self.card.body.grid_columnconfigure(0, weight=1)
+        self.card.body.grid_rowconfigure(0, weight=1)
+        self.people = Table(self.card.body, PEOPLE_COLUMNS, rows_shown=4, on_switch=self._member_switched,
+                            on_open=self._member_menu)
+        self.people.grid(row=0, column=0, sticky="nsew")
+        yield
+        self.channels = Table(self.card.body, CHANNEL_COLUMNS, rows_shown=4, on_switch=self._channel_switched,
+                              on_open=self._rate_menu, empty_text=texts.CHANNELS_NONE)
+        self.empty = EmptyState(self.card.body, icon="people", title=texts.PEOPLE_EMPTY_TITLE, text=texts.PEOPLE_EMPTY,
+                                action=texts.IMPORT, command=self._choose_file)
+        yield
+        foot = Row(page)
+        foot.grid(row=2, column=0, sticky="ew", pady=(S, 0))
+        foot.grid_columnconfigure(0, weight=1)
+        self.note = Text(foot, "", role="small", colour="muted", wrap=True)
+        self.note.grid(row=0, column=0, sticky="ew")
+        self.prepare = Button(foot, texts.SHARES_COUNT, lambda: self.panel.start_job("prepare"))
+        self.prepare.grid(row=0, column=1, padx=(M, 0))
+        yield
+
+    # ---- reading ---------------------------------------------------------------------------------
+
+    def shown(self) -> None:
+        self._read()
+
+    def beat(self, pulse: Pulse) -> None:
+        running = {job.kind for job in pulse.jobs}
+        self.import_button.set_enabled("import" not in running)
+        self.prepare.set_enabled("prepare" not in running)
+        ended = frozenset(job.id for job in pulse.finished)
+        if ended != self._jobs_seen:
+            self._jobs_seen = ended
+            self._read()
+
+    def _read(self) -> None:
+        if not self._is_reading:
+            self._is_reading = True
+            self.panel.ask(lambda: read_census(self.panel.store), self._arrived, failed=self._failed, slow=True)
+
+    def _failed(self, _: Exception) -> None:
+        self._is_reading = False
+
+    def _arrived(self, census: Census) -> None:
+        self._is_reading = False
+        self._census = census
+        self._render()
+
+    def _render(self) -> None:
+        if self._census is None:
+            return
+        view: PeopleView = people_view(self._census, search=self.search.get())
+        self.summary.show(view.summary if not view.is_empty else "")
+        for table in (self.people, self.channels):
+            table.grid_remove()
+        if view.is_empty:
+            self.empty.grid(row=0, column=0)
+            self.note.show("")
+            self.prepare.grid_remove()
+            return
+        self.empty.grid_remove()
+        if self._tab == "people":
+            self.people.show(view.people)
+            self.people.grid(row=0, column=0, sticky="nsew")
+            self.note.show(view.shares_note)
+            self.prepare.grid()
+        else:
+            self.channels.show(view.channels)
+            self.channels.grid(row=0, column=0, sticky="nsew")
+            self.note.show(texts.CHANNEL_HINT)
+            self.prepare.grid_remove()
+
+    def find(self) -> str:
+        self.search.focus()
+        return "break"
+
+    def _open(self, tab: str) -> None:
+        self._tab = tab
+        self._render()
+
+    # ---- members ---------------------------------------------------------------------------------
+
+    def _member_switched(self, member_id: int, _: str, value: bool) -> None:
+        self._change(lambda: self.panel.store.members.set_excluded(member_id, not value))
+
+    def _member_menu(self, member_id: int, x: int, y: int) -> None:
+        assert self._census is not None
+        member = next(m for m in self._census.members if m.id == member_id)
+        menu = popup_menu(self, self.theme)
+        if not member.is_opted_out:
+            words_ = texts.MENU_INCLUDE if member.is_excluded else texts.MENU_EXCLUDE
+            menu.add_command(label=words_, command=lambda: self._member_switched(member_id, "", member.is_excluded))
+        menu.add_command(label=texts.MENU_FORGET, command=lambda: self._ask_forget(member_id, member.display_name))
+        menu.tk_popup(x, y)
+
+    def _ask_forget(self, member_id: int, name: str) -> None:
+        self.panel.confirm(texts.FORGET_TITLE.format(name=name), texts.FORGET_TEXT, [
+            (texts.CANCEL, "secondary", None),
+            (texts.FORGET_GO, "danger", lambda: self._forget(member_id))])
+
+    def _forget(self, member_id: int) -> None:
+        self.panel.ask(lambda: self.panel.store.members.forget(member_id), lambda ids: (
+            self.panel.toast(texts.FORGOTTEN.format(count=words.plural(len(ids), "message")), tone="good"),
+            self._read()), slow=True)
+
+    # ---- channels --------------------------------------------------------------------------------
+
+    def _channel_switched(self, channel_id: int, key: str, value: bool) -> None:
+        assert self._census is not None
+        channel = next(c for c in self._census.channels if c.id == channel_id)
+        if key == "learn" and channel.is_private:
+            self._private(channel, value)
+            return
+        self._change(lambda: self.panel.store.channels.switch(channel_id, **{key: value}))
+
+    def _private(self, channel: Channel, value: bool) -> None:
+        def answer(accepted: bool) -> None:
+            self._change(lambda: policy.allow_private(self.panel.store.channels, self.panel.store.consents, channel,
+                                                      accepted=accepted, given_by=OWNER))
+
+        if not value:
+            answer(False)
+            return
+        self.panel.confirm(texts.PRIVATE_TITLE, policy.private_channel_text(channel.name), [
+            (texts.PRIVATE_NO, "secondary", None), (texts.PRIVATE_YES, "primary", lambda: answer(True))])
+
+    def _rate_menu(self, channel_id: int, x: int, y: int) -> None:
+        menu = popup_menu(self, self.theme)
+        menu.add_command(label=texts.RATE_MENU_GENERAL, command=lambda: self._set_rate(channel_id, None))
+        menu.add_separator()
+        for rate in RATES:
+            menu.add_command(label=words.percent(rate), command=lambda r=rate: self._set_rate(channel_id, r))
+        menu.tk_popup(x, y)
+
+    def _set_rate(self, channel_id: int, rate: float | None) -> None:
+        self._change(lambda: self.panel.store.channels.set_rate(channel_id, rate))
+
+    def _change(self, work: Any) -> None:
+        self.panel.ask(work, lambda _: self._read())
+
+    # ---- import ----------------------------------------------------------------------------------
+
+    def _choose_file(self) -> None:
+        name = filedialog.askopenfilename(parent=self.panel.root, title=texts.IMPORT_TITLE, filetypes=[
+            (texts.IMPORT_KINDS, "*.json *.jsonl *.ndjson *.zip"), ("*", "*")])
+        if name:
+            self.ask_import(Path(name))
+
+    def ask_import(self, path: Path) -> None:
+        """The question before an import; the file dialog ends here."""
+        self.panel.confirm(texts.IMPORT_ASK_TITLE.format(name=path.name), texts.IMPORT_ASK_TEXT, [
+            (texts.CANCEL, "secondary", None), (texts.IMPORT_GO, "primary", lambda: self._import(path))])
+
+    def _import(self, path: Path) -> None:
+        channels = path.with_name("channels.json")
+        found = str(channels) if channels.exists() and channels != path else None
+        self.panel.start_job("import", import_arguments(str(path), found))
+        self.panel.toast(texts.JOB_STARTED.format(name=texts.JOB_NAMES["import"]))
