@@ -99,6 +99,16 @@ def is_alive(pid: int) -> bool:
         return True
 
 
+def terminate(pid: int) -> None:
+    """Ask a process to end (SIGTERM; on Windows it is ended at once)."""
+    import psutil
+
+    try:
+        psutil.Process(pid).terminate()
+    except psutil.NoSuchProcess:
+        return
+
+
 def kill_tree(pid: int) -> None:
     """End a process and everything it started, at once."""
     import psutil

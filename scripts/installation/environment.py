@@ -68,7 +68,11 @@ class Environment:
         with InstallLock(self._root / ".venv.lock", waiting=self._tell_waiting) as lock:
             self._make_if_needed(lock)
             runs = PipRuns(self._console_python, log=self._log, lock=lock, progress=self._progress)
-            self._install(self._pending_steps(groups), runs)
+            try:
+                self._install(self._pending_steps(groups), runs)
+            finally:
+                # Downloads that a failure left behind take gigabytes.
+                shutil.rmtree(self._venv / "tmp", ignore_errors=True)
         missing = self.missing(groups)
         if missing:
             raise failures.still_missing(missing[0].requirement, self._log)
@@ -132,7 +136,6 @@ class Environment:
         for number, step in enumerate(steps, start=1):
             context = Context(step.label, self._root, needed, self._log)
             self._try_each(step, attempts[number - 1], f"[{number}/{len(steps)}] ", context, runs)
-        shutil.rmtree(self._venv / "tmp", ignore_errors=True)
 
     def _check_room(self, needed_gigabytes: float) -> None:
         free = machine.free_gigabytes(self._root)

@@ -72,6 +72,7 @@ class PipRuns:
                 while _is_running(child):
                     self._progress.tick(_pulse(self._log, begin))
             except KeyboardInterrupt:
+                self._progress.interrupt()
                 _stop(child)
                 raise
         return child.returncode

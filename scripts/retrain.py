@@ -1,0 +1,112 @@
+"""The whole round in one go: fetch, prepare, train, evaluate. Deploying stays your decision.
+
+  python scripts/retrain.py                       everything with defaults
+  python scripts/retrain.py --no-fetch --recipe cpu-smoke
+
+Each step is its own script with its own line in the job list; this one watches them. Cancel stops the step under way,
+which keeps what it finished.
+"""
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
+from storage.environment import read_environment
+from storage.errors import CancelledError, KnownError
+from storage.processes import spawn_job, terminate
+from storage.records import Job, JobState
+from storage.store import Store
+
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One script of the round and how much of the whole it is, roughly."""
+
+    kind: str
+    arguments: tuple[str, ...]
+    share: float
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the steps one after another; the first that fails ends the round with its own words."""
+    parser = script_parser(__doc__)
+    parser.add_argument("--no-fetch", action="store_true", help="use the messages that are here")
+    parser.add_argument("--recipe", help="training recipe (default: the one that fits this computer)")
+    parser.add_argument("--method", help="sft, sft+dpo, orpo or sft+kto")
+    parser.add_argument("--include-private", action="store_true", help="also learn from private channels you allowed")
+    parser.add_argument("--quick", action="store_true", help="a shorter evaluation")
+    options = parser.parse_args(arguments)
+    with open_store(options) as store, job(store, "retrain") as progress:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        data = store.workspace.message_files / f"prepared-{stamp}"
+        out = store.workspace.root / "models" / "training" / stamp
+        done = 0.0
+        if not options.no_fetch and read_environment(store.workspace.env_file).token:
+            run_step(store, Step("fetch", (), 0.1), progress, done)
+        done = 0.1
+        prepare = ("--out", str(data), *(("--include-private",) if options.include_private else ()))
+        run_step(store, Step("prepare", prepare, 0.1), progress, done)
+        chosen = [part for name in ("recipe", "method") if (value := getattr(options, name))
+                  for part in (f"--{name}", value)]
+        trained = run_step(store, Step("train", ("--data", str(data), "--out", str(out), *chosen), 0.6), progress, 0.2)
+        model = exported_model(trained)
+        evaluated = run_step(store, Step("evaluate", ("--model", str(model), "--data", str(data),
+                                                      *(("--quick",) if options.quick else ())), 0.2), progress, 0.8)
+        progress.result = {"data": str(data), "model": str(model), "evaluation": evaluated.result}
+        print_summary([("model", model), ("data", data),
+                       ("next", f"python scripts/5_deploy_bot.py --model \"{model}\"")])
+
+
+def run_step(store: Store, step: Step, progress: Progress, done: float) -> Job:
+    """Start a script, follow its job row, and answer the finished row. KnownError with its words if it failed."""
+    child = spawn_job(store.workspace, step.kind, step.arguments)
+    try:
+        while child.poll() is None:
+            row = row_of(store, child.pid)
+            progress.report(done + step.share * (row.progress if row else 0.0),
+                            f"{step.kind}: {row.step}" if row else f"{step.kind}: starting")
+            time.sleep(POLL_SECONDS)
+    except (CancelledError, KeyboardInterrupt):
+        stop(store, child)
+        raise
+    row = row_of(store, child.pid)
+    if row is None or row.state is not JobState.DONE:
+        words = row.error if row else f"it ended with code {child.returncode}; see logs/{step.kind}.out.log."
+        raise KnownError(f"The step '{step.kind}' failed: {words}")
+    return row
+
+
+def stop(store: Store, child: subprocess.Popen[bytes]) -> None:
+    """Ask the step to stop at its next safe point, and wait for it."""
+    row = row_of(store, child.pid)
+    if row is not None:
+        store.jobs.request_cancel(row.id)
+    else:
+        terminate(child.pid)
+    child.wait()
+
+
+def row_of(store: Store, pid: int) -> Job | None:
+    """The newest job row of a process."""
+    return next((row for row in store.jobs.recent(limit=20) if row.pid == pid), None)
+
+
+def exported_model(trained: Job) -> Path:
+    """The GGUF file a training run left."""
+    exported = trained.result.get("export") or {}
+    if not exported.get("gguf"):
+        raise KnownError("The training run left no GGUF file.", "Run scripts/3_train_model.py --resume to export it.")
+    return Path(exported["gguf"])
+
+
+if __name__ == "__main__":
+    run_script(main)
