@@ -1,0 +1,210 @@
+"""One evaluation from files to a report: every model writes in turn (one in memory at a time), then all is measured."""
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from model.evaluation import generation, recall_lines
+from model.evaluation.comparison import QUICK, Effort
+from model.evaluation.evaluate import Facts, Written, evaluate
+from model.evaluation.generation import Voice
+from model.evaluation.memory import Canary, FindPrivate
+from model.evaluation.page import write_page
+from model.evaluation.report import ModelFile, Report, write_report
+from model.evaluation.rows import Row, read_manifest, read_rows, spread
+from model.evaluation.sweep import Point, sweep
+from storage.errors import BadInputError
+from storage.settings import (
+    HISTORY_MESSAGES,
+    RECALL_COUNT,
+    RECALL_MIN_SIMILARITY,
+    RECALL_TOKENS,
+    SYSTEM_PROMPT,
+    Settings,
+)
+
+if TYPE_CHECKING:
+    from model.inference import ChatModel
+
+ROWS, QUICK_ROWS = 400, 80
+SCORED_ROWS, QUICK_SCORED_ROWS = 150, 30
+SWEEP_ROWS, QUICK_SWEEP_ROWS = 40, 12
+_QUICK_LINES = 2000
+_LEAST_ROWS = 20
+
+Progress = Callable[[float, str], None]
+Embed = Callable[[Sequence[str]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to evaluate. models: (role, file) with role "model" first; then "base" and "against" where wanted.
+
+    embed: texts -> vectors, or None without an embedding model (recall and the figures that need it are left out).
+    """
+
+    data: Path
+    out: Path
+    models: tuple[tuple[str, Path], ...]
+    settings: Settings
+    embed: Embed | None = None
+    find_private: FindPrivate | None = None
+    is_quick: bool = False
+    row_limit: int = 0
+    recipe: str = ""
+    n_ctx: int = 2048
+    threads: int = 0
+    notes: tuple[str, ...] = field(default=())
+
+
+def run(plan: Plan, report: Progress = lambda _fraction, _step: None) -> Report:
+    """Write report.json and report.html into plan.out and return the report."""
+    plan.out.mkdir(parents=True, exist_ok=True)
+    manifest = read_manifest(plan.data)
+    rows = _places(plan, "test.jsonl", ROWS, QUICK_ROWS)
+    if len(rows) < _LEAST_ROWS:
+        raise BadInputError(f"{plan.data / 'test.jsonl'} holds only {len(rows)} places; at least {_LEAST_ROWS} are "
+                            "needed.", "Collect more messages, or prepare the data with a larger test part.")
+    canaries = planted(manifest)
+    voice, recall_notes = _voice(plan, rows, report=_part(report, 0.0, 0.1))
+    written, count = [], len(plan.models)
+    for number, (role, file) in enumerate(plan.models):
+        start = 0.1 + 0.65 * number / count
+        written.append(_write(plan, role, file, rows, voice, canaries, manifest,
+                              _part(report, start, start + 0.65 / count)))
+    training_rows = int(sum(1 for _ in read_rows(plan.data / "train.jsonl")))
+    facts = Facts(str(manifest.get("hash", "")), training_rows, plan.is_quick, _described(plan, voice),
+                  plan.notes + recall_notes, bool(canaries), plan.recipe)
+    result = evaluate(rows, written, lambda: training_texts(plan.data), embed=plan.embed,
+                      effort=QUICK if plan.is_quick else Effort(), facts=facts, find_private=plan.find_private,
+                      report=_part(report, 0.75, 1.0))
+    write_report(result, plan.out / "report.json")
+    write_page(result, plan.out / "report.html")
+    return result
+
+
+def run_sweep(plan: Plan, report: Progress = lambda _fraction, _step: None) -> list[Point]:
+    """The grid on the validation split with the first model of the plan, best first."""
+    rows = _places(plan, "validation.jsonl", SWEEP_ROWS, QUICK_SWEEP_ROWS)
+    if len(rows) < QUICK_SWEEP_ROWS:
+        raise BadInputError(f"{plan.data / 'validation.jsonl'} holds only {len(rows)} "
+                            f"places.", "Collect more messages.")
+    voice, _ = _voice(plan, rows, report=_part(report, 0.0, 0.1))
+    role, file = plan.models[0]
+    with loaded(file, plan) as model:
+        kept = plan.out / f"sweep-{_key(file_identity(file), voice)}"
+        return sweep(model, rows, voice, embed=plan.embed, kept=kept, report=_part(report, 0.1, 0.95))
+
+
+def training_texts(folder: Path) -> Iterator[str]:
+    """Every reply and every line of context the model saw in training, as a stream."""
+    previous: set[str] = set()
+    for row in read_rows(folder / "train.jsonl"):
+        yield row.reply
+        texts = {turn.text for turn in row.conversation.turns}
+        # Neighbouring rows share most of their context: each line is read about once.
+        yield from texts - previous
+        previous = texts
+
+
+def planted(manifest: dict[str, Any]) -> tuple[Canary, ...]:
+    """The canaries a data set says it holds: records with prompt, secret and count."""
+    records = manifest.get("canaries") or ()
+    found = []
+    for record in records if isinstance(records, list) else ():
+        secret = str(record.get("secret") or record.get("text") or "")
+        prompt = str(record.get("prompt") or " ".join(secret.split()[:len(secret.split()) // 2]))
+        if secret:
+            found.append(Canary(prompt, secret, int(record.get("count") or record.get("times") or 1)))
+    return tuple(found)
+
+
+@contextmanager
+def loaded(file: Path, plan: Plan) -> Iterator[ChatModel]:
+    """The model of a file, the only one in memory."""
+    from model.inference import close_model, get_model
+
+    close_model()
+    model = get_model(file, n_ctx=plan.n_ctx, threads=plan.threads)
+    # Nobody reads along here: every place is new.
+    model.is_listening_allowed = False
+    try:
+        yield model
+    finally:
+        close_model()
+
+
+def file_identity(file: Path) -> ModelFile:
+    """Name, size and SHA-256 of a model file."""
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return ModelFile(file.stem, file.name, digest, file.stat().st_size)
+
+
+def _write(plan: Plan, role: str, file: Path, rows: Sequence[Row], voice: Voice, canaries: Sequence[Canary],
+           manifest: dict[str, Any], report: Progress) -> Written:
+    import psutil
+
+    identity = file_identity(file)
+    report(0.0, f"Loading {file.name}")
+    started = time.monotonic()
+    with loaded(file, plan) as model:
+        load_seconds = time.monotonic() - started
+        kept = plan.out / "answers" / f"{_key(identity, voice, str(manifest.get('hash', '')))}.jsonl"
+        answers = generation.write_answers(
+            model, rows, voice, kept=kept, report=_part(report, 0.0, 0.95 if canaries else 1.0),
+            scored_rows=QUICK_SCORED_ROWS if plan.is_quick else SCORED_ROWS)
+        # An untuned model never saw them; asking it as well would only show that guessing does not work.
+        asked = () if role == "base" else canaries
+        told = generation.tell_canaries(model, asked, voice, report=_part(report, 0.95, 1.0))
+        speed = generation.speed_of(answers, load_seconds=load_seconds,
+                                    memory_bytes=int(psutil.Process().memory_info().rss))
+    scored = tuple(answer.log_probabilities for answer in answers if answer.log_probabilities)
+    return Written(role, identity.name, tuple(answer.text for answer in answers), scored, told, identity, speed)
+
+
+def _places(plan: Plan, name: str, full: int, quick: int) -> list[Row]:
+    rows = [row for row in read_rows(plan.data / name) if row.conversation.turns and row.reply.strip()]
+    return spread(rows, plan.row_limit or (quick if plan.is_quick else full))
+
+
+def _voice(plan: Plan, rows: Sequence[Row], report: Progress) -> tuple[Voice, tuple[str, ...]]:
+    from model.inference import GenerationOptions
+
+    settings = plan.settings
+    recalled: Sequence[tuple[Any, ...]] = ()
+    notes: tuple[str, ...] = ("Recall came from the same channel's training lines only; the test part was not in it.",)
+    if plan.embed is None or settings[RECALL_COUNT] == 0:
+        notes = ("No earlier lines were recalled.",)
+    else:
+        lines = recall_lines.training_lines(
+            read_rows(plan.data / "train.jsonl"), plan.embed, report=report,
+            limit=_QUICK_LINES if plan.is_quick else recall_lines.MOST_LINES)
+        recalled = recall_lines.recalled_for(rows, lines, plan.embed, count=settings[RECALL_COUNT],
+                                             min_similarity=settings[RECALL_MIN_SIMILARITY])
+    return Voice(GenerationOptions.from_settings(settings), settings[SYSTEM_PROMPT], settings[HISTORY_MESSAGES],
+                 settings[RECALL_TOKENS], recalled), notes
+
+
+def _key(identity: ModelFile, voice: Voice, data_hash: str = "") -> str:
+    """Names the file of finished answers: another model, data set or way of asking starts anew."""
+    asked = repr((identity.sha256, voice.options, voice.system_prompt, voice.keep_turns, voice.recall_tokens,
+                  bool(voice.recalled), data_hash))
+    return f"{identity.name[:40]}-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
+
+
+def _described(plan: Plan, voice: Voice) -> dict[str, Any]:
+    options = {key: value for key, value in asdict(voice.options).items() if key not in ("stop", "seed")}
+    return options | {"history_messages": voice.keep_turns, "recall_count": plan.settings[RECALL_COUNT],
+                      "system_prompt": voice.system_prompt[:60]}
+
+
+def _part(report: Progress, start: float, end: float) -> Progress:
+    return lambda fraction, step: report(start + (end - start) * fraction, step)

@@ -1,0 +1,189 @@
+"""Can anyone tell? Measure a model against real people and against the untuned model.
+
+  python scripts/4_evaluate_personality.py --model models/run-3/model-Q4_K_M.gguf --data data_storage/messages/prepared
+  python scripts/4_evaluate_personality.py --model NEW.gguf --against OLD.gguf --data DIR --quick
+  python scripts/4_evaluate_personality.py --sweep --model NEW.gguf --data DIR
+  python scripts/4_evaluate_personality.py --blind-test --from-report DIR/report.json
+  python scripts/4_evaluate_personality.py --score results/*.json
+
+The model writes replies at places of the test part that it never saw, with the live bot's own prompt and sampling.
+Writes report.json and report.html (one file, open it in a browser); docs/EVALUATION.md explains every figure. It may be
+stopped at any time: finished replies are kept and the next run goes on.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+# On a busy computer two spinning threads are slower than one; must be set before the libraries load.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from model.catalog import DEFAULT_MODEL, offline_chat_model
+from model.deployment import current, model_path, write_whole
+from model.deployment_checks import manifest_recipe, read_model_manifest
+from model.evaluation.report import Report
+from model.evaluation.run import Embed, Plan, run, run_sweep
+from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
+from storage.errors import BadInputError, KnownError
+from storage.settings import CONTEXT_LENGTH, EMBEDDING_MODEL, THREADS
+from storage.store import Store
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and do what it asks."""
+    options = parser().parse_args(arguments)
+    with open_store(options) as store, job(store, "evaluate") as progress:
+        if options.model is None or options.data is None:
+            raise BadInputError("--model and --data are needed.", "See --help.")
+        plan = make_plan(store, options, progress)
+        if options.sweep:
+            run_the_sweep(plan, progress)
+        else:
+            run_the_report(plan, progress)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = script_parser(__doc__)
+    made.add_argument("--model", metavar="GGUF", type=Path, help="the model to evaluate")
+    made.add_argument("--data", metavar="DIR", type=Path, help="folder made by 2_prepare_training_data.py")
+    made.add_argument("--out", metavar="DIR", type=Path,
+                      help="where the report goes (default: data_storage/evaluation/MODEL-DATE in the workspace)")
+    made.add_argument("--against", metavar="GGUF|current", help="a second model to compare with, or the one in use")
+    made.add_argument("--base", metavar="GGUF", type=Path, help="the untuned model (default: found by itself)")
+    made.add_argument("--no-base", action="store_true", help="leave the untuned model out")
+    made.add_argument("--quick", action="store_true", help="fewer places and rounds: a first impression in minutes")
+    made.add_argument("--rows", metavar="N", type=int, default=0, help="how many places (default: 400, quick: 80)")
+    made.add_argument("--sweep", action="store_true",
+                      help="try temperatures, min-p, top-p and no system prompt on the validation part instead")
+    made.add_argument("--no-recall", action="store_true", help="without recalled lines and without embeddings")
+    return made
+
+
+def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> Plan:
+    """Everything the evaluation needs, found and checked."""
+    settings = store.settings.read()
+    for file in (options.model, options.base):
+        if file is not None and not file.is_file():
+            raise BadInputError(f"There is no model file {file}.", "Check the path.")
+    manifest = read_model_manifest(options.model)
+    base = None if options.no_base or options.sweep else options.base or base_model(store)
+    models = [("model", options.model)]
+    if options.against and not options.sweep:
+        models.append(("against", in_use(store) if options.against == "current" else Path(options.against)))
+    if base is not None and base.resolve() != options.model.resolve():
+        models.append(("base", base))
+    name = f"{options.model.stem}-{time.strftime('%Y%m%d-%H%M')}"
+    return Plan(
+        data=options.data, out=options.out or store.workspace.data / "evaluation" / name, models=tuple(models),
+        settings=settings, embed=None if options.no_recall else embedder(store, progress), find_private=finder(),
+        is_quick=options.quick, row_limit=options.rows, recipe=manifest_recipe(manifest),
+        n_ctx=settings[CONTEXT_LENGTH], threads=settings[THREADS], notes=remarks(manifest, options.data))
+
+
+def base_model(store: Store) -> Path | None:
+    """The untuned model of this workspace, else the packaged one."""
+    default = store.workspace.base_models / DEFAULT_MODEL.file
+    others = sorted(store.workspace.base_models.glob("*.gguf"))
+    if default.exists() or len(others) == 1:
+        return default if default.exists() else others[0]
+    try:
+        return offline_chat_model()
+    except KnownError:
+        return None
+
+
+def in_use(store: Store) -> Path:
+    """The deployed model's file."""
+    version = current(store.workspace)
+    if version is None:
+        raise BadInputError("No model is deployed in this workspace.", "Give --against a file.")
+    return model_path(store.workspace, version)
+
+
+def embedder(store: Store, progress: Progress) -> Embed | None:
+    """The workspace's embedding model, or None with a remark when it is not on this computer."""
+    from model.embeddings import bulk_embedder
+
+    name = store.settings.get(EMBEDDING_MODEL)
+    for candidate in dict.fromkeys((name, "all-MiniLM-L6-v2")):
+        try:
+            return bulk_embedder(candidate, store.workspace).embed
+        except (KnownError, ImportError) as error:
+            progress.note(f"Embedding model {candidate} is not usable here ({error}).")
+    return None
+
+
+def finder() -> object:
+    """What finds data that should have been masked, from the data room."""
+    try:
+        from data.masking import find_private
+    except ImportError:
+        return None
+    return find_private
+
+
+def remarks(manifest: dict, data: Path) -> tuple[str, ...]:
+    """What a reader of the report should know about the model and the data."""
+    if not manifest:
+        return ("No training manifest stands beside the model.",)
+    trained_on = manifest.get("data", {}).get("hash")
+    try:
+        measured_on = json.loads((data / "manifest.json").read_text(encoding="utf-8")).get("hash")
+    except (OSError, ValueError):
+        return ()
+    if trained_on and measured_on and trained_on != measured_on:
+        return ("The model was trained on another data set than this one: it may have seen some of these places.",)
+    return ()
+
+
+def run_the_report(plan: Plan, progress: Progress) -> None:
+    """Measure, print the summary, hand the result to the panel."""
+    report = run(plan, progress.report)
+    people = report.writers[0]
+    progress.result = {
+        "report": str(plan.out / "report.html"), "report_json": str(plan.out / "report.json"),
+        "match_percent": report.match_percent, "auc": report.headline_auc, "people_auc": people.figures["auc"].value,
+        "objections": list(report.objections), "next_steps": list(report.next_steps)}
+    print_summary(summary(report))
+    print(f"Report: {plan.out / 'report.html'}")
+
+
+def summary(report: Report) -> list[tuple[str, str]]:
+    """The figures a terminal needs."""
+    lines = []
+    for writer in report.writers:
+        auc = writer.figures["auc"]
+        match = f", match {writer.match.percent:.0f} %" if writer.match else ""
+        lines.append((f"{writer.role} ({writer.name})", f"detector AUC {auc.value:.2f} [{auc.low:.2f}, {auc.high:.2f}]"
+                      f"{match}"))
+    lines += [("recites", objection) for objection in report.objections] or [("recites", "no objection")]
+    return lines + [("next", step) for step in report.next_steps]
+
+
+def run_the_sweep(plan: Plan, progress: Progress) -> None:
+    """Try the grid and write the best point as settings."""
+    points = run_sweep(plan, progress.report)
+    best = points[0]
+    plan.out.mkdir(parents=True, exist_ok=True)
+    content = {"settings": best.as_settings(), "auc": best.auc,
+               "points": [point.as_settings() | {"auc": point.auc} for point in points]}
+    write_whole(plan.out / "suggested_settings.json", json.dumps(content, indent=1).encode())
+    progress.result = {"suggested": best.as_settings(), "auc": best.auc,
+                       "file": str(plan.out / "suggested_settings.json")}
+    for point in points:
+        print(f"AUC {point.auc:.3f}  temperature {point.temperature:g}  min-p {point.min_p:g}  top-p {point.top_p:g}"
+              f"{'' if point.has_system_prompt else '  no system prompt'}")
+    print(f"Suggested settings: {plan.out / 'suggested_settings.json'}")
+
+
+if __name__ == "__main__":
+    run_script(main)
