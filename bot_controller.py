@@ -214,9 +214,10 @@ class BotController:
         elif self._is_ours(status) and status is not None:
             self._pid = status.pid  # on Windows the child we started is only a launcher of the real process
             self._heartbeat = (status.heartbeat_at, now)
-            if status.phase is BotPhase.RUNNING:
+            if status.phase is not BotPhase.STARTING:
+                # Offline at start is running too: the bot itself keeps trying, and a hang must be noticed.
                 self._enter(ControllerState.RUNNING, "Running.")
-            elif now - self._since > START_LIMIT_SECONDS and status.phase is BotPhase.STARTING:
+            elif now - self._since > START_LIMIT_SECONDS:
                 self._replace_hung(now, "The bot did not finish starting")
         elif now - self._since > START_LIMIT_SECONDS:
             self._replace_hung(now, "The bot did not report within two minutes of its start")

@@ -89,10 +89,19 @@ def world(store: Store) -> World:
 
 def test_a_started_bot_is_running_once_it_says_so(world: World) -> None:
     assert world.controller.start().state is ControllerState.STARTING
-    world.report(BotPhase.CONNECTING)
+    world.report(BotPhase.STARTING)
     assert world.controller.tick().state is ControllerState.STARTING
     world.report(BotPhase.RUNNING)
     assert world.controller.tick().state is ControllerState.RUNNING
+
+
+def test_a_bot_that_starts_offline_counts_as_running_and_is_watched_for_hangs(world: World) -> None:
+    """Faults 5 and 14."""
+    world.controller.start()
+    world.report(BotPhase.CONNECTING)
+    assert world.controller.tick().state is ControllerState.RUNNING
+    world.wait(70)
+    assert world.killed == [100]
 
 
 def test_crashes_back_off_from_one_second_to_sixty_and_then_fail(world: World) -> None:
