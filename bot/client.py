@@ -24,6 +24,7 @@ from bot.channel_log import ChannelLogs
 from bot.config import PREFIX, Identity, Place
 from bot.decisions import ReplyCounts
 from bot.handlers import Handlers, channel_reader
+from bot.indexing import keep_index_in_step
 from bot.live_status import LiveStatus
 from bot.outbox import Outbox
 from bot.replies import ReplyDesk
@@ -179,9 +180,11 @@ async def run_discord(services: Services) -> None:
         current[:] = [BotClient(handlers, services.status, add_commands=add_commands)]
         return current[-1]
 
+    indexing = asyncio.create_task(keep_index_in_step(services.store, services.recall), name="indexing")
     try:
         await Connection(make, token, services).run()
     finally:
+        indexing.cancel()
         await desk.close(timeout_seconds=SEND_GRACE_SECONDS)
         await handlers.close()
         if current:

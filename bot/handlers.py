@@ -23,6 +23,7 @@ from bot.replies import WAITING_LIMIT, ReplyDesk
 from bot.storage_thread import StorageThread
 from bot.translate import incoming, is_persons_message, record_of
 from storage import policy
+from storage.links import is_bare_link
 from storage.records import Activity, Channel, Message
 from storage.settings import Settings
 from storage.store import Store
@@ -176,7 +177,11 @@ class Handlers:
         earlier: list[Message] = []
         if is_first and channel is not None:
             earlier = self._store.messages.recent(record.channel_id, limit=EARLIER_MESSAGES, before_id=record.id)
-        if may_store:
+        if (
+            may_store
+            and not (is_bare_link(record.content) and not record.attachments)
+            and not self._has_opted_out(record.author_id)
+        ):
             self._store.messages.save([record])
         return _Known(settings, channel, may_store, earlier)
 
@@ -194,6 +199,10 @@ class Handlers:
         is_chosen = channel.learn or channel.recall
         is_allowed = not channel.is_private or channel.include_private
         return is_chosen and is_allowed and policy.is_accepted(self._store.consents)
+
+    def _has_opted_out(self, author_id: int) -> bool:
+        member = self._store.members.get(author_id)
+        return member is not None and member.is_opted_out
 
     def _decide(self, seen: IncomingMessage, known: _Known) -> Decision:
         activity = self._counts.activity(seen.channel_id, seen.author_id, waiting=self._desk.waiting,

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from model.markup import to_model_text
 from storage.errors import KnownError
@@ -17,6 +17,7 @@ from storage.store import Store
 if TYPE_CHECKING:
     from model.embeddings import Embedder
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 # Asked for beyond the number wanted: some hits fall away (deleted, absent member, already in the conversation).
 SPARE_HITS = 8
@@ -72,6 +73,12 @@ class Recall:
         return await loop.run_in_executor(self._executor, self._look_up, channel_id, text, settings,
                                           frozenset(exclude_ids))
 
+    async def with_index(self, work: Callable[[Index, Embedder], T]) -> T:
+        """Run `work` with the index and the embedder on the thread that owns them."""
+        def run() -> T:
+            return work(*self._opened())
+        return await asyncio.get_running_loop().run_in_executor(self._executor, run)
+
     def close(self) -> None:
         """Wait for a look-up under way and end the thread."""
         self._executor.shutdown(wait=True, cancel_futures=True)
@@ -96,14 +103,18 @@ class Recall:
         return self._readable(hits, set(channels), exclude_ids, settings)
 
     def _search(self, channels: list[int], text: str, settings: Settings, exclude_ids: frozenset[int]) -> list[Hit]:
+        index, embedder = self._opened()
+        vector = embedder.embed([text])[0]
+        hits = index.search(vector, channel_ids=channels, limit=settings[RECALL_COUNT] + SPARE_HITS,
+                                  exclude_ids=exclude_ids)
+        return [hit for hit in hits if hit.similarity >= settings[RECALL_MIN_SIMILARITY]]
+
+    def _opened(self) -> tuple[Index, Embedder]:
         if self._embedder is None:
             self._embedder = self._open_embedder()
         if self._index is None:
             self._index = self._open_index()
-        vector = self._embedder.embed([text])[0]
-        hits = self._index.search(vector, channel_ids=channels, limit=settings[RECALL_COUNT] + SPARE_HITS,
-                                  exclude_ids=exclude_ids)
-        return [hit for hit in hits if hit.similarity >= settings[RECALL_MIN_SIMILARITY]]
+        return self._index, self._embedder
 
     def _readable(self, hits: list[Hit], channels: set[int], exclude_ids: frozenset[int],
                   settings: Settings) -> tuple[RecalledLine, ...]:

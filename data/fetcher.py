@@ -284,7 +284,9 @@ class Fetcher:
         """Store a page that covers after < id <= until: what is kept but not in it was deleted on Discord."""
         reasons = {int(raw["id"]): skip_reason(raw) for raw in page}
         result.skipped.update(reason for reason in reasons.values() if reason is not None)
-        messages = [message_from_object(raw) for raw in page if reasons[int(raw["id"])] is None]
+        away = {member.id for member in self._store.members.all() if member.is_opted_out}
+        messages = [message_from_object(raw) for raw in page
+                    if reasons[int(raw["id"])] is None and int(raw["author"]["id"]) not in away]
         # The bot's own replies are kept though bots are skipped; what was edited into a bare link is not.
         present = {message_id for message_id, reason in reasons.items() if reason in (None, "bot")}
         with self._store.messages_db.transaction():

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
+from storage.links import is_bare_link
+
+__all__ = ["Skip", "is_bare_link", "skip_reason"]
+
 # Message types people write themselves (Discord API reference, "Message Types"): DEFAULT and REPLY. The rest
 # are notices (joins, pins, boosts), answers of applications (20, 23) or copies (21, a thread's first message).
 DEFAULT_KIND, REPLY_KIND = 0, 19
-_LINK_STARTS = ("http://", "https://", "www.", "discord.gg/")
-# What Discord lets people put around a link: <no preview>, ||spoiler||, emphasis.
-_AROUND_LINKS = "<>|*_~()"
 
 
 class Skip(StrEnum):
@@ -35,9 +36,3 @@ def skip_reason(raw: Mapping[str, Any]) -> Skip | None:
     if not content.strip():
         return Skip.EMPTY
     return Skip.LINK if is_bare_link(content) else None
-
-
-def is_bare_link(text: str) -> bool:
-    """True for one or more links and nothing else. Linear in the text: it is anybody's."""
-    words = text.split()
-    return bool(words) and all(word.lstrip(_AROUND_LINKS).lower().startswith(_LINK_STARTS) for word in words)

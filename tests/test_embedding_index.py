@@ -84,7 +84,7 @@ def test_edits_deletions_reactions_and_opt_outs_reach_the_index(store: Store) ->
 def test_a_kill_between_the_databases_loses_and_repeats_nothing(store: Store, monkeypatch: pytest.MonkeyPatch,
                                                                  place: str) -> None:
     """Fault 37."""
-    monkeypatch.setattr("data.embedding_index.BATCH_ROWS", 4)
+    monkeypatch.setattr("storage.index_sync.BATCH_ROWS", 4)
     store.messages.save([message(n) for n in range(1, 11)])
     index, calls, embedder = open_index(store), [0], Embedder()
 

@@ -1,0 +1,132 @@
+"""From SQLite to the search index: drains the queue of changes, as often as you like, without loss or repeats.
+
+Scripts use it with the bulk embedder, the running bot in small batches with its own."""
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from storage.control import Facts
+from storage.jobs import Report, silent
+from storage.locks import FileLock
+from storage.messages import QueuedChange
+from storage.reactions import reaction_score
+from storage.records import Message
+from storage.store import Store
+from storage.vectordb import IndexRow, IndexState, VectorIndex
+
+if TYPE_CHECKING:
+    import numpy as np
+
+log = logging.getLogger(__name__)
+
+Embed = Callable[[Sequence[str]], "np.ndarray"]
+BATCH_ROWS = 2_048
+# Progress inside a batch: embedding is slow, and somebody is watching.
+_EMBED_ROWS = 128
+# After this many new rows in one run the indexes are brought up to date and small files merged.
+_OPTIMIZE_FROM_ROWS = 500
+_ROWS_FACT = "indexed_rows"
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    """What a run changed in the index."""
+
+    indexed: int = 0
+    removed: int = 0
+    rows: int = 0
+    is_rebuilt: bool = False
+
+    def as_result(self) -> dict[str, Any]:
+        """For a job row."""
+        return asdict(self)
+
+
+def catch_up(store: Store, index: VectorIndex, embed: Embed, report: Report = silent, *, rebuild: bool = False,
+             to_text: Callable[[Message], str] | None = None, may_build_index: bool = True,
+             wait_seconds: float = 0.0) -> CatchUp:
+    """Bring the index in step with the messages and return what changed.
+
+    embed: texts -> float32 (n, dimension), length 1. to_text: what of a message is embedded (its content as it
+    is, when None). A change leaves the queue only after the index has it, so a run cut short anywhere is
+    completed by the next. A missing, damaged or foreign index is rebuilt. may_build_index=False in the bot
+    (VectorIndex.optimize). Raises AlreadyRunningError when another process is at it for longer than wait_seconds.
+    """
+    with FileLock(store.workspace.locks / "index.lock", holder="Indexing").acquire(timeout_seconds=wait_seconds):
+        is_rebuilt = rebuild or _is_behind(store, index)
+        if is_rebuilt:
+            # Everything is in line again before the table is emptied: a kill in between loses nothing.
+            store.messages.queue_everything()
+            index.recreate()
+        facts = Facts(store.messages_db)
+        indexed, removed = _drain(store, index, embed, report, to_text or _content, facts)
+        if is_rebuilt or indexed >= _OPTIMIZE_FROM_ROWS:
+            report(0.99, "Merging the index")
+            index.optimize(may_build_index=may_build_index)
+        elif indexed or removed:
+            index.compact_if_fragmented()
+        rows = index.count()
+        report(1.0, "The index is complete")
+    log.info("Index: %d added or changed, %d removed, %d in all", indexed, removed, rows)
+    return CatchUp(indexed, removed, rows, is_rebuilt)
+
+
+def _is_behind(store: Store, index: VectorIndex) -> bool:
+    """True when the queue does not tell all that is missing: no table, a foreign one, or rows lost since."""
+    state = index.refresh()
+    if state is not IndexState.READY:
+        return True
+    rows = index.count()
+    if index.state is not IndexState.READY:
+        return True
+    # A power cut can take LanceDB back by some versions without a word.
+    return rows < int(Facts(store.messages_db).get(_ROWS_FACT, 0))
+
+
+def _drain(store: Store, index: VectorIndex, embed: Embed, report: Report, to_text: Callable[[Message], str],
+           facts: Facts) -> tuple[int, int]:
+    total = max(store.messages.queue_length(), 1)
+    indexed = removed = 0
+    while changes := store.messages.queued_changes(limit=BATCH_ROWS):
+        done = indexed + removed
+        gone = [change.message_id for change in changes if change.message is None]
+        present = [change for change in changes if change.message is not None]
+        vectors = _embedded([to_text(_message(change)) for change in present], embed, report, done, total)
+        # Until the new count is known the old one could condemn a good index: a deletion makes it smaller.
+        facts.set(_ROWS_FACT, 0)
+        index.delete(gone)
+        index.upsert([_row(_message(change), vector) for change, vector in zip(present, vectors, strict=True)])
+        store.messages.clear_queued([change.seq for change in changes])
+        facts.set(_ROWS_FACT, index.count())
+        indexed += len(present)
+        removed += len(gone)
+    return indexed, removed
+
+
+def _embedded(texts: Sequence[str], embed: Embed, report: Report, done: int, total: int) -> list[np.ndarray]:
+    """One vector a text; what many people say ("lol") is embedded once."""
+    distinct = list(dict.fromkeys(texts))
+    vectors: dict[str, np.ndarray] = {}
+    for start in range(0, len(distinct), _EMBED_ROWS):
+        part = distinct[start:start + _EMBED_ROWS]
+        vectors.update(zip(part, embed(part), strict=True))
+        finished = done + int(len(texts) * len(vectors) / len(distinct))
+        report(min(0.98 * finished / max(total, finished), 0.98), "Indexing messages", done=finished, unit="messages")
+    return [vectors[text] for text in texts]
+
+
+def _message(change: QueuedChange) -> Message:
+    assert change.message is not None
+    return change.message
+
+
+def _content(message: Message) -> str:
+    return message.content
+
+
+def _row(message: Message, vector: np.ndarray) -> IndexRow:
+    return IndexRow(message.id, message.channel_id, message.author_id, message.content, message.created_ms,
+                    reaction_score(message.reactions), vector)
