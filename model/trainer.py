@@ -11,14 +11,14 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from model.base_model import BaseModel, chat_template, encoder, load_tokenizer
 from model.checkpoints import discard_incomplete, is_complete, last_complete, mark_complete, step_of
 from model.provenance import git_revision, library_versions
-from model.recipes import Method, PhaseNumbers, Recipe
+from model.recipes import Method, PhaseNumbers, Recipe, halved, least_batch
 from model.training_model import Runtime, find_runtime, free_memory, is_out_of_memory, open_for_training
 from model.training_phases import PhaseRows, PhaseSetup, build_trainer, preferred_share
 from model.training_progress import PhaseNews, Reporter, SilentReporter, StopRequest, news_callback, stopping_on_signals
@@ -139,7 +139,9 @@ def _begin(plan: TrainingPlan) -> None:
         log.info("There is no run in %s to go on with: starting one.", plan.out)
     plan.out.mkdir(parents=True, exist_ok=True)
     if is_main_process():
-        path.write_text(json.dumps(wanted, indent=1, ensure_ascii=False), encoding="utf-8")
+        # Where things were, for --resume; not part of the description, which travels with the exported model.
+        here = {"data_path": str(plan.data.path.resolve()), "base_folder": str(plan.base.folder)}
+        path.write_text(json.dumps(wanted | here, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _check_same(begun: dict[str, Any], wanted: dict[str, Any], plan: TrainingPlan) -> None:
@@ -187,7 +189,10 @@ class _Run:
             if result is not None:
                 self.results.append(result)
                 return finished
-            numbers = halved(name, numbers)
+            smaller = halved(numbers, least=least_batch(name))
+            if smaller is None:
+                break
+            numbers = smaller
             free_memory()
         raise _no_memory(name, numbers)
 
@@ -301,16 +306,6 @@ class _Attempt:
         (target / "phase.json").write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
         (target / "log.json").write_text(json.dumps(trainer.state.log_history, indent=1), encoding="utf-8")
         mark_complete(target)
-
-
-def halved(name: str, numbers: PhaseNumbers) -> PhaseNumbers:
-    """The same rows per step with half the rows in memory; TrainingError when nothing is left to halve."""
-    # KTO compares replies inside a batch and needs two.
-    least = 2 if name == "kto" else 1
-    if numbers.batch_size <= least:
-        raise _no_memory(name, numbers)
-    batch = max(numbers.batch_size // 2, least)
-    return replace(numbers, batch_size=batch, accumulation=-(-numbers.effective_batch // batch))
 
 
 def _no_memory(name: str, numbers: PhaseNumbers) -> TrainingError:

@@ -1,0 +1,71 @@
+"""What this computer offers a training run: graphics card, memory, disk, speed. Reads only, changes nothing."""
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Bytes throughout. gpu_* are of the largest NVIDIA GPU, '' and 0 without one; gflops is a measured product."""
+
+    cpu_cores: int
+    memory_bytes: int
+    free_memory_bytes: int
+    free_disk_bytes: int
+    gpu_name: str = ""
+    gpu_bytes: int = 0
+    free_gpu_bytes: int = 0
+    gpu_count: int = 0
+    gflops: float = 0.0
+
+    @property
+    def has_gpu(self) -> bool:
+        return self.gpu_bytes > 0
+
+
+def find_hardware(folder: Path, *, measure_speed: bool = True) -> Hardware:
+    """The hardware as it is now. folder: where the run will be written (its disk counts)."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    name, total, free, count = _largest_gpu()
+    return Hardware(
+        cpu_cores=os.cpu_count() or 1, memory_bytes=memory.total, free_memory_bytes=memory.available,
+        free_disk_bytes=free_disk(folder), gpu_name=name, gpu_bytes=total, free_gpu_bytes=free, gpu_count=count,
+        gflops=_gflops(is_gpu=total > 0) if measure_speed else 0.0)
+
+
+def free_disk(folder: Path) -> int:
+    """Free bytes on the disk of `folder`, or of its nearest parent that exists."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _largest_gpu() -> tuple[str, int, int, int]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return "", 0, 0, 0
+    count = torch.cuda.device_count()
+    largest = max(range(count), key=lambda index: torch.cuda.get_device_properties(index).total_memory)
+    free, total = torch.cuda.mem_get_info(largest)
+    return torch.cuda.get_device_name(largest), total, free, count
+
+
+def _gflops(*, is_gpu: bool) -> float:
+    """Speed of a matrix product in the type training uses, measured for a moment; the base of the time estimate."""
+    import torch
+
+    size = 4096 if is_gpu else 768
+    dtype = (torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16) if is_gpu else torch.float32
+    a = torch.randn(size, size, device="cuda" if is_gpu else "cpu", dtype=dtype)
+    rounds, started = 0, time.perf_counter()
+    while time.perf_counter() - started < 0.3:
+        float((a @ a)[0, 0])
+        rounds += 1
+    return rounds * 2 * size ** 3 / (time.perf_counter() - started) / 1e9

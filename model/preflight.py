@@ -1,0 +1,257 @@
+"""Before a run: which recipe, how much memory, disk and time, and whether it can work at all.
+
+Estimates follow from the model's shape; they are meant to be right within a third, and refuse only what clearly cannot
+fit.
+"""
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from model.hardware import Hardware
+from model.recipes import Method, PhaseNumbers, Recipe, halved, least_batch
+from model.training_rows import PREFERENCES, TRAIN, VALIDATION, PreparedFolder
+from storage.errors import KnownError
+
+GIB = 1024 ** 3
+# nf4 with its scales; 16 and 32 bit.
+_BYTES_4BIT, _BYTES_16, _BYTES_32 = 0.56, 2, 4
+# PyTorch and CUDA themselves, before the first weight.
+_RUNTIME_BYTES = {True: int(1.0 * GIB), False: int(0.7 * GIB)}
+# Share of a plain matrix product's speed that a training step reaches.
+_EFFICIENCY = 0.4
+_CHARACTERS_PER_TOKEN = 3.6
+_TOKENS_PER_TURN = 8
+_SAFETY_DISK = GIB
+
+
+class PreflightError(KnownError):
+    """The run cannot fit on this computer."""
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The numbers of config.json that memory and time depend on."""
+
+    layers: int
+    hidden: int
+    intermediate: int
+    heads: int
+    kv_heads: int
+    vocabulary: int
+    is_tied: bool
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> ModelShape:
+        """From config.json."""
+        heads = int(config["num_attention_heads"])
+        return cls(layers=int(config["num_hidden_layers"]), hidden=int(config["hidden_size"]),
+                   intermediate=int(config["intermediate_size"]), heads=heads,
+                   kv_heads=int(config.get("num_key_value_heads") or heads), vocabulary=int(config["vocab_size"]),
+                   is_tied=bool(config.get("tie_word_embeddings")))
+
+    @property
+    def linear_shapes(self) -> tuple[tuple[int, int], ...]:
+        """(in, out) of one layer's seven linear modules."""
+        kv = self.hidden // self.heads * self.kv_heads
+        return ((self.hidden, self.hidden), (self.hidden, kv), (self.hidden, kv), (self.hidden, self.hidden),
+                (self.hidden, self.intermediate), (self.hidden, self.intermediate), (self.intermediate, self.hidden))
+
+    @property
+    def linear_weights(self) -> int:
+        return self.layers * sum(a * b for a, b in self.linear_shapes)
+
+    @property
+    def embedding_weights(self) -> int:
+        return self.vocabulary * self.hidden * (1 if self.is_tied else 2)
+
+    @property
+    def weights(self) -> int:
+        return self.linear_weights + self.embedding_weights
+
+    def lora_weights(self, r: int) -> int:
+        """Weights of an adapter of rank r on the seven linear modules."""
+        return self.layers * sum(r * (a + b) for a, b in self.linear_shapes)
+
+
+# Bases that are not on this computer yet (their config.json would have to be fetched first).
+QWEN_3B = ModelShape(36, 2048, 11_008, 16, 2, 151_936, True)
+
+
+@dataclass(frozen=True)
+class Work:
+    """How much there is to compute: rows and mean tokens a row of each phase."""
+
+    rows: dict[str, int]
+    mean_tokens: float
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a run needs and what there is, in bytes and seconds, for people and for the panel."""
+
+    recipe: str
+    reason: str
+    method: str
+    base: str
+    hardware: Hardware
+    memory_bytes: int
+    free_bytes: int
+    disk_bytes: int
+    free_disk_bytes: int
+    seconds: float
+    steps: dict[str, int]
+    rows: dict[str, int]
+    bot_bytes: int = 0
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    pausing_the_bot_helps: bool = False
+
+    @property
+    def can_run(self) -> bool:
+        return not self.problems
+
+    def as_dict(self) -> dict[str, Any]:
+        """The job's typed result."""
+        return asdict(self) | {"can_run": self.can_run}
+
+    def require(self) -> None:
+        """PreflightError unless the run can fit."""
+        if not self.can_run:
+            raise PreflightError(" ".join(self.problems), self._cure())
+
+    def _cure(self) -> str:
+        if self.pausing_the_bot_helps:
+            return "Pause the bot while training (--pause-bot)."
+        return ("Free some space, choose a smaller base or the recipe 'cpu-smoke', or train on a rented GPU "
+                "(docs/TRAINING.md).")
+
+
+def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method) -> Work:
+    """Rows of each phase after the recipe's caps, and the mean length of a row, from a sample of 200."""
+    counts = {"sft": folder.count(TRAIN), "preferences": folder.count(PREFERENCES)}
+    rows = {}
+    for name in method.phases:
+        available = counts["sft" if name == "sft" else "preferences"]
+        cap = recipe.phase(name).max_rows
+        rows[name] = min(available, cap) if cap else available
+    rows["validation"] = min(folder.count(VALIDATION), recipe.validation_rows)
+    return Work(rows, _mean_tokens(folder))
+
+
+def _mean_tokens(folder: PreparedFolder) -> float:
+    system = len(folder.system_prompt) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN
+    lengths = []
+    for index, row in enumerate(folder.rows(TRAIN)):
+        if index >= 200:
+            break
+        texts = [turn["name"] + turn["text"] for turn in row["context"]] + [str(row.get("reply", ""))]
+        texts += [line["name"] + line["text"] for line in row.get("recalled", ())]
+        lengths.append(sum(len(text) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN for text in texts))
+    return system + (sum(lengths) / len(lengths) if lengths else 0.0)
+
+
+def examine(*, recipe: Recipe, reason: str, method: Method, base: str, shape: ModelShape, hardware: Hardware,
+            work: Work, is_base_here: bool, bot_bytes: int = 0) -> Preflight:
+    """Compare what a run needs with what there is. bot_bytes: memory of the running bot, 0 when it is off."""
+    memory = max(memory_needed(recipe, name, shape, is_gpu=hardware.has_gpu) for name in method.phases)
+    disk = disk_needed(recipe, shape, is_base_here=is_base_here)
+    free = hardware.free_gpu_bytes if hardware.has_gpu else hardware.free_memory_bytes
+    problems, warnings, pausing_helps = [], [], False
+    if memory > free:
+        where = f"the GPU ({hardware.gpu_name})" if hardware.has_gpu else "memory"
+        problems.append(f"Training with the recipe '{recipe.name}' needs about {_gib(memory)} of {where}, "
+                        f"{_gib(free)} are free.")
+        pausing_helps = bot_bytes > 0 and memory <= free + bot_bytes
+    if disk > hardware.free_disk_bytes:
+        problems.append(f"Training needs about {_gib(disk)} of disk space, {_gib(hardware.free_disk_bytes)} are free.")
+        pausing_helps = False
+    for name in method.phases:
+        if not work.rows.get(name):
+            problems.append(f"The data set holds no rows for {name.upper()}.")
+    if bot_bytes and not pausing_helps:
+        warnings.append(f"The bot is running and uses {_gib(bot_bytes)}; training and replies will slow each other "
+                        "down (--pause-bot stops it meanwhile).")
+    if recipe.is_4bit and not hardware.has_gpu:
+        warnings.append(f"'{recipe.name}' is meant for an NVIDIA GPU; on the processor the base is held in 32 bit.")
+    steps = {name: _steps(recipe.phase(name), work.rows.get(name, 0)) for name in method.phases}
+    return Preflight(
+        recipe=recipe.name, reason=reason, method=method.value, base=base, hardware=hardware, memory_bytes=memory,
+        free_bytes=free, disk_bytes=disk, free_disk_bytes=hardware.free_disk_bytes,
+        seconds=_seconds(recipe, method, shape, hardware, work), steps=steps, rows=work.rows, bot_bytes=bot_bytes,
+        problems=tuple(problems), warnings=tuple(warnings), pausing_the_bot_helps=pausing_helps)
+
+
+def fit_batches(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardware) -> Recipe:
+    """The recipe with fewer rows in memory at a time where it would not fit otherwise; steps stay the same."""
+    free = hardware.free_gpu_bytes if hardware.has_gpu else hardware.free_memory_bytes
+    for name in method.phases:
+        while memory_needed(recipe, name, shape, is_gpu=hardware.has_gpu) > free:
+            smaller = halved(recipe.phase(name), least=least_batch(name))
+            if smaller is None:
+                break
+            recipe = recipe.with_phase(name, batch_size=smaller.batch_size, accumulation=smaller.accumulation)
+    return recipe
+
+
+def memory_needed(recipe: Recipe, phase: str, shape: ModelShape, *, is_gpu: bool) -> int:
+    """Bytes a phase needs at its peak: weights, adapter with gradients and optimiser, activations, logits."""
+    numbers = recipe.phase(phase)
+    is_4bit = recipe.is_4bit and is_gpu
+    weights = (shape.linear_weights * (_BYTES_4BIT if is_4bit else _BYTES_32)
+               + shape.embedding_weights * (_BYTES_16 if is_4bit else _BYTES_32))
+    trained = shape.lora_weights(recipe.lora.r)
+    if recipe.lora.train_embeddings:
+        trained += shape.vocabulary * shape.hidden
+    # Weight and gradient in 32 bit, two moments in 8 bit (GPU) or 32; DPO and KTO keep a frozen copy as reference.
+    trained_bytes = trained * (4 + 4 + (2 if is_gpu else 8) + (4 if phase in ("dpo", "kto") else 0))
+    return int(weights + trained_bytes + _activations(recipe, numbers, phase, shape, is_gpu=is_gpu)
+               + _RUNTIME_BYTES[is_gpu])
+
+
+def _activations(recipe: Recipe, numbers: PhaseNumbers, phase: str, shape: ModelShape, *, is_gpu: bool) -> float:
+    sequences = numbers.batch_size * (1 if phase == "sft" else 2)
+    tokens = sequences * numbers.max_length
+    each = _BYTES_16 if is_gpu else _BYTES_32
+    one_layer = tokens * (8 * shape.hidden + 4 * shape.intermediate) * each
+    if recipe.gradient_checkpointing:
+        layers = tokens * shape.hidden * each * shape.layers + one_layer
+    else:
+        layers = one_layer * shape.layers
+    # SFT computes the head on the reply's tokens in chunks; the others hold whole logits, twice more in 32 bit.
+    logits = 0.3 * GIB if phase == "sft" else tokens * shape.vocabulary * (each + 8)
+    return layers + logits
+
+
+def disk_needed(recipe: Recipe, shape: ModelShape, *, is_base_here: bool) -> int:
+    """Bytes: checkpoints with optimiser, the merged model, the 16-bit and the quantised GGUF, and room to breathe."""
+    trained = shape.lora_weights(recipe.lora.r)
+    if recipe.lora.train_embeddings:
+        trained += shape.vocabulary * shape.hidden
+    checkpoints = 3 * trained * 12
+    files = shape.weights * (2 + 2 + 0.7) + (0 if is_base_here else shape.weights * 2)
+    return int(checkpoints + files + _SAFETY_DISK)
+
+
+def _steps(numbers: PhaseNumbers, rows: int) -> int:
+    steps = -(-rows // numbers.effective_batch) * numbers.epochs
+    return int(min(steps, numbers.max_steps) if numbers.max_steps else steps)
+
+
+def _seconds(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardware, work: Work) -> float:
+    """From the measured speed: forward 2 per weight and token, backward 2 (weights are frozen), repeated forward 2."""
+    if not hardware.gflops:
+        return 0.0
+    per_token = shape.weights * (6 if recipe.gradient_checkpointing else 4)
+    seconds = 0.0
+    for name in method.phases:
+        numbers = recipe.phase(name)
+        rows = _steps(numbers, work.rows.get(name, 0)) * numbers.effective_batch
+        # Preference methods compute two replies, and DPO and KTO once more with the reference.
+        times = {"sft": 1.0, "orpo": 2.0, "dpo": 3.0, "kto": 1.5}[name]
+        seconds += rows * min(work.mean_tokens, numbers.max_length) * times * per_token
+    return seconds / (hardware.gflops * 1e9 * _EFFICIENCY * max(hardware.gpu_count, 1))
+
+
+def _gib(number: float) -> str:
+    return f"{number / GIB:.1f} GiB"

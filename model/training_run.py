@@ -1,0 +1,235 @@
+"""What `scripts/3_train_model.py` does, as functions: settle on a plan, look before leaping, train, export."""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from model.base_model import PACKAGED, BaseModel, resolve_base
+from model.export import ExportPlan, ExportResult, export
+from model.hardware import Hardware, find_hardware
+from model.preflight import QWEN_3B, ModelShape, Preflight, examine, fit_batches, measure_work
+from model.recipes import Method, PhaseNumbers, Recipe, choose_recipe, recipe_from_dict, recipe_named
+from model.trainer import RUN, TrainingPlan, TrainingResult, is_main_process, run_description, train
+from model.training_curve import draw_curve
+from model.training_progress import Reporter, SilentReporter
+from model.training_rows import MANIFEST, PREFERENCES, PreparedFolder
+from storage.errors import BadInputError, ConfigurationError
+from storage.paths import Workspace
+
+# Fewer pairs than this teach nothing but themselves.
+LEAST_PAIRS = 20
+# How much of the progress bar training gets; the rest is the export.
+_TRAINING_SHARE = 0.9
+_CPU_SHAPE = ModelShape(30, 576, 1536, 9, 3, 49_152, True)
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """The command line as values; None means "decide for me"."""
+
+    data: Path | None = None
+    out: Path | None = None
+    base: str | None = None
+    base_gguf: Path | None = None
+    recipe: str | None = None
+    method: str | None = None
+    changes: tuple[str, ...] = ()
+    name: str | None = None
+    quantisation: str = "Q4_K_M"
+    is_resumed: bool = False
+    adapter_only: bool = False
+    skip_export: bool = False
+    keep_merged: bool = False
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything settled, nothing begun."""
+
+    request: RunRequest
+    data: PreparedFolder
+    out: Path
+    base_name: str
+    recipe: Recipe
+    reason: str
+    method: Method
+    hardware: Hardware
+    is_begun: bool = False
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run. exported is None with --no-export."""
+
+    training: TrainingResult
+    exported: ExportResult | None
+    curve: Path | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The job's typed result."""
+        return {"training": self.training.as_dict(), "export": self.exported.as_dict() if self.exported else None,
+                "curve": str(self.curve or "")}
+
+
+def settle(request: RunRequest, workspace: Workspace) -> Run:
+    """Fill in what was left open: newest data set, recipe for this hardware, method for this data.
+
+    A run to go on with brings its own answers.
+    """
+    out = _out_folder(request, workspace)
+    begun = _begun(request, out)
+    if begun is not None:
+        return begun
+    data = PreparedFolder.open(request.data or _newest_folder(workspace.message_files, MANIFEST, "prepared data set"))
+    hardware = find_hardware(out)
+    if request.recipe:
+        recipe, reason = recipe_named(request.recipe), "chosen by you"
+    else:
+        recipe, reason = choose_recipe(gpu_bytes=hardware.gpu_bytes)
+    method = Method(request.method) if request.method else _method_for(data, recipe)
+    return Run(request, data, out, request.base or recipe.default_base, with_changes(recipe, request.changes), reason,
+               method, hardware)
+
+
+def _begun(request: RunRequest, out: Path) -> Run | None:
+    """The run in `out` as it was begun, when it shall be gone on with."""
+    path = out / RUN
+    if not (request.is_resumed and path.is_file()):
+        return None
+    begun = json.loads(path.read_text(encoding="utf-8"))
+    data = PreparedFolder.open(request.data or Path(begun["data_path"]))
+    base = request.base or (begun["base_folder"] if Path(begun["base_folder"]).is_dir() else begun["base"])
+    recipe = with_changes(recipe_from_dict(begun["recipe"]), request.changes)
+    return Run(request, data, out, base, recipe, "as the run was begun", Method(request.method or begun["method"]),
+               find_hardware(out), is_begun=True)
+
+
+def look(run: Run, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[Run, Preflight]:
+    """The preflight, and the run with the batch sizes that fit."""
+    shape, is_here = _shape(run, workspace)
+    # A run that was begun keeps its numbers; should memory run out, the trainer halves the batch itself.
+    fitted = run.recipe if run.is_begun else fit_batches(run.recipe, run.method, shape, run.hardware)
+    work = measure_work(run.data, fitted, run.method)
+    found = examine(recipe=fitted, reason=run.reason, method=run.method, base=run.base_name, shape=shape,
+                    hardware=run.hardware, work=work, is_base_here=is_here, bot_bytes=bot_bytes)
+    warnings = [text for text in (run.data.layout_warning, _batch_note(run.recipe, fitted, run.method)) if text]
+    return replace(run, recipe=fitted), replace(found, warnings=(*found.warnings, *warnings))
+
+
+def execute(run: Run, workspace: Workspace, reporter: Reporter) -> RunResult | None:
+    """Train and export. None in the helper processes of `accelerate launch`, which only train."""
+    base = resolve_base(run.base_name, workspace.base_models, gguf=run.request.base_gguf,
+                        report=lambda step: reporter.report(0.0, step))
+    plan = TrainingPlan(run.data, base, run.out, run.recipe, run.method, run.request.is_resumed,
+                        run.request.tensorboard)
+    if not is_main_process():
+        train(plan, SilentReporter())
+        return None
+    share = 1.0 if run.request.skip_export else _TRAINING_SHARE
+    training = train(plan, _Scaled(reporter, share))
+    curve = draw_curve(run.out, training)
+    if run.request.skip_export:
+        return RunResult(training, None, curve)
+    exported = export(_export_plan(run, base, plan, training),
+                      lambda fraction, step: reporter.report(share + (1 - share) * fraction, step))
+    return RunResult(training, exported, curve)
+
+
+def _export_plan(run: Run, base: BaseModel, plan: TrainingPlan, training: TrainingResult) -> ExportPlan:
+    name = run.request.name or f"{base.name.rpartition('/')[2]}-{run.method.value.replace('+', '-')}"
+    description = run_description(plan) | {"training": training.as_dict()}
+    return ExportPlan(base, training.adapter, run.out, name, run.data.system_prompt, description,
+                      run.request.quantisation, run.request.adapter_only, run.request.keep_merged)
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    """A reporter whose 0-1 is only a part of the bar."""
+
+    reporter: Reporter
+    share: float
+
+    def report(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
+        self.reporter.report(fraction * self.share, step, done=done, unit=unit)
+
+    def metric(self, name: str, step: int, value: float) -> None:
+        self.reporter.metric(name, step, value)
+
+    def is_cancel_requested(self) -> bool:
+        return self.reporter.is_cancel_requested()
+
+
+def with_changes(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    """A recipe with 'sft.epochs=2', 'lora.r=8' or 'save_every=50' applied; ConfigurationError names a bad one."""
+    for change in changes:
+        recipe = _with_change(recipe, change)
+    return recipe
+
+
+def _with_change(recipe: Recipe, change: str) -> Recipe:
+    path, _, text = change.partition("=")
+    part, _, key = path.rpartition(".")
+    target: Any = getattr(recipe, part, None) if part else recipe
+    known = {field.name for field in fields(target)} if is_dataclass(target) else set()
+    if key not in known or isinstance(getattr(target, key), (PhaseNumbers, type(recipe.lora))):
+        raise ConfigurationError(f"{change!r} changes no number of a recipe.",
+                                 "Write it like sft.epochs=2, lora.r=8 or save_every=50.")
+    value = _typed(change, text, getattr(target, key))
+    changed = replace(target, **{key: value})
+    return replace(recipe, **{part: changed}) if part else changed
+
+
+def _typed(change: str, text: str, present: Any) -> Any:
+    convert: Callable[[str], Any] = type(present)
+    if isinstance(present, bool):
+        return text.strip().lower() in ("1", "true", "yes", "on")
+    try:
+        return convert(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{change!r} is no {type(present).__name__}.", "Give a number.") from error
+
+
+def _newest_folder(parent: Path, marker: str, what: str) -> Path:
+    folders = [path.parent for path in parent.glob(f"*/{marker}")] if parent.is_dir() else []
+    if not folders:
+        raise BadInputError(f"There is no {what} in {parent}.",
+                            "Run scripts/2_prepare_training_data.py first, or give --data DIR.")
+    return max(folders, key=lambda folder: (folder / marker).stat().st_mtime)
+
+
+def _out_folder(request: RunRequest, workspace: Workspace) -> Path:
+    if request.out is not None:
+        return request.out.resolve()
+    runs = workspace.root / "models" / "training"
+    if request.is_resumed:
+        return _newest_folder(runs, RUN, "training run to go on with")
+    return runs / datetime.now().strftime("%Y-%m-%d-%H%M%S")
+
+
+def _method_for(data: PreparedFolder, recipe: Recipe) -> Method:
+    """DPO after SFT where there are enough pairs."""
+    if recipe.name == "demo" or data.count(PREFERENCES) < LEAST_PAIRS:
+        return Method.SFT
+    return Method.SFT_DPO
+
+
+def _shape(run: Run, workspace: Workspace) -> tuple[ModelShape, bool]:
+    """The base's shape without fetching anything, and whether the base is on this computer."""
+    candidates = [Path(run.base_name).expanduser(), workspace.base_models / run.base_name.replace("/", "--")]
+    for folder in candidates:
+        if (folder / "config.json").is_file():
+            return ModelShape.of(json.loads((folder / "config.json").read_text(encoding="utf-8"))), True
+    if run.base_name in ("", PACKAGED):
+        return _CPU_SHAPE, False
+    return QWEN_3B, False
+
+
+def _batch_note(asked: Recipe, fitted: Recipe, method: Method) -> str:
+    smaller = [f"{name.upper()} {fitted.phase(name).batch_size}" for name in method.phases
+               if fitted.phase(name).batch_size < asked.phase(name).batch_size]
+    return f"Fewer rows in memory at a time, to fit: {', '.join(smaller)}." if smaller else ""

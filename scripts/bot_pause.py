@@ -1,0 +1,42 @@
+"""Stop the running bot for a while: training wants its memory."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from storage.errors import KnownError
+from storage.processes import spawn
+from storage.records import BotPhase, BotStatus, CommandKind
+from storage.store import Store
+
+_FRESH_SECONDS = 10.0
+_STOPS_WITHIN_SECONDS = 60.0
+
+
+def running_bot(store: Store, *, now: float | None = None) -> BotStatus | None:
+    """The bot's last report when it is alive, else None."""
+    status = store.status.read_bot()
+    if status is None or status.phase is BotPhase.STOPPED:
+        return None
+    moment = time.time() if now is None else now
+    return status if moment - status.heartbeat_at < _FRESH_SECONDS else None
+
+
+@contextmanager
+def paused_bot(store: Store, *, wait_seconds: float = _STOPS_WITHIN_SECONDS,
+               sleep: Callable[[float], None] = time.sleep) -> Iterator[bool]:
+    """The bot stopped around a block, and started again afterwards however the block ends. True if it was running."""
+    if running_bot(store) is None:
+        yield False
+        return
+    store.commands.ask(CommandKind.STOP, asked_by="training")
+    deadline = time.monotonic() + wait_seconds
+    while running_bot(store) is not None:
+        if time.monotonic() > deadline:
+            raise KnownError("The bot did not stop in time.", "Stop it in the panel, then start the training again.")
+        sleep(0.2)
+    try:
+        yield True
+    finally:
+        spawn(store.workspace, "bot/run.py", [], name="bot")
