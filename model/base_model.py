@@ -155,10 +155,20 @@ def _write_origin(folder: Path, origin: dict[str, Any]) -> None:
     (folder / _ORIGIN).write_text(json.dumps(origin, indent=1), encoding="utf-8")
 
 
+def silence_libraries() -> None:
+    """Progress bars of the libraries off: the run has one of its own."""
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+
+
 def _dequantise(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+    silence_libraries()
     # Without dequantize=True, save_pretrained refuses.
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32,
                                                  quantization_config=GgufConfig(dequantize=True))
@@ -182,7 +192,8 @@ def load_tokenizer(base: BaseModel) -> Any:
     """The base's tokenizer, with a padding token."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(base.folder)
+    # The "clean-up" of an old tokenizer format takes spaces out of decoded text.
+    tokenizer = AutoTokenizer.from_pretrained(base.folder, clean_up_tokenization_spaces=False)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -209,6 +220,7 @@ def load_base(base: BaseModel, *, dtype: str, device: str = "cpu", is_4bit: bool
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
+    silence_libraries()
     options: dict[str, Any] = {"dtype": getattr(torch, dtype), "use_safetensors": True}
     if is_4bit:
         options["quantization_config"] = BitsAndBytesConfig(

@@ -218,8 +218,10 @@ def _activations(recipe: Recipe, numbers: PhaseNumbers, phase: str, shape: Model
         layers = tokens * shape.hidden * each * shape.layers + one_layer
     else:
         layers = one_layer * shape.layers
-    # SFT computes the head on the reply's tokens in chunks; the others hold whole logits, twice more in 32 bit.
-    logits = 0.3 * GIB if phase == "sft" else tokens * shape.vocabulary * (each + 8)
+    # SFT computes the head on the reply's tokens in chunks, unless the head is trained itself; the others hold whole
+    # logits, twice more in 32 bit.
+    is_chunked = phase == "sft" and not recipe.lora.train_embeddings
+    logits = 0.3 * GIB if is_chunked else tokens * shape.vocabulary * (each + 8)
     return layers + logits
 
 

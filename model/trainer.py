@@ -19,10 +19,21 @@ from model.base_model import BaseModel, chat_template, encoder, load_tokenizer
 from model.checkpoints import discard_incomplete, is_complete, last_complete, mark_complete, step_of
 from model.provenance import git_revision, library_versions
 from model.recipes import Method, PhaseNumbers, Recipe, halved, least_batch
+from model.shared_prefix import reply_loss
 from model.training_model import Runtime, find_runtime, free_memory, is_out_of_memory, open_for_training
 from model.training_phases import PhaseRows, PhaseSetup, build_trainer, preferred_share
 from model.training_progress import PhaseNews, Reporter, SilentReporter, StopRequest, news_callback, stopping_on_signals
-from model.training_rows import TRAIN, VALIDATION, PreparedFolder, Renderer, Skipped, examples, preference_examples
+from model.training_rows import (
+    TRAIN,
+    VALIDATION,
+    Example,
+    PreferenceExample,
+    PreparedFolder,
+    Renderer,
+    Skipped,
+    examples,
+    preference_examples,
+)
 from storage.errors import BadInputError, ConfigurationError, KnownError
 
 log = logging.getLogger(__name__)
@@ -53,7 +64,10 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class PhaseResult:
-    """One finished phase. Losses are mean negative log-likelihoods of reply tokens (nats)."""
+    """One finished phase. Validation losses are mean negative log-likelihoods of a held-back reply token (nats).
+
+    preferred_*: share of held-back pairs whose chosen side is likelier per token than the rejected one.
+    """
 
     name: str
     steps: int
@@ -229,27 +243,44 @@ class _Attempt:
         checkpoint = self._checkpoint()
         first_step = step_of(checkpoint) if checkpoint else 0
         model = self._model(checkpoint)
-        is_preference = self.name != "sft"
-        before = preferred_share(model, rows.held_back) if is_preference and checkpoint is None else None
-        setup = PhaseSetup(self.name, self.numbers, plan.recipe, runtime, self.folder,
-                           is_resumed=checkpoint is not None, tensorboard=plan.tensorboard)
+        before = self._before(model, rows, checkpoint)
+        setup = PhaseSetup(self.name, self.numbers, plan.recipe, runtime, self.folder, plan.tensorboard)
         trainer = build_trainer(setup, model, tokenizer, rows, [news_callback(self._news()), *self.run_.callbacks])
         _reset_peak_memory(runtime)
         output = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         self.run_.stop.raise_if_set()
-        if rows.held_back:
-            trainer.evaluate()
+        after = self._measure(trainer.accelerator.unwrap_model(trainer.model), rows, "Measuring the trained model")
         result = PhaseResult(
             name=self.name, steps=trainer.state.global_step, rows=len(rows.train), held_back_rows=len(rows.held_back),
-            loss=_finite(output.training_loss), validation_before=_logged(trainer, "eval_loss", first=True),
-            validation_after=_logged(trainer, "eval_loss"), preferred_before=before,
-            preferred_after=preferred_share(model, rows.held_back) if is_preference else None,
+            loss=_finite(output.training_loss), validation_before=before.get("validation"),
+            validation_after=after["validation"], preferred_before=before.get("preferred"),
+            preferred_after=after["preferred"],
             tokens_per_second=self._rate(rows, trainer.state.global_step - first_step, output),
             peak_memory_bytes=_peak_memory(runtime),
             batch_size=self.numbers.batch_size, seconds=time.monotonic() - started,
             skipped_too_long=skipped.too_long, trimmed=skipped.trimmed)
         self._keep(trainer, tokenizer, result)
         return result
+
+    def _before(self, model: Any, rows: PhaseRows, checkpoint: Path | None) -> dict[str, float | None]:
+        """The measures before the phase, kept on disk: a resumed phase cannot take them again."""
+        path = self.folder / "before.json"
+        if checkpoint is not None and path.is_file():
+            return json.loads(path.read_text(encoding="utf-8"))
+        before = self._measure(model, rows, "Measuring the model before training")
+        if is_main_process():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(before), encoding="utf-8")
+        return before
+
+    def _measure(self, model: Any, rows: PhaseRows, step: str) -> dict[str, float | None]:
+        """Loss of the held-back replies (the chosen side of pairs), and how often the chosen side is likelier."""
+        if not is_main_process():
+            return {"validation": None, "preferred": None}
+        self.run_.reporter.report(self.start if "before" in step else self.end, step)
+        replies = [row if isinstance(row, Example) else Example(row.prompt, row.chosen) for row in rows.held_back]
+        pairs = [row for row in rows.held_back if isinstance(row, PreferenceExample)]
+        return {"validation": reply_loss(model, replies), "preferred": preferred_share(model, pairs)}
 
     def _rows(self, tokenizer: Any, skipped: Skipped) -> PhaseRows:
         plan = self.run_.plan
@@ -319,11 +350,6 @@ def _length(row: Any) -> int:
     if hasattr(row, "reply"):
         return len(row.prompt) + len(row.reply)
     return 2 * len(row.prompt) + len(row.chosen) + len(row.rejected)
-
-
-def _logged(trainer: Any, name: str, *, first: bool = False) -> float | None:
-    values = [entry[name] for entry in trainer.state.log_history if name in entry]
-    return _finite(values[0 if first else -1]) if values else None
 
 
 def _finite(value: float) -> float | None:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from model.recipes import PhaseNumbers, Recipe
+from model.shared_prefix import IGNORED, collate
 from model.training_model import Runtime
 from model.training_rows import Example, PreferenceExample
-
-IGNORED = -100
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,6 @@ class PhaseSetup:
     recipe: Recipe
     runtime: Runtime
     folder: Path
-    is_resumed: bool = False
     tensorboard: bool = False
 
 
@@ -42,28 +40,21 @@ def build_trainer(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows
     """The trainer of one phase ('sft', 'dpo', 'orpo' or 'kto')."""
     from transformers import PrinterCallback
 
-    _silence_libraries()
     build = {"sft": _sft, "dpo": _dpo, "orpo": _orpo, "kto": _kto}[setup.name]
     trainer = build(setup, model, tokenizer, rows, list(callbacks))
     trainer.remove_callback(PrinterCallback)  # progress is told by our own callback
     return trainer
 
 
-def _silence_libraries() -> None:
-    import datasets
-    import transformers
-
-    datasets.disable_progress_bars()
-    transformers.utils.logging.disable_progress_bar()
-
-
 def _sft(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callbacks: list[Any]) -> Any:
     from trl import SFTConfig, SFTTrainer
 
-    # The chunked loss computes the head on the reply's tokens alone, but cannot see an adapter on the head.
-    loss = "nll" if "lm_head" in _adapted_modules(model) else "chunked_nll"
+    # The chunked loss computes the head on the reply's tokens alone, but reads the head's plain weight: it would not
+    # see what is trained there.
+    loss = "nll" if setup.recipe.lora.train_embeddings else "chunked_nll"
     return SFTTrainer(
         model=model, processing_class=tokenizer, callbacks=callbacks,
+        data_collator=None if setup.runtime.is_cuda else collate,
         args=SFTConfig(**_arguments(setup, bool(rows.held_back)), max_length=None, packing=False, loss_type=loss,
                        dataset_kwargs={"skip_prepare_dataset": True}),
         train_dataset=_labelled(rows.train), eval_dataset=_labelled(rows.held_back) if rows.held_back else None)
@@ -151,17 +142,11 @@ def _arguments(setup: PhaseSetup, has_held_back: bool) -> dict[str, Any]:
         logging_steps=recipe.log_every, logging_first_step=True, logging_nan_inf_filter=False,
         save_strategy="steps", save_steps=recipe.save_every, save_total_limit=2,
         eval_strategy="steps" if has_held_back else "no", eval_steps=recipe.evaluate_every,
-        eval_on_start=has_held_back and not setup.is_resumed,
         seed=recipe.seed, data_seed=recipe.seed, report_to=["tensorboard"] if setup.tensorboard else "none",
         # On a processor bf16 would be the default, and slower than 32 bit.
         use_cpu=not runtime.is_cuda, bf16=runtime.is_cuda and runtime.dtype == "bfloat16",
         fp16=runtime.is_cuda and runtime.dtype == "float16", dataloader_pin_memory=runtime.is_cuda,
         ddp_find_unused_parameters=False, disable_tqdm=True)
-
-
-def _adapted_modules(model: Any) -> set[str]:
-    config = next(iter(model.peft_config.values()))
-    return set(config.target_modules or ()) if not isinstance(config.target_modules, str) else set()
 
 
 def _labelled(rows: Sequence[Example]) -> Any:
