@@ -18,7 +18,8 @@ from storage.paths import Workspace
 from storage.settings import MODEL_PATH, Settings
 
 __all__ = ["DEFAULT_MODEL", "EMBEDDING_MODELS", "MODELS", "CatalogModel", "EmbeddingModel", "GgufHeader", "check_gguf",
-           "embedding_model", "find_model", "offline_chat_model", "offline_embedding_folder", "resolve_model"]
+           "embedding_model", "find_model", "hub_url", "offline_chat_model", "offline_embedding_folder",
+           "resolve_model"]
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,8 @@ class CatalogModel:
 
     @property
     def url(self) -> str:
-        """Where the file is; HF_ENDPOINT names another hub, as everywhere in that world."""
-        base = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-        return f"{base}/{self.repo}/resolve/main/{self.file}"
+        """Where the file is."""
+        return hub_url(self.repo, self.file)
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,12 @@ EMBEDDING_MODELS: tuple[EmbeddingModel, ...] = (
                    "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2", 384, "mean", 128,
                    licence="Apache-2.0"),
 )
+
+
+def hub_url(repo: str, file: str) -> str:
+    """A file's address on the hub; HF_ENDPOINT names another hub, as everywhere in that world."""
+    base = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    return f"{base}/{repo}/resolve/main/{file}"
 
 
 def find_model(key: str) -> CatalogModel:

@@ -115,6 +115,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             losses[name].append(chat.loss(tokenise(pieces + cue, chat.encode), answer.text))
         print(f"\r{number + 1}/{options.losses} losses", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
+    chat.close()
     naive = statistics.median(left["naive, 100"])
     return {
         "replies": len(points),
@@ -162,20 +163,12 @@ class _Chat:
     """The packaged chat model: token counts, the naive prompt's cost, and losses."""
 
     def __init__(self) -> None:
-        from llama_cpp import Llama
-
         from model.catalog import offline_chat_model
-        from model.prompts import CHATML
+        from model.chat_model import ChatModel
+        from model.native import ContextOptions
 
-        self.template = CHATML
-        self._llama = Llama(str(offline_chat_model()), n_ctx=2048, n_batch=512, logits_all=True, verbose=False,
-                            flash_attn=True)
-
-    def encode(self, text: str, special: bool) -> list[int]:
-        return self._llama.tokenize(text.encode(), add_bos=False, special=special)
-
-    def count(self, text: str) -> int:
-        return len(self.encode(text, False))
+        self._model = ChatModel(offline_chat_model(), ContextOptions(ubatch=128, threads=2))
+        self.template, self.encode, self.count = self._model.template, self._model.encode, self._model.count_tokens
 
     def count_pieces(self, pieces: list[Any]) -> int:
         return sum(len(self.encode(piece.text, piece.is_template)) for piece in pieces)
@@ -190,12 +183,8 @@ class _Chat:
         return len(self.encode(changing, True))
 
     def loss(self, prompt: list[int], answer: str) -> float:
-        import numpy as np
-
         target = self.encode(answer, False)[:LOSS_TOKENS]
-        self._llama.reset()
-        self._llama.eval(prompt + target)
-        rows = self._llama.scores[len(prompt) - 1:len(prompt) + len(target) - 1].astype(np.float64)
-        top = rows.max(axis=1)
-        log_sum = top + np.log(np.exp(rows - top[:, None]).sum(axis=1))
-        return float(np.mean(log_sum - rows[np.arange(len(target)), target]))
+        return -statistics.mean(self._model.score_tokens(prompt, target))
+
+    def close(self) -> None:
+        self._model.close()

@@ -1,0 +1,471 @@
+"""A loaded chat model: requests in, replies out.
+
+A `ChatModel` has one worker thread, and only that thread touches llama.cpp's context. Everybody else leaves requests:
+
+- `submit(request)` gives a future; mentions before random replies, bounded, fair between channels, with a deadline;
+- `listen(channel, conversation, system_prompt)` lets the worker compute what has been said while nobody waits;
+- cancelling a future, or a reply arriving while the worker listens, stops a computation within one operation.
+"""
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from model.engine import Engine, Interrupted
+from model.listening import Heard, Listening
+from model.native import ContextOptions, NativeModel
+from model.prompting import PromptBuilder
+from model.prompts import ChatTemplate, render, tokenise
+from model.reply_queue import Job, ReplyFuture, ReplyQueue, gave_way, too_late
+from model.requests import Reply, ReplyRequest, StopReason
+from model.sampling import ReplyText, Sampler
+from storage.records import Conversation, Turn
+
+log = logging.getLogger(__name__)
+
+_MAX_WAITING = 32
+_TIDY_SECONDS = 5.0
+_SCORING = "scoring"
+
+
+@dataclass
+class _Running:
+    """A reply being written."""
+
+    job: Job
+    sampler: Sampler
+    text: ReplyText
+    prompt_tokens: int
+    prefilled_tokens: int
+    started_at: float
+    limit: int
+    first_token_at: float = 0.0
+    tokens: int = 0
+    next_token: int = 0
+    stop: StopReason | None = None
+
+
+class ChatModel:
+    """A loaded chat model. Built by `get_model`; usable from any thread, and `submit` from an event loop."""
+
+    def __init__(self, path: Path, options: ContextOptions, *, n_ctx: int = 2048, template: ChatTemplate | None = None,
+                 adapter: Path | None = None, keep_seconds: float = 600.0, park_bytes: int = 64 << 20,
+                 parallel: int = 1, max_waiting: int = _MAX_WAITING,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self.path, self.name, self.adapter = path, path.stem, adapter
+        self.n_ctx, self.keep_seconds, self.parallel = n_ctx, keep_seconds, max(parallel, 1)
+        self.is_listening_allowed = True
+        self._options, self._park_bytes, self._clock = options, park_bytes, clock
+        self._wanted_template = template
+        self._limit = max_waiting
+        self._queue = ReplyQueue(max_waiting)
+        self._listening = Listening()
+        self._tasks: list[tuple[Callable[[], Any], Future[Any]]] = []
+        self._running: list[_Running] = []
+        self._starting: Job | None = None
+        self._heard: Heard | None = None
+        self._is_closing = False
+        self._changed = threading.Condition()
+        self._answers: OrderedDict[Any, tuple[float, Reply]] = OrderedDict()
+        started = time.monotonic()
+        self._open(path, adapter)
+        self.load_seconds = time.monotonic() - started
+        self._thread = threading.Thread(target=self._work, name="model", daemon=True)
+        self._thread.start()
+
+    def _open(self, path: Path, adapter: Path | None) -> None:
+        native = NativeModel(path, self._options)
+        try:
+            if adapter is not None:
+                native.set_adapter(adapter)
+        except BaseException:
+            native.close()
+            raise
+        self.path, self.name, self.adapter = path, path.stem, adapter
+        self.size_bytes = native.header.size_bytes
+        self.template = self._wanted_template or _template(native, path.name)
+        self._engine = Engine(native, park_bytes=self._park_bytes, clock=self._clock)
+        self._native = native
+        self._prompts = PromptBuilder(self.template, native.encode, native.piece, self.n_ctx)
+
+    # ---- for everybody --------------------------------------------------------------------------------
+
+    @property
+    def queue_length(self) -> int:
+        """Replies waiting or being written."""
+        return len(self._queue) + len(self._running) + (self._starting is not None)
+
+    def encode(self, text: str, special: bool) -> list[int]:
+        """Token ids of a text. special: control strings become control tokens (for template pieces only)."""
+        return self._native.encode(text, special)
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text of a person is."""
+        return len(self._native.encode(text, False))
+
+    def submit(self, request: ReplyRequest) -> ReplyFuture:
+        """Ask for a reply. The future gives a Reply, or raises ModelBusyError or ReplyTooLateError."""
+        job = Job(request, ReplyFuture(self._cancel), self._clock())
+        with self._changed:
+            if self._is_closing:
+                raise RuntimeError("the model is closed")
+            victim = self._queue.add(job)
+            self._interrupt_idle_work(except_for=request.channel_id)
+            self._changed.notify_all()
+        if victim is not None:
+            victim.future.set_exception(gave_way(self._limit))
+        return job.future
+
+    def generate(self, request: ReplyRequest) -> Reply:
+        """Ask for a reply and wait for it."""
+        return self.submit(request).result()
+
+    def cancel(self, future: Future[Reply]) -> bool:
+        """Stop a reply, waiting or being written."""
+        return future.cancel()
+
+    def listen(self, channel_id: int, conversation: Conversation, system_prompt: str, *, keep_turns: int = 5) -> None:
+        """Compute a channel's conversation while nobody waits, so that a reply pays for its newest line only.
+
+        Call it after every message that is not answered, and after every reply. `conversation.recalled`: lines looked
+        up for this conversation; pass the same ones (`standing_recall`) with the next reply's conversation.
+        """
+        if not self.is_listening_allowed:
+            return
+        with self._changed:
+            self._listening.hear(Heard(channel_id, conversation, system_prompt, keep_turns))
+            self._changed.notify_all()
+
+    def standing_recall(self, channel_id: int) -> tuple[Turn, ...] | None:
+        """The recalled lines given with the last `listen` for a channel, or None when nothing stands ready."""
+        return self._listening.recalled(channel_id)
+
+    def wait_until_idle(self, *, timeout_seconds: float) -> bool:
+        """Wait until nothing is left to answer or to compute; False when the time is over."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not (self.queue_length or self._listening or self._tasks
+                                                       or self._heard), timeout_seconds)
+
+    def log_probabilities(self, conversation: Conversation, reply: str, system_prompt: str) -> list[float]:
+        """Natural log-probability of each token of `reply` as the answer in a conversation."""
+        prompt = tokenise(render(conversation, system_prompt=system_prompt, template=self.template), self.encode)
+        return self.score_tokens(prompt, self.encode(reply, False))
+
+    def score_tokens(self, prompt: Sequence[int], target: Sequence[int]) -> list[float]:
+        """Natural log-probability of each target token after the prompt (its end, where it is too long)."""
+        room = self.n_ctx - len(target)
+        if not target or room < 1:
+            return []
+        return self.ask(lambda: self._engine.log_probabilities(_SCORING, prompt[-room:], target))
+
+    def forget_channel(self, channel_id: int) -> None:
+        """Drop everything computed for a channel (its messages changed, or it may no longer be read)."""
+        with self._changed:
+            self._listening.forget(channel_id)
+        self._later(lambda: self._forget(channel_id))
+
+    def free_caches(self) -> None:
+        """Drop everything computed for all channels."""
+        self._later(self._clear)
+
+    def set_adapter(self, adapter: Path | None) -> None:
+        """Switch the LoRA adapter without reloading the model; waits for the reply being written."""
+        def switch() -> None:
+            self._native.set_adapter(adapter)
+            self._clear()
+            self.adapter = adapter
+
+        self.ask(switch)
+
+    def switch(self, path: Path, adapter: Path | None = None) -> None:
+        """Load another model in place of this one: the old one is freed first, so there are never two in memory.
+
+        When the new file cannot be loaded the old one is opened again and the error is raised.
+        """
+        def change() -> None:
+            from model.gguf_check import check_gguf
+
+            check_gguf(path)
+            before = (self.path, self.adapter)
+            self._engine.close()
+            try:
+                self._open(path, adapter)
+            except BaseException:
+                self._open(*before)
+                raise
+
+        self.ask(change)
+
+    def set_threads(self, threads: int) -> None:
+        """Use so many processor threads from the next token on."""
+        self._later(lambda: self._native.set_threads(threads))
+
+    def ask(self, task: Callable[[], Any]) -> Any:
+        """Run something on the worker thread, between replies, and wait for its result."""
+        return self._later(task).result()
+
+    def _later(self, task: Callable[[], Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        with self._changed:
+            if self._is_closing:
+                raise RuntimeError("the model is closed")
+            self._tasks.append((task, future))
+            self._interrupt_idle_work()
+            self._changed.notify_all()
+        return future
+
+    def close(self) -> None:
+        """Cancel everything and free the model's memory. Safe to call twice."""
+        with self._changed:
+            self._is_closing = True
+            waiting = self._queue.drain()
+            for running in self._running:
+                running.job.is_cancelled = True
+            if self._starting is not None:
+                self._starting.is_cancelled = True
+            self._native.abort()
+            self._changed.notify_all()
+        for job in waiting:
+            job.future.cancel()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    # ---- the worker thread ----------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            while self._turn():
+                pass
+        finally:
+            for running in self._running:
+                self._finish(running, "cancelled")
+            self._engine.close()
+            for _, future in self._tasks:
+                future.cancel()
+
+    def _turn(self) -> bool:
+        """One round: a task, a new reply, a token for each running reply, or idle work. False at the end."""
+        with self._changed:
+            self._changed.wait_for(self._has_work, _TIDY_SECONDS)
+            if self._is_closing:
+                return False
+            task = self._tasks.pop(0) if self._tasks and not self._running else None
+            job = None
+            if task is None and len(self._running) < self.parallel:
+                job = self._next_job()
+                self._starting = job
+        if task is not None:
+            _run_task(*task)
+        elif job is not None:
+            self._start(job)
+        elif self._running:
+            self._step()
+        else:
+            self._idle()
+        with self._changed:
+            self._changed.notify_all()
+        return True
+
+    def _has_work(self) -> bool:
+        return bool(self._is_closing or self._tasks or self._running or len(self._queue) or self._listening)
+
+    def _next_job(self) -> Job | None:
+        job, late = self._queue.take(now=self._clock())
+        for missed in late:
+            if not missed.future.cancelled():
+                missed.future.set_exception(too_late(missed))
+        return job
+
+    def _start(self, job: Job) -> None:
+        """Compute a reply's prompt and draw its first token."""
+        request = job.request
+        try:
+            if not job.future.set_running_or_notify_cancel():
+                return
+            answer = self._known_answer(request)
+            if answer is not None:
+                job.future.set_result(answer)
+                return
+            started = self._clock()
+            channel = request.channel_id
+            tokens = self._prompts.reply_tokens(channel, request.conversation, request.system_prompt,
+                                                keep_turns=request.keep_turns, max_tokens=request.options.max_tokens)
+            self._listening.answered(channel)
+            computed = self._engine.prefill(
+                channel, tokens, shared=self._prompts.shared_length(request.system_prompt),
+                is_stopped=lambda: self._is_over(job),
+                pinned=[running.job.request.channel_id for running in self._running])
+            sampler = Sampler(self._native, request.options, context=tokens[-256:])
+            running = _Running(job, sampler, ReplyText(request.options.stop), len(tokens), computed, started,
+                               min(request.options.max_tokens, self.n_ctx - len(tokens)))
+            self._running.append(running)
+            self._accept(running, self._native.sample(sampler.chain, self._engine.last_row))
+        except Interrupted:
+            self._resolve(job, self._reply(None, job, "cancelled"))
+        except BaseException as error:
+            self._fail(job, error)
+        finally:
+            self._starting = None
+            self._finish_done()
+
+    def _step(self) -> None:
+        """One more token for every running reply, in one batch."""
+        try:
+            self._engine.step([(running.job.request.channel_id, running.next_token) for running in self._running],
+                              lambda: any(self._is_over(running.job) for running in self._running))
+            for index, running in enumerate(self._running):
+                self._accept(running, self._native.sample(running.sampler.chain, index))
+        except Interrupted:
+            pass
+        except BaseException as error:
+            for running in self._running:
+                self._engine.forget(running.job.request.channel_id)
+                self._fail(running.job, error)
+                running.sampler.close()
+            self._running.clear()
+        for running in self._running:
+            if self._is_over(running.job):
+                running.stop = "cancelled"
+        self._finish_done()
+
+    def _accept(self, running: _Running, token: int) -> None:
+        if not running.first_token_at:
+            running.first_token_at = self._clock()
+        running.next_token = token
+        if self._native.is_end(token):
+            running.stop = "stop"
+            return
+        running.tokens += 1
+        if running.text.add(self._native.piece(token)):
+            running.stop = "stop"
+        elif running.tokens >= running.limit:
+            running.stop = "length"
+
+    def _finish_done(self) -> None:
+        for running in [running for running in self._running if running.stop]:
+            self._finish(running, running.stop or "stop")
+            self._running.remove(running)
+
+    def _finish(self, running: _Running, reason: StopReason) -> None:
+        running.sampler.close()
+        reply = self._reply(running, running.job, reason)
+        if reason == "stop" and running.job.request.reuse_seconds > 0:
+            self._remember(running.job.request, reply)
+        self._resolve(running.job, reply)
+
+    def _reply(self, running: _Running | None, job: Job, reason: StopReason) -> Reply:
+        now = self._clock()
+        if running is None:
+            return Reply("", 0, 0, 0, 0.0, (now - job.submitted_at) * 1000, reason)
+        first = running.first_token_at or now
+        return Reply(running.text.text, running.prompt_tokens, running.prefilled_tokens, running.tokens,
+                     (first - job.submitted_at) * 1000, (now - job.submitted_at) * 1000, reason,
+                     (running.started_at - job.submitted_at) * 1000)
+
+    # ---- listening ------------------------------------------------------------------------------------
+
+    def _idle(self) -> None:
+        """Compute what was heard, the channel that waits longest first; otherwise tidy up."""
+        with self._changed:
+            heard = self._heard = self._listening.take()
+        if heard is None:
+            self._expire()
+            return
+        try:
+            tokens = self._prompts.standing_tokens(heard.channel_id, heard.conversation, heard.system_prompt,
+                                                   keep_turns=heard.keep_turns)
+            self._engine.prefill(heard.channel_id, tokens, shared=self._prompts.shared_length(heard.system_prompt),
+                                 wants_logits=False, is_stopped=self._is_wanted)
+        except Interrupted:
+            with self._changed:
+                self._listening.put_back(heard)
+        except Exception:
+            log.exception("Reading along in channel %s failed; its cache is dropped.", heard.channel_id)
+            self._forget(heard.channel_id)
+        finally:
+            self._heard = None
+
+    def _is_wanted(self) -> bool:
+        return bool(self._is_closing or len(self._queue) or self._tasks)
+
+    def _interrupt_idle_work(self, *, except_for: int | None = None) -> None:
+        # A reply in the channel being read along needs the same tokens: let that chunk finish.
+        if self._heard is not None and self._heard.channel_id != except_for:
+            self._native.abort()
+
+    def _expire(self) -> None:
+        for channel in self._engine.expire(older_than=self._clock() - self.keep_seconds):
+            if isinstance(channel, int):
+                self._prompts.forget(channel)
+                with self._changed:
+                    self._listening.forget(channel)
+
+    def _forget(self, channel: int) -> None:
+        self._engine.forget(channel)
+        self._prompts.forget(channel)
+
+    def _clear(self) -> None:
+        self._engine.clear()
+        self._prompts.clear()
+
+    # ---- ends -----------------------------------------------------------------------------------------
+
+    def _cancel(self, future: Future[Reply]) -> None:
+        with self._changed:
+            self._queue.remove(future)
+            at_work = [running.job for running in self._running] + ([self._starting] if self._starting else [])
+            for job in at_work:
+                if job.future is future:
+                    job.is_cancelled = True
+                    self._native.abort()
+
+    def _is_over(self, job: Job) -> bool:
+        return job.is_cancelled or self._is_closing or self._clock() > job.deadline_at
+
+    def _resolve(self, job: Job, reply: Reply) -> None:
+        if not job.future.done():
+            job.future.set_result(reply)
+
+    def _fail(self, job: Job, error: BaseException) -> None:
+        log.error("A reply failed: %s: %s", type(error).__name__, error)
+        if not job.future.done():
+            job.future.set_exception(error)
+
+    def _known_answer(self, request: ReplyRequest) -> Reply | None:
+        """The reply to an identical request, where the owner switched the response cache on."""
+        if request.reuse_seconds <= 0:
+            return None
+        known = self._answers.get(_identity(request))
+        if known is None or self._clock() - known[0] > request.reuse_seconds:
+            return None
+        return replace(known[1], is_cached=True, prefilled_tokens=0, first_token_ms=0.0, total_ms=0.0, queued_ms=0.0)
+
+    def _remember(self, request: ReplyRequest, reply: Reply) -> None:
+        self._answers[_identity(request)] = (self._clock(), reply)
+        while len(self._answers) > 64:
+            self._answers.popitem(last=False)
+
+
+def _identity(request: ReplyRequest) -> Any:
+    return request.conversation, request.system_prompt, request.options
+
+
+def _run_task(task: Callable[[], Any], future: Future[Any]) -> None:
+    try:
+        future.set_result(task())
+    except BaseException as error:
+        future.set_exception(error)
+
+
+def _template(native: NativeModel, name: str) -> ChatTemplate:
+    from model.chat_templates import template_of
+
+    return template_of(native.chat_template(), bos=native.token_text(native.bos), eos=native.token_text(native.eos),
+                       name=name)

@@ -1,0 +1,64 @@
+"""What was said in each channel and is not computed yet: newest state of each, oldest channel first."""
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from storage.records import Conversation, Turn
+
+_MOST_CHANNELS = 64
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A channel's conversation as of its last message, with the lines looked up for it."""
+
+    channel_id: int
+    conversation: Conversation
+    system_prompt: str
+    keep_turns: int
+
+
+class Listening:
+    """Not thread-safe: its owner holds a lock."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[int, Heard] = OrderedDict()
+        self._recalled: OrderedDict[int, tuple[Turn, ...]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def hear(self, heard: Heard) -> None:
+        """Remember a channel's newest state; an older one of it is not worth computing any more."""
+        self._waiting[heard.channel_id] = heard
+        self._recalled[heard.channel_id] = heard.conversation.recalled
+        self._recalled.move_to_end(heard.channel_id)
+        for kept in (self._waiting, self._recalled):
+            while len(kept) > _MOST_CHANNELS:
+                kept.popitem(last=False)
+
+    def take(self) -> Heard | None:
+        """The channel that waits longest, or None."""
+        return self._waiting.popitem(last=False)[1] if self._waiting else None
+
+    def put_back(self, heard: Heard) -> None:
+        """It was interrupted: next time first, unless there is something newer."""
+        if heard.channel_id not in self._waiting:
+            self._waiting[heard.channel_id] = heard
+            self._waiting.move_to_end(heard.channel_id, last=False)
+
+    def answered(self, channel_id: int) -> None:
+        """A reply computed this channel's prompt itself."""
+        self._waiting.pop(channel_id, None)
+
+    def recalled(self, channel_id: int) -> tuple[Turn, ...] | None:
+        """The lines given with the last state heard of a channel."""
+        return self._recalled.get(channel_id)
+
+    def forget(self, channel_id: int) -> None:
+        self._waiting.pop(channel_id, None)
+        self._recalled.pop(channel_id, None)
+
+    def clear(self) -> None:
+        self._waiting.clear()

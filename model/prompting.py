@@ -1,0 +1,68 @@
+"""From a conversation to the tokens of a prompt: which turns, how much of them, in which order."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from model.prompts import ChatTemplate, render, render_standing, system_pieces, tokenise
+from model.window import choose_window, fit
+from storage.records import Conversation, Turn
+
+# Tokens of a reply that a prompt prepared ahead leaves room for; nobody knows yet which settings will ask.
+_IDLE_RESERVE = 256
+_MARGIN = 8
+
+
+class PromptBuilder:
+    """Remembers each channel's window, so that its head stays where the cache needs it.
+
+    encode(text, special) gives token ids, piece(token) their bytes. context_tokens: the longest prompt and reply.
+    """
+
+    def __init__(self, template: ChatTemplate, encode: Callable[[str, bool], list[int]],
+                 piece: Callable[[int], bytes], context_tokens: int) -> None:
+        self.template = template
+        self._encode, self._piece, self._context_tokens = encode, piece, context_tokens
+        self._windows: dict[int, tuple[Turn, ...]] = {}
+
+    def reply_tokens(self, channel_id: int, conversation: Conversation, system_prompt: str, *, keep_turns: int,
+                     max_tokens: int) -> list[int]:
+        """The prompt for a reply that is due now; the window's head is left alone if at all possible."""
+        conversation = self._windowed(channel_id, conversation, system_prompt, keep_turns, is_idle=False,
+                                      reserve=max_tokens)
+        return tokenise(render(conversation, system_prompt=system_prompt, template=self.template), self._encode)
+
+    def standing_tokens(self, channel_id: int, conversation: Conversation, system_prompt: str, *,
+                        keep_turns: int) -> list[int]:
+        """What can be computed before the next line is written; the time to cut the window's head."""
+        conversation = self._windowed(channel_id, conversation, system_prompt, keep_turns, is_idle=True,
+                                      reserve=_IDLE_RESERVE)
+        pieces = render_standing(conversation, system_prompt=system_prompt, template=self.template)
+        return tokenise(pieces, self._encode)
+
+    def shared_length(self, system_prompt: str) -> int:
+        """Tokens at the start that all channels have in common."""
+        return len(tokenise(system_pieces(system_prompt, self.template), self._encode))
+
+    def forget(self, channel_id: int) -> None:
+        self._windows.pop(channel_id, None)
+
+    def clear(self) -> None:
+        self._windows.clear()
+
+    def _windowed(self, channel_id: int, conversation: Conversation, system_prompt: str, keep_turns: int, *,
+                  is_idle: bool, reserve: int) -> Conversation:
+        turns = choose_window(conversation.turns, self._windows.get(channel_id, ()), keep=keep_turns, is_idle=is_idle)
+
+        def cost(candidate: Conversation) -> int:
+            return len(tokenise(render(candidate, system_prompt=system_prompt, template=self.template), self._encode))
+
+        fitted = fit(replace(conversation, turns=turns), budget=self._context_tokens - reserve - _MARGIN, cost=cost,
+                     shorten=self._shorten)
+        self._windows[channel_id] = fitted.turns
+        return fitted
+
+    def _shorten(self, text: str, tokens: int) -> str:
+        ids = self._encode(text, False)
+        kept = b"".join(self._piece(token) for token in ids[max(len(ids) - tokens, 0):])
+        return kept.decode("utf-8", errors="ignore")

@@ -1,0 +1,123 @@
+"""Download a model: shows progress, goes on where it stopped, and checks what arrived.
+
+    python scripts/download_model.py --list
+    python scripts/download_model.py qwen2.5-3b            a chat model from the catalogue
+    python scripts/download_model.py bge-small-en-v1.5     an embedding model for recall
+    python scripts/download_model.py --url https://.../model.gguf [--sha256 HEX]
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlparse
+
+if __name__ == "__main__":  # started as a file: the project root is not on the path yet
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from model.catalog import (
+    DEFAULT_MODEL,
+    EMBEDDING_MODELS,
+    MODELS,
+    EmbeddingModel,
+    check_gguf,
+    find_model,
+    hub_url,
+)
+from model.download import download
+from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
+from storage.errors import BadInputError
+from storage.paths import Workspace
+
+# What sentence-transformers needs of an encoder's repository; the rest (ONNX, OpenVINO, PyTorch pickles) stays there.
+_ENCODER_FILES = ("config.json", "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json",
+                  "1_Pooling/config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                  "vocab.txt", "model.safetensors")
+_MAY_BE_MISSING = {"vocab.txt", "config_sentence_transformers.json", "special_tokens_map.json"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int | None:
+    """Parse, download, check."""
+    options = _parse(arguments)
+    if options.list:
+        print(catalogue())
+        return None
+    with open_store(options) as store, job(store, "download") as progress:
+        path = fetch(options, store.workspace, progress)
+        progress.result = {"file": str(path)}
+    print_summary([("file", path)])
+    if path.suffix == ".gguf":
+        print("It is used automatically when it is the default model; otherwise choose it in Settings > Model.")
+    return None
+
+
+def fetch(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> Path:
+    """Download what was asked for into the workspace; returns the file or folder."""
+    entry = next((model for model in EMBEDDING_MODELS if model.name == options.model), None)
+    if entry is not None:
+        return _fetch_encoder(entry, workspace, progress)
+    if options.url:
+        url, name, sha256 = options.url, _file_name(options.url), options.sha256
+    else:
+        model = find_model(options.model)
+        progress.note(f"{model.title}, {model.size_bytes / 1e9:.1f} GB, licence: {model.licence}")
+        url, name, sha256 = model.url, model.file, options.sha256 or model.sha256
+    target = workspace.base_models / name
+    if target.exists():
+        check_gguf(target)
+        progress.note(f"{target.name} is already there and whole.")
+        return target
+    download(url, target, sha256=sha256, report=progress.report)
+    return check_gguf(target).path
+
+
+def catalogue() -> str:
+    """The known models as a table."""
+    lines = [f"{'name':24} {'size':>8}  {'licence':32} notes"]
+    for model in MODELS:
+        mark = " (default)" if model is DEFAULT_MODEL else ""
+        lines.append(f"{model.key:24} {model.size_bytes / 1e9:5.1f} GB  {model.licence:32} {model.note}{mark}")
+    lines.append("\nfor recall:")
+    lines += [f"{model.name:40} {model.licence}" for model in EMBEDDING_MODELS]
+    return "\n".join(lines)
+
+
+def _fetch_encoder(entry: EmbeddingModel, workspace: Workspace, progress: Progress) -> Path:
+    from model.download import DownloadError
+    from model.embeddings import bulk_embedder, ensure_query_gguf
+
+    folder = workspace.embedding_models / entry.name
+    for number, name in enumerate(_ENCODER_FILES):
+        if (folder / name).exists():
+            continue
+        part = progress.part(number / len(_ENCODER_FILES), (number + 1) / len(_ENCODER_FILES))
+        try:
+            download(hub_url(entry.repo, name), folder / name, report=part)
+        except DownloadError:
+            if name not in _MAY_BE_MISSING:
+                raise
+    progress.report(1.0, "writing the query form and comparing both")
+    ensure_query_gguf(entry.name, workspace, bulk=bulk_embedder(entry.name, workspace))
+    return folder
+
+
+def _file_name(url: str) -> str:
+    name = unquote(PurePosixPath(urlparse(url).path).name)
+    if not name.lower().endswith(".gguf") or "/" in name or "\\" in name or name.startswith("."):
+        raise BadInputError(f"{url} does not name a .gguf file.", "Give the address of the file itself.")
+    return name
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = script_parser(__doc__)
+    parser.add_argument("model", nargs="?", default=DEFAULT_MODEL.key,
+                        help=f"name from --list (default: {DEFAULT_MODEL.key})")
+    parser.add_argument("--list", action="store_true", help="show the known models with sizes and licences")
+    parser.add_argument("--url", default="", help="a .gguf file anywhere on the web, instead of a catalogue name")
+    parser.add_argument("--sha256", default="", help="expected checksum of the file")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    run_script(main)

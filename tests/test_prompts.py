@@ -1,0 +1,137 @@
+"""The prompt format: golden files, what may be computed ahead, and people's text that never becomes a control token."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.chat_templates import template_of
+from model.prompts import (
+    CHATML,
+    LAYOUT,
+    Piece,
+    cap_recalled,
+    plain_text,
+    render,
+    render_standing,
+    system_text,
+    tokenise,
+)
+from storage.records import Conversation, Turn
+
+FOLDER = Path(__file__).parent
+TALK = Conversation(
+    turns=(Turn("Ada", "morning all"), Turn("Bob", "did the build\never pass?"), Turn("Bot", "lol no", True),
+           Turn("Cid", "I pushed a fix\nsomebody test it?")),
+    recalled=(Turn("Eve", "the build broke on monday too"), Turn("Ada", "tests pass on my machine 😀")))
+LLAMA3 = (
+    "{{- bos_token }}{%- if messages[0]['role'] == 'system' %}{%- set system_message = messages[0]['content']|trim %}"
+    "{%- set messages = messages[1:] %}{%- else %}{%- set system_message = '' %}{%- endif %}"
+    "{{- '<|start_header_id|>system<|end_header_id|>\n\n' }}{{- system_message }}{{- '<|eot_id|>' }}"
+    "{%- for message in messages %}{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'"
+    "+ message['content'] | trim + '<|eot_id|>' }}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{%- endif %}")
+GEMMA = (
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    "{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate') }}{% endif %}"
+    "{% set role = 'model' if message['role'] == 'assistant' else message['role'] %}"
+    "{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{'<start_of_turn>model\n'}}{% endif %}")
+names = st.text(min_size=1, max_size=12)
+lines = st.text(min_size=1, max_size=40).filter(lambda text: text.strip())
+turns = st.lists(st.builds(Turn, names, lines, st.booleans()), max_size=6).map(tuple)
+
+
+def golden(name: str) -> str:
+    return (FOLDER / f"golden_prompt_{name}.txt").read_text(encoding="utf-8")
+
+
+def shown(pieces: list[Piece]) -> str:
+    """Pieces as text with people's parts between guillemets, so that a moved border shows."""
+    return "".join(piece.text if piece.is_template else f"«{piece.text}»" for piece in pieces)
+
+
+@pytest.mark.parametrize("name", ["chat", "chat_without_recall", "empty_system", "training", "standing",
+                                  "llama3", "gemma"])
+def test_the_format_is_the_golden_files_to_the_letter(name: str) -> None:
+    """A difference here changes what every data set and model was made with: raise LAYOUT and write the files anew."""
+    system = "Be yourself."
+    made = {
+        "chat": lambda: render(TALK, system_prompt=system),
+        "chat_without_recall": lambda: render(Conversation(TALK.turns), system_prompt=system),
+        "empty_system": lambda: render(TALK, system_prompt="none"),
+        "training": lambda: render(TALK, system_prompt=system, reply="works here"),
+        "standing": lambda: render_standing(TALK, system_prompt=system),
+        "llama3": lambda: render(TALK, system_prompt=system, template=template_of(LLAMA3, bos="<|begin_of_text|>")),
+        "gemma": lambda: render(TALK, system_prompt=system, template=template_of(GEMMA, bos="<bos>")),
+    }
+    assert LAYOUT == 2
+    assert shown(made[name]()) == golden(name)
+
+
+@given(turns, turns, names, lines, st.booleans())
+def test_what_stands_ready_is_the_start_of_the_next_prompt(said: tuple[Turn, ...], recalled: tuple[Turn, ...],
+                                                           name: str, line: str, is_first: bool) -> None:
+    """The newest line is all that is left to compute, whoever writes it and whatever was recalled."""
+    before = Conversation(() if is_first else said, recalled)
+    newest = Turn(name, line.replace("\n", " "))
+    after = Conversation((*before.turns, newest), recalled)
+    ready = render_standing(before, system_prompt="s")
+    assert render(after, system_prompt="s")[:len(ready)] == ready
+
+
+def test_a_second_message_of_the_same_person_leaves_what_stands_ready_in_place() -> None:
+    before = Conversation((Turn("Ada", "hm"), Turn("Bob", "one")), TALK.recalled)
+    after = Conversation((Turn("Ada", "hm"), Turn("Bob", "one\ntwo")), TALK.recalled)
+    ready = render_standing(before, system_prompt="s")
+    assert render(after, system_prompt="s")[:len(ready)] == ready
+
+
+def test_the_loss_is_taken_over_the_reply_and_its_closing_token() -> None:
+    pieces = render(TALK, system_prompt="s", reply="works here")
+    assert pieces[-2:] == [Piece("works here", False), Piece("<|im_end|>", True)]
+    assert pieces[:-2] == render(TALK, system_prompt="s")
+
+
+def test_none_sends_an_empty_system_block_instead_of_no_block() -> None:
+    assert system_text(" None ") == ""
+    assert plain_text(Conversation(()), system_prompt="none").startswith("<|im_start|>system\n<|im_end|>\n")
+
+
+def test_a_name_with_line_breaks_stays_one_line() -> None:
+    text = plain_text(Conversation((Turn("Ada\n\nSystem", "hi"),)), system_prompt="s")
+    assert "Ada System: hi" in text
+
+
+def test_people_tokens_never_see_special_tokens() -> None:
+    calls: list[tuple[str, bool]] = []
+
+    def encode(text: str, special: bool) -> list[int]:
+        calls.append((text, special))
+        return [len(text)]
+
+    tokenise(render(Conversation((Turn("<|im_start|>", "<|im_end|>"),), (Turn("a", "<|im_end|>"),)),
+                    system_prompt="<|im_start|>"), encode)
+    assert [text for text, special in calls if not special] == ["<|im_start|>", "a: <|im_end|>",
+                                                                "<|im_start|>: <|im_end|>"]
+
+
+def test_an_unreadable_template_falls_back_to_chatml() -> None:
+    assert template_of("{% for %}") == CHATML
+    assert template_of(None) == CHATML
+    assert template_of("{{ raise_exception('never') }}") == CHATML
+
+
+def test_recalled_lines_are_capped_in_tokens_and_a_long_one_is_skipped() -> None:
+    recalled = (Turn("a", "x" * 50), Turn("b", "short"), Turn("c", "also"))
+    assert cap_recalled(recalled, budget=18, count_tokens=len) == recalled[1:]
+
+
+def test_a_chatml_template_in_a_file_is_recognised() -> None:
+    source = ("{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content']"
+              " + '<|im_end|>' + '\n'}}{% endfor %}"
+              "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
+    assert template_of(source, bos="<|im_start|>") == CHATML
