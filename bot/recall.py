@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from model.markup import to_model_text
 from storage.errors import KnownError
@@ -16,6 +16,7 @@ from storage.store import Store
 
 if TYPE_CHECKING:
     from model.embeddings import Embedder
+    from storage.vectordb import Hit, VectorIndex
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -34,32 +35,15 @@ class RecalledLine:
     similarity: float
 
 
-class Hit(Protocol):
-    """What the index answers; see storage.vectordb."""
-
-    @property
-    def message_id(self) -> int: ...
-
-    @property
-    def similarity(self) -> float: ...
-
-
-class Index(Protocol):
-    """The part of VectorIndex recall uses."""
-
-    def search(self, vector: object, *, channel_ids: Collection[int], limit: int,
-               exclude_ids: Collection[int] = ()) -> list[Hit]: ...
-
-
 class Recall:
     """Looks lines up on a thread of its own; any trouble with the index means no lines, never no reply."""
 
-    def __init__(self, store: Store, *, open_index: Callable[[], Index],
+    def __init__(self, store: Store, *, open_index: Callable[[], VectorIndex],
                  open_embedder: Callable[[], Embedder]) -> None:
         self._store = store
         self._open_index = open_index
         self._open_embedder = open_embedder
-        self._index: Index | None = None
+        self._index: VectorIndex | None = None
         self._embedder: Embedder | None = None
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recall")
         self._last_trouble = ""
@@ -73,7 +57,7 @@ class Recall:
         return await loop.run_in_executor(self._executor, self._look_up, channel_id, text, settings,
                                           frozenset(exclude_ids))
 
-    async def with_index(self, work: Callable[[Index, Embedder], T]) -> T:
+    async def with_index(self, work: Callable[[VectorIndex, Embedder], T]) -> T:
         """Run `work` with the index and the embedder on the thread that owns them."""
         def run() -> T:
             return work(*self._opened())
@@ -106,10 +90,10 @@ class Recall:
         index, embedder = self._opened()
         vector = embedder.embed([text])[0]
         hits = index.search(vector, channel_ids=channels, limit=settings[RECALL_COUNT] + SPARE_HITS,
-                                  exclude_ids=exclude_ids)
+                                  exclude_ids=sorted(exclude_ids))
         return [hit for hit in hits if hit.similarity >= settings[RECALL_MIN_SIMILARITY]]
 
-    def _opened(self) -> tuple[Index, Embedder]:
+    def _opened(self) -> tuple[VectorIndex, Embedder]:
         if self._embedder is None:
             self._embedder = self._open_embedder()
         if self._index is None:

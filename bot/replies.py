@@ -105,7 +105,8 @@ class ReplyDesk:
 
     def join(self, message: discord.Message, incoming: IncomingMessage, decision: Decision) -> bool:
         """Add a line to the answer its author is already getting; False when there is none to join."""
-        pending = self._queues.get(incoming.channel_id, {}).get(incoming.author_id)
+        queue = self._queues.get(incoming.channel_id)
+        pending = queue.get(incoming.author_id) if queue is not None else None
         if pending is None or pending.is_sending:
             return False
         pending.join(message, incoming, decision)

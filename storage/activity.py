@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from storage.database import Database
 from storage.records import Activity
@@ -112,4 +113,5 @@ class ActivityLog:
 
 
 def _activity(row: sqlite3.Row) -> Activity:
-    return Activity(*(bool(row[name]) if name == "spoke" else row[name] for name in _COLUMNS.split(", ")))
+    values: dict[str, Any] = {name: row[name] for name in _COLUMNS.split(", ")}
+    return Activity(**(values | {"spoke": bool(row["spoke"])}))

@@ -26,7 +26,7 @@ def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
     """True for SQLite 3.7.0-3.51.2 without the fix (in 3.51.3, 3.50.7 and 3.44.6): see sqlite.org/wal.html."""
     if version >= (3, 51, 3) or version < (3, 7, 0):
         return False
-    fixed_lines = {(3, 50): 7, (3, 44): 6}
+    fixed_lines: dict[tuple[int, ...], int] = {(3, 50): 7, (3, 44): 6}
     fixed_patch = fixed_lines.get(version[:2])
     return fixed_patch is None or version[2] < fixed_patch
 
