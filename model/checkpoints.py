@@ -10,6 +10,8 @@ import os
 import shutil
 from pathlib import Path
 
+from storage.files import replace_file
+
 MARKER = "complete.json"
 # With several GPUs each process writes its own random state, unwatched; a missing one is only a warning.
 _UNWATCHED = "rng_state_"
@@ -23,7 +25,7 @@ def mark_complete(folder: Path) -> None:
         json.dump(files, out, indent=1)
         out.flush()
         os.fsync(out.fileno())
-    partial.replace(folder / MARKER)
+    replace_file(partial, folder / MARKER)
 
 
 def is_complete(folder: Path) -> bool:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import KnownError
+from storage.files import replace_file, write_whole
 from storage.paths import Workspace
 
 POINTER = "current.json"
@@ -188,16 +189,6 @@ def file_hash(path: Path, progress: Callable[[float], None] = lambda _fraction: 
     return digest.hexdigest()
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a small file so that it is there whole or as it was before, even after a power cut."""
-    beside = path.with_name(path.name + _PART)
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    _replace(beside, path)
-
-
 def _copy(source: Path, target: Path, sha256: str, progress: Callable[[float], None]) -> None:
     size = source.stat().st_size
     free = shutil.disk_usage(target.parent).free
@@ -218,31 +209,7 @@ def _copy(source: Path, target: Path, sha256: str, progress: Callable[[float], N
         beside.unlink()
         raise DeploymentError(f"{source} changed while it was being copied.", "Wait until it is finished, then retry.")
     beside.chmod(stat.S_IREAD)
-    _replace(beside, target)
-
-
-def _replace(beside: Path, path: Path) -> None:
-    # A virus scanner or an indexer may hold the target for a moment on Windows; the old file stays meanwhile.
-    for attempt in range(10):
-        try:
-            os.replace(beside, path)
-            break
-        except PermissionError:
-            if attempt == 9:
-                raise
-            time.sleep(0.05 * (attempt + 1))
-    _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    # A rename survives a power cut only once its folder is on disk; Windows has no such call.
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    replace_file(beside, target)
 
 
 def _version(workspace: Workspace, name: str) -> DeployedModel | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import KnownError
+from storage.files import replace_file
 
 _CHUNK = 1 << 20
 _SPARE_BYTES = 200 << 20
@@ -61,7 +62,7 @@ def download(url: str, target: Path, *, sha256: str = "", report: Report = lambd
     except OSError as error:
         raise DownloadError(f"{target} cannot be written: {error.strerror or error}.",
                             "Free some space or choose another folder; what arrived is kept.") from error
-    os.replace(part, target)
+    replace_file(part, target)
     note.unlink(missing_ok=True)
     return target
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from model.catalog import EmbeddingModel, embedding_model, offline_embedding_folder
 from storage.errors import KnownError, ModelFileError
+from storage.files import replace_file
 from storage.paths import Workspace
 
 log = logging.getLogger(__name__)
@@ -166,7 +166,7 @@ def ensure_query_gguf(name: str, workspace: Workspace, *, bulk: Embedder | None 
     write_embedding_gguf(source_folder(name, workspace), draft, entry)
     if bulk is not None:
         _compare(entry, draft, bulk)
-    os.replace(draft, path)
+    replace_file(draft, path)
     return path
 
 

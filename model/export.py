@@ -31,6 +31,7 @@ from model.export_check import (
 from model.gguf_files import QUANTISATIONS, ExportError
 from model.training_model import free_memory
 from model.training_rows import Renderer
+from storage.files import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -225,7 +226,7 @@ def _merge_dtype(base: BaseModel) -> str:
 
 def _moved(path: Path, folder: Path) -> Path:
     target = folder / path.name
-    path.replace(target)
+    replace_file(path, target)
     return target
 
 

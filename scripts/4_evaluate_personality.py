@@ -27,12 +27,13 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from model.catalog import DEFAULT_MODEL, offline_chat_model
-from model.deployment import current, model_path, write_whole
+from model.deployment import current, model_path
 from model.deployment_checks import manifest_recipe, read_model_manifest
 from model.evaluation.report import Report
 from model.evaluation.run import Embed, Plan, run, run_sweep
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage.errors import BadInputError, KnownError
+from storage.files import write_whole
 from storage.settings import CONTEXT_LENGTH, EMBEDDING_MODEL, THREADS
 from storage.store import Store
 

@@ -20,6 +20,7 @@ from typing import Any
 from storage.database import connect
 from storage.environment import TOKEN, read_environment
 from storage.errors import StorageError
+from storage.files import replace_file
 from storage.jobs import Report, silent
 from storage.locks import FileLock
 from storage.paths import Workspace
@@ -77,7 +78,7 @@ def create_backup(store: Store, *, folder: Path | None = None, report: Report = 
     try:
         backup = _fill(store, partial, last, moment, report)
         final = _free_name(target_root / f"{_PREFIX}{name}")
-        os.replace(partial, final)
+        replace_file(partial, final)
     except (OSError, sqlite3.Error) as error:
         raise StorageError(f"The backup in {target_root} could not be finished ({error}). Nothing of it was kept.",
                            "Free some space, or choose another folder with --folder.") from error
@@ -276,9 +277,9 @@ def _put_databases(workspace: Workspace, backup: Backup) -> None:
     for path in (workspace.control_db, workspace.messages_db):
         for side in (path, *(path.with_name(path.name + suffix) for suffix in ("-journal", "-wal", "-shm"))):
             if side.exists():
-                os.replace(side, aside / side.name)
-    os.replace(fresh[_CONTROL], workspace.control_db)
-    os.replace(fresh[_MESSAGES], workspace.messages_db)
+                replace_file(side, aside / side.name)
+    replace_file(fresh[_CONTROL], workspace.control_db)
+    replace_file(fresh[_MESSAGES], workspace.messages_db)
 
 
 def _put_folder(backup: Backup, prefix: str, target: Path) -> None:
@@ -291,7 +292,7 @@ def _put_folder(backup: Backup, prefix: str, target: Path) -> None:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(backup.folder / name, copy)
     shutil.rmtree(target, ignore_errors=True)
-    os.replace(fresh, target)
+    replace_file(fresh, target)
 
 
 def _put_models(workspace: Workspace, backup: Backup) -> None:
@@ -305,7 +306,7 @@ def _put_models(workspace: Workspace, backup: Backup) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_name(target.name + ".restoring")
         shutil.copy2(backup.folder / name, fresh)
-        os.replace(fresh, target)  # a model file in use is never written into
+        replace_file(fresh, target)  # a model file in use is never written into
 
 
 def _put_environment(workspace: Workspace, backup: Backup) -> None:
@@ -317,7 +318,7 @@ def _put_environment(workspace: Workspace, backup: Backup) -> None:
     fresh.touch(mode=0o600)
     fresh.write_text((backup.folder / _ENV).read_text(encoding="utf-8") + "".join(f"{line}\n" for line in token_lines),
                      encoding="utf-8")
-    os.replace(fresh, workspace.env_file)
+    replace_file(fresh, workspace.env_file)
 
 
 def _with_decisions(workspace: Workspace, backup: Backup, decisions: _Decisions) -> Restored:

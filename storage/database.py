@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
+from storage.files import replace_file
 from storage.locks import FileLock
 from storage.migrations import Migration, migrate
 from storage.paths import Workspace
@@ -189,11 +189,11 @@ def set_aside(path: Path) -> Path:
     number = 1
     while (target := path.with_name(f"{path.stem}.damaged-{number}{path.suffix}")).exists():
         number += 1
-    os.replace(path, target)
+    replace_file(path, target)
     for suffix in ("-journal", "-wal", "-shm"):
         side = path.with_name(path.name + suffix)
         if side.exists():
-            os.replace(side, target.with_name(target.name + suffix))
+            replace_file(side, target.with_name(target.name + suffix))
     return target
 
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from model.evaluation.comparison import Estimate
 from model.evaluation.memory import Copy, Memory
 from model.evaluation.verdict import Match, Part
 from storage.errors import BadInputError
+from storage.files import write_whole
 
 VERSION = 1
 
@@ -111,9 +111,7 @@ class Report:
 
 def write_report(report: Report, path: Path) -> None:
     """Write beside and rename, so that a report is there whole or not at all."""
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(asdict(report), ensure_ascii=False, indent=1), encoding="utf-8")
-    os.replace(beside, path)
+    write_whole(path, json.dumps(asdict(report), ensure_ascii=False, indent=1).encode("utf-8"))
 
 
 def read_report(path: Path) -> Report:
