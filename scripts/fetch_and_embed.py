@@ -99,7 +99,7 @@ def run_import(store: Store, options: argparse.Namespace) -> None:
 
 def run_index(store: Store, *, rebuild: bool) -> None:
     """Bring the search index up to date as a job of its own."""
-    with job(store, "index") as progress:
+    with job(store, "index", lock="index-job") as progress:  # catch_up itself holds "index"
         caught_up = index_messages(store, progress, rebuild=rebuild)
         progress.result = caught_up.as_result()
     print_summary(index_lines(caught_up))
