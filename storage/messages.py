@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from storage.database import Database, placeholders
-from storage.records import Mention, Message, Reaction
+from storage.records import DISCORD_EPOCH_MS, Mention, Message, Reaction
 
 _COLUMNS = ("id", "channel_id", "author_id", "content", "created_ms", "edited_ms", "kind", "reply_to_id", "attachments",
             "stickers", "mentions", "is_pinned", "is_own")
@@ -102,6 +102,11 @@ class MessageStore:
     def count(self) -> int:
         """How many messages of members are kept."""
         return int(self.database.value("SELECT COUNT(*) FROM messages WHERE is_own = 0"))
+
+    def count_since(self, moment: float) -> int:
+        """How many of them were written after `moment` (seconds since 1970), by their ids."""
+        first_id = max(int(moment * 1000) - DISCORD_EPOCH_MS, 0) << 22
+        return int(self.database.value("SELECT COUNT(*) FROM messages WHERE id >= ? AND is_own = 0", (first_id,)))
 
     def counts_by_author(self, *, channel_ids: Sequence[int] | None = None) -> dict[int, int]:
         """Messages per member, own replies excluded; of some channels only, when given."""

@@ -1,0 +1,244 @@
+"""Training: from messages to a model the bot uses, step by step or in one go."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tkinter import filedialog
+from typing import Any
+
+from gui import texts
+from gui.components.charts import CurveChart
+from gui.components.room import M, Panel, Room, S, spread
+from gui.components.table import Table
+from gui.components.theme import XS
+from gui.components.widgets import Button, Card, Row, Text, popup_menu
+from gui.presenters.pulse import Pulse
+from gui.presenters.status import Fact
+from gui.presenters.training import MODEL_COLUMNS, TrainingFacts, TrainingView, read_models, training_view
+from storage.paths import PROJECT_ROOT
+from storage.store import Store
+
+READ_SECONDS = 2.0
+COLAB_NOTEBOOK = PROJECT_ROOT / "docs" / "train_on_colab.ipynb"
+KINDS = ("prepare", "preflight", "train", "evaluate", "deploy")
+
+
+def read_training(store: Store) -> TrainingFacts:
+    """Newest jobs, the run's curve, models and counts; runs on the worker."""
+    jobs = {kind: job for kind in KINDS if (job := store.jobs.latest(kind)) is not None}
+    trained = jobs.get("train") or store.jobs.latest("retrain")
+    prepared_at = jobs["prepare"].started_at if "prepare" in jobs else 0.0
+    total = store.messages.count()
+    new = store.messages.count_since(prepared_at) if trained is not None else total
+    metrics = tuple(store.jobs.metrics(trained.id)) if trained is not None else ()
+    return TrainingFacts(new, total, trained is not None, jobs, metrics, read_models(store.workspace.finetuned_models),
+                         frozenset(job.kind for job in store.jobs.active()))
+
+
+class TrainingRoom(Room):
+    """Retrain, data set, this computer, run, evaluation, models."""
+
+    key, title = "training", texts.TRAINING
+
+    def __init__(self, master: Any, panel: Panel) -> None:
+        super().__init__(master, panel)
+        self._read_at, self._is_reading = 0.0, False
+        self.view: TrainingView | None = None
+
+    def build(self) -> Iterator[None]:
+        page, gap, panel = self.page, self.theme.px(M), self.panel
+        spread(page, 2, group="half")
+        self.retrain = RetrainCard(page, panel)
+        self.retrain.grid(row=0, column=0, columnspan=2, sticky="ew", pady=(0, gap))
+        yield
+        self.dataset = FactsCard(page, texts.DATASET, (
+            (texts.PREPARE, lambda: panel.start_job("prepare"), "secondary"),
+            (texts.OPEN_REPORT, lambda: self._open(self.view.dataset_report if self.view else ""), "quiet")))
+        self.dataset.grid(row=1, column=0, sticky="nsew", padx=(0, gap // 2), pady=(0, gap))
+        yield
+        self.computer = FactsCard(page, texts.COMPUTER, (
+            (texts.COMPUTER_CHECK, lambda: panel.start_job("preflight", ["--preflight"]), "secondary"),
+            (texts.COLAB, self._colab, "quiet")))
+        self.computer.grid(row=1, column=1, sticky="nsew", padx=(gap // 2, 0), pady=(0, gap))
+        yield
+        run = Card(page, texts.RUN)
+        run.grid(row=2, column=0, sticky="nsew", padx=(0, gap // 2), pady=(0, gap))
+        self._make_run(run.body)
+        yield
+        self.evaluation = FactsCard(page, texts.EVALUATION, (
+            (texts.EVALUATION_START, lambda: panel.start_job("evaluate"), "secondary"),
+            (texts.OPEN_REPORT, lambda: self._open(self.view.evaluation_report if self.view else ""), "quiet"),
+            (texts.BLIND_BUTTON, lambda: panel.go("blind_test"), "quiet")))
+        self.evaluation.grid(row=2, column=1, sticky="nsew", padx=(gap // 2, 0), pady=(0, gap))
+        yield
+        models = Card(page, texts.MODELS)
+        models.grid(row=3, column=0, columnspan=2, sticky="ew", pady=(0, self.theme.px(24)))
+        models.body.grid_columnconfigure(0, weight=1)
+        self.models = Table(models.body, MODEL_COLUMNS, on_open=self._model_menu, empty_text=texts.MODELS_NONE)
+        self.models.grid(row=0, column=0, sticky="ew")
+        row = Row(models.body)
+        row.grid(row=1, column=0, sticky="w", pady=(S, 0))
+        self.add = Button(row, texts.MODEL_ADD, self._choose_model, icon="upload")
+        self.add.grid(row=0, column=0, padx=(0, S))
+        self.rollback = Button(row, texts.MODEL_ROLLBACK, self._ask_rollback, icon="restart")
+        self.rollback.grid(row=0, column=1)
+        yield
+
+    def _make_run(self, body: Any) -> None:
+        body.grid_columnconfigure(0, weight=1)
+        body.grid_rowconfigure(0, weight=1)
+        self.curve = CurveChart(body, height=130)
+        self.curve.grid(row=0, column=0, sticky="nsew")
+        self.run_note = Text(body, "", role="small", colour="bad", wrap=True)
+        self.run_note.grid(row=1, column=0, sticky="ew")
+        row = Row(body)
+        row.grid(row=2, column=0, sticky="w", pady=(S, 0))
+        panel = self.panel
+        self.start = Button(row, texts.RUN_START, lambda: panel.start_job("train"))
+        self.resume = Button(row, texts.RUN_RESUME, lambda: panel.start_job("train", ["--resume"]), kind="quiet")
+        self.cancel = Button(row, texts.RUN_CANCEL, self._cancel, kind="quiet")
+        for column, button in enumerate((self.start, self.resume, self.cancel)):
+            button.grid(row=0, column=column, padx=(0, XS))
+
+    # ---- reading ---------------------------------------------------------------------------------
+
+    def shown(self) -> None:
+        self._read_at = 0.0
+
+    def beat(self, pulse: Pulse) -> None:
+        running = {job.kind for job in pulse.jobs}
+        self.dataset.buttons[0].set_enabled("prepare" not in running)
+        self.computer.buttons[0].set_enabled("preflight" not in running)
+        self.evaluation.buttons[0].set_enabled("evaluate" not in running)
+        if not self._is_reading and time.monotonic() - self._read_at > READ_SECONDS:
+            self._is_reading, self._read_at = True, time.monotonic()
+            self.panel.ask(lambda: training_view(read_training(self.panel.store), now=time.time()), self._show,
+                           failed=self._failed, slow=True)
+
+    def _failed(self, _: Exception) -> None:
+        self._is_reading = False
+
+    def _show(self, view: TrainingView) -> None:
+        self._is_reading, self.view = False, view
+        self.retrain.show(view.retrain, view.can_retrain)
+        self.dataset.show(view.dataset, view.dataset_note)
+        self.dataset.buttons[1].set_enabled(bool(view.dataset_report))
+        self.computer.show(view.computer, f"{view.computer_note} {texts.COLAB_TEXT}" if view.offers_colab
+                           else view.computer_note)
+        self.computer.buttons[1].set_enabled(view.offers_colab)
+        self.curve.show(view.curve)
+        self.run_note.show(view.run_note)
+        self.start.set_enabled(view.can_start)
+        self.resume.set_enabled(view.can_resume)
+        self.cancel.set_enabled(view.can_cancel)
+        self.evaluation.show(view.evaluation, view.evaluation_note)
+        self.evaluation.buttons[1].set_enabled(bool(view.evaluation_report))
+        self.models.show(view.models)
+        self.rollback.set_enabled(bool(view.previous))
+
+    # ---- hands -----------------------------------------------------------------------------------
+
+    def _cancel(self) -> None:
+        pulse = self.panel.pulse
+        for job in pulse.jobs if pulse is not None else ():
+            if job.kind in ("train", "retrain"):
+                self.panel.cancel_job(job.id, job.kind)
+
+    def _open(self, path: str) -> None:
+        if path:
+            self.panel.open_folder(Path(path))  # type: ignore[attr-defined]
+
+    def _colab(self) -> None:
+        self.panel.open_folder(COLAB_NOTEBOOK)  # type: ignore[attr-defined]
+
+    def _model_menu(self, name: str, x: int, y: int) -> None:
+        menu = popup_menu(self, self.theme)
+        menu.add_command(label=texts.MODEL_USE, command=lambda: self.panel.start_job("deploy", ["--use", name]))
+        menu.add_command(label=texts.OPEN_FOLDER, command=lambda: self.panel.open_folder(  # type: ignore[attr-defined]
+            self.panel.workspace.finetuned_models))
+        menu.tk_popup(x, y)
+
+    def _choose_model(self) -> None:
+        name = filedialog.askopenfilename(parent=self.panel.root, title=texts.BROWSE_MODEL,
+                                          filetypes=[("GGUF", "*.gguf"), ("*", "*")])
+        if name:
+            self.panel.start_job("deploy", ["--model", name])
+
+    def _ask_rollback(self) -> None:
+        if self.view is not None:
+            self.panel.confirm(texts.MODEL_ROLLBACK_TITLE.format(name=self.view.previous), texts.MODEL_ROLLBACK_TEXT, [
+                (texts.CANCEL, "secondary", None),
+                (texts.MODEL_ROLLBACK, "primary", lambda: self.panel.start_job("deploy", ["--rollback"]))])
+
+
+class RetrainCard(Card):
+    """The whole way in one button, with its steps named."""
+
+    def __init__(self, master: Any, panel: Panel) -> None:
+        super().__init__(master, texts.RETRAIN_TITLE)
+        body, theme = self.body, panel.theme
+        body.grid_columnconfigure(0, weight=1)
+        Text(body, texts.RETRAIN_TEXT, colour="muted", wrap=True).grid(row=0, column=0, columnspan=2, sticky="ew")
+        steps = Row(body)
+        steps.grid(row=1, column=0, columnspan=2, sticky="w", pady=theme.px(M))
+        for number, words in enumerate(texts.RETRAIN_STEPS):
+            if number:
+                Text(steps, "→", colour="faint").grid(row=0, column=number * 2 - 1, padx=S)
+            Text(steps, words, role="strong", colour="accent_text" if number < 4 else "muted").grid(
+                row=0, column=number * 2)
+        self.note = Text(body, "", role="small", colour="faint")
+        self.note.grid(row=2, column=0, sticky="w")
+        self.button = Button(body, texts.RETRAIN, lambda: self._ask(panel), kind="primary", icon="training")
+        self.button.grid(row=2, column=1, sticky="e")
+
+    def show(self, note: str, is_enabled: bool) -> None:
+        self.note.show(note)
+        self.button.set_enabled(is_enabled)
+
+    def _ask(self, panel: Panel) -> None:
+        panel.confirm(texts.RETRAIN_ASK_TITLE, texts.RETRAIN_TEXT, [
+            (texts.CANCEL, "secondary", None),
+            (texts.RETRAIN_ASK_GO, "primary", lambda: panel.start_job("retrain"))])
+
+
+class FactsCard(Card):
+    """Names with figures, a sentence, and buttons."""
+
+    def __init__(self, master: Any, title: str, actions: tuple[tuple[str, Callable[[], Any], str], ...]) -> None:
+        super().__init__(master, title)
+        body = self.body
+        body.grid_columnconfigure(0, weight=1)
+        body.grid_rowconfigure(1, weight=1)
+        self._facts = Row(body)
+        self._facts.grid(row=0, column=0, sticky="ew")
+        self._facts.grid_columnconfigure(1, weight=1)
+        self._lines: list[tuple[Text, Text]] = []
+        self.note = Text(body, "", role="small", colour="muted", wrap=True, anchor="nw")
+        self.note.grid(row=1, column=0, sticky="new", pady=(S, 0))
+        row = Row(body)
+        row.grid(row=2, column=0, sticky="w", pady=(M, 0))
+        self.buttons = [Button(row, words, command, kind=kind) for words, command, kind in actions]
+        for column, button in enumerate(self.buttons):
+            button.grid(row=0, column=column, padx=(0, XS))
+
+    def show(self, facts: tuple[Fact, ...], note: str) -> None:
+        while len(self._lines) < len(facts):
+            row = len(self._lines)
+            label, value = Text(self._facts, role="small", colour="muted"), Text(self._facts, role="strong")
+            label.grid(row=row, column=0, sticky="w", pady=2)
+            value.grid(row=row, column=1, sticky="e", pady=2)
+            self._lines.append((label, value))
+        for index, (label, value) in enumerate(self._lines):
+            if index < len(facts):
+                label.show(facts[index].label)
+                value.show(facts[index].value, colour=facts[index].tone)
+                label.grid()
+                value.grid()
+            else:
+                label.grid_remove()
+                value.grid_remove()
+        self.note.show(note)
+
+
+__all__ = ["TrainingRoom", "read_training"]

@@ -1,0 +1,221 @@
+"""The training room: data set, this computer, the run and its curve, the evaluation, and the models there are."""
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gui import texts
+from gui.presenters import format as words
+from gui.presenters.charts import Curve, nice_ceiling, thin
+from gui.presenters.status import Fact
+from gui.presenters.table import Cell, Column, TableRow
+from storage.records import Job, JobMetric, JobState
+
+MODEL_COLUMNS = (
+    Column("name", texts.MODEL_COLUMNS[0], stretch=3, kind="strong"),
+    Column("made", texts.MODEL_COLUMNS[1], 120, tone="muted"),
+    Column("size", texts.MODEL_COLUMNS[2], 76, align="right", tone="muted"),
+    Column("match", texts.MODEL_COLUMNS[3], 76, align="right", tone="muted"),
+    Column("state", texts.MODEL_COLUMNS[4], 84, kind="small", align="right"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One published version as its manifest tells it."""
+
+    name: str
+    made_at: float
+    size_bytes: int
+    match_percent: float | None
+    is_current: bool
+    is_previous: bool
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """Everything the room reads in one go."""
+
+    new_messages: int
+    all_messages: int
+    has_trained: bool
+    jobs: dict[str, Job]
+    metrics: tuple[JobMetric, ...]
+    models: tuple[ModelFile, ...]
+    is_running: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingView:
+    """What the cards show."""
+
+    retrain: str
+    can_retrain: bool
+    dataset: tuple[Fact, ...]
+    dataset_note: str
+    dataset_report: str
+    computer: tuple[Fact, ...]
+    computer_note: str
+    offers_colab: bool
+    curve: Curve
+    run_note: str
+    can_start: bool
+    can_resume: bool
+    can_cancel: bool
+    evaluation: tuple[Fact, ...]
+    evaluation_note: str
+    evaluation_report: str
+    models: tuple[TableRow, ...]
+    previous: str
+
+
+def read_models(folder: Path) -> tuple[ModelFile, ...]:
+    """Published versions from models/finetuned (docs/TRAINING.md): `<name>.gguf` with `<name>.json`, `current.json`."""
+    pointer = _json(folder / "current.json")
+    found = []
+    for path in sorted(folder.glob("*.gguf")):
+        manifest = _json(path.with_suffix(".json"))
+        if not manifest:
+            continue
+        match = manifest.get("match_percent")
+        found.append(ModelFile(path.stem, float(manifest.get("deployed_at") or 0.0), path.stat().st_size,
+                               float(match) if isinstance(match, int | float) else None,
+                               pointer.get("file") == path.name, pointer.get("previous") == path.name))
+    return tuple(sorted(found, key=lambda model: -model.made_at))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def training_view(facts: TrainingFacts, *, now: float) -> TrainingView:
+    """Pure; every card says what to do next while it has nothing to show."""
+    dataset, dataset_note, report = _dataset(facts.jobs.get("prepare"), now)
+    computer, computer_note, colab = _computer(facts.jobs.get("preflight"))
+    evaluation, evaluation_note, evaluation_report = _evaluation(facts.jobs.get("evaluate"))
+    train = facts.jobs.get("train")
+    is_training = "train" in facts.is_running or "retrain" in facts.is_running
+    return TrainingView(
+        _retrain(facts), facts.all_messages > 0 and not is_training, dataset, dataset_note, report, computer,
+        computer_note, colab, loss_curve(facts.metrics), _run_note(train, is_training),
+        can_start=not is_training and bool(dataset),
+        can_resume=not is_training and train is not None and train.state in (JobState.CANCELLED, JobState.FAILED,
+                                                                              JobState.LOST),
+        can_cancel=is_training, evaluation=evaluation, evaluation_note=evaluation_note,
+        evaluation_report=evaluation_report, models=tuple(_model(m) for m in facts.models),
+        previous=next((m.name for m in facts.models if m.is_previous), ""))
+
+
+def _retrain(facts: TrainingFacts) -> str:
+    if not facts.all_messages:
+        return texts.RETRAIN_NONE
+    if not facts.has_trained:
+        return texts.RETRAIN_NEVER.format(count=words.plural(facts.all_messages, "message"))
+    return texts.RETRAIN_NEW.format(count=words.plural(facts.new_messages, "new message"))
+
+
+def is_due(new_messages: int, *, reminder: int, told_at: int) -> bool:
+    """True once every `reminder` new messages; `told_at` is the count at the last reminder. 0 is off."""
+    return bool(reminder) and new_messages >= told_at + reminder
+
+
+def _dataset(job: Job | None, now: float) -> tuple[tuple[Fact, ...], str, str]:
+    if job is None or job.state is not JobState.DONE:
+        return (), job.error if job is not None and job.error else texts.DATASET_NONE, ""
+    result = job.result
+    counts = result.get("counts") if isinstance(result.get("counts"), dict) else {}
+    facts = [Fact(label, words.whole(value)) for key, label in texts.DATASET_FACTS.items()
+             if isinstance(value := result.get(key, counts.get(key)), int)]
+    when = words.ago(now - (job.finished_at or now))
+    return tuple(facts), texts.DATASET_MADE.format(when=when), str(result.get("report", ""))
+
+
+def _computer(job: Job | None) -> tuple[tuple[Fact, ...], str, bool]:
+    if job is None or job.state is not JobState.DONE:
+        return (), job.error if job is not None and job.error else texts.COMPUTER_NONE, False
+    found, hardware = job.result, job.result.get("hardware", {})
+    gpu = hardware.get("gpu_name") or ""
+    facts = [Fact(texts.COMPUTER_GPU, f"{gpu.removeprefix('NVIDIA ')}, {words.size(hardware.get('gpu_bytes', 0))}" if gpu else
+                  texts.COMPUTER_NO_GPU, "text" if gpu else "busy"),
+             Fact(texts.COMPUTER_CPU, texts.COMPUTER_CORES.format(count=hardware.get("cpu_cores", "?"))),
+             Fact(texts.COMPUTER_RECIPE, str(found.get("recipe", texts.NONE)))]
+    if found.get("memory_bytes"):
+        facts.append(Fact(texts.COMPUTER_NEEDS, texts.COMPUTER_OF.format(
+            used=words.size(found["memory_bytes"]), free=words.size(found.get("free_bytes", 0))),
+            "text" if found.get("can_run", True) else "bad"))
+    if found.get("seconds"):
+        facts.append(Fact(texts.COMPUTER_TIME, words.duration(found["seconds"])))
+    notes = [*found.get("problems", ()), *found.get("warnings", ())] or [str(found.get("reason", ""))]
+    return tuple(facts), " ".join(notes), not gpu or not found.get("can_run", True)
+
+
+def _run_note(job: Job | None, is_training: bool) -> str:
+    if is_training or job is None:
+        return ""
+    return {JobState.FAILED: job.error, JobState.LOST: job.error, JobState.CANCELLED: job.error}.get(job.state, "")
+
+
+def loss_curve(metrics: Sequence[JobMetric]) -> Curve:
+    """The newest phase's loss over its steps."""
+    names = [metric.name for metric in metrics if metric.name.endswith("loss") and "eval" not in metric.name]
+    points = [(float(m.step), m.value) for m in metrics if names and m.name == names[-1]]
+    if len(points) < 2:
+        return Curve((), empty_text=texts.RUN_NONE)
+    points.sort()
+    first, last = points[0][0], points[-1][0]
+    high = nice_ceiling(max(value for _, value in points))
+    low = 0.0 if min(value for _, value in points) < high / 3 else high / 4
+    scaled = tuple(((x - first) / max(last - first, 1.0), y) for x, y in thin(points, 300))
+    return Curve((scaled,), low, high, ((low, f"{low:g}"), (high, f"{high:g}")),
+                 start_text=texts.RUN_STEP.format(step=int(first)), end_text=texts.RUN_STEP.format(step=int(last)))
+
+
+def _evaluation(job: Job | None) -> tuple[tuple[Fact, ...], str, str]:
+    if job is None or job.state is not JobState.DONE or "auc" not in job.result:
+        return (), job.error if job is not None and job.error else texts.EVALUATION_NONE, ""
+    result = job.result
+    facts = []
+    match = result.get("match_percent")
+    if isinstance(match, int | float):
+        facts.append(Fact(texts.EVALUATION_MATCH, words.percent(match / 100), "good" if match >= 85 else "text"))
+    for key, label in (("auc", texts.EVALUATION_AUC), ("people_auc", texts.EVALUATION_PEOPLE)):
+        if isinstance(result.get(key), int | float):
+            facts.append(Fact(label, f"{result[key]:.2f}"))
+    objections = [f"{texts.EVALUATION_OBJECTION}: {text}" for text in result.get("objections", ())]
+    notes = objections or list(result.get("next_steps", ()))[:2] or [texts.EVALUATION_AUC_NOTE]
+    return tuple(facts), " ".join(notes), str(result.get("report", ""))
+
+
+def _model(model: ModelFile) -> TableRow:
+    state, tone = ((texts.MODEL_IN_USE, "good") if model.is_current else
+                   (texts.MODEL_BEFORE, "muted") if model.is_previous else ("", ""))
+    match = texts.NONE if model.match_percent is None else words.percent(model.match_percent / 100)
+    return TableRow(model.name, (Cell(model.name), Cell(words.stamp(model.made_at)), Cell(words.size(model.size_bytes)),
+                                 Cell(match), Cell(state, tone)))
+
+
+@dataclass(frozen=True, slots=True)
+class DeployQuestion:
+    """Asked once after a training that was evaluated."""
+
+    gguf: str
+    text: str
+
+
+def deploy_question(job: Job) -> DeployQuestion | None:
+    """From the result of a finished retrain job: {"gguf": ..., "match_percent": ...}; None when there is no model."""
+    if job.state is not JobState.DONE:
+        return None
+    gguf = job.result.get("gguf") or job.result.get("model")
+    if not isinstance(gguf, str) or not gguf:
+        return None
+    match = job.result.get("match_percent")
+    shown = texts.DEPLOY_MATCH.format(match=words.percent(match / 100)) if isinstance(match, int | float) else ""
+    return DeployQuestion(gguf, texts.DEPLOY_TEXT.format(name=Path(gguf).name, match=shown))
