@@ -3,19 +3,37 @@ from __future__ import annotations
 
 import importlib
 import logging
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gui import texts
+from gui import autostart, texts
+from gui.presenters.dashboard import finished_text, job_views
+from gui.presenters.first_run import is_needed
+from gui.presenters.notifications import Note, is_told, milestone, milestone_note, notes_between
 from gui.presenters.pulse import ControllerLook, Pulse
+from gui.presenters.status import status_view, tray_tip
+from gui.presenters.training import deploy_question, is_due, retrain_note
 from gui.worker import Worker
+from storage.environment import Environment, read_environment
 from storage.errors import KnownError
 from storage.paths import Workspace
-from storage.settings import APPEARANCE, Setting, Settings
+from storage.settings import (
+    APPEARANCE,
+    KEEP_AWAKE,
+    NOTIFICATION_LEVEL,
+    NOTIFICATIONS,
+    RETRAIN_REMINDER,
+    SOUND,
+    START_BOT_WITH_PANEL,
+    START_MINIMISED,
+    Setting,
+)
 from storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -25,6 +43,9 @@ PULSE_SECONDS, PULSE_HIDDEN_SECONDS = 0.5, 1.0
 APPEARANCE_SECONDS = 20.0
 # A click that nothing came of is forgotten after this, so that buttons never stay grey.
 CLICK_SECONDS = 4.0
+# Leaving with "Stop it": the controller ends the bot by force after ten seconds; this is a little later.
+LEAVE_SECONDS = 14.0
+REMINDERS_SECONDS = 60.0
 START_SIZE, MIN_SIZE = (1120, 740), (900, 600)
 
 
@@ -49,11 +70,17 @@ class App:
         self._cancelling: set[int] = set()
         self._pulse_at, self._is_pulsing, self._appearance_at = 0.0, False, 0.0
         self._seen_finished: set[int] | None = None
-        self._is_closing = False
+        self._is_closing = self._is_leaving = self._was_asked_to_end = False
+        self._leaving_since = 0.0
+        self._was_told_hidden = False
+        self._reminders_at = 0.0
         self._settings = store.settings.read()
         self._appearance = self._settings[APPEARANCE]
+        self._appearance_changed, self._wants_awake = 0.0, False
         looks.prepare_toolkit(_wanted_mode(self._appearance))
-        self._make_window(looks, start_minimised)
+        self._environment = read_environment_or_empty(self.workspace)
+        self.awake = autostart.KeepAwake()
+        self._make_window(looks, start_minimised or self._settings[START_MINIMISED])
 
     def _make_window(self, looks: Any, start_minimised: bool) -> None:
         import customtkinter as ctk
@@ -61,6 +88,7 @@ class App:
         from gui.components.dialogs import Dialog
         from gui.components.main_window import MainWindow
         from gui.components.scroll import install_focus_reveal, install_wheel
+        from gui.components.system_tray import SystemTray
         from gui.components.toast import Toasts
 
         self.root: Any = ctk.CTk(className="PersonalityBot")
@@ -74,41 +102,116 @@ class App:
         install_wheel(self.root)
         install_focus_reveal(self.root)
         self.window = MainWindow(self.root, self.theme, {
-            "title": texts.APP_NAME, "subtitle": texts.DEMO_SUFFIX if self.is_demo else self.workspace.root.name,
+            "title": texts.APP_NAME, "leave": self.exit, "subtitle": texts.DEMO_SUFFIX if self.is_demo else self.workspace.root.name,
             "go": self.go, "change_appearance": self.change_appearance})
         self.window.sidebar.show_appearance(self._appearance)
-        self.window.sidebar.show_first_run(False)
         self.toasts = Toasts(self.root)
         self.dialog = Dialog(self.root)
         self.root.protocol("WM_DELETE_WINDOW", self.close_window)
         self.root.bind("<Control-f>", lambda _: self.window.front.find() if self.window.front else None)
+        self.root.bind("<Control-q>", lambda _: self.exit())
         self.root.bind("<Escape>", lambda _: self.root.focus_set(), add="+")
-        self.go("dashboard")
+        self.root.bind("<Map>", self._came_back, add="+")
+        self.tray = SystemTray(post=self.worker.post, menu_at=self._tray_menu, actions={
+            "show": self.toggle_window, "start": lambda: self.bot("start"), "stop": lambda: self.bot("stop"),
+            "exit": self.exit})
+        self.is_new = is_needed(self._environment, channels=len(self.store.channels.all()), is_demo=self.is_demo)
+        self.window.sidebar.show_first_run(self.is_new)
+        self.go("first_run" if self.is_new else "dashboard")
         if not start_minimised:
             self.root.deiconify()
+        self._start_minimised = start_minimised
 
     # ---- life ------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """The main loop, until `quit`."""
+        self._listen_to_signals()
         self.root.after(1, self._tick)
+        self.root.after(50, self._settle)
         self.root.mainloop()
 
-    def quit(self) -> None:
-        """Leave the main loop; the bot and jobs are not touched here."""
-        if not self._is_closing:
-            self._is_closing = True
-            self.worker.close()
-            self.root.destroy()
+    def _settle(self) -> None:
+        """What can wait until the window is up: the tray, and the bot if it is to start with the panel."""
+        self.tray.start()
+        if self._start_minimised and not self.tray.is_available:
+            self.root.iconify()
+        may_start = self.is_demo or bool(self._environment.token)
+        if may_start and not self.is_new and self._settings[START_BOT_WITH_PANEL]:
+            self.bot("start")
+
+    def _listen_to_signals(self) -> None:
+        def asked(*_: object) -> None:
+            self._was_asked_to_end = True
+
+        if threading.current_thread() is threading.main_thread():
+            for name in ("SIGINT", "SIGTERM"):
+                signal.signal(getattr(signal, name), asked)
+
+    # ---- hiding and leaving ----------------------------------------------------------------------
 
     def close_window(self) -> None:
-        self.quit()
+        """The window's cross: into the tray where there is one, else out of the way; with nothing running, the end."""
+        if self.tray.is_available:
+            self.root.withdraw()
+            if not self._was_told_hidden:
+                self._was_told_hidden = True
+                self.tray.notify(texts.HIDDEN_TITLE, texts.HIDDEN_TEXT)
+        elif self._has_something_running():
+            self.root.iconify()
+        else:
+            self.exit()
+
+    def toggle_window(self) -> None:
+        """The tray icon's click."""
+        if self.is_hidden:
+            self.root.deiconify()
+            self.root.lift()
+            self.root.focus_force()
+        else:
+            self.root.withdraw()
+
+    def exit(self) -> None:
+        """Leave the program; a running bot may go on without the panel, if the owner wants."""
+        if self.pulse is None or not self.pulse.is_alive:
+            self.quit(leave_running=True)
+            return
+        if self.is_hidden:
+            self.toggle_window()
+        self.confirm(texts.EXIT_TITLE, texts.EXIT_TEXT, [
+            (texts.CANCEL, "quiet", None), (texts.EXIT_STOP, "secondary", self._stop_and_quit),
+            (texts.EXIT_LEAVE, "primary", lambda: self.quit(leave_running=True))])
+
+    def _stop_and_quit(self) -> None:
+        self._is_leaving, self._leaving_since = True, time.monotonic()
+        self.toast(texts.EXIT_STOPPING)
+        self.bot("stop")
+
+    def quit(self, *, leave_running: bool) -> None:
+        """End the panel now; the bot goes on, or was stopped before."""
+        if self._is_closing:
+            return
+        self._is_closing = True
+        self.tray.stop()
+        self.awake.close()
+        self.worker.ask(lambda: self.controller.close(leave_running=leave_running))
+        self.worker.close()
+        self.root.destroy()
+
+    def _has_something_running(self) -> bool:
+        return self.pulse is not None and (self.pulse.is_alive or bool(self.pulse.jobs))
+
+    def _came_back(self, event: Any) -> None:
+        if event.widget is self.root:
+            self.refresh_soon()
 
     @property
     def is_hidden(self) -> bool:
         return self.root.state() in ("withdrawn", "iconic")
 
     def _tick(self) -> None:
+        if self._was_asked_to_end:
+            self.quit(leave_running=True)
         if self._is_closing:
             return
         is_more = self.worker.deliver(on_error=self._surprised)
@@ -134,13 +237,53 @@ class App:
 
     def _show_pulse(self, pulse: Pulse) -> None:
         self._is_pulsing = False
-        self.pulse = pulse
+        before, self.pulse = self.pulse, pulse
         self._settings = pulse.settings
         self._forget_answered_wishes(pulse)
         self._tell_finished(pulse)
+        for note in notes_between(before, pulse):
+            self.notify(note)
+        self._follow_settings(pulse)
+        self._remind(pulse)
+        if self._is_leaving and self._can_leave(pulse):
+            self.quit(leave_running=False)
+            return
         self._show_status()
         if self.window.front is not None:
             self.window.front.beat(pulse)
+
+    def _can_leave(self, pulse: Pulse) -> bool:
+        return not pulse.is_alive or time.monotonic() - self._leaving_since > LEAVE_SECONDS
+
+    def _follow_settings(self, pulse: Pulse) -> None:
+        """Settings another process may have changed, and what depends on them."""
+        if pulse.settings[APPEARANCE] != self._appearance and time.monotonic() - self._appearance_changed > 3:
+            self._show_appearance(pulse.settings[APPEARANCE])
+        wanted = pulse.settings[KEEP_AWAKE] and pulse.is_alive
+        if wanted != self._wants_awake or wanted:
+            self._wants_awake = wanted
+            self.ask(lambda: self.awake.update(wanted=wanted))
+
+    def _remind(self, pulse: Pulse) -> None:
+        """Milestones and the retrain reminder: looked at now and then."""
+        if time.monotonic() - self._reminders_at > REMINDERS_SECONDS:
+            self._reminders_at = time.monotonic()
+            self.ask(lambda: read_reminders(self.store, pulse.settings[RETRAIN_REMINDER]), self._tell_all, slow=True)
+
+    def _tell_all(self, notes: tuple[Note, ...]) -> None:
+        for note in notes:
+            self.notify(note)
+
+    def notify(self, note: Note) -> None:
+        """In the window, and on the desktop as far as the owner's settings allow."""
+        self.toast(note.title, note.text, tone=note.tone)
+        settings = self._settings
+        if not settings[NOTIFICATIONS] or not is_told(note, settings[NOTIFICATION_LEVEL]):
+            return
+        if self.is_hidden or self.root.focus_displayof() is None:
+            self.ask(lambda: self.tray.notify(note.title, note.text))
+        if settings[SOUND]:
+            self.root.bell()
 
     def _pulse_failed(self, error: Exception) -> None:
         self._is_pulsing = False
@@ -149,13 +292,11 @@ class App:
             self.toast(error.what, error.cure, tone="bad")
 
     def _show_status(self) -> None:
-        from gui.presenters.dashboard import job_views
-        from gui.presenters.status import status_view
-
         if self.pulse is None:
             return
         view = status_view(self.pulse, clicked=self._clicked)
         self.window.sidebar.show_status(view)
+        self.tray.update(view, tip=tray_tip(self.pulse, view))
         front = self.window.front
         if front is not None and front.key == "dashboard":
             front.show_status(view)
@@ -171,15 +312,19 @@ class App:
         self._cancelling &= {job.id for job in pulse.jobs}
 
     def _tell_finished(self, pulse: Pulse) -> None:
-        from gui.presenters.dashboard import finished_text
-
         ended = {job.id: job for job in pulse.finished}
         if self._seen_finished is None:
             self._seen_finished = set(ended)
         for job_id in ended.keys() - self._seen_finished:
             self._seen_finished.add(job_id)
-            tone, title, body = finished_text(ended[job_id])
-            self.toast(title, body, tone=tone)
+            job = ended[job_id]
+            tone, title, body = finished_text(job)
+            self.notify(Note(title, body, tone, "errors" if tone == "bad" else "important"))
+            question = deploy_question(job)
+            if question is not None:
+                self.confirm(texts.DEPLOY_TITLE, question.text, [
+                    (texts.DEPLOY_LATER, "secondary", None),
+                    (texts.DEPLOY_GO, "primary", lambda q=question: self.start_job("deploy", ["--model", q.gguf]))])
 
     # ---- what rooms may ask ----------------------------------------------------------------------
 
@@ -264,12 +409,36 @@ class App:
         self.set_appearance(order[(order.index(self._appearance) + 1) % len(order)])
 
     def set_appearance(self, setting: str) -> None:
+        """Change it now and remember it."""
+        self._appearance_changed = time.monotonic()
+        self._show_appearance(setting)
+        self.set_setting(APPEARANCE, setting)
+
+    def _show_appearance(self, setting: str) -> None:
         import customtkinter as ctk
 
         self._appearance = setting
-        ctk.set_appearance_mode(_wanted_mode(setting))
         self.window.sidebar.show_appearance(setting)
-        self.set_setting(APPEARANCE, setting)
+        if setting == "system":
+            self._appearance_at = 0.0  # asked on the worker: on Linux it takes a process
+        else:
+            ctk.set_appearance_mode(setting)
+
+    def _tray_menu(self, x: int, y: int) -> None:
+        """The tray's menu, where the tray itself cannot show one."""
+        from gui.components.widgets import popup_menu
+
+        view = status_view(self.pulse, clicked=self._clicked) if self.pulse is not None else None
+        menu = popup_menu(self.root, self.theme)
+        menu.add_command(label=texts.TRAY_SHOW if self.is_hidden else texts.TRAY_HIDE, command=self.toggle_window)
+        menu.add_separator()
+        menu.add_command(label=texts.TRAY_START, command=lambda: self.bot("start"),
+                         state="normal" if view is None or view.can_start else "disabled")
+        menu.add_command(label=texts.TRAY_STOP, command=lambda: self.bot("stop"),
+                         state="normal" if view is not None and view.can_stop else "disabled")
+        menu.add_separator()
+        menu.add_command(label=texts.TRAY_EXIT, command=self.exit)
+        menu.tk_popup(x, y)
 
     def _follow_system(self, mode: str) -> None:
         import customtkinter as ctk
@@ -283,6 +452,33 @@ class App:
             return
         log.error("The panel failed at something: %s", error, exc_info=error)
         self.toast(f"{type(error).__name__}: {error}"[:200], texts.PANEL_ERROR_CURE, tone="bad")
+
+
+def read_environment_or_empty(workspace: Workspace) -> Environment:
+    """A broken .env must not keep the window shut: the settings and the check-up name what is wrong."""
+    try:
+        return read_environment(workspace.env_file)
+    except KnownError as error:
+        log.warning("%s", error.text())
+        return Environment()
+
+
+def read_reminders(store: Store, reminder: int) -> tuple[Note, ...]:
+    """Milestones and the retrain reminder that are due; each is told once."""
+    notes = []
+    reached = milestone(store.activity.total_replies(), told=int(store.facts.get("milestone_told", 0)))
+    if reached:
+        store.facts.set("milestone_told", reached)
+        notes.append(milestone_note(reached))
+    prepared = store.jobs.latest("prepare")
+    if reminder and prepared is not None:
+        new = store.messages.count_since(prepared.started_at)
+        told_job, told_at = store.facts.get("retrain_told", (0, 0))
+        told = int(told_at) if told_job == prepared.id else 0
+        if is_due(new, reminder=reminder, told_at=told):
+            store.facts.set("retrain_told", [prepared.id, new])
+            notes.append(retrain_note(new))
+    return tuple(notes)
 
 
 def _room_class(key: str) -> Any:
@@ -339,4 +535,4 @@ def _log_callback_error(kind: type[BaseException], error: BaseException, trace: 
     log.error("A callback of the window failed", exc_info=(kind, error, trace))
 
 
-__all__ = ["App", "Settings", "open_path", "run"]
+__all__ = ["App", "open_path", "read_reminders", "run"]

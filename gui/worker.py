@@ -39,6 +39,10 @@ class Worker:
         """Queue `work`. `slow` for anything that may read a whole table."""
         self._lanes["slow" if slow else "quick"].put(_Task(work, then, failed))
 
+    def post(self, call: Callable[[], Any]) -> None:
+        """From any thread: have `call` run where `deliver` is called."""
+        self._ready.put(call)
+
     def deliver(self, *, budget_seconds: float = 0.012, on_error: Callable[[Exception], Any] | None = None) -> bool:
         """Hand over finished results until the time is used up; True when more are waiting."""
         deadline = time.perf_counter() + budget_seconds

@@ -104,8 +104,8 @@ def stop(pen: Pen) -> None:
 
 
 def restart(pen: Pen) -> None:
-    pen.arc(12, 12, 7.4, -20, 250)
-    pen.line((19.8, 4.6), (19.2, 9.6), (14.3, 8.8))
+    pen.arc(12, 12, 7.6, 20, 318)
+    pen.line((18.2, 2.6), (17.9, 7.2), (13.3, 7.4))
 
 
 def bolt(pen: Pen) -> None:
@@ -223,18 +223,16 @@ def trash(pen: Pen) -> None:
     pen.line((6, 7), (7, 20.2), (17, 20.2), (18, 7))
 
 
-def ear(pen: Pen) -> None:
-    pen.circle(12, 12, 8.6)
-    pen.line((8, 12), (8, 12.01))
-    pen.line((12, 12), (12, 12.01))
-    pen.line((16, 12), (16, 12.01))
+def power(pen: Pen) -> None:
+    pen.arc(12, 12.8, 7.6, -58, 238)
+    pen.line((12, 3.6), (12, 11.4))
 
 
 LINE_ICONS: dict[str, Callable[[Pen], None]] = {
     function.__name__: function for function in (
         dashboard, chat, people, training, logs, settings, start, stop, restart, bolt, download, folder, archive, check,
         close, alert, info, search, eye, moon, sun, system, chevron, more, flag, send, gauge, lock, upload, copy, trash,
-        ear)}
+        power)}
 
 
 def draw_logo(size: int, colour: tuple[int, int, int] | None = None) -> Image.Image:

@@ -97,3 +97,18 @@ def _switch(is_on: bool, is_enabled: bool, track: str, knob: str, ground: str, w
     draw.ellipse([left, edge + 2 * over, left + size, edge + 2 * over + size], fill=knob)
     picture = picture.resize((width, height), Pillow.Resampling.LANCZOS)
     return picture if is_enabled else Pillow.blend(picture, Pillow.new("RGB", picture.size, ground), 0.55)
+
+
+def disc(owner: tk.Misc, colour: str, ground: str, size: int) -> Any:
+    """A filled circle as a picture, to write a number on."""
+    from PIL import Image as Pillow
+    from PIL import ImageDraw, ImageTk
+
+    root: Any = owner.nametowidget(".")
+    kept: dict[Any, Any] = root.__dict__.setdefault("_kept_icons", {})
+    key = ("disc", colour, ground, size)
+    if key not in kept:
+        picture = Pillow.new("RGB", (size * 4, size * 4), ground)
+        ImageDraw.Draw(picture).ellipse([0, 0, size * 4 - 1, size * 4 - 1], fill=colour)
+        kept[key] = ImageTk.PhotoImage(picture.resize((size, size), Pillow.Resampling.LANCZOS), master=root)
+    return kept[key]

@@ -87,7 +87,7 @@ class Sidebar(Row):
     """Logo, rooms, and at its foot the bot's state and the appearance."""
 
     def __init__(self, master: Any, theme: Theme, *, title: str, subtitle: str, go: Callable[[str], Any],
-                 change_appearance: Callable[[], Any]) -> None:
+                 change_appearance: Callable[[], Any], leave: Callable[[], Any]) -> None:
         super().__init__(master, "sidebar")
         self.configure(width=theme.px(SIDEBAR_WIDTH))
         self.grid_propagate(False)
@@ -100,7 +100,7 @@ class Sidebar(Row):
             item.grid(row=row, column=0, sticky="ew", padx=10, pady=1)
             self.items[key] = item
         self.grid_rowconfigure(20, weight=1)
-        self._foot(theme, change_appearance)
+        self._foot(theme, change_appearance, leave)
 
     def _head(self, theme: Theme, title: str, subtitle: str) -> None:
         head = Row(self, "sidebar")
@@ -111,7 +111,7 @@ class Sidebar(Row):
         Text(head, title, role="strong").grid(row=0, column=1, sticky="sw")
         Text(head, subtitle, role="caption", colour="faint").grid(row=1, column=1, sticky="nw")
 
-    def _foot(self, theme: Theme, change_appearance: Callable[[], Any]) -> None:
+    def _foot(self, theme: Theme, change_appearance: Callable[[], Any], leave: Callable[[], Any]) -> None:
         foot = Row(self, "sidebar")
         foot.grid(row=21, column=0, sticky="ew", padx=theme.px(M), pady=(0, theme.px(M)))
         foot.grid_columnconfigure(1, weight=1)
@@ -122,6 +122,8 @@ class Sidebar(Row):
         self.appearance = Button(foot, "", change_appearance, kind="quiet", icon="moon", height=28)
         self.appearance.grid(row=0, column=2)
         self.appearance_tip = Tooltip(self.appearance, "")
+        self.leave = Button(foot, "", leave, kind="quiet", icon="power", height=28, tip=texts.EXIT_TIP)
+        self.leave.grid(row=0, column=3)
 
     def show_status(self, view: StatusView) -> None:
         self._dot.show("●", colour=view.tone)

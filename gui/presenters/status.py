@@ -185,3 +185,12 @@ def _last_reply(pulse: Pulse, status: BotStatus) -> Fact:
         return Fact(texts.FACT_LAST_REPLY, texts.NONE, "faint")
     took = f"{status.last_reply_seconds:.1f} s, " if status.last_reply_seconds is not None else ""
     return Fact(texts.FACT_LAST_REPLY, took + words.ago(pulse.now - status.last_reply_at))
+
+
+def tray_tip(pulse: Pulse, view: StatusView) -> str:
+    """The tooltip: state, and while it runs replies and memory."""
+    if not pulse.is_alive or pulse.status is None:
+        return texts.TRAY_TIP.format(app=texts.APP_NAME, state=view.title)
+    return texts.TRAY_TIP_STATS.format(app=texts.APP_NAME, state=view.title,
+                                       replies=words.plural(pulse.status.replies, "reply", "replies"),
+                                       memory=words.size(pulse.status.memory_bytes))

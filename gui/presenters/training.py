@@ -10,6 +10,7 @@ from typing import Any
 from gui import texts
 from gui.presenters import format as words
 from gui.presenters.charts import Curve, nice_ceiling, thin
+from gui.presenters.notifications import Note
 from gui.presenters.status import Fact
 from gui.presenters.table import Cell, Column, TableRow
 from storage.records import Job, JobMetric, JobState
@@ -126,6 +127,12 @@ def is_due(new_messages: int, *, reminder: int, told_at: int) -> bool:
     return bool(reminder) and new_messages >= told_at + reminder
 
 
+def retrain_note(new_messages: int) -> Note:
+    """The reminder after many new messages."""
+    return Note(texts.RETRAIN_DUE, texts.RETRAIN_DUE_TEXT.format(count=words.plural(new_messages, "new message")),
+                "idle", "everything")
+
+
 def _dataset(job: Job | None, now: float) -> tuple[tuple[Fact, ...], str, str]:
     if job is None or job.state is not JobState.DONE:
         return (), job.error if job is not None and job.error else texts.DATASET_NONE, ""
@@ -142,8 +149,8 @@ def _computer(job: Job | None) -> tuple[tuple[Fact, ...], str, bool]:
         return (), job.error if job is not None and job.error else texts.COMPUTER_NONE, False
     found, hardware = job.result, job.result.get("hardware", {})
     gpu = hardware.get("gpu_name") or ""
-    facts = [Fact(texts.COMPUTER_GPU, f"{gpu.removeprefix('NVIDIA ')}, {words.size(hardware.get('gpu_bytes', 0))}" if gpu else
-                  texts.COMPUTER_NO_GPU, "text" if gpu else "busy"),
+    shown_gpu = f"{gpu.removeprefix('NVIDIA ')}, {words.size(hardware.get('gpu_bytes', 0))}"
+    facts = [Fact(texts.COMPUTER_GPU, shown_gpu if gpu else texts.COMPUTER_NO_GPU, "text" if gpu else "busy"),
              Fact(texts.COMPUTER_CPU, texts.COMPUTER_CORES.format(count=hardware.get("cpu_cores", "?"))),
              Fact(texts.COMPUTER_RECIPE, str(found.get("recipe", texts.NONE)))]
     if found.get("memory_bytes"):
@@ -210,12 +217,10 @@ class DeployQuestion:
 
 
 def deploy_question(job: Job) -> DeployQuestion | None:
-    """From the result of a finished retrain job: {"gguf": ..., "match_percent": ...}; None when there is no model."""
-    if job.state is not JobState.DONE:
+    """From a finished retrain job's result {"model": path, "evaluation": {...}}; None when there is no model."""
+    gguf = job.result.get("model")
+    if job.kind != "retrain" or job.state is not JobState.DONE or not isinstance(gguf, str) or not gguf:
         return None
-    gguf = job.result.get("gguf") or job.result.get("model")
-    if not isinstance(gguf, str) or not gguf:
-        return None
-    match = job.result.get("match_percent")
+    match = (job.result.get("evaluation") or {}).get("match_percent")
     shown = texts.DEPLOY_MATCH.format(match=words.percent(match / 100)) if isinstance(match, int | float) else ""
     return DeployQuestion(gguf, texts.DEPLOY_TEXT.format(name=Path(gguf).name, match=shown))

@@ -1,0 +1,159 @@
+"""The tray icon, where the desktop has a tray; everything it does is in the window too.
+
+It runs on a thread of its own and never touches Tk: what is clicked is posted to the window's loop. macOS wants its
+status item on the main thread, which belongs to Tk there: no tray on macOS, the Dock takes its place.
+"""
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from gui import texts
+from gui.components.icons import ASSETS
+from gui.presenters.status import StatusView
+
+log = logging.getLogger(__name__)
+
+# X protocol: what the icon's window wants to hear. pystray leaves button presses out, so nothing can be clicked.
+_X_EXPOSURE, _X_STRUCTURE, _X_BUTTON_PRESS = 1 << 15, 1 << 17, 1 << 2
+
+
+class SystemTray:
+    """`actions`: show, start, stop and exit, called through `post` on the window's thread."""
+
+    def __init__(self, *, post: Callable[[Callable[[], Any]], None], actions: dict[str, Callable[[], Any]],
+                 menu_at: Callable[[int, int], Any]) -> None:
+        self._post, self._actions, self._menu_at = post, actions, menu_at
+        self._icon: Any = None
+        self._images: dict[str, Any] = {}
+        self._shown = ("", "")
+        self._state = "stopped"
+        self._can_start, self._can_stop = True, False
+        self.is_available = False
+
+    def start(self) -> bool:
+        """Put the icon up; False where there is no tray (the program goes on without)."""
+        if sys.platform == "darwin":
+            return False
+        try:
+            import pystray
+
+            self._icon = self._make(pystray)
+            if not self._has_place():
+                self._icon = None
+                return False
+        except Exception as error:  # pystray raises whatever its backend raises, e.g. Xlib's DisplayNameError
+            log.info("No tray here: %s", error)
+            self._icon = None
+            return False
+        threading.Thread(target=self._run, name="panel-tray", daemon=True).start()
+        self.is_available = True
+        return True
+
+    def update(self, view: StatusView, *, tip: str) -> None:
+        """Picture, tooltip and menu for a new state; costs nothing while the same."""
+        if not self.is_available:
+            return
+        self._can_start, self._can_stop = view.can_start, view.can_stop
+        if (view.tray, tip) == self._shown:
+            return
+        picture_changed = view.tray != self._shown[0]
+        self._shown = (view.tray, tip)
+        try:
+            if picture_changed:
+                self._icon.icon = self._image(view.tray)
+            self._icon.title = tip[:127]  # Windows cuts a tooltip at 128 characters
+            self._icon.update_menu()
+        except Exception as error:  # the tray may have gone away with its panel; the window stays
+            log.warning("The tray icon could not be updated: %s", error)
+            self.is_available = False
+
+    def notify(self, title: str, text: str) -> bool:
+        """A desktop notification; False when this desktop offers no way."""
+        if self.is_available and self._icon.HAS_NOTIFICATION:
+            self._icon.notify(text or title, title)
+            return True
+        return notify_by_command(title, text)
+
+    def stop(self) -> None:
+        """Take the icon away."""
+        if self.is_available:
+            self.is_available = False
+            try:
+                self._icon.stop()
+            except Exception as error:  # closing down: the X connection may be gone already
+                log.debug("The tray icon did not stop cleanly: %s", error)
+
+    # ---- inside ----------------------------------------------------------------------------------
+
+    def _make(self, pystray: Any) -> Any:
+        item, menu = pystray.MenuItem, pystray.Menu
+
+        def call(name: str) -> Callable[..., None]:
+            return lambda *_: self._post(self._actions[name])
+
+        entries = menu(item(texts.TRAY_SHOW, call("show"), default=True), menu.SEPARATOR,
+                       item(texts.TRAY_START, call("start"), enabled=lambda _: self._can_start),
+                       item(texts.TRAY_STOP, call("stop"), enabled=lambda _: self._can_stop), menu.SEPARATOR,
+                       item(texts.TRAY_EXIT, call("exit")))
+        icon = pystray.Icon("personality-bot", self._image("stopped"), texts.APP_NAME, entries)
+        if not icon.HAS_MENU:
+            self._teach_clicks(icon)
+        return icon
+
+    def _teach_clicks(self, icon: Any) -> None:
+        """The plain X backend has no menu and hears no clicks: widen its event mask, and draw the menu with Tk."""
+
+        def pressed(event: Any) -> None:
+            if event.detail == 1:
+                self._post(self._actions["show"])
+            elif event.detail == 3:
+                self._post(lambda: self._menu_at(event.root_x, event.root_y))
+
+        icon._message_handlers[4] = pressed  # 4: ButtonPress (X protocol)
+        icon._window.change_attributes(event_mask=_X_EXPOSURE | _X_STRUCTURE | _X_BUTTON_PRESS)
+
+    def _has_place(self) -> bool:
+        # Only the plain X backend can tell; the others dock by themselves.
+        find = getattr(self._icon, "_get_systray_manager", None)
+        return True if find is None else bool(find())
+
+    def _run(self) -> None:
+        try:
+            self._icon.run()
+        except Exception as error:  # see start
+            log.warning("The tray icon ended: %s", error)
+        self.is_available = False
+
+    def _image(self, state: str) -> Any:
+        if state not in self._images:
+            from PIL import Image
+
+            with Image.open(ASSETS / f"tray_{state}.png") as opened:
+                self._images[state] = opened.convert("RGBA")
+        return self._images[state]
+
+
+def notify_by_command(title: str, text: str, *, run: Callable[..., Any] = subprocess.Popen) -> bool:
+    """notify-send on Linux, osascript on macOS; False where there is neither."""
+    if sys.platform == "darwin":
+        script = f"display notification {_apple_text(text or title)} with title {_apple_text(title)}"
+        command = ["osascript", "-e", script]
+    elif found := shutil.which("notify-send"):
+        command = [found, f"--app-name={texts.APP_NAME}", f"--icon={ASSETS / 'logo.png'}", "--", title, text]
+    else:
+        return False
+    try:
+        run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    except OSError:
+        return False
+    return True
+
+
+def _apple_text(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

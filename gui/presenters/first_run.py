@@ -1,0 +1,169 @@
+"""The first run as a checklist: what is done, what is next, and what a check found."""
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from gui import texts
+from gui.presenters import format as words
+from gui.presenters.table import Cell, Column, TableRow
+from storage import policy
+from storage.environment import Environment
+from storage.records import Job, JobState
+
+CHECKUP_COLUMNS = (
+    Column("mark", texts.CHECKUP_COLUMNS[0], 30, align="centre"), Column("name", texts.CHECKUP_COLUMNS[1], 150,
+                                                                          kind="strong"),
+    Column("words", texts.CHECKUP_COLUMNS[2], stretch=1.4, kind="small"),
+    Column("cure", texts.CHECKUP_COLUMNS[3], stretch=1.6, kind="small", tone="muted"),
+)
+_MARKS = {"good": ("✓", "good"), "note": ("•", "busy"), "bad": ("✕", "bad")}
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the checklist is made from. model_name: '' while no model file is here."""
+
+    environment: Environment
+    consent: str
+    channels: int
+    learning: int
+    speaking: int
+    messages: int
+    model_name: str
+    is_running: bool
+    checkup: Job | None
+    is_demo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the list. state: done, next, open or bad."""
+
+    key: str
+    title: str
+    text: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRunView:
+    """The list, how far it is, the invite link, and the last check-up."""
+
+    steps: tuple[Step, ...]
+    progress: str
+    invite_url: str
+    checkup: tuple[TableRow, ...]
+    is_finished: bool
+
+    def step(self, key: str) -> Step:
+        return next(step for step in self.steps if step.key == key)
+
+
+def first_run_view(situation: Situation) -> FirstRunView:
+    """The first step that is not done is 'next'."""
+    steps = [_token(situation), _server(situation), _invite(situation), _intent(situation), _rule(situation),
+             _channels(situation), _model(situation), _fetch(situation), _start(situation)]
+    marked, has_next = [], False
+    for step in steps:
+        if step.state == "open" and not has_next:
+            step, has_next = Step(step.key, step.title, step.text, "next"), True
+        has_next = has_next or step.state == "bad"
+        marked.append(step)
+    done = sum(step.state == "done" for step in marked)
+    is_finished = done == len(marked)
+    progress = texts.FIRST_FINISHED if is_finished else texts.FIRST_DONE.format(done=done, all=len(marked))
+    return FirstRunView(tuple(marked), progress, _invite_url(situation.checkup), _checkup(situation.checkup),
+                        is_finished)
+
+
+def is_needed(environment: Environment, *, channels: int, is_demo: bool) -> bool:
+    """True while this workspace is new: nobody gave a token and no message has come in."""
+    return not is_demo and not environment.token and not channels
+
+
+def _finding(job: Job | None, name: str) -> dict[str, Any] | None:
+    if job is None or job.state is not JobState.DONE:
+        return None
+    return next((f for f in job.result.get("findings", ()) if isinstance(f, dict) and f.get("name") == name), None)
+
+
+def _invite_url(job: Job | None) -> str:
+    finding = _finding(job, "Server")
+    found = re.search(r"https://\S+", str(finding.get("cure", ""))) if finding else None
+    return found[0] if found else ""
+
+
+def _judged(situation: Situation, key: str, title: str, text: str, name: str) -> Step:
+    finding = _finding(situation.checkup, name) if situation.environment.token else None
+    if finding is None:
+        return Step(key, title, text, "open")
+    if finding.get("verdict") == "good":
+        return Step(key, title, str(finding.get("words", "")), "done")
+    return Step(key, title, f"{finding.get('words', '')}. {finding.get('cure', '')}", "bad")
+
+
+def _token(situation: Situation) -> Step:
+    if not situation.environment.token:
+        return Step("token", texts.STEP_TOKEN, texts.STEP_TOKEN_TEXT, "open")
+    step = _judged(situation, "token", texts.STEP_TOKEN, texts.STEP_TOKEN_SET, "Discord")
+    return step
+
+
+def _server(situation: Situation) -> Step:
+    if situation.environment.server_id is None:
+        return Step("server", texts.STEP_SERVER, texts.STEP_SERVER_TEXT, "open")
+    return Step("server", texts.STEP_SERVER, str(situation.environment.server_id), "done")
+
+
+def _invite(situation: Situation) -> Step:
+    return _judged(situation, "invite", texts.STEP_INVITE, texts.STEP_INVITE_TEXT, "Server")
+
+
+def _intent(situation: Situation) -> Step:
+    return _judged(situation, "intent", texts.STEP_INTENT, texts.STEP_INTENT_TEXT, "Message content intent")
+
+
+def _rule(situation: Situation) -> Step:
+    if situation.consent == policy.YES:
+        return Step("rule", texts.STEP_RULE, texts.STEP_RULE_ACCEPTED, "done")
+    text = texts.STEP_RULE_DECLINED if situation.consent == policy.NO else texts.STEP_RULE_TEXT
+    return Step("rule", texts.STEP_RULE, text, "open")
+
+
+def _channels(situation: Situation) -> Step:
+    if not situation.learning and not situation.speaking:
+        return Step("channels", texts.STEP_CHANNELS, texts.STEP_CHANNELS_TEXT, "open")
+    text = texts.STEP_CHANNELS_DONE.format(learn=situation.learning, speak=situation.speaking)
+    return Step("channels", texts.STEP_CHANNELS, text, "done")
+
+
+def _model(situation: Situation) -> Step:
+    if not situation.model_name:
+        return Step("model", texts.STEP_MODEL, texts.STEP_MODEL_TEXT, "open")
+    return Step("model", texts.STEP_MODEL, texts.STEP_MODEL_DONE.format(name=situation.model_name), "done")
+
+
+def _fetch(situation: Situation) -> Step:
+    if not situation.messages:
+        return Step("fetch", texts.STEP_FETCH, texts.STEP_FETCH_TEXT, "open")
+    text = texts.STEP_FETCH_DONE.format(count=words.plural(situation.messages, "message"))
+    return Step("fetch", texts.STEP_FETCH, text, "done")
+
+
+def _start(situation: Situation) -> Step:
+    if situation.is_running:
+        return Step("start", texts.STEP_START, texts.STEP_START_DONE, "done")
+    return Step("start", texts.STEP_START, texts.STEP_START_TEXT, "open")
+
+
+def _checkup(job: Job | None) -> tuple[TableRow, ...]:
+    if job is None or job.state is not JobState.DONE:
+        return ()
+    rows = []
+    for number, finding in enumerate(job.result.get("findings", ())):
+        mark, tone = _MARKS.get(str(finding.get("verdict")), ("•", "muted"))
+        rows.append(TableRow(number, (Cell(mark, tone), Cell(str(finding.get("name", ""))),
+                                      Cell(str(finding.get("words", ""))), Cell(str(finding.get("cure", ""))))))
+    return tuple(rows)
