@@ -102,8 +102,8 @@ class App:
         install_wheel(self.root)
         install_focus_reveal(self.root)
         self.window = MainWindow(self.root, self.theme, {
-            "title": texts.APP_NAME, "leave": self.exit, "subtitle": texts.DEMO_SUFFIX if self.is_demo else self.workspace.root.name,
-            "go": self.go, "change_appearance": self.change_appearance})
+            "title": texts.APP_NAME, "leave": self.exit, "go": self.go, "change_appearance": self.change_appearance,
+            "subtitle": texts.DEMO_SUFFIX if self.is_demo else self.workspace.root.name})
         self.window.sidebar.show_appearance(self._appearance)
         self.toasts = Toasts(self.root)
         self.dialog = Dialog(self.root)

@@ -308,8 +308,8 @@ FIRST_CHECK = "Check again"
 FIRST_DONE = "{done} of {all} done"
 FIRST_FINISHED = "Everything is in place."
 STEP_TOKEN = "Bot token"
-STEP_TOKEN_TEXT = ("Make an application in the Discord developer portal, open Bot, press Reset Token and paste it here. "
-                   "It stays in .env on this computer.")
+STEP_TOKEN_TEXT = ("Make an application in the Discord developer portal, open Bot, press Reset Token and paste it "
+                   "here. It stays in .env on this computer.")
 STEP_TOKEN_SET = "Set. Not asked from Discord yet: press Check."
 STEP_PORTAL = "Developer portal"
 PORTAL_URL = "https://discord.com/developers/applications"
