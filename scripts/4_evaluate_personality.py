@@ -3,7 +3,7 @@
   python scripts/4_evaluate_personality.py --model models/run-3/model-Q4_K_M.gguf --data data_storage/messages/prepared
   python scripts/4_evaluate_personality.py --model NEW.gguf --against OLD.gguf --data DIR --quick
   python scripts/4_evaluate_personality.py --sweep --model NEW.gguf --data DIR
-  python scripts/4_evaluate_personality.py --blind-test --from-report DIR/report.json
+  python scripts/4_evaluate_personality.py --blind-test --model NEW.gguf --data DIR
   python scripts/4_evaluate_personality.py --score results/*.json
 
 The model writes replies at places of the test part that it never saw, with the live bot's own prompt and sampling.
@@ -18,6 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 # On a busy computer two spinning threads are slower than one; must be set before the libraries load.
@@ -26,14 +27,16 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from model import blind_test
 from model.catalog import DEFAULT_MODEL, offline_chat_model
 from model.deployment import current, model_path
 from model.deployment_checks import manifest_recipe, read_model_manifest
 from model.evaluation.report import Report
-from model.evaluation.run import Embed, Plan, run, run_sweep
+from model.evaluation.run import Embed, Plan, run, run_blind_test, run_sweep
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage.errors import BadInputError, KnownError
 from storage.files import write_whole
+from storage.quiz import quiz_folder, read_result
 from storage.settings import CONTEXT_LENGTH, EMBEDDING_MODEL, THREADS
 from storage.store import Store
 
@@ -42,11 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and do what it asks."""
     options = parser().parse_args(arguments)
     with open_store(options) as store, job(store, "evaluate") as progress:
+        if options.score:
+            score_the_test(store, options, progress)
+            return
         if options.model is None or options.data is None:
             raise BadInputError("--model and --data are needed.", "See --help.")
         plan = make_plan(store, options, progress)
         if options.sweep:
             run_the_sweep(plan, progress)
+        elif options.blind_test:
+            make_the_test(store, plan, options, progress)
         else:
             run_the_report(plan, progress)
 
@@ -65,6 +73,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rows", metavar="N", type=int, default=0, help="how many places (default: 400, quick: 80)")
     made.add_argument("--sweep", action="store_true",
                       help="try temperatures, min-p, top-p and no system prompt on the validation part instead")
+    made.add_argument("--blind-test", action="store_true", help="make a test for members instead: one HTML file")
+    made.add_argument("--items", metavar="N", type=int, default=2 * blind_test.ITEMS_PER_SIDE,
+                      help="replies in the blind test, half of them the bot's (default: %(default)s)")
+    made.add_argument("--score", metavar="FILE", type=Path, nargs="+", help="result files of a blind test to score")
+    made.add_argument("--key", metavar="FILE", type=Path,
+                      help="with --score: the test's key.json (default: found in the workspace)")
     made.add_argument("--no-recall", action="store_true", help="without recalled lines and without embeddings")
     return made
 
@@ -76,9 +90,9 @@ def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> 
         if file is not None and not file.is_file():
             raise BadInputError(f"There is no model file {file}.", "Check the path.")
     manifest = read_model_manifest(options.model)
-    base = None if options.no_base or options.sweep else options.base or base_model(store)
+    base = None if options.no_base or options.sweep or options.blind_test else options.base or base_model(store)
     models = [("model", options.model)]
-    if options.against and not options.sweep:
+    if options.against and not (options.sweep or options.blind_test):
         models.append(("against", in_use(store) if options.against == "current" else Path(options.against)))
     if base is not None and base.resolve() != options.model.resolve():
         models.append(("base", base))
@@ -184,6 +198,34 @@ def run_the_sweep(plan: Plan, progress: Progress) -> None:
         print(f"AUC {point.auc:.3f}  temperature {point.temperature:g}  min-p {point.min_p:g}  top-p {point.top_p:g}"
               f"{'' if point.has_system_prompt else '  no system prompt'}")
     print(f"Suggested settings: {plan.out / 'suggested_settings.json'}")
+
+
+def make_the_test(store: Store, plan: Plan, options: argparse.Namespace, progress: Progress) -> None:
+    """Make the quiz, its page and its key."""
+    quiz, key = run_blind_test(plan, per_side=options.items // 2, report=progress.report)
+    folder = options.out or quiz_folder(store.workspace, quiz.id)
+    page = blind_test.save(quiz, key, folder)
+    progress.result = {"quiz": str(folder / "quiz.json"), "page": str(page), "items": len(quiz.items)}
+    print(f"{len(quiz.items)} replies. Give members this file: {page}")
+    print(f"Keep {folder / 'key.json'} to yourself. Put their result files into {folder / 'results'} and score them:")
+    print(f"python scripts/4_evaluate_personality.py --score {folder / 'results'}/*.json --key {folder / 'key.json'}")
+
+
+def score_the_test(store: Store, options: argparse.Namespace, progress: Progress) -> None:
+    """Score result files."""
+    # The shell of Windows leaves *.json as it is.
+    files = [found for path in options.score
+             for found in (sorted(path.parent.glob(path.name)) if "*" in path.name else [path])]
+    results = [read_result(path) for path in files]
+    if not results:
+        raise BadInputError("There are no result files there.", "Members save them at the end of the test page.")
+    key_file = options.key or quiz_folder(store.workspace, results[0].quiz_id) / "key.json"
+    found = blind_test.score(results, blind_test.read_key(key_file))
+    progress.result = asdict(found) | {"rubric_mean": found.rubric_mean, "reading": blind_test.reading(found)}
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_whole(options.out / "score.json", json.dumps(progress.result, indent=1).encode())
+    print_summary(blind_test.lines_of(found))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,12 @@ _GAP_SECONDS = 600
 
 
 def demo_rows() -> list[Row]:
+    """A fresh list of `_rows`."""
+    return list(_rows())
+
+
+@cache
+def _rows() -> tuple[Row, ...]:
     """The demo server's messages as rows: up to four turns of context, and what was said."""
     history: dict[str, list[Turn]] = defaultdict(list)
     sessions: dict[str, int] = defaultdict(int)
@@ -36,7 +43,7 @@ def demo_rows() -> list[Row]:
             rows.append(Row(message["id"], int(channel), f"{channel}-{sessions[channel]}",
                             Conversation(tuple(history[channel][-4:])), message["content"]))
         history[channel].append(Turn(name, message["content"]))
-    return rows
+    return tuple(rows)
 
 
 def every_other_session(first: int) -> list[Row]:

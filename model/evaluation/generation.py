@@ -60,7 +60,7 @@ def write_answers(model: ChatModel, rows: Sequence[Row], voice: Voice, *, kept: 
         if known is not None and (known.log_probabilities or number >= scored_rows):
             continue
         report(number / len(rows), f"{model.name} writes")
-        answers[row.id] = _answer(model, row, number, voice, is_scored=number < scored_rows)
+        answers[row.id] = answer_at(model, row, number, voice, is_scored=number < scored_rows)
         if kept:
             _keep(kept, answers[row.id])
     return [answers[row.id] for row in rows]
@@ -122,7 +122,8 @@ def speed_of(answers: Sequence[Answer], *, load_seconds: float, memory_bytes: in
                  p50, p95, p99, load_seconds, memory_bytes, len(spoken))
 
 
-def _answer(model: ChatModel, row: Row, number: int, voice: Voice, *, is_scored: bool) -> Answer:
+def answer_at(model: ChatModel, row: Row, number: int, voice: Voice, *, is_scored: bool = False) -> Answer:
+    """The reply at row `number`; is_scored: with the log-probabilities of what was really said there."""
     from model.inference import ReplyRequest
 
     recalled = voice.recalled[number] if number < len(voice.recalled) else ()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from model import blind_test
 from model.evaluation import generation, recall_lines
 from model.evaluation.comparison import QUICK, Effort
 from model.evaluation.evaluate import Facts, Written, evaluate
@@ -23,6 +24,7 @@ from model.evaluation.sweep import Point, sweep
 from storage.errors import BadInputError
 from storage.settings import (
     HISTORY_MESSAGES,
+    MAX_TOKENS,
     RECALL_COUNT,
     RECALL_MIN_SIMILARITY,
     RECALL_TOKENS,
@@ -101,6 +103,28 @@ def run_sweep(plan: Plan, report: Progress = lambda _fraction, _step: None) -> l
     with loaded(file, plan) as model:
         kept = plan.out / f"sweep-{_key(file_identity(file), voice)}"
         return sweep(model, rows, voice, embed=plan.embed, kept=kept, report=_part(report, 0.1, 0.95))
+
+
+def run_blind_test(plan: Plan, *, per_side: int, report: Progress = lambda _fraction, _step: None,
+                   ) -> tuple[blind_test.Quiz, blind_test.Key]:
+    """A quiz from the test part: half of the places keep what people said, at the others the model answers."""
+    rows = [row for row in read_rows(plan.data / "test.jsonl") if row.conversation.turns]
+    people, places = blind_test.choose_places(rows, per_side=per_side, max_tokens=plan.settings[MAX_TOKENS])
+    voice, _ = _voice(plan, places, report=_part(report, 0.0, 0.1))
+    with loaded(plan.models[0][1], plan) as model:
+        answers: dict[str, str] = {}
+
+        def answer(row: Row) -> str:
+            number = places.index(row)
+            report(0.1 + 0.9 * min(1.0, len(answers) / len(people)), f"{model.name} writes")
+            answers[row.id] = generation.answer_at(model, row, number, voice).text
+            return answers[row.id]
+
+        bot = blind_test.answered(places, answer, len(people))
+    if len(bot) < len(people):
+        raise BadInputError(f"The model stayed silent at all but {len(bot)} of {len(places)} places.",
+                            "Check it with a normal evaluation first.")
+    return blind_test.make(people, bot, model=plan.models[0][1].stem)
 
 
 def training_texts(folder: Path) -> Iterator[str]:

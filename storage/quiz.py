@@ -1,0 +1,146 @@
+"""The blind test as values and files: the same quiz for the control panel and for the page members open.
+
+A quiz folder is `data_storage/blind_tests/<id>/`: quiz.json (places and replies, no answers), blind-test.html (the same
+as a page), key.json (who wrote what: for scoring only), results/ (one file a rater).
+"""
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from storage.errors import BadInputError
+from storage.paths import Workspace
+
+RATINGS = (
+    ("authenticity", "Sounds like a real member"),
+    ("naturalness", "Flows like normal conversation"),
+    ("appropriateness", "Fits the talk and its tone"),
+    ("vocabulary", "Uses this server's words"),
+    ("length", "Has a fitting length"),
+)
+LOWEST, HIGHEST = 1, 5
+
+
+@dataclass(frozen=True, slots=True)
+class QuizLine:
+    """One line of the talk before the reply."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuizItem:
+    """One reply to judge. Nothing here depends on who wrote it."""
+
+    id: str
+    context: tuple[QuizLine, ...]
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quiz:
+    """A blind test without its answers."""
+
+    id: str
+    title: str
+    items: tuple[QuizItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a rater thinks of one reply. ratings: name of RATINGS -> 1-5; those left out were not given."""
+
+    item_id: str
+    is_bot: bool
+    ratings: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class QuizResult:
+    """One rater's verdicts."""
+
+    quiz_id: str
+    rater: str
+    verdicts: tuple[Verdict, ...]
+    made_at: float = 0.0
+
+
+def quiz_folder(workspace: Workspace, quiz_id: str) -> Path:
+    return workspace.data / "blind_tests" / quiz_id
+
+
+def quizzes(workspace: Workspace) -> list[Path]:
+    """The quiz.json files of this workspace, newest first."""
+    found = (workspace.data / "blind_tests").glob("*/quiz.json")
+    return sorted(found, key=lambda path: -path.stat().st_mtime)
+
+
+def write_quiz(quiz: Quiz, path: Path) -> None:
+    _write(path, json.dumps(asdict(quiz), ensure_ascii=False, indent=1))
+
+
+def read_quiz(path: Path) -> Quiz:
+    """BadInputError when the file is no quiz."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        items = tuple(QuizItem(str(item["id"]), tuple(QuizLine(line["name"], line["text"]) for line in item["context"]),
+                               str(item["reply"])) for item in record["items"])
+        return Quiz(str(record["id"]), str(record["title"]), items)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInputError(f"{path} is not a blind test ({type(error).__name__}).",
+                            "Make one with 4_evaluate_personality.py --blind-test.") from error
+
+
+def save_result(result: QuizResult, folder: Path) -> Path:
+    """Keep a rater's verdicts in a quiz folder's results; returns the file."""
+    name = re.sub(r"[^\w-]+", "-", result.rater).strip("-")[:40] or "rater"
+    path = folder / "results" / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    _write(path, json.dumps(asdict(result), ensure_ascii=False, indent=1))
+    return path
+
+
+def read_result(path: Path) -> QuizResult:
+    """A result file of the page or of the panel; BadInputError says what is wrong with it. It is anybody's file."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        verdicts = tuple(Verdict(str(each["item_id"]), _flag(each["is_bot"]), _ratings(each.get("ratings") or {}))
+                         for each in record["verdicts"])
+        return QuizResult(str(record["quiz_id"]), str(record["rater"])[:80], verdicts,
+                          float(record.get("made_at") or 0.0))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInputError(f"{path} is not a blind-test result ({type(error).__name__}: {error}).",
+                            "Use the file that the test page offers at its end.") from error
+
+
+def ratings_complete(ratings: dict[str, int], names: Sequence[str] = tuple(name for name, _ in RATINGS)) -> bool:
+    """True when every dimension was rated."""
+    return all(name in ratings for name in names)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("is_bot must be true or false")
+    return value
+
+
+def _ratings(record: dict[str, object]) -> dict[str, int]:
+    known = {name for name, _ in RATINGS}
+    found = {}
+    for name, value in record.items():
+        if name not in known or isinstance(value, bool) or not isinstance(value, int) or not LOWEST <= value <= HIGHEST:
+            raise ValueError(f"rating {name!r} must be {LOWEST}-{HIGHEST}")
+        found[name] = value
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
