@@ -24,7 +24,8 @@ h1{font-size:1.7rem;margin:0 0 4px}h2{font-size:1.2rem;margin:40px 0 8px}p{margi
 small{color:var(--soft)}
 table{border-collapse:collapse;width:100%;font-size:.92rem}th,td{padding:7px 8px;text-align:left;
 border-bottom:1px solid var(--line);vertical-align:top}td.n{white-space:nowrap;font-variant-numeric:tabular-nums}
-td small,th small{display:block;font-weight:400}.card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px;
+td small,th small{display:block;font-weight:400}
+.card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px;
 margin:12px 0}.match{font-size:2.6rem;font-weight:700;line-height:1}.bad{color:var(--bad)}.good{color:var(--good)}
 svg{width:100%;height:auto;display:block}svg text{fill:var(--fg);font-size:13px}
 svg .axis{fill:var(--soft);font-size:11px}
