@@ -6,7 +6,6 @@ as a page), key.json (who wrote what: for scoring only), results/ (one file a ra
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from storage.errors import BadInputError
+from storage.files import write_whole
 from storage.paths import Workspace
 
 RATINGS = (
@@ -141,6 +141,4 @@ def _ratings(record: dict[str, object]) -> dict[str, int]:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    write_whole(path, text.encode("utf-8"))
