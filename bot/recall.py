@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -57,6 +57,25 @@ class Recall:
         return await loop.run_in_executor(self._executor, self._look_up, channel_id, text, settings,
                                           frozenset(exclude_ids))
 
+    async def are_current(self, lines: Sequence[RecalledLine], channel_id: int) -> bool:
+        """Whether lines looked up earlier may still be used: nothing deleted, edited, withdrawn or closed since."""
+        if not lines:
+            return True
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._are_current, tuple(lines), channel_id)
+
+    def _are_current(self, lines: tuple[RecalledLine, ...], channel_id: int) -> bool:
+        try:
+            channels = set(self._store.channels.recallable_from(channel_id))
+            messages = self._store.messages.get([line.message_id for line in lines])
+            absent = self._store.members.absent_ids()
+        except KnownError as error:
+            self._note(error.text())
+            return False
+        now = {number: _line(message, 0.0) for number, message in messages.items()
+               if _may_use(message, channels, absent, frozenset())}
+        return all(line.message_id in now and now[line.message_id].text == line.text for line in lines)
+
     async def with_index(self, work: Callable[[VectorIndex, Embedder], T]) -> T:
         """Run `work` with the index and the embedder on the thread that owns them."""
         def run() -> T:
@@ -90,7 +109,7 @@ class Recall:
         index, embedder = self._opened()
         vector = embedder.embed([text])[0]
         hits = index.search(vector, channel_ids=channels, limit=settings[RECALL_COUNT] + SPARE_HITS,
-                                  exclude_ids=sorted(exclude_ids))
+                            exclude_ids=sorted(exclude_ids))
         return [hit for hit in hits if hit.similarity >= settings[RECALL_MIN_SIMILARITY]]
 
     def _opened(self) -> tuple[VectorIndex, Embedder]:

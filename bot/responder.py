@@ -112,7 +112,7 @@ class Responder:
                      exclude_ids: Collection[int], priority: int, deadline_seconds: float) -> Response:
         started = self.clock()
         lines = self._prepared_lines(channel_id, settings, exclude_ids)
-        if lines is None:
+        if lines is None or not await self.recall.are_current(lines, channel_id):
             lines = await self._lines(model, channel_id, turns, settings, exclude_ids)
         recall_ms = (self.clock() - started) * 1000
         conversation = _conversation(turns, lines)

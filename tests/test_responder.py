@@ -1,0 +1,158 @@
+"""From a conversation to a reply, with the real packaged models, a real index and a real store."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from bot.recall import Recall
+from bot.responder import ModelNotReadyError, Responder
+from data.embedding_index import catch_up
+from model.catalog import offline_chat_model
+from model.embeddings import QueryEmbedder, bulk_embedder, ensure_query_gguf, query_embedder
+from model.inference import ChatModel, ContextOptions
+from storage.paths import Workspace
+from storage.records import Channel, Message, Turn
+from storage.settings import MAX_TOKENS, RECALL_COUNT, RECALL_MIN_SIMILARITY, Settings
+from storage.store import Store
+from storage.vectordb import VectorIndex
+
+T = TypeVar("T")
+EMBEDDING = "all-MiniLM-L6-v2"
+GENERAL, SECRET, OTHER = 10, 20, 30
+SETTINGS = Settings({MAX_TOKENS.key: 50, RECALL_MIN_SIMILARITY.key: 0.2})
+LINES = [(1, GENERAL, "the printer ate my homework again"), (2, SECRET, "the printer password is swordfish"),
+         (3, GENERAL, "pizza on friday?"), (4, OTHER, "printer is on fire lol"),
+         (5, GENERAL, "printer printer printer")]
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[ChatModel]:
+    loaded = ChatModel(offline_chat_model(), ContextOptions(cells=3072))
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """Three channels, one of them private, one of them off for recall; the index made by the real pipeline."""
+    folder: Path = tmp_path_factory.mktemp("responder")
+    with Store.open(Workspace.at(folder)) as store:
+        store.channels.add([Channel(GENERAL, "general", recall=True, is_private=False),
+                            Channel(SECRET, "secret", recall=True),
+                            Channel(OTHER, "other", recall=False, is_private=False)])
+        store.messages.save([Message(n, channel, 7 if n != 5 else 8, "ann", text, n) for n, channel, text in LINES])
+        bulk = bulk_embedder(EMBEDDING, store.workspace)
+        ensure_query_gguf(EMBEDDING, store.workspace, bulk=bulk)
+        index = VectorIndex.open(store.workspace.embeddings, model=EMBEDDING, dimension=384)
+        catch_up(store, index, bulk.embed)
+        yield store
+
+
+@pytest.fixture
+def recall(indexed: Store) -> Iterator[Recall]:
+    embedder: QueryEmbedder = query_embedder(EMBEDDING, indexed.workspace)
+    made = Recall(indexed, open_embedder=lambda: embedder, open_index=lambda: VectorIndex.open(
+        indexed.workspace.embeddings, model=EMBEDDING, dimension=384))
+    yield made
+    made.close()
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def found(recall: Recall, channel: int, text: str = "what about the printer") -> set[int]:
+    return {line.message_id for line in run(recall.lines(channel, text, SETTINGS))}
+
+
+def test_a_public_channel_never_sees_a_private_line_and_no_channel_one_that_is_off(recall: Recall) -> None:
+    """Fault 45."""
+    assert found(recall, GENERAL) == {1, 5}
+    assert found(recall, SECRET) == {1, 2, 5}
+    assert found(recall, 999) == {1, 5}
+    assert 2 not in found(recall, GENERAL, "the printer password is swordfish")
+
+
+def test_lines_of_the_conversation_itself_are_not_recalled(recall: Recall) -> None:
+    lines = run(recall.lines(GENERAL, "what about the printer", SETTINGS, exclude_ids=[1]))
+    assert {line.message_id for line in lines} == {5}
+
+
+def test_a_deletion_or_an_opt_out_counts_before_the_index_catches_up(indexed: Store, recall: Recall) -> None:
+    """Faults 40 and 45: SQLite is the truth."""
+    lines = run(recall.lines(GENERAL, "what about the printer", SETTINGS))
+    assert run(recall.are_current(lines, GENERAL))
+    indexed.members.set_opted_out(8, True)
+    try:
+        assert found(recall, GENERAL) == {1}
+        assert not run(recall.are_current(lines, GENERAL))
+    finally:
+        indexed.members.set_opted_out(8, False)
+
+
+def test_a_channel_turned_private_gives_nothing_from_the_next_look_up_on(indexed: Store, recall: Recall) -> None:
+    """Fault 41."""
+    indexed.channels.switch(GENERAL, is_private=True)
+    try:
+        assert found(recall, 999) == set()
+    finally:
+        indexed.channels.switch(GENERAL, is_private=False)
+
+
+def test_a_broken_index_means_no_lines_and_still_a_reply(indexed: Store, model: ChatModel) -> None:
+    """Fault 36."""
+    def broken() -> VectorIndex:
+        raise RuntimeError("lance error: corrupt manifest")
+
+    responder = Responder(lambda: model, Recall(indexed, open_index=broken, open_embedder=lambda: query_embedder(
+        EMBEDDING, indexed.workspace)))
+    response = run(responder.reply(GENERAL, [Turn("bo", "anyone up for a game?")], SETTINGS))
+    assert response.recalled == () and response.generation.reply_tokens > 0
+
+
+def test_a_reply_carries_what_explains_it(model: ChatModel, recall: Recall) -> None:
+    response = run(Responder(lambda: model, recall).reply(GENERAL, [Turn("bo", "is the printer ok")], SETTINGS))
+    assert {line.message_id for line in response.recalled} == {1, 5}
+    assert response.generation.prompt_tokens >= response.generation.prefilled_tokens > 0
+    assert response.conversation.recalled[0].name == "ann"
+
+
+def test_what_was_read_along_is_not_computed_again(model: ChatModel, recall: Recall) -> None:
+    responder = Responder(lambda: model, recall)
+    earlier = [Turn("bo", "the printer is making that noise again"), Turn("cy", "which noise")]
+
+    async def talk() -> tuple[int, int]:
+        await responder.observe(41, earlier, SETTINGS)
+        await asyncio.to_thread(model.wait_until_idle, timeout_seconds=60)
+        response = await responder.reply(41, [*earlier, Turn("bo", "the bad one")], SETTINGS)
+        return response.generation.prefilled_tokens, response.generation.prompt_tokens
+
+    prefilled, prompt = run(talk())
+    assert prefilled < 30 < prompt
+
+
+def test_recall_can_be_switched_off(recall: Recall) -> None:
+    assert run(recall.lines(GENERAL, "printer", SETTINGS.with_values({RECALL_COUNT.key: 0}))) == ()
+
+
+def test_without_a_model_the_error_says_where_to_look(recall: Recall) -> None:
+    with pytest.raises(ModelNotReadyError, match="panel"):
+        run(Responder(lambda: None, recall).reply(GENERAL, [Turn("bo", "hi")], SETTINGS))
+
+
+def test_draining_lets_a_reply_finish_and_cancels_what_takes_too_long(model: ChatModel, recall: Recall) -> None:
+    """Fault 8."""
+    responder = Responder(lambda: model, recall)
+
+    async def scene(timeout: float) -> asyncio.Task[Any]:
+        task = asyncio.create_task(responder.reply(GENERAL, [Turn("bo", "tell me a long story")], SETTINGS))
+        await asyncio.sleep(0)
+        await responder.drain(timeout_seconds=timeout)
+        return task
+
+    assert run(scene(60.0)).exception() is None
+    assert run(scene(0.0)).cancelled()
