@@ -262,7 +262,7 @@ class BotController:
 
     def _on_exit(self, now: float, status: BotStatus | None) -> None:
         code = self._exit_code(status)
-        reason = status.exit_reason if status is not None and self._is_ours(status) else ""
+        reason = status.exit_reason if status is not None and self._is_ours(status) else self._last_words()
         cure = status.last_error_cure if status is not None and self._is_ours(status) else ""
         self._finish(code)
         log.info("The bot ended with code %s %s", code, reason)
@@ -327,6 +327,10 @@ class BotController:
     def _spawn_bot(self) -> Child:
         arguments = ["--offline"] if self._offline else []
         return processes.spawn(self._store.workspace, "bot/run.py", arguments, name="bot")
+
+    def _last_words(self) -> str:
+        """What a bot that ended before it could write its status row said on its raw output."""
+        return processes.tail_of(processes.raw_output_file(self._store.workspace, "bot"), lines=1)[:300]
 
     def _ended(self) -> bool:
         if self._child is not None:

@@ -6,6 +6,7 @@ waits, so that a reply pays for the newest line and the cue only. `observe` prep
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
@@ -21,6 +22,7 @@ from storage.settings import HISTORY_MESSAGES, KEEP_CACHE_SECONDS, LISTENING, RE
 if TYPE_CHECKING:
     from model.inference import ChatModel, Reply
 
+log = logging.getLogger(__name__)
 DEADLINE_SECONDS = 120.0
 # Channels with lines looked up in advance; the least recently used one is forgotten first.
 REMEMBERED_CHANNELS = 64
@@ -120,6 +122,9 @@ class Responder:
                                system_prompt=settings[SYSTEM_PROMPT], channel_id=channel_id, priority=priority,
                                deadline_seconds=deadline_seconds, keep_turns=settings[HISTORY_MESSAGES])
         generation = await asyncio.wrap_future(model.submit(request))
+        log.debug("Reply in %d: %d prompt tokens, %d of them computed now, %d written; recall %.0f ms, first token "
+                  "%.0f ms, all %.0f ms", channel_id, generation.prompt_tokens, generation.prefilled_tokens,
+                  generation.reply_tokens, recall_ms, generation.first_token_ms or 0.0, generation.total_ms)
         return Response(generation.text.strip(), lines, conversation, generation, recall_ms)
 
     def _prepared_lines(self, channel_id: int, settings: Settings,

@@ -34,13 +34,14 @@ from bot.watchdog import Watchdog
 from storage.environment import Environment, read_environment
 from storage.errors import AlreadyRunningError, ConfigurationError, KnownError
 from storage.locks import FileLock
-from storage.logs import configure_logging
+from storage.logs import configure_logging, purge
 from storage.paths import Workspace
 from storage.records import BotPhase, ExitCode
 from storage.settings import (
     ADAPTER_PATH,
     CHAT_TEMPLATE,
     CONTEXT_LENGTH,
+    DEBUG,
     EMBEDDING_MODEL,
     GPU_LAYERS,
     KEEP_CACHE_SECONDS,
@@ -48,10 +49,12 @@ from storage.settings import (
     LOG_DAYS,
     LOG_LEVEL,
     THREADS,
+    Settings,
 )
 from storage.store import Store
 
 HEARTBEAT_SECONDS = 1.0
+HOUSEKEEPING_SECONDS = 6 * 3600.0
 DRAIN_SECONDS = 6.0
 log = logging.getLogger("bot")
 
@@ -98,8 +101,8 @@ def _run(workspace: Workspace, *, is_offline: bool) -> int:
         print(error.text(), file=sys.stderr)
         return ExitCode.CRASH
     settings = store.settings.read()
-    level = settings[LOG_LEVEL] if settings.is_set(LOG_LEVEL) else environment.log_level or settings[LOG_LEVEL]
-    configure_logging(workspace.logs, "bot", level=level, keep_days=settings[LOG_DAYS], secrets=[environment.token])
+    configure_logging(workspace.logs, "bot", level=_log_level(settings, environment), keep_days=settings[LOG_DAYS],
+                      secrets=[environment.token])
     stacks = open(workspace.logs / "bot.stacks.log", "a", encoding="utf-8")  # noqa: SIM115 - for native crashes
     faulthandler.enable(stacks)
     status = LiveStatus(mode="offline" if is_offline else "discord")
@@ -133,7 +136,8 @@ async def _live(store: Store, environment: Environment, status: LiveStatus, *,
     inbox = Inbox(store, storage=services.storage, responder=services.responder, slot=services.slot, status=status,
                   stop=stop)
     tasks = [asyncio.create_task(work, name=name) for name, work in (
-        ("heartbeat", _heartbeat(services)), ("model", services.slot.run()), ("inbox", inbox.run()),
+        ("heartbeat", _heartbeat(services)), ("housekeeping", _housekeeping(services)),
+        ("model", services.slot.run()), ("inbox", inbox.run()),
         ("main", _main_work(services, is_offline=is_offline)), ("stop", stop.wait()))]
     log.info("Bot started (%s)", status.snapshot().mode)
     try:
@@ -174,6 +178,19 @@ async def _heartbeat(services: Services) -> None:
         await asyncio.sleep(HEARTBEAT_SECONDS)
 
 
+async def _housekeeping(services: Services) -> None:
+    """Several times a day: old activity becomes daily totals, old logs go."""
+    while True:
+        try:
+            rolled = await services.storage.run(services.store.activity.roll_up)
+            keep_days = (await services.storage.run(services.store.settings.read))[LOG_DAYS]
+            purged = await asyncio.to_thread(purge, services.store.workspace.logs, keep_days=keep_days)
+            log.debug("Housekeeping: %d activity rows rolled up, %d log files purged", rolled, purged)
+        except KnownError as error:  # a full disk or a locked database may be fine at the next round
+            log.warning("Housekeeping: %s", error.text())
+        await asyncio.sleep(HOUSEKEEPING_SECONDS)
+
+
 def _build(store: Store, environment: Environment, status: LiveStatus, stop: StopRequest) -> Services:
     """The only place where the parts of the live bot meet."""
     from model.catalog import resolve_model
@@ -196,6 +213,13 @@ def _build(store: Store, environment: Environment, status: LiveStatus, stop: Sto
     slot = ModelSlot(load=load, unload=close_model, status=status)
     return Services(store=store, environment=environment, status=status, storage=StorageThread(), slot=slot,
                     recall=recall, responder=Responder(lambda: slot.model, recall), stop=stop)
+
+
+def _log_level(settings: Settings, environment: Environment) -> str:
+    """.env gives the first value; what was chosen in the panel wins."""
+    if settings[DEBUG]:
+        return "DEBUG"
+    return settings[LOG_LEVEL] if settings.is_set(LOG_LEVEL) else environment.log_level or settings[LOG_LEVEL]
 
 
 def _gpu_layers(choice: str) -> int:

@@ -14,6 +14,7 @@ from bot_controller import (
     ControllerState,
     JobRunner,
 )
+from storage import processes
 from storage.errors import AlreadyRunningError
 from storage.records import BotPhase, BotStatus, CommandKind, ExitCode, JobState
 from storage.settings import MEMORY_LIMIT_GB
@@ -154,6 +155,16 @@ def test_a_configuration_error_is_shown_and_never_retried(world: World) -> None:
     assert (view.state, view.detail, view.cure) == (ControllerState.FAILED, "No token.", "Enter it in Settings.")
     world.wait(4000, step=10)
     assert len(world.children) == 1
+
+
+def test_a_bot_that_ends_before_it_can_report_is_quoted(world: World) -> None:
+    """Fault 2: a line of .env that makes no sense."""
+    world.controller.start()
+    processes.raw_output_file(world.store.workspace, "bot").write_text("SERVER_ID in .env should be a Discord id.\n",
+                                                                       encoding="utf-8")
+    world.children[-1].code = ExitCode.CONFIGURATION
+    view = world.controller.tick()
+    assert (view.state, view.detail) == (ControllerState.FAILED, "SERVER_ID in .env should be a Discord id.")
 
 
 def test_a_restart_request_starts_exactly_once_and_is_no_crash(world: World) -> None:
