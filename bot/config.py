@@ -11,7 +11,7 @@ from storage.settings import BOT_NAMES, Settings
 
 PREFIX = "!"
 _SPAN = re.compile(r"(\d{1,2}):(\d\d)\s*-\s*(\d{1,2}):(\d\d)")
-_DURATION = re.compile(r"(?:(\d+)\s*d)?\s*(?:(\d+)\s*h)?\s*(?:(\d+)\s*m(?:in)?)?", re.IGNORECASE)
+_DURATION = re.compile(r"(?:(\d{1,9})\s*d)?\s*(?:(\d{1,9})\s*h)?\s*(?:(\d{1,9})\s*m(?:in)?)?", re.IGNORECASE)
 LONGEST_QUIET_SECONDS = 30 * 86_400
 
 
@@ -70,7 +70,7 @@ def parse_duration(text: str) -> int:
     """Seconds of '2h', '1h30m', '45m' or '1d'; a bare number is minutes. SettingError names the forms."""
     text = text.strip()
     seconds = 0
-    if text.isdigit() and len(text) < 7:
+    if text.isdecimal() and len(text) < 7:
         seconds = int(text) * 60
     elif text and (match := _DURATION.fullmatch(text)):
         days, hours, minutes = (int(group or 0) for group in match.groups())

@@ -14,6 +14,7 @@ from typing import Any
 from data.discord_objects import message_from_object
 from data.privacy import Skip, skip_reason
 from storage.records import Channel, Mention, Message, Reaction
+from storage.text import storable
 
 MAX_ID = 2 ** 63 - 1
 _MAX_NAME = 200
@@ -85,7 +86,7 @@ def parse_channel(raw: Any) -> Channel:
     """A channel object of the Discord API ("Channel Object"), off; private unless it says that everyone may read it."""
     fields = _mapping(raw, "the channel")
     channel_id = _id(fields, "id")
-    return Channel(id=channel_id, name=clean(_text(fields, "name"))[:_MAX_NAME] or f"channel-{channel_id}",
+    return Channel(id=channel_id, name=storable(_text(fields, "name"))[:_MAX_NAME] or f"channel-{channel_id}",
                    kind=_whole(fields, "type"), parent_id=_id(fields, "parent_id", required=False),
                    guild_id=_id(fields, "guild_id", required=False), is_private=not _is_open_to_all(fields))
 
@@ -109,14 +110,6 @@ def parse_exporter_channel(raw: Any, *, guild: Any) -> Channel:
         "type": _EXPORTER_CHANNEL_KINDS.get(_text(fields, "type"), 0),
         "guild_id": _mapping(guild or {}, "guild").get("id") or None})
 
-
-def clean(text: str) -> str:
-    """Text as it was written, except half surrogate pairs, which no database can hold: they become U+FFFD."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def _check_message(fields: Fields) -> None:
@@ -170,15 +163,15 @@ def _clean(message: Message) -> Message:
             and not any(_has_half_pair(text) for text in texts):
         return message
     return replace(
-        message, content=clean(message.content), author_name=clean(message.author_name)[:_MAX_NAME],
-        username=clean(message.username)[:_MAX_NAME], attachments=tuple(map(clean, message.attachments)),
-        stickers=tuple(map(clean, message.stickers)),
-        mentions=tuple(Mention(mention.id, clean(mention.name)) for mention in message.mentions),
-        reactions=tuple(Reaction(clean(reaction.emoji), reaction.count) for reaction in message.reactions))
+        message, content=storable(message.content), author_name=storable(message.author_name)[:_MAX_NAME],
+        username=storable(message.username)[:_MAX_NAME], attachments=tuple(map(storable, message.attachments)),
+        stickers=tuple(map(storable, message.stickers)),
+        mentions=tuple(Mention(mention.id, storable(mention.name)) for mention in message.mentions),
+        reactions=tuple(Reaction(storable(reaction.emoji), reaction.count) for reaction in message.reactions))
 
 
 def _has_half_pair(text: str) -> bool:
-    return not text.isascii() and clean(text) is not text
+    return not text.isascii() and storable(text) is not text
 
 
 def _mapping(raw: Any, what: str) -> Fields:

@@ -16,7 +16,6 @@ from data.export_objects import (
     NO_MESSAGES,
     Fields,
     Parsed,
-    clean,
     parse_channel,
     parse_exporter_channel,
     parse_exporter_message,
@@ -26,6 +25,7 @@ from data.export_objects import (
 from data.json_stream import MAX_VALUE_CHARS, JsonReader, open_text, parse_json, read_lines
 from storage.errors import BadInputError
 from storage.records import Channel
+from storage.text import storable
 
 # A data package's messages compress about 10:1; beyond these somebody packed a bomb.
 _MAX_RATIO, _RATIO_FROM_BYTES = 200, 32 * 2**20
@@ -184,7 +184,7 @@ class DataPackage(Export):
                 self.channels[channel.id] = channel
                 found[channel.id] = name
         if not found:
-            listed = ", ".join(f"{clean(name)} ({number})" for number, name in sorted(servers.items())) or "none"
+            listed = ", ".join(f"{storable(name)} ({number})" for number, name in sorted(servers.items())) or "none"
             problem = "none was chosen" if self.guild_id is None else f"{self.guild_id} is not among them"
             raise BadInputError(f"{self.path.name} holds messages of these servers: {listed}; {problem}.",
                                 "Choose yours with --server ID.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from storage.database import Database
 from storage.records import Activity
+from storage.text import storable
 
 KEEP_SECONDS = 30 * 86_400
 _COLUMNS = ("at, message_id, channel_id, author_id, author_name, spoke, reason, latency_ms, first_token_ms, "
@@ -39,8 +40,9 @@ class ActivityLog:
         """Store a batch in one transaction."""
         with self._database.transaction() as connection:
             connection.executemany(f"INSERT INTO activity ({_COLUMNS}) VALUES (?{', ?' * 13})", [
-                (e.at, e.message_id, e.channel_id, e.author_id, e.author_name, int(e.spoke), e.reason, e.latency_ms,
-                 e.first_token_ms, e.prompt_tokens, e.prefilled_tokens, e.reply_tokens, e.reply_id, e.error)
+                (e.at, e.message_id, e.channel_id, e.author_id, storable(e.author_name), int(e.spoke), e.reason,
+                 e.latency_ms, e.first_token_ms, e.prompt_tokens, e.prefilled_tokens, e.reply_tokens, e.reply_id,
+                 storable(e.error))
                 for e in entries])
 
     def recent(self, *, limit: int = 50) -> list[Activity]:

@@ -1,6 +1,8 @@
 """The `.env` file: token and ids, read once at start, never written to SQLite or a log."""
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import re
 from collections.abc import Mapping
@@ -8,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.errors import ConfigurationError
+from storage.files import write_whole
 
 TOKEN = "DISCORD_TOKEN"
 SERVER_ID = "SERVER_ID"
@@ -47,7 +50,8 @@ def read_environment(env_file: Path, *, process: Mapping[str, str] | None = None
     values: dict[str, str] = {}
     if env_file.exists():
         # interpolate=False: a token may hold a dollar sign
-        values = {k: v or "" for k, v in dotenv_values(env_file, interpolate=False, encoding="utf-8-sig").items()}
+        content = dotenv_values(stream=io.StringIO(_text_of(env_file)), interpolate=False)
+        values = {key: value or "" for key, value in content.items()}
     values |= {key: process[key] for key in KEYS if process.get(key)}
     server = values.get(SERVER_ID, "").strip()
     return Environment(
@@ -62,6 +66,17 @@ def read_environment(env_file: Path, *, process: Mapping[str, str] | None = None
     )
 
 
+def _text_of(env_file: Path) -> str:
+    """The file's text, also as Windows editors save it: with a byte-order mark, or in UTF-16."""
+    try:
+        raw = env_file.read_bytes()
+        return raw.decode("utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+    except OSError as error:
+        raise ConfigurationError(f"{env_file} cannot be read: {error.strerror}.", "Check its permissions.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{env_file} is not UTF-8 text.", "Save it again as UTF-8 in your editor.") from error
+
+
 def write_value(env_file: Path, key: str, value: str) -> None:
     """Set one key in `.env`, keeping everything else; the file is readable by its owner only."""
     from dotenv import set_key
@@ -73,6 +88,8 @@ def write_value(env_file: Path, key: str, value: str) -> None:
     env_file.parent.mkdir(parents=True, exist_ok=True)
     if not env_file.exists():
         env_file.touch(mode=0o600)
+    elif (text := _text_of(env_file)).encode("utf-8") != env_file.read_bytes():
+        write_whole(env_file, text.encode("utf-8"))
     set_key(env_file, key, value, quote_mode="always", encoding="utf-8")
     env_file.chmod(0o600)  # an existing 0644 would stay
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from storage.database import Database
 from storage.errors import CancelledError, KnownError
 from storage.records import Job, JobMetric, JobState
+from storage.text import storable
 
 # A job that has not reported for this long and whose process is gone is lost.
 LOST_AFTER_SECONDS = 30.0
@@ -76,7 +77,7 @@ class Jobs:
         self._database.execute(
             "UPDATE jobs SET state = ?, error = ?, result = ?, finished_at = ?, "
             "progress = CASE WHEN ? = 'done' THEN 1 ELSE progress END WHERE id = ?",
-            (state.value, error, json.dumps(result or {}), self._clock(), state.value, job_id))
+            (state.value, storable(error), json.dumps(result or {}), self._clock(), state.value, job_id))
 
     def request_cancel(self, job_id: int) -> None:
         self._database.execute("UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND state = 'running'", (job_id,))

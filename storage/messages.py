@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from storage.database import Database, placeholders
 from storage.records import DISCORD_EPOCH_MS, Mention, Message, Reaction
+from storage.text import storable
 
 _COLUMNS = ("id", "channel_id", "author_id", "content", "created_ms", "edited_ms", "kind", "reply_to_id", "attachments",
             "stickers", "mentions", "is_pinned", "is_own")
@@ -206,7 +207,7 @@ def _save_members(connection: sqlite3.Connection, messages: Sequence[Message]) -
         "INSERT INTO members (id, username, display_name, named_by) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
         "username = excluded.username, display_name = excluded.display_name, named_by = excluded.named_by "
         "WHERE excluded.named_by > named_by",
-        [(m.author_id, m.username or m.author_name, m.author_name, m.id) for m in newest.values()])
+        [(m.author_id, storable(m.username or m.author_name), storable(m.author_name), m.id) for m in newest.values()])
 
 
 def _save_reactions(connection: sqlite3.Connection, messages: Sequence[Message], known: set[int]) -> None:
@@ -232,18 +233,19 @@ def _merged(reactions: Sequence[Reaction]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for reaction in reactions:
         if reaction.count > 0:
-            counts[reaction.emoji] = counts.get(reaction.emoji, 0) + reaction.count
+            emoji = storable(reaction.emoji)
+            counts[emoji] = counts.get(emoji, 0) + reaction.count
     return counts
 
 
 def _values(m: Message) -> tuple[object, ...]:
-    return (m.id, m.channel_id, m.author_id, m.content, m.created_ms, m.edited_ms, m.kind, m.reply_to_id,
+    return (m.id, m.channel_id, m.author_id, storable(m.content), m.created_ms, m.edited_ms, m.kind, m.reply_to_id,
             _json(m.attachments), _json(m.stickers), _json([[x.id, x.name] for x in m.mentions]), int(m.is_pinned),
             int(m.is_own))
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return storable(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def _message(row: sqlite3.Row, reactions: tuple[Reaction, ...]) -> Message:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from storage.database import Database
 from storage.records import Channel, Member
+from storage.text import storable
 
 _CHANNEL_COLUMNS = ("channel_id, channel_name, kind, parent_id, guild_id, enabled, recall, speak, is_private, "
                     "include_private, rate, access_lost")
@@ -23,7 +24,7 @@ class Channels:
 
     def add(self, channels: Iterable[Channel]) -> int:
         """Add unknown channels as given; of known ones only name, kind and parent are brought up to date."""
-        rows = [(c.id, c.name, c.kind, c.parent_id, c.guild_id, int(c.learn), int(c.recall), int(c.speak),
+        rows = [(c.id, storable(c.name), c.kind, c.parent_id, c.guild_id, int(c.learn), int(c.recall), int(c.speak),
                  int(c.is_private), int(c.include_private), c.rate, int(c.is_access_lost)) for c in channels]
         with self._database.transaction() as connection:
             before = connection.execute("SELECT COUNT(*) FROM channel_allowlist").fetchone()[0]
@@ -47,8 +48,10 @@ class Channels:
         if row is None:
             return None
         channel = _channel(row)
-        parent = self.get(channel.parent_id) if channel.parent_id and channel.parent_id != channel_id else None
-        return _inherit(channel, {parent.id: parent} if parent else {})
+        # One step up, as in `all`: a list of channels from elsewhere may name parents in a circle.
+        above = self._database.row(f"SELECT {_CHANNEL_COLUMNS} FROM channel_allowlist WHERE channel_id = ?",
+                                   (channel.parent_id,))
+        return _inherit(channel, {above["channel_id"]: _channel(above)} if above else {})
 
     def switch(self, channel_id: int, **switches: bool) -> bool:
         """Set learn, recall, speak, is_private, include_private or is_access_lost; False for an unknown channel."""
@@ -124,7 +127,8 @@ class Members:
     def _set(self, column: str, member_id: int, value: bool, name: str) -> None:
         self._database.execute(
             f"INSERT INTO members (id, username, display_name, {column}) VALUES (?, ?, ?, ?) "
-            f"ON CONFLICT (id) DO UPDATE SET {column} = excluded.{column}", (member_id, name, name, int(value)))
+            f"ON CONFLICT (id) DO UPDATE SET {column} = excluded.{column}",
+            (member_id, storable(name), storable(name), int(value)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from storage.database import Database
 from storage.records import PlaygroundEntry
+from storage.text import storable
 
 OWNER = "owner"
 BOT = "bot"
@@ -25,7 +26,7 @@ class Playground:
     def ask(self, text: str, *, options: dict[str, Any] | None = None) -> int:
         """Queue a line for the bot; `options` override settings by key for this reply. Returns its id."""
         return self._database.insert("INSERT INTO playground (role, text, at, options) VALUES (?, ?, ?, ?)",
-                                     (OWNER, text, self._clock(), json.dumps(options or {})))
+                                     (OWNER, storable(text), self._clock(), json.dumps(options or {})))
 
     def take(self, *, pid: int) -> PlaygroundEntry | None:
         """The oldest question nobody took; claimed for this bot. None when there is none (the usual case).
@@ -47,7 +48,7 @@ class Playground:
         """Store the bot's answer (or why there is none)."""
         return self._database.insert(
             "INSERT INTO playground (role, text, at, answers_id, details, error) VALUES (?, ?, ?, ?, ?, ?)",
-            (BOT, text, self._clock(), question_id, json.dumps(details or {}), error))
+            (BOT, storable(text), self._clock(), question_id, json.dumps(details or {}), storable(error)))
 
     def answer_to(self, question_id: int) -> PlaygroundEntry | None:
         """The newest answer to a question, None while there is none."""
