@@ -13,7 +13,7 @@ import customtkinter as ctk
 from gui import texts
 from gui.components.room import M, Panel, Room, S
 from gui.components.theme import pair
-from gui.components.widgets import Button, Card, Choice, Field, Switch, Text, Tooltip
+from gui.components.widgets import Button, Card, Choice, Field, Row, Switch, Text, Tooltip
 from gui.presenters import format as words
 from gui.presenters.logs import MOST_LINES, LogBook, LogFilter, LogRow, file_label, order_files, pieces
 from storage.logs import LogTail
@@ -46,8 +46,7 @@ class LogsRoom(Room):
     def build(self) -> Iterator[None]:
         page = self.page
         page.grid_rowconfigure(1, weight=1)
-        bar = ctk.CTkFrame(page, fg_color="transparent")
-        bar.surface = "window"
+        bar = Row(page)
         bar.grid(row=0, column=0, sticky="ew", pady=(0, self.theme.px(M)))
         bar.grid_columnconfigure(3, weight=1)
         self.files = Choice(bar, ["bot"], self._open, labels={"bot": file_label("bot")}, width=130)
@@ -180,7 +179,7 @@ class LogsRoom(Room):
         self.note.place(relx=0.5, rely=0.45, anchor="center")
 
     def _scrolled(self, bar: ctk.CTkScrollbar, first: str, last: str) -> None:
-        bar.set(float(first), float(last))
+        _show_if_needed(bar, first, last)
         if float(last) >= 0.9999 or not self._shown:
             self.jump.place_forget()
         else:

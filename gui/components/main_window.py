@@ -114,20 +114,20 @@ class Sidebar(Row):
     def _foot(self, theme: Theme, change_appearance: Callable[[], Any], leave: Callable[[], Any]) -> None:
         foot = Row(self, "sidebar")
         foot.grid(row=21, column=0, sticky="ew", padx=theme.px(M), pady=(0, theme.px(M)))
-        foot.grid_columnconfigure(1, weight=1)
+        foot.grid_columnconfigure(3, weight=1)
         self._dot = Text(foot, "●", role="small", colour="idle")
-        self._dot.grid(row=0, column=0, padx=(theme.px(XS), theme.px(S)))
+        self._dot.grid(row=0, column=0, padx=(theme.px(XS), theme.px(S)), pady=(0, theme.px(XS)))
         self._state = Text(foot, "", role="small", colour="muted")
-        self._state.grid(row=0, column=1, sticky="w")
-        self.appearance = Button(foot, "", change_appearance, kind="quiet", icon="moon", height=28)
-        self.appearance.grid(row=0, column=2)
+        self._state.grid(row=0, column=1, columnspan=3, sticky="w", pady=(0, theme.px(XS)))
+        self.appearance = Button(foot, "", change_appearance, kind="quiet", icon="moon", height=30)
+        self.appearance.grid(row=1, column=0, columnspan=2, sticky="w")
         self.appearance_tip = Tooltip(self.appearance, "")
-        self.leave = Button(foot, "", leave, kind="quiet", icon="power", height=28, tip=texts.EXIT_TIP)
-        self.leave.grid(row=0, column=3)
+        self.leave = Button(foot, "", leave, kind="quiet", icon="power", height=30, tip=texts.EXIT_TIP)
+        self.leave.grid(row=1, column=2, sticky="w")
 
     def show_status(self, view: StatusView) -> None:
         self._dot.show("●", colour=view.tone)
-        self._state.show(view.title if len(view.title) < 22 else view.title[:20] + "…")
+        self._state.show(view.title if len(view.title) < 26 else view.title[:24] + "…")
 
     def show_appearance(self, setting: str) -> None:
         icon = {"light": "sun", "dark": "moon"}.get(setting, "system")

@@ -124,6 +124,9 @@ def _first(known: set[str], wanted: tuple[str, ...]) -> str:
 
 def prepare_toolkit(mode: str) -> None:
     """Before the first window: the mode, and CustomTkinter's polling turned down (it asks every 30 ms)."""
+    from gui.components import icons
+
+    icons.image.cache_clear()  # pictures of an earlier window cannot be shown in this one
     ctk.set_appearance_mode(mode)
     AppearanceModeTracker.update_loop_interval = 3_600_000
     ScalingTracker.update_loop_interval = 2_000

@@ -11,13 +11,6 @@ from gui.components import icons
 from gui.components.theme import CONTROL_HEIGHT, RADIUS, XS, M, S, pair, surface_of, theme_of
 
 
-class Box(ctk.CTkFrame):
-    """A container without a look of its own."""
-
-    def __init__(self, master: Any, **options: Any) -> None:
-        super().__init__(master, fg_color="transparent", corner_radius=0, **options)
-
-
 class Row(tk.Frame):
     """A plain, cheap container in the colour of what lies behind it."""
 
