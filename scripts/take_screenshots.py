@@ -3,8 +3,8 @@
   python scripts/take_screenshots.py                  all rooms, 1200x800
   python scripts/take_screenshots.py --size 900x600 --only dashboard,logs --out /some/folder
 
-Needs an X display; without one it starts Xvfb. The demo's messages, bot and replies are real; the dashboard's figures of
-the last days are sample data, because a demo bot has not been on a server for a week.
+Needs an X display; without one it starts Xvfb. The demo's messages, bot and replies are real; the figures of
+the last days on the dashboard are sample data, because a demo bot has not been on a server for a week.
 """
 from __future__ import annotations
 
