@@ -7,6 +7,8 @@ a connection its pauses have grown to minutes, so the client is thrown away and 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import logging
 import random
 import time
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import discord
 import yarl
+from discord.abc import GuildChannel
 from discord.ext import commands
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
@@ -44,6 +47,7 @@ GIVE_UP_SECONDS = 45.0
 ZOMBIE_SECONDS = 50.0
 UNREACHABLE_SECONDS = 6 * 3600.0
 SEND_GRACE_SECONDS = 2.0
+_SLASH_FACT = "slash_commands"
 # Codes after which reconnecting is pointless (docs.discord.com, "Gateway Close Event Codes").
 _BAD_TOKEN, _BAD_INTENTS = 4004, (4013, 4014)
 
@@ -87,6 +91,27 @@ class BotClient(commands.Bot):
 
     async def setup_hook(self) -> None:
         await self._add_commands(self)
+        await self._register_slash_commands()
+
+    async def _register_slash_commands(self) -> None:
+        """Tell Discord the slash commands, when they changed since the last time it was told."""
+        guild = discord.Object(self.handlers.place.server_id)
+        self.tree.copy_global_to(guild=guild)
+        wanted = json.dumps([command.to_dict(self.tree) for command in self.tree.get_commands(guild=guild)],
+                            sort_keys=True, default=str)
+        mark = hashlib.sha256(f"{self.application_id} {guild.id} {wanted}".encode()).hexdigest()
+        if await self.handlers.remembered(_SLASH_FACT) == mark:
+            return
+        try:
+            await self.tree.sync(guild=guild)
+        except discord.HTTPException as error:
+            log.warning(
+                "Slash commands could not be registered (%s); commands with ! work all the same. Invite the bot "
+                "with the applications.commands scope.",
+                error.text or error.status,
+            )
+            return
+        await self.handlers.remember(_SLASH_FACT, mark)
 
     @property
     def identity(self) -> Identity:
@@ -97,7 +122,10 @@ class BotClient(commands.Bot):
 
     async def on_ready(self) -> None:
         self._online("online")
-        if self.get_guild(self.handlers.place.server_id) is None:
+        guild = self.get_guild(self.handlers.place.server_id)
+        if guild is not None:
+            await self.handlers.follow_privacy(guild.channels)
+        else:
             names = ", ".join(f"{guild.name} ({guild.id})" for guild in self.guilds) or "none"
             log.error("The bot is not on the server %d", self.handlers.place.server_id)
             self.status_board.update(last_error=f"The bot is not on the server {self.handlers.place.server_id}.",
@@ -127,6 +155,14 @@ class BotClient(commands.Bot):
             await self.invoke(context)
         else:
             await self.handlers.on_message(message, self.identity)
+
+    async def on_guild_channel_update(self, _before: GuildChannel, after: GuildChannel) -> None:
+        if after.guild.id == self.handlers.place.server_id:
+            await self.handlers.follow_privacy([after])
+
+    async def on_guild_role_update(self, _before: discord.Role, after: discord.Role) -> None:
+        if after.is_default() and after.guild.id == self.handlers.place.server_id:
+            await self.handlers.follow_privacy(after.guild.channels)
 
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
         await self.handlers.on_edit(payload.message)

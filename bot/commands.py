@@ -1,19 +1,388 @@
-"""Commands."""
+"""Commands, each usable as `!name` and as `/name` from one definition.
+
+Admins are the ids in ADMIN_USERS, checked on every call. Ranges, defaults and help come from the settings registry.
+Every sentence goes out through the outbox's rules: no ping, never too long.
+"""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Callable
+from subprocess import Popen
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import discord
+from discord import app_commands
 from discord.ext import commands
 
+from bot.command_texts import (
+    botdata_text,
+    help_text,
+    job_text,
+    setting_text,
+    status_text,
+    why_text,
+)
+from bot.config import PREFIX, parse_duration
 from bot.handlers import Handlers
-from bot.outbox import Outbox
+from bot.outbox import Outbox, shortened
+from storage import policy, processes
+from storage.errors import KnownError, SettingError
+from storage.forgetting import forget_member
+from storage.records import Channel, ExitCode, Job
+from storage.settings import MAX_TOKENS, MENTIONS_ONLY, QUIET_UNTIL, RESPONSE_RATE, TEMPERATURE, Setting
 
 if TYPE_CHECKING:
     from bot.run import Services
 
+T = TypeVar("T")
+Context = commands.Context[commands.Bot]
+log = logging.getLogger(__name__)
+
+JOB_POLL_SECONDS = 2.0
+MAX_RATE_TEXT = re.compile(r"(\d+(?:[.,]\d+)?)\s*%")
+
+
+class NotAdminError(commands.CheckFailure):
+    """Somebody else tried an admin's command."""
+
+
+def admin_only() -> Callable[[T], T]:
+    """Mark a command as an admin's; refused with a short no."""
+    async def check(context: Context) -> bool:
+        cog = context.cog
+        if isinstance(cog, AdminCommands) and cog.is_admin(context.author.id):
+            return True
+        raise NotAdminError
+
+    def mark(function: Any) -> Any:
+        made = commands.check(check)(function)
+        made.extras["admin"] = True
+        return made
+    return mark
+
 
 class AdminCommands(commands.Cog):
-    """To come."""
+    """What owners and members may ask of the bot on Discord."""
 
     def __init__(self, services: Services, handlers: Handlers, outbox: Outbox) -> None:
-        self._services, self._handlers, self._outbox = services, handlers, outbox
+        self._services = services
+        self._store = services.store
+        self._handlers = handlers
+        self._outbox = outbox
+        self._jobs: set[asyncio.Task[None]] = set()
+
+    def is_admin(self, user_id: int) -> bool:
+        return self._handlers.place.is_admin(user_id)
+
+    async def cog_unload(self) -> None:
+        for task in self._jobs:
+            task.cancel()
+
+    # ---- settings ---------------------------------------------------------------------------------------
+
+    @admin_only()
+    @commands.hybrid_command(usage="0-1", description="How likely it joins in unasked, 0 to 1 (or 5%)")
+    @app_commands.describe(value="0 to 1, or a percentage such as 5%")
+    async def setrate(self, context: Context, *, value: str = "") -> None:
+        """How likely it joins in unasked."""
+        percent = MAX_RATE_TEXT.fullmatch(value.strip())
+        number = str(float(percent[1].replace(",", ".")) / 100) if percent else value.strip().replace(",", ".")
+        await self._set(context, RESPONSE_RATE, number)
+
+    @admin_only()
+    @commands.hybrid_command(usage="0-1", description="Temperature: lower is safer, higher is more creative")
+    @app_commands.describe(value="0 to 1")
+    async def settemp(self, context: Context, *, value: str = "") -> None:
+        """How creative it is."""
+        await self._set(context, TEMPERATURE, value.strip().replace(",", "."))
+
+    @admin_only()
+    @commands.hybrid_command(usage="50-500", description="Longest reply, in tokens")
+    @app_commands.describe(value="50 to 500")
+    async def setmaxlen(self, context: Context, *, value: str = "") -> None:
+        """Longest reply, in tokens."""
+        await self._set(context, MAX_TOKENS, value.strip())
+
+    @admin_only()
+    @commands.hybrid_command(usage="on|off", description="Answer only when named, mentioned or replied to")
+    @app_commands.describe(value="on or off")
+    async def mentions(self, context: Context, *, value: str = "") -> None:
+        """Answer only when named, mentioned or replied to."""
+        await self._set(context, MENTIONS_ONLY, value.strip())
+
+    @admin_only()
+    @commands.hybrid_command(usage="2h|off", description="Say nothing for a while, e.g. 30m, 2h, 1d; off ends it")
+    @app_commands.describe(duration="30m, 2h, 1h30m, 1d or off")
+    async def quiet(self, context: Context, *, duration: str = "") -> None:
+        """Say nothing for a while."""
+        if duration.strip().lower() in ("off", "0"):
+            await self._store_setting(context, QUIET_UNTIL, 0.0)
+            await self._say(context, "I am listening again.")
+            return
+        seconds = parse_duration(duration)
+        until = time.time() + seconds
+        await self._store_setting(context, QUIET_UNTIL, until)
+        await self._say(context, f"Quiet until <t:{int(until)}:t> (`{PREFIX}quiet off` ends it).")
+
+    # ---- looking ----------------------------------------------------------------------------------------
+
+    @admin_only()
+    @commands.hybrid_command(description="How the bot is: model, connection, replies, settings, jobs")
+    async def status(self, context: Context) -> None:
+        """How the bot is."""
+        text = await self._run(status_text, self._store, self._services.status.snapshot(), time.time())
+        await self._say(context, text)
+
+    @admin_only()
+    @commands.hybrid_command(description="Why it answered or stayed silent: the replied-to message, or the last one")
+    async def why(self, context: Context) -> None:
+        """Why it answered or stayed silent (reply to a message, or the last one here)."""
+        target = _reference_id(context)
+        await self._say(context, await self._run(why_text, self._store, context.channel.id, target))
+
+    @commands.hybrid_command(name="help", description="What you can ask of the bot")
+    async def help(self, context: Context) -> None:
+        """What you can ask of the bot."""
+        is_admin = self.is_admin(context.author.id)
+        await self._say(context, help_text(self.get_commands(), is_admin=is_admin))
+
+    # ---- running ----------------------------------------------------------------------------------------
+
+    @admin_only()
+    @commands.hybrid_command(description="Start the bot's process anew")
+    async def restart(self, context: Context) -> None:
+        """Start the bot's process anew."""
+        await self._say(context, "Restarting.")
+        self._services.stop.ask(ExitCode.RESTART, f"Restart asked for on Discord by {context.author.id}.")
+
+    @admin_only()
+    @commands.hybrid_command(description="Load the model again (after a new one was deployed)")
+    async def reload(self, context: Context) -> None:
+        """Load the model again."""
+        await self._say(context, "Loading the model; I am silent meanwhile.")
+        self._services.slot.reload()
+        is_loaded = await self._services.slot.wait_until_settled()
+        status = self._services.status.snapshot()
+        text = f"Loaded {status.model_name}." if is_loaded else f"Not loaded: {status.model_error}"
+        await self._outbox.say(context.channel, text)
+
+    @admin_only()
+    @commands.hybrid_command(description="Fetch what is new in the chosen channels")
+    async def fetch(self, context: Context) -> None:
+        """Fetch what is new in the chosen channels."""
+        await self._start_job(context, "fetch")
+
+    @admin_only()
+    @commands.hybrid_command(description="Retrain on the messages collected so far (hours)")
+    async def train(self, context: Context) -> None:
+        """Retrain on the messages collected so far (hours)."""
+        has_chain = (processes.PROJECT_ROOT / "scripts" / processes.JOB_SCRIPTS["retrain"]).exists()
+        await self._start_job(context, "retrain" if has_chain else "train")
+
+    @admin_only()
+    @commands.hybrid_command(description="Take back a reply: the replied-to one, or the last one here")
+    async def delete(self, context: Context) -> None:
+        """Take back a reply of the bot (reply to it, or the last one here)."""
+        target = _reference_id(context) or self._handlers.last_own_id(context.channel.id)
+        channel: Any = context.channel
+        if target is None or not await self._handlers.take_back(channel, target):
+            await self._say(context, "That is not a message of mine.")
+            return
+        await self._say(context, "Taken back.")
+
+    # ---- channels -----------------------------------------------------------------------------------------
+
+    @admin_only()
+    @commands.hybrid_command(usage="list | add|remove|enable|disable #channel [learn|recall|speak|yes]",
+                             description="Channels: list, add, remove, enable or disable (learn, recall, speak)")
+    @app_commands.describe(action="list, add, remove, enable or disable", channel="a channel; this one when left out",
+                           what="learn, recall or speak (all three when left out); 'yes' confirms a private channel")
+    async def channels(self, context: Context, action: str = "list", channel: str = "", what: str = "") -> None:
+        """Which channels it learns from, recalls from and speaks in."""
+        action = action.lower()
+        if action == "list":
+            await self._say(context, await self._run(self._channel_list))
+            return
+        if action not in ("add", "remove", "enable", "disable"):
+            raise commands.UserInputError
+        found = self._find_channel(context, channel)
+        if found is None:
+            raise SettingError(f"There is no channel '{channel[:40]}'.", "Write it as #name, or give its id.")
+        await self._say(context, await self._run(self._change_channel, found, action, what.lower(), context.author.id))
+
+    # ---- members' rights ----------------------------------------------------------------------------------
+
+    @commands.hybrid_command(description="What the bot learns from and stores, and how to leave")
+    async def botdata(self, context: Context) -> None:
+        """What it learns from, what it stores, and how to leave."""
+        await self._say(context, await self._run(botdata_text, self._store, context.author.id))
+
+    @commands.hybrid_command(description="Leave your messages out of learning and recall from now on")
+    async def optout(self, context: Context) -> None:
+        """Leave your messages out of learning and recall."""
+        await self._run(lambda: self._store.members.set_opted_out(
+            context.author.id, True, name=context.author.global_name or context.author.name))
+        await self._say(context, "Done: your messages are no longer stored, recalled or used for training. What is "
+                                 f"stored already stays unused; `{PREFIX}forgetme` deletes it. `{PREFIX}optin` undoes "
+                                 "this. A model trained earlier only changes when it is retrained.")
+
+    @commands.hybrid_command(description="Let the bot learn from your messages again")
+    async def optin(self, context: Context) -> None:
+        """Let the bot learn from your messages again."""
+        await self._run(lambda: self._store.members.set_opted_out(
+            context.author.id, False, name=context.author.global_name or context.author.name))
+        await self._say(context, f"Done: new messages of yours may be learnt from. `{PREFIX}optout` undoes this.")
+
+    @commands.hybrid_command(usage="yes", description="Delete your messages from everything the bot keeps")
+    @app_commands.describe(confirm="yes, if you are sure")
+    async def forgetme(self, context: Context, confirm: str = "") -> None:
+        """Delete your messages from everything it keeps."""
+        if confirm.lower() != "yes":
+            await self._say(
+                context,
+                "This deletes your messages from the database, the search index, prepared training "
+                "data, exports, test chats and logs here, for good, and keeps you out of the next "
+                f"data set. Type `{PREFIX}forgetme yes` to do it.",
+            )
+            return
+        self._handlers.forget_author(context.author.id)
+        done = await asyncio.to_thread(forget_member, self._store, context.author.id)
+        await self._say(context, f"Deleted: {done.messages:,} messages, {done.files_changed} files changed. Backups "
+                                 "apply this when they are restored. A model that was trained on your messages only "
+                                 "forgets them when it is retrained without them.")
+
+    # ---- errors -------------------------------------------------------------------------------------------
+
+    async def cog_command_error(self, context: Context, error: Exception) -> None:
+        """One sentence for whoever asked; a traceback only into the log."""
+        cause = _root_of(error)
+        if isinstance(cause, NotAdminError):
+            text = "Only the bot's admins may do that."
+        elif isinstance(cause, KnownError):
+            text = cause.text()
+        elif isinstance(cause, commands.UserInputError | app_commands.TransformerError):
+            text = f"Usage: `{usage_of(context.command)}`" if context.command else "I did not understand that."
+        elif isinstance(cause, discord.HTTPException | OSError):
+            log.warning("A command could not be answered: %s", cause)
+            return
+        else:
+            log.error("Command failed", exc_info=cause)
+            text = "That went wrong; the details are in the log."
+        await self._say(context, text)
+
+    # ---- inner --------------------------------------------------------------------------------------------
+
+    async def _say(self, context: Context, text: str) -> None:
+        try:
+            await context.send(shortened(text), allowed_mentions=discord.AllowedMentions.none(), ephemeral=True,
+                               suppress_embeds=True)
+        except discord.HTTPException as error:
+            log.warning("A command could not be answered: %s", error)
+
+    async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await self._services.storage.run(function, *arguments)
+
+    async def _set(self, context: Context, setting: Setting[Any], raw: str) -> None:
+        if not raw:
+            current = await self._run(self._store.settings.get, setting)
+            await self._say(context, setting_text(setting, current))
+            return
+        value = await self._store_setting(context, setting, raw)
+        await self._say(context, f"{setting.label} is now {setting_text(setting, value, is_short=True)}.")
+
+    async def _store_setting(self, context: Context, setting: Setting[T], raw: Any) -> T:
+        by = f"discord:{context.author.id}"
+        return await self._run(lambda: self._store.settings.set(setting, raw, changed_by=by))
+
+    def _channel_list(self) -> str:
+        known = [c for c in self._store.channels.all() if c.parent_id is None or c.kind not in (10, 11, 12)]
+        lines = []
+        for channel in known:
+            switches = [name for name, is_on in (("learn", channel.learn), ("recall", channel.recall),
+                                                 ("speak", channel.speak)) if is_on]
+            marks = [*(["private"] if channel.is_private else []), *(["no access"] if channel.is_access_lost else []),
+                     *([f"rate {channel.rate:.0%}"] if channel.rate is not None else [])]
+            note = f" ({', '.join(marks)})" if marks else ""
+            lines.append(f"<#{channel.id}>: {', '.join(switches) or 'off'}{note}")
+        return "\n".join(lines) or "No channels are known yet."
+
+    def _change_channel(self, found: Channel, action: str, what: str, author_id: int) -> str:
+        channels = self._store.channels
+        if action == "remove":
+            channels.remove(found.id)
+            return f"<#{found.id}> is off the list; what was stored of it stays until it is deleted."
+        channels.add([found])
+        channels.switch(found.id, is_private=found.is_private)
+        known = channels.get(found.id)
+        assert known is not None  # added the line before
+        names = [what] if what in ("learn", "recall", "speak") else ["learn", "recall", "speak"]
+        is_on = action in ("add", "enable")
+        if is_on and known.is_private and not known.include_private and names != ["speak"]:
+            if what != "yes":
+                return (f"{policy.private_channel_text(known.name)} "
+                        f"Then write `{PREFIX}channels {action} <#{known.id}> yes`.")
+            policy.allow_private(channels, self._store.consents, known, accepted=True, given_by=f"discord:{author_id}")
+        channels.switch(found.id, **dict.fromkeys(names, is_on))
+        return f"<#{found.id}>: {', '.join(names)} {'on' if is_on else 'off'}."
+
+    def _find_channel(self, context: Context, text: str) -> Channel | None:
+        """By mention, id or name; the current one when nothing is given."""
+        guild = context.guild
+        if guild is None:
+            return None
+        number = re.fullmatch(r"<#(\d+)>|(\d+)", text.strip())
+        wanted = int(number[1] or number[2]) if number else None
+        name = text.strip().lstrip("#").lower()
+        for channel in guild.channels:
+            if channel.id == (wanted or (context.channel.id if not name else 0)) or (
+                name and channel.name.lower() == name
+            ):
+                is_open = channel.permissions_for(guild.default_role).view_channel
+                return Channel(channel.id, channel.name, kind=channel.type.value, guild_id=guild.id,
+                               is_private=not is_open)
+        return None
+
+    # ---- jobs -----------------------------------------------------------------------------------------------
+
+    async def _start_job(self, context: Context, kind: str) -> None:
+        running = next((job for job in await self._run(self._store.jobs.active) if job.kind == kind), None)
+        if running is not None:
+            await self._say(
+                context, f"A {kind} is already running ({running.progress:.0%}: {running.step or 'starting'})."
+            )
+            return
+        child = await asyncio.to_thread(processes.spawn_job, self._store.workspace, kind, [])
+        await self._say(context, f"Started: {kind}. I report here when it ends.")
+        task = asyncio.create_task(self._report_job(context.channel, kind, child))
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+
+    async def _report_job(self, channel: discord.abc.Messageable, kind: str, child: Popen[bytes]) -> None:
+        while child.poll() is None:
+            await asyncio.sleep(JOB_POLL_SECONDS)
+        job: Job | None = await self._run(self._store.jobs.latest, kind)
+        if job is None or job.pid != child.pid:
+            # It ended before it could say anything in the database; its last words are in a file.
+            words = processes.tail_of(processes.raw_output_file(self._store.workspace, kind), lines=2)
+            await self._outbox.say(channel, f"{kind} did not start: {words or f'exit code {child.returncode}'}")
+            return
+        await self._outbox.say(channel, job_text(job))
+
+
+def usage_of(command: commands.Command[Any, ..., Any]) -> str:
+    """'!setrate 0-1'."""
+    return f"{PREFIX}{command.name} {command.usage or ''}".strip()
+
+
+def _reference_id(context: Context) -> int | None:
+    reference = context.message.reference if context.interaction is None else None
+    return reference.message_id if reference else None
+
+
+def _root_of(error: BaseException) -> BaseException:
+    while isinstance(inner := getattr(error, "original", None), BaseException):
+        error = inner
+    return error

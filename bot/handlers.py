@@ -9,7 +9,7 @@ import logging
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -63,6 +63,7 @@ class Handlers:
         self._roll = roll
         self._wall_clock = wall_clock
         self._seen: OrderedDict[int, None] = OrderedDict()
+        self._deleted: OrderedDict[int, None] = OrderedDict()
         self._stale_reactions: dict[int, asyncio.Task[None]] = {}
 
     # ---- messages ---------------------------------------------------------------------------------------
@@ -84,6 +85,10 @@ class Handlers:
         channel_log.add(record)
         known = await self._storage.run(self._look_up, record, message.guild is None, _parent_id(message), is_first)
         channel_log.load(known.earlier)
+        if message.id in self._deleted:  # while the database was asked
+            decision = Decision(False, "deleted before it could be answered")
+            self._note(incoming(message, me, known.settings, own_ids=frozenset()), decision)
+            return decision
         seen = incoming(message, me, known.settings, own_ids=channel_log.own_ids)
         self._counts.heard(seen.channel_id, seen.author_id)
         decision = self._decide(seen, known)
@@ -110,6 +115,7 @@ class Handlers:
         """Follow a deletion: the answer to it is not sent, nothing prepared from it is used, it is forgotten."""
         for message_id in message_ids:
             self._desk.withdraw(channel_id, message_id)
+            _remember(self._deleted, message_id)
         if self._logs[channel_id].remove(message_ids):
             self._forget_channel(channel_id)
         await self._storage.run(self._delete_known, sorted(message_ids))
@@ -146,12 +152,25 @@ class Handlers:
             if channel_log.remove_author(author_id):
                 self._forget_channel(channel_id)
 
+    async def follow_privacy(self, channels: Sequence[discord.abc.GuildChannel]) -> None:
+        """Who may read a channel decides where it may be recalled: kept in step with the server."""
+        seen = {c.id: not c.permissions_for(c.guild.default_role).view_channel for c in channels}
+        await self._storage.run(self._save_privacy, seen)
+
     async def load_counts(self) -> None:
         """Replies of the last hour before this start: the ceilings hold across a restart."""
         since = self._wall_clock() - 3600
         recent = await self._storage.run(lambda: self._store.activity.recent(limit=500))
         self._counts.load((a.at, a.channel_id, a.author_id) for a in recent
                           if a.spoke and a.at > since and a.latency_ms is not None)
+
+    async def remembered(self, key: str) -> object:
+        """A fact kept from an earlier run."""
+        return await self._storage.run(self._store.facts.get, key)
+
+    async def remember(self, key: str, value: object) -> None:
+        """Keep a fact for the next run."""
+        await self._storage.run(self._store.facts.set, key, value)
 
     async def close(self) -> None:
         """Drop what was put off."""
@@ -164,9 +183,7 @@ class Handlers:
     def _is_new(self, message_id: int) -> bool:
         if message_id in self._seen:
             return False
-        self._seen[message_id] = None
-        if len(self._seen) > SEEN_IDS:
-            self._seen.popitem(last=False)
+        _remember(self._seen, message_id)
         return True
 
     def _look_up(self, record: Message, is_direct: bool, parent_id: int | None, is_first: bool) -> _Known:
@@ -177,11 +194,7 @@ class Handlers:
         earlier: list[Message] = []
         if is_first and channel is not None:
             earlier = self._store.messages.recent(record.channel_id, limit=EARLIER_MESSAGES, before_id=record.id)
-        if (
-            may_store
-            and not (is_bare_link(record.content) and not record.attachments)
-            and not self._has_opted_out(record.author_id)
-        ):
+        if may_store and _is_kept(record) and not self._has_opted_out(record.author_id):
             self._store.messages.save([record])
         return _Known(settings, channel, may_store, earlier)
 
@@ -230,6 +243,11 @@ class Handlers:
         """Own replies are live context: kept, marked, never indexed or learnt from."""
         self._storage.post(self._store.messages.save, messages)
 
+    def _save_privacy(self, seen: dict[int, bool]) -> None:
+        for channel in self._store.channels.all():
+            if channel.id in seen and channel.is_private != seen[channel.id]:
+                self._store.channels.switch(channel.id, is_private=seen[channel.id])
+
     def _save_edit(self, record: Message) -> None:
         if self._store.messages.get([record.id]):
             self._store.messages.save([record])
@@ -274,5 +292,18 @@ def channel_reader(me: Callable[[], Identity]) -> Callable[[discord.abc.Messagea
     return reader
 
 
+def _remember(ids: OrderedDict[int, None], message_id: int) -> None:
+    ids[message_id] = None
+    if len(ids) > SEEN_IDS:
+        ids.popitem(last=False)
+
+
 def _parent_id(message: discord.Message) -> int | None:
     return message.channel.parent_id if isinstance(message.channel, discord.Thread) else None
+
+
+def _is_kept(record: Message) -> bool:
+    """The rule of fetch and import: bare links and messages without anything in them are not kept."""
+    if record.attachments or record.stickers:
+        return True
+    return bool(record.content.strip()) and not is_bare_link(record.content)

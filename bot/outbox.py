@@ -104,7 +104,7 @@ def blocked_word(text: str, words: str) -> str:
 def without_live_links(text: str) -> str:
     """No previews, no hidden targets, no invites that work at a click."""
     text = _INVITE.sub(r"\1[.]\2", text)
-    text = _MASKED_LINK.sub(r"\1 (\2)", text)
+    text = _MASKED_LINK.sub(r"\1 (<\2>)", text)
     return _BARE_LINK.sub(r"<\1>", text)
 
 

@@ -43,24 +43,32 @@ class Pending:
     decision: Decision
     settings: Settings
     asked_at: float
-    heard: OrderedDict[int, tuple[IncomingMessage, Decision]] = field(default_factory=OrderedDict)
+    heard: OrderedDict[int, tuple[discord.Message, IncomingMessage, Decision]] = field(default_factory=OrderedDict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     is_sending: bool = False
 
     def join(self, message: discord.Message, incoming: IncomingMessage, decision: Decision) -> None:
         """One more line by the same person: the answer is to all of them."""
         self.target, self.incoming = message, incoming
-        self.heard[incoming.id] = (incoming, decision)
+        self.heard[incoming.id] = (message, incoming, decision)
         self.changed.set()
 
     def withdraw(self, message_id: int) -> None:
         """One of the lines was deleted."""
-        if self.heard.pop(message_id, None) is not None:
-            self.changed.set()
+        if self.heard.pop(message_id, None) is None:
+            return
+        if self.heard:
+            self.target, self.incoming, _ = next(reversed(self.heard.values()))
+        self.changed.set()
+
+    @property
+    def is_due(self) -> bool:
+        """False once every line that called for an answer is deleted."""
+        return any(decision.speak for *_, decision in self.heard.values())
 
     @property
     def is_asked(self) -> bool:
-        return any(decision.is_asked for _, decision in self.heard.values())
+        return any(decision.is_asked for *_, decision in self.heard.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +115,7 @@ class ReplyDesk:
         """Add a line to the answer its author is already getting; False when there is none to join."""
         queue = self._queues.get(incoming.channel_id)
         pending = queue.get(incoming.author_id) if queue is not None else None
-        if pending is None or pending.is_sending:
+        if pending is None or pending.is_sending or not pending.is_due:
             return False
         pending.join(message, incoming, decision)
         return True
@@ -115,7 +123,7 @@ class ReplyDesk:
     def ask(self, message: discord.Message, incoming: IncomingMessage, decision: Decision, settings: Settings) -> None:
         """Answer this message in its turn."""
         pending = Pending(message, incoming, decision, settings, self._clock())
-        pending.heard[incoming.id] = (incoming, decision)
+        pending.heard[incoming.id] = (message, incoming, decision)
         queue = self._queues.setdefault(incoming.channel_id, OrderedDict())
         if incoming.author_id in queue:  # its answer is on its way out: this is the next one
             queue[-incoming.id] = pending
@@ -134,7 +142,7 @@ class ReplyDesk:
         """Somebody left or wants to be forgotten."""
         for queue in self._queues.values():
             for pending in queue.values():
-                for message_id in [i for i, (m, _) in pending.heard.items() if m.author_id == author_id]:
+                for message_id in [i for i, (_, m, _) in pending.heard.items() if m.author_id == author_id]:
                     pending.withdraw(message_id)
 
     def listen(self, channel: discord.abc.MessageableChannel, settings: Settings) -> None:
@@ -197,18 +205,18 @@ class ReplyDesk:
         """The model's reply, begun again (a bounded number of times) when its author adds something."""
         for attempt in range(RESTARTS + 1):
             await self._settle(pending)
-            if not pending.heard:
+            if not pending.is_due:
                 return None
             pending.changed.clear()
             writing = asyncio.create_task(self._generate(pending))
             changed = asyncio.create_task(pending.changed.wait())
             try:
                 await asyncio.wait({writing, changed}, return_when=asyncio.FIRST_COMPLETED)
-                may_restart = attempt < RESTARTS or not pending.heard
+                may_restart = attempt < RESTARTS or not pending.is_due
                 if not writing.done() and may_restart:
                     continue
                 response = await writing
-                return response if pending.heard else None
+                return response if pending.is_due else None
             finally:
                 changed.cancel()
                 if not writing.done():
@@ -243,7 +251,7 @@ class ReplyDesk:
         sent = await self._outbox.reply(
             pending.target, outgoing, answered_id=incoming.author_id,
             is_reference=lambda: channel_log.has_moved_on(incoming.id, incoming.author_id),
-            is_wanted=lambda: bool(pending.heard))
+            is_wanted=lambda: pending.is_due)
         latency = (self._clock() - pending.asked_at) * 1000
         if sent.messages:
             own = [record_of(message, is_own=True) for message in sent.messages]
@@ -283,9 +291,9 @@ class ReplyDesk:
         """One row per message that was part of this answer."""
         reply_id = finished.sent.messages[0].id if finished.sent.messages else None
         generation = finished.response.generation if finished.response else None
-        heard = pending.heard or {pending.incoming.id: (pending.incoming, pending.decision)}
+        heard = pending.heard or {pending.incoming.id: (pending.target, pending.incoming, pending.decision)}
         rows = []
-        for incoming, decision in heard.values():
+        for _, incoming, decision in heard.values():
             is_main = incoming.id == pending.incoming.id
             reason = decision.reason if decision.speak else "part of the same answer"
             if reply_id is None:

@@ -100,6 +100,11 @@ class ActivityLog:
         return [(row["at"], row["memory_bytes"], bool(row["is_up"])) for row in self._database.rows(
             "SELECT at, memory_bytes, is_up FROM samples WHERE at >= ? ORDER BY at", (moment,))]
 
+    def forget_author(self, author_id: int) -> int:
+        """Take a member's name and id out of the record; the counts stay."""
+        return self._database.execute("UPDATE activity SET author_id = 0, author_name = 'someone' WHERE author_id = ?",
+                                      (author_id,))
+
     def roll_up(self) -> int:
         """Turn rows older than 30 days into daily totals; returns how many rows went. A day goes as a whole."""
         cutoff = (self._clock() - KEEP_SECONDS) // 86_400 * 86_400

@@ -78,6 +78,17 @@ class MessageStore:
                                    (message_id, now))
         return removed
 
+    def forget_name(self, member_id: int) -> int:
+        """Take a member's name out of the mentions in other people's messages; returns how many had it."""
+        changed = 0
+        rows = self.database.rows("SELECT id, mentions FROM messages WHERE mentions LIKE ?", (f"%[{member_id},%",))
+        for row in rows:
+            mentions = [[number, "someone" if number == member_id else name]
+                        for number, name in json.loads(row["mentions"])]
+            changed += self.database.execute("UPDATE messages SET mentions = ? WHERE id = ?",
+                                             (_json(mentions), row["id"]))
+        return changed
+
     def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         """Messages by id, reactions included; missing ids are absent."""
         found: dict[int, Message] = {}

@@ -39,3 +39,26 @@ def test_a_mention_is_answered_once_and_everything_is_recorded(workspace: Worksp
         assert any(m.is_own for m in kept)
         assert bot.status.phase is BotPhase.STOPPED
         assert 1000 in server.typing
+
+
+def test_one_person_gets_one_answer_and_a_deleted_question_none(workspace: Workspace, server: DiscordServer) -> None:
+    prepare(workspace, server)
+    with running_bot(workspace, server, environment=offline_model_environment()) as bot:
+        bot.wait_until_ready()
+        deleted = server.say(1000, TAM, f"<@{BOT_ID}> never mind")
+        server.delete(1000, deleted)
+        lines = [server.say(1000, MIRA, text) for text in (f"<@{BOT_ID}> quick question", "about cats", "ok?")]
+        # a resume may repeat what was said
+        server.repeat(lines[0], 1000)
+        server.say(1000, TAM, "by the way")
+        first = server.wait_for_sent(1)[0]
+        assert first.reply_to == lines[-1]
+        later = server.say(1000, OWNER, f"<@{BOT_ID}> and dogs?")
+        server.wait_for(lambda: bot.store.activity.about(later) is not None, what="the second decision", timeout=90)
+        rows = [bot.store.activity.about(i) for i in (deleted, *lines, later)]
+        assert not rows[0].spoke and "deleted" in rows[0].reason
+        assert {row.reply_id for row in rows[1:4]} == {int(first.message["id"])}
+        assert rows[2].reason == "part of the same answer"
+        assert rows[4].spoke
+        assert deleted not in bot.store.messages.get([deleted, *lines])
+        assert all(sent.pings <= {f"user {MIRA}", f"user {OWNER}"} for sent in server.world.sent)

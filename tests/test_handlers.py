@@ -1,0 +1,185 @@
+"""The bot's behaviour on a simulated Discord: the real client, handlers and outbox."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from storage.records import Channel
+from storage.settings import REGISTRY
+from storage.store import Store
+from tests.sim_bot import SimBot, sim_bot
+
+Scene = Callable[[SimBot], Awaitable[None]]
+
+
+def play(store: Store, scene: Scene, *texts: str, **settings: Any) -> None:
+    """One scene on a fresh server; `texts` are what the model answers."""
+    for key, value in ({"response_rate": 0.0} | settings).items():
+        store.settings.set(REGISTRY[key], value, changed_by="test")
+
+    async def run() -> None:
+        async with sim_bot(store, *texts) as bot:
+            await scene(bot)
+    asyncio.run(run())
+
+
+def at(bot: SimBot) -> str:
+    return f"<@{bot.client.identity.id}>"
+
+
+def test_a_mention_a_reply_and_a_name_are_answered(store: Store) -> None:
+    async def scene(bot: SimBot) -> None:
+        await bot.mira.send(bot.general, f"{at(bot)} hi")
+        first = bot.general.last_message
+        await bot.env.advance_time(300)
+        await bot.tam.send(bot.general, "and you?", reply_to=first)
+        await bot.env.advance_time(300)
+        await bot.tam.send(bot.general, f"what does {bot.client.identity.name} say")
+        assert bot.own == ["one", "two", "three"]
+        reasons = [a.reason for a in reversed(store.activity.recent())]
+        assert reasons == ["mentioned", "replied to", "named"]
+    play(store, scene, "one", "two", "three")
+
+
+def test_every_message_has_its_decision_and_is_stored_once(store: Store) -> None:
+    async def scene(bot: SimBot) -> None:
+        said = [await bot.mira.send(bot.general, f"line {n}") for n in range(3)]
+        assert all(bot.reason(m).startswith("rolled 0.99 against 0%") for m in said)
+        assert [m.content for m in store.messages.recent(bot.general.id, limit=9)] == ["line 0", "line 1", "line 2"]
+        assert bot.own == []
+    play(store, scene)
+
+
+def test_a_roll_below_the_rate_joins_in(store: Store) -> None:
+    async def scene(bot: SimBot) -> None:
+        bot.roll[0] = 0.04
+        await bot.mira.send(bot.general, "what a day")
+        assert bot.own == ["same"]
+    play(store, scene, "same", response_rate=0.05)
+
+
+def test_bots_webhooks_and_system_messages_are_ignored(store: Store) -> None:
+    """FAULTS 46: two of these bots in one channel fall silent."""
+    async def scene(bot: SimBot) -> None:
+        other = bot.guild.add_member(bot.env.create_user("beep", bot=True))
+        await other.send(bot.general, f"{at(bot)} hi")
+        await bot.guild.create_webhook(bot.general, "hook").send(f"{at(bot)} hi")
+        assert bot.own == [] and store.activity.recent() == [] and store.messages.count() == 0
+    play(store, scene, response_rate=1.0)
+
+
+def test_a_direct_message_is_ignored_by_default(store: Store) -> None:
+    async def scene(bot: SimBot) -> None:
+        message = await bot.mira.send_dm("hello?")
+        assert bot.reason(message) == "direct messages are ignored"
+        assert store.messages.count() == 0
+    play(store, scene)
+
+
+def test_nothing_pings_but_the_person_answered(store: Store) -> None:
+    """FAULTS 42."""
+    async def scene(bot: SimBot) -> None:
+        await bot.mira.send(bot.general, f"{at(bot)} hi")
+        sent = bot.general.last_message
+        assert not sent.mention_everyone
+        assert [user.id for user in sent.mentions] in ([], [bot.mira.id])
+        assert sent.role_mentions == []
+        assert "@everyone" in sent.content
+    play(store, scene, "@everyone @here <@&5> @tam <@1> @mira")
+
+
+def test_edits_and_deletions_on_discord_follow_in_talk_and_store(store: Store) -> None:
+    """FAULTS 40, with the bot on."""
+    async def scene(bot: SimBot) -> None:
+        first = await bot.mira.send(bot.general, "helo")
+        second = await bot.mira.send(bot.general, "gone soon")
+        await bot.mira.edit(first, "hello")
+        await bot.mira.delete(second)
+        assert [m.content for m in store.messages.recent(bot.general.id, limit=9)] == ["hello"]
+        assert bot.responder.forgotten == [bot.general.id] * 2
+        await bot.tam.send(bot.general, f"{at(bot)} what did mira say")
+        assert [turn.text for turn in bot.responder.asked[0]][0] == "hello"
+    play(store, scene)
+
+
+def test_late_reactions_are_stored_with_discords_own_counts(store: Store) -> None:
+    async def scene(bot: SimBot) -> None:
+        message = await bot.mira.send(bot.general, "funny")
+        await bot.tam.react(message, "😂")
+        await bot.env.advance_time(10)
+        assert [(r.emoji, r.count) for r in store.messages.get([message.id])[message.id].reactions] == [("😂", 1)]
+    play(store, scene)
+
+
+def test_an_admins_cross_takes_a_reply_back_in_all_its_parts(store: Store) -> None:
+    async def scene(bot: SimBot) -> None:
+        await bot.mira.send(bot.general, f"{at(bot)} hi")
+        await bot.env.advance_time(20)
+        assert bot.own == ["one", "two"]
+        await bot.tam.react(bot.general.last_message, "❌")
+        assert bot.own == ["one", "two"]
+        await bot.admin.react(bot.general.last_message, "❌")
+        await bot.env.advance_time(5)
+        assert bot.own == []
+        assert not any(m.is_own for m in store.messages.recent(bot.general.id, limit=9))
+    play(store, scene, "one\ntwo")
+
+
+def test_own_replies_are_context_and_nothing_else(store: Store) -> None:
+    async def scene(bot: SimBot) -> None:
+        await bot.mira.send(bot.general, f"{at(bot)} hi")
+        await bot.mira.send(bot.general, f"{at(bot)} and now?")
+        assert bot.responder.asked[1][1].is_self
+        assert store.messages.count() == 2
+        assert len(store.messages.queued_changes(limit=99)) == 2
+    play(store, scene)
+
+
+@pytest.mark.parametrize("switches", [{"learn": False, "recall": False}, {"is_private": True}])
+def test_messages_are_kept_only_where_the_owner_said_yes(store: Store, switches: dict[str, bool]) -> None:
+    async def scene(bot: SimBot) -> None:
+        store.channels.switch(bot.general.id, **switches)
+        await bot.mira.send(bot.general, f"{at(bot)} hi")
+        assert bot.own == ["sure"]
+        assert store.messages.count() == 0
+    play(store, scene)
+
+
+def test_an_attachment_reads_as_a_word_and_a_bare_link_is_not_kept(store: Store) -> None:
+    async def scene(bot: SimBot) -> None:
+        await bot.mira.send(bot.general, "https://example.org/x")
+        await bot.tam.send(bot.general, f"{at(bot)} seen that?")
+        assert [m.content for m in store.messages.recent(bot.general.id, limit=9) if not m.is_own] == [
+            f"{at(bot)} seen that?"]
+        assert bot.responder.asked[0][0].text == "https://example.org/x"
+    play(store, scene)
+
+
+def test_an_empty_or_forbidden_reply_is_not_sent_and_says_why(store: Store) -> None:
+    """FAULTS 21."""
+    async def scene(bot: SimBot) -> None:
+        asked = await bot.mira.send(bot.general, f"{at(bot)} hi")
+        assert bot.own == []
+        assert bot.reason(asked) == "mentioned; nothing was sent: empty reply"
+    play(store, scene, " \n ")
+
+
+def test_a_channel_that_refuses_is_left_alone_for_a_while(store: Store) -> None:
+    """FAULTS 20."""
+    async def scene(bot: SimBot) -> None:
+        outbox = bot.client.handlers._outbox
+        outbox._paused[bot.general.id] = outbox._clock() + 60
+        asked = await bot.mira.send(bot.general, f"{at(bot)} hi")
+        assert bot.own == []
+        assert "paused" in bot.reason(asked)
+    play(store, scene)
+
+
+def test_a_thread_follows_its_parents_switches(store: Store) -> None:
+    store.channels.add([Channel(5, "parent", learn=True, recall=True, speak=True, is_private=False),
+                        Channel(6, "thread", kind=11, parent_id=5)])
+    thread = store.channels.get(6)
+    assert thread.speak and thread.learn and not thread.is_private
