@@ -131,7 +131,9 @@ def test_delete_takes_back_the_last_reply_or_the_one_replied_to(store: Store) ->
 def test_channels_are_listed_switched_and_a_private_one_needs_its_own_yes(store: Store) -> None:
     async def scene(bot: SimBot) -> None:
         memes = bot.guild.create_text_channel("memes")
-        hidden = bot.guild.create_text_channel("hidden", overwrites={bot.guild.default_role: discord.PermissionOverwrite(view_channel=False)})
+        hidden = bot.guild.create_text_channel(
+            "hidden", overwrites={bot.guild.default_role: discord.PermissionOverwrite(view_channel=False)}
+        )
         assert "learn, recall, speak" in await answer(bot, bot.admin, "!channels")
         assert "on" in await answer(bot, bot.admin, "!channels add #memes")
         assert store.channels.get(memes.id).learn
