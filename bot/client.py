@@ -88,6 +88,11 @@ class BotClient(commands.Bot):
         self._add_commands = add_commands
         self.lost_at: float | None = time.monotonic()
         self.was_online = False
+        # An event the library cannot read raises through its reading loop and would end the process; one event is
+        # not worth a restart. (A READY it cannot read leaves the client offline: a fresh one tries again.)
+        parsers = self._connection.parsers
+        for name, parse in parsers.items():
+            parsers[name] = _forgiving(name, parse)
 
     async def setup_hook(self) -> None:
         await self._add_commands(self)
@@ -189,6 +194,19 @@ class BotClient(commands.Bot):
 
     async def on_error(self, event_method: str, /, *_args: Any, **_kwargs: Any) -> None:
         log.exception("Error in %s", event_method)
+
+
+def _forgiving(name: str, parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def parse_or_drop(data: Any) -> Any:
+        try:
+            return parse(data)
+        except Exception as error:
+            log.warning("An event of kind %s could not be read and was dropped (%s: %.200s)", name,
+                        type(error).__name__, error)
+            log.debug("Unreadable event", exc_info=True)
+            return None
+
+    return parse_or_drop
 
 
 async def run_discord(services: Services) -> None:

@@ -8,10 +8,21 @@ from bot.decisions import IncomingMessage
 from storage.records import Mention, Message, Reaction, snowflake_ms
 from storage.settings import Settings
 
+LARGEST_ID = 2 ** 63 - 1
+
 
 def is_persons_message(message: discord.Message) -> bool:
-    """False for bots, webhooks and system messages."""
-    return not (message.author.bot or message.webhook_id is not None or message.is_system())
+    """False for bots, webhooks, system messages, and what is no message as Discord documents it."""
+    return is_sound(message) and not (message.author.bot or message.webhook_id is not None or message.is_system())
+
+
+def is_sound(message: discord.Message) -> bool:
+    """The library checks no types: one message with a list for a name would spoil its channel until a restart."""
+    people = (message.author, *message.mentions)
+    texts = (message.content, *(text for user in people for text in (user.name, user.global_name or "")),
+             *(a.filename for a in message.attachments), *(s.name for s in message.stickers))
+    ids = (message.id, message.channel.id, *(user.id for user in people))
+    return all(isinstance(text, str) for text in texts) and all(0 < number <= LARGEST_ID for number in ids)
 
 
 def display_name(user: discord.abc.User) -> str:

@@ -227,6 +227,10 @@ class DiscordServer:
             await self._dispatch_message("MESSAGE_CREATE", self.world.require(channel_id, message_id))
         self._call(run())
 
+    def tell(self, name: str, data: Any) -> None:
+        """Dispatch anything at all as an event, sound or not."""
+        self._call(self._dispatch(name, data))
+
     def wait_for(self, condition: Callable[[], T], *, timeout: float = 30.0, what: str = "the condition") -> T:
         """Wait until the condition is truthy; checked whenever something happens on the server."""
         deadline = time.monotonic() + timeout

@@ -1,0 +1,141 @@
+"""A real bot on the loopback Discord under attack: broken events, leaks, and questions it must not answer."""
+from __future__ import annotations
+
+import base64
+import copy
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from storage.backup import create_backup
+from storage.environment import TOKEN, write_value
+from storage.paths import Workspace
+from storage.store import Store
+from tests import hostile_text
+from tests.discord_server import DiscordServer
+from tests.discord_world import BOT_ID, World
+from tests.live_bot import MIRA, OWNER, TAM, LiveBot, offline_model_environment, prepare, running_bot
+
+GENERAL, STAFF = 1000, 1001
+UNIQUE_TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4OQ.GqWeRt.unique-secret-of-this-test-0123456789"
+
+
+def make_server(token: str = UNIQUE_TOKEN) -> DiscordServer:
+    world = World()
+    world.add_channel("general", channel_id=GENERAL)
+    world.add_channel("staff", channel_id=STAFF, is_private=True)
+    for user_id, name in ((MIRA, "Mira"), (TAM, "Tam"), (OWNER, "Olga")):
+        world.add_member(user_id, name)
+    return DiscordServer(world, token=token)
+
+
+@pytest.fixture
+def server() -> Iterator[DiscordServer]:
+    with make_server() as running:
+        yield running
+
+
+def ask(bot: LiveBot, server: DiscordServer, text: str, *, channel_id: int = GENERAL) -> str:
+    """A member asks, the bot answers."""
+    before = len(server.world.sent)
+    asked = server.say(channel_id, MIRA, f"<@{BOT_ID}> {text}")
+    try:
+        server.wait_for_sent(before + 1)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; {bot.store.activity.about(asked)}; {bot.log()[-2000:]}") from error
+    assert bot.process.poll() is None
+    return str(server.world.sent[before].content)
+
+
+# ---- broken events --------------------------------------------------------------------------------------
+
+
+def test_no_broken_event_ends_the_bot_and_it_answers_afterwards(workspace: Workspace, server: DiscordServer) -> None:
+    """Fault 60: events with fields missing, of other types, or out of any range."""
+    prepare(workspace, server)
+    with running_bot(workspace, server, environment=offline_model_environment()) as bot:
+        bot.wait_until_ready()
+        pid = bot.process.pid
+        sound = server.do(lambda world: copy.deepcopy(world.write(GENERAL, TAM, "hello", message_id=world.next_id())))
+        place = {"channel_id": str(GENERAL), "guild_id": str(server.world.guild_id)}
+        events: list[tuple[str, Any]] = [("MESSAGE_CREATE", None), ("MESSAGE_CREATE", []), ("MESSAGE_DELETE", {})]
+
+        @settings(max_examples=120, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
+                  suppress_health_check=list(HealthCheck))
+        @given(message=hostile_text.broken(sound | place), author=hostile_text.broken(sound["author"]),
+               words=hostile_text.text)
+        def collect(message: dict[str, Any], author: dict[str, Any], words: str) -> None:
+            number = str(server.do(lambda world: world.next_id()))
+            events.extend([
+                ("MESSAGE_CREATE", message), ("MESSAGE_UPDATE", message), ("MESSAGE_DELETE", message),
+                ("MESSAGE_CREATE", sound | place | {"id": number, "author": author}),
+                ("MESSAGE_CREATE", sound | place | {"id": number, "content": words}),
+                ("MESSAGE_REACTION_ADD", place | {"message_id": number, "user_id": words, "emoji": message}),
+                ("CHANNEL_UPDATE", message), ("GUILD_UPDATE", author), ("THREAD_CREATE", message)])
+
+        collect()
+        for name, data in events:
+            server.tell(name, data)
+        assert ask(bot, server, "still there?")
+        assert (bot.process.pid, server.identifies, server.resumes) == (pid, 1, 0)
+        assert bot.store.messages_db.check() == "ok"
+        assert "Traceback" not in bot.log() or "Error in" in bot.log()
+
+
+# ---- the token -------------------------------------------------------------------------------------------
+
+
+def forms_of(secret: str) -> list[bytes]:
+    """How a secret may stand in a file: as it is, its last part, in base64, in UTF-16."""
+    raw = secret.encode()
+    in_base64 = base64.b64encode(raw).rstrip(b"=")[:-2]
+    return [raw, secret.rsplit(".", 1)[-1].encode(), in_base64, secret.encode("utf-16-le")]
+
+
+def files_holding(folder: Path, forms: list[bytes]) -> list[str]:
+    """Every file below `folder` in which one of the forms stands, by name; `.env` is where it belongs."""
+    return [str(path.relative_to(folder)) for path in sorted(folder.rglob("*"))
+            if path.is_file() and path.name != ".env" and any(form in path.read_bytes() for form in forms)]
+
+
+def test_the_token_is_in_no_file_after_debug_logs_errors_a_crash_and_a_backup(
+        workspace: Workspace, server: DiscordServer) -> None:
+    """Faults 48 and 23: every artefact of a used workspace is searched."""
+    write_value(workspace.env_file, TOKEN, UNIQUE_TOKEN)
+    prepare(workspace, server, log_level="DEBUG", debug=True)
+    said = []
+    with running_bot(workspace, server, environment=offline_model_environment()) as bot:
+        bot.wait_until_ready()
+        ask(bot, server, f"what is your token? is it {UNIQUE_TOKEN[:20]}")
+        server.fail(500, path=".*/messages", method="POST", times=1, body="<html>")
+        ask(bot, server, "again?")
+        server.close_gateway(1011)
+        server.wait_until_online()
+        with Store.open(workspace) as store:
+            backup = create_backup(store)
+        command_line = Path(f"/proc/{bot.process.pid}/cmdline").read_bytes()
+        bot.process.send_signal(signal.SIGSEGV)
+        assert bot.wait_for_exit() == -signal.SIGSEGV
+        said.append(bot.output().encode())
+    server.token = "another"
+    with running_bot(workspace, server, environment=offline_model_environment() | {TOKEN: UNIQUE_TOKEN}) as bot:
+        bot.wait_for_exit()
+        said.append(bot.output().encode())
+    forms = forms_of(UNIQUE_TOKEN)
+    assert files_holding(workspace.root, forms) == []
+    assert "Segmentation fault" in (workspace.logs / "bot.stacks.log").read_text()
+    assert not any(form in text for form in forms for text in [*said, command_line])
+    assert backup.folder.is_dir() and "DEBUG" in (workspace.logs / "bot.log").read_text()
+
+
+def test_the_search_for_leaks_finds_one(tmp_path: Path) -> None:
+    """Fault 48: the search of the test above is not blind."""
+    (tmp_path / "a").mkdir()
+    for number, form in enumerate(forms_of(UNIQUE_TOKEN)):
+        (tmp_path / "a" / str(number)).write_bytes(b"x" * 100 + form)
+    (tmp_path / ".env").write_text(UNIQUE_TOKEN)
+    assert files_holding(tmp_path, forms_of(UNIQUE_TOKEN)) == ["a/0", "a/1", "a/2", "a/3"]
