@@ -70,10 +70,35 @@ def write_tiny_base(folder: Path, tokenizer_folder: Path, *, is_tied: bool = Tru
     shape: dict[str, Any] = dict(
         vocab_size=49_152, hidden_size=64, intermediate_size=128, num_hidden_layers=layers, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=512, bos_token_id=1, eos_token_id=2, pad_token_id=2,
-        tie_word_embeddings=is_tied)
+        tie_word_embeddings=is_tied,
+        # Far larger than usual: with the usual value all tokens are equally likely, and any mistake goes unseen.
+        initializer_range=0.2)
     config = LlamaConfig(**shape) if arch == "llama" else Qwen2Config(**shape)
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     for path in tokenizer_folder.iterdir():
         if path.name.startswith(("tokenizer", "chat_template", "special")):
             shutil.copy(path, folder)
     return folder
+
+
+def write_tiny_gguf(target: Path, packaged: Path, *, layers: int = 2) -> Path:
+    """A GGUF whose metadata fits `write_tiny_base`, with the packaged model's tokenizer; its one tensor is not used."""
+    import gguf
+    import numpy as np
+
+    changes = {"llama.block_count": layers, "llama.embedding_length": 64, "llama.feed_forward_length": 128,
+               "llama.attention.head_count": 4, "llama.attention.head_count_kv": 2, "llama.context_length": 512,
+               "llama.rope.dimension_count": 16, "llama.rope.freq_base": 10_000.0,
+               "llama.attention.layer_norm_rms_epsilon": 1e-6}
+    writer = gguf.GGUFWriter(target, "llama")
+    for field in gguf.GGUFReader(packaged).fields.values():
+        if field.name.startswith(("GGUF.", "general.architecture")) or not field.types:
+            continue
+        sub_type = field.types[-1] if len(field.types) > 1 else None
+        writer.add_key_value(field.name, changes.get(field.name, field.contents()), field.types[0], sub_type=sub_type)
+    writer.add_tensor("unused", np.zeros(32, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return target
