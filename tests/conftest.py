@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from model.base_model import BaseModel, dequantised
+from model.catalog import offline_chat_model
 from model.process import prepare_process_environment
 from storage.paths import Workspace
 from storage.store import Store
@@ -18,6 +20,12 @@ prepare_process_environment()
 def workspace(tmp_path: Path) -> Workspace:
     """A workspace of its own, with a name that trips careless path handling."""
     return Workspace.at(tmp_path / "Bót 😀 server").create()
+
+
+@pytest.fixture(scope="session")
+def packaged_base(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
+    """SmolLM2 as a folder that can be trained, dequantised once for all tests of a session."""
+    return dequantised(offline_chat_model(), tmp_path_factory.mktemp("base") / "SmolLM2-135M-Instruct-f16")
 
 
 @pytest.fixture
