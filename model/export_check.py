@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from model.gguf_files import metadata_of
+from model.gguf_check import check_gguf
 from model.native import library
 from model.prompts import ChatTemplate
 from model.training_rows import Renderer
@@ -150,7 +150,7 @@ def require_agreement(found: Agreement, quantisation: str, name: str) -> None:
 
 def require_tokenizer(path: Path, tokenizer: Any, template: ChatTemplate, wanted: Sequence[Probe]) -> None:
     """ExportCheckError unless template, special tokens and token ids in the file are those of the training."""
-    metadata = metadata_of(path)
+    metadata = check_gguf(path).metadata
     ours, theirs = tokenizer.chat_template or "", metadata.get("tokenizer.chat_template", "")
     if ours.strip() != str(theirs).strip():
         raise ExportCheckError(f"{path.name} has another chat template than the trained model.",

@@ -150,13 +150,6 @@ def quantise(source: Path, target: Path, quantisation: str) -> None:
                           "Look at the disk's free space, then start the export again.")
 
 
-def metadata_of(path: Path) -> dict[str, Any]:
-    """All keys of a GGUF file, long lists included."""
-    import gguf
-
-    return {field.name: field.contents() for field in gguf.GGUFReader(path).fields.values()}
-
-
 def _check_fits(reader: Any, naming: Naming, config: dict[str, Any], path: Path) -> None:
     """The base GGUF must be of the same model: same architecture, depth, width and vocabulary."""
     def read(key: str) -> Any:
