@@ -20,6 +20,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scripts import bootstrap
+
+if __name__ == "__main__":
+    bootstrap.ensure(groups=("runtime", "offline", "train"))
+
 # Before torch loads: spinning threads make a shared processor many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")

@@ -27,6 +27,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scripts import bootstrap
+
+if __name__ == "__main__":
+    bootstrap.ensure(groups=("runtime", "offline", "train"))
+
 from model import blind_test
 from model.catalog import DEFAULT_MODEL, offline_chat_model
 from model.deployment import current, model_path

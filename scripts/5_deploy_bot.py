@@ -20,6 +20,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scripts import bootstrap
+
+if __name__ == "__main__":
+    bootstrap.ensure()
+
 from model import deployment
 from model.release import RELOAD_SECONDS, Outcome, Release
 from scripts.progress import job, open_store, print_summary, run_script, script_parser

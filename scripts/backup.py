@@ -20,6 +20,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scripts import bootstrap
+
+if __name__ == "__main__":
+    bootstrap.ensure()
+
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from scripts.schedule import Scheduler, Task, parse_schedule
 from storage.backup import Backup, Restored, create_backup, list_backups, prune, read_backup, restore

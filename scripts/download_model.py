@@ -16,6 +16,11 @@ from urllib.parse import unquote, urlparse
 if __name__ == "__main__":  # started as a file: the project root is not on the path yet
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scripts import bootstrap
+
+if __name__ == "__main__":
+    bootstrap.ensure()
+
 from model.catalog import (
     DEFAULT_MODEL,
     EMBEDDING_MODELS,

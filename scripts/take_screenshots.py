@@ -23,6 +23,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scripts import bootstrap
+
+if __name__ == "__main__":
+    bootstrap.ensure()
+
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import Activity, Job
 from storage.store import Store
