@@ -74,9 +74,10 @@ class DiscordServer:
         self.heartbeat_seconds = 41.25
         self.approved_intents = MESSAGE_CONTENT | GUILD_MEMBERS | GUILD_PRESENCES
         self.gateway_close_code: int | None = None
+        self.refuse_gateway_times = 0
         self.can_resume = True
         self.repeats_events_on_resume = False
-        self.is_frozen = False
+        self._frozen: set[web.WebSocketResponse] = set()
         self.typing: list[int] = []
         self.interactions: dict[str, list[Json]] = {}
         self._faults: list[Fault] = []
@@ -208,6 +209,12 @@ class DiscordServer:
     def close_gateway(self, code: int = 1001) -> None:
         """End every gateway connection with this close code."""
         self._call(self._close_sockets(code))
+
+    def freeze(self) -> None:
+        """The connections of now go silent without being closed; new ones work."""
+        async def run() -> None:
+            self._frozen |= {session.socket for session in self._sessions.values() if session.socket is not None}
+        self._call(run())
 
     def ask_to_reconnect(self) -> None:
         """Opcode 7."""
@@ -429,7 +436,10 @@ class DiscordServer:
 
     # ---- gateway ----------------------------------------------------------------------------------------
 
-    async def _gateway(self, request: web.Request) -> web.WebSocketResponse:
+    async def _gateway(self, request: web.Request) -> web.StreamResponse:
+        if self.refuse_gateway_times > 0:
+            self.refuse_gateway_times -= 1
+            raise web.HTTPServiceUnavailable
         socket = web.WebSocketResponse(max_msg_size=0)
         await socket.prepare(request)
         session: Session | None = None
@@ -443,7 +453,7 @@ class DiscordServer:
             if frame.type is not WSMsgType.TEXT:
                 break
             message = json.loads(frame.data)
-            if self.is_frozen:
+            if socket in self._frozen:
                 continue
             if message["op"] == 1:
                 await socket.send_json({"op": 11, "d": None, "s": None, "t": None})
@@ -509,7 +519,7 @@ class DiscordServer:
 
     async def _send(self, session: Session, name: str, data: Json) -> None:
         session.events.append((len(session.events) + 1, name, data))
-        if session.socket is not None and not session.socket.closed and not self.is_frozen:
+        if session.socket is not None and not session.socket.closed and session.socket not in self._frozen:
             try:
                 await session.socket.send_json({"op": 0, "d": data, "s": len(session.events), "t": name})
             except ConnectionError:

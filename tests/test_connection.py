@@ -1,0 +1,291 @@
+"""Coming online, staying online, and the ends that need the owner: faults of Discord and of the network."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bot import client as client_module
+from bot.client import Connection, wait_seconds
+from bot.inbox import StopRequest
+from bot.live_status import LiveStatus
+from storage.errors import ConfigurationError
+from storage.paths import Workspace
+from storage.records import ExitCode
+from storage.store import Store
+from tests.discord_server import MESSAGE_CONTENT, DiscordServer
+from tests.discord_world import BOT_ID, World
+from tests.live_bot import MIRA, OWNER, TAM, prepare, running_bot
+from tests.wire_bot import WireBot, play
+
+BAN = "error code: 1015"
+
+
+@pytest.fixture
+def server() -> Iterator[DiscordServer]:
+    world = World()
+    world.add_channel("general", channel_id=1000)
+    for user_id, name in ((MIRA, "Mira"), (TAM, "Tam"), (OWNER, "Olga")):
+        world.add_member(user_id, name)
+    with DiscordServer(world) as running:
+        yield running
+
+
+@pytest.fixture
+def ready_store(workspace: Workspace, server: DiscordServer) -> Iterator[Store]:
+    prepare(workspace, server, conversation_seconds=0)
+    with Store.open(workspace) as store:
+        yield store
+
+
+def decisions(store: Store, message_id: int) -> int:
+    return store.control_db.value("SELECT COUNT(*) FROM activity WHERE message_id = ?", (message_id,))
+
+
+# ---- ends that need the owner --------------------------------------------------------------------------
+
+
+def test_an_invalid_token_ends_the_process_with_one_request_and_one_sentence(
+        workspace: Workspace, server: DiscordServer) -> None:
+    """FAULTS 12: exit 78, no traceback."""
+    prepare(workspace, server)
+    with running_bot(workspace, server, environment={"DISCORD_TOKEN": "wrong", "MODEL_PATH": "none.gguf"}) as bot:
+        assert bot.wait_for_exit() == ExitCode.CONFIGURATION
+        assert len(server.requests) == 1
+        assert "does not accept the bot token" in bot.status.exit_reason
+        assert "Developer Portal" in bot.status.last_error_cure
+        assert "Traceback" not in bot.log() + bot.output()
+
+
+def test_a_missing_intent_ends_the_process_and_names_the_switch(workspace: Workspace, server: DiscordServer) -> None:
+    """FAULTS 13."""
+    server.approved_intents &= ~MESSAGE_CONTENT
+    prepare(workspace, server)
+    with running_bot(workspace, server, environment={"MODEL_PATH": "none.gguf"}) as bot:
+        assert bot.wait_for_exit() == ExitCode.CONFIGURATION
+        assert "Message Content" in bot.status.exit_reason
+        assert "Privileged Gateway Intents" in bot.status.last_error_cure
+        assert "Traceback" not in bot.log()
+
+
+def test_a_token_that_stops_being_valid_ends_with_the_same_sentence(
+        ready_store: Store, server: DiscordServer) -> None:
+    """FAULTS 12: close 4004 later."""
+    async def scene(bot: WireBot) -> None:
+        await bot.online()
+        await asyncio.to_thread(server.close_gateway, 4004)
+        with pytest.raises(ConfigurationError, match="does not accept"):
+            await asyncio.wait_for(bot.task, 20)
+    play(ready_store, server, scene)
+
+
+# ---- coming back -----------------------------------------------------------------------------------------
+
+
+def test_a_start_without_network_comes_online_when_the_network_is_back(
+        ready_store: Store, server: DiscordServer) -> None:
+    """FAULTS 14: refused, then 503 at login, then a gateway that fails on the first connection."""
+    server.go_away()
+
+    async def scene(bot: WireBot) -> None:
+        await bot.until(lambda: "cannot be reached" in bot.services.status.snapshot().last_error)
+        server.fail(503, path="/users/@me")
+        server.refuse_gateway_times = 1
+        await asyncio.to_thread(server.listen)
+        await bot.online(timeout=75)
+        assert bot.services.status.snapshot().last_error == ""
+        assert server.identifies == 1
+    play(ready_store, server, scene)
+
+
+def test_a_short_gap_is_resumed_and_repeated_events_are_handled_once(
+        ready_store: Store, server: DiscordServer) -> None:
+    """FAULTS 17."""
+    server.repeats_events_on_resume = True
+
+    async def scene(bot: WireBot) -> None:
+        await bot.online()
+        first = await asyncio.to_thread(server.say, 1000, MIRA, f"<@{BOT_ID}> hi")
+        await bot.until(lambda: len(server.world.sent) == 1, what="the reply")
+        await asyncio.to_thread(server.close_gateway, 4000)
+        await bot.until(lambda: server.resumes == 1, what="the resume")
+        second = await asyncio.to_thread(server.say, 1000, MIRA, "still there?")
+        await bot.until(lambda: decisions(ready_store, second), what="the second decision")
+        assert decisions(ready_store, first) == 1
+        assert len(server.world.sent) == 1
+    play(ready_store, server, scene, "hello")
+
+
+@pytest.mark.parametrize("fault", ["reconnect", "invalid session"])
+def test_after_a_forced_reconnect_each_message_is_handled_once(
+        ready_store: Store, server: DiscordServer, fault: str) -> None:
+    """FAULTS 18: opcodes 7 and 9 leave no second set of handlers."""
+    async def scene(bot: WireBot) -> None:
+        await bot.online()
+        if fault == "reconnect":
+            await asyncio.to_thread(server.ask_to_reconnect)
+            await bot.until(lambda: server.resumes == 1, what="the resume")
+        else:
+            await asyncio.to_thread(server.invalidate_sessions)
+            await bot.until(lambda: server.identifies == 2, what="the new session")
+        message = await asyncio.to_thread(server.say, 1000, MIRA, "hello again")
+        await bot.until(lambda: decisions(ready_store, message), what="the decision")
+        await asyncio.sleep(0.2)
+        assert decisions(ready_store, message) == 1
+        assert ready_store.messages.count() == 1
+    play(ready_store, server, scene)
+
+
+def test_a_dead_connection_is_noticed_and_resumed(
+        ready_store: Store, server: DiscordServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAULTS 16, with the 50 seconds shortened to 2."""
+    monkeypatch.setattr(client_module, "ZOMBIE_SECONDS", 2.0)
+    server.heartbeat_seconds = 0.5
+
+    async def scene(bot: WireBot) -> None:
+        await bot.online()
+        await asyncio.to_thread(server.freeze)
+        await bot.until(lambda: server.resumes >= 1, what="the resume", timeout=75)
+        await bot.online()
+    play(ready_store, server, scene)
+
+
+def test_an_outage_of_an_hour_ends_within_ninety_seconds_of_its_end() -> None:
+    """FAULTS 15, with a clock of its own: the pauses between tries never grow past 30 s."""
+    now, tried = [0.0], []
+
+    class Client:
+        lost_at, was_online, latency = 0.0, False, 0.05
+
+        async def login(self, _token: str) -> None:
+            tried.append(now[0])
+            if now[0] < 3600:
+                raise OSError("network is unreachable")
+            raise asyncio.CancelledError
+
+        def is_closed(self) -> bool:
+            return True
+
+    async def sleep(seconds: float) -> None:
+        now[0] += seconds
+    services: Any = SimpleNamespace(status=LiveStatus(mode="discord"), store=None, stop=None)
+    connection = Connection(Client, "t", services, sleep=sleep, clock=lambda: now[0])  # type: ignore[arg-type]
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(connection.run())
+    assert tried[-1] - 3600 < 30
+    assert len(tried) < 300
+    assert [round(wait_seconds(n, 1.0)) for n in range(8)] == [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_a_supervised_bot_that_is_cut_off_for_hours_ends_with_its_own_code(store: Store) -> None:
+    now = [0.0]
+
+    class Client:
+        lost_at, was_online = 0.0, False
+
+        async def login(self, _token: str) -> None:
+            raise OSError("network is unreachable")
+
+        def is_closed(self) -> bool:
+            return True
+
+    async def scene() -> StopRequest:
+        stop = StopRequest()
+
+        async def sleep(seconds: float) -> None:
+            now[0] += seconds
+            if stop.is_asked:
+                raise asyncio.CancelledError
+        services: Any = SimpleNamespace(status=LiveStatus(mode="discord"), store=store, stop=stop)
+        store.status.write_supervisor(1)
+        with pytest.raises(asyncio.CancelledError):
+            connection = Connection(Client, "t", services, sleep=sleep, clock=lambda: now[0])  # type: ignore[arg-type]
+            await connection.run()
+        return stop
+    stop = asyncio.run(scene())
+    assert stop.exit_code == ExitCode.UNREACHABLE
+    assert 6 * 3600 <= now[0] < 6 * 3600 + 90
+
+
+# ---- sending ------------------------------------------------------------------------------------------------
+
+
+def ask(server: DiscordServer, text: str = "hi") -> int:
+    return server.say(1000, MIRA, f"<@{BOT_ID}> {text}")
+
+
+@pytest.mark.parametrize(
+    ("setup", "words"),
+    [
+        (lambda s: s.world.no_sending.add(1000), "no permission"),
+        (
+            lambda s: s.fail(
+                404, method="POST", path=r".*/messages", body={"code": 10003, "message": "Unknown Channel"}
+            ),
+            "gone",
+        ),
+        (lambda s: s.fail(400, method="POST", path=r".*/messages", body={"code": 50035, "message": "Invalid"}), "400"),
+        (lambda s: s.fail(429, method="POST", path=r".*/messages", body=BAN), "429"),
+    ],
+)
+def test_a_reply_discord_refuses_is_one_line_in_the_log_and_a_reason(
+        ready_store: Store, server: DiscordServer, setup: Any, words: str, caplog: pytest.LogCaptureFixture) -> None:
+    """FAULTS 19, 20."""
+    setup(server)
+
+    async def scene(bot: WireBot) -> None:
+        await bot.online()
+        first = await asyncio.to_thread(ask, server)
+        await bot.until(lambda: decisions(ready_store, first), what="the decision")
+        assert words in ready_store.activity.about(first).reason
+        assert server.world.sent == []
+        if words == "no permission":
+            second = await asyncio.to_thread(ask, server, "and now?")
+            await bot.until(lambda: decisions(ready_store, second), what="the second decision")
+            assert "paused" in ready_store.activity.about(second).reason
+            assert len(server.asked("POST", ".*/messages")) == 1
+    play(ready_store, server, scene)
+    assert len([r for r in caplog.records if r.name == "bot.outbox"]) == 1
+
+
+def test_a_service_error_while_sending_is_tried_again_without_a_second_message(
+        ready_store: Store, server: DiscordServer) -> None:
+    server.fail(503, method="POST", path=r".*/messages")
+
+    async def scene(bot: WireBot) -> None:
+        await bot.online()
+        message = await asyncio.to_thread(ask, server)
+        await bot.until(lambda: decisions(ready_store, message), what="the decision")
+        assert [sent.content for sent in server.world.sent] == ["sure"]
+    play(ready_store, server, scene)
+
+
+def test_twenty_questions_at_once_are_answered_in_order_or_refused_with_a_reason(
+        ready_store: Store, server: DiscordServer) -> None:
+    """FAULTS 22, 46: the queue is bounded."""
+    people = [7_100_000_000_000_000 + n for n in range(40)]
+    for person in people:
+        server.world.add_member(person, f"p{person % 1000}")
+
+    async def scene(bot: WireBot) -> None:
+        await bot.online()
+        ids = [await asyncio.to_thread(server.say, 1000, person, f"<@{BOT_ID}> me?") for person in people]
+        await bot.until(lambda: sum(decisions(ready_store, i) > 0 for i in ids) >= 16, timeout=60, what="16 decisions")
+        reasons = [ready_store.activity.about(i).reason for i in ids if ready_store.activity.about(i)]
+        assert any("queue full (24" in reason for reason in reasons)
+    play(ready_store, server, scene)
+
+
+def test_messages_of_another_server_are_ignored(ready_store: Store, server: DiscordServer) -> None:
+    """Only the server of SERVER_ID counts."""
+    async def scene(bot: WireBot) -> None:
+        await bot.until(lambda: "not on the server" in bot.services.status.snapshot().last_error, what="the sentence")
+        message = await asyncio.to_thread(ask, server)
+        await asyncio.to_thread(server.delete, 1000, message)
+        await bot.until(lambda: bot.services.status.snapshot().is_connected)
+        assert decisions(ready_store, message) == 0
+        assert server.world.sent == []
+    play(ready_store, server, scene, server_id=5)
