@@ -1,6 +1,204 @@
-"""What reactions say about a message (storage/reactions.py: the running bot needs it too), and preference pairs."""
+"""Preference pairs: what people liked against what the untuned model says in the same place.
+
+What a reaction means is decided in storage/reactions.py: the running bot needs it too.
+"""
 from __future__ import annotations
 
-from storage.reactions import MAX_STRENGTH, reaction_score, reaction_value
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
 
-__all__ = ["MAX_STRENGTH", "reaction_score", "reaction_value"]
+from storage.jobs import Report, silent
+from storage.reactions import MAX_STRENGTH
+from storage.records import Conversation, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A row of train.jsonl whose reply got reactions: where it starts, and approvals minus disapprovals."""
+
+    offset: int
+    balance: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a rejected reply is wanted: the row, and how many different ones."""
+
+    row: dict[str, Any]
+    wanted: int
+
+    @property
+    def key(self) -> str:
+        """Names the place by what was said, so that finished work is found again after any change elsewhere."""
+        text = json.dumps([self.row["context"], self.row["recalled"]], ensure_ascii=False)
+        return f"{self.row['id']}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+# Places -> for each the texts found, in order; may find fewer than wanted. Raises CancelledError when asked to stop.
+Reject = Callable[[Sequence[Place]], Iterator[tuple[Place, list[str]]]]
+
+
+@dataclass
+class PairCounts:
+    """What became of the messages with reactions."""
+
+    source: str
+    pairs: int = 0
+    chosen: int = 0
+    too_short: int = 0
+    disliked: int = 0
+    without_rejected: int = 0
+    by_strength: dict[int, int] = field(default_factory=lambda: {n: 0 for n in range(1, MAX_STRENGTH + 1)})
+
+
+def write_pairs(folder: Path, candidates: Sequence[Candidate], *, reject: Reject, source: str,
+                count_tokens: Callable[[Sequence[str]], Sequence[int]], min_tokens: int = 4,
+                max_chosen: int | None = None, report: Report = silent) -> PairCounts:
+    """preferences.jsonl (chosen, rejected, strength) and kto.jsonl (completion, label) from rows of train.jsonl.
+
+    A message with five approvals gets five different rejected texts, so that a stronger signal weighs more
+    without repeating a pair. `max_chosen`: only the strongest so many.
+    """
+    counts = PairCounts(source)
+    places: list[Place] = []
+    with open(folder / "train.jsonl", "rb") as rows, open(folder / "kto.jsonl", "w", encoding="utf-8") as judged:
+        for candidate in _strongest(candidates, max_chosen):
+            rows.seek(candidate.offset)
+            row = json.loads(rows.readline())
+            if candidate.balance < 0:
+                counts.disliked += 1
+                _write(judged, row, completion=row["reply"], label=False)
+            elif count_tokens([row["reply"]])[0] < min_tokens:
+                counts.too_short += 1
+            else:
+                places.append(Place(row, min(candidate.balance, MAX_STRENGTH)))
+                _write(judged, row, completion=row["reply"], label=True)
+        with open(folder / "preferences.jsonl", "w", encoding="utf-8") as paired:
+            for done, (place, texts) in enumerate(reject(places), start=1):
+                _write_place(paired, judged, place, distinct(texts, unlike=place.row["reply"]), counts)
+                report(done / max(len(places), 1), "Preference pairs", done=done, unit="messages")
+    return counts
+
+
+def distinct(texts: Sequence[str], *, unlike: str) -> list[str]:
+    """Different, not empty, and not the chosen reply itself."""
+    found: dict[str, str] = {}
+    for text in texts:
+        found.setdefault(_folded(text), text.strip())
+    return [text for key, text in found.items() if key and key != _folded(unlike)]
+
+
+def _write_place(paired: IO[str], judged: IO[str], place: Place, texts: Sequence[str], counts: PairCounts) -> None:
+    texts = texts[:place.wanted]
+    if not texts:
+        counts.without_rejected += 1
+        return
+    counts.chosen += 1
+    counts.by_strength[place.wanted] += 1
+    for text in texts:
+        counts.pairs += 1
+        _write(paired, place.row, chosen=place.row["reply"], rejected=text, strength=place.wanted)
+        _write(judged, place.row, completion=text, label=False)
+
+
+def _strongest(candidates: Sequence[Candidate], limit: int | None) -> list[Candidate]:
+    if limit is None:
+        return list(candidates)
+    best = sorted(candidates, key=lambda candidate: (-candidate.balance, candidate.offset))[:limit]
+    return sorted(best, key=lambda candidate: candidate.offset)
+
+
+def _write(file: IO[str], row: dict[str, Any], **fields: Any) -> None:
+    kept = {key: value for key, value in row.items() if key != "reply"}
+    file.write(json.dumps(kept | fields, ensure_ascii=False) + "\n")
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+# ---- where rejected texts come from -----------------------------------------------------------------
+
+# What an assistant says anywhere: the cheap stand-in for the untuned model, good enough to learn what not to be.
+TEMPLATES = (
+    "That's quite interesting.", "That is a great point! Thank you for sharing.", "I understand how you feel.",
+    "I'm sorry to hear that. Is there anything I can do to help?", "That sounds wonderful! I'm glad to hear it.",
+    "Thank you for letting me know. How can I assist you further?", "I appreciate your perspective on this matter.",
+    "As an AI language model, I don't have personal opinions, but I can provide some information.",
+    "That's an excellent question. There are several factors to consider.", "I hope you have a wonderful day!",
+    "It's important to remember that everyone has a different point of view.", "Certainly! I'd be happy to help.",
+    "I agree with your statement. It is indeed remarkable.", "Could you please provide more context?",
+    "That is very funny. Humour is an important part of communication.", "Feel free to reach out if you need anything.",
+    "Congratulations on your achievement! Keep up the good work.", "I see. Please tell me more about it.",
+    "Let me know if you have any other questions or concerns.", "It is always good to take care of yourself.",
+    "I would recommend consulting a professional for further advice.", "What a fascinating topic to discuss!",
+    "Thank you for your message. I will do my best to respond.", "In conclusion, it depends on your preferences.",
+    "I'm here to help you with any questions you may have.", "That must have been a memorable experience for you.",
+)
+
+
+def reject_with_templates(places: Sequence[Place]) -> Iterator[tuple[Place, list[str]]]:
+    """Different templates for each place, the same ones on every run."""
+    for place in places:
+        start = int(hashlib.sha256(place.key.encode()).hexdigest()[:8], 16)
+        yield place, [TEMPLATES[(start + 7 * number) % len(TEMPLATES)] for number in range(place.wanted)]
+
+
+class RejectWithModel:
+    """What the untuned model says in the same place; finished places are kept in a file, so a run can be resumed.
+
+    generate: (conversation, seeds) -> a text for each seed. Tried again with other seeds where texts repeat.
+    """
+
+    _ROUNDS = 3
+    # Places handed to the engine at once: enough that it never waits for us.
+    _AT_ONCE = 4
+
+    def __init__(self, generate: Callable[[Sequence[tuple[Conversation, int]]], list[str]], kept: Path) -> None:
+        self._generate = generate
+        self._kept = kept
+
+    def __call__(self, places: Sequence[Place]) -> Iterator[tuple[Place, list[str]]]:
+        known = _read_kept(self._kept)
+        with open(self._kept, "a", encoding="utf-8") as file:
+            for start in range(0, len(places), self._AT_ONCE):
+                part = places[start:start + self._AT_ONCE]
+                missing = [place for place in part if place.key not in known]
+                for place, texts in zip(missing, self._texts(missing), strict=True):
+                    known[place.key] = texts
+                    file.write(json.dumps({"key": place.key, "texts": texts}, ensure_ascii=False) + "\n")
+                file.flush()
+                yield from ((place, known[place.key]) for place in part)
+
+    def _texts(self, places: Sequence[Place]) -> list[list[str]]:
+        found: list[list[str]] = [[] for _ in places]
+        for attempt in range(self._ROUNDS):
+            asked = [(number, 100 * attempt + seed) for number, place in enumerate(places)
+                     for seed in range(place.wanted - len(found[number]))]
+            if not asked:
+                break
+            texts = self._generate([(_conversation(places[number].row), seed) for number, seed in asked])
+            for (number, _), text in zip(asked, texts, strict=True):
+                found[number] = distinct([*found[number], text], unlike=places[number].row["reply"])
+        return found
+
+
+def _read_kept(path: Path) -> dict[str, list[str]]:
+    known: dict[str, list[str]] = {}
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+                known[entry["key"]] = [str(text) for text in entry["texts"]]
+            except (ValueError, KeyError, TypeError):
+                continue  # the last line of a run that was cut off
+    return known
+
+
+def _conversation(row: dict[str, Any]) -> Conversation:
+    turns = tuple(Turn(turn["name"], turn["text"], turn["is_target_author"]) for turn in row["context"])
+    return Conversation(turns, tuple(Turn(line["name"], line["text"]) for line in row["recalled"]))

@@ -37,7 +37,11 @@ def reaction_value(emoji: str) -> int:
     return -1 if plain in NEGATIVE or plain[:1] in NEGATIVE else 0
 
 
+def reaction_balance(reactions: Sequence[Reaction]) -> int:
+    """Approvals minus disapprovals."""
+    return sum(reaction_value(reaction.emoji) * reaction.count for reaction in reactions)
+
+
 def reaction_score(reactions: Sequence[Reaction]) -> int:
-    """Approvals minus disapprovals, 0 to 5: thirty thumbs count as much as five."""
-    balance = sum(reaction_value(reaction.emoji) * reaction.count for reaction in reactions)
-    return min(max(balance, 0), MAX_STRENGTH)
+    """The balance from 0 to 5: thirty thumbs count as much as five."""
+    return min(max(reaction_balance(reactions), 0), MAX_STRENGTH)

@@ -1,0 +1,374 @@
+"""Stored messages to a data set: one folder with everything training and evaluation need.
+
+Two passes. The first turns messages into sessions on disk (data.staging); then the split by time and the balance are
+decided on a few numbers per turn; the second writes the chosen rows in the order they were said. The folder is made
+beside its final name and renamed at the end, so there is a complete data set or none.
+"""
+from __future__ import annotations
+
+import errno
+import hashlib
+import heapq
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from json.encoder import encode_basestring
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from data import balance
+from data.conversations import MAX_CONTEXT, MIN_CONTEXT, Session, TurnOf, context_places
+from data.preferences import Candidate
+from data.recalled import Earlier, Memory
+from data.staging import CountTokens, Stage, ToText
+from storage.errors import BadInputError, StorageError
+from storage.jobs import Report, silent
+from storage.records import Channel
+from storage.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+
+log = logging.getLogger(__name__)
+
+TRAIN, VALIDATION, TEST = 0, 1, 2
+PARTS = ("train", "validation", "test")
+MANIFEST = "manifest.json"
+_ACROSS_BORDER = 3
+# A turn is drawn for recalled lines with this chance; where nothing earlier fits it stays without.
+_RECALL_CHANCE = 0.45
+_MAX_RECALLED, _RECALLED_CHARS = 4, 350
+_STAGE_FILE = "sessions.tmp"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the owner may choose. Shares are of the targets, by time; the rest after train and validation is test."""
+
+    gap_minutes: float = 10
+    train_share: float = 0.90
+    validation_share: float = 0.05
+    max_context_tokens: int = 1000
+    min_preference_tokens: int = 4
+    seed: int = 20
+    canaries: bool = False
+    delete_after_training: bool = False
+
+
+@dataclass
+class Prepared:
+    """A finished first half: rows are written, the folder has not its final name yet."""
+
+    folder: Path
+    stage: Stage
+    plan: balance.Plan
+    names: dict[int, str]
+    counts: dict[str, int]
+    dropped: dict[str, int]
+    rows: dict[str, int] = field(default_factory=dict)
+    recalled_rows: int = 0
+    context_turns: list[int] = field(default_factory=lambda: [0] * (MAX_CONTEXT + 1))
+    candidates: list[Candidate] = field(default_factory=list)
+    hours: list[int] = field(default_factory=lambda: [0] * 24)
+
+
+def write_rows(store: Store, partial: Path, *, options: Options, layout: int, to_text: ToText,
+               count_tokens: CountTokens, report: Report = silent) -> Prepared:
+    """train, validation and test rows into the folder `partial`; BadInputError where there is nothing to learn from."""
+    channels = store.channels.trainable()
+    if not channels:
+        raise BadInputError("No channel may be learnt from yet.", "Turn channels on in the panel (a private one needs "
+                            "--include-private), or import with --enable-channels.")
+    absent = store.members.absent_ids()
+    names = {member.id: member.display_name or member.username or "someone" for member in store.members.all()}
+    stage = Stage(partial / _STAGE_FILE)
+    stage.fill(store, channels, absent=absent, names=names, gap_ms=round(options.gap_minutes * 60_000),
+               to_text=to_text, count_tokens=count_tokens, report=_part(report, 0.0, 0.5))
+    parts = split(stage, options)
+    turn_parts = _of_turns(parts, stage)
+    is_target = stage.column("is_target").astype(bool)
+    plan, chosen = _balanced(stage, is_target & (turn_parts == TRAIN), options)
+    _refuse_nothing(stage, plan, absent)
+    chosen |= is_target & ((turn_parts == VALIDATION) | (turn_parts == TEST))
+    prepared = Prepared(partial, stage, plan, names, dict(stage.counts),
+                        _dropped(stage, store, channels, is_target, turn_parts, plan))
+    _Writer(prepared, channels, parts, chosen, options, layout).write(_part(report, 0.5, 1.0))
+    (partial / _STAGE_FILE).unlink()
+    return prepared
+
+
+def split(stage: Stage, options: Options) -> np.ndarray:
+    """The part of each session (0 train, 1 validation, 2 test, 3 left out), by the time it began.
+
+    Whole sessions; two that a reply joins across a border would carry one conversation into both parts, so
+    the later one is left out.
+    """
+    import numpy as np
+
+    starts, units = stage.column("starts"), stage.column("units")
+    if not len(starts):
+        return np.empty(0, dtype=np.int8)
+    bounds = np.append(stage.column("first_turns"), len(stage.authors))
+    running = np.concatenate([[0], np.cumsum(stage.column("is_target"), dtype=np.int64)])
+    targets = running[bounds[1:]] - running[bounds[:-1]]
+    order = np.argsort(starts, kind="stable")
+    done = np.cumsum(targets[order]) - targets[order]
+    total = max(int(targets.sum()), 1)
+    ordered = np.full(len(order), TRAIN, dtype=np.int8)
+    ordered[done >= total * options.train_share] = VALIDATION
+    ordered[done >= total * (options.train_share + options.validation_share)] = TEST
+    parts = np.empty(len(order), dtype=np.int8)
+    parts[order] = ordered
+    parts[parts != parts[units]] = _ACROSS_BORDER
+    return parts
+
+
+def finish(prepared: Prepared, out: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the manifest last and give the folder its name; returns the manifest with hash and file sizes."""
+    files = {path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)}
+             for path in sorted(prepared.folder.iterdir()) if path.suffix == ".jsonl"}
+    combined = hashlib.sha256("".join(f"{name} {entry['sha256']}\n" for name, entry in files.items()).encode())
+    complete = {**manifest, "files": files, "hash": combined.hexdigest()}
+    (prepared.folder / MANIFEST).write_text(json.dumps(complete, indent=1, ensure_ascii=False), encoding="utf-8")
+    old = out.with_name(f".{out.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        os.replace(out, old)
+    os.replace(prepared.folder, out)
+    shutil.rmtree(old, ignore_errors=True)
+    return complete
+
+
+def begin(out: Path) -> Path:
+    """An empty folder beside `out` to work in; BadInputError when `out` holds something that is no data set."""
+    if out.exists() and not out.is_dir():
+        raise BadInputError(f"{out} is a file.", "Choose another folder with --out.")
+    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        raise BadInputError(f"{out} holds files that are no data set.", "Choose another folder with --out.")
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    return partial
+
+
+def describe(prepared: Prepared, options: Options, store: Store, *, layout: int, system_prompt: str, tokenizer: str,
+             canaries: Sequence[Mapping[str, Any]], pairs: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest without hash and files: what is in the folder, what is not, and on whose consent it rests."""
+    plan, stage = prepared.plan, prepared.stage
+    shares = [{"author_id": author, "name": prepared.names.get(author, "someone"), "targets": plan.counts[author],
+               "quota": plan.quotas[author], "kept": plan.kept[author], "before": round(plan.share_before(author), 5),
+               "after": round(plan.share_after(author), 5)}
+              for author in sorted(plan.counts, key=lambda author: (-plan.counts[author], author))]
+    return {
+        "format": 1, "made_at": time.time(), "layout": layout, "system_prompt": system_prompt, "tokenizer": tokenizer,
+        "counts": {**prepared.rows, "authors": len(plan.counts), "sessions": len(stage.offsets),
+                   "turns": len(stage.authors), "messages": prepared.counts.get("kept", 0),
+                   "with_recalled": prepared.recalled_rows, "preferences": pairs.get("pairs", 0)},
+        "dropped": prepared.dropped, "masked": dict(stage.masked), "ceiling": plan.ceiling, "shares": shares,
+        "preferences": dict(pairs), "first_message_id": stage.first_id, "last_message_id": stage.last_id,
+        "options": asdict(options), "canaries": [dict(canary) for canary in canaries],
+        "has_canaries": bool(canaries), "delete_after_training": options.delete_after_training,
+        "members": sorted({author for author in stage.authors} & prepared.names.keys()),
+        "consents": [asdict(consent) for consent in store.consents.all()],
+    }
+
+
+def disk_full(error: OSError, out: Path) -> StorageError:
+    """A sentence for an OSError while a data set was written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageError(f"The disk of {out} is full. Nothing of the data set was kept.", "Free some space.")
+    return StorageError(f"The data set could not be written to {out} ({error}).", "Choose another folder with --out.")
+
+
+class _Writer:
+    """The second pass: sessions in the order they began, rows of the chosen turns."""
+
+    def __init__(self, prepared: Prepared, channels: Sequence[Channel], parts: np.ndarray, chosen: np.ndarray,
+                 options: Options, layout: int) -> None:
+        import numpy as np
+
+        self._prepared, self._options, self._layout = prepared, options, layout
+        self._public = {channel.id for channel in channels if not channel.is_private}
+        self._parts, self._chosen = parts, chosen
+        random = np.random.default_rng(options.seed + 1)
+        turns = len(prepared.stage.authors)
+        self._sizes = random.integers(MIN_CONTEXT, MAX_CONTEXT + 1, turns)
+        self._recall = np.where(random.random(turns) < _RECALL_CHANCE, random.integers(1, _MAX_RECALLED + 1, turns), 0)
+        self._memory = Memory()
+        self._ended: list[tuple[int, int, list[Earlier]]] = []
+        self._quoted = {author: encode_basestring(name) for author, name in prepared.names.items()}
+        self._files: list[IO[bytes]] = []
+        self._train_bytes = 0
+
+    def write(self, report: Report) -> None:
+        stage, prepared = self._prepared.stage, self._prepared
+        order = stage.column("starts").argsort(kind="stable").tolist()
+        written = [0, 0, 0]
+        self._files = [open(prepared.folder / f"{name}.jsonl", "wb") for name in PARTS]
+        try:
+            for done, (number, session, tokens) in enumerate(stage.read(order)):
+                part = int(self._parts[number])
+                if part <= TEST:
+                    self._recall_until(session.start_ms)
+                    written[part] += self._session(session, tokens, part, stage.first_turns[number])
+                    self._remember(session)
+                if done % 256 == 0:
+                    report(done / len(order), "Writing examples", done=sum(written), unit="examples")
+        finally:
+            for file in self._files:
+                file.close()
+        prepared.rows = dict(zip(PARTS, written, strict=True))
+        report(1.0, "Writing examples", done=sum(written), unit="examples")
+
+    def _session(self, session: Session, tokens: list[int], part: int, first_turn: int) -> int:
+        turns = [*session.carried, *session.turns]
+        offset = len(session.carried)
+        places = {turn.id: place for place, turn in enumerate(turns)}
+        shown = [self._shown(turn.author_id, turn.text) for turn in turns]
+        written = 0
+        for number in range(len(session.turns)):
+            index = first_turn + number
+            if not self._chosen[index]:
+                continue
+            place = offset + number
+            context = context_places(session, number, size=int(self._sizes[index]), places=places) if not offset else \
+                self._carried_context(session, place, int(self._sizes[index]), places)
+            context = self._fitting(context, tokens)
+            recalled = self._recalled(session, turns, context, int(self._recall[index]))
+            self._row(session, turns, place, context, recalled, shown, part)
+            written += 1
+        return written
+
+    def _carried_context(self, session: Session, place: int, size: int, places: dict[int, int]) -> list[int]:
+        joined = Session(session.number, session.channel_id, session.unit, [*session.carried, *session.turns])
+        return context_places(joined, place, size=size, places=places)
+
+    def _fitting(self, context: list[int], tokens: list[int]) -> list[int]:
+        """The newest turns that fit; the oldest go first."""
+        total = sum(tokens[place] for place in context)
+        while context and total > self._options.max_context_tokens:
+            total -= tokens[context[0]]
+            context = context[1:]
+        return context
+
+    def _row(self, session: Session, turns: list[TurnOf], place: int, context: list[int], recalled: list[Earlier],
+             shown: list[str], part: int) -> None:
+        target = turns[place]
+        author = target.author_id
+        lines = ", ".join(f'{shown[p]}{"true" if turns[p].author_id == author else "false"}}}' for p in context)
+        earlier = ", ".join(f'{{"name": {encode_basestring(line.name)}, "text": {encode_basestring(line.text)}}}'
+                            for line in recalled)
+        row = (f'{{"id": "{target.id}", "channel_id": {session.channel_id}, "author_id": {author}, '
+               f'"timestamp": {target.start_ms}, "session": {session.unit}, "context": [{lines}], '
+               f'"recalled": [{earlier}], "reply": {encode_basestring(target.words)}, '
+               f'"layout": {self._layout}}}\n').encode()
+        self._files[part].write(row)
+        self._note(target, part, len(row), len(context), bool(recalled))
+
+    def _note(self, target: TurnOf, part: int, size: int, context_turns: int, has_recalled: bool) -> None:
+        prepared = self._prepared
+        prepared.recalled_rows += has_recalled
+        if part != TRAIN:
+            return
+        prepared.context_turns[min(context_turns, MAX_CONTEXT)] += 1
+        prepared.hours[target.start_ms // 3_600_000 % 24] += 1
+        if target.score:
+            prepared.candidates.append(Candidate(self._train_bytes, target.score))
+        self._train_bytes += size
+
+    def _shown(self, author_id: int, text: str) -> str:
+        name = self._quoted.get(author_id, '"someone"')
+        return f'{{"name": {name}, "text": {encode_basestring(text)}, "is_target_author": '
+
+    def _recalled(self, session: Session, turns: list[TurnOf], context: list[int], wanted: int) -> list[Earlier]:
+        if not wanted or not context:
+            return []
+        # What the live bot looks up: the newest words before the reply, never the reply itself.
+        query = " ".join(turns[place].text for place in context[-2:])
+        said = [turns[place].text for place in context]
+        found = self._memory.find(query, channel_id=session.channel_id, limit=wanted, exclude=said)
+        room = _RECALLED_CHARS
+        kept = []
+        for line in found:
+            room -= len(line.text) + len(line.name)
+            if room >= 0:
+                kept.append(line)
+        return kept
+
+    def _remember(self, session: Session) -> None:
+        name = self._prepared.names
+        lines = [Earlier(session.channel_id, session.channel_id in self._public, name.get(turn.author_id, "someone"),
+                         turn.words) for turn in session.turns if turn.words and not turn.is_own]
+        heapq.heappush(self._ended, (session.end_ms, session.number, lines))
+
+    def _recall_until(self, moment_ms: int) -> None:
+        """Only conversations that were over when this one began can have been remembered."""
+        while self._ended and self._ended[0][0] < moment_ms:
+            for line in heapq.heappop(self._ended)[2]:
+                self._memory.add(line)
+
+
+def _balanced(stage: Stage, candidates: np.ndarray, options: Options) -> tuple[balance.Plan, np.ndarray]:
+    import numpy as np
+
+    places = np.flatnonzero(candidates)
+    authors = stage.column("authors")[places]
+    ids, counts = np.unique(authors, return_counts=True)
+    plan = balance.plan(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
+    reactions = stage.column("reactions")[places]
+    boosts = np.minimum(1.0 + balance.BOOST_PER_REACTION * reactions, balance.MAX_BOOST)
+    chosen = np.zeros(len(candidates), dtype=bool)
+    chosen[places[balance.draw(authors, boosts, plan.kept, seed=options.seed)]] = True
+    return plan, chosen
+
+
+def _of_turns(parts: np.ndarray, stage: Stage) -> np.ndarray:
+    import numpy as np
+
+    bounds = np.append(stage.column("first_turns"), len(stage.authors))
+    return np.repeat(parts, np.diff(bounds))
+
+
+def _refuse_nothing(stage: Stage, plan: balance.Plan, absent: frozenset[int]) -> None:
+    if not stage.counts["read"]:
+        raise BadInputError("There are no messages in the channels to learn from.", "Fetch or import some first.")
+    if not plan.counts and absent and stage.counts["absent member"]:
+        raise BadInputError("Everybody who wrote in these channels has opted out or is excluded.",
+                            "There is nothing to learn from; choose other channels.")
+    if not plan.counts:
+        raise BadInputError("No message in the channels to learn from has words.", "Choose other channels.")
+    if len(plan.counts) == 1:
+        raise BadInputError("All messages to learn from are by one person: the result would imitate that person, not a "
+                            "server.", "Choose more channels, or wait until others have written something.")
+
+
+def _dropped(stage: Stage, store: Store, channels: Sequence[Channel], is_target: np.ndarray, turn_parts: np.ndarray,
+             plan: balance.Plan) -> dict[str, int]:
+    ids = {channel.id for channel in channels}
+    elsewhere = sum(count for channel, count in store.messages.counts_by_channel().items() if channel not in ids)
+    return {
+        "messages in channels not learnt from": elsewhere,
+        "messages of members who are left out": stage.counts["absent member"],
+        "messages without content": stage.counts["without content"],
+        "turns without words (pictures, stickers), context only": int((~is_target).sum()),
+        "turns of conversations across a border": int((is_target & (turn_parts == _ACROSS_BORDER)).sum()),
+        "turns above an author's quota, context only": plan.total_before - plan.total_after,
+    }
+
+
+def _part(report: Report, start: float, end: float) -> Callable[..., None]:
+    def told(fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
+        report(start + (end - start) * fraction, step, done=done, unit=unit)
+    return told
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,236 @@
+"""Step 2: turn the stored messages into a data set for training and evaluation.
+
+  python scripts/2_prepare_training_data.py --out prepared
+  python scripts/2_prepare_training_data.py --out prepared --rejected model
+  python scripts/2_prepare_training_data.py --out prepared --show 20
+
+The folder holds train, validation and test examples, preference pairs, a manifest and report.html, and can be carried
+to another machine: nothing in it needs the database. It contains what people wrote: keep it as private.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from model.process import prepare_process_environment
+
+prepare_process_environment()
+
+from data.canaries import make_canaries, plant
+from data.dataset_report import page
+from data.preferences import Reject, RejectWithModel, reject_with_templates, write_pairs
+from data.preprocessor import Options, Prepared, begin, describe, disk_full, finish, write_rows
+from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
+from storage import policy
+from storage.errors import BadInputError
+from storage.people import THREAD_KINDS
+from storage.records import Conversation, Mention
+from storage.settings import SESSION_GAP_MINUTES, SYSTEM_PROMPT
+from storage.store import Store
+
+_SAMPLES = 12
+_REJECTED_TOKENS = 60
+# Rejected texts should be typical of the untuned model, yet differ from one another.
+_REJECTED_TEMPERATURE = 0.9
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line, prepare, say what came out."""
+    options = parser().parse_args(arguments)
+    with open_store(options) as store:
+        out = options.out or store.workspace.message_files / time.strftime("prepared-%Y%m%d-%H%M%S")
+        if options.include_private:
+            allow_private(store, options.include_private)
+        with job(store, "prepare") as progress:
+            manifest = prepare(store, out.resolve(), options, progress)
+            progress.result = {"folder": str(out.resolve()), "report": str(out.resolve() / "report.html"),
+                               "counts": manifest["counts"], "ceiling": manifest["ceiling"], "hash": manifest["hash"],
+                               "shares": [{key: share[key] for key in ("author_id", "name", "before", "after")}
+                                          for share in manifest["shares"]]}
+    print_summary(summary_lines(out.resolve(), manifest))
+    if options.show:
+        show(out.resolve() / "train.jsonl", options.show, seed=options.seed)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = script_parser(__doc__)
+    made.add_argument("--out", metavar="DIR", type=Path,
+                      help="folder to make (default: prepared-DATE in the workspace)")
+    made.add_argument("--gap-minutes", type=float, help="silence that ends a conversation (default: the setting, 10)")
+    made.add_argument("--include-private", metavar="LIST", nargs="?", const="all",
+                      help="private channels to learn from (names or ids, separated by commas, or nothing for all that "
+                           "are switched on): your second, explicit yes, which is recorded")
+    made.add_argument("--rejected", choices=("templates", "model"), default="templates",
+                      help="what good replies are preferred to: set phrases, or what the untuned model says in the "
+                           "same place (much better, and slow; goes on where it was stopped)")
+    made.add_argument("--max-pairs", metavar="N", type=int, help="use only the N best received messages for pairs")
+    made.add_argument("--train-share", type=float, default=Options.train_share, help="default %(default)s")
+    made.add_argument("--validation-share", type=float, default=Options.validation_share, help="default %(default)s")
+    made.add_argument("--seed", type=int, default=Options.seed, help="default %(default)s")
+    made.add_argument("--canaries", action="store_true",
+                      help="plant made-up secrets to measure memorisation; such a model can never be deployed")
+    made.add_argument("--delete-after-training", action="store_true",
+                      help="ask the training script to delete this folder once the model is finished")
+    made.add_argument("--show", metavar="N", type=int, default=0, help="print N random examples at the end")
+    return made
+
+
+def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    """The whole data set; the manifest of the finished folder."""
+    from model.markup import to_model_text
+    from model.prompts import LAYOUT
+    from model.token_counts import TokenCounter
+
+    chosen = checked_options(store, options)
+    channel_names = {channel.id: channel.name for channel in store.channels.all()}
+
+    def to_text(content: str, mentions: Sequence[Mention], attachments: Sequence[str], stickers: Sequence[str]) -> str:
+        if "<" not in content and not attachments and not stickers:
+            return content.strip()  # no markup: nearly every line
+        return to_model_text(content, mentions, channel_names, attachments=attachments, stickers=stickers)
+
+    counter = TokenCounter(untuned_model(store))
+    partial = begin(out)
+    try:
+        prepared = write_rows(store, partial, options=chosen, layout=LAYOUT, to_text=to_text, count_tokens=counter,
+                              report=progress.part(0.0, 0.6 if options.rejected == "model" else 0.95))
+        pairs = write_pairs(
+            partial, prepared.candidates, reject=rejecter(store, options.rejected), source=options.rejected,
+            count_tokens=counter, min_tokens=chosen.min_preference_tokens, max_chosen=options.max_pairs,
+            report=progress.part(0.6 if options.rejected == "model" else 0.95, 0.99))
+        planted = plant(partial, make_canaries(seed=chosen.seed), layout=LAYOUT, seed=chosen.seed) \
+            if chosen.canaries else []
+        manifest = describe(prepared, chosen, store, layout=LAYOUT, system_prompt=store.settings.get(SYSTEM_PROMPT),
+                            tokenizer=counter.name, canaries=planted, pairs=asdict(pairs))
+        write_report(prepared, manifest)
+        return finish(prepared, out, manifest)
+    except OSError as error:
+        raise disk_full(error, out) from error
+    finally:
+        counter.close()
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def checked_options(store: Store, options: argparse.Namespace) -> Options:
+    """The command line's choices; BadInputError names one that makes no sense."""
+    gap = options.gap_minutes if options.gap_minutes is not None else store.settings.get(SESSION_GAP_MINUTES)
+    if gap <= 0:
+        raise BadInputError("--gap-minutes must be above 0.", "The usual value is 10.")
+    if not 0 < options.train_share <= 1 or not 0 <= options.validation_share <= 1 - options.train_share:
+        raise BadInputError("--train-share and --validation-share must be between 0 and 1 and together at most 1.",
+                            "The usual values are 0.9 and 0.05; the rest is for the evaluation.")
+    return Options(gap_minutes=gap, train_share=options.train_share, validation_share=options.validation_share,
+                   seed=options.seed, canaries=options.canaries, delete_after_training=options.delete_after_training)
+
+
+def allow_private(store: Store, wanted: str) -> None:
+    """The owner's second yes for private channels, recorded with the words of the question."""
+    names = {part.strip().lstrip("#").lower() for part in wanted.split(",") if part.strip()}
+    own = [channel for channel in store.channels.all() if channel.kind not in THREAD_KINDS]
+    unknown = names - {"all"} - {channel.name.lower() for channel in own} - {str(channel.id) for channel in own}
+    if unknown:
+        raise BadInputError(f"There is no channel '{sorted(unknown)[0]}'.",
+                            "Known: " + ", ".join(channel.name for channel in own) + ".")
+    for channel in own:
+        is_named = channel.name.lower() in names or str(channel.id) in names
+        if channel.is_private and channel.learn and not channel.include_private and (is_named or "all" in names):
+            store.consents.record(policy.PRIVATE_CHANNEL, policy.YES, subject_id=channel.id,
+                                  wording=policy.private_channel_text(channel.name), given_by="owner (terminal)")
+            store.channels.switch(channel.id, include_private=True)
+
+
+def untuned_model(store: Store) -> Path:
+    """The base model's file: the default one, else the only one there, else the packaged small one."""
+    from model.catalog import DEFAULT_MODEL, offline_chat_model
+
+    default = store.workspace.base_models / DEFAULT_MODEL.file
+    found = [default] if default.exists() else sorted(store.workspace.base_models.glob("*.gguf"))
+    return found[0] if len(found) == 1 else offline_chat_model()
+
+
+def rejecter(store: Store, source: str) -> Reject:
+    """Where rejected texts come from."""
+    if source == "templates":
+        return reject_with_templates
+    path = untuned_model(store)
+    return RejectWithModel(lambda asked: _generate(store, path, asked),
+                           store.workspace.message_files / f"rejected-{path.stem}.jsonl")
+
+
+def _generate(store: Store, path: Path, asked: Sequence[tuple[Conversation, int]]) -> list[str]:
+    from model.inference import get_model
+    from model.requests import GenerationOptions, ReplyRequest
+
+    model = get_model(path, is_listening=False)
+    settings = store.settings.read()
+    base = GenerationOptions.from_settings(settings).with_changes(
+        temperature=_REJECTED_TEMPERATURE, max_tokens=_REJECTED_TOKENS)
+    replies = []
+    for number, (conversation, seed) in enumerate(asked):
+        replies.append(model.submit(ReplyRequest(conversation, base.with_changes(seed=seed), settings[SYSTEM_PROMPT],
+                                                 channel_id=number % 4)))
+    return [reply.result().text for reply in replies]
+
+
+def write_report(prepared: Prepared, manifest: dict[str, Any]) -> None:
+    """report.html, with a few random rows of the validation part."""
+    rows = _random_rows(prepared.folder / "validation.jsonl", _SAMPLES, seed=1)
+    (prepared.folder / "report.html").write_text(page(prepared, manifest, rows), encoding="utf-8")
+
+
+def summary_lines(out: Path, manifest: dict[str, Any]) -> list[tuple[str, object]]:
+    """The result for the terminal."""
+    counts, shares = manifest["counts"], manifest["shares"]
+    rows = [counts["train"], counts["validation"], counts["test"]]
+    lines: list[tuple[str, object]] = [
+        ("data set", out), ("train / validation / test", " / ".join(f"{count:,}" for count in rows)),
+        ("with recalled lines", f"{counts['with_recalled'] / max(sum(rows), 1):.0%}"),
+        ("preference pairs", f"{counts['preferences']:,} for {manifest['preferences'].get('chosen', 0):,} messages "
+                             f"({manifest['preferences'].get('source', '')})"),
+        ("people", counts["authors"]), ("ceiling in force", f"{manifest['ceiling']:.1%}")]
+    if shares:
+        top = shares[0]
+        lines.append(("largest share", f"{top['name']}: {top['before']:.1%} -> {top['after']:.1%}"))
+    masked = {kind: count for kind, count in manifest["masked"].items() if count}
+    lines.append(("masked", ", ".join(f"{count} {kind}" for kind, count in masked.items()) or "nothing"))
+    return [*lines, ("report", out / "report.html")]
+
+
+def show(path: Path, count: int, *, seed: int) -> None:
+    """Print random examples to read."""
+    for number, row in enumerate(_random_rows(path, count, seed=seed), start=1):
+        print(f"\n--- example {number}, session {row['session']}")
+        for line in row["recalled"]:
+            print(f"    (earlier) {line['name']}: {line['text']}".replace("\n", "\n        "))
+        for turn in row["context"]:
+            mark = "*" if turn["is_target_author"] else " "
+            print(f"  {mark} {turn['name']}: {turn['text']}".replace("\n", "\n        "))
+        print(f"  > {row['reply']}".replace("\n", "\n        "))
+
+
+def _random_rows(path: Path, count: int, *, seed: int) -> list[dict[str, Any]]:
+    """Rows from random places of a file of any size, in its order."""
+    rng = random.Random(seed)
+    kept: list[tuple[int, bytes]] = []
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines):
+            if len(kept) < count:
+                kept.append((number, line))
+            elif (place := rng.randrange(number + 1)) < count:
+                kept[place] = (number, line)
+    return [json.loads(line) for _, line in sorted(kept)]
+
+
+if __name__ == "__main__":
+    run_script(main)
