@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from model.engine import Engine, Interrupted
+from model.guest import Lookout, threads_for
 from model.listening import Heard, Listening
 from model.native import ContextOptions, NativeModel
 from model.prompting import PromptBuilder
@@ -57,13 +58,17 @@ class ChatModel:
 
     def __init__(self, path: Path, options: ContextOptions, *, n_ctx: int = 2048, template: ChatTemplate | None = None,
                  adapter: Path | None = None, keep_seconds: float = 600.0, park_bytes: int = 64 << 20,
-                 parallel: int = 1, max_waiting: int = _MAX_WAITING,
+                 parallel: int = 1, max_waiting: int = _MAX_WAITING, lookout: Lookout | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self.path, self.name, self.adapter = path, path.stem, adapter
         self.n_ctx, self.keep_seconds, self.parallel = n_ctx, keep_seconds, max(parallel, 1)
         self.is_listening_allowed = True
         self._options, self._park_bytes, self._clock = options, park_bytes, clock
         self._wanted_template = template
+        self._lookout = lookout or Lookout()
+        # Guards the vocabulary against being freed while another thread tokenises.
+        self._vocabulary = threading.RLock()
+        self._is_released = False
         self._limit = max_waiting
         self._queue = ReplyQueue(max_waiting)
         self._listening = Listening()
@@ -88,6 +93,8 @@ class ChatModel:
         except BaseException:
             native.close()
             raise
+        self._is_released = False
+        self._threads = native.threads
         self.path, self.name, self.adapter = path, path.stem, adapter
         self.size_bytes = native.header.size_bytes
         self.template = self._wanted_template or _template(native, path.name)
@@ -104,11 +111,15 @@ class ChatModel:
 
     def encode(self, text: str, special: bool) -> list[int]:
         """Token ids of a text. special: control strings become control tokens (for template pieces only)."""
-        return self._native.encode(text, special)
+        with self._vocabulary:
+            if not self._is_released:
+                return self._native.encode(text, special)
+        self.ask(self._reopen)
+        return self.encode(text, special)
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text of a person is."""
-        return len(self._native.encode(text, False))
+        return len(self.encode(text, False))
 
     def submit(self, request: ReplyRequest) -> ReplyFuture:
         """Ask for a reply. The future gives a Reply, or raises ModelBusyError or ReplyTooLateError."""
@@ -137,7 +148,7 @@ class ChatModel:
         Call it after every message that is not answered, and after every reply. `conversation.recalled`: lines looked
         up for this conversation; pass the same ones (`standing_recall`) with the next reply's conversation.
         """
-        if not self.is_listening_allowed:
+        if not self.is_listening_allowed or self._is_released or self._lookout.look().is_quiet_time:
             return
         with self._changed:
             self._listening.hear(Heard(channel_id, conversation, system_prompt, keep_turns))
@@ -163,6 +174,7 @@ class ChatModel:
         room = self.n_ctx - len(target)
         if not target or room < 1:
             return []
+        self.ask(self._reopen)
         return self.ask(lambda: self._engine.log_probabilities(_SCORING, prompt[-room:], target))
 
     def forget_channel(self, channel_id: int) -> None:
@@ -178,6 +190,7 @@ class ChatModel:
     def set_adapter(self, adapter: Path | None) -> None:
         """Switch the LoRA adapter without reloading the model; waits for the reply being written."""
         def switch() -> None:
+            self._reopen()
             self._native.set_adapter(adapter)
             self._clear()
             self.adapter = adapter
@@ -194,22 +207,41 @@ class ChatModel:
 
             check_gguf(path)
             before = (self.path, self.adapter)
-            self._engine.close()
-            try:
-                self._open(path, adapter)
-            except BaseException:
-                self._open(*before)
-                raise
+            with self._vocabulary:
+                self._close_native()
+                try:
+                    self._open(path, adapter)
+                except BaseException:
+                    self._open(*before)
+                    raise
 
         self.ask(change)
 
+    def release(self) -> None:
+        """Give the model's memory back (a game wants the graphics card); the next request loads it again."""
+        def let_go() -> None:
+            with self._vocabulary:
+                self._close_native()
+
+        self.ask(let_go)
+
     def set_threads(self, threads: int) -> None:
         """Use so many processor threads from the next token on."""
-        self._later(lambda: self._native.set_threads(threads))
+        self._threads = threads
 
     def ask(self, task: Callable[[], Any]) -> Any:
         """Run something on the worker thread, between replies, and wait for its result."""
         return self._later(task).result()
+
+    def _reopen(self) -> None:
+        with self._vocabulary:
+            if self._is_released:
+                self._open(self.path, self.adapter)
+
+    def _close_native(self) -> None:
+        if not self._is_released:
+            self._is_released = True
+            self._engine.close()
 
     def _later(self, task: Callable[[], Any]) -> Future[Any]:
         future: Future[Any] = Future()
@@ -246,7 +278,8 @@ class ChatModel:
         finally:
             for running in self._running:
                 self._finish(running, "cancelled")
-            self._engine.close()
+            with self._vocabulary:
+                self._close_native()
             for _, future in self._tasks:
                 future.cancel()
 
@@ -294,6 +327,8 @@ class ChatModel:
                 job.future.set_result(answer)
                 return
             started = self._clock()
+            self._reopen()
+            self._native.follow_load(threads_for(self._threads, self._lookout.look().busy_processors))
             channel = request.channel_id
             tokens = self._prompts.reply_tokens(channel, request.conversation, request.system_prompt,
                                                 keep_turns=request.keep_turns, max_tokens=request.options.max_tokens)
@@ -375,7 +410,11 @@ class ChatModel:
         """Compute what was heard, the channel that waits longest first; otherwise tidy up."""
         with self._changed:
             heard = self._heard = self._listening.take()
+        if self._is_released:
+            self._heard = None
+            return
         if heard is None:
+            self._lookout.look()
             self._expire()
             return
         try:
@@ -408,10 +447,14 @@ class ChatModel:
                     self._listening.forget(channel)
 
     def _forget(self, channel: int) -> None:
+        if self._is_released:
+            return
         self._engine.forget(channel)
         self._prompts.forget(channel)
 
     def _clear(self) -> None:
+        if self._is_released:
+            return
         self._engine.clear()
         self._prompts.clear()
 

@@ -70,10 +70,10 @@ class _Load:
         return max(total - (now[2] - before[2]) / elapsed, 0.0)
 
 
-def threads_for(tuned: int, busy_processors: float, processors: int) -> int:
+def threads_for(tuned: int, busy_processors: float, processors: int | None = None) -> int:
     """How many threads to use while others keep some processors busy: two threads on one free processor decode four
     times slower than one, because each waits for the other at every step."""
-    free = processors - busy_processors
+    free = (processors or os.cpu_count() or 1) - busy_processors
     return max(min(tuned, int(free + 0.35)), 1)
 
 

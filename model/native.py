@@ -226,6 +226,11 @@ class NativeModel:
         """Allow decoding again."""
         self._abort_byte[0] = b"\x00"
 
+    def follow_load(self, threads: int) -> None:
+        """Use so many threads from now on, unless that is so already."""
+        if threads != self.threads:
+            self.set_threads(threads)
+
     def set_threads(self, threads: int, batch_threads: int | None = None) -> None:
         self.threads, self.batch_threads = threads, batch_threads or threads
         self._lib.llama_set_n_threads(self._context, self.threads, self.batch_threads)
