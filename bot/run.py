@@ -196,13 +196,16 @@ def _build(store: Store, environment: Environment, status: LiveStatus, stop: Sto
     from model.catalog import resolve_model
     from model.embeddings import query_embedder
     from model.inference import ChatModel, close_model, get_model
+    from model.tuning import tuning_for
     from storage.vectordb import VectorIndex
 
     def load() -> ChatModel:
         settings = store.settings.read()
+        gpu_layers = _gpu_layers(settings[GPU_LAYERS])
         path = resolve_model(store.workspace, settings, environment)
         adapter = Path(settings[ADAPTER_PATH]) if settings[ADAPTER_PATH] else None
-        return get_model(path, n_ctx=settings[CONTEXT_LENGTH], n_gpu_layers=_gpu_layers(settings[GPU_LAYERS]),
+        tuning = tuning_for(store.facts, path, gpu_layers=gpu_layers)
+        return get_model(path, n_ctx=settings[CONTEXT_LENGTH], n_gpu_layers=gpu_layers, tuning=tuning,
                          threads=settings[THREADS], adapter=adapter, chat_template=settings[CHAT_TEMPLATE],
                          keep_seconds=settings[KEEP_CACHE_SECONDS], is_listening=settings[LISTENING])
 

