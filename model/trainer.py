@@ -31,6 +31,7 @@ from model.training_rows import (
     PreparedFolder,
     Renderer,
     Skipped,
+    disliked_examples,
     examples,
     preference_examples,
 )
@@ -291,7 +292,8 @@ class _Attempt:
                 examples(plan.data, TRAIN, renderer, skipped, limit=self.numbers.max_rows),
                 examples(plan.data, VALIDATION, renderer, skipped, limit=plan.recipe.validation_rows))
         else:
-            rows = PhaseRows(*preference_examples(plan.data, renderer, skipped, limit=self.numbers.max_rows))
+            pairs = preference_examples(plan.data, renderer, skipped, limit=self.numbers.max_rows)
+            rows = PhaseRows(*pairs, disliked_examples(plan.data, renderer, skipped) if self.name == "kto" else ())
         if not rows.train:
             raise BadInputError(f"{plan.data.path} holds no rows that {self.name.upper()} could be trained on.",
                                 "Prepare more data" + (", or train with --method sft." if self.name != "sft" else "."))

@@ -18,10 +18,11 @@ from model.training_rows import Example, PreferenceExample
 
 @dataclass(frozen=True)
 class PhaseRows:
-    """Rows of one phase: examples for SFT, pairs for the preference methods."""
+    """Rows of one phase: examples for SFT, pairs for the preference methods; disliked replies for KTO."""
 
     train: Sequence[Example] | Sequence[PreferenceExample]
     held_back: Sequence[Example] | Sequence[PreferenceExample]
+    disliked: Sequence[Example] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _kto(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callbac
     return PreparedKto(
         model=model, processing_class=tokenizer, callbacks=callbacks,
         args=KTOConfig(**_arguments(setup, bool(rows.held_back)), max_length=None, beta=setup.numbers.beta),
-        train_dataset=_single_sided(rows.train, batch),
+        train_dataset=_single_sided(rows.train, batch, rows.disliked),
         eval_dataset=_single_sided(rows.held_back, batch) if len(rows.held_back) * 2 >= batch else None)
 
 
@@ -164,7 +165,7 @@ def _pairs(rows: Sequence[PreferenceExample], *, with_text: bool = False) -> Any
                               for row in rows])
 
 
-def _single_sided(rows: Sequence[PreferenceExample], batch: int) -> Any:
+def _single_sided(rows: Sequence[PreferenceExample], batch: int, disliked: Sequence[Example] = ()) -> Any:
     """Pairs as single judgements, with the mismatched replies KTO estimates its reference point from.
 
     TRL rotates the replies inside each batch; its sampler keeps the order, so the batches are the same here.
@@ -173,6 +174,9 @@ def _single_sided(rows: Sequence[PreferenceExample], batch: int) -> Any:
 
     sides = [{"prompt_ids": row.prompt, "completion_ids": reply, "label": is_chosen}
              for row in rows for reply, is_chosen in ((row.chosen, True), (row.rejected, False))]
+    sides += [{"prompt_ids": row.prompt, "completion_ids": row.reply, "label": False} for row in disliked]
+    if len(sides) % batch == 1:
+        sides.pop()  # a batch of one has no other reply to compare with
     for start in range(0, len(sides), batch):
         block = sides[start:start + batch]
         for index, side in enumerate(block):

@@ -1,6 +1,6 @@
 """Prepared folders, and their rows as token lists: the only place where training meets the prompt format.
 
-A folder holds train.jsonl, validation.jsonl, preferences.jsonl and manifest.json (written by
+A folder holds train.jsonl, validation.jsonl, preferences.jsonl, kto.jsonl and manifest.json (written by
 scripts/2_prepare_training_data.py). Rows are text; they are rendered with model.prompts, exactly as in chat.
 """
 from __future__ import annotations
@@ -17,7 +17,7 @@ from storage.errors import BadInputError
 from storage.records import Conversation, Turn
 
 MANIFEST = "manifest.json"
-TRAIN, VALIDATION, PREFERENCES = "train.jsonl", "validation.jsonl", "preferences.jsonl"
+TRAIN, VALIDATION, PREFERENCES, JUDGED = "train.jsonl", "validation.jsonl", "preferences.jsonl", "kto.jsonl"
 # Well-liked messages whose pairs are held back, to see whether the preferred side became likelier: every tenth.
 HELD_BACK_EVERY = 10
 
@@ -73,6 +73,14 @@ class PreparedFolder:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield _parse(line, path, number)
+
+    def delete(self) -> None:
+        """Remove the data set's own files, as the owner asked when preparing it; anything else in the folder stays."""
+        for name in (*self.manifest.get("files", ()), TRAIN, VALIDATION, "test.jsonl", PREFERENCES, JUDGED,
+                     "report.html", MANIFEST):
+            (self.path / Path(name).name).unlink(missing_ok=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
 
     def count(self, name: str) -> int:
         """Number of rows of one file."""
@@ -233,6 +241,16 @@ def preference_examples(folder: PreparedFolder, renderer: Renderer, skipped: Ski
     held_back = [pair for index, group in enumerate(messages) if index % every == every - 1 for pair in group]
     kept = [pair for index, group in enumerate(messages) if index % every != every - 1 for pair in group]
     return kept, held_back
+
+
+def disliked_examples(folder: PreparedFolder, renderer: Renderer, skipped: Skipped) -> list[Example]:
+    """Replies people disliked (KTO alone can learn from them: they have no better side). The other rows of kto.jsonl
+    are the pairs again, one side at a time.
+    """
+    paired = {row.get("id") for row in folder.rows(PREFERENCES)}
+    rows = (row | {"reply": row.get("completion", "")} for row in folder.rows(JUDGED)
+            if row.get("label") is False and row.get("id") not in paired)
+    return [example for row in rows if (example := renderer.example(row, skipped)) is not None]
 
 
 def _spread(folder: PreparedFolder, name: str, limit: int) -> Iterator[dict[str, Any]]:

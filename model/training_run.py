@@ -137,6 +137,8 @@ def execute(run: Run, workspace: Workspace, reporter: Reporter) -> RunResult | N
         return RunResult(training, None, curve)
     exported = export(_export_plan(run, base, plan, training),
                       lambda fraction, step: reporter.report(share + (1 - share) * fraction, step))
+    if run.data.manifest.get("delete_after_training"):
+        run.data.delete()
     return RunResult(training, exported, curve)
 
 

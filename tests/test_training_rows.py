@@ -34,6 +34,7 @@ from model.training_rows import (
     PreparedFolder,
     Renderer,
     Skipped,
+    disliked_examples,
     examples,
     preference_examples,
 )
@@ -130,6 +131,24 @@ def test_pairs_of_one_message_are_never_split_between_training_and_held_back(tmp
     kept, held_back = preference_examples(PreparedFolder.open(folder), renderer(), Skipped())
     assert len(kept) + len(held_back) == 90 and len(held_back) == 9
     assert not {tuple(pair.chosen) for pair in kept} & {tuple(pair.chosen) for pair in held_back}
+
+
+def test_disliked_replies_reach_kto_and_the_pairs_do_not_twice(tmp_path: Path) -> None:
+    folder = write_prepared_folder(tmp_path / "data", pairs=3)
+    paired = json.loads((folder / PREFERENCES).read_text(encoding="utf-8").splitlines()[0])
+    judged = [row() | {"id": "disliked", "completion": "boo", "label": False},
+              row() | {"id": paired["id"], "completion": "formal", "label": False},
+              row() | {"id": "liked", "completion": "yay", "label": True}]
+    (folder / "kto.jsonl").write_text("".join(json.dumps(each) + "\n" for each in judged), encoding="utf-8")
+    found = disliked_examples(PreparedFolder.open(folder), renderer(), Skipped())
+    assert [decode(example.reply) for example in found] == ["boo<|im_end|>"]
+
+
+def test_a_data_set_is_deleted_without_touching_other_files(tmp_path: Path) -> None:
+    folder = write_prepared_folder(tmp_path / "data")
+    (folder / "mine.txt").write_text("keep", encoding="utf-8")
+    PreparedFolder.open(folder).delete()
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
 
 
 def test_a_cap_takes_rows_from_the_whole_span_of_time(tmp_path: Path) -> None:
