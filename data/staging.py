@@ -3,12 +3,11 @@ from __future__ import annotations
 
 import json
 import marshal
-import sqlite3
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from data.conversations import Line, Session, TurnOf, sessions
 from data.privacy import mask
@@ -96,7 +95,7 @@ class Stage:
             report(min(self.counts["read"] / total, 1.0), "Reading conversations", done=self.counts["read"],
                    unit="messages")
 
-    def _line(self, row: sqlite3.Row, reactions: Sequence[Reaction], absent: frozenset[int],
+    def _line(self, row: Any, reactions: Sequence[Reaction], absent: frozenset[int],
               to_text: ToText) -> Line | None:
         _, author_id, content, created_ms, reply_to_id, attachments, stickers, mentions, is_own = row
         named = () if mentions == "[]" else tuple(
