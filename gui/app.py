@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from gui.presenters.first_run import is_needed
 from gui.presenters.notifications import Note, is_told, milestone, milestone_note, notes_between
 from gui.presenters.pulse import ControllerLook, Pulse
 from gui.presenters.status import status_view, tray_tip
-from gui.presenters.training import deploy_question, is_due, retrain_note
+from gui.presenters.training import deploy_question, is_due, job_arguments, retrain_note
 from gui.worker import Worker
 from storage.environment import Environment, read_environment
 from storage.errors import KnownError
@@ -73,6 +74,7 @@ class App:
         self._is_closing = self._is_leaving = self._was_asked_to_end = False
         self._leaving_since = 0.0
         self._was_told_hidden = False
+        self._next_tick = ""
         self._reminders_at = 0.0
         self._settings = store.settings.read()
         self._appearance = self._settings[APPEARANCE]
@@ -192,6 +194,8 @@ class App:
         if self._is_closing:
             return
         self._is_closing = True
+        if self._next_tick:
+            self.root.after_cancel(self._next_tick)
         self.tray.stop()
         self.awake.close()
         self.worker.ask(lambda: self.controller.close(leave_running=leave_running))
@@ -224,7 +228,7 @@ class App:
             self.ask(_system_mode, self._follow_system, slow=True)
         if not hidden and self.window.front is not None:
             self.window.front.frame()
-        self.root.after(2 if is_more else TICK_HIDDEN_MS if hidden else TICK_MS, self._tick)
+        self._next_tick = self.root.after(2 if is_more else TICK_HIDDEN_MS if hidden else TICK_MS, self._tick)
 
     # ---- readings --------------------------------------------------------------------------------
 
@@ -298,7 +302,7 @@ class App:
         self.window.sidebar.show_status(view)
         self.tray.update(view, tip=tray_tip(self.pulse, view))
         front = self.window.front
-        if front is not None and front.key == "dashboard":
+        if front is not None:
             front.show_status(view)
             front.show_jobs(job_views(self.pulse, starting=frozenset(self._starting),
                                       cancelling=frozenset(self._cancelling)))
@@ -324,7 +328,7 @@ class App:
             if question is not None:
                 self.confirm(texts.DEPLOY_TITLE, question.text, [
                     (texts.DEPLOY_LATER, "secondary", None),
-                    (texts.DEPLOY_GO, "primary", lambda q=question: self.start_job("deploy", ["--model", q.gguf]))])
+                    (texts.DEPLOY_GO, "primary", partial(self.start_job, "deploy", ["--model", question.gguf]))])
 
     # ---- what rooms may ask ----------------------------------------------------------------------
 
@@ -362,8 +366,12 @@ class App:
         """Start a script; the line appears at once, its progress as soon as the script reports."""
         self._starting[kind] = time.monotonic()
         self._show_status()
-        self.ask(lambda: self.jobs.start(kind, args or []), lambda _: self.refresh_soon(),
-                 failed=lambda error: self._job_failed(kind, error))
+        self.ask(lambda: self.jobs.start(kind, self._arguments(kind) if args is None else args),
+                 lambda _: self.refresh_soon(), failed=lambda error: self._job_failed(kind, error))
+
+    def _arguments(self, kind: str) -> list[str]:
+        newest = {name: job for name in ("train", "retrain") if (job := self.store.jobs.latest(name)) is not None}
+        return job_arguments(kind, newest, self.workspace, now=time.time())
 
     def _job_failed(self, kind: str, error: Exception) -> None:
         self._starting.pop(kind, None)

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,11 @@ def talk(app: Any, store: Store) -> None:
     store.playground.clear()
     for question in QUESTIONS:
         asked = store.playground.ask(question)
-        pump(app, ANSWER_SECONDS, lambda asked=asked: store.playground.answer_to(asked) is not None)
+        pump(app, ANSWER_SECONDS, partial(_is_answered, store, asked))
+
+
+def _is_answered(store: Store, question_id: int) -> bool:
+    return store.playground.answer_to(question_id) is not None
 
 
 def show_room(app: Any, room: str) -> None:

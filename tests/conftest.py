@@ -1,6 +1,8 @@
 """Fixtures every test may use: a fresh workspace and its open store."""
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +13,19 @@ from model.catalog import offline_chat_model
 from model.process import prepare_process_environment
 from storage.paths import Workspace
 from storage.store import Store
+from tests.screen import virtual_screen
 
 # Before anything loads OpenMP: spinning threads make model tests ten times slower on a busy machine.
 prepare_process_environment()
+
+
+@pytest.fixture(scope="session")
+def display() -> Iterator[str]:
+    """An X display for windows: the one there is, or Xvfb for the session. Skips where there is neither."""
+    with virtual_screen(os.environ):  # type: ignore[arg-type]
+        if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
+            pytest.skip("no display and no Xvfb here")
+        yield os.environ.get("DISPLAY", "")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import tkinter as tk
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from gui.components.theme import XL, L, S, theme_of
@@ -34,7 +35,7 @@ class Dialog:
         self._answers = list(answers)
         self._buttons = []
         for column, (words, kind, action) in enumerate(answers):
-            button = Button(self._row, words, lambda a=action: self._close(a), kind=kind)
+            button = Button(self._row, words, partial(self._close, action), kind=kind)
             button.grid(row=0, column=column + 1, padx=(S, 0))
             self._buttons.append(button)
         window.update_idletasks()

@@ -142,6 +142,8 @@ class LogsRoom(Room):
         self._show_note()
 
     def _insert(self, where: str, rows: list[LogRow]) -> None:
+        if not rows:
+            return
         self.text.configure(state="normal")
         self.text.insert(where, *pieces(rows))
         self.text.configure(state="disabled")
@@ -178,7 +180,7 @@ class LogsRoom(Room):
         self.note.configure(text=texts.LOG_NO_MATCH if self.book.rows else texts.LOG_EMPTY.format(name=name.lower()))
         self.note.place(relx=0.5, rely=0.45, anchor="center")
 
-    def _scrolled(self, bar: ctk.CTkScrollbar, first: str, last: str) -> None:
+    def _scrolled(self, bar: ctk.CTkScrollbar, first: float, last: float) -> None:
         _show_if_needed(bar, first, last)
         if float(last) >= 0.9999 or not self._shown:
             self.jump.place_forget()
@@ -244,7 +246,7 @@ class LogsRoom(Room):
             texts.LOG_EXPORTED.format(count=words.plural(len(rows), "line"), name=path.name), tone="good"))
 
 
-def _show_if_needed(bar: ctk.CTkScrollbar, first: str, last: str) -> None:
+def _show_if_needed(bar: ctk.CTkScrollbar, first: float, last: float) -> None:
     bar.set(float(first), float(last))
     if float(first) <= 0.0 and float(last) >= 1.0:
         bar.grid_remove()

@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 import tkinter as tk
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import customtkinter as ctk
@@ -96,7 +97,7 @@ class Sidebar(Row):
         self.items: dict[str, NavItem] = {}
         self._notes: dict[str, str] = {}
         for row, (key, words, icon) in enumerate((FIRST_RUN, *ROOMS), start=1):
-            item = NavItem(self, words, icon, lambda k=key: go(k))
+            item = NavItem(self, words, icon, partial(go, key))
             item.grid(row=row, column=0, sticky="ew", padx=10, pady=1)
             self.items[key] = item
         self.grid_rowconfigure(20, weight=1)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from tkinter import filedialog
 from typing import Any
@@ -199,7 +200,7 @@ class PeopleRoom(Room):
         menu.add_command(label=texts.RATE_MENU_GENERAL, command=lambda: self._set_rate(channel_id, None))
         menu.add_separator()
         for rate in RATES:
-            menu.add_command(label=words.percent(rate), command=lambda r=rate: self._set_rate(channel_id, r))
+            menu.add_command(label=words.percent(rate), command=partial(self._set_rate, channel_id, rate))
         menu.tk_popup(x, y)
 
     def _set_rate(self, channel_id: int, rate: float | None) -> None:

@@ -5,6 +5,7 @@ import time
 import tkinter as tk
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import customtkinter as ctk
@@ -75,8 +76,8 @@ class PlaygroundRoom(Room):
         bar.grid_columnconfigure(0, weight=1)
         self.input = Field(bar, placeholder=texts.CHAT_PLACEHOLDER, height=40)
         self.input.grid(row=0, column=0, sticky="ew", padx=(0, S))
-        self.input.bind("<Return>", lambda _: self.send())
-        self.send_button = Button(bar, texts.CHAT_SEND, self.send, kind="primary", icon="send", height=40)
+        self.input.bind("<Return>", lambda _: self.send_line())
+        self.send_button = Button(bar, texts.CHAT_SEND, self.send_line, kind="primary", icon="send", height=40)
         self.send_button.grid(row=0, column=1)
         self.details = DetailsCard(page, self.panel, self._hide_details)
         yield
@@ -112,7 +113,7 @@ class PlaygroundRoom(Room):
 
     # ---- sending ---------------------------------------------------------------------------------
 
-    def send(self) -> str:
+    def send_line(self) -> str:
         """Ask what stands in the field."""
         text = self.input.get().strip()
         if not text or not self._can_send():
@@ -321,9 +322,9 @@ class Link(Text):
             self.bind(sequence, lambda _: command())
         underlined = {"<FocusIn>": True, "<FocusOut>": False, "<Enter>": True, "<Leave>": False}
         for sequence, is_on in underlined.items():
-            self.bind(sequence, lambda _, on=is_on: self._emphasise(on), add="+")  # type: ignore[misc]
+            self.bind(sequence, partial(self._emphasise, is_on), add="+")
 
-    def _emphasise(self, is_on: bool) -> None:
+    def _emphasise(self, is_on: bool, _: object) -> None:
         self.configure(fg=self._panel_theme().now("accent" if is_on else "accent_text"))
 
     def _panel_theme(self) -> Any:
@@ -340,7 +341,7 @@ class TemperaturePair(Row):
             field = Field(self, width=56)
             field.set_text(f"{value:g}")
             field.grid(row=0, column=column * 2, padx=(0, XS))
-            field.bind("<FocusOut>", lambda _, f=field, v=value: self._settle(f, v))  # type: ignore[misc]
+            field.bind("<FocusOut>", partial(self._settle, field, value))
             self.fields.append(field)
         Text(self, "/", colour="faint").grid(row=0, column=1, padx=(0, XS))
 
@@ -355,7 +356,7 @@ class TemperaturePair(Row):
                 found.append(standard)
         return found[0], found[1]
 
-    def _settle(self, field: Field, standard: float) -> None:
+    def _settle(self, field: Field, standard: float, _: object) -> None:
         value = self.values[self.fields.index(field)]
         field.set_text(f"{value if field.get().strip() else standard:g}")
 

@@ -8,7 +8,9 @@ from typing import Any, Protocol
 from gui.components.scroll import ScrollArea
 from gui.components.theme import XL, L, M, S, Theme
 from gui.components.widgets import Row, Text
+from gui.presenters.dashboard import JobView
 from gui.presenters.pulse import Pulse
+from gui.presenters.status import StatusView
 from storage.paths import Workspace
 from storage.settings import Setting
 from storage.store import Store
@@ -81,6 +83,12 @@ class Room(Row):
 
     def beat(self, pulse: Pulse) -> None:
         """A new reading, while visible."""
+
+    def show_status(self, view: StatusView) -> None:
+        """The bot's state: with every reading, and at once after a click."""
+
+    def show_jobs(self, views: tuple[JobView, ...]) -> None:
+        """Running jobs, and those just asked for."""
 
     def frame(self) -> None:
         """Every turn of the loop, while visible; for what must look live."""

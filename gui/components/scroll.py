@@ -66,7 +66,7 @@ class ScrollArea(tk.Frame):
     def _bar_moved(self, *arguments: Any) -> None:
         self.canvas.yview(*arguments)
 
-    def _scrolled(self, first: str, last: str) -> None:
+    def _scrolled(self, first: float, last: float) -> None:
         is_needed = float(first) > 0.0 or float(last) < 1.0
         if is_needed != self._bar_shown:
             self._bar_shown = is_needed

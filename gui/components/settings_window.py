@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import tkinter as tk
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tkinter import filedialog
 from typing import Any
@@ -41,7 +42,7 @@ class SettingsRoom(Room):
         names.grid(row=0, column=0, sticky="ns", padx=(0, theme.px(M)))
         self.names: dict[str, GroupName] = {}
         for row, group in enumerate(view.GROUPS):
-            self.names[group] = GroupName(names, texts.SETTINGS_GROUPS[group], lambda g=group: self.open(g))
+            self.names[group] = GroupName(names, texts.SETTINGS_GROUPS[group], partial(self.open, group))
             self.names[group].grid(row=row, column=0, sticky="ew", pady=1)
             if row % 4 == 3:
                 yield
@@ -249,7 +250,8 @@ class SettingLine(LabelledRow):
     def __init__(self, master: Any, panel: Panel, row: view.SettingRow) -> None:
         super().__init__(master, panel, row.label, row.help)
         self.setting: Setting[Any] = REGISTRY[row.key]
-        self._row, self._pending = row, None
+        self._row = row
+        self._pending: str | None = None
         self._is_typing = False
         if row.needs_restart:
             Pill(self.head, texts.RESTART_NEEDED, tone="idle").grid(row=0, column=1, padx=(S, 0))

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import tkinter as tk
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import customtkinter as ctk
@@ -228,9 +229,9 @@ class Table(tk.Frame):
         for button in ("<Button-2>", "<Button-3>"):
             canvas.bind(button, lambda event: (self._pressed(event), self._open(event.x_root, event.y_root)))
         for key, step in (("<Up>", -1), ("<Down>", 1), ("<Prior>", -10), ("<Next>", 10)):
-            canvas.bind(key, lambda _, s=step: self._step(s))  # type: ignore[misc]
+            canvas.bind(key, partial(self._step, step))
         for key, step in (("<Left>", -1), ("<Right>", 1)):
-            canvas.bind(key, lambda _, s=step: self._sideways(s))  # type: ignore[misc]
+            canvas.bind(key, partial(self._sideways, step))
         canvas.bind("<space>", lambda _: self._flip(self._current[0], self._switch_key()))
         canvas.bind("<Return>", lambda _: self._open(canvas.winfo_rootx() + 40, canvas.winfo_rooty() + 60))
         for event in ("<FocusIn>", "<FocusOut>"):
@@ -278,13 +279,13 @@ class Table(tk.Frame):
         keys = self._switches()
         return keys[min(self._current[1], len(keys) - 1)] if keys else ""
 
-    def _sideways(self, step: int) -> str:
+    def _sideways(self, step: int, _: object) -> str:
         keys = self._switches()
         self._current = (self._current[0], min(max(self._current[1] + step, 0), max(len(keys) - 1, 0)))
         self._repaint()
         return "break"
 
-    def _step(self, step: int) -> str:
+    def _step(self, step: int, _: object) -> str:
         number = min(max(self._current[0] + step, 0), len(self._rows) - 1)
         self._current = (number, self._current[1])
         if number < self._top:

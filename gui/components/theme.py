@@ -66,7 +66,7 @@ class Theme:
 
     def __init__(self, root: ctk.CTk) -> None:
         self.root = root
-        self._followers: dict[str, Callable[[], None]] = {}
+        self._followers: dict[str, Callable[[], Any]] = {}
         self.fonts: dict[str, tkfont.Font] = {}
         families = set(tkfont.families(root))
         self.family = _first(families, (*_FAMILIES.get(sys.platform, ()), "Inter", "Noto Sans", "Cantarell", "Ubuntu",
@@ -101,7 +101,7 @@ class Theme:
         size, weight = TYPE[role]
         return (self.mono if role == "mono" else self.family, size, weight)
 
-    def follow(self, widget: tk.Misc, repaint: Callable[[], None]) -> None:
+    def follow(self, widget: tk.Misc, repaint: Callable[[], Any]) -> None:
         """Call `repaint` now and on every change of mode, until the widget is destroyed."""
         key = str(widget) + f"#{len(self._followers)}"
         self._followers[key] = repaint

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import tkinter as tk
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import customtkinter as ctk
@@ -83,11 +84,11 @@ class Text(tk.Label):
             self.configure(wraplength=event.width)
 
 
-_KINDS = {
+_KINDS: dict[str, tuple[str, str, str, str]] = {
     # kind: (fill, hover, text, border)
     "primary": ("accent", "accent_hover", "on_accent", "accent"),
     "secondary": ("card", "hover", "text", "border"),
-    "quiet": (None, "hover", "muted", None),
+    "quiet": ("", "hover", "muted", ""),
     "danger": ("card", "bad_soft", "bad", "border"),
 }
 
@@ -173,7 +174,7 @@ class Switch(Row):
     def set_enabled(self, is_enabled: bool) -> None:
         if self._is_enabled != is_enabled:
             self._is_enabled = is_enabled
-            self._picture.configure(takefocus=int(is_enabled))
+            self._picture.configure(takefocus=is_enabled)
             self._paint()
 
     def _ring(self, has_focus: bool) -> None:
@@ -202,14 +203,14 @@ class Slider(ctk.CTkSlider):
             canvas.unbind(sequence)
         canvas.configure(takefocus=1)
         for keys, direction in (("<Left>", -1), ("<Down>", -1), ("<Right>", 1), ("<Up>", 1)):
-            canvas.bind(keys, lambda _, d=direction: self._nudge(d))  # type: ignore[misc]
+            canvas.bind(keys, partial(self._nudge, direction))
         for keys, direction in (("<Prior>", 10), ("<Next>", -10)):
-            canvas.bind(keys, lambda _, d=direction: self._nudge(d))  # type: ignore[misc]
+            canvas.bind(keys, partial(self._nudge, direction))
         canvas.bind("<FocusIn>", lambda _: self.configure(button_color=pair("accent_hover"), border_width=5), add="+")
         canvas.bind("<FocusOut>", lambda _: self.configure(button_color=pair("accent"), border_width=6), add="+")
         canvas.bind("<Button-1>", lambda _: canvas.focus_set(), add="+")
 
-    def _nudge(self, steps: int) -> str:
+    def _nudge(self, steps: int, _: object) -> str:
         value = min(max(self.get() + steps * self._step, self.cget("from_")), self.cget("to"))
         self.set(value)
         if self._command is not None:
@@ -270,7 +271,7 @@ class Choice(Button):
         self._canvas.bind("<Enter>", lambda _: self._chevron.configure(bg=theme.now("hover")), add="+")
         self._canvas.bind("<Leave>", lambda _: self._chevron.configure(bg=theme.now("card")), add="+")
         for key, step in (("<Down>", 1), ("<Up>", -1)):
-            self._canvas.bind(key, lambda _, s=step: self._move(s))  # type: ignore[misc]
+            self._canvas.bind(key, partial(self._key_moved, step))
 
     def set_values(self, values: Sequence[str], labels: dict[str, str] | None = None) -> None:
         self._values, self._labels = list(values), labels or self._labels
@@ -292,10 +293,10 @@ class Choice(Button):
         self.menu = popup_menu(self, theme)
         for value in self._values:
             mark = "✓  " if value == self.value else "     "
-            self.menu.add_command(label=mark + self._label(value), command=lambda v=value: self._pick(v))
+            self.menu.add_command(label=mark + self._label(value), command=partial(self._pick, value))
         self.menu.tk_popup(self.winfo_rootx(), self.winfo_rooty() + self.winfo_height() + 2)
 
-    def _move(self, step: int) -> str:
+    def _key_moved(self, step: int, _: object) -> str:
         if self.value in self._values:
             at = min(max(self._values.index(self.value) + step, 0), len(self._values) - 1)
             self._pick(self._values[at])
@@ -316,10 +317,10 @@ class Segments(Row):
         self.value = next(iter(labels))
         self.parts: dict[str, Button] = {}
         for column, (value, words) in enumerate(labels.items()):
-            part = Button(self, words, lambda v=value: self.pick(v), kind="quiet", width=84, height=32)
+            part = Button(self, words, partial(self.pick, value), kind="quiet", width=84, height=32)
             part.grid(row=0, column=column, padx=(0, XS))
             for key, step in (("<Left>", -1), ("<Right>", 1)):
-                part._canvas.bind(key, lambda _, s=step: self._move(s))  # type: ignore[misc]
+                part._canvas.bind(key, partial(self._move, step))
             self.parts[value] = part
         self._paint()
 
@@ -330,7 +331,7 @@ class Segments(Row):
             self._paint()
             self._tell(value)
 
-    def _move(self, step: int) -> str:
+    def _move(self, step: int, _: object) -> str:
         values = list(self.parts)
         self.pick(values[(values.index(self.value) + step) % len(values)])
         self.parts[self.value]._canvas.focus_set()

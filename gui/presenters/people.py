@@ -62,7 +62,7 @@ def balanced_shares(job: Job | None) -> tuple[dict[int, float], float | None]:
     found: dict[int, float] = {}
     for entry in job.result.get("shares", ()):
         if isinstance(entry, dict) and "author_id" in entry:
-            found[int(entry["author_id"])] = float(entry.get("after", entry.get("share_after", 0.0)))
+            found[int(entry["author_id"])] = float(entry.get("after") or 0.0)
     ceiling = job.result.get("ceiling")
     return found, float(ceiling) if isinstance(ceiling, int | float) else None
 

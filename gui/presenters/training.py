@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from gui.presenters.charts import Curve, nice_ceiling, thin
 from gui.presenters.notifications import Note
 from gui.presenters.status import Fact
 from gui.presenters.table import Cell, Column, TableRow
+from storage.errors import KnownError
+from storage.paths import Workspace
 from storage.records import Job, JobMetric, JobState
 
 MODEL_COLUMNS = (
@@ -137,7 +140,7 @@ def _dataset(job: Job | None, now: float) -> tuple[tuple[Fact, ...], str, str]:
     if job is None or job.state is not JobState.DONE:
         return (), job.error if job is not None and job.error else texts.DATASET_NONE, ""
     result = job.result
-    counts = result.get("counts") if isinstance(result.get("counts"), dict) else {}
+    counts: dict[str, Any] = result.get("counts") or {}
     facts = [Fact(label, words.whole(value)) for key, label in texts.DATASET_FACTS.items()
              if isinstance(value := result.get(key, counts.get(key)), int)]
     when = words.ago(now - (job.finished_at or now))
@@ -206,6 +209,37 @@ def _model(model: ModelFile) -> TableRow:
     match = texts.NONE if model.match_percent is None else words.percent(model.match_percent / 100)
     return TableRow(model.name, (Cell(model.name), Cell(words.stamp(model.made_at)), Cell(words.size(model.size_bytes)),
                                  Cell(match), Cell(state, tone)))
+
+
+def job_arguments(kind: str, jobs: dict[str, Job], workspace: Workspace, *, now: float) -> list[str]:
+    """What a script needs to know when a button starts it; KnownError when something must come first.
+
+    `jobs` are the newest of each kind ('train', 'retrain').
+    """
+    if kind == "prepare":
+        return ["--out", str(workspace.message_files / time.strftime("prepared-%Y%m%d-%H%M%S", time.localtime(now)))]
+    if kind != "evaluate":
+        return []
+    model, data = _newest_model(jobs, workspace), _newest_data(workspace)
+    if model is None:
+        raise KnownError("There is no trained model to evaluate yet.", "Train one first: Training > Retrain.")
+    if data is None:
+        raise KnownError("There is no prepared data to evaluate on.", "Prepare it first: Training > Prepare.")
+    return ["--model", str(model), "--data", str(data)]
+
+
+def _newest_model(jobs: dict[str, Job], workspace: Workspace) -> Path | None:
+    trained, retrained = jobs.get("train"), jobs.get("retrain")
+    candidates = [(trained.result.get("export") or {}).get("gguf") if trained else None,
+                  retrained.result.get("model") if retrained else None]
+    current = _json(workspace.finetuned_models / "current.json").get("file")
+    candidates.append(str(workspace.finetuned_models / current) if current else None)
+    return next((Path(path) for path in candidates if path and Path(path).is_file()), None)
+
+
+def _newest_data(workspace: Workspace) -> Path | None:
+    manifests = sorted(workspace.message_files.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime)
+    return manifests[-1].parent if manifests else None
 
 
 @dataclass(frozen=True, slots=True)
