@@ -384,8 +384,7 @@ def test_an_empty_workspace_opens_with_the_checklist_and_takes_a_token(store: St
         panel.type(TOKEN)
         panel.key("Return")
         panel.wait(lambda: ("doctor", []) in jobs.started, "the check")
-        panel.wait(lambda: room.lines["token"]._state != "next" or room.view.step("server").state == "next",
-                   "the next step")
+        panel.wait(lambda: room.view.step("token").text == texts.STEP_TOKEN_SET, "the token's line")
         panel.click(room.lines["rule"].buttons[0])
         panel.wait(lambda: panel.app.dialog.is_open, "the rule")
         panel.key("Return")
@@ -449,7 +448,7 @@ def test_a_failing_widget_does_not_stop_the_loop(store: Store) -> None:
         panel.wait(lambda: panel.app.pulse is not before, "the loop to go on")
 
 
-def test_the_panel_driver_types_into_the_playground_only_while_the_bot_runs(store: Store) -> None:
+def test_the_playground_takes_a_line_only_while_the_bot_runs_and_explains_the_reply(store: Store) -> None:
     controller = StillController(store)
     with open_panel(store, controller) as panel:
         room = panel.go("playground")

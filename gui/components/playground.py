@@ -187,11 +187,11 @@ class PlaygroundRoom(Room):
         lines = self._with_comparison(view)
         self._show_notice(view)
         if not lines and not view.is_stopped:
-            self.empty.grid(row=9998, column=0, columnspan=2, pady=(self.theme.px(90), 0))
+            self.empty.grid(row=998, column=0, columnspan=2, pady=(self.theme.px(90), 0))
         else:
             self.empty.grid_remove()
         if view.is_stopped:
-            self.stopped.grid(row=9999, column=0, columnspan=2, pady=(S if lines else self.theme.px(90), S))
+            self.stopped.grid(row=999, column=0, columnspan=2, pady=(S if lines else self.theme.px(90), S))
         else:
             self.stopped.grid_remove()
         self.send_button.set_enabled(self._can_send())

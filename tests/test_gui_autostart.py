@@ -1,0 +1,155 @@
+"""Launch at login, shortcuts and keeping awake, through the files and calls they produce."""
+from __future__ import annotations
+
+import configparser
+import plistlib
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gui import autostart
+from storage.paths import Workspace
+
+COMMAND = ["/opt/bot 😀/python", "launcher.py", "--workspace", '/srv/50% "mine"', "--minimised"]
+
+
+class FakeRegistry:
+    """The part of winreg that is used, on one dictionary."""
+
+    HKEY_CURRENT_USER, KEY_SET_VALUE, REG_SZ = "HKCU", 2, 1
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+
+    def OpenKey(self, *_: Any) -> FakeRegistry:  # noqa: N802 - winreg's name
+        return self
+
+    def __enter__(self) -> FakeRegistry:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def SetValueEx(self, _key: Any, name: str, _reserved: int, _kind: int, value: str) -> None:  # noqa: N802
+        self.values[name] = value
+
+    def DeleteValue(self, _key: Any, name: str) -> None:  # noqa: N802
+        if name not in self.values:
+            raise FileNotFoundError(name)
+        del self.values[name]
+
+    def QueryValueEx(self, _key: Any, name: str) -> str:  # noqa: N802
+        if name not in self.values:
+            raise FileNotFoundError(name)
+        return self.values[name]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_linux_login_goes_through_an_autostart_entry(home: Path) -> None:
+    autostart.set_login_item(True, COMMAND, platform="linux", home=home)
+    assert autostart.is_login_item(platform="linux", home=home)
+    entry = configparser.RawConfigParser()
+    entry.optionxform = str  # type: ignore[assignment,method-assign]
+    entry.read(home / ".config" / "autostart" / "personality-bot.desktop", encoding="utf-8")
+    line = entry["Desktop Entry"]["Exec"]
+    assert "50%%" in line, "a percent sign is a field code there"
+    # One unescaping for the string of the file, then the quoting rules of Exec.
+    assert [part.replace("%%", "%") for part in shlex.split(line.replace("\\\\", "\\"))] == COMMAND
+    autostart.set_login_item(False, COMMAND, platform="linux", home=home)
+    assert not autostart.is_login_item(platform="linux", home=home)
+
+
+def test_macos_login_goes_through_a_launch_agent_not_run_on_macos(home: Path) -> None:
+    autostart.set_login_item(True, COMMAND, platform="darwin", home=home)
+    agent = plistlib.loads((home / "Library" / "LaunchAgents" / "local.personality-bot.plist").read_bytes())
+    assert agent["ProgramArguments"] == COMMAND and agent["RunAtLoad"] is True
+    autostart.set_login_item(False, COMMAND, platform="darwin", home=home)
+    assert not autostart.is_login_item(platform="darwin", home=home)
+
+
+def test_windows_login_goes_through_the_run_key_not_run_on_windows(home: Path) -> None:
+    registry = FakeRegistry()
+    autostart.set_login_item(True, COMMAND, platform="win32", home=home, registry=registry)
+    assert autostart.is_login_item(platform="win32", home=home, registry=registry)
+    assert registry.values[autostart.NAME].startswith('"/opt/bot 😀/python" launcher.py')
+    autostart.set_login_item(False, COMMAND, platform="win32", home=home, registry=registry)
+    autostart.set_login_item(False, COMMAND, platform="win32", home=home, registry=registry)
+    assert not autostart.is_login_item(platform="win32", home=home, registry=registry)
+
+
+def test_the_login_command_opens_this_workspace_minimised(workspace: Workspace) -> None:
+    command = autostart.launch_command(workspace, minimised=True, platform="linux")
+    assert command[1].endswith("launcher.py") and command[2:] == ["--workspace", str(workspace.root), "--minimised"]
+
+
+def test_shortcuts_appear_in_the_menu_and_on_the_desktop(home: Path) -> None:
+    (home / "Desktop").mkdir()
+    made = autostart.make_shortcuts(COMMAND, platform="linux", home=home)
+    assert [path.name for path in made] == ["personality-bot.desktop"] * 2 and all(path.exists() for path in made)
+    app = autostart.make_shortcuts(COMMAND, platform="darwin", home=home)[0]
+    assert app.name == "Personality Bot.app" and (app / "Contents" / "MacOS" / "run").stat().st_mode & 0o111
+
+
+def test_windows_shortcuts_quote_what_powershell_would_read_otherwise() -> None:
+    script = autostart.powershell_shortcuts(["C:\\it's here\\pythonw.exe", "launcher.py"])
+    assert "'C:\\it''s here\\pythonw.exe'" in script and "SpecialFolders" in script
+
+
+class Holder:
+    """A process that holds off sleep."""
+
+    def __init__(self) -> None:
+        self.is_ended = False
+
+    def terminate(self) -> None:
+        self.is_ended = True
+
+    def wait(self, timeout: float) -> None:
+        assert self.is_ended and timeout
+
+
+def test_the_computer_stays_awake_while_wanted_and_plugged_in() -> None:
+    commands: list[list[str]] = []
+    holder = Holder()
+
+    def spawn(command: list[str], **_: Any) -> Holder:
+        commands.append(command)
+        return holder
+
+    plugged = True
+    awake = autostart.KeepAwake(platform="linux", spawn=spawn, plugged_in=lambda: plugged)
+    awake.update(wanted=True)
+    awake.update(wanted=True)
+    assert [command[0] for command in commands] == ["systemd-inhibit"] and awake.is_held
+    plugged = False
+    awake.update(wanted=True)
+    assert holder.is_ended and not awake.is_held
+    awake.close()
+
+
+def test_windows_is_asked_through_the_kernel_not_run_on_windows() -> None:
+    class Kernel:
+        flags: list[int] = []
+
+        def SetThreadExecutionState(self, flags: int) -> None:  # noqa: N802 - Win32's name
+            self.flags.append(flags)
+
+    awake = autostart.KeepAwake(platform="win32", plugged_in=lambda: True, kernel=Kernel())
+    awake.update(wanted=True)
+    awake.close()
+    assert Kernel.flags == [autostart.ES_CONTINUOUS | autostart.ES_SYSTEM_REQUIRED, autostart.ES_CONTINUOUS]
+
+
+def test_a_missing_inhibitor_is_no_error() -> None:
+    def spawn(*_: Any, **__: Any) -> Any:
+        raise FileNotFoundError("systemd-inhibit")
+
+    autostart.KeepAwake(platform="linux", spawn=spawn, plugged_in=lambda: True).update(wanted=True)
