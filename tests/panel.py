@@ -19,7 +19,8 @@ class StillController:
     """A controller without a process, for tests of the window itself; remembers what it was asked."""
 
     def __init__(self, store: Store) -> None:
-        self.state, self.asked, self.status = ControllerState.STOPPED, list[str](), None
+        self.state, self.asked = ControllerState.STOPPED, list[str]()
+        self.status: BotStatus | None = None
         self._store = store
 
     def tick(self) -> ControllerView:

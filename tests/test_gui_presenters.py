@@ -108,7 +108,8 @@ def test_facts_of_a_stopped_bot_are_dashes_not_old_figures() -> None:
 def figures(**changes: Any) -> dashboard.Figures:
     values: dict[str, Any] = dict(now=NOW, day=Totals(1247, 63, 0, 2300.0, 1800.0, 4200.0, 20),
                                   week=Totals(8000, 421, 4, 2300.0, 1800.0, 4200.0, 87),
-                                  latencies=(1800.0, 2000.0, 9000.0), replies_per_hour=(0,) * 23 + (5,), samples=(), decisions=())
+                                  latencies=(1800.0, 2000.0, 9000.0), replies_per_hour=(0,) * 23 + (5,),
+                                  samples=(), decisions=())
     return dashboard.Figures(**(values | changes))
 
 
