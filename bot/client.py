@@ -23,6 +23,7 @@ from discord.ext import commands
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
+from bot import lag
 from bot.channel_log import ChannelLogs
 from bot.config import PREFIX, Identity, Place
 from bot.decisions import ReplyCounts
@@ -234,11 +235,16 @@ async def run_discord(services: Services) -> None:
         current[:] = [BotClient(handlers, services.status, add_commands=add_commands)]
         return current[-1]
 
-    indexing = asyncio.create_task(keep_index_in_step(services.store, services.recall), name="indexing")
+    beside = [asyncio.create_task(keep_index_in_step(services.store, services.recall), name="indexing")]
+    if lag.is_wanted():
+        beside.append(asyncio.create_task(lag.measure_lag(
+            lambda figures: services.storage.post(services.store.facts.set, lag.FACT, figures),
+            lambda: services.status.snapshot().queue_length > 0 or desk.waiting > 0), name="lag"))
     try:
         await Connection(make, token, services).run()
     finally:
-        indexing.cancel()
+        for task in beside:
+            task.cancel()
         await desk.close(timeout_seconds=SEND_GRACE_SECONDS)
         await handlers.close()
         if current:
