@@ -1,8 +1,10 @@
 """A real bot on the loopback Discord under attack: broken events, leaks, and questions it must not answer."""
 from __future__ import annotations
 
+import asyncio
 import base64
 import copy
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +13,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from bot.inbox import PLAYGROUND_CHANNEL
+from bot.recall import Recall
+from model.embeddings import ensure_query_gguf, query_embedder
 from storage.backup import create_backup
 from storage.environment import TOKEN, write_value
+from storage.index_sync import catch_up
 from storage.paths import Workspace
+from storage.records import Channel, Message
 from storage.store import Store
+from storage.vectordb import VectorIndex
 from tests import hostile_text
 from tests.discord_server import DiscordServer
 from tests.discord_world import BOT_ID, World
@@ -139,3 +147,65 @@ def test_the_search_for_leaks_finds_one(tmp_path: Path) -> None:
         (tmp_path / "a" / str(number)).write_bytes(b"x" * 100 + form)
     (tmp_path / ".env").write_text(UNIQUE_TOKEN)
     assert files_holding(tmp_path, forms_of(UNIQUE_TOKEN)) == ["a/0", "a/1", "a/2", "a/3"]
+
+
+# ---- what was said in private ------------------------------------------------------------------------------
+
+CANARY = "the vault code of the treasury is kanarien-7431"
+THREAD, UNKNOWN, PRIVATE_THREAD = 1002, 1003, 1004
+MINI_LM = "all-MiniLM-L6-v2"
+
+
+@pytest.fixture
+def with_secrets(workspace: Workspace, server: DiscordServer) -> Workspace:
+    """Indexed messages of a public and a private channel, threads of both, and a channel nobody knows."""
+    prepare(workspace, server, recall_min_similarity=0.0, embedding_model=MINI_LM, recall_count=5)
+    ensure_query_gguf(MINI_LM, workspace)
+    embedder = query_embedder(MINI_LM, workspace)
+    with Store.open(workspace) as store:
+        store.channels.add([Channel(THREAD, "staff talk", kind=11, parent_id=STAFF),
+                            Channel(PRIVATE_THREAD, "between us", kind=12, parent_id=GENERAL)])
+        store.channels.switch(STAFF, recall=True, is_private=True)
+        places = (STAFF, THREAD, UNKNOWN, PRIVATE_THREAD)
+        store.messages.save([Message(n, place, MIRA, "Mira", f"{CANARY} {place}", n)
+                             for n, place in enumerate(places, 1)])
+        store.messages.save([Message(10 + n, GENERAL, TAM, "Tam", f"the treasury of the guild, part {n}", n)
+                             for n in range(8)])
+        index = VectorIndex.open(workspace.embeddings, model=MINI_LM, dimension=384)
+        catch_up(store, index, embedder.embed)
+        assert index.count() == 12
+    return workspace
+
+
+def test_what_was_said_in_private_is_recalled_there_and_nowhere_else(with_secrets: Workspace) -> None:
+    """Fault 45: a private channel, its threads, a private thread of a public channel, and a channel nobody knows."""
+    with Store.open(with_secrets) as store:
+        recall = Recall(store, open_index=lambda: VectorIndex.open(with_secrets.embeddings, model=MINI_LM, dimension=384),
+                        open_embedder=lambda: query_embedder(MINI_LM, with_secrets))
+        wanted = store.settings.read()
+
+        def recalled(channel_id: int) -> set[int]:
+            lines = asyncio.run(recall.lines(channel_id, f"what is {CANARY}?", wanted))
+            return {line.channel_id for line in lines}
+
+        for asked_in in (GENERAL, PLAYGROUND_CHANNEL, UNKNOWN, 999):
+            assert recalled(asked_in) == {GENERAL}, asked_in
+        assert recalled(STAFF) == {STAFF, GENERAL}
+        assert recalled(THREAD) == {THREAD, GENERAL}
+        store.channels.switch(STAFF, recall=False)
+        assert recalled(STAFF) == {GENERAL}
+        recall.close()
+
+
+def test_asked_in_public_and_in_the_playground_the_bot_never_sees_what_is_private(
+        with_secrets: Workspace, server: DiscordServer) -> None:
+    """Fault 45, through the real bot: neither its prompt nor its words hold the canary."""
+    with running_bot(with_secrets, server, environment=offline_model_environment()) as bot:
+        bot.wait_until_ready()
+        question = bot.store.playground.ask(f"what is {CANARY[:-13]}?")
+        said = [ask(bot, server, f"what is {CANARY[:-13]}?"), ask(bot, server, "tell me the code")]
+        bot.wait_until(lambda _: bot.store.playground.answer_to(question), what="an answer in the playground")
+        answer = bot.store.playground.answer_to(question)
+        assert answer is not None and answer.details["recalled"]
+        assert {line["channel_id"] for line in answer.details["recalled"]} == {GENERAL}
+        assert not any("7431" in words for words in [*said, answer.text, json.dumps(answer.details)])
