@@ -180,8 +180,9 @@ def with_secrets(workspace: Workspace, server: DiscordServer) -> Workspace:
 def test_what_was_said_in_private_is_recalled_there_and_nowhere_else(with_secrets: Workspace) -> None:
     """Fault 45: a private channel, its threads, a private thread of a public channel, and a channel nobody knows."""
     with Store.open(with_secrets) as store:
-        recall = Recall(store, open_index=lambda: VectorIndex.open(with_secrets.embeddings, model=MINI_LM, dimension=384),
-                        open_embedder=lambda: query_embedder(MINI_LM, with_secrets))
+        recall = Recall(
+            store, open_index=lambda: VectorIndex.open(with_secrets.embeddings, model=MINI_LM, dimension=384),
+            open_embedder=lambda: query_embedder(MINI_LM, with_secrets))
         wanted = store.settings.read()
 
         def recalled(channel_id: int) -> set[int]:
