@@ -33,12 +33,13 @@ if __name__ == "__main__":
     bootstrap.ensure(groups=("runtime", "offline", "train"))
 
 from model import blind_test
-from model.catalog import DEFAULT_MODEL, offline_chat_model
+from model.catalog import DEFAULT_MODEL, offline_chat_model, resolve_model
 from model.deployment import current, model_path
 from model.deployment_checks import manifest_recipe, read_model_manifest
 from model.evaluation.report import Report
 from model.evaluation.run import Embed, Plan, run, run_blind_test, run_sweep
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
+from storage.environment import read_environment
 from storage.errors import BadInputError, KnownError
 from storage.files import write_whole
 from storage.quiz import quiz_folder, read_result
@@ -53,8 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.score:
             score_the_test(store, options, progress)
             return
-        if options.model is None or options.data is None:
-            raise BadInputError("--model and --data are needed.", "See --help.")
+        options.data = options.data or newest_data(store)
+        options.model = options.model or resolve_model(store.workspace, store.settings.read(),
+                                                       read_environment(store.workspace.env_file))
         plan = make_plan(store, options, progress)
         if options.sweep:
             run_the_sweep(plan, progress)
@@ -67,8 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = script_parser(__doc__)
-    made.add_argument("--model", metavar="GGUF", type=Path, help="the model to evaluate")
-    made.add_argument("--data", metavar="DIR", type=Path, help="folder made by 2_prepare_training_data.py")
+    made.add_argument("--model", metavar="GGUF", type=Path, help="the model to evaluate (default: the one in use)")
+    made.add_argument("--data", metavar="DIR", type=Path,
+                      help="folder made by 2_prepare_training_data.py (default: the newest of the workspace)")
     made.add_argument("--out", metavar="DIR", type=Path,
                       help="where the report goes (default: data_storage/evaluation/MODEL-DATE in the workspace)")
     made.add_argument("--against", metavar="GGUF|current", help="a second model to compare with, or the one in use")
@@ -107,6 +110,16 @@ def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> 
         settings=settings, embed=None if options.no_recall else embedder(store, progress), find_private=finder(),
         is_quick=options.quick, row_limit=options.rows, recipe=manifest_recipe(manifest),
         n_ctx=settings[CONTEXT_LENGTH], threads=settings[THREADS], notes=remarks(manifest, options.data))
+
+
+def newest_data(store: Store) -> Path:
+    """The prepared folder made last."""
+    found = sorted(store.workspace.message_files.glob("*/manifest.json"), key=lambda path: -path.stat().st_mtime)
+    prepared = next((path.parent for path in found if (path.parent / "test.jsonl").exists()), None)
+    if prepared is None:
+        raise BadInputError("No prepared data is in this workspace.",
+                            "Prepare it with scripts/2_prepare_training_data.py, or give --data.")
+    return prepared
 
 
 def base_model(store: Store) -> Path | None:

@@ -46,8 +46,11 @@ def _held_out_scores(written: Features, real: Features, fit: Fit) -> np.ndarray:
     labels = np.r_[np.ones(len(written), dtype=int), np.zeros(len(real), dtype=int)]
     # A session of both writers is one group, so neither side's half of a talk is ever a hint about the other.
     groups = np.array([*written.replies.sessions, *real.replies.sessions])
-    folds = max(2, min(FOLDS, len(set(groups.tolist())) // 2))
     scores = np.zeros(len(labels))
+    sessions = len(set(groups.tolist()))
+    if sessions < 2:
+        return scores  # nothing can be held out: all the same score is a guess
+    folds = max(2, min(FOLDS, sessions // 2))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=_SEED)
     for train, test in splitter.split(labels, labels, groups):
         if len(set(labels[train].tolist())) < 2:

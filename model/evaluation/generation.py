@@ -140,4 +140,5 @@ def answer_at(model: ChatModel, row: Row, number: int, voice: Voice, *, is_score
 def _keep(path: Path, answer: Answer) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(answer), ensure_ascii=False) + "\n")
+        # The break comes first: a line cut off by a crash must not swallow this one.
+        file.write("\n" + json.dumps(asdict(answer), ensure_ascii=False))

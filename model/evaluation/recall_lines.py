@@ -11,7 +11,7 @@ from model.evaluation.rows import Row
 from storage.records import Turn
 
 # The newest lines of the training part; enough to find something similar, little enough to embed in minutes.
-MOST_LINES = 20_000
+MOST_LINES = 5_000
 _PAGE = 512
 Embed = Callable[[Sequence[str]], np.ndarray]
 

@@ -60,6 +60,7 @@ class Plan:
     find_private: FindPrivate | None = None
     is_quick: bool = False
     row_limit: int = 0
+    scored_rows: int = 0
     recipe: str = ""
     n_ctx: int = 2048
     threads: int = 0
@@ -184,7 +185,7 @@ def _write(plan: Plan, role: str, file: Path, rows: Sequence[Row], voice: Voice,
         kept = plan.out / "answers" / f"{_key(identity, voice, str(manifest.get('hash', '')))}.jsonl"
         answers = generation.write_answers(
             model, rows, voice, kept=kept, report=_part(report, 0.0, 0.95 if canaries else 1.0),
-            scored_rows=QUICK_SCORED_ROWS if plan.is_quick else SCORED_ROWS)
+            scored_rows=plan.scored_rows or (QUICK_SCORED_ROWS if plan.is_quick else SCORED_ROWS))
         # An untuned model never saw them; asking it as well would only show that guessing does not work.
         asked = () if role == "base" else canaries
         told = generation.tell_canaries(model, asked, voice, report=_part(report, 0.95, 1.0))
