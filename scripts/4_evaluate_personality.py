@@ -32,6 +32,7 @@ from scripts import bootstrap
 if __name__ == "__main__":
     bootstrap.ensure(groups=("runtime", "offline", "train"))
 
+from data.privacy import find_private
 from model import blind_test
 from model.catalog import DEFAULT_MODEL, offline_chat_model, resolve_model
 from model.deployment import current, model_path
@@ -107,7 +108,7 @@ def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> 
     name = f"{options.model.stem}-{time.strftime('%Y%m%d-%H%M')}"
     return Plan(
         data=options.data, out=options.out or store.workspace.data / "evaluation" / name, models=tuple(models),
-        settings=settings, embed=None if options.no_recall else embedder(store, progress), find_private=finder(),
+        settings=settings, embed=None if options.no_recall else embedder(store, progress), find_private=find_private,
         is_quick=options.quick, row_limit=options.rows, recipe=manifest_recipe(manifest),
         n_ctx=settings[CONTEXT_LENGTH], threads=settings[THREADS], notes=remarks(manifest, options.data))
 
@@ -153,15 +154,6 @@ def embedder(store: Store, progress: Progress) -> Embed | None:
         except (KnownError, ImportError) as error:
             progress.note(f"Embedding model {candidate} is not usable here ({error}).")
     return None
-
-
-def finder() -> object:
-    """What finds data that should have been masked, from the data room."""
-    try:
-        from data.masking import find_private
-    except ImportError:
-        return None
-    return find_private
 
 
 def remarks(manifest: dict, data: Path) -> tuple[str, ...]:
