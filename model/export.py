@@ -11,7 +11,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from model.export_check import (
     Probe,
     agreement,
     gguf_distributions,
+    gguf_reply_loss,
     probes,
     require_agreement,
     require_merge_agreement,
@@ -30,7 +31,7 @@ from model.export_check import (
 )
 from model.gguf_files import QUANTISATIONS, ExportError
 from model.training_model import free_memory
-from model.training_rows import Renderer
+from model.training_rows import Example, Renderer
 from storage.files import replace_file
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,10 @@ _PROBE_TOKENS = 480
 
 @dataclass(frozen=True)
 class ExportPlan:
-    """What to make of an adapter. description: trainer.run_description, the file's provenance."""
+    """What to make of an adapter. description: trainer.run_description, the file's provenance.
+
+    validation: rows on which the file is compared with the untuned one, both through llama.cpp.
+    """
 
     base: BaseModel
     adapter: Path
@@ -50,6 +54,7 @@ class ExportPlan:
     name: str
     system_prompt: str
     description: dict[str, Any]
+    validation: Sequence[Example] = ()
     quantisation: str = "Q4_K_M"
     adapter_only: bool = False
     keep_merged: bool = False
@@ -57,13 +62,18 @@ class ExportPlan:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """Files made and what the checks measured. adapter_gguf is None where a LoRA file cannot hold the adapter."""
+    """Files made and what the checks measured. adapter_gguf is None where a LoRA file cannot hold the adapter.
+
+    loss_*: nats per reply token of the validation rows, of the base's own GGUF and of the file made, through llama.cpp.
+    """
 
     gguf: Path | None
     adapter_gguf: Path | None
     manifest: Path
     checks: dict[str, dict[str, float]]
     notes: tuple[str, ...] = ()
+    loss_untuned: float | None = None
+    loss_tuned: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For the job row."""
@@ -89,6 +99,7 @@ class _Export:
         self.plan, self.work, self.report = plan, work, report
         self.checks: dict[str, dict[str, float]] = {}
         self.notes: list[str] = []
+        self.losses: tuple[float | None, float | None] = (None, None)
         self.tokenizer = load_tokenizer(plan.base)
         self.template = chat_template(self.tokenizer, name=plan.base.name)
         renderer = Renderer(encoder(self.tokenizer), self.template, plan.system_prompt, _PROBE_TOKENS)
@@ -126,6 +137,7 @@ class _Export:
         self.checks["adapter"] = found.as_dict()
         # The base file is quantised: it may be as far from its own 16-bit weights as a Q4 file.
         require_agreement(found, "Q4_K_M", target.name)
+        self._measure(base, adapter=target)
 
     def _model(self) -> Path:
         base_gguf = self._base_gguf()
@@ -137,13 +149,23 @@ class _Export:
         require_tokenizer(f16, self.tokenizer, self.template, self.probes)
         self._check(f16, "F16", reference)
         if self.plan.quantisation == "F16":
+            self._measure(f16)
             return f16
         self.report(0.8, f"Quantising to {self.plan.quantisation}")
         small = self.work / f"{self.plan.name}-{self.plan.quantisation}.gguf"
         gguf_files.quantise(f16, small, self.plan.quantisation)
         self.report(0.9, "Checking the quantised file")
         self._check(small, self.plan.quantisation, reference)
+        self._measure(small)
         return small
+
+    def _measure(self, made: Path, *, adapter: Path | None = None) -> None:
+        """Is the gain of the training still there in the file?"""
+        if not self.plan.validation:
+            return
+        self.report(0.93, "Measuring the file on validation rows")
+        self.losses = (gguf_reply_loss(self._base_gguf(), self.plan.validation),
+                       gguf_reply_loss(made, self.plan.validation, adapter=adapter))
 
     def _merged(self) -> tuple[Path, list[Any]]:
         """Adapter merged into the base, saved in 16 bit, compared with the two apart; and what it says."""
@@ -190,7 +212,7 @@ class _Export:
         manifest = main.with_suffix(".manifest.json")
         manifest.write_text(json.dumps(self._manifest(kept_model, kept_adapter), indent=1, ensure_ascii=False),
                             encoding="utf-8")
-        return ExportResult(kept_model, kept_adapter, manifest, self.checks, tuple(self.notes))
+        return ExportResult(kept_model, kept_adapter, manifest, self.checks, tuple(self.notes), *self.losses)
 
     def _manifest(self, model: Path | None, adapter: Path | None) -> dict[str, Any]:
         files = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
@@ -198,7 +220,7 @@ class _Export:
         return self.plan.description | {
             "name": self.plan.name, "created_at": time.time(), "quantisation": self.plan.quantisation if model else "",
             "layout": self.plan.description.get("data", {}).get("layout"), "files": files, "checks": self.checks,
-            "notes": self.notes}
+            "validation": {"untuned": self.losses[0], "tuned": self.losses[1]}, "notes": self.notes}
 
 
 def merge_and_save(model: Any, folder: Path) -> None:

@@ -5,7 +5,8 @@ shows here), and each GGUF, through llama.cpp, with the merged model.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import numpy as np
 from model.gguf_check import check_gguf
 from model.native import library
 from model.prompts import ChatTemplate
-from model.training_rows import Renderer
+from model.shared_prefix import shared_length
+from model.training_rows import Example, Renderer
 from storage.errors import KnownError
 from storage.records import Conversation, Turn
 
@@ -92,6 +94,30 @@ def torch_distributions(model: Any, wanted: Sequence[Probe]) -> list[np.ndarray]
 
 def gguf_distributions(path: Path, wanted: Sequence[Probe], *, adapter: Path | None = None) -> list[np.ndarray]:
     """The same through llama.cpp. adapter: a GGUF LoRA on top of `path`."""
+    with _loaded(path, adapter) as model:
+        return [_llama_rows(model, probe) for probe in wanted]
+
+
+def gguf_reply_loss(path: Path, rows: Sequence[Example], *, adapter: Path | None = None) -> float | None:
+    """Mean negative log-likelihood of a reply token (nats) through llama.cpp; None when no row fits.
+
+    The same measure as model.shared_prefix.reply_loss, so that a file can be compared with the run it comes from.
+    """
+    rows = [row for row in rows if len(row.prompt) + len(row.reply) < _CONTEXT]
+    if not rows:
+        return None
+    shared = shared_length([row.prompt for row in rows])
+    total, count = 0.0, 0
+    with _loaded(path, adapter) as model:
+        for row in rows:
+            found = _llama_rows(model, row, keep=shared if count else 0)
+            total -= float(found[np.arange(len(row.reply)), row.reply].sum())
+            count += len(row.reply)
+    return total / count
+
+
+@contextmanager
+def _loaded(path: Path, adapter: Path | None) -> Iterator[Any]:
     import llama_cpp
 
     library()  # sends llama.cpp's own log to ours
@@ -102,15 +128,16 @@ def gguf_distributions(path: Path, wanted: Sequence[Probe], *, adapter: Path | N
         raise ExportCheckError(f"llama.cpp cannot load {path.name} ({error}).",
                                "Export again; keep the training folder.") from error
     try:
-        return [_llama_rows(model, probe) for probe in wanted]
+        yield model
     finally:
         model.close()
 
 
-def _llama_rows(model: Any, probe: Probe) -> np.ndarray:
+def _llama_rows(model: Any, probe: Probe | Example, *, keep: int = 0) -> np.ndarray:
+    """Log-probabilities at the reply's positions. keep: tokens at the beginning that are computed already."""
     tokens = probe.prompt + probe.reply
-    model.reset()
-    model.eval(tokens)
+    model.n_tokens = keep
+    model.eval(tokens[keep:])
     logits = np.array(model.scores[len(probe.prompt) - 1:len(tokens) - 1], dtype=np.float64)
     logits -= logits.max(axis=-1, keepdims=True)
     return (logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))).astype(np.float32)

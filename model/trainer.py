@@ -245,6 +245,7 @@ class _Attempt:
         first_step = step_of(checkpoint) if checkpoint else 0
         model = self._model(checkpoint)
         before = self._before(model, rows, checkpoint)
+        self.run_.stop.raise_if_set()
         setup = PhaseSetup(self.name, self.numbers, plan.recipe, runtime, self.folder, plan.tensorboard)
         trainer = build_trainer(setup, model, tokenizer, rows, [news_callback(self._news()), *self.run_.callbacks])
         _reset_peak_memory(runtime)

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from model.base_model import PACKAGED, BaseModel, resolve_base
+from model.base_model import PACKAGED, BaseModel, chat_template, encoder, load_tokenizer, resolve_base
 from model.export import ExportPlan, ExportResult, export
 from model.hardware import Hardware, find_hardware
 from model.preflight import QWEN_3B, ModelShape, Preflight, examine, fit_batches, measure_work
@@ -16,12 +16,23 @@ from model.recipes import Method, PhaseNumbers, Recipe, choose_recipe, recipe_fr
 from model.trainer import RUN, TrainingPlan, TrainingResult, is_main_process, run_description, train
 from model.training_curve import draw_curve
 from model.training_progress import Reporter, SilentReporter
-from model.training_rows import MANIFEST, PREFERENCES, PreparedFolder
+from model.training_rows import (
+    MANIFEST,
+    PREFERENCES,
+    VALIDATION,
+    Example,
+    PreparedFolder,
+    Renderer,
+    Skipped,
+    examples,
+)
 from storage.errors import BadInputError, ConfigurationError
 from storage.paths import Workspace
 
 # Fewer pairs than this teach nothing but themselves.
 LEAST_PAIRS = 20
+# Validation rows on which the exported file is measured.
+_MEASURED_ROWS = 100
 # How much of the progress bar training gets; the rest is the export.
 _TRAINING_SHARE = 0.9
 _CPU_SHAPE = ModelShape(30, 576, 1536, 9, 3, 49_152, True)
@@ -145,8 +156,19 @@ def execute(run: Run, workspace: Workspace, reporter: Reporter) -> RunResult | N
 def _export_plan(run: Run, base: BaseModel, plan: TrainingPlan, training: TrainingResult) -> ExportPlan:
     name = run.request.name or f"{base.name.rpartition('/')[2]}-{run.method.value.replace('+', '-')}"
     description = run_description(plan) | {"training": training.as_dict()}
-    return ExportPlan(base, training.adapter, run.out, name, run.data.system_prompt, description,
-                      run.request.quantisation, run.request.adapter_only, run.request.keep_merged)
+    return ExportPlan(
+        base=base, adapter=training.adapter, out=run.out, name=name, system_prompt=run.data.system_prompt,
+        description=description, validation=_validation(run, base), quantisation=run.request.quantisation,
+        adapter_only=run.request.adapter_only, keep_merged=run.request.keep_merged)
+
+
+def _validation(run: Run, base: BaseModel) -> list[Example]:
+    """Validation rows for measuring the exported file."""
+    tokenizer = load_tokenizer(base)
+    renderer = Renderer(encoder(tokenizer), chat_template(tokenizer, name=base.name), run.data.system_prompt,
+                        run.recipe.sft.max_length)
+    limit = min(run.recipe.validation_rows, _MEASURED_ROWS)
+    return examples(run.data, VALIDATION, renderer, Skipped(), limit=limit)
 
 
 @dataclass(frozen=True)

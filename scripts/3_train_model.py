@@ -174,6 +174,9 @@ def print_result(result: RunResult) -> None:
     if result.exported is not None:
         for name, check in result.exported.checks.items():
             lines.append((f"Check {name}", f"KL {check['kl']:.4f}, same first choice {check['top1']:.0%}"))
+        if result.exported.loss_untuned is not None and result.exported.loss_tuned is not None:
+            lines.append(("Exported file", f"validation loss {result.exported.loss_tuned:.3f} through llama.cpp, "
+                                           f"untuned base {result.exported.loss_untuned:.3f}"))
         files = (("Model", result.exported.gguf), ("Adapter", result.exported.adapter_gguf))
         lines += [(label, path) for label, path in files if path]
         lines += [("Note", note) for note in result.exported.notes]

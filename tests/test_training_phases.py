@@ -53,8 +53,10 @@ class World:
 @pytest.fixture(scope="module")
 def world(packaged_base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("tiny")
-    base = BaseModel("tiny", write_tiny_base(folder / "base", packaged_base.folder),
-                     write_tiny_gguf(folder / "tiny.gguf", offline_chat_model()))
+    weights = write_tiny_base(folder / "base", packaged_base.folder)
+    gguf_files.write_model(weights, write_tiny_gguf(folder / "stub.gguf", offline_chat_model()), folder / "tiny.gguf",
+                           name="tiny")
+    base = BaseModel("tiny", weights, folder / "tiny.gguf")
     data = PreparedFolder.open(write_prepared_folder(folder / "data"))
     return World(folder, base, data, load_tokenizer(base))
 
@@ -248,13 +250,15 @@ def trained(world: World, tmp_path_factory: pytest.TempPathFactory) -> TrainingR
 
 
 def _export_plan(world: World, trained: TrainingResult, out: Path, **changes: Any) -> ExportPlan:
+    rows = examples(world.data, VALIDATION, world.renderer, Skipped())
     return ExportPlan(world.base, trained.adapter, out, "tiny", SYSTEM_PROMPT, {"method": "sft"}, quantisation="F16",
-                      **changes)
+                      **({"validation": rows} | changes))
 
 
 def test_an_export_is_checked_and_described(world: World, trained: TrainingResult, tmp_path: Path) -> None:
     result = export(_export_plan(world, trained, tmp_path))
     assert result.gguf is not None and result.gguf.is_file() and result.adapter_gguf is not None
+    assert result.loss_tuned == pytest.approx(trained.phases[0].validation_after, abs=0.02)
     assert result.checks["merge"]["kl"] < 1e-3 and result.checks["F16"]["kl"] < 1e-3
     manifest = json.loads(result.manifest.read_text(encoding="utf-8"))
     assert manifest["method"] == "sft" and manifest["files"]["tiny-F16.gguf"]["bytes"] == result.gguf.stat().st_size

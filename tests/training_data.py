@@ -86,12 +86,14 @@ def write_tiny_gguf(target: Path, packaged: Path, *, layers: int = 2) -> Path:
     import gguf
     import numpy as np
 
+    from model.gguf_files import open_gguf
+
     changes = {"llama.block_count": layers, "llama.embedding_length": 64, "llama.feed_forward_length": 128,
                "llama.attention.head_count": 4, "llama.attention.head_count_kv": 2, "llama.context_length": 512,
                "llama.rope.dimension_count": 16, "llama.rope.freq_base": 10_000.0,
                "llama.attention.layer_norm_rms_epsilon": 1e-6}
     writer = gguf.GGUFWriter(target, "llama")
-    for field in gguf.GGUFReader(packaged).fields.values():
+    for field in open_gguf(packaged).fields.values():
         if field.name.startswith(("GGUF.", "general.architecture")) or not field.types:
             continue
         sub_type = field.types[-1] if len(field.types) > 1 else None
