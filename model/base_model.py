@@ -15,6 +15,7 @@ from typing import Any
 
 from model.catalog import MODELS, offline_chat_model
 from model.chat_templates import template_of
+from model.gguf_files import quick_gguf
 from model.prompts import ChatTemplate, Encode
 from storage.errors import KnownError
 
@@ -169,10 +170,11 @@ def _dequantise(gguf: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     silence_libraries()
-    # Without dequantize=True, save_pretrained refuses.
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32,
-                                                 quantization_config=GgufConfig(dequantize=True))
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    with quick_gguf():
+        # Without dequantize=True, save_pretrained refuses.
+        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32,
+                                                     quantization_config=GgufConfig(dequantize=True))
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     tokens = _end_tokens(model.config)
     if tokens:
         # transformers reads another token than the file names as its end of turn.

@@ -273,7 +273,7 @@ class NativeModel:
                 raise ModelFileError(f"The adapter {path.name} does not fit {self.path.name}: {last_error()}",
                                      "Use an adapter trained for this model, or a merged model.")
         if adapter:
-            adapters = (ctypes.c_void_p * 1)(adapter)
+            adapters = (lib.llama_adapter_lora_p_ctypes * 1)(adapter)
             lib.llama_set_adapters_lora(self._context, adapters, 1, (ctypes.c_float * 1)(scale))
         else:
             lib.llama_set_adapters_lora(self._context, None, 0, None)
