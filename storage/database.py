@@ -5,7 +5,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,24 @@ class Database:
                 raise StorageError(f"The database {self.path.name} is empty (0 bytes): its content is gone.",
                                    "Restore a backup (scripts/backup.py --restore), or delete the file to start anew.")
             try:
+                if not self.path.exists():
+                    self._create()
                 migrate(self.connection(), self.path, self._migrations)
             except sqlite3.DatabaseError as error:
                 self.close()
                 raise readable(error, self.path) from error
         return self
+
+    def _create(self) -> None:
+        """Make the file beside its place: cut short, a first start must not look like a database that lost all."""
+        draft = self.path.with_suffix(".creating")
+        for leftover in (draft, *_side_files(draft)):
+            leftover.unlink(missing_ok=True)
+        with closing(connect(draft)) as connection:
+            migrate(connection, draft, self._migrations)
+        for leftover in _side_files(draft):
+            leftover.unlink(missing_ok=True)
+        replace_file(draft, self.path)
 
     def connection(self) -> sqlite3.Connection:
         """This thread's connection, made on first use."""
@@ -190,11 +203,14 @@ def set_aside(path: Path) -> Path:
     while (target := path.with_name(f"{path.stem}.damaged-{number}{path.suffix}")).exists():
         number += 1
     replace_file(path, target)
-    for suffix in ("-journal", "-wal", "-shm"):
-        side = path.with_name(path.name + suffix)
+    for side in _side_files(path):
         if side.exists():
-            replace_file(side, target.with_name(target.name + suffix))
+            replace_file(side, target.with_name(target.name + side.name.removeprefix(path.name)))
     return target
+
+
+def _side_files(path: Path) -> list[Path]:
+    return [path.with_name(path.name + suffix) for suffix in ("-journal", "-wal", "-shm")]
 
 
 def placeholders(values: Iterable[Any]) -> str:
