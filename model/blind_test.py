@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from model.blind_test_page import page
 from model.evaluation.rows import Row
@@ -229,7 +230,8 @@ def _rubric_agreement(raters: Sequence[QuizResult], key: Key) -> float | None:
                     for name, value in verdict.ratings.items()} for result in raters], units, level="ordinal")
 
 
-def _alpha(judgements: Sequence[dict[str, float]], units: Sequence[str], *, level: str) -> float | None:
+def _alpha(judgements: Sequence[dict[str, float]], units: Sequence[str], *,
+           level: Literal["nominal", "ordinal"]) -> float | None:
     """Krippendorff's alpha; None where fewer than two raters judged the same unit or all judgements are equal."""
     import numpy as np
     from krippendorff import alpha

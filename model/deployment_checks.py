@@ -30,7 +30,9 @@ class Objections:
 def examine(report: Report | None, *, sha256: str, manifest: dict[str, Any], in_use: DeployedModel | None,
             in_use_report: Report | None, layout: int | None = None) -> Objections:
     """Everything that speaks against publishing, from the new model's report and manifest."""
-    final, forceable, remarks = [], [], []
+    final: list[str] = []
+    forceable: list[str] = []
+    remarks: list[str] = []
     if manifest_has_canaries(manifest) or (report is not None and report.has_canaries):
         final.append("It was trained on a folder with planted canaries, which is for measuring only. Prepare the data "
                      "without --canaries and train again.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -116,11 +115,6 @@ def read_result(path: Path) -> QuizResult:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInputError(f"{path} is not a blind-test result ({type(error).__name__}: {error}).",
                             "Use the file that the test page offers at its end.") from error
-
-
-def ratings_complete(ratings: dict[str, int], names: Sequence[str] = tuple(name for name, _ in RATINGS)) -> bool:
-    """True when every dimension was rated."""
-    return all(name in ratings for name in names)
 
 
 def _flag(value: object) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from model.evaluation.features import Features
+from model.evaluation.rows import Replies
 
 FOLDS = 5
 _SEED = 20
@@ -62,14 +63,16 @@ def _held_out_scores(written: Features, real: Features, fit: Fit) -> np.ndarray:
 
 
 def _rows(written: Features, real: Features, indices: np.ndarray) -> Features:
-    first = indices[indices < len(written)]
-    second = indices[indices >= len(written)] - len(written)
-    a, b = written.take(first), real.take(second)
-    return Features(
-        type(a.replies)(a.replies.texts + b.replies.texts, a.replies.sessions + b.replies.sessions),
-        *(np.concatenate([getattr(a, name), getattr(b, name)])
-          for name in ("characters", "lines", "emoji_counts", "cases", "punctuation")),
-        a.words + b.words, np.concatenate([a.vectors, b.vectors]))
+    """Rows of both writers as one: index i is written[i], then real[i - len(written)]."""
+    a = written.take(indices[indices < len(written)])
+    b = real.take(indices[indices >= len(written)] - len(written))
+
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([getattr(a, name), getattr(b, name)])
+
+    replies = Replies(a.replies.texts + b.replies.texts, a.replies.sessions + b.replies.sessions)
+    return Features(replies, joined("characters"), joined("lines"), joined("emoji_counts"), joined("cases"),
+                    joined("punctuation"), a.words + b.words, joined("vectors"))
 
 
 def _fit_characters(train: Features, labels: np.ndarray, test: Features) -> np.ndarray:

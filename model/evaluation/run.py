@@ -22,6 +22,7 @@ from model.evaluation.report import ModelFile, Report, write_report
 from model.evaluation.rows import Row, read_manifest, read_rows, spread
 from model.evaluation.sweep import Point, sweep
 from storage.errors import BadInputError
+from storage.quiz import Quiz
 from storage.settings import (
     HISTORY_MESSAGES,
     MAX_TOKENS,
@@ -107,7 +108,7 @@ def run_sweep(plan: Plan, report: Progress = lambda _fraction, _step: None) -> l
 
 
 def run_blind_test(plan: Plan, *, per_side: int, report: Progress = lambda _fraction, _step: None,
-                   ) -> tuple[blind_test.Quiz, blind_test.Key]:
+                   ) -> tuple[Quiz, blind_test.Key]:
     """A quiz from the test part: half of the places keep what people said, at the others the model answers."""
     rows = [row for row in read_rows(plan.data / "test.jsonl") if row.conversation.turns]
     people, places = blind_test.choose_places(rows, per_side=per_side, max_tokens=plan.settings[MAX_TOKENS])

@@ -98,7 +98,7 @@ def distinct_share(side: Features, *, size: int, budget: int) -> float:
 
 def self_bleu(written: Features, real: Features) -> float:
     """How much each reply resembles the writer's other ones, 0-1 (Zhu et al., 2018); high is repetitive."""
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     texts = [" ".join(reply) for reply in written.words if reply][:_SELF_BLEU_SAMPLE]
     if len(texts) < 2:
