@@ -1,6 +1,7 @@
 """The bundled demo server: it must look like a real server to everything that reads it, and be made from its source."""
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from collections import Counter
@@ -168,3 +169,15 @@ def test_opening_it_keeps_the_private_channel_private_and_the_opted_out_member_o
     assert len(elsewhere) == 3
     assert [member.display_name for member in absent if member] == ["fenn"]
     assert not any(message and message.author_name == "fenn" for message in queued)
+
+
+def test_a_data_set_made_of_it_leaves_out_what_must_be_left_out(tmp_path: Path) -> None:
+    open_demo_server.main(["--workspace", str(tmp_path), "--no-index"])
+    prepare = importlib.import_module("scripts.2_prepare_training_data")
+    prepare.main(["--workspace", str(tmp_path), "--out", str(tmp_path / "prepared")])
+    text = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "prepared").glob("*.jsonl"))
+    assert "spoon" in text
+    assert "[phone]" in text and "[email]" in text
+    for left_out in ("07700", "lowfield-camping.example", "coconut", "wreath", "magnolia", '"name": "fenn"',
+                     "Biscuit Tin", "Days since Gerald"):
+        assert left_out not in text, left_out
