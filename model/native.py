@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 ABORTED, NO_SLOT = 2, 1
 _PAGE = 64
 _WARNING, _ERROR = 3, 4  # ggml_log_level of ggml.h
+# An abort that was asked for is reported as three errors.
+_ABORT_NOISE = re.compile(r"compute status: 1$|ret = 2$|failed with error 1$")
 MAX_OUTPUTS = 16
 
 
@@ -307,10 +310,10 @@ def library() -> Any:
     @lib.llama_log_callback
     def write(level: int, text: bytes, _data: Any) -> None:
         line = text.decode("utf-8", errors="replace").strip()
-        if level == _ERROR and line:
+        if level == _ERROR and line and not _ABORT_NOISE.search(line):
             _recent_errors[:] = [*_recent_errors[-4:], line]
             log.warning("llama.cpp: %s", line)
-        elif level == _WARNING and line:
+        elif level in (_WARNING, _ERROR) and line:
             log.debug("llama.cpp: %s", line)
 
     lib._kept_log_callback = write  # ctypes callbacks must outlive their registration

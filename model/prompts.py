@@ -93,14 +93,14 @@ def render(conversation: Conversation, *, system_prompt: str, template: ChatTemp
 
 
 def render_standing(conversation: Conversation, *, system_prompt: str, template: ChatTemplate = CHATML) -> list[Piece]:
-    """What can be computed before the next line is written: everything said, then the recall block for it.
+    """What can be computed before the next line is written: everything said, the recall block for it, a turn's opening.
 
     `render` of the same conversation with one more line by somebody else starts with exactly these pieces.
     """
     pieces = system_pieces(system_prompt, template)
     pieces += turn_pieces(conversation.turns, template)
     pieces += recall_pieces(conversation.recalled, template)
-    return pieces
+    return [*pieces, Piece(template.user_open, True)]
 
 
 def system_pieces(system_prompt: str, template: ChatTemplate) -> list[Piece]:

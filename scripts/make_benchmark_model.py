@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,10 @@ class Shape:
     @property
     def head_width(self) -> int:
         return self.width // self.heads
+
+    def with_vocabulary_of(self, path: Path) -> Shape:
+        """The same shape with as many tokens as another model's file has."""
+        return replace(self, vocabulary=len(_read_vocabulary(path)[0]))
 
 
 TINY = Shape(layers=2, width=256, hidden=512, heads=4, kv_heads=2, vocabulary=2_000, context=4_096)
@@ -145,13 +149,13 @@ def _random_tensor(rng: Any, name: str, rows: int, columns: int, kind: str) -> A
 
 
 def _add_vocabulary(writer: Any, shape: Shape, source: Path | None) -> None:
-    tokens, kinds, merges = _read_vocabulary(source) if source else _invented_vocabulary(shape.vocabulary)
+    tokens, kinds, merges, family = _read_vocabulary(source) if source else _invented_vocabulary(shape.vocabulary)
     tokens, kinds = tokens[:shape.vocabulary], kinds[:shape.vocabulary]
     for number in range(len(tokens), shape.vocabulary):
         tokens.append(f"[PAD{number}]")
         kinds.append(5)  # unused
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2")
+    writer.add_tokenizer_pre(family)
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_token_merges(merges)
@@ -163,7 +167,7 @@ def _add_vocabulary(writer: Any, shape: Shape, source: Path | None) -> None:
     writer.add_chat_template(_CHATML)
 
 
-def _read_vocabulary(path: Path) -> tuple[list[str], list[int], list[str]]:
+def _read_vocabulary(path: Path) -> tuple[list[str], list[int], list[str], str]:
     import gguf
 
     fields = gguf.GGUFReader(str(path)).fields
@@ -174,10 +178,10 @@ def _read_vocabulary(path: Path) -> tuple[list[str], list[int], list[str]]:
 
     kinds = fields["tokenizer.ggml.token_type"]
     return texts("tokenizer.ggml.tokens"), [int(kinds.parts[index][0]) for index in kinds.data], \
-        texts("tokenizer.ggml.merges")
+        texts("tokenizer.ggml.merges"), texts("tokenizer.ggml.pre")[0]
 
 
-def _invented_vocabulary(size: int) -> tuple[list[str], list[int], list[str]]:
+def _invented_vocabulary(size: int) -> tuple[list[str], list[int], list[str], str]:
     """All bytes in GPT-2's spelling, then ever longer pieces of lower-case letters, then the control tokens."""
     bytes_ = [chr(code) for code in (*range(33, 127), *range(161, 173), *range(174, 256))]
     bytes_ += [chr(256 + number) for number in range(256 - len(bytes_))]
@@ -200,7 +204,7 @@ def _invented_vocabulary(size: int) -> tuple[list[str], list[int], list[str]]:
         if len(tokens) >= wanted:
             break
     kinds = [1] * len(tokens) + [3] * len(_SPECIALS)
-    return tokens + list(_SPECIALS), kinds, merges
+    return tokens + list(_SPECIALS), kinds, merges, "qwen2"
 
 
 if __name__ == "__main__":

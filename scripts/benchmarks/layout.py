@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="JSON lines of Discord message objects")
     parser.add_argument("--samples", type=int, default=300, help="replies to look at")
     parser.add_argument("--losses", type=int, default=80, help="replies to take the model's loss on")
+    parser.add_argument("--messages", type=int, default=4500, help="the newest ones to use")
     parser.add_argument("--json", type=Path, help="write the figures here too")
 
 
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     chat = _Chat()
     template = chat.template
-    channels = _read(options.data)
+    channels = {channel: turns[-options.messages // 3:] for channel, turns in _read(options.data).items()}
     model = bulk_embedder("all-MiniLM-L6-v2", Workspace.at(None))
     lines = [(channel, index) for channel, turns in channels.items() for index in range(len(turns))]
     texts = [channels[channel][index].text for channel, index in lines]

@@ -1,0 +1,376 @@
+"""The measurements behind `scripts/benchmark.py engine`; each returns plain figures."""
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from model.chat_model import ChatModel
+from model.guest import Lookout, Surroundings
+from model.native import ContextOptions, NativeModel, Row
+from model.requests import GenerationOptions, ReplyRequest
+from scripts.benchmarks._talk import HISTORY, LineFinder, Message, naive_messages, naive_prompt, replay
+from storage.records import Conversation, Turn
+from storage.settings import DEFAULT_SYSTEM_PROMPT
+
+WRITE = GenerationOptions(max_tokens=24, stop=(), seed=1)
+TALK = Conversation((Turn("Ada", "hi all"), Turn("Bob", "anyone up for a game tonight?")))
+_LONG = "and then there was more of it " * 160
+
+
+class Calm(Lookout):
+    """The benchmark decides about threads, not the load of the moment."""
+
+    def look(self) -> Surroundings:
+        return Surroundings()
+
+
+def open_model(path: Path, options: ContextOptions, **more: Any) -> ChatModel:
+    """A chat model whose threads stay as they are told."""
+    return ChatModel(path, options, lookout=Calm(), **more)
+
+
+class Listener:
+    """Follows a replay as the bot does: listens to every message and answers where a reply is due."""
+
+    def __init__(self, model: ChatModel, *, has_recall: bool, is_listening: bool, options: GenerationOptions) -> None:
+        self._model, self._has_recall, self._is_listening, self._options = model, has_recall, is_listening, options
+        self._finder = LineFinder(model.count_tokens)
+        self.past: dict[int, list[Turn]] = defaultdict(list)
+        self._standing: dict[int, tuple[Turn, ...]] = {}
+
+    def hear(self, message: Message, *, waits: bool) -> Any:
+        """The reply, where one is due; otherwise None after reading along (to the end, with `waits`)."""
+        past = self.past[message.channel]
+        past.append(message.turn)
+        reply = None
+        if message.has_answer:
+            lines = self._standing.get(message.channel, ())
+            if not self._is_listening:
+                lines = self.recalled(message.channel)
+            reply = self._model.generate(ReplyRequest(Conversation(tuple(past[-30:]), lines), self._options,
+                                                      DEFAULT_SYSTEM_PROMPT, message.channel, keep_turns=HISTORY))
+            past.append(Turn("", reply.text or "ok", True))
+        if self._is_listening:
+            lines = self._standing[message.channel] = self.recalled(message.channel)
+            self._model.listen(message.channel, Conversation(tuple(past[-30:]), lines), DEFAULT_SYSTEM_PROMPT,
+                               keep_turns=HISTORY)
+            if waits:
+                self._model.wait_until_idle(timeout_seconds=300)
+        return reply
+
+    def recalled(self, channel: int) -> tuple[Turn, ...]:
+        past = self.past[channel]
+        return self._finder.find(past, [turn.text for turn in past[-3:]]) if self._has_recall else ()
+
+
+def tokens_left(stand_in: Path, channels: Sequence[Sequence[Turn]], *, replies: int) -> dict[str, Any]:
+    """Tokens to prefill when a reply is due. `stand_in`: a tiny model with the real one's vocabulary; only counts."""
+    figures: dict[str, Any] = {}
+    for count in (1, 3, 8):
+        messages = list(replay(channels, count=count, replies=replies, seed=count))
+        for has_recall in (True, False):
+            naive = _naive_tokens(stand_in, messages, has_recall=has_recall)
+            row: dict[str, Any] = {"naive": statistics.mean(naive), "naive p50": statistics.median(naive)}
+            for is_listening in (True, False):
+                model = open_model(stand_in, ContextOptions(threads=1))
+                listener = Listener(model, has_recall=has_recall, is_listening=is_listening,
+                                    options=WRITE.with_changes(max_tokens=12))
+                ours = [reply.prefilled_tokens for message in messages
+                        if (reply := listener.hear(message, waits=True)) is not None]
+                model.close()
+                name = "listening" if is_listening else "not listening"
+                row |= {name: statistics.mean(ours), f"{name} p50": statistics.median(ours)}
+            figures[f"{count} channels, {'with' if has_recall else 'without'} retrieval"] = row
+    for name, row in figures.items():
+        full = figures[f"{name.split()[0]} channels, with retrieval"]
+        row["ratio of means"] = row["listening"] / row["naive"]
+        row["of p50"] = row["listening p50"] / row["naive p50"]
+        row["of p50 to naive with retrieval"] = row["listening p50"] / full["naive p50"]
+    return figures
+
+
+def _naive_tokens(stand_in: Path, messages: Sequence[Message], *, has_recall: bool) -> list[int]:
+    """What `create_chat_completion` computes: all but the longest start in common with its last call."""
+    model = open_model(stand_in, ContextOptions(threads=1))
+    finder = LineFinder(model.count_tokens)
+    past: dict[int, list[Turn]] = defaultdict(list)
+    before: list[int] = []
+    found = []
+    for message in messages:
+        said = past[message.channel]
+        said.append(message.turn)
+        if not message.has_answer:
+            continue
+        lines = finder.find(said, [said[-1].text]) if has_recall else ()
+        tokens = model.encode(naive_prompt(naive_messages(said, lines, DEFAULT_SYSTEM_PROMPT)), True)
+        common = next((index for index, (a, b) in enumerate(zip(before, tokens, strict=False)) if a != b),
+                      min(len(before), len(tokens)))
+        found.append(len(tokens) - common)
+        before = tokens
+        said.append(Turn("", "ok", True))
+    model.close()
+    return found[1:]
+
+
+def latency(path: Path, options: ContextOptions, channels: Sequence[Sequence[Turn]], *, replies: int,
+            is_busy: bool) -> dict[str, Any]:
+    """First token and whole reply, ours and naive in turns on the same replay, three channels."""
+    from llama_cpp import Llama
+
+    threads = options.threads
+    peer = Llama(str(path), n_ctx=2048, n_threads=threads, n_threads_batch=threads, verbose=False)
+    model = open_model(path, options)
+    finder = LineFinder(model.count_tokens)
+    listener = Listener(model, has_recall=True, is_listening=True, options=WRITE)
+    ours: list[tuple[float, float]] = []
+    naive: list[tuple[float, float]] = []
+    with burner(1 if is_busy else 0):
+        for message in replay(channels, count=3, replies=replies + 1, seed=11):
+            if message.has_answer:
+                said = [*listener.past[message.channel], message.turn]
+                lines = finder.find(said, [said[-1].text])
+                naive.append(_complete(peer, naive_messages(said, lines, DEFAULT_SYSTEM_PROMPT)))
+            reply = listener.hear(message, waits=True)
+            if reply is not None:
+                ours.append((reply.first_token_ms, reply.total_ms * WRITE.max_tokens / max(reply.reply_tokens, 1)
+                             if reply.reply_tokens < WRITE.max_tokens // 2 else reply.total_ms))
+    model.close()
+    peer.close()
+    ours, naive = ours[1:], naive[1:]
+    first = statistics.median(a[0] / b[0] for a, b in zip(naive, ours, strict=True))
+    whole = statistics.median(a[1] / b[1] for a, b in zip(naive, ours, strict=True))
+    return {"first token ms": statistics.median(value[0] for value in ours),
+            "naive first token ms": statistics.median(value[0] for value in naive),
+            "whole reply ms": statistics.median(value[1] for value in ours),
+            "naive whole reply ms": statistics.median(value[1] for value in naive),
+            "first token sooner": first, "whole reply sooner": whole, "replies": len(ours)}
+
+
+def _complete(peer: Any, messages: list[dict[str, str]]) -> tuple[float, float]:
+    started = time.perf_counter()
+    first, pieces = 0.0, 0
+    for chunk in peer.create_chat_completion(messages, max_tokens=WRITE.max_tokens, temperature=WRITE.temperature,
+                                             stream=True, seed=1):
+        if "content" in chunk["choices"][0]["delta"]:
+            pieces += 1
+            first = first or time.perf_counter()
+    end = time.perf_counter()
+    first = first or end
+    # A reply that ended early is reckoned at the full length, as ours is.
+    scale = WRITE.max_tokens / max(pieces, 1) if pieces < WRITE.max_tokens // 2 else 1.0
+    return (first - started) * 1000, (end - started) * 1000 * scale
+
+
+@contextmanager
+def burner(processes: int) -> Iterator[None]:
+    """Keep so many processors busy meanwhile."""
+    running = [multiprocessing.get_context("spawn").Process(target=_burn, daemon=True) for _ in range(processes)]
+    for process in running:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.join()
+
+
+def _burn() -> None:
+    while True:
+        sum(range(10_000))
+
+
+def speed(path: Path, options: ContextOptions, *, rounds: int) -> dict[str, Any]:
+    """Tokens per second of prefill (128 tokens) and decode (32 tokens with sampling) through the whole engine."""
+    model = open_model(path, options)
+    write = GenerationOptions(max_tokens=33, stop=(), seed=1, temperature=1.0)
+    decode, prefill = [], []
+    for number in range(rounds + 1):
+        text = " ".join(str(number * 31 + index) for index in range(60))
+        reply = model.generate(ReplyRequest(Conversation((Turn("Ada", text),)), write, "none", number))
+        if number and reply.reply_tokens >= 8:
+            prefill.append(reply.prefilled_tokens / (reply.first_token_ms / 1000))
+            decode.append((reply.reply_tokens - 1) / ((reply.total_ms - reply.first_token_ms) / 1000))
+        model.forget_channel(number)
+    model.close()
+    return {"decode per second": max(decode, default=0.0), "prefill per second": max(prefill, default=0.0)}
+
+
+def bandwidth(path: Path) -> dict[str, float]:
+    """Bytes per second that a plain sum over memory of the model's size reaches: the ceiling for decoding."""
+    import numpy as np
+
+    size = min(path.stat().st_size, 512 << 20)
+    data = np.ones(size // 8, np.float64)
+    times = []
+    for _ in range(4):
+        started = time.perf_counter()
+        data.sum()
+        times.append(time.perf_counter() - started)
+    return {"bytes per second, one processor": data.nbytes / min(times)}
+
+
+def cancelling(path: Path, options: ContextOptions) -> dict[str, float]:
+    """Milliseconds from cancel to the end of the reply, in prefill and in decode; the longest of five."""
+    model = open_model(path, options)
+    endless = GenerationOptions(max_tokens=1000, stop=(), temperature=1.0, seed=2)
+    found: dict[str, float] = {}
+    for phase in ("prefill", "decode"):
+        times = []
+        for number in range(5):
+            text = _LONG if phase == "prefill" else "hi"
+            future = model.submit(ReplyRequest(Conversation((Turn(f"Ada{number}", text),)), endless, "none", number))
+            while not (model._running if phase == "decode" else model._starting):
+                time.sleep(0.001)
+            time.sleep(0.3)
+            started = time.perf_counter()
+            future.cancel()
+            future.result()
+            times.append((time.perf_counter() - started) * 1000)
+            model.forget_channel(number)
+        found[phase] = max(times)
+    model.close()
+    return found
+
+
+def loop_lag(path: Path, options: ContextOptions) -> dict[str, float]:
+    """How late the event loop wakes up while the model generates, and while nothing runs; 99th percentile, ms."""
+    async def lags(seconds: float) -> list[float]:
+        found = []
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            started = time.perf_counter()
+            await asyncio.sleep(0.005)
+            found.append((time.perf_counter() - started - 0.005) * 1000)
+        return found
+
+    model = open_model(path, options)
+    before = asyncio.run(lags(4))
+    request = ReplyRequest(TALK, GenerationOptions(max_tokens=1000, stop=(), temperature=1.0), "none", 1)
+    future = model.submit(request)
+    during = asyncio.run(lags(6))
+    future.cancel()
+    model.close()
+    return {"p99 generating": percentile(during, 99), "p99 idle": percentile(before, 99)}
+
+
+def percentile(values: Sequence[float], share: int) -> float:
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share / 100), len(ordered) - 1)]
+
+
+def four_replies(path: Path, options: ContextOptions) -> dict[str, Any]:
+    """Mean latency of four replies asked for at once, in order and in one batch, and what the probe would choose."""
+    from model.tuning import choose_parallel
+
+    times: dict[str, list[float]] = {"in order": [], "one batch": []}
+    models = {"in order": open_model(path, options), "one batch": open_model(path, options, parallel=4)}
+    for number in range(3):
+        for name, model in models.items():
+            futures = [model.submit(ReplyRequest(
+                Conversation((Turn(f"Ada{number}", f"hello {channel} {number}"),)),
+                GenerationOptions(max_tokens=24, stop=(), temperature=1.0, seed=5), "be brief", channel))
+                for channel in range(4)]
+            times[name].append(statistics.mean(future.result().total_ms for future in futures))
+    for model in models.values():
+        model.close()
+    order, batch = min(times["in order"]), min(times["one batch"])
+    return {"in order ms": order, "one batch ms": batch, "batch over order": batch / order,
+            "batch pays": batch < order, "rule": choose_parallel({4: batch / order * 2.5})}
+
+
+def loading(path: Path, options: ContextOptions) -> dict[str, float]:
+    """Seconds to a usable model with the file in the page cache, ours and `Llama(...)` with its defaults."""
+    from llama_cpp import Llama
+
+    ours, theirs = [], []
+    for _ in range(3):
+        started = time.perf_counter()
+        open_model(path, options).close()
+        ours.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        Llama(str(path), n_ctx=2048, verbose=False).close()
+        theirs.append(time.perf_counter() - started)
+    return {"ours s": min(ours), "Llama() s": min(theirs), "faster": min(theirs) / min(ours)}
+
+
+def exactness(path: Path, options: ContextOptions, channels: Sequence[Sequence[Turn]], *,
+              points: int) -> dict[str, Any]:
+    """Divergence (KL, nats) of next-token distributions from a fresh one-shot prefill, beside the noise floor."""
+    import numpy as np
+
+    model = open_model(path, options)
+    reference = NativeModel(path, replace(options, cells=2048, sequences=1, ubatch=512))
+    chunked = NativeModel(path, replace(options, cells=2048, sequences=1, ubatch=64))
+    listener = Listener(model, has_recall=True, is_listening=True, options=WRITE.with_changes(max_tokens=8))
+
+    def one_shot(native: NativeModel, tokens: list[int]) -> Any:
+        native.clear()
+        size = native.options.ubatch
+        for start in range(0, len(tokens), size):
+            part = tokens[start:start + size]
+            native.decode([Row(token, start + index, 0, start + index == len(tokens) - 1)
+                           for index, token in enumerate(part)])
+        return _log_softmax(native.logits(len(part) - 1))
+
+    ours, floor, same = [], [], []
+    for message in replay(channels, count=3, replies=points, seed=21):
+        reply = listener.hear(message, waits=True)
+        if reply is None:
+            continue
+        tokens = model.ask(lambda channel=message.channel: model._engine.cached_tokens(channel))
+        if len(tokens) < 20:
+            continue
+        mine = model.ask(lambda channel=message.channel, tokens=tokens: (
+            model._engine.prefill(channel, tokens), _log_softmax(model._native.logits(model._engine.last_row)))[1])
+        exact = one_shot(reference, tokens)
+        ours.append(float((np.exp(exact) * (exact - mine)).sum()))
+        again = one_shot(chunked, tokens)
+        floor.append(float((np.exp(exact) * (exact - again)).sum()))
+        same.append(int(exact.argmax() == mine.argmax()))
+    model.close()
+    reference.close()
+    chunked.close()
+    return {"mean KL": statistics.mean(ours), "mean KL of chunking alone": statistics.mean(floor),
+            "same likeliest token": statistics.mean(same), "points": len(ours)}
+
+
+def _log_softmax(logits: Any) -> Any:
+    import numpy as np
+
+    wide = logits.astype(np.float64)
+    wide -= wide.max()
+    return wide - np.log(np.exp(wide).sum())
+
+
+def growth(stand_in: Path, *, replies: int) -> dict[str, float]:
+    """Resident memory after a tenth of the replies and after all, many channels coming and going."""
+    import psutil
+
+    model = open_model(stand_in, ContextOptions(threads=1, cells=1024), n_ctx=512, park_bytes=1 << 20)
+    process = psutil.Process()
+    early = 0
+    write = GenerationOptions(max_tokens=4, stop=())
+    for number in range(replies):
+        turns = tuple(Turn(f"Ada{number % 50}", f"message {number} {index}") for index in range(6))
+        model.generate(ReplyRequest(Conversation(turns), write, "be brief", number % 100))
+        model.listen(number % 100, Conversation((*turns, Turn("", "ok", True))), "be brief")
+        if number == replies // 10:
+            early = process.memory_info().rss
+    late = process.memory_info().rss
+    model.close()
+    return {"after a tenth MB": early / 1e6, "at the end MB": late / 1e6, "grown MB": (late - early) / 1e6,
+            "replies": replies}
+
+
+def processors() -> int:
+    return os.cpu_count() or 1
