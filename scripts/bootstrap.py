@@ -16,7 +16,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from scripts.installation import failures
-from scripts.installation.groups import read_group
+from scripts.installation.groups import GROUPS, read_group
 from scripts.installation.pins import missing_pins
 
 DEFAULT_GROUPS = ("runtime", "offline")
@@ -133,6 +133,12 @@ def _run_as_child(command: list[str], env: dict[str, str]) -> int:
 
 def main(arguments: list[str]) -> None:
     """Install only; the program itself is not started."""
+    unknown = [name for name in arguments if name not in GROUPS]
+    if unknown:
+        groups = "\n".join(f"    {name:8} {group.label}" for name, group in GROUPS.items())
+        is_help = unknown[0] in ("-h", "--help")
+        _end(f"{__doc__}\nGroups:\n{groups}" if is_help else f"There is no group {unknown[0]!r}. Groups:\n{groups}",
+             0 if is_help else EXIT_FAILED)
     ensure(groups=tuple(arguments) or DEFAULT_GROUPS)
     print("Everything is installed.")
 

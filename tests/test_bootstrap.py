@@ -366,3 +366,11 @@ def test_a_folder_that_cannot_be_written_is_told(
         ensure_here(bare)
 
     assert "cannot be written to" in capsys.readouterr().err
+
+
+def test_an_unknown_group_is_named_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        bootstrap.main(["everything"])
+    words = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert "'everything'" in words and "runtime" in words
