@@ -22,6 +22,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scripts import bootstrap
+
+if __name__ == "__main__":
+    bootstrap.ensure()
+
 from model.process import prepare_process_environment
 
 prepare_process_environment()

@@ -18,6 +18,11 @@ from typing import Any
 if __name__ == "__main__":  # started as a file: the project root is not on the path yet
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scripts import bootstrap
+
+if __name__ == "__main__":
+    bootstrap.ensure()
+
 from scripts.progress import Progress, run_script
 
 

@@ -14,6 +14,11 @@ from pathlib import Path
 if __name__ == "__main__":  # started as a file: the project root is not on the path yet
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scripts import bootstrap
+
+if __name__ == "__main__":
+    bootstrap.ensure()
+
 from model.process import prepare_process_environment
 
 prepare_process_environment()
