@@ -133,10 +133,10 @@ def _gaps(prepared: Prepared) -> list[tuple[str, int]]:
 
 
 def _span(seconds: int) -> str:
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
         if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
 
 
 def _reactions(prepared: Prepared) -> list[tuple[str, int]]:

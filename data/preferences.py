@@ -37,6 +37,11 @@ class Place:
         text = json.dumps([self.row["context"], self.row["recalled"]], ensure_ascii=False)
         return f"{self.row['id']}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
+    @property
+    def seed(self) -> int:
+        """Its own for each place: openings all look alike to the model."""
+        return int(hashlib.sha256(self.key.encode()).hexdigest()[:7], 16)
+
 
 # Places -> for each the texts found, in order; may find fewer than wanted. Raises CancelledError when asked to stop.
 Reject = Callable[[Sequence[Place]], Iterator[tuple[Place, list[str]]]]
@@ -144,8 +149,7 @@ TEMPLATES = (
 def reject_with_templates(places: Sequence[Place]) -> Iterator[tuple[Place, list[str]]]:
     """Different templates for each place, the same ones on every run."""
     for place in places:
-        start = int(hashlib.sha256(place.key.encode()).hexdigest()[:8], 16)
-        yield place, [TEMPLATES[(start + 7 * number) % len(TEMPLATES)] for number in range(place.wanted)]
+        yield place, [TEMPLATES[(place.seed + 7 * number) % len(TEMPLATES)] for number in range(place.wanted)]
 
 
 class RejectWithModel:
@@ -177,8 +181,8 @@ class RejectWithModel:
     def _texts(self, places: Sequence[Place]) -> list[list[str]]:
         found: list[list[str]] = [[] for _ in places]
         for attempt in range(self._ROUNDS):
-            asked = [(number, 100 * attempt + seed) for number, place in enumerate(places)
-                     for seed in range(place.wanted - len(found[number]))]
+            asked = [(number, place.seed + 100 * attempt + more) for number, place in enumerate(places)
+                     for more in range(place.wanted - len(found[number]))]
             if not asked:
                 break
             texts = self._generate([(_conversation(places[number].row), seed) for number, seed in asked])
