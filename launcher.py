@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     workspace = Workspace.at(options.workspace or (PROJECT_ROOT / "demo_workspace" if options.demo else None)).create()
     if options.doctor:
-        return subprocess.call(script_command("doctor.py", workspace), env=script_environment())
+        return _doctor(workspace)
     trouble = unsafe_folder(str(workspace.root))
     if trouble:
         tell(f"Warning: {trouble} Choose a local one: --workspace {Path.home() / 'discord-bot'}")
@@ -73,6 +73,13 @@ def _run(store: Store, options: argparse.Namespace) -> int:
     if options.demo or options.chat:
         return terminal.chat(store, controller, tell=tell)
     return terminal.supervise(store, controller, tell=tell)
+
+
+def _doctor(workspace: Workspace) -> int:
+    from gui.autostart import is_login_item
+
+    command = [*script_command("doctor.py", workspace), "--autostart", "on" if is_login_item() else "off"]
+    return subprocess.call(command, env=script_environment())
 
 
 def _panel(store: Store, controller: BotController, options: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
@@ -10,7 +10,7 @@ import aiohttp
 import discord
 from discord.http import Route
 
-from data.fetcher_api import DiscordRest
+from data.fetcher_api import DiscordRest, NoAccessError
 from storage.environment import Environment
 
 # Application flags (Discord API reference, "Application Flags"): the intent as verified or as limited bot.
@@ -44,6 +44,18 @@ async def check_server(environment: Environment, *, clock: Callable[[], float] =
         has_message_content=bool(int(application.get("flags") or 0) & MESSAGE_CONTENT_FLAGS),
         server_name=servers.get(environment.server_id or 0, ""), invite_url=invite_url(application_id),
         clock_offset_seconds=await _clock_offset(clock))
+
+
+async def unreadable_channels(environment: Environment, channel_ids: Sequence[int]) -> list[int]:
+    """Those of the channels that Discord does not let the bot read."""
+    refused = []
+    async with DiscordRest(environment.require_token(), api_base=environment.api_base) as rest:
+        for channel_id in channel_ids:
+            try:
+                await rest.history(channel_id, limit=1)
+            except NoAccessError:
+                refused.append(channel_id)
+    return refused
 
 
 def invite_url(application_id: int) -> str:

@@ -18,19 +18,34 @@ from scripts import bootstrap
 if __name__ == "__main__":
     bootstrap.ensure()
 
+import argparse
+import asyncio
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from scripts.progress import run_script, script_parser
-from storage.environment import read_environment
+from storage.backup import list_backups
+from storage.environment import Environment, read_environment
 from storage.errors import KnownError
 from storage.paths import PROJECT_ROOT, Workspace, unsafe_folder
-from storage.settings import EMBEDDING_MODEL
+from storage.people import names_of
+from storage.processes import is_alive
+from storage.records import BotStatus, Channel, JobState, ModelState
+from storage.settings import EMBEDDING_MODEL, FETCH_SCHEDULE, LAUNCH_AT_LOGIN
 from storage.store import Store
 
+if TYPE_CHECKING:
+    from data.fetcher_check import ServerCheck
+
+OLD_BACKUP_DAYS = 14
+OLD_FETCH_DAYS = 14
+DISCORD_LIMIT_SECONDS = 25.0
+CHANNELS_ASKED = 20
 LOW_MEMORY_BYTES = 4 * 10 ** 9
 LOW_DISK_BYTES = 5 * 10 ** 9
 # Discord refuses signatures and tokens only when a clock is far off; this is where logs get misleading.
@@ -62,12 +77,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report; 1 when something stands in the way."""
     parser = script_parser(__doc__)
     parser.add_argument("--offline", action="store_true", help="do not ask Discord")
+    # The launcher knows what the system starts at login; nothing in this folder may import the panel.
+    parser.add_argument("--autostart", choices=("on", "off"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     workspace = Workspace.at(options.workspace)
     findings = [*look_at_program(workspace)]
     try:
         with Store.open(workspace) as store, store.jobs.running("doctor") as job:
             findings += look_at_store(store)
+            findings += look_at_routine(store, autostart=options.autostart)
             if not options.offline:
                 findings += look_at_discord(store)
             job.result = {"findings": [asdict(finding) for finding in findings]}
@@ -75,7 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         findings.append(Finding("Databases", Verdict.BAD, error.what, error.cure))
     for finding in findings:
         print(line(finding))
-    return int(any(finding.verdict is Verdict.BAD for finding in findings))
+    bad = [finding.name for finding in findings if finding.verdict is Verdict.BAD]
+    print(f"\nIn the way: {', '.join(bad)}." if bad else "\nNothing stands in the way.")
+    return int(bool(bad))
 
 
 def line(finding: Finding) -> str:
@@ -149,22 +169,38 @@ def look_at_store(store: Store) -> Iterator[Finding]:
         yield Finding(f"Database {database.path.name}", Verdict.GOOD if words == "ok" else Verdict.BAD, words,
                       "" if words == "ok" else "Restore a backup: python scripts/backup.py --restore FILE.")
     yield from _messages(store)
+    yield _index(store)
     yield _model(store)
     yield _environment(store)
     yield _bot(store)
 
 
 def _messages(store: Store) -> Iterator[Finding]:
-    count, waiting = store.messages.count(), store.messages.queue_length()
+    count = store.messages.count()
     yield Finding("Messages", Verdict.GOOD if count else Verdict.NOTE, f"{count:,} kept",
                   "" if count else "Fetch: python scripts/fetch_and_embed.py, or import a file with --import.")
-    yield Finding("Index", Verdict.GOOD if not waiting else Verdict.NOTE,
-                  "in step" if not waiting else f"{waiting:,} messages wait to be indexed",
-                  "" if not waiting else "Run the fetch again; it catches up.")
     speaking = [channel for channel in store.channels.all() if channel.speak]
     yield Finding("Channels", Verdict.GOOD if speaking else Verdict.NOTE,
                   f"may speak in {', '.join('#' + channel.name for channel in speaking)}" if speaking
                   else "the bot may speak nowhere", "" if speaking else "Switch 'speak' on in People & channels.")
+
+
+def _index(store: Store) -> Finding:
+    from storage.vectordb import VectorIndex
+
+    waiting = store.messages.queue_length()
+    try:
+        index = VectorIndex.open(store.workspace.embeddings, model=store.settings.get(EMBEDDING_MODEL), dimension=384)
+        trouble, rows = str(index.state) if index.needs_rebuild else "", index.count()
+    except Exception as error:  # a damaged index raises whatever its Rust core feels like
+        trouble, rows = f"cannot be read ({type(error).__name__})", 0
+    if trouble:
+        return Finding("Search index", Verdict.NOTE, f"{trouble}: the bot answers without recalling anything",
+                       "Rebuild it: python scripts/fetch_and_embed.py --rebuild-index")
+    if waiting:
+        return Finding("Search index", Verdict.NOTE, f"{rows:,} messages; {waiting:,} more wait to be indexed",
+                       "The running bot catches up by itself; otherwise run the fetch again.")
+    return Finding("Search index", Verdict.GOOD, f"{rows:,} messages, in step")
 
 
 def _model(store: Store) -> Finding:
@@ -202,11 +238,72 @@ def _bot(store: Store) -> Finding:
         return Finding("Bot", Verdict.NOTE, "never started here", "Press Start in the panel.")
     age = time.time() - status.heartbeat_at
     if status.exit_code is None and age < 10:
-        return Finding("Bot", Verdict.GOOD, f"running (process {status.pid}), model {status.model_state}")
+        return _running_bot(status)
+    if status.exit_code is None and is_alive(status.pid):
+        return Finding("Bot", Verdict.BAD, f"process {status.pid} has been silent for {age:.0f} s",
+                       "Press Stop, then Start in the panel; an open panel does it by itself within 90 s.")
+    if status.exit_code is None:
+        return Finding("Bot", Verdict.NOTE, "vanished without a word (killed, or the computer lost power)",
+                       "Press Start in the panel; logs/bot.log and logs/bot.stacks.log may say more.")
     if status.exit_code:
         return Finding("Bot", Verdict.BAD, status.exit_reason or f"ended with code {status.exit_code}",
                        status.last_error_cure or "See logs/bot.log.")
     return Finding("Bot", Verdict.NOTE, "not running", "Press Start in the panel.")
+
+
+def _running_bot(status: BotStatus) -> Finding:
+    if status.model_state is ModelState.FAILED:
+        return Finding("Bot", Verdict.BAD, f"running (process {status.pid}) without a model: {status.model_error}",
+                       "Choose a model in Settings > Model; the bot tries again every 30 s.")
+    if status.last_error:
+        return Finding("Bot", Verdict.NOTE, f"running (process {status.pid}): {status.last_error}",
+                       status.last_error_cure)
+    return Finding("Bot", Verdict.GOOD, f"running (process {status.pid}), model {status.model_state}")
+
+
+def look_at_routine(store: Store, *, autostart: str | None) -> Iterator[Finding]:
+    """What should happen by itself: backups, fetches, the start at login; and who may read the token."""
+    backups = list_backups(store.workspace.backups)
+    yield _age("Backup", backups[-1].created_at if backups else None, OLD_BACKUP_DAYS,
+               "Make one: 'Back up now' in the panel, or python scripts/backup.py.",
+               is_needed=store.messages.count() > 0)
+    fetch = store.jobs.latest("fetch")
+    if fetch is not None and fetch.state in (JobState.FAILED, JobState.LOST):
+        yield Finding("Last fetch", Verdict.NOTE, f"failed: {fetch.error}"[:300], "Run it again; it goes on.")
+    elif fetch is not None:
+        yield _age("Last fetch", fetch.started_at, OLD_FETCH_DAYS,
+                   "Run it, or let it run by itself: Settings > Data > Scheduled fetch.")
+    yield from _schedule(store)
+    wanted = store.settings.get(LAUNCH_AT_LOGIN)
+    if autostart is not None and (autostart == "on") != wanted:
+        yield Finding("Start at login", Verdict.NOTE, f"is {autostart}, though the settings say "
+                      f"{'on' if wanted else 'off'}", "Switch it off and on again in Settings > Startup.")
+    elif autostart is not None:
+        yield Finding("Start at login", Verdict.GOOD, autostart)
+    env_file = store.workspace.env_file
+    if os.name != "nt" and env_file.exists() and env_file.stat().st_mode & 0o077:
+        yield Finding("Token file", Verdict.NOTE, "other users of this computer may read .env",
+                      f"chmod 600 '{env_file}'")
+
+
+def _age(name: str, moment: float | None, limit_days: int, cure: str, *, is_needed: bool = True) -> Finding:
+    if moment is None:
+        return Finding(name, Verdict.NOTE if is_needed else Verdict.GOOD, "none yet", cure if is_needed else "")
+    days = max(time.time() - moment, 0.0) / 86_400
+    words = "today" if days < 1 else f"{days:.0f} days ago"
+    return Finding(name, Verdict.NOTE, words, cure) if days > limit_days else Finding(name, Verdict.GOOD, words)
+
+
+def _schedule(store: Store) -> Iterator[Finding]:
+    from scripts.schedule import Scheduler, Task
+
+    wanted = store.settings.get(FETCH_SCHEDULE)
+    if wanted in ("", "off"):
+        return
+    is_known = Scheduler(Task.for_workspace(store.workspace)).status() != "Not scheduled."
+    yield Finding("Scheduled fetch", Verdict.GOOD if is_known else Verdict.NOTE,
+                  wanted if is_known else f"{wanted} is set, but the system knows nothing of it",
+                  "" if is_known else f"python scripts/fetch_and_embed.py --schedule {wanted}")
 
 
 def look_at_discord(store: Store) -> Iterator[Finding]:
@@ -218,12 +315,12 @@ def look_at_discord(store: Store) -> Iterator[Finding]:
         return
     if not environment.token:
         return
-    import asyncio
-
-    from data.fetcher_check import check_server
-
     try:
-        check = asyncio.run(check_server(environment))
+        check, refused = asyncio.run(asyncio.wait_for(_ask_discord(store, environment), DISCORD_LIMIT_SECONDS))
+    except TimeoutError:
+        yield Finding("Discord", Verdict.BAD, "cannot be reached", "Check the internet connection; status: "
+                      "discordstatus.com. A running bot keeps trying by itself.")
+        return
     except KnownError as error:
         yield Finding("Discord", Verdict.BAD, error.what, error.cure)
         return
@@ -235,9 +332,21 @@ def look_at_discord(store: Store) -> Iterator[Finding]:
     yield Finding("Server", Verdict.GOOD if check.server_name else Verdict.BAD,
                   check.server_name or "the bot is not on the server with SERVER_ID",
                   "" if check.server_name else f"Invite it: {check.invite_url}")
+    if refused:
+        yield Finding("Permissions", Verdict.BAD, f"the bot cannot read {names_of(refused)}",
+                      "Give its role 'View Channel' and 'Read Message History' there, or switch the channel off.")
     if abs(check.clock_offset_seconds) > CLOCK_TOLERANCE_SECONDS:
         yield Finding("Clock", Verdict.NOTE, f"{check.clock_offset_seconds:+.0f} s off Discord's",
                       "Switch on 'set time automatically' in the system settings.")
+
+
+async def _ask_discord(store: Store, environment: Environment) -> tuple[ServerCheck, list[Channel]]:
+    from data.fetcher_check import check_server, unreadable_channels
+
+    check = await check_server(environment)
+    used = [channel for channel in store.channels.all() if channel.speak or channel.learn][:CHANNELS_ASKED]
+    refused = await unreadable_channels(environment, [channel.id for channel in used]) if check.server_name else []
+    return check, [channel for channel in used if channel.id in refused]
 
 
 if __name__ == "__main__":
