@@ -206,6 +206,10 @@ class DiscordServer:
         """Answer the next matching requests with an error. A 429 with `Via` is Discord's, without it a ban's."""
         self._faults.append(Fault(method, path, status, times, body, headers or {}, skip))
 
+    def clear_faults(self) -> None:
+        """Answer everything properly again."""
+        self._faults.clear()
+
     def close_gateway(self, code: int = 1001) -> None:
         """End every gateway connection with this close code."""
         self._call(self._close_sockets(code))
