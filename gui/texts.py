@@ -102,6 +102,7 @@ JOB_NAMES = {
     "fetch": "Fetching messages", "import": "Importing messages", "index": "Updating the index",
     "prepare": "Preparing training data", "train": "Training", "evaluate": "Evaluating", "deploy": "Deploying",
     "backup": "Backing up", "tune": "Tuning", "download": "Downloading", "preflight": "Checking the hardware",
+    "blind_test": "Blind test", "sweep": "Trying settings",
     "shares": "Counting shares", "doctor": "Checking everything", "retrain": "Retraining",
 }
 JOB_CANCEL, JOB_CANCELLING = "Cancel", "Cancelling…"
@@ -133,6 +134,7 @@ LOG_EMPTY = "No lines yet. They appear here as soon as the {name} log has any."
 LOG_NO_MATCH = "No line matches. Clear the search, or show more levels."
 LOG_NAMES = {"bot": "Bot", "launcher": "Panel", "fetch": "Fetch", "import": "Import", "index": "Index",
              "prepare": "Prepare", "train": "Training", "evaluate": "Evaluation", "deploy": "Deployment",
+             "blind_test": "Blind test",
              "backup": "Backup", "tune": "Tuning", "download": "Download", "doctor": "Check-up", "retrain": "Retrain"}
 LOG_RAW = "{name} (raw output)"
 
@@ -292,10 +294,24 @@ BLIND_BUTTON = "Blind test"
 
 # ---- blind test ---------------------------------------------------------------------------------
 BLIND_TITLE = "Can you tell?"
-BLIND_NONE = ("A blind test shows real and generated replies mixed; you say which is which. Make one from the newest "
-              "evaluation first.")
-BLIND_MAKE = "Make a blind test"
-BLIND_OPEN = "Open it in the browser"
+BLIND_NONE = ("A blind test shows real and generated replies mixed; you say which is which. It is made from the model "
+              "in "
+              "use and the newest prepared data, which takes a few minutes.")
+BLIND_READY = ("A blind test is ready. Do it here, or give members its page; their result files go into the folder "
+               "'results' beside it.")
+BLIND_MAKE = "Make a new one"
+BLIND_OPEN = "Open its page"
+BLIND_BEGIN, BLIND_SCORE_NOW = "Begin", "Score"
+BLIND_NAME = "Your name"
+BLIND_COUNT = "Reply {at} of {count}"
+BLIND_HUMAN, BLIND_BOT = "Human", "Bot"
+BLIND_PREVIOUS, BLIND_NEXT, BLIND_FINISH, BLIND_STOP = "Back", "Next", "Finish", "Save and stop"
+BLIND_KEYS = "Keys: H human, B bot, 1-5 rate from top to bottom (if you like), Enter or → next, ← back."
+BLIND_SAVED = "Your verdicts are saved"
+BLIND_SCORE = ("The bot was found out in {found} of its replies [{low} to {high}]; real replies were taken for the "
+               "bot's in "
+               "{alarms}. Raters: {raters}.")
+BLIND_RUBRIC = "Rubric: {mean:.1f} of 5 (mark 4.0)."
 BLIND_BACK = "Back to training"
 
 # ---- first run ----------------------------------------------------------------------------------

@@ -51,7 +51,9 @@ from storage.store import Store
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and do what it asks."""
     options = parser().parse_args(arguments)
-    with open_store(options) as store, job(store, "evaluate") as progress:
+    # Jobs of their own, so that the panel keeps showing the last evaluation.
+    kind = "blind_test" if options.blind_test or options.score else "sweep" if options.sweep else "evaluate"
+    with open_store(options) as store, job(store, kind) as progress:
         if options.score:
             score_the_test(store, options, progress)
             return

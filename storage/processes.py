@@ -20,6 +20,8 @@ JOB_SCRIPTS = {
     "train": "3_train_model.py",
     "preflight": "3_train_model.py",
     "evaluate": "4_evaluate_personality.py",
+    "blind_test": "4_evaluate_personality.py",
+    "sweep": "4_evaluate_personality.py",
     "deploy": "5_deploy_bot.py",
     "backup": "backup.py",
     "download": "download_model.py",

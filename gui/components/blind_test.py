@@ -1,25 +1,206 @@
-"""The place for the blind test: real and generated replies mixed, and you say which is which."""
+"""The blind test: real and generated replies mixed, and you say which is which. The same quiz members get as a page."""
 from __future__ import annotations
 
+import time
+import webbrowser
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from gui import texts
-from gui.components.room import Room
-from gui.components.widgets import Button, Card, EmptyState
+from gui.components.room import M, Panel, Room, S
+from gui.components.widgets import Button, Card, Field, Progress, Row, Text
+from gui.presenters import blind_test as quiz
+from gui.presenters.blind_test import QuizRun
+from gui.presenters.pulse import Pulse
+from storage.quiz import HIGHEST, LOWEST, RATINGS, Quiz, quizzes, read_quiz, save_result
+
+KIND = "blind_test"
+_KEYS = {"h": False, "b": True}
 
 
 class BlindTestRoom(Room):
-    """Leads to the newest blind test, or to making one."""
+    """Three faces: the beginning (make one, begin, score), a reply, the end."""
 
     key, title = "blind_test", texts.BLIND_TITLE
 
+    def __init__(self, master: Any, panel: Panel) -> None:
+        super().__init__(master, panel)
+        self.run: QuizRun | None = None
+        self._newest: Path | None = None
+        self._jobs_seen: frozenset[int] = frozenset()
+
     def build(self) -> Iterator[None]:
         Button(self.tools, texts.BLIND_BACK, lambda: self.panel.go("training")).grid(row=0, column=0)
-        card = Card(self.page)
-        card.grid(row=0, column=0, sticky="ew")
-        card.body.grid_columnconfigure(0, weight=1)
-        self.empty = EmptyState(card.body, icon="eye", title=texts.BLIND_TITLE, text=texts.BLIND_NONE,
-                                action=texts.BLIND_MAKE,
-                                command=lambda: self.panel.start_job("evaluate", ["--blind-test"]))
-        self.empty.grid(row=0, column=0)
+        self.start = Card(self.page, texts.BLIND_TEST)
+        self.start.grid(row=0, column=0, sticky="ew")
+        self._build_start(self.start.body)
         yield
+        self.item = Card(self.page)
+        self._build_item(self.item.body)
+        yield
+        self.winfo_toplevel().bind("<Key>", self._key, add="+")
+        yield
+
+    def _build_start(self, body: Row) -> None:
+        body.grid_columnconfigure(0, weight=1)
+        self.note = Text(body, texts.BLIND_NONE, colour="muted", wrap=True)
+        self.note.grid(row=0, column=0, sticky="ew", pady=(0, M))
+        self.score = Text(body, "", wrap=True)
+        self.score.grid(row=1, column=0, sticky="ew", pady=(0, M))
+        line = Row(body)
+        line.grid(row=2, column=0, sticky="w")
+        self.rater = Field(line, placeholder=texts.BLIND_NAME)
+        self.rater.bind("<Return>", lambda _: self._begin())
+        self.begin = Button(line, texts.BLIND_BEGIN, self._begin, kind="primary")
+        self.browser = Button(line, texts.BLIND_OPEN, self._open)
+        self.scoring = Button(line, texts.BLIND_SCORE_NOW, self._score)
+        self.make = Button(line, texts.BLIND_MAKE, lambda: self.panel.start_job(KIND, ["--blind-test"]))
+        for column, widget in enumerate((self.rater, self.begin, self.browser, self.scoring, self.make)):
+            widget.grid(row=0, column=column, padx=(0, S))
+
+    def _build_item(self, body: Row) -> None:
+        body.grid_columnconfigure(0, weight=1)
+        self.progress = Progress(body, width=200)
+        self.progress.grid(row=0, column=0, sticky="ew", pady=(0, S))
+        self.count = Text(body, "", role="small", colour="faint")
+        self.count.grid(row=1, column=0, sticky="w")
+        self.talk = Text(body, "", colour="muted", wrap=True)
+        self.talk.grid(row=2, column=0, sticky="ew", pady=(S, M))
+        self.reply = Text(body, "", role="strong", wrap=True)
+        self.reply.grid(row=3, column=0, sticky="ew", pady=(0, M))
+        line = Row(body)
+        line.grid(row=4, column=0, sticky="w", pady=(0, M))
+        self.human = Button(line, texts.BLIND_HUMAN, lambda: self._step(quiz.mark, False), width=110)
+        self.human.grid(row=0, column=0, padx=(0, S))
+        self.bot = Button(line, texts.BLIND_BOT, lambda: self._step(quiz.mark, True), width=110)
+        self.bot.grid(row=0, column=1)
+        self.ratings: dict[str, list[Button]] = {}
+        grid = Row(body)
+        grid.grid(row=5, column=0, sticky="w")
+        for row, (name, label) in enumerate(RATINGS):
+            Text(grid, label, colour="muted").grid(row=row, column=0, sticky="w", padx=(0, M))
+            self.ratings[name] = []
+            for value in range(LOWEST, HIGHEST + 1):
+                button = Button(grid, str(value), partial(self._step, quiz.rate, name, value), height=26, width=30)
+                button.grid(row=row, column=value, padx=2, pady=2)
+                self.ratings[name].append(button)
+        foot = Row(body)
+        foot.grid(row=6, column=0, sticky="w", pady=(M, 0))
+        self.back = Button(foot, texts.BLIND_PREVIOUS, lambda: self._step(quiz.backward))
+        self.next = Button(foot, texts.BLIND_NEXT, self._forward, kind="primary")
+        self.leave = Button(foot, texts.BLIND_STOP, self._finish, kind="quiet")
+        for column, button in enumerate((self.back, self.next, self.leave)):
+            button.grid(row=0, column=column, padx=(0, S))
+        Text(body, texts.BLIND_KEYS, role="small", colour="faint", wrap=True).grid(row=7, column=0, sticky="ew",
+                                                                                   pady=(M, 0))
+
+    # ---- the beginning ---------------------------------------------------------------------------
+
+    def shown(self) -> None:
+        self._look()
+
+    def beat(self, pulse: Pulse) -> None:
+        is_busy = KIND in {job.kind for job in pulse.jobs}
+        for button in (self.make, self.scoring):
+            button.set_enabled(not is_busy and (button is self.make or self._newest is not None))
+        ended = frozenset(job.id for job in pulse.finished)
+        if ended != self._jobs_seen:
+            self._jobs_seen = ended
+            self._look()
+
+    def _look(self) -> None:
+        self.panel.ask(lambda: (next(iter(quizzes(self.panel.workspace)), None), self.panel.store.jobs.latest(KIND)),
+                       lambda found: self._arrived(*found))
+
+    def _arrived(self, newest: Path | None, job: Any) -> None:
+        self._newest = newest
+        self.note.show(texts.BLIND_READY if newest else texts.BLIND_NONE)
+        self.score.show(quiz.score_text(job))
+        for button in (self.begin, self.browser, self.scoring):
+            button.set_enabled(newest is not None)
+
+    def _begin(self) -> None:
+        name = self.rater.get().strip()
+        self.rater.set_wrong(not name)
+        if name and self._newest is not None:
+            path = self._newest
+            self.panel.ask(lambda: read_quiz(path), lambda found: self._loaded(found, name))
+
+    def _loaded(self, found: Quiz, name: str) -> None:
+        self.run = QuizRun(found, name)
+        self.start.grid_remove()
+        self.item.grid(row=0, column=0, sticky="ew")
+        self.item.focus_set()
+        self._render()
+
+    def _open(self) -> None:
+        if self._newest is not None:
+            webbrowser.open((self._newest.parent / "blind-test.html").as_uri())
+
+    def _score(self) -> None:
+        if self._newest is not None:
+            folder = self._newest.parent
+            self.panel.start_job(KIND, ["--score", str(folder / "results" / "*.json"),
+                                        "--key", str(folder / "key.json")])
+
+    # ---- a reply ---------------------------------------------------------------------------------
+
+    def _step(self, change: Any, *arguments: Any) -> None:
+        if self.run is not None:
+            self.run = change(self.run, *arguments)
+            self._render()
+
+    def _forward(self) -> None:
+        self._step(quiz.forward)
+
+    def _render(self) -> None:
+        if self.run is None:
+            return
+        if self.run.is_at_end:
+            self._finish()
+            return
+        shown = quiz.view(self.run)
+        self.progress.show(shown.share)
+        self.count.show(shown.count)
+        self.talk.show(shown.talk)
+        self.reply.show(shown.reply)
+        self.human.show(f"\u2713 {texts.BLIND_HUMAN}" if shown.is_bot is False else texts.BLIND_HUMAN)
+        self.bot.show(f"\u2713 {texts.BLIND_BOT}" if shown.is_bot is True else texts.BLIND_BOT)
+        for name, buttons in self.ratings.items():
+            for value, button in enumerate(buttons, start=LOWEST):
+                button.set_enabled(shown.can_go_on)
+                button.show(f"({value})" if shown.ratings.get(name) == value else str(value))
+        self.back.set_enabled(shown.can_go_back)
+        self.next.set_enabled(shown.can_go_on)
+        self.next.show(shown.next_text)
+
+    def _key(self, event: Any) -> None:
+        # Keys belong to the quiz only while it is in front and nobody types into a field.
+        if self.run is None or not self.is_visible or event.widget.winfo_class() == "Entry":
+            return
+        key = event.keysym.lower()
+        if key in _KEYS:
+            self._step(quiz.mark, _KEYS[key])
+        elif key in "12345" and len(key) == 1:
+            self._step(quiz.rate_next, int(key))
+        elif key == "right" or (key == "return" and event.widget.winfo_class() != "Canvas"):
+            self._forward()
+        elif key == "left":
+            self._step(quiz.backward)
+
+    # ---- the end ---------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        run, path = self.run, self._newest
+        self.run = None
+        self.item.grid_remove()
+        self.start.grid(row=0, column=0, sticky="ew")
+        if run is not None and run.marked and path is not None:
+            done = quiz.result(run, now=time.time())
+            self.panel.ask(lambda: save_result(done, path.parent), self._saved)
+
+    def _saved(self, file: Path) -> None:
+        self.panel.toast(texts.BLIND_SAVED, str(file), tone="good")
+        self._score()

@@ -1,0 +1,109 @@
+"""The blind test as the panel shows it: one reply at a time, a verdict, ratings if one likes. No toolkit."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from gui import texts
+from gui.presenters import format as words
+from storage.quiz import RATINGS, Quiz, QuizResult, Verdict
+from storage.records import Job
+
+
+@dataclass(frozen=True)
+class QuizRun:
+    """A rater's way through a quiz. Every step returns a new one."""
+
+    quiz: Quiz
+    rater: str
+    at: int = 0
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+
+    @property
+    def is_at_end(self) -> bool:
+        return self.at >= len(self.quiz.items)
+
+    @property
+    def marked(self) -> int:
+        return len(self.verdicts)
+
+
+@dataclass(frozen=True)
+class QuizView:
+    """What one reply looks like on the screen; nothing in it depends on who wrote the reply."""
+
+    count: str
+    share: float
+    talk: str
+    reply: str
+    is_bot: bool | None
+    ratings: Mapping[str, int]
+    can_go_back: bool
+    can_go_on: bool
+    next_text: str
+
+
+def mark(run: QuizRun, is_bot: bool) -> QuizRun:
+    """Call the reply in front the bot's or a person's; ratings given before stay."""
+    if run.is_at_end:
+        return run
+    item = run.quiz.items[run.at].id
+    known = run.verdicts.get(item)
+    return replace(run, verdicts={**run.verdicts, item: Verdict(item, is_bot, known.ratings if known else {})})
+
+
+def rate(run: QuizRun, name: str, value: int) -> QuizRun:
+    """Rate the reply in front; only after its verdict, which is what counts."""
+    if run.is_at_end or (known := run.verdicts.get(run.quiz.items[run.at].id)) is None:
+        return run
+    rated = replace(known, ratings={**known.ratings, name: value})
+    return replace(run, verdicts={**run.verdicts, known.item_id: rated})
+
+
+def rate_next(run: QuizRun, value: int) -> QuizRun:
+    """A digit rates the first dimension that has none yet."""
+    given = view(run).ratings if not run.is_at_end else {}
+    open_names = [name for name, _ in RATINGS if name not in given]
+    return rate(run, open_names[0], value) if open_names else run
+
+
+def forward(run: QuizRun) -> QuizRun:
+    """To the next reply, once this one has its verdict; after the last, the end."""
+    return replace(run, at=run.at + 1) if not run.is_at_end and view(run).can_go_on else run
+
+
+def backward(run: QuizRun) -> QuizRun:
+    return replace(run, at=max(0, run.at - 1))
+
+
+def result(run: QuizRun, *, now: float) -> QuizResult:
+    """What is saved: the verdicts in the order of the quiz."""
+    given = tuple(run.verdicts[item.id] for item in run.quiz.items if item.id in run.verdicts)
+    return QuizResult(run.quiz.id, run.rater, given, now)
+
+
+def view(run: QuizRun) -> QuizView:
+    """The reply in front."""
+    item, count = run.quiz.items[run.at], len(run.quiz.items)
+    verdict = run.verdicts.get(item.id)
+    return QuizView(
+        count=texts.BLIND_COUNT.format(at=run.at + 1, count=count), share=run.marked / count,
+        talk="\n".join(f"{line.name}: {line.text}" for line in item.context), reply=item.reply,
+        is_bot=None if verdict is None else verdict.is_bot, ratings=verdict.ratings if verdict else {},
+        can_go_back=run.at > 0, can_go_on=verdict is not None,
+        next_text=texts.BLIND_FINISH if run.at == count - 1 else texts.BLIND_NEXT)
+
+
+def score_text(job: Job | None) -> str:
+    """What a finished scoring says, '' when the job was no scoring."""
+    score = job.result if job is not None else {}
+    if "reading" not in score:
+        return ""
+    found, alarms = score["detected"], score["false_alarms"]
+    parts = [texts.BLIND_SCORE.format(found=words.percent(found["value"]), low=words.percent(found["low"]),
+                                      high=words.percent(found["high"]), alarms=words.percent(alarms["value"]),
+                                      raters=len(score["raters"]))]
+    if score.get("rubric_mean") is not None:
+        parts.append(texts.BLIND_RUBRIC.format(mean=score["rubric_mean"]))
+    reading = str(score["reading"])
+    return " ".join([*parts, f"{reading[:1].upper()}{reading[1:]}."])
