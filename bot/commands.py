@@ -179,8 +179,7 @@ class AdminCommands(commands.Cog):
     @commands.hybrid_command(description="Retrain on the messages collected so far (hours)")
     async def train(self, context: Context) -> None:
         """Retrain on the messages collected so far (hours)."""
-        has_chain = (processes.PROJECT_ROOT / "scripts" / processes.JOB_SCRIPTS["retrain"]).exists()
-        await self._start_job(context, "retrain" if has_chain else "train")
+        await self._start_job(context, "retrain")
 
     @admin_only()
     @commands.hybrid_command(description="Take back a reply: the replied-to one, or the last one here")

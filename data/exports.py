@@ -171,7 +171,8 @@ class DataPackage(Export):
                 continue
             raw = self._small_json(package, f"{match[1]}channel.json")
             raw = raw if isinstance(raw, dict) else {}
-            guild = raw.get("guild") if isinstance(raw.get("guild"), dict) else {}
+            named = raw.get("guild")
+            guild: dict[str, Any] = named if isinstance(named, dict) else {}
             try:
                 channel = parse_channel({**raw, "id": match[2], "guild_id": guild.get("id"),
                                             "type": raw.get("type") if isinstance(raw.get("type"), int) else 0})

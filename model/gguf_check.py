@@ -95,19 +95,19 @@ class _Reader:
     def damaged(self, why: str) -> ModelFileError:
         return ModelFileError(f"{self._path} is damaged: {why}.", _AGAIN)
 
-    def bytes(self, count: int) -> bytes:
+    def take(self, count: int) -> bytes:
         if count > self._size - self._stream.tell():
             raise self.damaged("it ends in the middle of its header")
         return self._stream.read(count)
 
     def scalar(self, form: str) -> Any:
-        return struct.unpack(form, self.bytes(struct.calcsize(form)))[0]
+        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
 
     def string(self) -> str:
         length = self.scalar("<Q")
         if length > _MAX_STRING:
             raise self.damaged("a text in its header is too long")
-        return self.bytes(length).decode("utf-8", errors="replace")
+        return self.take(length).decode("utf-8", errors="replace")
 
     def value(self, kind: int) -> Any:
         if kind == _STRING:
@@ -123,7 +123,7 @@ class _Reader:
         if count > _MAX_ITEMS:
             raise self.damaged("a list in its header is too long")
         if kind in _SCALARS:
-            self.bytes(struct.calcsize(_SCALARS[kind]) * count)
+            self.take(struct.calcsize(_SCALARS[kind]) * count)
         elif kind == _STRING:
             self._skip_strings(count)
         else:

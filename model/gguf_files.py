@@ -116,19 +116,22 @@ def quick_gguf() -> Iterator[None]:
     """PyPI's reader made quicker for others too (transformers reads a file three times to unpack it)."""
     import gguf
 
-    original = gguf.GGUFReader
-    gguf.GGUFReader = _quick_reader()
+    package: Any = gguf
+    original = package.GGUFReader
+    package.GGUFReader = _quick_reader()
     try:
         yield
     finally:
-        gguf.GGUFReader = original
+        package.GGUFReader = original
 
 
 def _quick_reader() -> Any:
     """Slices of a plain array cost a quarter of slices of a numpy.memmap, and the reader takes them by the 100,000."""
     import gguf
 
-    class PlainReader(gguf.GGUFReader):
+    base: Any = gguf.GGUFReader
+
+    class PlainReader(base):
         """Keeps the file mapped, behind an ordinary array."""
 
         @property

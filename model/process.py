@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 # Idle OpenMP threads spin; with a core taken by something else that made decoding four times slower.
 _SPINS = "1000"
@@ -26,7 +27,7 @@ def lower_priority() -> bool:
         import psutil
 
         process = psutil.Process()
-        if os.name == "nt":
+        if sys.platform == "win32":
             process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
         elif process.nice() < 5:
             process.nice(5)

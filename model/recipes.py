@@ -96,7 +96,8 @@ class Recipe:
 
     def with_phase(self, name: str, **changes: Any) -> Recipe:
         """A copy with some numbers of one phase replaced."""
-        return replace(self, **{name: replace(self.phase(name), **changes)})
+        changed: dict[str, Any] = {name: replace(self.phase(name), **changes)}
+        return replace(self, **changed)
 
     def as_dict(self) -> dict[str, Any]:
         """For the run's manifest."""

@@ -18,10 +18,10 @@ from model.training_rows import Example, PreferenceExample
 
 @dataclass(frozen=True)
 class PhaseRows:
-    """Rows of one phase: examples for SFT, pairs for the preference methods; disliked replies for KTO."""
+    """Rows of one phase: `Example`s for SFT, `PreferenceExample`s for the other methods; disliked replies for KTO."""
 
-    train: Sequence[Example] | Sequence[PreferenceExample]
-    held_back: Sequence[Example] | Sequence[PreferenceExample]
+    train: Sequence[Any]
+    held_back: Sequence[Any]
     disliked: Sequence[Example] = ()
 
 

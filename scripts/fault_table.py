@@ -79,9 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _tests(path: Path) -> Iterator[tuple[str, str]]:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef):
-            inner = ((f"{node.name}.{item.name}", item) for item in node.body if isinstance(item, _FUNCTIONS))
+            inner = [(f"{node.name}.{item.name}", item) for item in node.body if isinstance(item, _FUNCTIONS)]
         else:
-            inner = iter([(node.name, node)] if isinstance(node, _FUNCTIONS) else [])
+            inner = [(node.name, node)] if isinstance(node, _FUNCTIONS) else []
         for name, item in inner:
             if item.name.startswith("test_"):
                 yield name, ast.get_docstring(item) or ""

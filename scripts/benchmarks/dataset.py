@@ -97,7 +97,8 @@ def synthetic_messages(size: int, *, authors: int, channels: int, seed: int) -> 
         now[place] += int(rng.expovariate(1 / 25_000)) + 500
         author = rng.choice(speakers[place])
         message_id = (now[place] << 22) // 1024 * 1024 + number
-        mentions, text = (), _line(rng, words)
+        mentions: tuple[Mention, ...] = ()
+        text = _line(rng, words)
         if rng.random() < 0.1:
             named = rng.choice(speakers[place])
             mentions, text = (Mention(named + 1, f"person{named}"),), f"<@{named + 1}> {text}"
