@@ -143,6 +143,22 @@ def finish(prepared: Prepared, out: Path, manifest: Mapping[str, Any]) -> dict[s
     return complete
 
 
+def delete_if_asked(folder: Path, *, model_record: Mapping[str, Any]) -> bool:
+    """Delete a data set that was prepared with --delete-after-training, once a model made from it was evaluated.
+
+    model_record: the model's own manifest. Anything but that very data set is left alone; True when it went.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    if not manifest.get("delete_after_training") or str(manifest.get("hash")) not in json.dumps(dict(model_record)):
+        return False
+    (folder / MANIFEST).unlink()  # first: what is left of a deletion cut short is no data set any more
+    shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
 def begin(out: Path) -> Path:
     """An empty folder beside `out` to work in; BadInputError when `out` holds something that is no data set."""
     if out.exists() and not out.is_dir():

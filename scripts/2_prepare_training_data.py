@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--canaries", action="store_true",
                       help="plant made-up secrets to measure memorisation; such a model can never be deployed")
     made.add_argument("--delete-after-training", action="store_true",
-                      help="ask the training script to delete this folder once the model is finished")
+                      help="delete this folder once a model trained on it was evaluated (4_evaluate_personality.py)")
     made.add_argument("--show", metavar="N", type=int, default=0, help="print N random examples at the end")
     return made
 

@@ -32,6 +32,7 @@ from scripts import bootstrap
 if __name__ == "__main__":
     bootstrap.ensure(groups=("runtime", "offline", "train"))
 
+from data.preprocessor import delete_if_asked
 from data.privacy import find_private
 from model import blind_test
 from model.catalog import DEFAULT_MODEL, offline_chat_model, resolve_model
@@ -182,6 +183,8 @@ def run_the_report(plan: Plan, progress: Progress) -> None:
         "objections": list(report.objections), "next_steps": list(report.next_steps)}
     print_summary(summary(report))
     print(f"Report: {plan.out / 'report.html'}")
+    if delete_if_asked(plan.data, model_record=read_model_manifest(plan.models[0][1])):
+        print(f"The data set {plan.data} was deleted, as asked when it was prepared.")
 
 
 def summary(report: Report) -> list[tuple[str, str]]:

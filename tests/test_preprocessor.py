@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from data.preferences import Place, RejectWithModel, distinct, reject_with_templates
+from data.preprocessor import delete_if_asked
 from storage.errors import BadInputError, StorageError
 from storage.paths import Workspace
 from storage.records import Channel, Conversation, Mention, Message, Reaction
@@ -182,6 +183,16 @@ def test_canaries_are_planted_and_said(script: ModuleType, workspace: Workspace,
     assert manifest["has_canaries"] and [c["count"] for c in manifest["canaries"]] == [1] * 3 + [10] * 3 + [100] * 3
     assert all(text.count(canary["secret"]) == canary["count"] for canary in manifest["canaries"])
     assert not run(script, workspace, tmp_path / "out")["has_canaries"]
+
+
+def test_a_data_set_is_deleted_after_its_model_was_evaluated_where_asked(script: ModuleType, workspace: Workspace,
+                                                                         tmp_path: Path) -> None:
+    kept = run(script, workspace, tmp_path / "kept")
+    asked = run(script, workspace, tmp_path / "asked", "--delete-after-training")
+    assert not delete_if_asked(tmp_path / "kept", model_record={"data": {"hash": kept["hash"]}})
+    assert not delete_if_asked(tmp_path / "asked", model_record={"data": {"hash": "of another one"}})
+    assert delete_if_asked(tmp_path / "asked", model_record={"data": {"hash": asked["hash"]}})
+    assert (tmp_path / "kept").exists() and not (tmp_path / "asked").exists()
 
 
 def test_nothing_to_learn_from_is_said_in_a_sentence(script: ModuleType, workspace: Workspace, tmp_path: Path) -> None:
