@@ -197,6 +197,29 @@ def test_a_prompt_larger_than_the_context_is_a_clear_error_and_leaves_the_engine
     assert engine.prefill(2, [*SYSTEM, 401]) == len(SYSTEM) + 1
 
 
+def test_an_adapter_changes_the_model_and_taking_it_off_restores_it(native: NativeModel, tmp_path: Path) -> None:
+    import gguf
+
+    rng = np.random.default_rng(0)
+    path = tmp_path / "adapter.gguf"
+    writer = gguf.GGUFWriter(str(path), "qwen2")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 8.0)
+    for part, shape in (("lora_a", (4, TINY.width)), ("lora_b", (TINY.width, 4))):
+        writer.add_tensor(f"blk.0.attn_output.weight.{part}", rng.normal(0, 0.3, shape).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    tokens = [*SYSTEM, 401, 402]
+    plain = one_shot(native, tokens)
+    native.set_adapter(path)
+    assert divergence(plain, one_shot(native, tokens)) > 1e-4
+    native.set_adapter(None)
+    assert divergence(plain, one_shot(native, tokens)) < 1e-6
+
+
 def test_an_abort_from_another_thread_stops_a_long_computation(native: NativeModel) -> None:
     engine = Engine(native)
     stopped = threading.Event()

@@ -1,6 +1,7 @@
 """Choices from measurements, manners on somebody's laptop, and the benchmark model."""
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -126,3 +127,17 @@ def test_the_process_environment_is_set_before_openmp_and_spares_the_owners_choi
         result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=plain | given, capture_output=True,
                                 text=True, check=True)
         assert result.stdout.strip() == expected
+
+
+def test_the_engine_benchmark_gives_ratios_and_a_table(tiny: Path, tmp_path: Path,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    from scripts.benchmark import main as benchmark
+
+    target = tmp_path / "figures.json"
+    assert benchmark(["engine", "--model", str(tiny), "--parts", "tokens,cancel", "--token-replies", "2",
+                      "--json", str(target)]) == 0
+    figures = json.loads(target.read_text(encoding="utf-8"))
+    assert figures["tokens"]["3 channels, with retrieval"]["of p50"] < 0.5
+    assert figures["cancel"]["decode"] > 0
+    table = capsys.readouterr().out
+    assert "goal" in table and "of p50" in table

@@ -205,6 +205,26 @@ def speed(path: Path, options: ContextOptions, *, rounds: int) -> dict[str, Any]
     return {"decode per second": max(decode, default=0.0), "prefill per second": max(prefill, default=0.0)}
 
 
+def bare_loop(path: Path, options: ContextOptions) -> dict[str, float]:
+    """What llama-bench does (tools/llama-bench: test_prompt, test_gen), with the same library: llama_decode of 128
+    tokens at once and of single tokens into an empty context, without sampling. The best of three."""
+    native = NativeModel(path, replace(options, cells=512, sequences=1))
+    prefill, decode = [], []
+    for _ in range(4):
+        native.clear()
+        started = time.perf_counter()
+        for start in range(0, 128, options.ubatch):
+            native.decode([Row(500 + at, at, 0, at == 127) for at in range(start, min(start + options.ubatch, 128))])
+        prefill.append(128 / (time.perf_counter() - started))
+        native.clear()
+        started = time.perf_counter()
+        for position in range(32):
+            native.decode([Row(500 + position, position, 0, True)])
+        decode.append(32 / (time.perf_counter() - started))
+    native.close()
+    return {"decode per second": max(decode[1:]), "prefill per second": max(prefill[1:])}
+
+
 def bandwidth(path: Path) -> dict[str, float]:
     """Bytes per second that a plain sum over memory of the model's size reaches: the ceiling for decoding."""
     import numpy as np
