@@ -80,6 +80,8 @@ def parser() -> argparse.ArgumentParser:
                       help="where the report goes (default: data_storage/evaluation/MODEL-DATE in the workspace)")
     made.add_argument("--against", metavar="GGUF|current", help="a second model to compare with, or the one in use")
     made.add_argument("--base", metavar="GGUF", type=Path, help="the untuned model (default: found by itself)")
+    made.add_argument("--adapter", metavar="GGUF", type=Path,
+                      help="a GGUF LoRA to put on top of --model (the untuned model is then the same file without it)")
     made.add_argument("--no-base", action="store_true", help="leave the untuned model out")
     made.add_argument("--quick", action="store_true", help="fewer places and rounds: a first impression in minutes")
     made.add_argument("--rows", metavar="N", type=int, default=0, help="how many places (default: 400, quick: 80)")
@@ -98,22 +100,25 @@ def parser() -> argparse.ArgumentParser:
 def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> Plan:
     """Everything the evaluation needs, found and checked."""
     settings = store.settings.read()
-    for file in (options.model, options.base):
+    for file in (options.model, options.base, options.adapter):
         if file is not None and not file.is_file():
             raise BadInputError(f"There is no model file {file}.", "Check the path.")
-    manifest = read_model_manifest(options.model)
-    base = None if options.no_base or options.sweep or options.blind_test else options.base or base_model(store)
+    manifest = read_model_manifest(options.adapter or options.model)
+    base = None
+    if not (options.no_base or options.sweep or options.blind_test):
+        base = options.base or (options.model if options.adapter else base_model(store))
     models = [("model", options.model)]
     if options.against and not (options.sweep or options.blind_test):
         models.append(("against", in_use(store) if options.against == "current" else Path(options.against)))
-    if base is not None and base.resolve() != options.model.resolve():
+    if base is not None and (options.adapter or base.resolve() != options.model.resolve()):
         models.append(("base", base))
-    name = f"{options.model.stem}-{time.strftime('%Y%m%d-%H%M')}"
+    name = f"{(options.adapter or options.model).stem}-{time.strftime('%Y%m%d-%H%M')}"
     return Plan(
         data=options.data, out=options.out or store.workspace.data / "evaluation" / name, models=tuple(models),
         settings=settings, embed=None if options.no_recall else embedder(store, progress), find_private=find_private,
         is_quick=options.quick, row_limit=options.rows, recipe=manifest_recipe(manifest),
-        n_ctx=settings[CONTEXT_LENGTH], threads=settings[THREADS], notes=remarks(manifest, options.data))
+        n_ctx=settings[CONTEXT_LENGTH], threads=settings[THREADS], notes=remarks(manifest, options.data),
+        adapter=options.adapter)
 
 
 def newest_data(store: Store) -> Path:

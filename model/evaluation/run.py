@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 ROWS, QUICK_ROWS = 400, 80
 SCORED_ROWS, QUICK_SCORED_ROWS = 150, 30
 SWEEP_ROWS, QUICK_SWEEP_ROWS = 40, 12
-_QUICK_LINES = 2000
+_QUICK_LINES = 1000
 _LEAST_ROWS = 20
 
 Progress = Callable[[float, str], None]
@@ -50,6 +50,7 @@ Embed = Callable[[Sequence[str]], np.ndarray]
 class Plan:
     """What to evaluate. models: (role, file) with role "model" first; then "base" and "against" where wanted.
 
+    adapter: a GGUF LoRA that the model with role "model" is loaded with.
     embed: texts -> vectors, or None without an embedding model (recall and the figures that need it are left out).
     """
 
@@ -66,6 +67,7 @@ class Plan:
     n_ctx: int = 2048
     threads: int = 0
     notes: tuple[str, ...] = field(default=())
+    adapter: Path | None = None
 
 
 def run(plan: Plan, report: Progress = lambda _fraction, _step: None) -> Report:
@@ -102,7 +104,7 @@ def run_sweep(plan: Plan, report: Progress = lambda _fraction, _step: None) -> l
                             f"places.", "Collect more messages.")
     voice, _ = _voice(plan, rows, report=_part(report, 0.0, 0.1))
     role, file = plan.models[0]
-    with loaded(file, plan) as model:
+    with loaded(file, plan, plan.adapter) as model:
         kept = plan.out / f"sweep-{_key(file_identity(file), voice)}"
         return sweep(model, rows, voice, embed=plan.embed, kept=kept, report=_part(report, 0.1, 0.95))
 
@@ -113,7 +115,7 @@ def run_blind_test(plan: Plan, *, per_side: int, report: Progress = lambda _frac
     rows = [row for row in read_rows(plan.data / "test.jsonl") if row.conversation.turns]
     people, places = blind_test.choose_places(rows, per_side=per_side, max_tokens=plan.settings[MAX_TOKENS])
     voice, _ = _voice(plan, places, report=_part(report, 0.0, 0.1))
-    with loaded(plan.models[0][1], plan) as model:
+    with loaded(plan.models[0][1], plan, plan.adapter) as model:
         answers: dict[str, str] = {}
 
         def answer(row: Row) -> str:
@@ -153,12 +155,12 @@ def planted(manifest: dict[str, Any]) -> tuple[Canary, ...]:
 
 
 @contextmanager
-def loaded(file: Path, plan: Plan) -> Iterator[ChatModel]:
-    """The model of a file, the only one in memory."""
+def loaded(file: Path, plan: Plan, adapter: Path | None = None) -> Iterator[ChatModel]:
+    """The model of a file, with an adapter on top where there is one; the only one in memory."""
     from model.inference import close_model, get_model
 
     close_model()
-    model = get_model(file, n_ctx=plan.n_ctx, threads=plan.threads)
+    model = get_model(file, n_ctx=plan.n_ctx, threads=plan.threads, adapter=adapter)
     # Nobody reads along here: every place is new.
     model.is_listening_allowed = False
     try:
@@ -178,10 +180,12 @@ def _write(plan: Plan, role: str, file: Path, rows: Sequence[Row], voice: Voice,
            manifest: dict[str, Any], report: Progress) -> Written:
     import psutil
 
-    identity = file_identity(file)
+    adapter = plan.adapter if role == "model" else None
+    # What was trained is the adapter; a merged model must be measured again before it is published.
+    identity = file_identity(adapter or file)
     report(0.0, f"Loading {file.name}")
     started = time.monotonic()
-    with loaded(file, plan) as model:
+    with loaded(file, plan, adapter) as model:
         load_seconds = time.monotonic() - started
         kept = plan.out / "answers" / f"{_key(identity, voice, str(manifest.get('hash', '')))}.jsonl"
         answers = generation.write_answers(
