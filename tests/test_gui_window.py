@@ -193,7 +193,7 @@ def test_everything_can_be_reached_and_pressed_by_keyboard(store: Store) -> None
             panel.root.update()
             focus = panel.root.focus_get()
             reached.add(str(focus))
-            if focus is panel.app.window.front.hero.start._canvas:
+            if focus is panel.app.window.front.hero.start:
                 break
         assert len(reached) >= 6
         panel.key("Return")
@@ -219,7 +219,7 @@ def test_a_running_job_shows_its_step_and_can_be_cancelled(store: Store) -> None
             panel.wait(lambda: room.jobs.winfo_ismapped() and room.jobs.lines, "the job")
             line = room.jobs.lines[0]
             panel.wait(lambda: "Copying messages" in line.step.cget("text"), "its step")
-            assert not room.quick.buttons["backup"]._state == "normal"
+            assert room.quick.buttons["backup"].cget("state") == "disabled"
             panel.click(line.cancel)
             panel.wait(lambda: jobs.cancelled == ["backup"], "cancel")
             assert line.step.cget("text") == texts.JOB_CANCELLING

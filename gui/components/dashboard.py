@@ -7,7 +7,7 @@ from typing import Any
 
 from gui import texts
 from gui.components.charts import BarChart, CurveChart
-from gui.components.room import M, Panel, Room, S, spread
+from gui.components.room import M, Pace, Panel, Room, S, spread
 from gui.components.table import Table
 from gui.components.widgets import Banner, Button, Card, Line, Progress, Row, Slider, Switch, Text
 from gui.presenters.dashboard import (
@@ -56,8 +56,7 @@ class DashboardRoom(Room):
 
     def __init__(self, master: Any, panel: Panel) -> None:
         super().__init__(master, panel)
-        self._figures_at = 0.0
-        self._is_reading = False
+        self._pace = Pace(FIGURES_EVERY_SECONDS)
 
     def build(self) -> Iterator[None]:
         page, gap = self.page, self.theme.px(M)
@@ -106,8 +105,7 @@ class DashboardRoom(Room):
     def beat(self, pulse: Pulse) -> None:
         self.behaviour.show_settings(pulse)
         self.quick.show(pulse.jobs, pulse.settings)
-        if not self._is_reading and time.monotonic() - self._figures_at > FIGURES_EVERY_SECONDS:
-            self._is_reading = True
+        if self._pace.is_due():
             self.panel.ask(lambda: figures_view(read_figures(self.panel.store)), self._show_figures,
                            failed=lambda _: self._show_figures(None), slow=True)
 
@@ -128,8 +126,7 @@ class DashboardRoom(Room):
             self.jobs.grid_remove()
 
     def _show_figures(self, view: FiguresView | None) -> None:
-        self._is_reading = False
-        self._figures_at = time.monotonic()
+        self._pace.done()
         if view is None:
             return
         self.day.show(view.day, view.hours)

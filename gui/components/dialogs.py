@@ -46,7 +46,7 @@ class Dialog:
         window.lift()
         window.wait_visibility()
         window.grab_set()
-        self._buttons[-1]._canvas.focus_set()
+        self._buttons[-1].focus_set()
 
     @property
     def is_open(self) -> bool:

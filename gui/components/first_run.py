@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-import time
 import tkinter as tk
 import webbrowser
 from collections.abc import Callable, Iterator
@@ -12,9 +11,9 @@ from typing import Any
 
 from gui import texts
 from gui.components import icons
-from gui.components.room import M, Panel, Room
+from gui.components.room import M, Pace, Panel, Room
 from gui.components.table import Table
-from gui.components.theme import XS, pair
+from gui.components.theme import XS
 from gui.components.widgets import Button, Card, Field, Line, Row, Text
 from gui.presenters import settings as setting_texts
 from gui.presenters.first_run import CHECKUP_COLUMNS, FirstRunView, Situation, Step, first_run_view
@@ -59,7 +58,7 @@ class FirstRunRoom(Room):
 
     def __init__(self, master: Any, panel: Panel) -> None:
         super().__init__(master, panel)
-        self._read_at, self._is_reading = 0.0, False
+        self._pace = Pace(READ_SECONDS)
         self.view: FirstRunView | None = None
 
     def build(self) -> Iterator[None]:
@@ -119,7 +118,7 @@ class FirstRunRoom(Room):
     # ---- reading ---------------------------------------------------------------------------------
 
     def shown(self) -> None:
-        self._read_at = 0.0
+        self._pace.soon()
 
     def beat(self, pulse: Pulse) -> None:
         running = {job.kind: job for job in pulse.jobs}
@@ -127,18 +126,18 @@ class FirstRunRoom(Room):
         for key, kind in (("model", "download"), ("fetch", "fetch")):
             job = running.get(kind)
             self.lines[key].show_progress(None if job is None else job.progress, "" if job is None else job.step)
-        if not self._is_reading and time.monotonic() - self._read_at > READ_SECONDS:
-            self._is_reading, self._read_at = True, time.monotonic()
+        if self._pace.is_due():
             is_running = pulse.controller.state == "running"
             self.panel.ask(lambda: first_run_view(read_situation(self.panel.store, is_running=is_running,
                                                                  is_demo=self.panel.is_demo)),
                            self._show, failed=self._failed, slow=True)
 
     def _failed(self, _: Exception) -> None:
-        self._is_reading = False
+        self._pace.done()
 
     def _show(self, view: FirstRunView) -> None:
-        self._is_reading, self.view = False, view
+        self._pace.done()
+        self.view = view
         self.progress.show(view.progress)
         for step in view.steps:
             self.lines[step.key].show(step)
@@ -177,7 +176,7 @@ class FirstRunRoom(Room):
         return problem
 
     def _written(self, words: str) -> None:
-        self._read_at = 0.0
+        self._pace.soon()
         self.panel.toast(words, tone="good")
         self._check()
 
@@ -276,8 +275,7 @@ class StepLine(Row):
             self._state = step.state
             self._paint()
             if self.buttons:
-                is_next = step.state in ("next", "bad")
-                self.buttons[0].configure(border_color=pair("accent" if is_next else "border"))
+                self.buttons[0].set_emphasis(step.state in ("next", "bad"))
 
     def show_progress(self, share: float | None, step: str) -> None:
         """While a job for this step runs: how far it is."""

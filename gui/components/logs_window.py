@@ -8,11 +8,9 @@ from pathlib import Path
 from tkinter import filedialog
 from typing import Any
 
-import customtkinter as ctk
-
 from gui import texts
 from gui.components.room import M, Panel, Room, S
-from gui.components.theme import pair
+from gui.components.shapes import ThinBar
 from gui.components.widgets import Button, Card, Choice, Field, Row, Switch, Text, Tooltip
 from gui.presenters import format as words
 from gui.presenters.logs import MOST_LINES, LogBook, LogFilter, LogRow, file_label, order_files, pieces
@@ -39,6 +37,8 @@ class LogsRoom(Room):
         self._is_reading = False
         self._shown = 0
         self._typed: str | None = None
+        # Changed by the reader's own scrolling only: new lines and layout move the view too.
+        self._is_at_end = True
 
     def _path(self, stem: str) -> Path:
         return self.panel.workspace.logs / f"{stem}.log"
@@ -72,7 +72,7 @@ class LogsRoom(Room):
         card.body.grid_rowconfigure(0, weight=1)
         self.jump = Button(card.body, texts.LOG_JUMP, self._jump, kind="primary", icon="chevron")
         self._make_text(card.body)
-        self.jump.lift()
+        tk.Misc.lift(self.jump)
         yield
         self.count = Text(page, "", role="small", colour="faint")
         self.count.grid(row=2, column=0, sticky="w", pady=(S, 0))
@@ -84,14 +84,15 @@ class LogsRoom(Room):
         self.text = tk.Text(master, bd=0, highlightthickness=0, wrap="none", font=theme.fonts["mono"], state="disabled",
                             padx=theme.px(10), pady=theme.px(6), spacing1=1, spacing3=2, cursor="arrow", takefocus=1)
         self.text.grid(row=0, column=0, sticky="nsew")
-        bar = ctk.CTkScrollbar(master, command=self.text.yview, width=12, fg_color=pair("card"), bg_color=pair("card"))
+        bar = ThinBar(master, self._bar_moved)
         bar.grid(row=0, column=1, sticky="ns")
-        across = ctk.CTkScrollbar(master, command=self.text.xview, height=12, orientation="horizontal",
-                                  fg_color=pair("card"), bg_color=pair("card"))
+        across = ThinBar(master, self.text.xview, across=True)
         across.grid(row=1, column=0, sticky="ew")
         self.text.configure(yscrollcommand=lambda a, b: self._scrolled(bar, a, b),
                             xscrollcommand=lambda a, b: _show_if_needed(across, a, b))
         self.note = tk.Label(master, font=theme.fonts["body"], bd=0)
+        for sequence in ("<MouseWheel>", "<Button-4>", "<Button-5>", "<KeyRelease>"):
+            self.text.bind(sequence, lambda _: self.after_idle(self._look_where), add="+")
         theme.follow(self.text, self._paint)
 
     def _paint(self) -> None:
@@ -129,11 +130,10 @@ class LogsRoom(Room):
     def _put_lines(self) -> None:
         if self._newer:
             batch = [self._newer.popleft() for _ in range(min(LINES_PER_FRAME, len(self._newer)))]
-            is_at_end = self.text.yview()[1] >= 0.9999
             self._insert("end", batch)
-            if self.follow.value and is_at_end:
-                self.text.see("end")
             self._trim()
+            if self.follow.value and self._is_at_end:
+                self.text.see("end")
         elif self._older:
             batch, self._older = self._older[-LINES_PER_FRAME:], self._older[:-LINES_PER_FRAME]
             self._insert("1.0", batch)
@@ -167,8 +167,19 @@ class LogsRoom(Room):
         rows = self.book.matching(self.filter)
         self._older, newest = rows[:-LINES_PER_FRAME], rows[-LINES_PER_FRAME:]
         self._insert("end", newest)
-        self.text.see("end")
+        self._to_end()
         self._show_note()
+
+    def _bar_moved(self, *arguments: str) -> None:
+        self.text.yview(*arguments)
+        self._look_where()
+
+    def _look_where(self) -> None:
+        self._is_at_end = self.text.yview()[1] >= 0.9999
+
+    def _to_end(self) -> None:
+        self._is_at_end = True
+        self.text.see("end")
 
     def _show_note(self) -> None:
         total = self._shown + len(self._newer) + len(self._older)
@@ -180,7 +191,7 @@ class LogsRoom(Room):
         self.note.configure(text=texts.LOG_NO_MATCH if self.book.rows else texts.LOG_EMPTY.format(name=name.lower()))
         self.note.place(relx=0.5, rely=0.45, anchor="center")
 
-    def _scrolled(self, bar: ctk.CTkScrollbar, first: float, last: float) -> None:
+    def _scrolled(self, bar: ThinBar, first: float, last: float) -> None:
         _show_if_needed(bar, first, last)
         if float(last) >= 0.9999 or not self._shown:
             self.jump.place_forget()
@@ -221,11 +232,11 @@ class LogsRoom(Room):
 
     def _follow_changed(self) -> None:
         if self.follow.value:
-            self.text.see("end")
+            self._to_end()
 
     def _jump(self) -> None:
         self.follow.set_value(True)
-        self.text.see("end")
+        self._to_end()
 
     def _clear(self) -> None:
         self.book.clear()
@@ -246,9 +257,6 @@ class LogsRoom(Room):
             texts.LOG_EXPORTED.format(count=words.plural(len(rows), "line"), name=path.name), tone="good"))
 
 
-def _show_if_needed(bar: ctk.CTkScrollbar, first: float, last: float) -> None:
-    bar.set(float(first), float(last))
-    if float(first) <= 0.0 and float(last) >= 1.0:
-        bar.grid_remove()
-    else:
-        bar.grid()
+def _show_if_needed(bar: ThinBar, first: float, last: float) -> None:
+    bar.set(first, last)
+    (bar.grid if bar.is_needed else bar.grid_remove)()

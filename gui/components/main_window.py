@@ -12,8 +12,8 @@ import customtkinter as ctk
 from gui import texts
 from gui.components import icons
 from gui.components.room import Room
-from gui.components.theme import XS, M, S, Theme, pair, theme_of
-from gui.components.widgets import Button, Row, Text, Tooltip, make_focusable
+from gui.components.theme import XS, M, S, Theme
+from gui.components.widgets import Button, Row, Text, Tooltip
 from gui.presenters.status import StatusView
 
 SIDEBAR_WIDTH = 196
@@ -24,64 +24,17 @@ ROOMS = (("dashboard", texts.DASHBOARD, "dashboard"), ("playground", texts.PLAYG
 FIRST_RUN = ("first_run", texts.FIRST_RUN, "flag")
 
 
-class NavItem(ctk.CTkFrame):
-    """A line of the sidebar: picture, words, and a small note at its end."""
+class NavItem(Button):
+    """A line of the sidebar: picture, words, and whether it is the room in front."""
+
+    ICON = 18
 
     def __init__(self, master: Any, text: str, icon: str, command: Callable[[], Any]) -> None:
-        theme = theme_of(master)
-        super().__init__(master, height=36, corner_radius=8, fg_color=pair("sidebar"), bg_color=pair("sidebar"),
-                         border_width=1, border_color=pair("sidebar"))
-        self.surface, self._rest_border = "sidebar", "sidebar"
-        self._icon_name, self._is_active, self._command = icon, False, command
-        self.grid_columnconfigure(1, weight=1)
-        self.grid_rowconfigure(0, weight=1)
-        self.grid_propagate(False)
-        self._picture = tk.Label(self, bd=0)
-        self._picture.grid(row=0, column=0, padx=(10, S))
-        self._words = Text(self, text, colour="muted")
-        self._words.grid(row=0, column=1, sticky="w")
-        self._note = Text(self, "", role="caption", colour="accent_text")
-        self._note.grid(row=0, column=2, padx=(0, 10))
-        for part in (self._picture, self._words, self._note, self._canvas):
-            part.bind("<ButtonRelease-1>", lambda _: command(), add="+")
-            part.bind("<Enter>", lambda _: self._tint("hover"), add="+")
-            part.bind("<Leave>", lambda _: self._tint("sidebar"), add="+")
-        make_focusable(self, self._canvas, press=command)
-        theme.follow(self._picture, self._paint)
-
-    def invoke(self) -> None:
-        self._command()
+        super().__init__(master, text, command, kind="quiet", icon=icon, height=36, anchor="w")
 
     def set_active(self, is_active: bool) -> None:
-        if is_active != self._is_active:
-            self._is_active = is_active
-            self._rest_border = "accent_soft" if is_active else "sidebar"
-            self._words.show(self._words.cget("text"), colour="accent_text" if is_active else "muted")
-            self._words.configure(font=theme_of(self).fonts["strong" if is_active else "body"])
-            self._tint("sidebar")
-            self.configure(border_color=pair(self._rest_border))
-
-    def set_note(self, text: str) -> None:
-        self._note.show(text)
-
-    def cget(self, attribute_name: str) -> Any:
-        return "normal" if attribute_name == "state" else super().cget(attribute_name)
-
-    def _tint(self, surface: str) -> None:
-        if self._is_active:
-            surface = "accent_soft"
-        if surface != self.surface:
-            self.surface = surface
-            self.configure(fg_color=pair(surface))
-            for part in (self._words, self._note):
-                part.set_surface(surface)
-        self._paint()
-
-    def _paint(self) -> None:
-        theme = theme_of(self)
-        colour = theme.now("accent_text" if self._is_active else "muted")
-        self._picture.configure(bg=theme.now(self.surface),
-                                image=icons.photo(self, self._icon_name, colour, theme.px(18)))
+        self._role = "strong" if is_active else "body"
+        self.set_kind("active" if is_active else "quiet")
 
 
 class Sidebar(Row):
@@ -132,7 +85,7 @@ class Sidebar(Row):
 
     def show_appearance(self, setting: str) -> None:
         icon = {"light": "sun", "dark": "moon"}.get(setting, "system")
-        self.appearance.configure(image=icons.image(icon, "muted", 16))
+        self.appearance.set_icon(icon)
         self.appearance_tip.text = texts.APPEARANCE_TIP.format(mode=texts.APPEARANCE_NAMES[setting])
 
     def show_active(self, room: str) -> None:

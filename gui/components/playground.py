@@ -8,12 +8,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import customtkinter as ctk
-
 from gui import texts
 from gui.components.room import M, Panel, Room, S
 from gui.components.scroll import ScrollArea
-from gui.components.theme import XS, pair
+from gui.components.shapes import Sheet
+from gui.components.theme import XS
 from gui.components.widgets import Banner, Button, Card, EmptyState, Field, Line, Row, Switch, Text, Tooltip
 from gui.presenters.playground import ChatLine, ChatView, Comparison, DetailsView, chat_view, details_view
 from gui.presenters.pulse import Pulse
@@ -276,11 +275,11 @@ class Bubble(Row):
         fill = "accent_soft" if line.is_own else "bad_soft" if line.is_error else "hover"
         side = "e" if line.is_own else "w"
         self.label = Text(self, "", role="caption_strong", colour="accent_text")
-        self.words = ctk.CTkLabel(self, text="", corner_radius=12, fg_color=pair(fill), text_color=pair("text"),
-                                  font=theme.ctk_font("body"), justify="left", padx=3, pady=8,
-                                  bg_color=pair("card"))
+        self._sheet = Sheet(self, fill=fill, border="")
+        self._sheet.grid(row=1, column=0, sticky=side)
+        self.words = Text(self._sheet)
+        self.words.grid(row=0, column=0, padx=theme.px(14), pady=theme.px(8))
         self.wrap(width)
-        self.words.grid(row=1, column=0, sticky=side)
         self.words.bind("<Button-3>", self._copy)
         self._foot = Row(self)
         if not line.is_own:
@@ -294,8 +293,7 @@ class Bubble(Row):
 
     def show(self, line: ChatLine, *, is_last: bool) -> None:
         self._line = line
-        if self.words.cget("text") != line.text:
-            self.words.configure(text=line.text, text_color=pair("faint" if line.is_waiting else "text"))
+        self.words.show(line.text, colour="faint" if line.is_waiting else "text")
         self.stats.show(line.stats)
         if line.label:
             self.label.show(line.label)
@@ -306,7 +304,8 @@ class Bubble(Row):
             (self._links[1].grid(row=0, column=2) if is_last and not line.is_waiting else self._links[1].grid_remove())
 
     def wrap(self, width: int) -> None:
-        self.words.configure(wraplength=width if self._line.column < 0 else round(width * 0.55))
+        wide = width if self._line.column < 0 else round(width * 0.55)
+        self.words.configure(wraplength=self._panel.theme.px(wide))
 
     def _copy(self, _: object) -> None:
         self.clipboard_clear()

@@ -1,6 +1,7 @@
 """What a room of the window is, and what it may ask of the panel around it."""
 from __future__ import annotations
 
+import time
 import tkinter as tk
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -98,10 +99,33 @@ class Room(Row):
         return None
 
 
+class Pace:
+    """When to read again: not before `seconds`, and so seldom that reading takes no more than a fortieth of the time."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._next, self._began, self.is_reading = seconds, 0.0, 0.0, False
+
+    def is_due(self) -> bool:
+        """True once; the caller starts reading and calls `done`."""
+        now = time.monotonic()
+        if self.is_reading or now < self._next:
+            return False
+        self.is_reading, self._began = True, now
+        return True
+
+    def done(self) -> None:
+        now = time.monotonic()
+        self.is_reading, self._next = False, now + max(self._seconds, 40 * (now - self._began))
+
+    def soon(self) -> None:
+        """Something changed: read with the next beat."""
+        self._next = 0.0
+
+
 def spread(container: tk.Misc, count: int, *, group: str = "even") -> None:
     """Give `count` columns of a grid the same width."""
     for column in range(count):
         container.grid_columnconfigure(column, weight=1, uniform=group)
 
 
-__all__ = ["L", "M", "Panel", "Room", "S", "XL", "spread"]
+__all__ = ["L", "M", "Pace", "Panel", "Room", "S", "XL", "spread"]

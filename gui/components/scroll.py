@@ -4,9 +4,8 @@ from __future__ import annotations
 import tkinter as tk
 from typing import Any
 
-import customtkinter as ctk
-
-from gui.components.theme import pair, surface_of, theme_of
+from gui.components.shapes import ThinBar
+from gui.components.theme import surface_of, theme_of
 from gui.components.widgets import Row
 
 WHEEL_PIXELS = 60
@@ -27,8 +26,7 @@ class ScrollArea(tk.Frame):
         self.grid_rowconfigure(0, weight=1)
         self.canvas = tk.Canvas(self, bd=0, highlightthickness=0, yscrollincrement=1, takefocus=0)
         self.canvas.grid(row=0, column=0, sticky="nsew")
-        self.bar = ctk.CTkScrollbar(self, command=self._bar_moved, width=BAR_WIDTH, fg_color=pair(self.surface),
-                                    bg_color=pair(self.surface))
+        self.bar = ThinBar(self, self._bar_moved)
         # The bar's place is always kept: content that changes its width when the bar comes may never settle.
         self.grid_columnconfigure(1, minsize=theme.px(BAR_WIDTH))
         self.canvas.configure(yscrollcommand=self._scrolled)
@@ -67,14 +65,14 @@ class ScrollArea(tk.Frame):
         self.canvas.yview(*arguments)
 
     def _scrolled(self, first: float, last: float) -> None:
-        is_needed = float(first) > 0.0 or float(last) < 1.0
+        self.bar.set(first, last)
+        is_needed = self.bar.is_needed
         if is_needed != self._bar_shown:
             self._bar_shown = is_needed
             if is_needed:
                 self.bar.grid(row=0, column=1, sticky="ns")
             else:
                 self.bar.grid_remove()
-        self.bar.set(float(first), float(last))
 
     def _paint(self) -> None:
         colour = theme_of(self).now(self.surface)

@@ -12,7 +12,7 @@ from typing import Any
 from gui import autostart, texts
 from gui.components.room import M, Panel, Room, S
 from gui.components.scroll import ScrollArea
-from gui.components.theme import L, pair
+from gui.components.theme import L
 from gui.components.widgets import Button, Card, Choice, Field, Line, Pill, Row, Switch, Text
 from gui.presenters import settings as view
 from gui.presenters.pulse import Pulse
@@ -95,16 +95,9 @@ class GroupName(Button):
 
     def __init__(self, master: Any, text: str, command: Callable[[], Any]) -> None:
         super().__init__(master, text, command, kind="quiet", width=142, anchor="w", height=32)
-        self._is_active = False
 
     def set_active(self, is_active: bool) -> None:
-        if is_active != self._is_active:
-            self._is_active = is_active
-            self._rest_border = "accent_soft" if is_active else "window"
-            self.configure(fg_color=pair("accent_soft" if is_active else "window"),
-                           hover_color=pair("accent_soft" if is_active else "hover"),
-                           text_color=pair("accent_text" if is_active else "muted"),
-                           border_color=pair(self._rest_border))
+        self.set_kind("active" if is_active else "quiet")
 
 
 class Form(Card):

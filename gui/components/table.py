@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import customtkinter as ctk
-
 from gui.components import icons
-from gui.components.theme import pair, surface_of, theme_of
+from gui.components.shapes import ThinBar
+from gui.components.theme import surface_of, theme_of
 from gui.presenters.table import Cell, Column, TableRow
 
 ROW_HEIGHT = 34
@@ -41,8 +40,7 @@ class Table(tk.Frame):
         self.canvas = tk.Canvas(self, bd=0, highlightthickness=0, takefocus=1, width=10, height=theme.px(
             HEADER_HEIGHT + ROW_HEIGHT * max(rows_shown, 1)))
         self.canvas.grid(row=0, column=0, sticky="nsew")
-        self.bar = ctk.CTkScrollbar(self, command=self._bar_moved, width=12, height=20,
-                                    fg_color=pair(self.surface), bg_color=pair(self.surface))
+        self.bar = ThinBar(self, self._bar_moved)
         self._connect()
         theme.follow(self, self._repaint)
 

@@ -76,6 +76,10 @@ class Theme:
         for role, (size, weight) in TYPE.items():
             self.fonts[role] = tkfont.Font(root, name=f"panel_{role}", size=-size, weight=weight,  # type: ignore[arg-type]
                                            family=self.mono if role == "mono" else self.family)
+        # A focus ring is for those who move by keyboard; a click needs none.
+        self.is_by_keyboard = False
+        root.bind_all("<KeyPress>", lambda _: self._input(True), add="+")
+        root.bind_all("<ButtonPress>", lambda _: self._input(False), add="+")
         AppearanceModeTracker.add(self._mode_changed)
         ScalingTracker.add_widget(self._scale_changed, root)
         self._scale_changed(ScalingTracker.get_widget_scaling(root), 1.0)
@@ -108,6 +112,9 @@ class Theme:
         widget.bind("<Destroy>", lambda event: self._followers.pop(key, None) if event.widget is widget else None,
                     add="+")
         repaint()
+
+    def _input(self, is_by_keyboard: bool) -> None:
+        self.is_by_keyboard = is_by_keyboard
 
     def _mode_changed(self, _mode: str) -> None:
         for repaint in list(self._followers.values()):

@@ -4,10 +4,9 @@ from __future__ import annotations
 import tkinter as tk
 from typing import Any
 
-import customtkinter as ctk
-
 from gui.components import icons
-from gui.components.theme import RADIUS, L, M, S, pair, theme_of
+from gui.components.shapes import Sheet
+from gui.components.theme import RADIUS, L, M, S, theme_of
 from gui.components.widgets import Text
 
 SHOWN_MS = 6_000
@@ -16,12 +15,20 @@ WIDTH = 320
 _ICONS = {"good": "check", "bad": "alert", "busy": "alert", "idle": "info", "accent": "info"}
 
 
+class Toast(Sheet):
+    """One message."""
+
+    def __init__(self, root: Any, title: str) -> None:
+        super().__init__(root, radius=RADIUS)
+        self.words = title
+
+
 class Toasts:
     """The stack in the lower right corner of one window."""
 
     def __init__(self, root: Any) -> None:
         self._root = root
-        self._stack: list[ctk.CTkFrame] = []
+        self._stack: list[Toast] = []
 
     def show(self, title: str, body: str = "", *, tone: str = "idle") -> None:
         """Put a message up; the oldest makes room for a fourth."""
@@ -35,13 +42,11 @@ class Toasts:
     @property
     def titles(self) -> list[str]:
         """What is up now, oldest first."""
-        return [str(getattr(frame, "words", "")) for frame in self._stack]
+        return [frame.words for frame in self._stack]
 
-    def _frame(self, title: str, body: str, tone: str) -> ctk.CTkFrame:
+    def _frame(self, title: str, body: str, tone: str) -> Toast:
         theme = theme_of(self._root)
-        frame = ctk.CTkFrame(self._root, fg_color=pair("card"), border_color=pair("border"), border_width=1,
-                             corner_radius=RADIUS, bg_color=pair("window"))
-        frame.surface, frame.words = "card", title
+        frame = Toast(self._root, title)
         frame.grid_columnconfigure(1, weight=1)
         mark = tk.Label(frame, bd=0)
         theme.follow(mark, lambda: mark.configure(bg=theme.now("card"), image=icons.photo(
@@ -66,11 +71,11 @@ class Toasts:
         for frame in reversed(self._stack):
             frame.update_idletasks()
             height = frame.winfo_reqheight()
-            frame.place(relx=1.0, rely=1.0, x=-L, y=bottom / theme.scale, anchor="se")
-            frame.lift()
+            frame.place(relx=1.0, rely=1.0, x=-theme.px(L), y=bottom, anchor="se")
+            tk.Misc.lift(frame)
             bottom -= height + theme.px(S)
 
-    def _drop(self, frame: ctk.CTkFrame) -> None:
+    def _drop(self, frame: Toast) -> None:
         if frame in self._stack:
             self._stack.remove(frame)
             frame.destroy()

@@ -9,7 +9,7 @@ from typing import Any
 
 from gui import texts
 from gui.components.charts import CurveChart
-from gui.components.room import M, Panel, Room, S, spread
+from gui.components.room import M, Pace, Panel, Room, S, spread
 from gui.components.table import Table
 from gui.components.theme import XS
 from gui.components.widgets import Button, Card, Row, Text, popup_menu
@@ -43,8 +43,9 @@ class TrainingRoom(Room):
 
     def __init__(self, master: Any, panel: Panel) -> None:
         super().__init__(master, panel)
-        self._read_at, self._is_reading = 0.0, False
+        self._pace = Pace(READ_SECONDS)
         self.view: TrainingView | None = None
+        self._ended: frozenset[int] = frozenset()
 
     def build(self) -> Iterator[None]:
         page, gap, panel = self.page, self.theme.px(M), self.panel
@@ -104,23 +105,27 @@ class TrainingRoom(Room):
     # ---- reading ---------------------------------------------------------------------------------
 
     def shown(self) -> None:
-        self._read_at = 0.0
+        self._pace.soon()
 
     def beat(self, pulse: Pulse) -> None:
         running = {job.kind for job in pulse.jobs}
         self.dataset.buttons[0].set_enabled("prepare" not in running)
         self.computer.buttons[0].set_enabled("preflight" not in running)
         self.evaluation.buttons[0].set_enabled("evaluate" not in running)
-        if not self._is_reading and time.monotonic() - self._read_at > READ_SECONDS:
-            self._is_reading, self._read_at = True, time.monotonic()
+        ended = frozenset(job.id for job in pulse.finished)
+        if ended != self._ended:  # a job that ended changes what the cards say
+            self._ended = ended
+            self._pace.soon()
+        if self._pace.is_due():
             self.panel.ask(lambda: training_view(read_training(self.panel.store), now=time.time()), self._show,
                            failed=self._failed, slow=True)
 
     def _failed(self, _: Exception) -> None:
-        self._is_reading = False
+        self._pace.done()
 
     def _show(self, view: TrainingView) -> None:
-        self._is_reading, self.view = False, view
+        self._pace.done()
+        self.view = view
         self.retrain.show(view.retrain, view.can_retrain)
         self.dataset.show(view.dataset, view.dataset_note)
         self.dataset.buttons[1].set_enabled(bool(view.dataset_report))

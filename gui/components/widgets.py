@@ -3,13 +3,15 @@ from __future__ import annotations
 
 import tkinter as tk
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import customtkinter as ctk
 
 from gui.components import icons
-from gui.components.theme import CONTROL_HEIGHT, RADIUS, XS, M, S, pair, surface_of, theme_of
+from gui.components.shapes import Sheet, draw_box
+from gui.components.theme import CONTROL_HEIGHT, RADIUS, XS, M, S, Theme, pair, surface_of, theme_of
 
 
 class Row(tk.Frame):
@@ -27,13 +29,11 @@ class Row(tk.Frame):
         self.configure(bg=theme_of(self).now(name))
 
 
-class Card(ctk.CTkFrame):
+class Card(Sheet):
     """A rounded sheet with a thin border; children are placed in `body`, below an optional heading."""
 
     def __init__(self, master: Any, title: str = "", *, hint: str = "", surface: str = "card", pad: int = 16) -> None:
-        super().__init__(master, fg_color=pair(surface), border_color=pair("border"), border_width=1,
-                         corner_radius=RADIUS + 2, bg_color=pair(surface_of(master)))
-        self.surface = surface
+        super().__init__(master, fill=surface)
         self.grid_columnconfigure(0, weight=1)
         self.grid_rowconfigure(1, weight=1)
         self.header: Row | None = None
@@ -84,54 +84,167 @@ class Text(tk.Label):
             self.configure(wraplength=event.width)
 
 
-_KINDS: dict[str, tuple[str, str, str, str]] = {
-    # kind: (fill, hover, text, border)
-    "primary": ("accent", "accent_hover", "on_accent", "accent"),
-    "secondary": ("card", "hover", "text", "border"),
-    "quiet": ("", "hover", "muted", ""),
-    "danger": ("card", "bad_soft", "bad", "border"),
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Palette names of a button's parts; '' is the ground it stands on."""
+
+    fill: str
+    hover: str
+    ink: str
+    border: str
+
+
+LOOKS = {
+    "primary": Look("accent", "accent_hover", "on_accent", "accent"),
+    "secondary": Look("card", "hover", "text", "border"),
+    "quiet": Look("", "hover", "muted", ""),
+    "danger": Look("card", "bad_soft", "bad", "border"),
+    "active": Look("accent_soft", "accent_soft", "accent_text", "accent_soft"),
 }
 
 
-class Button(ctk.CTkButton):
+class Button(tk.Canvas):
     """A button that takes part in the tab order, with a focus ring; Enter and Space press it."""
 
+    RADIUS, INSET, ICON = 8, 10, 16
+
     def __init__(self, master: Any, text: str, command: Callable[[], Any] | None = None, *, kind: str = "secondary",
-                 icon: str = "", width: int = 0, height: int = CONTROL_HEIGHT, anchor: str = "center",
-                 tip: str = "") -> None:
+                 icon: str = "", trailing: str = "", width: int = 0, height: int = CONTROL_HEIGHT,
+                 anchor: str = "center", tip: str = "", role: str = "body") -> None:
+        self.surface = surface_of(master)
         theme = theme_of(master)
-        fill, hover, ink, border = _KINDS[kind]
-        behind = surface_of(master)
-        self.kind, self._icon = kind, icon
-        super().__init__(
-            master, text=text, command=command, height=height, width=width or (height if not text else 20),
-            fg_color=pair(fill or behind), hover_color=pair(hover), text_color=pair(ink), bg_color=pair(behind),
-            text_color_disabled=pair("faint"), border_color=pair(border or behind), border_width=1,
-            corner_radius=8, font=theme.ctk_font("body"), anchor=anchor, border_spacing=3,
-            image=icons.image(icon, ink, 16) if icon else None)
-        self._rest_border = border or behind
-        make_focusable(self, self._canvas, press=self.invoke)
+        super().__init__(master, bd=0, highlightthickness=0, takefocus=1, height=theme.px(height), width=10)
+        self.text, self.kind, self._icon, self._trailing, self._anchor = text, kind, icon, trailing, anchor
+        self._command, self._role, self._least = command, role, width or (0 if text else height)
+        self._is_hot = self._is_down = self._has_focus = self._is_emphasised = False
+        self._size = (0, 0)
+        for sequence, call in (("<Enter>", lambda _: self._set(hot=True)), ("<Leave>", lambda _: self._set(hot=False)),
+                               ("<Button-1>", lambda _: self._set(down=True)), ("<ButtonRelease-1>", self._released),
+                               ("<FocusIn>", lambda _: self._set(focus=theme.is_by_keyboard)),
+                               ("<FocusOut>", lambda _: self._set(focus=False)), ("<Configure>", self._resized)):
+            self.bind(sequence, call, add="+")
+        for key in ("<Return>", "<KP_Enter>", "<space>"):
+            self.bind(key, self._key_pressed, add="+")
+        self._fit()
+        theme.follow(self, self._paint)
         if tip:
             Tooltip(self, tip)
 
+    # ---- what others may change --------------------------------------------------------------------
+
+    @property
+    def is_enabled(self) -> bool:
+        return str(super().cget("state")) != "disabled"
+
     def set_enabled(self, is_enabled: bool) -> None:
-        """Grey out or bring back; keeps the drawing work for real changes."""
-        wanted = "normal" if is_enabled else "disabled"
-        if self.cget("state") == wanted:
-            return
-        fill, _, ink, border = _KINDS[self.kind]
-        if self.kind == "primary":
-            self.configure(fg_color=pair(fill if is_enabled else "hover"),
-                           border_color=pair(border if is_enabled else "border"))
-            self._rest_border = border if is_enabled else "border"
-        options: dict[str, Any] = {"state": wanted}
-        if self._icon:
-            options["image"] = icons.image(self._icon, ink if is_enabled else "faint", 16)
-        self.configure(**options)
+        if is_enabled != self.is_enabled:
+            self.configure(state="normal" if is_enabled else "disabled", takefocus=int(is_enabled))
+            self._paint()
 
     def show(self, text: str) -> None:
-        if self.cget("text") != text:
-            self.configure(text=text)
+        if text != self.text:
+            self.text = text
+            self._fit()
+            self._paint()
+
+    def set_icon(self, icon: str) -> None:
+        self._icon = icon
+        self._paint()
+
+    def set_kind(self, kind: str) -> None:
+        """Another look: primary, secondary, quiet, danger or active."""
+        if kind != self.kind:
+            self.kind = kind
+            self._paint()
+
+    def set_emphasis(self, is_on: bool) -> None:
+        """A border in the accent: this one is next."""
+        if is_on != self._is_emphasised:
+            self._is_emphasised = is_on
+            self._paint()
+
+    def set_command(self, command: Callable[[], Any] | None) -> None:
+        self._command = command
+
+    def invoke(self) -> None:
+        if self.is_enabled and self._command is not None:
+            self._command()
+
+    def cget(self, key: str) -> Any:
+        return self.text if key == "text" else super().cget(key)
+
+    # ---- hands and drawing -------------------------------------------------------------------------
+
+    def _set(self, *, hot: bool | None = None, down: bool | None = None, focus: bool | None = None) -> None:
+        self._is_hot = self._is_hot if hot is None else hot
+        self._is_down = self._is_down if down is None else down
+        self._has_focus = self._has_focus if focus is None else focus
+        self._paint()
+
+    def _released(self, event: tk.Event[tk.Misc]) -> None:
+        was_down, self._is_down = self._is_down, False
+        if was_down and 0 <= event.x < self.winfo_width() and 0 <= event.y < self.winfo_height():
+            self.invoke()
+        if self.winfo_exists():
+            self._paint()
+
+    def _key_pressed(self, _: object) -> str:
+        self.invoke()
+        return "break"
+
+    def _resized(self, event: tk.Event[tk.Misc]) -> None:
+        if (event.width, event.height) != self._size:
+            self._size = (event.width, event.height)
+            self._paint()
+
+    def _fit(self) -> None:
+        """Ask for as much width as the words and pictures need."""
+        theme = theme_of(self)
+        wide = theme.fonts[self._role].measure(self.text) if self.text else 0
+        wide += theme.px(self.ICON) * (bool(self._icon) + bool(self._trailing))
+        wide += theme.px(S) * max(bool(self._icon) + bool(self._trailing) + bool(self.text) - 1, 0)
+        wanted = max(wide + 2 * theme.px(self.INSET if self.text else 6), theme.px(self._least))
+        if wanted != int(str(super().cget("width"))):
+            self.configure(width=wanted)
+
+    def _colours(self) -> tuple[str, str, str]:
+        theme, look = theme_of(self), LOOKS[self.kind]
+        ground = theme.now(self.surface)
+        if not self.is_enabled:
+            solid = self.kind == "primary"
+            return (theme.now("hover") if solid else ground if not look.fill else theme.now(look.fill),
+                    theme.now("faint"), theme.now(look.border if not solid else "border") if look.border else "")
+        fill = look.hover if self._is_hot else look.fill
+        border = "accent" if self._has_focus or self._is_emphasised else look.border
+        return theme.now(fill) if fill else ground, theme.now(look.ink), theme.now(border) if border else ""
+
+    def _paint(self) -> None:
+        theme, (width, height) = theme_of(self), self._size
+        fill, ink, border = self._colours()
+        self.configure(bg=theme.now(self.surface))
+        self.delete("ink")
+        if width < 8:
+            return
+        line = 2 if self._has_focus and self.is_enabled else 1
+        draw_box(self, width, height, radius=theme.px(self.RADIUS), fill=fill, ground=theme.now(self.surface),
+                 border=border, line=theme.px(line))
+        self._draw_content(theme, ink, width, height)
+
+    def _draw_content(self, theme: Theme, ink: str, width: int, height: int) -> None:
+        font, icon, gap = theme.fonts[self._role], theme.px(self.ICON), theme.px(S)
+        shift = 1 if self._is_down and self.is_enabled else 0
+        y, words = height // 2 + shift, font.measure(self.text) if self.text else 0
+        total = words + (icon if self._icon else 0) + (gap if self._icon and self.text else 0)
+        x = theme.px(self.INSET) if self._anchor == "w" else (width - total) // 2
+        if self._icon:
+            picture = icons.photo(self, self._icon, ink, icon)
+            self.create_image(x + icon // 2, y, image=picture, tags="ink")
+            x += icon + gap
+        if self.text:
+            self.create_text(x, y, text=self.text, anchor="w", fill=ink, font=font, tags="ink")
+        if self._trailing:
+            picture = icons.photo(self, self._trailing, theme.now("muted" if self.is_enabled else "faint"), icon)
+            self.create_image(width - theme.px(self.INSET) - icon // 2 + 2, y, image=picture, tags="ink")
 
 
 class Switch(Row):
@@ -178,7 +291,7 @@ class Switch(Row):
             self._paint()
 
     def _ring(self, has_focus: bool) -> None:
-        self._has_focus = has_focus
+        self._has_focus = has_focus and theme_of(self).is_by_keyboard
         self._paint()
 
     def _paint(self) -> None:
@@ -260,18 +373,10 @@ class Choice(Button):
                  width: int = 140, labels: dict[str, str] | None = None) -> None:
         self._values, self._labels, self._tell = list(values), labels or {}, command
         self.value = value or (self._values[0] if self._values else "")
-        super().__init__(master, self._label(self.value), self._open, width=width, anchor="w")
+        super().__init__(master, self._label(self.value), self._open, trailing="chevron", width=width, anchor="w")
         self.menu: tk.Menu | None = None
-        self._chevron = tk.Label(self, bd=0)
-        self._chevron.place(relx=1.0, rely=0.5, x=-10, anchor="e")
-        self._chevron.bind("<ButtonRelease-1>", lambda _: self.invoke())
-        theme = theme_of(self)
-        theme.follow(self._chevron, lambda: self._chevron.configure(
-            bg=theme.now("card"), image=icons.photo(self, "chevron", theme.now("muted"), theme.px(14))))
-        self._canvas.bind("<Enter>", lambda _: self._chevron.configure(bg=theme.now("hover")), add="+")
-        self._canvas.bind("<Leave>", lambda _: self._chevron.configure(bg=theme.now("card")), add="+")
         for key, step in (("<Down>", 1), ("<Up>", -1)):
-            self._canvas.bind(key, partial(self._key_moved, step))
+            self.bind(key, partial(self._key_moved, step))
 
     def set_values(self, values: Sequence[str], labels: dict[str, str] | None = None) -> None:
         self._values, self._labels = list(values), labels or self._labels
@@ -320,7 +425,7 @@ class Segments(Row):
             part = Button(self, words, partial(self.pick, value), kind="quiet", width=84, height=32)
             part.grid(row=0, column=column, padx=(0, XS))
             for key, step in (("<Left>", -1), ("<Right>", 1)):
-                part._canvas.bind(key, partial(self._move, step))
+                part.bind(key, partial(self._move, step))
             self.parts[value] = part
         self._paint()
 
@@ -334,17 +439,12 @@ class Segments(Row):
     def _move(self, step: int, _: object) -> str:
         values = list(self.parts)
         self.pick(values[(values.index(self.value) + step) % len(values)])
-        self.parts[self.value]._canvas.focus_set()
+        self.parts[self.value].focus_set()
         return "break"
 
     def _paint(self) -> None:
         for value, part in self.parts.items():
-            is_chosen = value == self.value
-            fill = "accent_soft" if is_chosen else self.surface
-            part._rest_border = fill
-            part.configure(fg_color=pair(fill), border_color=pair(fill),
-                           hover_color=pair("accent_soft" if is_chosen else "hover"),
-                           text_color=pair("accent_text" if is_chosen else "muted"))
+            part.set_kind("active" if value == self.value else "quiet")
 
 
 def popup_menu(master: Any, theme: Any) -> tk.Menu:
@@ -376,19 +476,30 @@ class Pill(tk.Label):
                                                                         else "accent_text"))
 
 
-class Progress(ctk.CTkProgressBar):
+class Progress(tk.Canvas):
     """How far a job is, 0 to 1."""
 
-    def __init__(self, master: Any, width: int = 120) -> None:
-        super().__init__(master, height=6, width=width, corner_radius=3, fg_color=pair("track"),
-                         progress_color=pair("accent"), bg_color=pair(surface_of(master)))
-        self.set(0)
-        self._shown = 0.0
+    def __init__(self, master: Any) -> None:
+        theme = theme_of(master)
+        super().__init__(master, bd=0, highlightthickness=0, takefocus=0, height=theme.px(6), width=10)
+        self._surface, self._share = surface_of(master), 0.0
+        self.bind("<Configure>", lambda _: self._paint())
+        theme.follow(self, self._paint)
 
     def show(self, share: float) -> None:
-        if abs(share - self._shown) > 0.002:
-            self._shown = share
-            self.set(share)
+        if abs(share - self._share) > 0.002:
+            self._share = share
+            self._paint()
+
+    def _paint(self) -> None:
+        theme, width, middle = theme_of(self), self.winfo_width(), self.winfo_height() / 2
+        self.configure(bg=theme.now(self._surface))
+        self.delete("all")
+        thick, inset = theme.px(5), theme.px(3)
+        for end, colour in ((1.0, "track"), (self._share, "accent")):
+            if end > 0:
+                self.create_line(inset, middle, inset + (width - 2 * inset) * end, middle, width=thick,
+                                 capstyle="round", fill=theme.now(colour))
 
 
 class Line(tk.Frame):
@@ -400,12 +511,11 @@ class Line(tk.Frame):
         theme.follow(self, lambda: self.configure(bg=theme.now("border")))
 
 
-class Banner(ctk.CTkFrame):
+class Banner(Sheet):
     """A sentence that matters, its cure, and at most one thing to do about it."""
 
     def __init__(self, master: Any, tone: str = "bad") -> None:
-        self.surface = f"{tone}_soft"
-        super().__init__(master, fg_color=pair(self.surface), corner_radius=RADIUS, bg_color=pair(surface_of(master)))
+        super().__init__(master, fill=f"{tone}_soft", border="", radius=RADIUS)
         self.grid_columnconfigure(1, weight=1)
         self._tone = tone
         self._icon = tk.Label(self, bd=0)
@@ -428,7 +538,7 @@ class Banner(ctk.CTkFrame):
             self.cure.grid_remove()
         if action:
             self.button.show(action)
-            self.button.configure(command=command)
+            self.button.set_command(command)
             self.button.grid(row=0, column=2, rowspan=2, padx=(0, M), pady=S)
         else:
             self.button.grid_remove()
@@ -497,20 +607,3 @@ class Tooltip:
             self._waiting = None
         if Tooltip._window is not None and Tooltip._window.winfo_exists():
             Tooltip._window.withdraw()
-
-
-def make_focusable(widget: Any, canvas: tk.Canvas, *, press: Callable[[], Any], ring: bool = True) -> None:
-    """Put a CustomTkinter widget into the tab order: focus ring, Enter, Space. CustomTkinter itself does not."""
-    canvas.configure(takefocus=1)
-
-    def pressed(_: object) -> str:
-        if widget.cget("state") != "disabled":
-            press()
-        return "break"
-
-    for key in ("<Return>", "<KP_Enter>", "<space>"):
-        canvas.bind(key, pressed, add="+")
-    if ring:
-        canvas.bind("<FocusIn>", lambda _: widget.configure(border_color=pair("accent"), border_width=2), add="+")
-        canvas.bind("<FocusOut>", lambda _: widget.configure(border_color=pair(widget._rest_border), border_width=1),
-                    add="+")
