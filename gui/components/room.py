@@ -100,7 +100,7 @@ class Room(Row):
 
 
 class Pace:
-    """When to read again: not before `seconds`, and so seldom that reading takes no more than a fortieth of the time."""
+    """When to read again: not before `seconds`, and so seldom that reading takes a fortieth of the time at most."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._next, self._began, self.is_reading = seconds, 0.0, 0.0, False
