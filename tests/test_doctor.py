@@ -140,7 +140,7 @@ def test_the_bots_own_troubles_are_passed_on(sound: Store) -> None:
     """Faults 2, 5, 23 and 50."""
     assert status(sound).verdict is Verdict.GOOD
     hung = status(sound, heartbeat_at=time.time() - 500)
-    assert hung.verdict is Verdict.BAD and "silent for 50" in hung.words
+    assert hung.verdict is Verdict.BAD and "silent for 5" in hung.words
     gone = status(sound, heartbeat_at=time.time() - 500, pid=2 ** 22 + 1)
     assert gone.verdict is Verdict.NOTE and "vanished" in gone.words
     ended = status(sound, exit_code=78, exit_reason="No Discord bot token is set.", last_error_cure="Enter it.")
