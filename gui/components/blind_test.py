@@ -57,7 +57,8 @@ class BlindTestRoom(Room):
         self.browser = Button(line, texts.BLIND_OPEN, self._open)
         self.scoring = Button(line, texts.BLIND_SCORE_NOW, self._score)
         self.make = Button(line, texts.BLIND_MAKE, lambda: self.panel.start_job(KIND, ["--blind-test"]))
-        for column, widget in enumerate((self.rater, self.begin, self.browser, self.scoring, self.make)):
+        parts: tuple[Any, ...] = (self.rater, self.begin, self.browser, self.scoring, self.make)
+        for column, widget in enumerate(parts):
             widget.grid(row=0, column=column, padx=(0, S))
 
     def _build_item(self, body: Row) -> None:
