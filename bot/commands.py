@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from bot.run import Services
 
 T = TypeVar("T")
-Context = commands.Context[commands.Bot]
+Context = commands.Context[Any]
+# Its type asks for a parameter specification that a method in a cog cannot meet.
+hybrid: Callable[..., Any] = commands.hybrid_command
 log = logging.getLogger(__name__)
 
 JOB_POLL_SECONDS = 2.0
@@ -84,7 +86,7 @@ class AdminCommands(commands.Cog):
     # ---- settings ---------------------------------------------------------------------------------------
 
     @admin_only()
-    @commands.hybrid_command(usage="0-1", description="How likely it joins in unasked, 0 to 1 (or 5%)")
+    @hybrid(usage="0-1", description="How likely it joins in unasked, 0 to 1 (or 5%)")
     @app_commands.describe(value="0 to 1, or a percentage such as 5%")
     async def setrate(self, context: Context, *, value: str = "") -> None:
         """How likely it joins in unasked."""
@@ -93,28 +95,28 @@ class AdminCommands(commands.Cog):
         await self._set(context, RESPONSE_RATE, number)
 
     @admin_only()
-    @commands.hybrid_command(usage="0-1", description="Temperature: lower is safer, higher is more creative")
+    @hybrid(usage="0-1", description="Temperature: lower is safer, higher is more creative")
     @app_commands.describe(value="0 to 1")
     async def settemp(self, context: Context, *, value: str = "") -> None:
         """How creative it is."""
         await self._set(context, TEMPERATURE, value.strip().replace(",", "."))
 
     @admin_only()
-    @commands.hybrid_command(usage="50-500", description="Longest reply, in tokens")
+    @hybrid(usage="50-500", description="Longest reply, in tokens")
     @app_commands.describe(value="50 to 500")
     async def setmaxlen(self, context: Context, *, value: str = "") -> None:
         """Longest reply, in tokens."""
         await self._set(context, MAX_TOKENS, value.strip())
 
     @admin_only()
-    @commands.hybrid_command(usage="on|off", description="Answer only when named, mentioned or replied to")
+    @hybrid(usage="on|off", description="Answer only when named, mentioned or replied to")
     @app_commands.describe(value="on or off")
     async def mentions(self, context: Context, *, value: str = "") -> None:
         """Answer only when named, mentioned or replied to."""
         await self._set(context, MENTIONS_ONLY, value.strip())
 
     @admin_only()
-    @commands.hybrid_command(usage="2h|off", description="Say nothing for a while, e.g. 30m, 2h, 1d; off ends it")
+    @hybrid(usage="2h|off", description="Say nothing for a while, e.g. 30m, 2h, 1d; off ends it")
     @app_commands.describe(duration="30m, 2h, 1h30m, 1d or off")
     async def quiet(self, context: Context, *, duration: str = "") -> None:
         """Say nothing for a while."""
@@ -130,20 +132,20 @@ class AdminCommands(commands.Cog):
     # ---- looking ----------------------------------------------------------------------------------------
 
     @admin_only()
-    @commands.hybrid_command(description="How the bot is: model, connection, replies, settings, jobs")
+    @hybrid(description="How the bot is: model, connection, replies, settings, jobs")
     async def status(self, context: Context) -> None:
         """How the bot is."""
         text = await self._run(status_text, self._store, self._services.status.snapshot(), time.time())
         await self._say(context, text)
 
     @admin_only()
-    @commands.hybrid_command(description="Why it answered or stayed silent: the replied-to message, or the last one")
+    @hybrid(description="Why it answered or stayed silent: the replied-to message, or the last one")
     async def why(self, context: Context) -> None:
         """Why it answered or stayed silent (reply to a message, or the last one here)."""
         target = _reference_id(context)
         await self._say(context, await self._run(why_text, self._store, context.channel.id, target))
 
-    @commands.hybrid_command(name="help", description="What you can ask of the bot")
+    @hybrid(name="help", description="What you can ask of the bot")
     async def help(self, context: Context) -> None:
         """What you can ask of the bot."""
         is_admin = self.is_admin(context.author.id)
@@ -152,14 +154,14 @@ class AdminCommands(commands.Cog):
     # ---- running ----------------------------------------------------------------------------------------
 
     @admin_only()
-    @commands.hybrid_command(description="Start the bot's process anew")
+    @hybrid(description="Start the bot's process anew")
     async def restart(self, context: Context) -> None:
         """Start the bot's process anew."""
         await self._say(context, "Restarting.")
         self._services.stop.ask(ExitCode.RESTART, f"Restart asked for on Discord by {context.author.id}.")
 
     @admin_only()
-    @commands.hybrid_command(description="Load the model again (after a new one was deployed)")
+    @hybrid(description="Load the model again (after a new one was deployed)")
     async def reload(self, context: Context) -> None:
         """Load the model again."""
         await self._say(context, "Loading the model; I am silent meanwhile.")
@@ -170,19 +172,19 @@ class AdminCommands(commands.Cog):
         await self._outbox.say(context.channel, text)
 
     @admin_only()
-    @commands.hybrid_command(description="Fetch what is new in the chosen channels")
+    @hybrid(description="Fetch what is new in the chosen channels")
     async def fetch(self, context: Context) -> None:
         """Fetch what is new in the chosen channels."""
         await self._start_job(context, "fetch")
 
     @admin_only()
-    @commands.hybrid_command(description="Retrain on the messages collected so far (hours)")
+    @hybrid(description="Retrain on the messages collected so far (hours)")
     async def train(self, context: Context) -> None:
         """Retrain on the messages collected so far (hours)."""
         await self._start_job(context, "retrain")
 
     @admin_only()
-    @commands.hybrid_command(description="Take back a reply: the replied-to one, or the last one here")
+    @hybrid(description="Take back a reply: the replied-to one, or the last one here")
     async def delete(self, context: Context) -> None:
         """Take back a reply of the bot (reply to it, or the last one here)."""
         target = _reference_id(context) or self._handlers.last_own_id(context.channel.id)
@@ -195,7 +197,7 @@ class AdminCommands(commands.Cog):
     # ---- channels -----------------------------------------------------------------------------------------
 
     @admin_only()
-    @commands.hybrid_command(usage="list | add|remove|enable|disable #channel [learn|recall|speak|yes]",
+    @hybrid(usage="list | add|remove|enable|disable #channel [learn|recall|speak|yes]",
                              description="Channels: list, add, remove, enable or disable (learn, recall, speak)")
     @app_commands.describe(action="list, add, remove, enable or disable", channel="a channel; this one when left out",
                            what="learn, recall or speak (all three when left out); 'yes' confirms a private channel")
@@ -214,12 +216,12 @@ class AdminCommands(commands.Cog):
 
     # ---- members' rights ----------------------------------------------------------------------------------
 
-    @commands.hybrid_command(description="What the bot learns from and stores, and how to leave")
+    @hybrid(description="What the bot learns from and stores, and how to leave")
     async def botdata(self, context: Context) -> None:
         """What it learns from, what it stores, and how to leave."""
         await self._say(context, await self._run(botdata_text, self._store, context.author.id))
 
-    @commands.hybrid_command(description="Leave your messages out of learning and recall from now on")
+    @hybrid(description="Leave your messages out of learning and recall from now on")
     async def optout(self, context: Context) -> None:
         """Leave your messages out of learning and recall."""
         await self._run(lambda: self._store.members.set_opted_out(
@@ -228,14 +230,14 @@ class AdminCommands(commands.Cog):
                                  f"stored already stays unused; `{PREFIX}forgetme` deletes it. `{PREFIX}optin` undoes "
                                  "this. A model trained earlier only changes when it is retrained.")
 
-    @commands.hybrid_command(description="Let the bot learn from your messages again")
+    @hybrid(description="Let the bot learn from your messages again")
     async def optin(self, context: Context) -> None:
         """Let the bot learn from your messages again."""
         await self._run(lambda: self._store.members.set_opted_out(
             context.author.id, False, name=context.author.global_name or context.author.name))
         await self._say(context, f"Done: new messages of yours may be learnt from. `{PREFIX}optout` undoes this.")
 
-    @commands.hybrid_command(usage="yes", description="Delete your messages from everything the bot keeps")
+    @hybrid(usage="yes", description="Delete your messages from everything the bot keeps")
     @app_commands.describe(confirm="yes, if you are sure")
     async def forgetme(self, context: Context, confirm: str = "") -> None:
         """Delete your messages from everything it keeps."""
