@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from model.markup import to_model_text
 from storage.errors import KnownError
 from storage.records import Message
-from storage.settings import RECALL_COUNT, RECALL_MIN_SIMILARITY, Settings
+from storage.settings import RECALL_COUNT, RECALL_MIN_SIMILARITY, RECALL_REACTION_WEIGHT, Settings
 from storage.store import Store
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Recall:
         index, embedder = self._opened()
         vector = embedder.embed([text])[0]
         hits = index.search(vector, channel_ids=channels, limit=settings[RECALL_COUNT] + SPARE_HITS,
-                            exclude_ids=sorted(exclude_ids))
+                            exclude_ids=sorted(exclude_ids), reaction_weight=settings[RECALL_REACTION_WEIGHT])
         return [hit for hit in hits if hit.similarity >= settings[RECALL_MIN_SIMILARITY]]
 
     def _opened(self) -> tuple[VectorIndex, Embedder]:

@@ -158,6 +158,8 @@ RECALL_TOKENS = Setting("recall_tokens", 100, "Generation", "Recall budget", "Mo
                         unit="tokens")
 RECALL_MIN_SIMILARITY = Setting("recall_min_similarity", 0.35, "Generation", "Recall threshold",
                                 "Lines less similar than this are left out (cosine).", 0.0, 1.0)
+RECALL_REACTION_WEIGHT = Setting("recall_reaction_weight", 0.05, "Generation", "Prefer well-received lines",
+                                 "What a line with five good reactions gains in similarity.", 0.0, 0.5)
 RESPONSE_CACHE = Setting("response_cache", False, "Generation", "Response cache",
                          "Repeat the reply to an identical prompt within 5 minutes.")
 
