@@ -9,7 +9,7 @@ from discord.ext import commands
 
 from bot.config import PREFIX
 from storage import policy
-from storage.forgetting import RETRAIN_DUE
+from storage.forgetting import retrain_reason
 from storage.people import THREAD_KINDS
 from storage.records import Activity, BotStatus, Job, JobState, ModelState
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, RESPONSE_RATE, TEMPERATURE, Setting
@@ -45,8 +45,8 @@ def status_text(store: Store, status: BotStatus, now: float) -> str:
         f"{settings[MAX_TOKENS]} tokens" + (", mentions only" if settings[MENTIONS_ONLY] else ""),
         f"**Stored** {store.messages.count():,} messages from {len(store.messages.counts_by_channel())} channels"]
     lines += [f"**Job** {job.kind}: {job.progress:.0%} {job.step}" for job in store.jobs.active()]
-    if store.facts.get(RETRAIN_DUE):
-        lines.append("**Retrain due**: a member was forgotten after the last training.")
+    if reason := retrain_reason(store.workspace):
+        lines.append(f"**Retrain due**: {reason} since this model was made.")
     return "\n".join(lines)
 
 

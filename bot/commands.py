@@ -30,7 +30,7 @@ from bot.handlers import Handlers
 from bot.outbox import Outbox, shortened
 from storage import policy, processes
 from storage.errors import KnownError, SettingError
-from storage.forgetting import forget_member
+from storage.forgetting import forget_member, mark_models
 from storage.records import Channel, ExitCode, Job
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, QUIET_UNTIL, RESPONSE_RATE, TEMPERATURE, Setting
 
@@ -226,6 +226,7 @@ class AdminCommands(commands.Cog):
         """Leave your messages out of learning and recall."""
         await self._run(lambda: self._store.members.set_opted_out(
             context.author.id, True, name=context.author.global_name or context.author.name))
+        await self._run(lambda: mark_models(self._store.workspace, time.time(), reason="a member opted out"))
         await self._say(context, "Done: your messages are no longer stored, recalled or used for training. What is "
                                  f"stored already stays unused; `{PREFIX}forgetme` deletes it. `{PREFIX}optin` undoes "
                                  "this. A model trained earlier only changes when it is retrained.")

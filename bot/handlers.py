@@ -34,6 +34,7 @@ SEEN_IDS = 5_000
 EARLIER_MESSAGES = 40
 TAKE_BACK = "❌"
 REFRESH_REACTIONS_SECONDS = 3.0
+_WITH_MESSAGES = (discord.TextChannel, discord.VoiceChannel, discord.StageChannel, discord.ForumChannel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +154,10 @@ class Handlers:
                 self._forget_channel(channel_id)
 
     async def follow_privacy(self, channels: Sequence[discord.abc.GuildChannel]) -> None:
-        """Who may read a channel decides where it may be recalled: kept in step with the server."""
-        seen = {c.id: not c.permissions_for(c.guild.default_role).view_channel for c in channels}
+        """Keep the channels and who may read them in step with the server: it decides where they may be recalled."""
+        seen = [Channel(c.id, c.name, kind=c.type.value, guild_id=c.guild.id,
+                        is_private=not c.permissions_for(c.guild.default_role).view_channel)
+                for c in channels if isinstance(c, _WITH_MESSAGES)]
         await self._storage.run(self._save_privacy, seen)
 
     async def load_counts(self) -> None:
@@ -243,10 +246,13 @@ class Handlers:
         """Own replies are live context: kept, marked, never indexed or learnt from."""
         self._storage.post(self._store.messages.save, messages)
 
-    def _save_privacy(self, seen: dict[int, bool]) -> None:
-        for channel in self._store.channels.all():
-            if channel.id in seen and channel.is_private != seen[channel.id]:
-                self._store.channels.switch(channel.id, is_private=seen[channel.id])
+    def _save_privacy(self, seen: list[Channel]) -> None:
+        # Unknown ones come in switched off, so that the panel and !channels can list them.
+        self._store.channels.add(seen)
+        for channel in seen:
+            known = self._store.channels.get(channel.id)
+            if known is not None and known.is_private != channel.is_private:
+                self._store.channels.switch(channel.id, is_private=channel.is_private)
 
     def _save_edit(self, record: Message) -> None:
         if self._store.messages.get([record.id]):

@@ -1,7 +1,7 @@
 """A member is forgotten: their messages leave every copy in the workspace. Used by !forgetme and the panel.
 
-What a trained model has learnt stays in its weights until it is retrained; that is said plainly, and recorded as a
-fact so that the panel can show "retrain due". Backups are not rewritten: a restore applies the erasure again.
+What a trained model has learnt stays in its weights until it is retrained; that is said plainly, and every model's
+manifest then says that it is due. Backups are not rewritten: a restore applies the erasure again.
 """
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
+from storage.paths import Workspace
 from storage.store import Store
 
 log = logging.getLogger(__name__)
 
-RETRAIN_DUE = "retrain_due_since"
+RETRAIN_DUE = "retrain_due"
 _PLACEHOLDER = "someone"
 _LINE_FILES = (".jsonl", ".ndjson")
 _TEXT_FILES = (".json", ".html", ".htm", ".md", ".txt", ".csv", ".log", ".out")
@@ -49,10 +50,44 @@ def forget_member(store: Store, member_id: int, *, clock: Callable[[], float] = 
     store.activity.forget_author(member_id)
     ids = store.members.forget(member_id)
     store.messages.forget_name(member_id)
-    if ids:
-        store.facts.set(RETRAIN_DUE, clock())
+    mark_models(store.workspace, clock(), reason="a member was forgotten")
     log.info("A member was forgotten: %d messages, %d files", len(ids), files)
     return Forgotten(len(ids), files, lines, names[0] if names else "")
+
+
+def mark_models(workspace: Workspace, since: float, *, reason: str) -> int:
+    """Write into the manifest of every model kept so far that it should be retrained; returns how many there are."""
+    marked = 0
+    for path in sorted(workspace.finetuned_models.glob("*.json")):
+        manifest = _manifest(path)
+        if manifest is not None:
+            manifest["provenance"] = {**manifest["provenance"], RETRAIN_DUE: {"since": since, "reason": reason}}
+            fresh = path.with_name(path.name + ".marking")
+            fresh.write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
+            os.replace(fresh, path)
+            marked += 1
+    return marked
+
+
+def retrain_reason(workspace: Workspace) -> str:
+    """Why the model in use should be retrained, '' when nothing speaks for it."""
+    try:
+        name = Path(json.loads((workspace.finetuned_models / "current.json").read_text(encoding="utf-8"))["file"]).stem
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    manifest = _manifest(workspace.finetuned_models / f"{name}.json")
+    due = manifest["provenance"].get(RETRAIN_DUE) if manifest else None
+    return str(due.get("reason", "")) if isinstance(due, dict) else ""
+
+
+def _manifest(path: Path) -> dict[str, Any] | None:
+    """A model's manifest (model/deployment.py), None for any other file."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    is_one = isinstance(record, dict) and "sha256" in record and isinstance(record.get("provenance"), dict)
+    return record if is_one else None
 
 
 def _files(store: Store) -> Iterable[Path]:

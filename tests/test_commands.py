@@ -233,7 +233,8 @@ def test_forgetting_removes_a_member_from_every_copy(store: Store) -> None:
             content = path.read_text(encoding="utf-8")
             assert "pie" not in content and str(bot.mira.id) not in content, path
         assert "keep me" in files[0].read_text(encoding="utf-8")
-        assert store.facts.get("retrain_due_since")
+        manifest = json.loads((store.workspace.finetuned_models / "voice-1.json").read_text(encoding="utf-8"))
+        assert manifest["provenance"]["retrain_due"]["reason"] == "a member was forgotten"
         assert all("pie" not in json.dumps(entry.details) for entry in store.playground.history())
         await bot.mira.send(bot.general, "again")
         assert store.messages.count() == 1
@@ -262,6 +263,10 @@ def _copies(store: Store, member_id: int) -> list[Any]:
         {"id": "10", "author": {"id": "5", "name": "tam"}, "content": "hm"}]}), encoding="utf-8")
     log = store.workspace.logs / "bot.log"
     log.write_text(f"[2026-01-01 00:00:00] [INFO] [bot] seen mira ({member_id})\n", encoding="utf-8")
+    models = store.workspace.finetuned_models
+    (models / "current.json").write_text(json.dumps({"file": "voice-1.gguf", "previous": None}), encoding="utf-8")
+    (models / "voice-1.json").write_text(json.dumps({"name": "voice-1", "sha256": "x", "provenance": {"data": "d"}}),
+                                         encoding="utf-8")
     question = store.playground.ask("what do you know")
     store.playground.answer(question, "stuff", details={"recalled": [
         {"message_id": 3, "name": "mira", "text": "my secret pie recipe"}]})
