@@ -15,6 +15,8 @@ def prepare_process_environment(*, embedding_threads: int | None = None) -> None
     """
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Hugging Face's libraries report their use to the hub unless told not to.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # LanceDB's core writes to stderr what is no news to a person (a table is being created).
     os.environ.setdefault("LANCEDB_LOG", "error")
     if embedding_threads is not None:

@@ -28,7 +28,10 @@ if __name__ == "__main__":
 # Before torch loads: spinning threads make a shared processor many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from model.process import prepare_process_environment
+
+prepare_process_environment()
 
 from model.gguf_files import QUANTISATIONS
 from model.preflight import GIB, Preflight
