@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import marshal
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -97,7 +98,7 @@ class Stage:
 
     def _line(self, row: Any, reactions: Sequence[Reaction], absent: frozenset[int],
               to_text: ToText) -> Line | None:
-        _, author_id, content, created_ms, reply_to_id, attachments, stickers, mentions, is_own = row
+        message_id, author_id, content, created_ms, reply_to_id, attachments, stickers, mentions, is_own = row
         named = () if mentions == "[]" else tuple(
             Mention(pair[0], "someone" if pair[0] in absent else pair[1]) for pair in json.loads(mentions))
         text = words = to_text(content, named, (), ())
@@ -110,18 +111,17 @@ class Stage:
             self.masked.update(found)
             words = mask(words)[0] if text is not words else masked
             text = masked
-        score = reaction_balance(reactions) if reactions else 0
-        count = sum(reaction.count for reaction in reactions)
-        return Line(row["id"], author_id, created_ms, text, words, reply_to_id, score, count, bool(is_own))
+        score = count = 0
+        if reactions:
+            score, count = reaction_balance(reactions), sum(reaction.count for reaction in reactions)
+        return Line(message_id, author_id, created_ms, text, words, reply_to_id, score, count, bool(is_own))
 
     def _note(self, line: Line, previous_ms: int) -> None:
         self.counts["bot's own"] += line.is_own
         self.counts["kept"] += not line.is_own
         self.first_id, self.last_id = min(self.first_id, line.id), max(self.last_id, line.id)
         if previous_ms:
-            gap = (line.created_ms - previous_ms) / 1000
-            place = next((n for n, limit in enumerate(GAP_BINS_SECONDS) if gap < limit), len(GAP_BINS_SECONDS))
-            self.gap_bins[place] += 1
+            self.gap_bins[bisect_right(GAP_BINS_SECONDS, (line.created_ms - previous_ms) / 1000)] += 1
 
     def _write(self, batch: Sequence[Session], names: Mapping[int, str], count_tokens: CountTokens) -> None:
         assert self._file is not None

@@ -151,3 +151,23 @@ def test_progress_is_told_while_it_embeds(store: Store) -> None:
     seen: list[float] = []
     catch_up(store, open_index(store), Embedder(), lambda fraction, *_, **__: seen.append(fraction))
     assert len(seen) > 4 and seen == sorted(seen) and seen[-1] == 1.0
+
+
+def test_the_index_script_does_not_lock_itself_out(store: Store, monkeypatch: pytest.MonkeyPatch,
+                                                   capsys: pytest.CaptureFixture[str]) -> None:
+    from scripts import fetch_and_embed
+
+    class Small:
+        name, dimension = "small", DIMENSION
+
+        def embed(self, texts: Sequence[str]) -> np.ndarray:
+            return Embedder()(texts)
+
+    monkeypatch.setattr("model.embeddings.bulk_embedder", lambda *_: Small())
+    monkeypatch.setattr("model.embeddings.ensure_query_gguf", lambda *_, **__: None)
+    store.messages.save([message(1), message(2)])
+    fetch_and_embed.main(["--workspace", str(store.workspace.root), "--only-index"])
+    assert "index holds         2" in capsys.readouterr().out and indexed(store) == [1, 2]
+    store.messages.delete([1])
+    fetch_and_embed.main(["--workspace", str(store.workspace.root), "--rebuild-index"])
+    assert indexed(store) == [2]
