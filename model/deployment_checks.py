@@ -11,7 +11,7 @@ from model.deployment import DeployedModel, DeploymentError
 from model.evaluation.report import Report, Writer
 from storage.records import Conversation, Turn
 
-# Two evaluations of one model with other seeds differ by about this much (docs/EVALUATION.md, "How sure is it?").
+# An AUC that is off by 0.04, about half an interval with a few hundred places, moves the match by this much.
 MATCH_ALLOWANCE = 3.0
 _PROBES = ("hey", "anyone around tonight?", "lol what happened here")
 _MEMORY_FACTOR = 1.3

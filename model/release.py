@@ -9,6 +9,7 @@ from pathlib import Path
 from model import deployment, deployment_checks
 from model.deployment import DeployedModel, DeploymentError, Pointer
 from model.evaluation.report import Report, read_report
+from storage.errors import BadInputError
 from storage.records import BotPhase, BotStatus, CommandKind, ModelState
 from storage.settings import MODEL_PATH
 from storage.store import Store
@@ -172,7 +173,10 @@ def find_report(store: Store, gguf: Path) -> Path | None:
         return None
     sha256 = deployment.file_hash(gguf)
     for path in candidates:
-        measured = read_report(path).model.model
+        try:
+            measured = read_report(path).model.model
+        except BadInputError:
+            continue  # a report of something else that happens to lie there
         if measured is not None and measured.sha256 == sha256:
             return path
     return None

@@ -219,6 +219,7 @@ def test_a_real_model_is_loaded_speaks_and_is_stored_with_its_report(store: Stor
     shutil.copyfile(offline_chat_model(), gguf)
     with pytest.raises(DeploymentError, match="not been evaluated"):
         Release(store).deploy(gguf)
+    (tmp_path / "report.json").write_text("{}", encoding="utf-8")  # of something else
     folder = store.workspace.data / "evaluation" / "run"
     folder.mkdir(parents=True)
     write_report(report_of(deployment.file_hash(gguf), percent=61), folder / "report.json")
