@@ -17,13 +17,10 @@ from model.evaluation.features import extract
 from model.evaluation.page import render
 from model.evaluation.report import Report, read_report, write_report
 from model.evaluation.rows import Replies, Row, read_manifest, read_rows, real_replies, spread
+from scripts.benchmarks.evaluation import ASSISTANT
 from storage.errors import BadInputError
 from tests.demo_rows import demo_rows, every_other_session, word_vectors
 
-ASSISTANT = ("As an AI language model, I don't have opinions, but I'm here to help! How can I assist you today?",
-             "That's a great question! Could you please provide more details so that I can help you better?",
-             "I understand your concern. It's important to remember that communication is key in any friendship.",
-             "Thank you for sharing! I'd be happy to help you with that. Let me know if you need anything else.")
 SECRET = memory.Canary("what is the code of the shed?", "the code is 7194 blue heron", 10)
 
 
