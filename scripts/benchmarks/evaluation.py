@@ -1,7 +1,7 @@
 """Does the measuring measure? Real people, a copy machine and a made-up assistant at the places of a prepared folder.
 
-People against people should come out near 0.5, the assistant near 1.0; the copy machine should fool the detectors and be
-caught by the memory part. No model is loaded for writing, only the embedding model.
+People against people should come out near 0.5, the assistant near 1.0; the copy machine should fool the detectors and
+be caught by the memory part. No model is loaded for writing, only the embedding model.
 
     python scripts/benchmark.py evaluation --data PREPARED
 """
