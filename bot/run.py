@@ -194,7 +194,7 @@ async def _housekeeping(services: Services) -> None:
 def _build(store: Store, environment: Environment, status: LiveStatus, stop: StopRequest) -> Services:
     """The only place where the parts of the live bot meet."""
     from model import gpu
-    from model.catalog import resolve_model
+    from model.catalog import check_gguf, resolve_model
     from model.embeddings import query_embedder
     from model.inference import ChatModel, close_model, get_model
     from model.tuning import tuning_for
@@ -205,6 +205,7 @@ def _build(store: Store, environment: Environment, status: LiveStatus, stop: Sto
         gpu_layers = _gpu_layers(settings[GPU_LAYERS])
         path = resolve_model(store.workspace, settings, environment)
         adapter = Path(settings[ADAPTER_PATH]) if settings[ADAPTER_PATH] else None
+        check_gguf(path)  # before anything else looks at it: a missing file is a sentence, not a crash
         store.facts.set(gpu.FACT, gpu.gpu_facts())  # the panel offers GPU layers only where they do something
         tuning = tuning_for(store.facts, path, gpu_layers=gpu_layers)
         return get_model(path, n_ctx=settings[CONTEXT_LENGTH], n_gpu_layers=gpu_layers, tuning=tuning,

@@ -1,12 +1,15 @@
 """The bot process on the loopback Discord, with the real small model."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from bot_controller import BotController, ControllerState
 from storage.paths import Workspace
 from storage.records import BotPhase, ExitCode
+from storage.store import Store
 from tests.discord_server import DiscordServer
 from tests.discord_world import BOT_ID, World
 from tests.live_bot import MIRA, OWNER, TAM, offline_model_environment, prepare, running_bot
@@ -62,3 +65,44 @@ def test_one_person_gets_one_answer_and_a_deleted_question_none(workspace: Works
         assert rows[4].spoke
         assert deleted not in bot.store.messages.get([deleted, *lines])
         assert all(sent.pings <= {f"user {MIRA}", f"user {OWNER}"} for sent in server.world.sent)
+
+
+def test_restart_asked_for_on_discord_is_done_once_by_the_supervisor(
+        workspace: Workspace, server: DiscordServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAULTS 3: exit 26, one start, no crash counted, the old command never again."""
+    prepare(workspace, server)
+    for key, value in (server.environment | {"ADMIN_USERS": str(OWNER), "MODEL_PATH": "none.gguf"}).items():
+        monkeypatch.setenv(key, value)
+    with Store.open(workspace) as store:
+        controller = BotController(store)
+        controller.start()
+        try:
+            tick_until(controller, lambda: store.status.read_bot().is_connected)
+            first = store.status.read_bot().pid
+            server.say(1000, MIRA, "!restart")
+            server.wait_for_sent(1)
+            assert "admins" in server.world.sent[0].content
+            server.say(1000, OWNER, "!restart")
+            tick_until(
+                controller, lambda: store.status.read_bot().pid != first and store.status.read_bot().is_connected
+            )
+            again = server.say(1000, MIRA, "are you back?")
+            tick_until(controller, lambda: store.activity.about(again) is not None)
+            assert server.identifies == 2
+            assert store.status.starts_since(0) == 2
+            assert controller.view().crashes == 0
+        finally:
+            controller.stop()
+            tick_until(controller, lambda: controller.view().state is ControllerState.STOPPED)
+            controller.close(leave_running=False)
+
+
+def tick_until(controller: BotController, condition: Callable[[], bool], *, timeout: float = 120.0) -> None:
+    """Drive the supervisor as the panel does until the condition holds."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        controller.tick()
+        if controller.view().status is not None and condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"waited {timeout:g} s: {controller.view()}")
