@@ -20,6 +20,7 @@ from gui.presenters.status import StatusView
 log = logging.getLogger(__name__)
 
 # X protocol: what the icon's window wants to hear. pystray leaves button presses out, so nothing can be clicked.
+_X_GROUND = (46, 44, 52, 255)
 _X_EXPOSURE, _X_STRUCTURE, _X_BUTTON_PRESS = 1 << 15, 1 << 17, 1 << 2
 
 
@@ -32,7 +33,7 @@ class SystemTray:
         self._icon: Any = None
         self._images: dict[str, Any] = {}
         self._shown = ("", "")
-        self._state = "stopped"
+        self._is_flat = False
         self._can_start, self._can_stop = True, False
         self.is_available = False
 
@@ -101,6 +102,7 @@ class SystemTray:
                        item(texts.TRAY_START, call("start"), enabled=lambda _: self._can_start),
                        item(texts.TRAY_STOP, call("stop"), enabled=lambda _: self._can_stop), menu.SEPARATOR,
                        item(texts.TRAY_EXIT, call("exit")))
+        self._is_flat = not pystray.Icon.HAS_MENU
         icon = pystray.Icon("personality-bot", self._image("stopped"), texts.APP_NAME, entries)
         if not icon.HAS_MENU:
             self._teach_clicks(icon)
@@ -135,7 +137,11 @@ class SystemTray:
             from PIL import Image
 
             with Image.open(ASSETS / f"tray_{state}.png") as opened:
-                self._images[state] = opened.convert("RGBA")
+                picture = opened.convert("RGBA")
+            if self._is_flat:  # the plain X backend drops transparency and shows what lies under it
+                ground = Image.new("RGBA", picture.size, _X_GROUND)
+                picture = Image.alpha_composite(ground, picture)
+            self._images[state] = picture
         return self._images[state]
 
 
