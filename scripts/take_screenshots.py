@@ -74,8 +74,8 @@ def take(store: Store, out: Path, size: tuple[int, int], rooms: Sequence[str]) -
             app.set_appearance(mode)
             for room in rooms:
                 show_room(app, room)
-                photograph(app, out / f"{room}_{mode}.png")
-                print(out / f"{room}_{mode}.png")
+                photograph(app, out / f"{room}-{mode}.png")
+                print(out / f"{room}-{mode}.png")
     finally:
         controller.stop()
         pump(app, 12.0, lambda: controller.tick().state == "stopped")
@@ -139,9 +139,7 @@ def demo_workspace(chosen: Path | None) -> Iterator[Workspace]:
     folder = Path(tempfile.mkdtemp(prefix="panel-demo-")) if chosen is None else chosen
     workspace = Workspace.at(folder).create()
     try:
-        environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "PYTHONUTF8": "1"}
-        subprocess.run([sys.executable, str(PROJECT_ROOT / "scripts" / "open_demo_server.py"), "--workspace",
-                        str(folder)], check=True, env=environment, stdout=subprocess.DEVNULL)
+        run_script("open_demo_server.py", workspace)
         yield workspace
     finally:
         if chosen is None:
@@ -189,17 +187,19 @@ def sample_memory(store: Store, dice: random.Random, now: float) -> None:
 
 
 def sample_training(store: Store, dice: random.Random) -> Job | None:
-    with store.jobs.running("prepare") as job:
-        absent = store.members.absent_ids()
-        counts = {a: n for a, n in store.messages.counts_by_author().items() if a not in absent}
-        total = sum(counts.values()) or 1
-        job.result = {"train": 1204, "validation": 66, "test": 67, "authors": len(counts), "ceiling": 0.12,
-                      "shares": [{"author_id": author, "after": min(count / total, 0.12)}
-                                 for author, count in counts.items()]}
+    """The demo's own data set, prepared for real, and a sample loss curve."""
+    run_script("2_prepare_training_data.py", store.workspace)
     with store.jobs.running("train") as job:
         for step in range(1, 240):
             job.metric("sft/loss", step, 2.55 + 1.35 * 2.718 ** (-step / 60) + dice.gauss(0, 0.05))
     return store.jobs.latest("train")
+
+
+def run_script(script: str, workspace: Workspace) -> None:
+    """One of this project's scripts on the workspace; its progress goes to the terminal."""
+    environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "PYTHONUTF8": "1"}
+    subprocess.run([sys.executable, str(PROJECT_ROOT / "scripts" / script), "--workspace", str(workspace.root)],
+                   check=True, env=environment, stdout=subprocess.DEVNULL)
 
 
 @contextmanager

@@ -401,3 +401,13 @@ def test_the_largest_card_counts_and_an_odd_answer_is_none() -> None:
     assert largest_card(answer) == {"name": "NVIDIA GeForce RTX 3070", "free_bytes": 7000 << 20,
                                     "total_bytes": 8192 << 20}
     assert largest_card("[N/A], [N/A]") == {}
+
+
+@pytest.mark.parametrize(("platform", "variables", "scale"), [
+    ("linux", {"GDK_SCALE": "2"}, 2.0), ("linux", {"QT_SCALE_FACTOR": "1.5"}, 1.5), ("linux", {"GDK_SCALE": "x"}, 1.0),
+    ("linux", {}, 1.0), ("win32", {"GDK_SCALE": "2"}, 1.0)])
+def test_the_desktops_scale_is_taken_from_what_other_toolkits_obey(platform: str, variables: dict[str, str],
+                                                                   scale: float) -> None:
+    from gui.components.theme import desktop_scale
+
+    assert desktop_scale(platform, variables) == scale

@@ -4,10 +4,11 @@ Text is plain tk.Label (thirty times cheaper than CTkLabel, measured); what peop
 """
 from __future__ import annotations
 
+import os
 import sys
 import tkinter as tk
 import tkinter.font as tkfont
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import customtkinter as ctk
@@ -134,6 +135,10 @@ def prepare_toolkit(mode: str) -> None:
     from gui.components import icons
 
     icons.image.cache_clear()  # pictures of an earlier window cannot be shown in this one
+    scale = desktop_scale(sys.platform, os.environ)
+    if scale != 1.0:
+        ctk.set_widget_scaling(scale)
+        ctk.set_window_scaling(scale)
     ctk.set_appearance_mode(mode)
     AppearanceModeTracker.update_loop_interval = 3_600_000
     ScalingTracker.update_loop_interval = 2_000
@@ -144,6 +149,21 @@ def prepare_toolkit(mode: str) -> None:
     theme["CTkScrollbar"]["button_hover_color"] = list(pair("faint"))
     theme["DropdownMenu"].update(fg_color=list(pair("card")), hover_color=list(pair("hover")),
                                  text_color=list(pair("text")))
+
+
+def desktop_scale(platform: str, environment: Mapping[str, str]) -> float:
+    """How much larger the desktop wants things. Windows and macOS tell CustomTkinter themselves; on Linux the
+    variables other toolkits obey are taken."""
+    if not platform.startswith("linux"):
+        return 1.0
+    for name in ("GDK_SCALE", "QT_SCALE_FACTOR"):
+        try:
+            scale = float(environment.get(name, ""))
+        except ValueError:
+            continue
+        if 1.0 <= scale <= 4.0:
+            return scale
+    return 1.0
 
 
 def surface_of(widget: Any) -> str:
