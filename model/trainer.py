@@ -262,6 +262,7 @@ class _Attempt:
             batch_size=self.numbers.batch_size, seconds=time.monotonic() - started,
             skipped_too_long=skipped.too_long, trimmed=skipped.trimmed)
         self._keep(trainer, tokenizer, result)
+        trainer.accelerator.wait_for_everyone()  # the next phase of the other processes opens what was kept
         return result
 
     def _before(self, model: Any, rows: PhaseRows, checkpoint: Path | None) -> dict[str, float | None]:
@@ -282,7 +283,9 @@ class _Attempt:
         self.run_.reporter.report(self.start if "before" in step else self.end, step)
         replies = [row if isinstance(row, Example) else Example(row.prompt, row.chosen) for row in rows.held_back]
         pairs = [row for row in rows.held_back if isinstance(row, PreferenceExample)]
-        return {"validation": reply_loss(model, replies), "preferred": preferred_share(model, pairs)}
+        # Unsloth's attention takes no mask of ours: one row at a time needs none.
+        at_once = 1 if self.run_.runtime.loader == "unsloth" else 8
+        return {"validation": reply_loss(model, replies, at_once=at_once), "preferred": preferred_share(model, pairs)}
 
     def _rows(self, tokenizer: Any, skipped: Skipped) -> PhaseRows:
         plan = self.run_.plan

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -134,8 +136,9 @@ def look(run: Run, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[Run, Pr
 
 def execute(run: Run, workspace: Workspace, reporter: Reporter) -> RunResult | None:
     """Train and export. None in the helper processes of `accelerate launch`, which only train."""
-    base = resolve_base(run.base_name, workspace.base_models, gguf=run.request.base_gguf,
-                        report=lambda step: reporter.report(0.0, step))
+    with _main_process_first():
+        base = resolve_base(run.base_name, workspace.base_models, gguf=run.request.base_gguf,
+                            report=lambda step: reporter.report(0.0, step))
     plan = TrainingPlan(run.data, base, run.out, run.recipe, run.method, run.request.is_resumed,
                         run.request.tensorboard)
     if not is_main_process():
@@ -151,6 +154,15 @@ def execute(run: Run, workspace: Workspace, reporter: Reporter) -> RunResult | N
     if run.data.manifest.get("delete_after_training"):
         run.data.delete()
     return RunResult(training, exported, curve)
+
+
+def _main_process_first() -> AbstractContextManager[Any]:
+    """Under `accelerate launch`, one process fetches or unpacks the base and the others find it there."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return nullcontext()
+    from accelerate import PartialState
+
+    return PartialState().main_process_first()
 
 
 def _export_plan(run: Run, base: BaseModel, plan: TrainingPlan, training: TrainingResult) -> ExportPlan:
