@@ -302,3 +302,25 @@ def test_visibility_as_listed_goes_by_the_permission_overwrites(store: Store, tm
                 visibility="listed")
     known = store.channels.get(1)
     assert (known.is_private, known.recall) == (is_private, True)
+
+
+def test_an_import_cut_off_while_writing_is_completed_by_the_next(store: Store, tmp_path: Path,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        """Stands for kill -9."""
+
+    monkeypatch.setattr("data.importer._BATCH", 3)
+    path = lines_file(tmp_path, *(message(n) for n in range(1, 11)))
+    save, calls = store.messages.save, [0]
+
+    def save_twice(batch: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 3:
+            raise Killed
+        return save(batch)
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(store.messages, "save", save_twice)
+        import_file(store, path)
+    assert store.messages.count() == 6
+    assert import_file(store, path).new == 4 and len(stored(store)) == 10
