@@ -84,7 +84,7 @@ class Handlers:
         is_first = not channel_log.is_loaded
         channel_log.is_loaded = True  # before the await: the next message must not load again
         channel_log.add(record)
-        known = await self._storage.run(self._look_up, record, message.guild is None, _parent_id(message), is_first)
+        known = await self._storage.run(self._look_up, record, message.guild is None, _thread(message), is_first)
         channel_log.load(known.earlier)
         if message.id in self._deleted:  # while the database was asked
             decision = Decision(False, "deleted before it could be answered")
@@ -189,10 +189,10 @@ class Handlers:
         _remember(self._seen, message_id)
         return True
 
-    def _look_up(self, record: Message, is_direct: bool, parent_id: int | None, is_first: bool) -> _Known:
+    def _look_up(self, record: Message, is_direct: bool, thread: Channel | None, is_first: bool) -> _Known:
         """On the storage thread: read the place and keep the message where the owner said yes."""
         settings = self._store.settings.read()
-        channel = None if is_direct else self._channel(record.channel_id, parent_id)
+        channel = None if is_direct else self._channel(record.channel_id, thread)
         may_store = channel is not None and self._may_store(channel)
         earlier: list[Message] = []
         if is_first and channel is not None:
@@ -201,12 +201,11 @@ class Handlers:
             self._store.messages.save([record])
         return _Known(settings, channel, may_store, earlier)
 
-    def _channel(self, channel_id: int, parent_id: int | None) -> Channel | None:
+    def _channel(self, channel_id: int, thread: Channel | None) -> Channel | None:
         """The channel with its switches; a thread nobody has seen before follows its parent."""
         channel = self._store.channels.get(channel_id)
-        if channel is None and parent_id is not None and self._store.channels.get(parent_id) is not None:
-            self._store.channels.add([Channel(channel_id, f"thread {channel_id}", kind=11, parent_id=parent_id,
-                                              guild_id=self.place.server_id)])
+        if channel is None and thread is not None and self._store.channels.get(thread.parent_id or 0) is not None:
+            self._store.channels.add([thread])
             channel = self._store.channels.get(channel_id)
         return channel
 
@@ -304,8 +303,12 @@ def _remember(ids: OrderedDict[int, None], message_id: int) -> None:
         ids.popitem(last=False)
 
 
-def _parent_id(message: discord.Message) -> int | None:
-    return message.channel.parent_id if isinstance(message.channel, discord.Thread) else None
+def _thread(message: discord.Message) -> Channel | None:
+    """The thread a message stands in, None elsewhere. A private thread stays private whatever its parent is."""
+    place = message.channel
+    if not isinstance(place, discord.Thread):
+        return None
+    return Channel(place.id, place.name, kind=place.type.value, parent_id=place.parent_id, guild_id=place.guild.id)
 
 
 def _is_kept(record: Message) -> bool:

@@ -289,3 +289,37 @@ def test_messages_of_another_server_are_ignored(ready_store: Store, server: Disc
         assert decisions(ready_store, message) == 0
         assert server.world.sent == []
     play(ready_store, server, scene, server_id=5)
+
+
+def test_a_thread_nobody_has_seen_before_follows_its_parent(ready_store: Store, server: DiscordServer) -> None:
+    thread = server.world.add_thread(1000, "cake talk")
+    private = server.world.add_thread(1000, "whispers", kind=12)
+
+    async def scene(bot: WireBot) -> None:
+        await bot.online()
+        for place in (thread, private):
+            asked = await asyncio.to_thread(server.say, place, MIRA, f"<@{BOT_ID}> cake?")
+            await bot.until(lambda asked=asked: decisions(ready_store, asked), what="the decision")
+        assert [sent.channel_id for sent in server.world.sent] == [thread, private]
+        assert [m.content for m in ready_store.messages.recent(thread, limit=9)][0] == f"<@{BOT_ID}> cake?"
+        assert [m for m in ready_store.messages.recent(private, limit=9) if not m.is_own] == []
+    play(ready_store, server, scene)
+
+
+def test_a_slash_command_is_registered_and_answered_for_the_asker_alone(
+        ready_store: Store, server: DiscordServer) -> None:
+    async def scene(bot: WireBot) -> None:
+        await bot.online()
+        await bot.until(lambda: "setrate" in server.world.commands, what="the registration")
+        token = await asyncio.to_thread(lambda: server.slash(1000, OWNER, "setrate", value="0.3"))
+        await bot.until(lambda: server.interactions[token], what="the answer")
+        answer = server.interactions[token][0]["data"]
+        assert answer["content"] == "Response rate is now 0.3." and answer["flags"] & 64
+        assert answer["allowed_mentions"] == {"parse": []}
+    play(ready_store, server, scene)
+    server.requests.clear()
+
+    async def again(bot: WireBot) -> None:
+        await bot.online()
+        assert server.asked("PUT", ".*/commands") == []
+    play(ready_store, server, again)

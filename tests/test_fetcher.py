@@ -247,6 +247,13 @@ def test_a_channel_that_refuses_is_named_and_the_others_finish(tmp_path: Path) -
         assert not store.channels.get(1001).is_access_lost
 
 
+def test_messages_of_members_who_opted_out_are_not_stored(server: DiscordServer, tmp_path: Path) -> None:
+    with open_store(tmp_path, server.world) as store:
+        store.members.set_opted_out(TAM, True, name="Tam")
+        fetch(server, store)
+        assert set(store.messages.counts_by_author()) == {MIRA}
+
+
 def test_nothing_is_read_before_the_owner_said_yes(server: DiscordServer, tmp_path: Path) -> None:
     with Store.open(Workspace.at(tmp_path)) as store:
         with pytest.raises(FetchError, match="not been answered"):

@@ -183,3 +183,11 @@ def test_a_thread_follows_its_parents_switches(store: Store) -> None:
                         Channel(6, "thread", kind=11, parent_id=5)])
     thread = store.channels.get(6)
     assert thread.speak and thread.learn and not thread.is_private
+
+
+def test_a_private_thread_is_private_though_its_parent_is_not(store: Store) -> None:
+    """FAULTS 45: what was said in it is neither kept nor recalled elsewhere."""
+    store.channels.add([Channel(5, "parent", learn=True, recall=True, speak=True, is_private=False),
+                        Channel(6, "whispers", kind=12, parent_id=5)])
+    assert store.channels.get(6).is_private
+    assert 6 not in store.channels.recallable_from(5)
