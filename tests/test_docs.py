@@ -17,6 +17,7 @@ from storage.settings import REGISTRY
 DOCUMENTS = sorted(path for path in (*(PROJECT_ROOT / "docs").glob("*.md"), PROJECT_ROOT / "README.md",
                                      PROJECT_ROOT / "data" / "demo" / "README.md") if path.exists())
 _COMMAND = re.compile(r"python (launcher\.py|scripts/[\w/]+\.py)([^`|\n]*)")
+_LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)")
 _SETTING = re.compile(r"Settings > ([A-Z][\w& ]*?) > \**([A-Z][\w ]*[\w]…?)")
 
 
@@ -41,6 +42,12 @@ def test_every_command_and_option_in_a_document_exists(document: Path) -> None:
             known = "--help" if script.endswith("/benchmark.py") else option
             # Options of one benchmark are listed by its own help only.
             assert re.search(rf"{re.escape(known)}\b", _help(script)), f"{_name(document)}: {script} {option}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
+def test_every_link_in_a_document_leads_somewhere(document: Path) -> None:
+    for target in _LINK.findall(document.read_text(encoding="utf-8")):
+        assert (document.parent / target).exists(), f"{_name(document)} links to {target}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=_name)

@@ -28,7 +28,7 @@ from storage.store import Store
 from tests.panel import StillController, StillJobs, open_panel
 
 pytestmark = pytest.mark.usefixtures("display")
-ROOMS = ("dashboard", "playground", "people", "training", "logs", "settings", "first_run")
+ROOMS = ("dashboard", "playground", "people", "training", "logs", "settings", "first_run", "blind_test")
 LONG_AGO_MS = 1_700_000_000_000
 TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAwMA.GabcdE.abcdefghijklmnopqrstuvwxyz0123456789ab"
 

@@ -138,7 +138,7 @@ class Button(tk.Canvas):
 
     def set_enabled(self, is_enabled: bool) -> None:
         if is_enabled != self.is_enabled:
-            self.configure(state="normal" if is_enabled else "disabled", takefocus=int(is_enabled))
+            self.configure(state="normal" if is_enabled else "disabled", takefocus=is_enabled)
             self._paint()
 
     def show(self, text: str) -> None:
@@ -479,9 +479,9 @@ class Pill(tk.Label):
 class Progress(tk.Canvas):
     """How far a job is, 0 to 1."""
 
-    def __init__(self, master: Any) -> None:
+    def __init__(self, master: Any, width: int = 10) -> None:
         theme = theme_of(master)
-        super().__init__(master, bd=0, highlightthickness=0, takefocus=0, height=theme.px(6), width=10)
+        super().__init__(master, bd=0, highlightthickness=0, takefocus=0, height=theme.px(6), width=theme.px(width))
         self._surface, self._share = surface_of(master), 0.0
         self.bind("<Configure>", lambda _: self._paint())
         theme.follow(self, self._paint)
