@@ -80,10 +80,11 @@ QWEN_3B = ModelShape(36, 2048, 11_008, 16, 2, 151_936, True)
 
 @dataclass(frozen=True)
 class Work:
-    """How much there is to compute: rows and mean tokens a row of each phase."""
+    """How much there is to compute: rows of each phase, mean tokens a row, and how many of them every row shares."""
 
     rows: dict[str, int]
     mean_tokens: float
+    shared_tokens: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,12 @@ def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method) -> Work
         cap = recipe.phase(name).max_rows
         rows[name] = min(available, cap) if cap else available
     rows["validation"] = min(folder.count(VALIDATION), recipe.validation_rows)
-    return Work(rows, _mean_tokens(folder))
+    system = len(folder.system_prompt) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN
+    return Work(rows, system + _mean_tokens(folder), system)
 
 
 def _mean_tokens(folder: PreparedFolder) -> float:
-    system = len(folder.system_prompt) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN
+    """Mean tokens of a row without the system prompt, from the first 200 rows."""
     lengths = []
     for index, row in enumerate(folder.rows(TRAIN)):
         if index >= 200:
@@ -148,7 +150,7 @@ def _mean_tokens(folder: PreparedFolder) -> float:
         texts = [turn["name"] + turn["text"] for turn in row["context"]] + [str(row.get("reply", ""))]
         texts += [line["name"] + line["text"] for line in row.get("recalled", ())]
         lengths.append(sum(len(text) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN for text in texts))
-    return system + (sum(lengths) / len(lengths) if lengths else 0.0)
+    return sum(lengths) / len(lengths) if lengths else 0.0
 
 
 def examine(*, recipe: Recipe, reason: str, method: Method, base: str, shape: ModelShape, hardware: Hardware,
@@ -251,7 +253,10 @@ def _seconds(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardwa
         rows = _steps(numbers, work.rows.get(name, 0)) * numbers.effective_batch
         # Preference methods compute two replies, and DPO and KTO once more with the reference.
         times = {"sft": 1.0, "orpo": 2.0, "dpo": 3.0, "kto": 1.5}[name]
-        seconds += rows * min(work.mean_tokens, numbers.max_length) * times * per_token
+        tokens = min(work.mean_tokens, numbers.max_length)
+        if name == "sft" and not hardware.has_gpu:  # model/shared_prefix.py
+            tokens -= min(work.shared_tokens, tokens) * (1 - 1 / numbers.batch_size)
+        seconds += rows * tokens * times * per_token
     return seconds / (hardware.gflops * 1e9 * _EFFICIENCY * max(hardware.gpu_count, 1))
 
 
