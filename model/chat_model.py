@@ -11,10 +11,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,8 @@ from model.native import ContextOptions, NativeModel
 from model.prompting import PromptBuilder
 from model.prompts import ChatTemplate, render, tokenise
 from model.reply_queue import Job, ReplyFuture, ReplyQueue, gave_way, too_late
-from model.requests import Reply, ReplyRequest, StopReason
+from model.requests import Reply, ReplyRequest
+from model.running_reply import ReplyMemory, RunningReply, never_begun
 from model.sampling import ReplyText, Sampler
 from storage.records import Conversation, Turn
 
@@ -34,23 +33,6 @@ log = logging.getLogger(__name__)
 _MAX_WAITING = 32
 _TIDY_SECONDS = 5.0
 _SCORING = "scoring"
-
-
-@dataclass
-class _Running:
-    """A reply being written."""
-
-    job: Job
-    sampler: Sampler
-    text: ReplyText
-    prompt_tokens: int
-    prefilled_tokens: int
-    started_at: float
-    limit: int
-    first_token_at: float = 0.0
-    tokens: int = 0
-    next_token: int = 0
-    stop: StopReason | None = None
 
 
 class ChatModel:
@@ -73,12 +55,12 @@ class ChatModel:
         self._queue = ReplyQueue(max_waiting)
         self._listening = Listening()
         self._tasks: list[tuple[Callable[[], Any], Future[Any]]] = []
-        self._running: list[_Running] = []
+        self._running: list[RunningReply] = []
         self._starting: Job | None = None
         self._heard: Heard | None = None
         self._is_closing = False
         self._changed = threading.Condition()
-        self._answers: OrderedDict[Any, tuple[float, Reply]] = OrderedDict()
+        self._memory = ReplyMemory()
         started = time.monotonic()
         self._open(path, adapter)
         self.load_seconds = time.monotonic() - started
@@ -277,7 +259,8 @@ class ChatModel:
                 pass
         finally:
             for running in self._running:
-                self._finish(running, "cancelled")
+                running.stop = "cancelled"
+                self._finish(running)
             with self._vocabulary:
                 self._close_native()
             for _, future in self._tasks:
@@ -310,7 +293,8 @@ class ChatModel:
         return bool(self._is_closing or self._tasks or self._running or len(self._queue) or self._listening)
 
     def _next_job(self) -> Job | None:
-        job, late = self._queue.take(now=self._clock())
+        at_work = {running.channel_id for running in self._running}
+        job, late = self._queue.take(now=self._clock(), except_channels=at_work)
         for missed in late:
             if not missed.future.cancelled():
                 missed.future.set_exception(too_late(missed))
@@ -322,7 +306,7 @@ class ChatModel:
         try:
             if not job.future.set_running_or_notify_cancel():
                 return
-            answer = self._known_answer(request)
+            answer = self._memory.find(request, now=self._clock())
             if answer is not None:
                 job.future.set_result(answer)
                 return
@@ -336,16 +320,18 @@ class ChatModel:
             computed = self._engine.prefill(
                 channel, tokens, shared=self._prompts.shared_length(request.system_prompt),
                 is_stopped=lambda: self._is_over(job),
-                pinned=[running.job.request.channel_id for running in self._running])
+                pinned=[running.channel_id for running in self._running])
             sampler = Sampler(self._native, request.options, context=tokens[-256:])
-            running = _Running(job, sampler, ReplyText(request.options.stop), len(tokens), computed, started,
-                               min(request.options.max_tokens, self.n_ctx - len(tokens)))
+            running = RunningReply(job, sampler, ReplyText(request.options.stop), len(tokens), computed, started,
+                                   min(request.options.max_tokens, self.n_ctx - len(tokens)))
             self._running.append(running)
-            self._accept(running, self._native.sample(sampler.chain, self._engine.last_row))
+            running.draw(self._native, self._engine.last_row, now=self._clock())
         except Interrupted:
-            self._resolve(job, self._reply(None, job, "cancelled"))
+            _resolve(job, never_begun(job, now=self._clock()))
         except BaseException as error:
-            self._fail(job, error)
+            # What the context holds of this channel is not to be trusted any more.
+            self._forget(request.channel_id)
+            _fail(job, error)
         finally:
             self._starting = None
             self._finish_done()
@@ -353,16 +339,16 @@ class ChatModel:
     def _step(self) -> None:
         """One more token for every running reply, in one batch."""
         try:
-            self._engine.step([(running.job.request.channel_id, running.next_token) for running in self._running],
+            self._engine.step([(running.channel_id, running.next_token) for running in self._running],
                               lambda: any(self._is_over(running.job) for running in self._running))
             for index, running in enumerate(self._running):
-                self._accept(running, self._native.sample(running.sampler.chain, index))
+                running.draw(self._native, index, now=self._clock())
         except Interrupted:
             pass
         except BaseException as error:
             for running in self._running:
-                self._engine.forget(running.job.request.channel_id)
-                self._fail(running.job, error)
+                self._engine.forget(running.channel_id)
+                _fail(running.job, error)
                 running.sampler.close()
             self._running.clear()
         for running in self._running:
@@ -370,39 +356,17 @@ class ChatModel:
                 running.stop = "cancelled"
         self._finish_done()
 
-    def _accept(self, running: _Running, token: int) -> None:
-        if not running.first_token_at:
-            running.first_token_at = self._clock()
-        running.next_token = token
-        if self._native.is_end(token):
-            running.stop = "stop"
-            return
-        running.tokens += 1
-        if running.text.add(self._native.piece(token)):
-            running.stop = "stop"
-        elif running.tokens >= running.limit:
-            running.stop = "length"
-
     def _finish_done(self) -> None:
         for running in [running for running in self._running if running.stop]:
-            self._finish(running, running.stop or "stop")
             self._running.remove(running)
+            self._finish(running)
 
-    def _finish(self, running: _Running, reason: StopReason) -> None:
+    def _finish(self, running: RunningReply) -> None:
         running.sampler.close()
-        reply = self._reply(running, running.job, reason)
-        if reason == "stop" and running.job.request.reuse_seconds > 0:
-            self._remember(running.job.request, reply)
-        self._resolve(running.job, reply)
-
-    def _reply(self, running: _Running | None, job: Job, reason: StopReason) -> Reply:
         now = self._clock()
-        if running is None:
-            return Reply("", 0, 0, 0, 0.0, (now - job.submitted_at) * 1000, reason)
-        first = running.first_token_at or now
-        return Reply(running.text.text, running.prompt_tokens, running.prefilled_tokens, running.tokens,
-                     (first - job.submitted_at) * 1000, (now - job.submitted_at) * 1000, reason,
-                     (running.started_at - job.submitted_at) * 1000)
+        reply = running.reply(now=now)
+        self._memory.keep(running.job.request, reply, now=now)
+        _resolve(running.job, reply)
 
     # ---- listening ------------------------------------------------------------------------------------
 
@@ -472,32 +436,16 @@ class ChatModel:
     def _is_over(self, job: Job) -> bool:
         return job.is_cancelled or self._is_closing or self._clock() > job.deadline_at
 
-    def _resolve(self, job: Job, reply: Reply) -> None:
-        if not job.future.done():
-            job.future.set_result(reply)
 
-    def _fail(self, job: Job, error: BaseException) -> None:
-        log.error("A reply failed: %s: %s", type(error).__name__, error)
-        if not job.future.done():
-            job.future.set_exception(error)
-
-    def _known_answer(self, request: ReplyRequest) -> Reply | None:
-        """The reply to an identical request, where the owner switched the response cache on."""
-        if request.reuse_seconds <= 0:
-            return None
-        known = self._answers.get(_identity(request))
-        if known is None or self._clock() - known[0] > request.reuse_seconds:
-            return None
-        return replace(known[1], is_cached=True, prefilled_tokens=0, first_token_ms=0.0, total_ms=0.0, queued_ms=0.0)
-
-    def _remember(self, request: ReplyRequest, reply: Reply) -> None:
-        self._answers[_identity(request)] = (self._clock(), reply)
-        while len(self._answers) > 64:
-            self._answers.popitem(last=False)
+def _resolve(job: Job, reply: Reply) -> None:
+    if not job.future.done():
+        job.future.set_result(reply)
 
 
-def _identity(request: ReplyRequest) -> Any:
-    return request.conversation, request.system_prompt, request.options
+def _fail(job: Job, error: BaseException) -> None:
+    log.error("A reply failed: %s: %s", type(error).__name__, error)
+    if not job.future.done():
+        job.future.set_exception(error)
 
 
 def _run_task(task: Callable[[], Any], future: Future[Any]) -> None:

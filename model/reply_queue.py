@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -66,13 +66,17 @@ class ReplyQueue:
         self._jobs.remove(victim)
         return victim
 
-    def take(self, *, now: float) -> tuple[Job | None, list[Job]]:
-        """The next job, and those whose deadline passed. Urgent first; then the channel served longest ago."""
+    def take(self, *, now: float, except_channels: Collection[int] = ()) -> tuple[Job | None, list[Job]]:
+        """The next job, and those whose deadline passed. Urgent first; then the channel served longest ago.
+
+        except_channels: those with a reply being written; a channel has one cache and writes one reply at a time.
+        """
         late = [job for job in self._jobs if job.deadline_at <= now]
         self._jobs = [job for job in self._jobs if job.deadline_at > now and not job.future.cancelled()]
-        if not self._jobs:
+        ready = [job for job in self._jobs if job.request.channel_id not in except_channels]
+        if not ready:
             return None, late
-        chosen = min(self._jobs, key=self._rank)
+        chosen = min(ready, key=self._rank)
         self._jobs.remove(chosen)
         self._served[chosen.request.channel_id] = next(self._turn)
         self._served.move_to_end(chosen.request.channel_id)

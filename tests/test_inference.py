@@ -267,3 +267,20 @@ def test_closing_ends_what_is_being_written() -> None:
     loaded.close()
     assert future.result(timeout=1).stop_reason == "cancelled"
     assert waiting.cancelled()
+
+
+def test_replies_of_several_channels_may_be_written_in_one_batch_but_one_at_a_time_in_each() -> None:
+    loaded = ChatModel(offline_chat_model(), ContextOptions(cells=2048, threads=1), n_ctx=512, parallel=4)
+    alone = {}
+    options = GenerationOptions(temperature=0.0, max_tokens=6)
+    talks = {channel: Conversation((Turn("Ada", f"tell me about number {channel}"),)) for channel in range(3)}
+    for channel, talk in talks.items():
+        alone[channel] = loaded.generate(request(channel, talk, options=options)).text
+        loaded.forget_channel(channel)
+    futures = [(channel, loaded.submit(request(channel, talks[channel], options=options)))
+               for channel in (0, 1, 2, 0, 0)]
+    together = [(channel, future.result(timeout=60)) for channel, future in futures]
+    loaded.close()
+    # Batches round differently: what counts is that every reply is complete and its own channel's.
+    assert all(reply.reply_tokens > 0 and reply.stop_reason in ("stop", "length") for _, reply in together)
+    assert sum(reply.text.split()[:2] == alone[channel].split()[:2] for channel, reply in together) >= 4

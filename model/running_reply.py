@@ -1,0 +1,85 @@
+"""A reply while it is being written, and replies remembered for identical requests."""
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+from model.native import NativeModel
+from model.reply_queue import Job
+from model.requests import Reply, ReplyRequest, StopReason
+from model.sampling import ReplyText, Sampler
+
+_REMEMBERED = 64
+
+
+@dataclass
+class RunningReply:
+    """What is known of a reply so far. Times are readings of the model's clock."""
+
+    job: Job
+    sampler: Sampler
+    text: ReplyText
+    prompt_tokens: int
+    prefilled_tokens: int
+    started_at: float
+    limit: int
+    first_token_at: float = 0.0
+    tokens: int = 0
+    next_token: int = 0
+    stop: StopReason | None = None
+
+    @property
+    def channel_id(self) -> int:
+        return self.job.request.channel_id
+
+    def draw(self, native: NativeModel, row: int, *, now: float) -> None:
+        """Draw the next token from a row of the last batch; `stop` is set when the reply is complete."""
+        token = native.sample(self.sampler.chain, row)
+        self.first_token_at = self.first_token_at or now
+        self.next_token = token
+        if native.is_end(token):
+            self.stop = "stop"
+            return
+        self.tokens += 1
+        if self.text.add(native.piece(token)):
+            self.stop = "stop"
+        elif self.tokens >= self.limit:
+            self.stop = "length"
+
+    def reply(self, *, now: float) -> Reply:
+        """The finished reply."""
+        asked = self.job.submitted_at
+        return Reply(self.text.text, self.prompt_tokens, self.prefilled_tokens, self.tokens,
+                     ((self.first_token_at or now) - asked) * 1000, (now - asked) * 1000, self.stop or "stop",
+                     (self.started_at - asked) * 1000)
+
+
+def never_begun(job: Job, *, now: float) -> Reply:
+    """The reply of a job that was cancelled before its first token."""
+    return Reply("", 0, 0, 0, 0.0, (now - job.submitted_at) * 1000, "cancelled")
+
+
+class ReplyMemory:
+    """Replies to identical requests, for owners who switched the response cache on (`reuse_seconds` of a request)."""
+
+    def __init__(self) -> None:
+        self._replies: OrderedDict[object, tuple[float, Reply]] = OrderedDict()
+
+    def find(self, request: ReplyRequest, *, now: float) -> Reply | None:
+        if request.reuse_seconds <= 0:
+            return None
+        known = self._replies.get(_identity(request))
+        if known is None or now - known[0] > request.reuse_seconds:
+            return None
+        return replace(known[1], is_cached=True, prefilled_tokens=0, first_token_ms=0.0, total_ms=0.0, queued_ms=0.0)
+
+    def keep(self, request: ReplyRequest, reply: Reply, *, now: float) -> None:
+        if request.reuse_seconds <= 0 or reply.stop_reason != "stop":
+            return
+        self._replies[_identity(request)] = (now, reply)
+        while len(self._replies) > _REMEMBERED:
+            self._replies.popitem(last=False)
+
+
+def _identity(request: ReplyRequest) -> object:
+    return request.conversation, request.system_prompt, request.options
