@@ -27,7 +27,8 @@ from storage.settings import Settings
 log = logging.getLogger(__name__)
 
 WAITING_LIMIT = 24
-DEADLINE_SECONDS = 120.0
+# Somebody who asked is answered late rather than never; joining in a minute later would be odd.
+ASKED_DEADLINE_SECONDS, UNASKED_DEADLINE_SECONDS = 300.0, 60.0
 # A person who sends three lines in a row is answered after the third.
 SETTLE_SECONDS = 1.2
 RESTARTS = 2
@@ -238,7 +239,8 @@ class ReplyDesk:
         turns = turns_of(messages, self._readable(pending.target.channel))
         if not turns:
             raise ModelNotReadyError("Nothing readable to answer.")
-        left = DEADLINE_SECONDS - (self._clock() - pending.asked_at)
+        deadline = ASKED_DEADLINE_SECONDS if pending.is_asked else UNASKED_DEADLINE_SECONDS
+        left = deadline - (self._clock() - pending.asked_at)
         return await self._responder.reply(
             incoming.channel_id, turns, pending.settings, exclude_ids=[m.id for m in messages],
             priority=PRIORITY_MENTION if pending.is_asked else PRIORITY_RANDOM, deadline_seconds=max(left, 1.0))
