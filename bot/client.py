@@ -33,6 +33,7 @@ from bot.live_status import LiveStatus
 from bot.outbox import Outbox
 from bot.replies import ReplyDesk
 from bot.translate import display_name
+from storage.control import LOOP_LAG_FACT
 from storage.environment import Environment
 from storage.errors import ConfigurationError
 from storage.records import BotPhase, ExitCode
@@ -238,7 +239,7 @@ async def run_discord(services: Services) -> None:
     beside = [asyncio.create_task(keep_index_in_step(services.store, services.recall), name="indexing")]
     if lag.is_wanted():
         beside.append(asyncio.create_task(lag.measure_lag(
-            lambda figures: services.storage.post(services.store.facts.set, lag.FACT, figures),
+            lambda figures: services.storage.post(services.store.facts.set, LOOP_LAG_FACT, figures),
             lambda: services.status.snapshot().queue_length > 0 or desk.waiting > 0), name="lag"))
     try:
         await Connection(make, token, services).run()

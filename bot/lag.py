@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 VARIABLE = "BOT_MEASURE_LAG"
-FACT = "loop_lag_ms"
 EVERY_SECONDS = 0.02
 WRITE_SECONDS = 5.0
 _KEPT = 200_000

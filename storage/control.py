@@ -141,6 +141,10 @@ class CommandQueue:
         return str(self._database.value("SELECT outcome FROM bot_commands WHERE id = ?", (command_id,)) or "")
 
 
+# Under this name the bot keeps its event loop's lag while it is measured (bot/lag.py).
+LOOP_LAG_FACT = "loop_lag_ms"
+
+
 class Facts:
     """Small named values that are neither settings nor rows of their own (probe results, reminders)."""
 

@@ -146,7 +146,7 @@ def _play(options: argparse.Namespace, server: Any, stretches: dict[int, Any]) -
 
 
 def _figures(store: Any, server: Any, mentions: list[int], said: list[int], seconds: float) -> dict[str, Any]:
-    from bot.lag import FACT
+    from storage.control import LOOP_LAG_FACT
 
     rows = [store.activity.about(message_id) for message_id in said]
     asked = [store.activity.about(message_id) for message_id in mentions]
@@ -171,7 +171,7 @@ def _figures(store: Any, server: Any, mentions: list[int], said: list[int], seco
         "sent_messages": len(server.world.sent),
         "longest": max((len(sent.content) for sent in server.world.sent), default=0),
         "pings_of_others": len(wrong_pings),
-        "loop_lag_ms": store.facts.get(FACT, {}),
+        "loop_lag_ms": store.facts.get(LOOP_LAG_FACT, {}),
         "latency_s_p50": statistics.median(latencies) if latencies else None,
         "latency_s_p90": latencies[int(len(latencies) * 0.9)] if latencies else None,
         "first_token_ms_p50": statistics.median(row.first_token_ms for row in own) if own else None,
