@@ -31,6 +31,7 @@ if __name__ == "__main__":
 
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import Activity, Job
+from storage.settings import ADAPTER_PATH, APPEARANCE, EMBEDDING_MODEL, MODEL_PATH
 from storage.store import Store
 
 ROOMS = ("dashboard", "playground", "people", "channels", "training", "logs", "settings", "first_run")
@@ -139,6 +140,8 @@ def demo_workspace(chosen: Path | None) -> Iterator[Workspace]:
     folder = Path(tempfile.mkdtemp(prefix="panel-demo-")) if chosen is None else chosen
     workspace = Workspace.at(folder).create()
     try:
+        with Store.open(workspace) as store:
+            choose_packaged_models(store)
         run_script("open_demo_server.py", workspace)
         yield workspace
     finally:
@@ -146,13 +149,17 @@ def demo_workspace(chosen: Path | None) -> Iterator[Workspace]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def fill_with_samples(store: Store) -> None:
-    """A week of decisions, samples and one training, so that the charts have something to show."""
-    from storage.settings import APPEARANCE, EMBEDDING_MODEL, MODEL_PATH
-
-    chosen = {APPEARANCE: "light", MODEL_PATH: "smollm2-135m-instruct", EMBEDDING_MODEL: "all-MiniLM-L6-v2"}
+def choose_packaged_models(store: Store) -> None:
+    """What the launcher chooses for the demo: the models that need no download, and the adapter if it is there."""
+    adapter = PROJECT_ROOT / "data" / "demo" / "adapter.gguf"
+    chosen = {MODEL_PATH: "smollm2-135m-instruct", EMBEDDING_MODEL: "all-MiniLM-L6-v2",
+              ADAPTER_PATH: str(adapter) if adapter.exists() else "", APPEARANCE: "light"}
     for setting, value in chosen.items():
         store.settings.set(setting, value, changed_by="screenshots")
+
+
+def fill_with_samples(store: Store) -> None:
+    """A week of decisions, samples and one training, so that the charts have something to show."""
     if store.jobs.latest("prepare") is not None:
         return
     dice, now = random.Random(7), time.time()
