@@ -325,6 +325,7 @@ class ChatModel:
             running = RunningReply(job, sampler, ReplyText(request.options.stop), len(tokens), computed, started,
                                    min(request.options.max_tokens, self.n_ctx - len(tokens)))
             self._running.append(running)
+            self._starting = None  # counted once
             running.draw(self._native, self._engine.last_row, now=self._clock())
         except Interrupted:
             _resolve(job, never_begun(job, now=self._clock()))
