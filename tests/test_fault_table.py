@@ -18,6 +18,10 @@ def test_the_column_of_tests_is_in_step_with_the_docstrings(document: str) -> No
         "run: python scripts/fault_table.py"
 
 
+def test_every_row_has_a_test_or_says_why_not(document: str) -> None:
+    assert fault_table.rows_without_a_test(document) == []
+
+
 @pytest.mark.parametrize(("words", "numbers"), [
     ("Fault 24.", [24]), ("Faults 31 and 48: backup.", [31, 48]), ("FAULTS 53 (fake)", [53]),
     ("Faults 5, 14 and 6.", [5, 6, 14]), ("Nothing at fault, 24 times.", []), ("Default 12.", [])])
