@@ -23,6 +23,7 @@ from bot.replies import WAITING_LIMIT, ReplyDesk
 from bot.storage_thread import StorageThread
 from bot.translate import incoming, is_persons_message, record_of
 from storage import policy
+from storage.errors import KnownError
 from storage.links import is_bare_link
 from storage.records import Activity, Channel, Message
 from storage.settings import Settings
@@ -198,8 +199,14 @@ class Handlers:
         if is_first and channel is not None:
             earlier = self._store.messages.recent(record.channel_id, limit=EARLIER_MESSAGES, before_id=record.id)
         if may_store and _is_kept(record) and not self._has_opted_out(record.author_id):
-            self._store.messages.save([record])
+            self._keep(record)
         return _Known(settings, channel, may_store, earlier)
+
+    def _keep(self, record: Message) -> None:
+        try:
+            self._store.messages.save([record])
+        except KnownError as error:  # a full disk keeps nobody from an answer; the next fetch brings the message
+            log.warning("A message was not stored: %s", error.text())
 
     def _channel(self, channel_id: int, thread: Channel | None) -> Channel | None:
         """The channel with its switches; a thread nobody has seen before follows its parent."""

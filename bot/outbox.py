@@ -253,7 +253,8 @@ class Outbox:
                     continue
                 log.warning("Discord refused a message: %s %s", error.status, error.text)
                 return None, f"Discord refused it ({error.status})"
-            except (OSError, discord.ConnectionClosed, discord.RateLimited) as error:
+            # RuntimeError is aiohttp's for a session that was closed meanwhile: the bot is stopping.
+            except (OSError, discord.ConnectionClosed, discord.RateLimited, RuntimeError) as error:
                 log.warning("A message could not be sent: %s", type(error).__name__)
                 return None, "no connection"
         return None, "Discord had a problem"

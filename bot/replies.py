@@ -275,6 +275,12 @@ class ReplyDesk:
             await self._sleep(TYPING_EVERY_SECONDS - SETTLE_SECONDS)
 
     async def _listen(self, channel: discord.abc.MessageableChannel, settings: Settings) -> None:
+        try:
+            await self._read_along(channel, settings)
+        except KnownError as error:  # reading along is a courtesy: the model may just be being replaced
+            log.debug("Not read along: %s", error.what)
+
+    async def _read_along(self, channel: discord.abc.MessageableChannel, settings: Settings) -> None:
         newest = 0
         while self._logs[channel.id].messages and self._logs[channel.id].messages[-1].id != newest:
             newest = self._logs[channel.id].messages[-1].id

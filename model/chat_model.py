@@ -23,7 +23,7 @@ from model.native import ContextOptions, NativeModel
 from model.prompting import PromptBuilder
 from model.prompts import ChatTemplate, render, tokenise
 from model.reply_queue import Job, ReplyFuture, ReplyQueue, gave_way, too_late
-from model.requests import Reply, ReplyRequest
+from model.requests import ModelClosedError, Reply, ReplyRequest
 from model.running_reply import ReplyMemory, RunningReply, never_begun
 from model.sampling import ReplyText, Sampler
 from storage.records import Conversation, Turn
@@ -108,7 +108,7 @@ class ChatModel:
         job = Job(request, ReplyFuture(self._cancel), self._clock())
         with self._changed:
             if self._is_closing:
-                raise RuntimeError("the model is closed")
+                raise ModelClosedError("The model is being replaced.", "Ask again in a moment.")
             victim = self._queue.add(job)
             self._interrupt_idle_work(except_for=request.channel_id)
             self._changed.notify_all()
@@ -229,7 +229,7 @@ class ChatModel:
         future: Future[Any] = Future()
         with self._changed:
             if self._is_closing:
-                raise RuntimeError("the model is closed")
+                raise ModelClosedError("The model is being replaced.", "Ask again in a moment.")
             self._tasks.append((task, future))
             self._interrupt_idle_work()
             self._changed.notify_all()

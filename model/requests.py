@@ -35,6 +35,10 @@ class ReplyTooLateError(KnownError):
     """The request's deadline passed before its turn came."""
 
 
+class ModelClosedError(KnownError):
+    """The model was closed while this was asked: the bot stops, or loads another one."""
+
+
 @dataclass(frozen=True)
 class GenerationOptions:
     """How the next tokens are drawn. top_k 0, min_p 0, dry 0, xtc 0 and penalty 1 switch those off."""

@@ -191,3 +191,17 @@ def test_a_private_thread_is_private_though_its_parent_is_not(store: Store) -> N
                         Channel(6, "whispers", kind=12, parent_id=5)])
     assert store.channels.get(6).is_private
     assert 6 not in store.channels.recallable_from(5)
+
+
+def test_a_full_disk_keeps_nobody_from_an_answer(store: Store) -> None:
+    """Fault 28: the message is not stored, the log says so, the reply goes out all the same."""
+    async def scene(bot: SimBot) -> None:
+        pages = store.messages_db.value("PRAGMA page_count")
+        store.messages_db.connection().execute(f"PRAGMA max_page_count = {pages}")
+        await bot.mira.send(bot.general, f"{at(bot)} {'long ' * 380}")
+        await bot.mira.send(bot.general, f"{at(bot)} {'long ' * 380}")
+        await bot.mira.send(bot.general, f"{at(bot)} {'long ' * 380}")
+        await bot.env.advance_time(300)
+        assert bot.own
+        assert len(store.messages.recent(bot.general.id, limit=9)) < 3
+    play(store, scene, "one", "two", "three")

@@ -14,7 +14,7 @@ from model.chat_model import ChatModel
 from model.inference import GenerationOptions, ReplyRequest, close_model, get_model
 from model.native import ContextOptions
 from model.prompts import render, tokenise
-from model.requests import ModelBusyError, Reply, ReplyTooLateError
+from model.requests import ModelBusyError, ModelClosedError, Reply, ReplyTooLateError
 from storage.errors import ModelFileError
 from storage.records import Conversation, Turn
 
@@ -249,7 +249,7 @@ def test_get_model_loads_once_and_close_lets_it_load_again(tmp_path: Path) -> No
     first = get_model(offline_chat_model(), n_ctx=512)
     assert get_model() is first
     close_model()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ModelClosedError):
         first.submit(request())
     close_model()
     second = get_model(offline_chat_model(), n_ctx=512)
