@@ -198,10 +198,8 @@ def test_a_full_disk_keeps_nobody_from_an_answer(store: Store) -> None:
     async def scene(bot: SimBot) -> None:
         pages = store.messages_db.value("PRAGMA page_count")
         store.messages_db.connection().execute(f"PRAGMA max_page_count = {pages}")
-        await bot.mira.send(bot.general, f"{at(bot)} {'long ' * 380}")
-        await bot.mira.send(bot.general, f"{at(bot)} {'long ' * 380}")
-        await bot.mira.send(bot.general, f"{at(bot)} {'long ' * 380}")
+        said = [await bot.mira.send(bot.general, f"{at(bot)} {'long ' * 380}") for _ in range(3)]
         await bot.env.advance_time(300)
         assert bot.own
-        assert len(store.messages.recent(bot.general.id, limit=9)) < 3
+        assert len(store.messages.get([message.id for message in said])) < 3
     play(store, scene, "one", "two", "three")
