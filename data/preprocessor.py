@@ -11,7 +11,6 @@ import hashlib
 import heapq
 import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +25,7 @@ from data.preferences import Candidate
 from data.recalled import Earlier, Memory
 from data.staging import CountTokens, Stage, ToText
 from storage.errors import BadInputError, StorageError
+from storage.files import replace_file
 from storage.jobs import Report, silent
 from storage.records import Channel
 from storage.store import Store
@@ -137,8 +137,8 @@ def finish(prepared: Prepared, out: Path, manifest: Mapping[str, Any]) -> dict[s
     old = out.with_name(f".{out.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
-        os.replace(out, old)
-    os.replace(prepared.folder, out)
+        replace_file(out, old)
+    replace_file(prepared.folder, out)
     shutil.rmtree(old, ignore_errors=True)
     return complete
 

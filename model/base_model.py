@@ -18,6 +18,7 @@ from model.chat_templates import template_of
 from model.gguf_files import quick_gguf
 from model.prompts import ChatTemplate, Encode
 from storage.errors import KnownError
+from storage.files import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ def dequantised(gguf: Path, folder: Path, *, report: Callable[[str], None] = lam
         shutil.rmtree(partial, ignore_errors=True)
         _dequantise(gguf, partial)
         shutil.rmtree(folder, ignore_errors=True)
-        partial.replace(folder)
+        replace_file(partial, folder)
         _write_origin(folder, origin)
     return BaseModel(gguf.stem.rsplit(".", 1)[0], folder, gguf)
 

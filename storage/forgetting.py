@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
+from storage.files import replace_file
 from storage.paths import Workspace
 from storage.store import Store
 
@@ -64,7 +64,7 @@ def mark_models(workspace: Workspace, since: float, *, reason: str) -> int:
             manifest["provenance"] = {**manifest["provenance"], RETRAIN_DUE: {"since": since, "reason": reason}}
             fresh = path.with_name(path.name + ".marking")
             fresh.write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
-            os.replace(fresh, path)
+            replace_file(fresh, path)
             marked += 1
     return marked
 
@@ -145,7 +145,7 @@ def _clean_lines(path: Path, member_id: int, names: tuple[str, ...]) -> bool:
                 dropped += 1
             else:
                 new.write(line)
-    os.replace(fresh, path)
+    replace_file(fresh, path)
     return dropped > 0
 
 
@@ -165,7 +165,7 @@ def _clean_document(path: Path, member_id: int, names: tuple[str, ...]) -> bool:
         return False
     fresh = path.with_name(path.name + ".forgetting")
     fresh.write_text(cleaned, encoding="utf-8", errors="surrogateescape")
-    os.replace(fresh, path)
+    replace_file(fresh, path)
     return True
 
 

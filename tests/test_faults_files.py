@@ -49,7 +49,8 @@ def test_a_file_that_is_never_let_go_keeps_its_content(tmp_path: Path, monkeypat
 
 def test_everything_that_publishes_a_file_goes_through_the_one_function() -> None:
     """Fault 53: a bare rename somewhere else would not be tried again."""
-    bare = re.compile(r"\bos\.(replace|rename)\(|\.rename\(|shutil\.move\(|\w(?:path|part|partial|draft)\.replace\(")
+    bare = re.compile(r"\bos\.(replace|rename)\(|\.rename\(|shutil\.move\("
+                      r"|\b(?:part|partial|draft|fresh)\.replace\((?![^)]*,)")
     allowed = {"storage/files.py", "storage/logs.py"}
     found = [f"{path.relative_to(PROJECT_ROOT).as_posix()}:{number}"
              for room in ("storage", "model", "data", "bot", "gui", "scripts")
