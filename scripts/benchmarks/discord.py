@@ -25,8 +25,6 @@ from typing import Any
 
 LONGEST_SILENCE_SECONDS = 30.0
 MENTION_EVERY = 20
-# The fact under which a bot that measures its loop writes the figures (bot.lag.FACT; scripts do not import the bot).
-LAG_FACT = "loop_lag_ms"
 START_SECONDS, ANSWER_SECONDS = 180.0, 240.0
 
 
@@ -148,11 +146,8 @@ def _play(options: argparse.Namespace, server: Any, stretches: dict[int, Any]) -
 
 
 def _figures(store: Any, server: Any, mentions: list[int], said: list[int], seconds: float) -> dict[str, Any]:
-<<<<<<< HEAD
     from storage.control import LOOP_LAG_FACT
 
-=======
->>>>>>> bdc69e7 (Replaces everywhere through replace_file; the Discord benchmark no longer imports the bot)
     rows = [store.activity.about(message_id) for message_id in said]
     asked = [store.activity.about(message_id) for message_id in mentions]
     own = [row for row in rows if row is not None and row.latency_ms is not None]
@@ -176,11 +171,7 @@ def _figures(store: Any, server: Any, mentions: list[int], said: list[int], seco
         "sent_messages": len(server.world.sent),
         "longest": max((len(sent.content) for sent in server.world.sent), default=0),
         "pings_of_others": len(wrong_pings),
-<<<<<<< HEAD
         "loop_lag_ms": store.facts.get(LOOP_LAG_FACT, {}),
-=======
-        "loop_lag_ms": store.facts.get(LAG_FACT, {}),
->>>>>>> bdc69e7 (Replaces everywhere through replace_file; the Discord benchmark no longer imports the bot)
         "latency_s_p50": statistics.median(latencies) if latencies else None,
         "latency_s_p90": latencies[int(len(latencies) * 0.9)] if latencies else None,
         "first_token_ms_p50": statistics.median(row.first_token_ms for row in own) if own else None,
