@@ -24,7 +24,7 @@ padding:12px 14px;margin:14px 0}.row{display:flex;gap:10px;flex-wrap:wrap;align-
 fieldset{border:0;padding:0;margin:8px 0;display:grid;grid-template-columns:1fr auto;align-items:center;gap:4px 10px}
 fieldset button{padding:4px 12px}progress{width:100%;height:8px}kbd{border:1px solid var(--line);border-radius:4px;
 padding:0 5px;font-size:.8em}[hidden]{display:none!important}fieldset.here legend{color:var(--on);font-weight:600}
-fieldset legend{float:left;padding:0}
+fieldset legend{float:left;padding:0}main:focus{outline:none}
 """
 _SCRIPT = """
 'use strict';
@@ -58,7 +58,7 @@ function forward(){if(here().is_bot===null)return;if(state.at===quiz.items.lengt
  state.at++;draw();window.scrollTo(0,0)}
 function backward(){if(state.at>0){state.at--;draw()}}
 function begin(){const name=el('rater').value.trim();if(!name){el('rater').focus();return}state.rater=name;draw();
- el('item').focus()}
+ el('item').focus({preventScroll:true})}
 function finish(){show('end');const left=quiz.items.length-done();keep();
  el('left').textContent=left?left+' replies are not marked yet. You can go back, or save what there is.':
  'All '+quiz.items.length+' replies are marked.';el('save').focus()}
