@@ -53,7 +53,8 @@ class Figure:
 FIGURES: tuple[Figure, ...] = (
     Figure("auc", "Detector AUC (headline)", "The better of the two detectors below. 0.5: cannot be told from people; "
            "1.0: always recognised. The aim is the people's own value."),
-    Figure("auc_characters", "Detector on spelling and habits", "Logistic regression on character 1-4-grams."),
+    Figure("auc_characters", "Detector on spelling and habits", "Logistic regression on character 1-4-grams, length, "
+           "lines, emoji, capitals and endings."),
     Figure("auc_meaning", "Detector on meaning and tone", "Logistic regression on sentence embeddings.",
            needs_vectors=True),
     Figure("perplexity", "Perplexity of real replies", "How surprised the model is by what people really said, per "

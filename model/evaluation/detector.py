@@ -15,11 +15,13 @@ from model.evaluation.rows import Replies
 
 FOLDS = 5
 _SEED = 20
+# Small against a TF-IDF row of length 1, so that a few columns do not drown thousands of n-grams.
+_HABIT_WEIGHT = 0.3
 Fit = Callable[[Features, np.ndarray, Features], np.ndarray]
 
 
 def character_scores(written: Features, real: Features) -> np.ndarray:
-    """Held-out detector scores (len(written) + len(real),) from character 1-4-grams: spelling, habits, words."""
+    """Held-out detector scores (len(written) + len(real),) from character 1-4-grams, length, lines, emoji."""
     return _held_out_scores(written, real, _fit_characters)
 
 
@@ -76,17 +78,28 @@ def _rows(written: Features, real: Features, indices: np.ndarray) -> Features:
 
 
 def _fit_characters(train: Features, labels: np.ndarray, test: Features) -> np.ndarray:
+    from scipy.sparse import csr_matrix, hstack
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
     # Case and line breaks are habits, so nothing is lower-cased; `char` (not `char_wb`) sees how a reply ends.
-    detector = make_pipeline(
-        TfidfVectorizer(analyzer="char", ngram_range=(1, 4), lowercase=False, sublinear_tf=True, max_features=60_000,
-                        preprocessor=_mark_ends),
-        LogisticRegression(C=10.0, max_iter=1000, class_weight="balanced"))
-    detector.fit(train.replies.texts, labels)
-    return np.asarray(detector.decision_function(test.replies.texts))
+    grams = TfidfVectorizer(analyzer="char", ngram_range=(1, 4), lowercase=False, sublinear_tf=True,
+                            max_features=60_000, preprocessor=_mark_ends)
+    # TF-IDF rows have length 1 each, so how long a reply is must be told separately.
+    scale = StandardScaler()
+    seen = hstack([grams.fit_transform(train.replies.texts),
+                   csr_matrix(_HABIT_WEIGHT * scale.fit_transform(_habits(train)))]).tocsr()
+    asked = hstack([grams.transform(test.replies.texts),
+                    csr_matrix(_HABIT_WEIGHT * scale.transform(_habits(test)))]).tocsr()
+    detector = LogisticRegression(C=10.0, max_iter=1000, class_weight="balanced").fit(seen, labels)
+    return np.asarray(detector.decision_function(asked))
+
+
+def _habits(side: Features) -> np.ndarray:
+    """Length, lines, emoji, capitals and ending of each reply, (n, 5)."""
+    return np.column_stack([np.log1p(side.characters), side.lines, side.emoji_counts, side.cases == 1,
+                            side.punctuation[:, -2]]).astype(float)
 
 
 def _mark_ends(text: str) -> str:
