@@ -75,8 +75,8 @@ def take(store: Store, out: Path, size: tuple[int, int], rooms: Sequence[str]) -
             app.set_appearance(mode)
             for room in rooms:
                 show_room(app, room)
-                photograph(app, out / f"{room}_{mode}.png")
-                print(out / f"{room}_{mode}.png")
+                photograph(app, out / f"{room}-{mode}.png")
+                print(out / f"{room}-{mode}.png")
     finally:
         controller.stop()
         pump(app, 12.0, lambda: controller.tick().state == "stopped")
