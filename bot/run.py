@@ -30,7 +30,7 @@ from bot.model_slot import ModelSlot
 from bot.recall import Recall
 from bot.responder import Responder
 from bot.storage_thread import StorageThread
-from bot.watchdog import Watchdog
+from bot.watchdog import Watchdog, end_process
 from storage.environment import Environment, read_environment
 from storage.errors import AlreadyRunningError, ConfigurationError, KnownError
 from storage.locks import FileLock
@@ -85,21 +85,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.CRASH
     lower_priority()
     try:
-        return _run(workspace, is_offline=options.offline)
+        code, is_supervised = _run(workspace, is_offline=options.offline)
     finally:
         lock.release()
+    if code == ExitCode.RESTART and not is_supervised:
+        end_process(supervised=False)  # nobody else would start it again
+    return code
 
 
-def _run(workspace: Workspace, *, is_offline: bool) -> int:
+def _run(workspace: Workspace, *, is_offline: bool) -> tuple[int, bool]:
+    """The exit code, and whether somebody watches who will act on it."""
     try:
         environment = read_environment(workspace.env_file)
         store = Store.open(workspace)
     except ConfigurationError as error:
         print(error.text(), file=sys.stderr)
-        return ExitCode.CONFIGURATION
+        return ExitCode.CONFIGURATION, True
     except KnownError as error:
         print(error.text(), file=sys.stderr)
-        return ExitCode.CRASH
+        return ExitCode.CRASH, True
     settings = store.settings.read()
     configure_logging(workspace.logs, "bot", level=_log_level(settings, environment), keep_days=settings[LOG_DAYS],
                       secrets=[environment.token])
@@ -124,8 +128,9 @@ def _run(workspace: Workspace, *, is_offline: bool) -> int:
     finally:
         watchdog.stop()
         _record_end(store, status, code, reason, cure)
+        is_supervised = watchdog.is_supervised()
         store.close()
-    return code
+    return code, is_supervised
 
 
 async def _live(store: Store, environment: Environment, status: LiveStatus, *,

@@ -118,8 +118,20 @@ def test_a_restart_command_ends_with_the_restart_code(talking: Store) -> None:
     bot = subprocess.Popen([sys.executable, "bot/run.py", "--offline", "--workspace", str(talking.workspace.root)],
                            cwd=PROJECT_ROOT)
     wait_for(lambda: ready(talking))
+    talking.status.write_supervisor(os.getpid())
     talking.commands.ask(CommandKind.RESTART, asked_by="test")
     assert bot.wait(LIMIT_SECONDS) == ExitCode.RESTART
+
+
+def test_without_a_supervisor_a_restart_command_makes_a_new_bot_of_the_old_one(talking: Store) -> None:
+    """Fault 3."""
+    bot = subprocess.Popen([sys.executable, "bot/run.py", "--offline", "--workspace", str(talking.workspace.root)],
+                           cwd=PROJECT_ROOT)
+    first = wait_for(lambda: ready(talking))
+    talking.commands.ask(CommandKind.RESTART, asked_by="test")
+    wait_for(lambda: (s := ready(talking)) is not None and s.started_at > first.started_at)
+    bot.terminate()
+    assert bot.wait(LIMIT_SECONDS) == ExitCode.STOPPED
 
 
 def test_a_second_bot_says_who_runs_and_ends(talking: Store) -> None:

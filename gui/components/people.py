@@ -1,6 +1,7 @@
 """People and channels: who is heard, and where."""
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from gui.presenters.people import (
 )
 from gui.presenters.pulse import Pulse
 from storage import policy
+from storage.forgetting import forget_member, mark_models
 from storage.records import Channel
 from storage.store import Store
 
@@ -152,7 +154,12 @@ class PeopleRoom(Room):
     # ---- members ---------------------------------------------------------------------------------
 
     def _member_switched(self, member_id: int, _: str, value: bool) -> None:
-        self._change(lambda: self.panel.store.members.set_excluded(member_id, not value))
+        def change() -> None:
+            self.panel.store.members.set_excluded(member_id, not value)
+            if not value:
+                mark_models(self.panel.store.workspace, time.time(), reason="a member was left out")
+
+        self._change(change)
 
     def _member_menu(self, member_id: int, x: int, y: int) -> None:
         assert self._census is not None
@@ -170,8 +177,8 @@ class PeopleRoom(Room):
             (texts.FORGET_GO, "danger", lambda: self._forget(member_id))])
 
     def _forget(self, member_id: int) -> None:
-        self.panel.ask(lambda: self.panel.store.members.forget(member_id), lambda ids: (
-            self.panel.toast(texts.FORGOTTEN.format(count=words.plural(len(ids), "message")), tone="good"),
+        self.panel.ask(lambda: forget_member(self.panel.store, member_id), lambda gone: (
+            self.panel.toast(texts.FORGOTTEN.format(count=words.plural(gone.messages, "message")), tone="good"),
             self._read()), slow=True)
 
     # ---- channels --------------------------------------------------------------------------------
