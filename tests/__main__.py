@@ -8,6 +8,7 @@ python -m tests ARGUMENTS ...     pytest with these arguments only
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ CHECKS = {
 
 def main(arguments: list[str]) -> int:
     """Run what was asked for; the worst exit code of all."""
+    # Started in the background, a shell makes its children ignore Ctrl+C, and theirs; some tests send it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     env = environment_for_tests(os.environ)
     failed_checks = [] if arguments and arguments != ["--lint"] else run_checks(env)
     if arguments == ["--lint"]:
