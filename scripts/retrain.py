@@ -22,6 +22,7 @@ from scripts import bootstrap
 if __name__ == "__main__":
     bootstrap.ensure(groups=("runtime", "offline", "train"))
 
+from model.deployment import current
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage.environment import read_environment
 from storage.errors import CancelledError, KnownError
@@ -64,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                   for part in (f"--{name}", value)]
         trained = run_step(store, Step("train", ("--data", str(data), "--out", str(out), *chosen), 0.6), progress, 0.2)
         model = exported_model(trained)
-        evaluated = run_step(store, Step("evaluate", ("--model", str(model), "--data", str(data),
+        compared = ("--against", "current") if current(store.workspace) else ()
+        evaluated = run_step(store, Step("evaluate", ("--model", str(model), "--data", str(data), *compared,
                                                       *(("--quick",) if options.quick else ())), 0.2), progress, 0.8)
         progress.result = {"data": str(data), "model": str(model), "evaluation": evaluated.result}
         print_summary([("model", model), ("data", data),

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.embedding_index import catch_up
 from storage.errors import AlreadyRunningError
+from storage.index_sync import catch_up
 from storage.locks import FileLock
 from storage.paths import Workspace
 from storage.records import Message, Reaction

@@ -10,10 +10,10 @@ import pytest
 
 from bot.recall import Recall
 from bot.responder import ModelNotReadyError, Responder
-from data.embedding_index import catch_up
 from model.catalog import offline_chat_model
 from model.embeddings import QueryEmbedder, bulk_embedder, ensure_query_gguf, query_embedder
 from model.inference import ChatModel, ContextOptions
+from storage.index_sync import catch_up
 from storage.paths import Workspace
 from storage.records import Channel, Message, Turn
 from storage.settings import MAX_TOKENS, RECALL_COUNT, RECALL_MIN_SIMILARITY, Settings

@@ -138,9 +138,9 @@ def _agrees(server: Any, store: Any) -> bool:
 
 
 def _index(store: Any, name: str) -> set[int]:
-    from data.embedding_index import catch_up
     from model.embeddings import bulk_embedder
     from model.markup import to_model_text
+    from storage.index_sync import catch_up
     from storage.vectordb import VectorIndex
 
     embedder = bulk_embedder(name, store.workspace)
