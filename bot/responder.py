@@ -27,7 +27,7 @@ DEADLINE_SECONDS = 120.0
 # Channels with lines looked up in advance; the least recently used one is forgotten first.
 REMEMBERED_CHANNELS = 64
 # Turns that make up the query of recall.
-TOPIC_TURNS = 2
+TOPIC_TURNS = 3
 
 
 class ModelNotReadyError(KnownError):
