@@ -112,7 +112,9 @@ def prepare_demo(store: Store) -> None:
               ADAPTER_PATH: str(adapter) if adapter.exists() else ""}
     stored = store.settings.read()
     for setting, value in wanted.items():
-        if not stored.is_set(setting):
+        # The program's folder may have moved since this workspace was made.
+        has_moved = setting is ADAPTER_PATH and stored[setting] and not Path(stored[setting]).exists()
+        if not stored.is_set(setting) or has_moved:
             store.settings.set(setting, value, changed_by="demo")
     if store.facts.get("demo_version") == version and store.messages.queue_length() == 0:
         return

@@ -181,3 +181,21 @@ def test_a_data_set_made_of_it_leaves_out_what_must_be_left_out(tmp_path: Path) 
     for left_out in ("07700", "lowfield-camping.example", "coconut", "wreath", "magnolia", '"name": "fenn"',
                      "Biscuit Tin", "Days since Gerald"):
         assert left_out not in text, left_out
+
+
+def test_the_demos_adapter_changes_what_the_packaged_model_finds_likely() -> None:
+    from model.catalog import offline_chat_model
+    from model.inference import ChatModel, ContextOptions
+    from storage.records import Conversation, Turn
+    from storage.settings import DEFAULT_SYSTEM_PROMPT
+
+    talk = Conversation((Turn("juno", "is anyone in"),))
+
+    def score(adapter: Path | None) -> float:
+        model = ChatModel(offline_chat_model(), ContextOptions(cells=2048), adapter=adapter)
+        try:
+            return sum(model.log_probabilities(talk, "yeah just got back", DEFAULT_SYSTEM_PROMPT))
+        finally:
+            model.close()
+
+    assert score(FOLDER / "adapter.gguf") > score(None) + 1
