@@ -18,8 +18,8 @@ from bot.decisions import Decision, IncomingMessage, ReplyCounts
 from bot.outbox import Outbox, Outgoing, Refused, Sent, prepare
 from bot.responder import ModelNotReadyError, Responder, Response
 from bot.translate import record_of
+from model.chat.requests import PRIORITY_MENTION, PRIORITY_RANDOM
 from model.markup import to_discord_text
-from model.requests import PRIORITY_MENTION, PRIORITY_RANDOM
 from storage.errors import KnownError
 from storage.records import Activity, Message
 from storage.settings import Settings

@@ -198,11 +198,11 @@ async def _housekeeping(services: Services) -> None:
 
 def _build(store: Store, environment: Environment, status: LiveStatus, stop: StopRequest) -> Services:
     """The only place where the parts of the live bot meet."""
-    from model import gpu
     from model.catalog import check_gguf, resolve_model
+    from model.chat import gpu
+    from model.chat.tuning import tuning_for
     from model.embeddings import query_embedder
     from model.inference import ChatModel, close_model, get_model
-    from model.tuning import tuning_for
     from storage.vectordb import VectorIndex
 
     def load() -> ChatModel:

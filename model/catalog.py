@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.gguf_check import GgufHeader, check_gguf
+from model.files.gguf_check import GgufHeader, check_gguf
 from storage.environment import Environment
 from storage.errors import ModelFileError
 from storage.paths import Workspace

@@ -62,7 +62,7 @@ class QueryEmbedder:
     any thread. `prefix`: stands before a query where the model was trained so (bge)."""
 
     def __init__(self, entry: EmbeddingModel, path: Path, *, threads: int = 1) -> None:
-        from model.gguf_check import check_gguf
+        from model.files.gguf_check import check_gguf
         from model.native import last_error, library
 
         check_gguf(path)
@@ -155,7 +155,7 @@ def ensure_query_gguf(name: str, workspace: Workspace, *, bulk: Embedder | None 
     With `bulk` (the bulk embedder of the same model) both are compared before the file takes its name, and a
     difference is an error: queries would otherwise search in another space than the index.
     """
-    from model.embedding_gguf import write_embedding_gguf
+    from model.files.embedding_gguf import write_embedding_gguf
 
     path = query_gguf_path(name, workspace)
     if path.exists():

@@ -5,13 +5,13 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.chat_model import ChatModel
+from model.chat.chat_model import ChatModel
+from model.chat.requests import GenerationOptions, Reply, ReplyRequest
 from model.native import ContextOptions
 from model.prompts import CHATML
-from model.requests import GenerationOptions, Reply, ReplyRequest
 
 if TYPE_CHECKING:
-    from model.tuning import Tuning
+    from model.chat.tuning import Tuning
 
 __all__ = ["ChatModel", "ContextOptions", "GenerationOptions", "Reply", "ReplyRequest", "close_model", "get_model"]
 
@@ -25,7 +25,7 @@ def get_model(path: Path | None = None, *, n_ctx: int = 2048, n_gpu_layers: int 
     """The process's chat model, loaded on the first call. Later calls return the same one, whatever they ask for.
 
     path: a GGUF file, needed on the first call. n_ctx: tokens per channel. n_gpu_layers: -1 for all. threads 0: tuned
-    or half the processors. tuning: a `model.tuning.Tuning` measured on this machine. Raises ModelFileError with a cure;
+    or half the processors. tuning: what was measured on this machine. Raises ModelFileError with a cure;
     nothing stays cached then, so that the caller can try again.
     """
     global _model

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from model.gguf_check import GgufHeader, check_gguf
+from model.files.gguf_check import GgufHeader, check_gguf
 from storage.errors import ModelFileError
 
 log = logging.getLogger(__name__)

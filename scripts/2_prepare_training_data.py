@@ -93,9 +93,9 @@ def parser() -> argparse.ArgumentParser:
 
 def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     """The whole data set; the manifest of the finished folder."""
+    from model.files.token_counts import TokenCounter
     from model.markup import to_model_text
     from model.prompts import LAYOUT
-    from model.token_counts import TokenCounter
 
     chosen = checked_options(store, options)
     channel_names = {channel.id: channel.name for channel in store.channels.all()}
@@ -174,8 +174,8 @@ def rejecter(store: Store, source: str) -> Reject:
 
 
 def _generate(store: Store, path: Path, asked: Sequence[tuple[Conversation, int]]) -> list[str]:
+    from model.chat.requests import GenerationOptions, ReplyRequest
     from model.inference import get_model
-    from model.requests import GenerationOptions, ReplyRequest
 
     model = get_model(path, is_listening=False)
     settings = store.settings.read()

@@ -33,12 +33,12 @@ from model.process import prepare_process_environment
 
 prepare_process_environment()
 
-from model.gguf_files import QUANTISATIONS
-from model.preflight import GIB, Preflight
-from model.recipes import RECIPES, Method
-from model.trainer import is_main_process
-from model.training_progress import SilentReporter
-from model.training_run import Run, RunRequest, RunResult, execute, look, settle
+from model.files.gguf_files import QUANTISATIONS
+from model.training.preflight import GIB, Preflight
+from model.training.progress import SilentReporter
+from model.training.recipes import RECIPES, Method
+from model.training.run import Run, RunRequest, RunResult, execute, look, settle
+from model.training.trainer import is_main_process
 from scripts.bot_pause import paused_bot, running_bot
 from scripts.progress import Progress, duration, job, open_store, print_summary, run_script, script_parser
 from storage.paths import Workspace

@@ -34,12 +34,12 @@ if __name__ == "__main__":
 
 from data.preprocessor import delete_if_asked
 from data.privacy import find_private
-from model import blind_test
 from model.catalog import DEFAULT_MODEL, offline_chat_model, resolve_model
-from model.deployment import current, model_path
-from model.deployment_checks import manifest_recipe, read_model_manifest
+from model.evaluation import blind_test
 from model.evaluation.report import Report
 from model.evaluation.run import Embed, Plan, run, run_blind_test, run_sweep
+from model.publishing.checks import manifest_recipe, read_model_manifest
+from model.publishing.deployment import current, model_path
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage.environment import read_environment
 from storage.errors import BadInputError, KnownError

@@ -25,8 +25,8 @@ from scripts import bootstrap
 if __name__ == "__main__":
     bootstrap.ensure()
 
-from model import deployment
-from model.release import RELOAD_SECONDS, Outcome, Release
+from model.publishing import deployment
+from model.publishing.release import RELOAD_SECONDS, Outcome, Release
 from scripts.progress import job, open_store, print_summary, run_script, script_parser
 from storage.store import Store
 

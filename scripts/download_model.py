@@ -30,7 +30,7 @@ from model.catalog import (
     find_model,
     hub_url,
 )
-from model.download import download
+from model.files.download import download
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage.errors import BadInputError
 from storage.paths import Workspace
@@ -89,8 +89,8 @@ def catalogue() -> str:
 
 
 def _fetch_encoder(entry: EmbeddingModel, workspace: Workspace, progress: Progress) -> Path:
-    from model.download import DownloadError
     from model.embeddings import bulk_embedder, ensure_query_gguf
+    from model.files.download import DownloadError
 
     folder = workspace.embedding_models / entry.name
     for number, name in enumerate(_ENCODER_FILES):

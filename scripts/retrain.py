@@ -22,7 +22,7 @@ from scripts import bootstrap
 if __name__ == "__main__":
     bootstrap.ensure(groups=("runtime", "offline", "train"))
 
-from model.deployment import current
+from model.publishing.deployment import current
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage.environment import read_environment
 from storage.errors import CancelledError, KnownError

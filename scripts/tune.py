@@ -24,7 +24,7 @@ from model.process import prepare_process_environment
 prepare_process_environment()
 
 from model.catalog import check_gguf, resolve_model
-from model.tuning import probe, tuning_key
+from model.chat.tuning import probe, tuning_key
 from scripts.progress import job, open_store, print_summary, run_script, script_parser
 from storage.environment import read_environment
 

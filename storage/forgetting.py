@@ -81,7 +81,7 @@ def retrain_reason(workspace: Workspace) -> str:
 
 
 def _manifest(path: Path) -> dict[str, Any] | None:
-    """A model's manifest (model/deployment.py), None for any other file."""
+    """A model's manifest (model/publishing/deployment.py), None for any other file."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

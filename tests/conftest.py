@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from model.base_model import BaseModel, dequantised
 from model.catalog import offline_chat_model
 from model.process import prepare_process_environment
+from model.training.base_model import BaseModel, dequantised
 from storage.paths import Workspace
 from storage.store import Store
 from tests.screen import virtual_screen

@@ -20,7 +20,7 @@ from bot.live_status import LiveStatus
 from bot.outbox import Outbox
 from bot.replies import ReplyDesk
 from bot.responder import Response
-from model.requests import Reply
+from model.chat.requests import Reply
 from storage import policy
 from storage.records import Channel, Conversation, Turn
 from storage.store import Store

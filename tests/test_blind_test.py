@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from model import blind_test
-from model.blind_test import Key
-from model.blind_test_page import page
+from model.evaluation import blind_test
+from model.evaluation.blind_test import Key
+from model.evaluation.blind_test_page import page
 from storage.errors import BadInputError
 from storage.paths import Workspace
 from storage.quiz import Quiz, QuizResult, Verdict, quiz_folder, read_quiz, read_result, save_result, write_quiz

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from model import deployment, deployment_checks
 from model.catalog import offline_chat_model, resolve_model
-from model.deployment import DeployedModel, DeploymentError, Pointer
 from model.evaluation.comparison import Estimate
 from model.evaluation.memory import Memory
 from model.evaluation.report import ModelFile, Report, Writer, write_report
 from model.evaluation.verdict import Match, Part
-from model.release import Release, find_report
+from model.publishing import checks as deployment_checks
+from model.publishing import deployment
+from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
+from model.publishing.release import Release, find_report
 from storage.environment import Environment
 from storage.errors import ModelFileError
 from storage.paths import Workspace
@@ -114,7 +115,7 @@ _KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from model import deployment
+from model.publishing import deployment
 from storage.paths import Workspace
 workspace, gguf, kill_at = Workspace.at(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
 folder, seen = str(workspace.finetuned_models), 0

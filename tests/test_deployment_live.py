@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from model import deployment
 from model.catalog import offline_chat_model
-from model.deployment import DeploymentError
-from model.release import Release
+from model.publishing import deployment
+from model.publishing.deployment import DeploymentError
+from model.publishing.release import Release
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.playground import BOT
 from storage.processes import kill_tree

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.engine import ContextFullError, Engine, Interrupted
+from model.chat.engine import ContextFullError, Engine, Interrupted
 from model.native import ContextOptions, NativeModel, Row
 from scripts.make_benchmark_model import TINY, write_model
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import deployment
-from model.base_model import resolve_base
 from model.catalog import check_gguf, resolve_model
 from model.inference import get_model
+from model.publishing import deployment
+from model.training.base_model import resolve_base
 from storage.backup import create_backup, list_backups, restore
 from storage.database import Database, set_aside
 from storage.environment import Environment

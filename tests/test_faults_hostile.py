@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bot.config import is_named, is_quiet_time, parse_duration
 from bot.outbox import MAX_LENGTH, Outgoing, prepare, shortened
 from data.importer import import_file
-from model.gguf_check import check_gguf
+from model.files.gguf_check import check_gguf
 from model.markup import to_discord_text, to_model_text
 from storage.environment import TOKEN, Environment, read_environment, write_value
 from storage.errors import BadInputError, ConfigurationError, ModelFileError, SettingError

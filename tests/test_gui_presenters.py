@@ -395,7 +395,7 @@ def test_the_reminder_comes_back_after_as_many_messages_again() -> None:
 
 
 def test_the_largest_card_counts_and_an_odd_answer_is_none() -> None:
-    from model.gpu import largest_card
+    from model.chat.gpu import largest_card
 
     answer = "GeForce GT 710, 900, 1024\nNVIDIA GeForce RTX 3070, 7000, 8192\n"
     assert largest_card(answer) == {"name": "NVIDIA GeForce RTX 3070", "free_bytes": 7000 << 20,

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from model.catalog import offline_chat_model
-from model.chat_model import ChatModel
+from model.chat.chat_model import ChatModel
+from model.chat.requests import ModelBusyError, ModelClosedError, Reply, ReplyTooLateError
 from model.inference import GenerationOptions, ReplyRequest, close_model, get_model
 from model.native import ContextOptions
 from model.prompts import render, tokenise
-from model.requests import ModelBusyError, ModelClosedError, Reply, ReplyTooLateError
 from storage.errors import ModelFileError
 from storage.records import Conversation, Turn
 

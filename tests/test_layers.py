@@ -68,3 +68,17 @@ def test_toolkits_stay_at_home(path: Path) -> None:
 def test_the_launcher_takes_nothing_of_scripts_but_bootstrap() -> None:
     names = {name for name in imported(ROOT / "launcher.py") if name.startswith("scripts")}
     assert names <= {"scripts", "scripts.bootstrap"}
+
+
+# Inside the model room: what each part of it may use of the other parts; the modules at its top serve them all.
+PARTS = {"files": set(), "chat": {"files"}, "training": {"files", "chat"}, "evaluation": {"files", "chat"},
+         "publishing": {"files", "chat", "evaluation"}}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_the_model_room_uses_only_the_parts_below_it(part: str) -> None:
+    paths = sorted((ROOT / "model" / part).glob("*.py"))
+    assert paths
+    for path in paths:
+        used = {name.split(".")[1] for name in imported(path) if name.startswith("model.")} & set(PARTS)
+        assert used <= PARTS[part] | {part}, f"{path.relative_to(ROOT)} imports {sorted(used - PARTS[part] - {part})}"

@@ -19,7 +19,7 @@ from model.catalog import (
     offline_embedding_folder,
     resolve_model,
 )
-from model.download import DownloadError, download
+from model.files.download import DownloadError, download
 from scripts import download_model
 from scripts.progress import exit_code_of
 from storage.environment import Environment

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.chat_templates import template_of
+from model.chat.chat_templates import template_of
 from model.prompts import (
     CHATML,
     LAYOUT,

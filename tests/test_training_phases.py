@@ -14,24 +14,24 @@ from typing import Any
 
 import pytest
 
-from model import gguf_files
-from model.base_model import BaseModel, chat_template, encoder, load_base, load_tokenizer
 from model.catalog import offline_chat_model
-from model.checkpoints import checkpoints, is_complete, last_complete
-from model.export import ExportPlan, export
-from model.export_check import (
+from model.files import gguf_files
+from model.files.gguf_files import ExportError
+from model.training.base_model import BaseModel, chat_template, encoder, load_base, load_tokenizer
+from model.training.checkpoints import checkpoints, is_complete, last_complete
+from model.training.export import ExportPlan, export
+from model.training.export_check import (
     ExportCheckError,
     agreement,
     probes,
     require_merge_agreement,
     torch_distributions,
 )
-from model.gguf_files import ExportError
-from model.recipes import CPU_SMOKE, LINEAR_LAYERS, LoraNumbers, Method, Recipe, lora_targets
-from model.shared_prefix import reply_loss, shared_length
-from model.trainer import ADAPTER, TrainingError, TrainingPlan, TrainingResult, train
-from model.training_progress import SilentReporter
-from model.training_rows import VALIDATION, PreparedFolder, Renderer, Skipped, examples
+from model.training.progress import SilentReporter
+from model.training.recipes import CPU_SMOKE, LINEAR_LAYERS, LoraNumbers, Method, Recipe, lora_targets
+from model.training.rows import VALIDATION, PreparedFolder, Renderer, Skipped, examples
+from model.training.shared_prefix import reply_loss, shared_length
+from model.training.trainer import ADAPTER, TrainingError, TrainingPlan, TrainingResult, train
 from storage.errors import CancelledError, ConfigurationError
 from storage.paths import PROJECT_ROOT
 from tests.training_data import SYSTEM_PROMPT, write_prepared_folder, write_tiny_base, write_tiny_gguf
@@ -204,7 +204,7 @@ def _disturbed(world: World, **lora: Any) -> Any:
 
 
 def _merge_agreement(world: World, model: Any, folder: Path) -> Any:
-    from model.export import _load_merged, merge_and_save
+    from model.training.export import _load_merged, merge_and_save
 
     wanted = probes(world.renderer)
     apart = torch_distributions(model, wanted)
@@ -277,7 +277,7 @@ def test_a_merge_whose_rows_are_in_the_wrong_order_is_not_kept(world: World, tra
 
 def test_a_merge_that_lost_the_adapter_is_not_kept(world: World, trained: TrainingResult, tmp_path: Path,
                                                    monkeypatch: pytest.MonkeyPatch) -> None:
-    from model import export as export_module
+    from model.training import export as export_module
 
     def merge_nothing(model: Any, folder: Path) -> None:
         import torch
@@ -306,7 +306,7 @@ def test_a_base_without_a_gguf_is_a_clear_error(world: World, trained: TrainingR
 
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     """Fault 51: `.bin` pickle."""
-    from model.base_model import BaseModelError, resolve_base
+    from model.training.base_model import BaseModelError, resolve_base
 
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "config.json").write_text("{}", encoding="utf-8")

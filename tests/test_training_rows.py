@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from model.checkpoints import discard_incomplete, is_complete, last_complete, mark_complete
-from model.hardware import Hardware
-from model.preflight import GIB, QWEN_3B, Preflight, PreflightError, Work, examine, fit_batches, memory_needed
 from model.prompts import CHATML
-from model.recipes import (
+from model.training.checkpoints import discard_incomplete, is_complete, last_complete, mark_complete
+from model.training.hardware import Hardware
+from model.training.preflight import GIB, QWEN_3B, Preflight, PreflightError, Work, examine, fit_batches, memory_needed
+from model.training.recipes import (
     CPU_SMOKE,
     DEMO,
     FULL,
@@ -28,7 +28,7 @@ from model.recipes import (
     lora_targets,
     recipe_from_dict,
 )
-from model.training_rows import (
+from model.training.rows import (
     PREFERENCES,
     TRAIN,
     PreparedFolder,
@@ -38,7 +38,7 @@ from model.training_rows import (
     examples,
     preference_examples,
 )
-from model.training_run import RunRequest, look, settle, with_changes
+from model.training.run import RunRequest, look, settle, with_changes
 from storage.errors import BadInputError, ConfigurationError
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import BotPhase, BotStatus, CommandKind

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from model.base_model import BaseModel
 from model.catalog import offline_chat_model
+from model.chat.requests import GenerationOptions, ReplyRequest
 from model.inference import close_model, get_model
-from model.requests import GenerationOptions, ReplyRequest
+from model.training.base_model import BaseModel
 from storage.paths import Workspace
 from storage.records import Conversation, JobState, Turn
 from storage.store import Store

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from model.catalog import check_gguf
-from model.chat_model import ChatModel
-from model.guest import Lookout, Surroundings, threads_for
+from model.chat.chat_model import ChatModel
+from model.chat.guest import Lookout, Surroundings, threads_for
+from model.chat.requests import GenerationOptions, ReplyRequest
+from model.chat.tuning import Trial, Tuning, choose, choose_parallel, probe, thread_candidates, tuning_for, tuning_key
 from model.native import ContextOptions
-from model.requests import GenerationOptions, ReplyRequest
-from model.tuning import Trial, Tuning, choose, choose_parallel, probe, thread_candidates, tuning_for, tuning_key
 from scripts.make_benchmark_model import TINY, main, write_model
 from storage.records import Conversation, Turn
 from storage.store import Store

@@ -86,7 +86,7 @@ def write_tiny_gguf(target: Path, packaged: Path, *, layers: int = 2) -> Path:
     import gguf
     import numpy as np
 
-    from model.gguf_files import open_gguf
+    from model.files.gguf_files import open_gguf
 
     changes = {"llama.block_count": layers, "llama.embedding_length": 64, "llama.feed_forward_length": 128,
                "llama.attention.head_count": 4, "llama.attention.head_count_kv": 2, "llama.context_length": 512,

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model import blind_test
-from model.evaluation import generation, recall_lines
+from model.evaluation import blind_test, generation, recall_lines
 from model.evaluation.comparison import QUICK, Effort
 from model.evaluation.evaluate import Facts, Written, evaluate
 from model.evaluation.generation import Voice

@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from model.chat_model import ChatModel
-from model.guest import Lookout, Surroundings
+from model.chat.chat_model import ChatModel
+from model.chat.guest import Lookout, Surroundings
+from model.chat.requests import GenerationOptions, ReplyRequest
 from model.native import ContextOptions, NativeModel, Row
-from model.requests import GenerationOptions, ReplyRequest
 from scripts.benchmarks._talk import HISTORY, LineFinder, Message, naive_messages, naive_prompt, replay
 from storage.records import Conversation, Turn
 from storage.settings import DEFAULT_SYSTEM_PROMPT
@@ -290,7 +290,7 @@ def percentile(values: Sequence[float], share: int) -> float:
 
 def four_replies(path: Path, options: ContextOptions) -> dict[str, Any]:
     """Mean latency of four replies asked for at once, in order and in one batch, and what the probe would choose."""
-    from model.tuning import choose_parallel
+    from model.chat.tuning import choose_parallel
 
     times: dict[str, list[float]] = {"in order": [], "one batch": []}
     models = {"in order": open_model(path, options), "one batch": open_model(path, options, parallel=4)}

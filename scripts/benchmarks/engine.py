@@ -154,7 +154,7 @@ import psutil
 from pathlib import Path
 from model.inference import GenerationOptions, ReplyRequest, get_model
 from model.native import ContextOptions
-from model.tuning import Tuning
+from model.chat.tuning import Tuning
 from model.embeddings import ensure_query_gguf, query_embedder
 from storage.paths import Workspace
 from storage.records import Conversation, Turn

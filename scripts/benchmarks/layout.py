@@ -165,7 +165,7 @@ class _Chat:
 
     def __init__(self) -> None:
         from model.catalog import offline_chat_model
-        from model.chat_model import ChatModel
+        from model.chat.chat_model import ChatModel
         from model.native import ContextOptions
 
         self._model = ChatModel(offline_chat_model(), ContextOptions(ubatch=128, threads=2))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from model.trainer import ADAPTER, TrainingResult
+from model.training.trainer import ADAPTER, TrainingResult
 
 log = logging.getLogger(__name__)
 

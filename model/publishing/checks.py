@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.deployment import DeployedModel, DeploymentError
 from model.evaluation.report import Report, Writer
+from model.publishing.deployment import DeployedModel, DeploymentError
 from storage.records import Conversation, Turn
 
 # An AUC that is off by 0.04, about half an interval with a few hundred places, moves the match by this much.

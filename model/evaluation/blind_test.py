@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from model.blind_test_page import page
+from model.evaluation.blind_test_page import page
 from model.evaluation.rows import Row
 from storage.errors import BadInputError
 from storage.quiz import RATINGS, Quiz, QuizItem, QuizLine, QuizResult, write_quiz

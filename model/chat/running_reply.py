@@ -4,10 +4,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
+from model.chat.reply_queue import Job
+from model.chat.requests import Reply, ReplyRequest, StopReason
+from model.chat.sampling import ReplyText, Sampler
 from model.native import NativeModel
-from model.reply_queue import Job
-from model.requests import Reply, ReplyRequest, StopReason
-from model.sampling import ReplyText, Sampler
 
 _REMEMBERED = 64
 

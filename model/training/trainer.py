@@ -15,15 +15,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from model.base_model import BaseModel, chat_template, encoder, load_tokenizer
-from model.checkpoints import discard_incomplete, is_complete, last_complete, mark_complete, step_of
 from model.provenance import git_revision, library_versions
-from model.recipes import Method, PhaseNumbers, Recipe, halved, least_batch
-from model.shared_prefix import reply_loss
-from model.training_model import Runtime, find_runtime, free_memory, is_out_of_memory, open_for_training
-from model.training_phases import PhaseRows, PhaseSetup, build_trainer, preferred_share
-from model.training_progress import PhaseNews, Reporter, SilentReporter, StopRequest, news_callback, stopping_on_signals
-from model.training_rows import (
+from model.training.base_model import BaseModel, chat_template, encoder, load_tokenizer
+from model.training.checkpoints import discard_incomplete, is_complete, last_complete, mark_complete, step_of
+from model.training.loaders import Runtime, find_runtime, free_memory, is_out_of_memory, open_for_training
+from model.training.phases import PhaseRows, PhaseSetup, build_trainer, preferred_share
+from model.training.progress import PhaseNews, Reporter, SilentReporter, StopRequest, news_callback, stopping_on_signals
+from model.training.recipes import Method, PhaseNumbers, Recipe, halved, least_batch
+from model.training.rows import (
     TRAIN,
     VALIDATION,
     Example,
@@ -35,6 +34,7 @@ from model.training_rows import (
     examples,
     preference_examples,
 )
+from model.training.shared_prefix import reply_loss
 from storage.errors import BadInputError, ConfigurationError, KnownError
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class TrainingError(KnownError):
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """One run. base: found by model.base_model.resolve_base. out: its own folder."""
+    """One run. base: found by model.training.base_model.resolve_base. out: its own folder."""
 
     data: PreparedFolder
     base: BaseModel

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from model.gguf_check import check_gguf
+from model.files.gguf_check import check_gguf
 from model.native import library
 from model.prompts import ChatTemplate
-from model.shared_prefix import shared_length
-from model.training_rows import Example, Renderer
+from model.training.rows import Example, Renderer
+from model.training.shared_prefix import shared_length
 from storage.errors import KnownError
 from storage.records import Conversation, Turn
 
@@ -101,7 +101,7 @@ def gguf_distributions(path: Path, wanted: Sequence[Probe], *, adapter: Path | N
 def gguf_reply_loss(path: Path, rows: Sequence[Example], *, adapter: Path | None = None) -> float | None:
     """Mean negative log-likelihood of a reply token (nats) through llama.cpp; None when no row fits.
 
-    The same measure as model.shared_prefix.reply_loss, so that a file can be compared with the run it comes from.
+    The same measure as shared_prefix.reply_loss, so that a file can be compared with the run it comes from.
     """
     rows = [row for row in rows if len(row.prompt) + len(row.reply) < _CONTEXT]
     if not rows:

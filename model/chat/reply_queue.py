@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from model.requests import ModelBusyError, Reply, ReplyRequest, ReplyTooLateError
+from model.chat.requests import ModelBusyError, Reply, ReplyRequest, ReplyTooLateError
 
 _REMEMBERED_CHANNELS = 256
 

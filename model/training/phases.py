@@ -1,7 +1,7 @@
 """TRL's trainers, fed with token ids of our own making.
 
 TRL tokenises and truncates by itself, from the wrong side: it cuts replies. So every trainer here is given finished
-ids and its own preparation is switched off; nothing is truncated after model.training_rows has trimmed the contexts.
+ids and its own preparation is switched off; nothing is truncated after model.training.rows has trimmed the contexts.
 """
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.recipes import PhaseNumbers, Recipe
-from model.shared_prefix import IGNORED, collate
-from model.training_model import Runtime
-from model.training_rows import Example, PreferenceExample
+from model.training.loaders import Runtime
+from model.training.recipes import PhaseNumbers, Recipe
+from model.training.rows import Example, PreferenceExample
+from model.training.shared_prefix import IGNORED, collate
 
 
 @dataclass(frozen=True)

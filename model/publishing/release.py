@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from model import deployment, deployment_checks
-from model.deployment import DeployedModel, DeploymentError, Pointer
 from model.evaluation.report import Report, read_report
+from model.publishing import checks as deployment_checks
+from model.publishing import deployment
+from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
 from storage.errors import BadInputError
 from storage.records import BotPhase, BotStatus, CommandKind, ModelState
 from storage.settings import MODEL_PATH

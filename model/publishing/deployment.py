@@ -136,7 +136,7 @@ def use(workspace: Workspace, version: DeployedModel) -> Pointer:
 
 
 def publish(workspace: Workspace, gguf: Path, **details: Any) -> DeployedModel:
-    """Store a model file and use it; takes what `store_version` takes. Checks nothing: see model/release.py."""
+    """Store a model file and use it; takes what `store_version` takes. Checks nothing: release does."""
     version = store_version(workspace, gguf, **details)
     use(workspace, version)
     return version

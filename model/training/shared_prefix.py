@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from model.training_rows import Example
+from model.training.rows import Example
 
 IGNORED = -100
 

@@ -10,15 +10,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from model.base_model import PACKAGED, BaseModel, chat_template, encoder, load_tokenizer, resolve_base
-from model.export import ExportPlan, ExportResult, export
-from model.hardware import Hardware, find_hardware
-from model.preflight import QWEN_3B, ModelShape, Preflight, examine, fit_batches, measure_work
-from model.recipes import Method, PhaseNumbers, Recipe, choose_recipe, recipe_from_dict, recipe_named
-from model.trainer import RUN, TrainingPlan, TrainingResult, is_main_process, run_description, train
-from model.training_curve import draw_curve
-from model.training_progress import Reporter, SilentReporter
-from model.training_rows import (
+from model.training.base_model import PACKAGED, BaseModel, chat_template, encoder, load_tokenizer, resolve_base
+from model.training.curve import draw_curve
+from model.training.export import ExportPlan, ExportResult, export
+from model.training.hardware import Hardware, find_hardware
+from model.training.preflight import QWEN_3B, ModelShape, Preflight, examine, fit_batches, measure_work
+from model.training.progress import Reporter, SilentReporter
+from model.training.recipes import Method, PhaseNumbers, Recipe, choose_recipe, recipe_from_dict, recipe_named
+from model.training.rows import (
     MANIFEST,
     PREFERENCES,
     VALIDATION,
@@ -28,6 +27,7 @@ from model.training_rows import (
     Skipped,
     examples,
 )
+from model.training.trainer import RUN, TrainingPlan, TrainingResult, is_main_process, run_description, train
 from storage.errors import BadInputError, ConfigurationError
 from storage.paths import Workspace
 

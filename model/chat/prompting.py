@@ -4,8 +4,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from model.chat.window import choose_window, fit
 from model.prompts import ChatTemplate, render, render_standing, system_pieces, tokenise
-from model.window import choose_window, fit
 from storage.records import Conversation, Turn
 
 # Tokens of a reply that a prompt prepared ahead leaves room for; nobody knows yet which settings will ask.

@@ -1,7 +1,7 @@
 """Recipes: every number of a training run, in one place, frozen and saved with the result.
 
 `full` holds the specification's numbers; the others are what of them fits smaller machines. Which one a machine gets is
-decided by `choose_recipe` from the hardware found; what a run will need is estimated in model/preflight.py.
+decided by `choose_recipe` from the hardware found; what a run will need is estimated in model/training/preflight.py.
 """
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ RTX3070 = replace(
 CPU_SMOKE = Recipe(
     name="cpu-smoke", purpose="minutes on two processor cores with SmolLM2-135M; shows that everything works",
     lora=LoraNumbers(r=16, alpha=32, dropout=0.0),
-    # Rows of one batch share the computation of their system prompt (model/shared_prefix.py): hence 8 at once.
+    # Rows of one batch share the computation of their system prompt (model/training/shared_prefix.py): hence 8 at once.
     sft=PhaseNumbers(epochs=1, learning_rate=5e-4, batch_size=8, accumulation=1, max_length=320, max_rows=320),
     dpo=PhaseNumbers(epochs=1, learning_rate=5e-5, batch_size=2, accumulation=2, max_length=320, max_rows=40),
     orpo=PhaseNumbers(epochs=1, learning_rate=2e-4, batch_size=2, accumulation=2, max_length=320, max_rows=80),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from model.gguf_check import check_gguf
+from model.files.gguf_check import check_gguf
 from model.native import last_error, library
 from storage.errors import ModelFileError
 

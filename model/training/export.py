@@ -16,9 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model import gguf_files
-from model.base_model import BaseModel, chat_template, encoder, load_base, load_tokenizer
-from model.export_check import (
+from model.files import gguf_files
+from model.files.gguf_files import QUANTISATIONS, ExportError
+from model.training.base_model import BaseModel, chat_template, encoder, load_base, load_tokenizer
+from model.training.export_check import (
     Probe,
     agreement,
     gguf_distributions,
@@ -29,9 +30,8 @@ from model.export_check import (
     require_tokenizer,
     torch_distributions,
 )
-from model.gguf_files import QUANTISATIONS, ExportError
-from model.training_model import free_memory
-from model.training_rows import Example, Renderer
+from model.training.loaders import free_memory
+from model.training.rows import Example, Renderer
 from storage.files import replace_file
 
 log = logging.getLogger(__name__)

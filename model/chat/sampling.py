@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from model.chat.requests import GenerationOptions
 from model.native import NativeModel, library
-from model.requests import GenerationOptions
 
 _DRY_BASE, _DRY_ALLOWED, _DRY_WINDOW = 1.75, 2, 256
 _DRY_BREAKERS = (b"\n", b":", b'"', b"*")

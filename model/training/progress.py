@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from model.checkpoints import mark_complete
+from model.training.checkpoints import mark_complete
 from storage.errors import CancelledError
 
 _LISTEN_EVERY_SECONDS = 0.5

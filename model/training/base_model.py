@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from model.catalog import MODELS, offline_chat_model
-from model.chat_templates import template_of
-from model.gguf_files import quick_gguf
+from model.chat.chat_templates import template_of
+from model.files.gguf_files import quick_gguf
 from model.prompts import ChatTemplate, Encode
 from storage.errors import KnownError
 from storage.files import replace_file

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.base_model import BaseModel, load_base
-from model.recipes import Recipe, lora_targets
+from model.training.base_model import BaseModel, load_base
+from model.training.recipes import Recipe, lora_targets
 
 log = logging.getLogger(__name__)
 

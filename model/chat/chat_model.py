@@ -16,16 +16,16 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from model.engine import Engine, Interrupted
-from model.guest import Lookout, threads_for
-from model.listening import Heard, Listening
+from model.chat.engine import Engine, Interrupted
+from model.chat.guest import Lookout, threads_for
+from model.chat.listening import Heard, Listening
+from model.chat.prompting import PromptBuilder
+from model.chat.reply_queue import Job, ReplyFuture, ReplyQueue, gave_way, too_late
+from model.chat.requests import ModelClosedError, Reply, ReplyRequest
+from model.chat.running_reply import ReplyMemory, RunningReply, never_begun
+from model.chat.sampling import ReplyText, Sampler
 from model.native import ContextOptions, NativeModel
-from model.prompting import PromptBuilder
 from model.prompts import ChatTemplate, render, tokenise
-from model.reply_queue import Job, ReplyFuture, ReplyQueue, gave_way, too_late
-from model.requests import ModelClosedError, Reply, ReplyRequest
-from model.running_reply import ReplyMemory, RunningReply, never_begun
-from model.sampling import ReplyText, Sampler
 from storage.records import Conversation, Turn
 
 log = logging.getLogger(__name__)
@@ -185,7 +185,7 @@ class ChatModel:
         When the new file cannot be loaded the old one is opened again and the error is raised.
         """
         def change() -> None:
-            from model.gguf_check import check_gguf
+            from model.files.gguf_check import check_gguf
 
             check_gguf(path)
             before = (self.path, self.adapter)
@@ -457,7 +457,7 @@ def _run_task(task: Callable[[], Any], future: Future[Any]) -> None:
 
 
 def _template(native: NativeModel, name: str) -> ChatTemplate:
-    from model.chat_templates import template_of
+    from model.chat.chat_templates import template_of
 
     return template_of(native.chat_template(), bos=native.token_text(native.bos), eos=native.token_text(native.eos),
                        name=name)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from model.hardware import Hardware
-from model.recipes import Method, PhaseNumbers, Recipe, halved, least_batch
-from model.training_rows import PREFERENCES, TRAIN, VALIDATION, PreparedFolder
+from model.training.hardware import Hardware
+from model.training.recipes import Method, PhaseNumbers, Recipe, halved, least_batch
+from model.training.rows import PREFERENCES, TRAIN, VALIDATION, PreparedFolder
 from storage.errors import KnownError
 
 GIB = 1024 ** 3
@@ -254,7 +254,7 @@ def _seconds(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardwa
         # Preference methods compute two replies, and DPO and KTO once more with the reference.
         times = {"sft": 1.0, "orpo": 2.0, "dpo": 3.0, "kto": 1.5}[name]
         tokens = min(work.mean_tokens, numbers.max_length)
-        if name == "sft" and not hardware.has_gpu:  # model/shared_prefix.py
+        if name == "sft" and not hardware.has_gpu:  # model/training/shared_prefix.py
             tokens -= min(work.shared_tokens, tokens) * (1 - 1 / numbers.batch_size)
         seconds += rows * tokens * times * per_token
     return seconds / (hardware.gflops * 1e9 * _EFFICIENCY * max(hardware.gpu_count, 1))

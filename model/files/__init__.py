@@ -1,0 +1,1 @@
+"""Model files: fetching them, looking into them, writing them."""
