@@ -40,6 +40,8 @@ _LINE_SECONDS = 5.0
 _BAR_WIDTH = 24
 # The pace of the last part of the work says more about the rest than the average since the start.
 _SMOOTHING_SECONDS = 10.0
+# After so long without movement the last pace is no guide to the time left.
+_STILL_SECONDS = 30.0
 
 
 class Progress:
@@ -128,7 +130,7 @@ class Progress:
             rate = self._pace.units_per_second
             if rate is not None:
                 parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s")
-        remaining = self._pace.remaining_seconds(self._fraction)
+        remaining = self._pace.remaining_seconds(now, self._fraction)
         if remaining is not None and self._fraction < 1.0:
             parts.append(f"{duration(remaining)} left")
         return "  ".join(part for part in parts if part)
@@ -149,7 +151,9 @@ class Pace:
         self.units_per_second: float | None = None
 
     def update(self, now: float, fraction: float, done: int | None) -> None:
-        self._fraction_mark, self._fraction_rate = _blend(self._fraction_mark, self._fraction_rate, now, fraction)
+        # A step without a measure of its own stands still: that says nothing about the pace of the others.
+        if fraction != self._fraction_mark[1]:
+            self._fraction_mark, self._fraction_rate = _blend(self._fraction_mark, self._fraction_rate, now, fraction)
         if done is None:
             return
         if self._unit_mark is None or done < self._unit_mark[1]:
@@ -163,11 +167,12 @@ class Pace:
         self._unit_mark = None
         self.units_per_second = None
 
-    def remaining_seconds(self, fraction: float) -> float | None:
-        """Time left at this pace; None while there is nothing to go by."""
+    def remaining_seconds(self, now: float, fraction: float) -> float | None:
+        """Time left at this pace; None while there is nothing to go by, or nothing has moved for a while."""
         if not self._fraction_rate:
             return None
-        return (1.0 - fraction) / self._fraction_rate
+        still = now - self._fraction_mark[0]
+        return max((1.0 - fraction) / self._fraction_rate - still, 0.0) if still < _STILL_SECONDS else None
 
 
 def _blend(mark: tuple[float, float], rate: float | None, now: float,

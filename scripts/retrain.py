@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--no-fetch", action="store_true", help="use the messages that are here")
     parser.add_argument("--recipe", help="training recipe (default: the one that fits this computer)")
     parser.add_argument("--method", help="sft, sft+dpo, orpo or sft+kto")
+    parser.add_argument("--set", nargs="+", metavar="NAME=VALUE", help="change numbers of the recipe, as in training")
     parser.add_argument("--include-private", action="store_true", help="also learn from private channels you allowed")
     parser.add_argument("--quick", action="store_true", help="a shorter evaluation")
     options = parser.parse_args(arguments)
@@ -55,15 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         data = store.workspace.message_files / f"prepared-{stamp}"
         out = store.workspace.root / "models" / "training" / stamp
-        done = 0.0
         if not options.no_fetch and read_environment(store.workspace.env_file).token:
-            run_step(store, Step("fetch", (), 0.1), progress, done)
-        done = 0.1
+            run_step(store, Step("fetch", (), 0.04), progress, 0.0)
         prepare = ("--out", str(data), *(("--include-private",) if options.include_private else ()))
-        run_step(store, Step("prepare", prepare, 0.1), progress, done)
+        run_step(store, Step("prepare", prepare, 0.01), progress, 0.04)
         chosen = [part for name in ("recipe", "method") if (value := getattr(options, name))
                   for part in (f"--{name}", value)]
-        trained = run_step(store, Step("train", ("--data", str(data), "--out", str(out), *chosen), 0.6), progress, 0.2)
+        changed = ("--set", *options.set) if options.set else ()
+        trained = run_step(store, Step("train", ("--data", str(data), "--out", str(out), *chosen, *changed), 0.75),
+                           progress, 0.05)
         model = exported_model(trained)
         compared = ("--against", "current") if current(store.workspace) else ()
         evaluated = run_step(store, Step("evaluate", ("--model", str(model), "--data", str(data), *compared,

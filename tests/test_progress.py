@@ -38,6 +38,22 @@ def test_rate_and_remaining_time_follow_the_pace_of_the_work() -> None:
     assert "50/s" in last and "1 min 40 s left" in last
 
 
+def test_a_step_that_stands_still_counts_down_and_then_promises_nothing() -> None:
+    clock, stream = Clock(), io.StringIO()
+    progress = Progress(stream=stream, clock=clock)
+    for percent in (0, 10, 20):
+        progress.report(percent / 100, "Preparing")
+        clock.now += 10
+    for _ in range(2):
+        progress.report(0.2, "Measuring")
+        clock.now += 25
+    first, second = stream.getvalue().splitlines()[-2:]
+    assert "1 min 10 s left" in first
+    assert "left" not in second
+    progress.report(0.3, "Measuring")
+    assert "left" in stream.getvalue().splitlines()[-1]
+
+
 def test_a_part_of_the_work_fills_its_part_of_the_bar() -> None:
     stream = io.StringIO()
     progress = Progress(stream=stream, clock=Clock())
