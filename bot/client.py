@@ -220,7 +220,8 @@ async def run_discord(services: Services) -> None:
     current: list[BotClient] = []
     handlers: Handlers
     desk = ReplyDesk(responder=services.responder, outbox=outbox, logs=logs, counts=counts,
-                     record=lambda rows: handlers.record(rows), keep_own=lambda own: handlers.keep_own(own),
+                     record=lambda rows: handlers.record(rows), settle=lambda rows: handlers.settle(rows),
+                     keep_own=lambda own: handlers.keep_own(own),
                      on_reply=lambda seconds: services.status.count_reply(seconds=seconds),
                      readable=channel_reader(lambda: current[-1].identity), secrets=(token,))
     handlers = Handlers(store=services.store, storage=services.storage, place=place, outbox=outbox, logs=logs,

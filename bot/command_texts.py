@@ -54,13 +54,14 @@ def why_text(store: Store, channel_id: int, message_id: int | None) -> str:
     """The stored decision about a message, or about the last one in the channel."""
     if message_id is not None:
         found = store.activity.about(message_id)
-        return _why(found) if found else "I know nothing about that message (it may still be in the making)."
+        return _why(found) if found else "I know nothing about that message."
     last = next((a for a in store.activity.recent(limit=200) if a.channel_id == channel_id), None)
     return _why(last) if last else "I have not seen a message here yet."
 
 
 def _why(activity: Activity) -> str:
-    text = f"{'Answered' if activity.spoke else 'Stayed silent'} ({activity.author_name}): {activity.reason}."
+    what = "Is answering" if activity.is_due else "Answered" if activity.spoke else "Stayed silent"
+    text = f"{what} ({activity.author_name}): {activity.reason}."
     if activity.latency_ms is not None:
         text += (f" {activity.latency_ms / 1000:.1f} s, {activity.prompt_tokens} prompt tokens "
                  f"({activity.prefilled_tokens} computed while waiting), {activity.reply_tokens} written.")

@@ -248,6 +248,10 @@ class Handlers:
         """Store decisions without waiting."""
         self._storage.post(self._store.activity.add, rows)
 
+    def settle(self, rows: list[Activity]) -> None:
+        """Complete decisions whose answer is out, or will never be."""
+        self._storage.post(self._store.activity.settle, rows)
+
     def keep_own(self, messages: list[Message]) -> None:
         """Own replies are live context: kept, marked, never indexed or learnt from."""
         self._storage.post(self._store.messages.save, messages)

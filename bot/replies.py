@@ -1,6 +1,7 @@
 """Replies under way: at most one per person and channel, one at a time per channel, bounded over all.
 
-Several messages by one person in a row get one answer: what they add before it is sent is read too.
+Several messages by one person in a row get one answer: what they add before it is sent is read too. Each decision is
+stored when it is taken, as due, and completed when the answer is out: a bot that is killed in between leaves a record.
 """
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import discord
 
@@ -35,41 +36,67 @@ RESTARTS = 2
 TYPING_EVERY_SECONDS = 8.0  # Discord shows it for ten
 
 
-@dataclass(eq=False)
-class Pending:
-    """One answer in the making."""
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One message that is part of an answer, and why. `at`: when it was decided, seconds since 1970."""
 
-    target: discord.Message
+    message: discord.Message
     incoming: IncomingMessage
     decision: Decision
+    at: float
+
+    @property
+    def reason(self) -> str:
+        return self.decision.reason if self.decision.speak else "part of the same answer"
+
+
+@dataclass(eq=False)
+class Pending:
+    """One answer in the making. `heard` are the lines it answers, `withdrawn` those deleted meanwhile."""
+
+    newest: Heard
     settings: Settings
     asked_at: float
-    heard: OrderedDict[int, tuple[discord.Message, IncomingMessage, Decision]] = field(default_factory=OrderedDict)
+    heard: OrderedDict[int, Heard] = field(default_factory=OrderedDict)
+    withdrawn: list[Heard] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     is_sending: bool = False
 
-    def join(self, message: discord.Message, incoming: IncomingMessage, decision: Decision) -> None:
+    def __post_init__(self) -> None:
+        self.heard[self.newest.incoming.id] = self.newest
+
+    @property
+    def target(self) -> discord.Message:
+        return self.newest.message
+
+    @property
+    def incoming(self) -> IncomingMessage:
+        return self.newest.incoming
+
+    def join(self, line: Heard) -> None:
         """One more line by the same person: the answer is to all of them."""
-        self.target, self.incoming = message, incoming
-        self.heard[incoming.id] = (message, incoming, decision)
+        self.newest = line
+        self.heard[line.incoming.id] = line
         self.changed.set()
 
     def withdraw(self, message_id: int) -> None:
         """One of the lines was deleted."""
-        if self.heard.pop(message_id, None) is None:
+        line = self.heard.pop(message_id, None)
+        if line is None:
             return
+        self.withdrawn.append(line)
         if self.heard:
-            self.target, self.incoming, _ = next(reversed(self.heard.values()))
+            self.newest = next(reversed(self.heard.values()))
         self.changed.set()
 
     @property
     def is_due(self) -> bool:
         """False once every line that called for an answer is deleted."""
-        return any(decision.speak for *_, decision in self.heard.values())
+        return any(line.decision.speak for line in self.heard.values())
 
     @property
     def is_asked(self) -> bool:
-        return any(decision.is_asked for *_, decision in self.heard.values())
+        return any(line.decision.is_asked for line in self.heard.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +113,8 @@ class ReplyDesk:
     """Takes decisions to speak and turns them into sent messages."""
 
     def __init__(self, *, responder: Responder, outbox: Outbox, logs: ChannelLogs, counts: ReplyCounts,
-                 record: Callable[[list[Activity]], None], keep_own: Callable[[list[Message]], None],
+                 record: Callable[[list[Activity]], None], settle: Callable[[list[Activity]], None],
+                 keep_own: Callable[[list[Message]], None],
                  on_reply: Callable[[float], None], readable: Callable[[discord.abc.MessageableChannel], Readable],
                  secrets: tuple[str, ...], sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
                  clock: Callable[[], float] = time.monotonic, wall_clock: Callable[[], float] = time.time) -> None:
@@ -95,6 +123,7 @@ class ReplyDesk:
         self._logs = logs
         self._counts = counts
         self._record = record
+        self._settle_rows = settle
         self._keep_own = keep_own
         self._on_reply = on_reply
         self._readable = readable
@@ -118,13 +147,12 @@ class ReplyDesk:
         pending = queue.get(incoming.author_id) if queue is not None else None
         if pending is None or pending.is_sending or not pending.is_due:
             return False
-        pending.join(message, incoming, decision)
+        pending.join(self._heard(message, incoming, decision))
         return True
 
     def ask(self, message: discord.Message, incoming: IncomingMessage, decision: Decision, settings: Settings) -> None:
         """Answer this message in its turn."""
-        pending = Pending(message, incoming, decision, settings, self._clock())
-        pending.heard[incoming.id] = (message, incoming, decision)
+        pending = Pending(self._heard(message, incoming, decision), settings, self._clock())
         queue = self._queues.setdefault(incoming.channel_id, OrderedDict())
         if incoming.author_id in queue:  # its answer is on its way out: this is the next one
             queue[-incoming.id] = pending
@@ -143,7 +171,7 @@ class ReplyDesk:
         """Somebody left or wants to be forgotten."""
         for queue in self._queues.values():
             for pending in queue.values():
-                for message_id in [i for i, (_, m, _) in pending.heard.items() if m.author_id == author_id]:
+                for message_id in [i for i, line in pending.heard.items() if line.incoming.author_id == author_id]:
                     pending.withdraw(message_id)
 
     def listen(self, channel: discord.abc.MessageableChannel, settings: Settings) -> None:
@@ -167,6 +195,12 @@ class ReplyDesk:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _heard(self, message: discord.Message, incoming: IncomingMessage, decision: Decision) -> Heard:
+        """Store the decision at once, in the order it was taken."""
+        line = Heard(message, incoming, decision, self._wall_clock())
+        self._record([_row(line, is_due=True)])
+        return line
+
     # ---- one channel ------------------------------------------------------------------------------------
 
     async def _work(self, channel_id: int) -> None:
@@ -187,7 +221,7 @@ class ReplyDesk:
                 finished = Finished(problem=f"unexpected error: {type(error).__name__}")
             finally:
                 queue.pop(key, None)
-                self._record(self._activities(pending, finished))
+                self._settle_rows(outcome(pending, finished))
 
     async def _answer(self, pending: Pending) -> Finished:
         typing = asyncio.create_task(self._typing(pending.target.channel))
@@ -295,24 +329,32 @@ class ReplyDesk:
         emoji: Mapping[str, str] = {e.name: str(e) for e in guild.emojis if e.available} if guild else {}
         return to_discord_text(text, members, emoji)
 
-    def _activities(self, pending: Pending, finished: Finished) -> list[Activity]:
-        """One row per message that was part of this answer."""
-        reply_id = finished.sent.messages[0].id if finished.sent.messages else None
-        generation = finished.response.generation if finished.response else None
-        heard = pending.heard or {pending.incoming.id: (pending.target, pending.incoming, pending.decision)}
-        rows = []
-        for _, incoming, decision in heard.values():
-            is_main = incoming.id == pending.incoming.id
-            reason = decision.reason if decision.speak else "part of the same answer"
-            if reply_id is None:
-                reason = f"{reason}; nothing was sent: {finished.problem}"
-            rows.append(Activity(
-                at=self._wall_clock(), message_id=incoming.id, channel_id=incoming.channel_id,
-                author_id=incoming.author_id, author_name=incoming.author_name, spoke=reply_id is not None,
-                reason=reason, latency_ms=finished.latency_ms if is_main else None,
-                first_token_ms=generation.first_token_ms if generation and is_main else None,
-                prompt_tokens=generation.prompt_tokens if generation and is_main else 0,
-                prefilled_tokens=generation.prefilled_tokens if generation and is_main else 0,
-                reply_tokens=generation.reply_tokens if generation and is_main else 0, reply_id=reply_id,
-                error=finished.problem))
-        return rows
+
+def outcome(pending: Pending, finished: Finished) -> list[Activity]:
+    """One row per message that was part of this answer, in the order they were said."""
+    if not pending.heard:  # all of them deleted: the answer, if part of it was out by then, was to the last one
+        pending.heard[pending.incoming.id] = pending.newest
+    rows = [_completed(line, finished, is_main=line is pending.newest) for line in pending.heard.values()]
+    rows += [_row(line, reason=f"{line.reason}; deleted before it was answered") for line in pending.withdrawn
+             if line.incoming.id not in pending.heard]
+    return sorted(rows, key=lambda row: row.message_id)
+
+
+def _completed(line: Heard, finished: Finished, *, is_main: bool) -> Activity:
+    """How it ended for one line; the cost of the answer is in the row of the line it answers."""
+    reply_id = finished.sent.messages[0].id if finished.sent.messages else None
+    reason = line.reason if reply_id is not None else f"{line.reason}; nothing was sent: {finished.problem}"
+    row = replace(_row(line, reason=reason), spoke=reply_id is not None, reply_id=reply_id, error=finished.problem)
+    if not is_main:
+        return row
+    row = replace(row, latency_ms=finished.latency_ms)
+    generation = finished.response.generation if finished.response else None
+    return row if generation is None else replace(
+        row, first_token_ms=generation.first_token_ms, prompt_tokens=generation.prompt_tokens,
+        prefilled_tokens=generation.prefilled_tokens, reply_tokens=generation.reply_tokens)
+
+
+def _row(line: Heard, *, reason: str = "", is_due: bool = False) -> Activity:
+    said = line.incoming
+    return Activity(at=line.at, message_id=said.id, channel_id=said.channel_id, author_id=said.author_id,
+                    author_name=said.author_name, spoke=False, reason=reason or line.reason, is_due=is_due)

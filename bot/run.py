@@ -114,6 +114,8 @@ def _run(workspace: Workspace, *, is_offline: bool) -> tuple[int, bool]:
     code, reason, cure = ExitCode.CRASH, "", ""
     try:
         store.commands.discard_older(pid=status.snapshot().pid)
+        if left := store.activity.close_due():
+            log.warning("%d messages were not answered: the bot ended while it was at it", left)
         store.status.write_bot(status.snapshot())
         watchdog.start()
         code, reason, cure = asyncio.run(_live(store, environment, status, is_offline=is_offline))

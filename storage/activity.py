@@ -13,7 +13,8 @@ from storage.text import storable
 
 KEEP_SECONDS = 30 * 86_400
 _COLUMNS = ("at, message_id, channel_id, author_id, author_name, spoke, reason, latency_ms, first_token_ms, "
-            "prompt_tokens, prefilled_tokens, reply_tokens, reply_id, error")
+            "prompt_tokens, prefilled_tokens, reply_tokens, reply_id, error, is_due")
+ENDED_EARLY = "the bot ended while it was being answered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,31 @@ class ActivityLog:
     def add(self, entries: Sequence[Activity]) -> None:
         """Store a batch in one transaction."""
         with self._database.transaction() as connection:
-            connection.executemany(f"INSERT INTO activity ({_COLUMNS}) VALUES (?{', ?' * 13})", [
-                (e.at, e.message_id, e.channel_id, e.author_id, storable(e.author_name), int(e.spoke), e.reason,
-                 e.latency_ms, e.first_token_ms, e.prompt_tokens, e.prefilled_tokens, e.reply_tokens, e.reply_id,
-                 storable(e.error))
-                for e in entries])
+            _insert(connection, entries)
+
+    def settle(self, entries: Sequence[Activity]) -> None:
+        """Complete the rows of decisions stored as due, in one transaction; one that could not be stored is added."""
+        with self._database.transaction() as connection:
+            for e in entries:
+                # Not the author: a member may have been forgotten meanwhile.
+                found = connection.execute(
+                    "UPDATE activity SET spoke = ?, reason = ?, latency_ms = ?, first_token_ms = ?, prompt_tokens = ?, "
+                    "prefilled_tokens = ?, reply_tokens = ?, reply_id = ?, error = ?, is_due = 0 "
+                    "WHERE message_id = ? AND is_due = 1",
+                    (int(e.spoke), e.reason, e.latency_ms, e.first_token_ms, e.prompt_tokens, e.prefilled_tokens,
+                     e.reply_tokens, e.reply_id, storable(e.error), e.message_id))
+                if not found.rowcount:
+                    _insert(connection, [e])
+
+    def close_due(self) -> int:
+        """What an earlier process left unanswered says so from now on; returns how many. For the start of a bot."""
+        return self._database.execute(
+            "UPDATE activity SET is_due = 0, error = ?, reason = reason || '; ' || ? WHERE is_due = 1",
+            (ENDED_EARLY, ENDED_EARLY))
+
+    def due(self) -> int:
+        """Messages whose answer is not out yet."""
+        return int(self._database.value("SELECT COUNT(*) FROM activity WHERE is_due = 1"))
 
     def recent(self, *, limit: int = 50) -> list[Activity]:
         """Newest first."""
@@ -119,6 +140,14 @@ class ActivityLog:
             return connection.execute("DELETE FROM activity WHERE at < ?", (cutoff,)).rowcount
 
 
+def _insert(connection: sqlite3.Connection, entries: Sequence[Activity]) -> None:
+    connection.executemany(f"INSERT INTO activity ({_COLUMNS}) VALUES (?{', ?' * 14})", [
+        (e.at, e.message_id, e.channel_id, e.author_id, storable(e.author_name), int(e.spoke), e.reason,
+         e.latency_ms, e.first_token_ms, e.prompt_tokens, e.prefilled_tokens, e.reply_tokens, e.reply_id,
+         storable(e.error), int(e.is_due))
+        for e in entries])
+
+
 def _activity(row: sqlite3.Row) -> Activity:
     values: dict[str, Any] = {name: row[name] for name in _COLUMNS.split(", ")}
-    return Activity(**(values | {"spoke": bool(row["spoke"])}))
+    return Activity(**(values | {"spoke": bool(row["spoke"]), "is_due": bool(row["is_due"])}))

@@ -77,9 +77,10 @@ CREATE TABLE activity (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, m
     channel_id INTEGER NOT NULL, author_id INTEGER NOT NULL, author_name TEXT NOT NULL, spoke INTEGER NOT NULL,
     reason TEXT NOT NULL, latency_ms REAL, first_token_ms REAL, prompt_tokens INTEGER NOT NULL DEFAULT 0,
     prefilled_tokens INTEGER NOT NULL DEFAULT 0, reply_tokens INTEGER NOT NULL DEFAULT 0, reply_id INTEGER,
-    error TEXT NOT NULL DEFAULT '');
+    error TEXT NOT NULL DEFAULT '', is_due INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX activity_by_time ON activity (at);
 CREATE INDEX activity_by_message ON activity (message_id);
+CREATE INDEX activity_due ON activity (is_due) WHERE is_due = 1;
 CREATE TABLE activity_days (day TEXT PRIMARY KEY, seen INTEGER NOT NULL, spoken INTEGER NOT NULL,
     errors INTEGER NOT NULL, latency_ms_sum REAL NOT NULL, latency_ms_min REAL, latency_ms_max REAL,
     conversations INTEGER NOT NULL) WITHOUT ROWID;

@@ -259,7 +259,10 @@ class JobMetric:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """One message seen and what was made of it. Times in milliseconds, None where nothing was said."""
+    """One message seen and what was made of it. Times in milliseconds, None where nothing was said.
+
+    is_due: it is to be answered and the answer is not out yet.
+    """
 
     at: float
     message_id: int
@@ -275,6 +278,7 @@ class Activity:
     reply_tokens: int = 0
     reply_id: int | None = None
     error: str = ""
+    is_due: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The real client, handlers and commands on a simulated Discord in this process; only model and thread are stood in."""
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -38,14 +39,19 @@ class InlineStorage:
 
 @dataclass
 class ScriptedResponder:
-    """Answers with the next of `texts` (the last one for good); remembers what it was shown."""
+    """Answers with the next of `texts` (the last one for good) once it may; remembers what it was shown."""
 
     texts: list[str] = field(default_factory=lambda: ["sure"])
     asked: list[list[Turn]] = field(default_factory=list)
     observed: list[list[Turn]] = field(default_factory=list)
     forgotten: list[int] = field(default_factory=list)
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.may_answer.set()
 
     async def reply(self, channel_id: int, turns: list[Turn], settings: Any, **_: Any) -> Response:
+        await self.may_answer.wait()
         self.asked.append(list(turns))
         text = self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
         generation = Reply(text, 20, 10, 3, 5.0, 9.0, "stop")
@@ -127,6 +133,7 @@ async def sim_bot(store: Store, *texts: str, speak: bool = True) -> AsyncIterato
         logs=logs,
         counts=counts,  # type: ignore[arg-type]
         record=lambda rows: handlers.record(rows),
+        settle=lambda rows: handlers.settle(rows),
         keep_own=lambda own: handlers.keep_own(own),
         on_reply=lambda seconds: None,
         readable=channel_reader(lambda: made[0].identity),

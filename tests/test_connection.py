@@ -42,7 +42,8 @@ def ready_store(workspace: Workspace, server: DiscordServer) -> Iterator[Store]:
 
 
 def decisions(store: Store, message_id: int) -> int:
-    return store.control_db.value("SELECT COUNT(*) FROM activity WHERE message_id = ?", (message_id,))
+    """How often what became of a message is on record."""
+    return store.control_db.value("SELECT COUNT(*) FROM activity WHERE message_id = ? AND is_due = 0", (message_id,))
 
 
 # ---- ends that need the owner --------------------------------------------------------------------------
@@ -261,6 +262,35 @@ def test_a_service_error_while_sending_is_tried_again_without_a_second_message(
         await bot.until(lambda: decisions(ready_store, message), what="the decision")
         assert [sent.content for sent in server.world.sent] == ["sure"]
     play(ready_store, server, scene)
+
+
+def test_each_decision_is_stored_when_it_is_taken_and_completed_when_the_answer_is_out(
+        ready_store: Store, server: DiscordServer) -> None:
+    joined, rolled = "part of the same answer", "rolled"
+
+    def rows() -> list[tuple[int, str, bool, bool]]:
+        return [(a.message_id, a.reason.split(" 0.")[0], a.is_due, a.spoke)
+                for a in reversed(ready_store.activity.recent())]
+
+    async def scene(bot: WireBot) -> None:
+        await bot.online()
+        bot.services.responder.may_answer.clear()
+        said = [await asyncio.to_thread(ask, server)]
+        for person, text in ((MIRA, "about cats"), (MIRA, "abuot dogs"), (TAM, "by the way"), (MIRA, "ok?")):
+            said.append(await asyncio.to_thread(server.say, 1000, person, text))
+        await bot.until(lambda: len(rows()) == 5, what="the decisions")
+        assert rows() == [(said[0], "mentioned", True, False), (said[1], joined, True, False),
+                          (said[2], joined, True, False), (said[3], rolled, False, False),
+                          (said[4], joined, True, False)]
+        await asyncio.to_thread(server.delete, 1000, said[2])
+        bot.services.responder.may_answer.set()
+        await bot.until(lambda: not ready_store.activity.due(), what="the answer")
+        assert rows() == [(said[0], "mentioned", False, True), (said[1], joined, False, True),
+                          (said[2], f"{joined}; deleted before it was answered", False, False),
+                          (said[3], rolled, False, False), (said[4], joined, False, True)]
+        assert [sent.content for sent in server.world.sent] == ["one"]
+        assert [ready_store.activity.about(i).latency_ms is not None for i in said] == [*[False] * 4, True]
+    play(ready_store, server, scene, "one")
 
 
 def test_twenty_questions_at_once_are_answered_in_order_or_refused_with_a_reason(

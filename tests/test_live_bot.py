@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bot_controller import BotController, ControllerState
+from storage.activity import ENDED_EARLY
 from storage.paths import Workspace
 from storage.records import BotPhase, ExitCode
 from storage.store import Store
@@ -57,7 +58,8 @@ def test_one_person_gets_one_answer_and_a_deleted_question_none(workspace: Works
         first = server.wait_for_sent(1)[0]
         assert first.reply_to == lines[-1]
         later = server.say(1000, OWNER, f"<@{BOT_ID}> and dogs?")
-        server.wait_for(lambda: bot.store.activity.about(later) is not None, what="the second decision", timeout=90)
+        server.wait_for(lambda: bot.store.activity.about(later) is not None and not bot.store.activity.due(),
+                        what="the second answer", timeout=90)
         rows = [bot.store.activity.about(i) for i in (deleted, *lines, later)]
         assert not rows[0].spoke and "deleted" in rows[0].reason
         assert {row.reply_id for row in rows[1:4]} == {int(first.message["id"])}
@@ -65,6 +67,24 @@ def test_one_person_gets_one_answer_and_a_deleted_question_none(workspace: Works
         assert rows[4].spoke
         assert deleted not in bot.store.messages.get([deleted, *lines])
         assert all(sent.pings <= {f"user {MIRA}", f"user {OWNER}"} for sent in server.world.sent)
+
+
+def test_a_kill_while_it_writes_loses_no_decision(workspace: Workspace, server: DiscordServer) -> None:
+    """Faults 24 and 46: what joins an answer is stored at once, in the order it was said."""
+    prepare(workspace, server, max_tokens=300)
+    with running_bot(workspace, server, environment=offline_model_environment()) as bot:
+        bot.wait_until_ready()
+        lines = [server.say(1000, MIRA, text) for text in (f"<@{BOT_ID}> quick question", "about cats", "ok?")]
+        server.wait_for(lambda: bot.store.activity.about(lines[-1]) is not None, what="the last decision", timeout=90)
+        bot.process.kill()
+        bot.wait_for_exit()
+        assert server.world.sent == []
+        rows = list(reversed(bot.store.activity.recent()))
+        assert [(row.message_id, row.is_due) for row in rows] == [(line, True) for line in lines]
+        assert [row.reason for row in rows] == ["mentioned", *["part of the same answer"] * 2]
+    with running_bot(workspace, server, arguments=("--offline",), environment={"MODEL_PATH": "none.gguf"}) as bot:
+        bot.wait_until(lambda _: not bot.store.activity.due(), what="the record of what was left")
+        assert all(ENDED_EARLY in row.reason for row in bot.store.activity.recent())
 
 
 def test_restart_asked_for_on_discord_is_done_once_by_the_supervisor(

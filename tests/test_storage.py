@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import environment, logs
+from storage.activity import ENDED_EARLY
 from storage.database import Database, has_wal_reset_bug, init_database, journal_mode, set_aside
 from storage.errors import (
     AlreadyRunningError,
@@ -312,6 +314,28 @@ def test_old_activity_becomes_daily_totals_and_no_reply_is_lost_from_the_count(w
         assert store.activity.total_replies() == 3
         assert store.activity.totals_since(0).spoken == 1
         assert store.activity.roll_up() == 0
+
+
+def test_a_decision_is_completed_where_it_was_stored_and_not_stored_twice(store: Store) -> None:
+    due = [Activity(1.0, number, 1, 2, "x", False, "mentioned", is_due=True) for number in (1, 2)]
+    store.activity.add(due)
+    assert store.activity.due() == 2
+    store.activity.forget_author(2)
+    answered = [replace(row, spoke=True, reply_id=9, is_due=False) for row in due]
+    store.activity.settle([*answered, replace(answered[0], message_id=3, author_id=4)])
+    rows = [store.activity.about(number) for number in (1, 2, 3)]
+    assert [(row.spoke, row.is_due, row.author_id) for row in rows if row] == [
+        (True, False, 0), (True, False, 0), (True, False, 4)]
+    assert store.activity.totals_since(0).seen == 3
+
+
+def test_what_an_ended_bot_left_unanswered_says_so(store: Store) -> None:
+    store.activity.add([Activity(1.0, 1, 1, 2, "x", False, "mentioned", is_due=True),
+                        Activity(1.0, 2, 1, 2, "x", False, "rolled")])
+    assert (store.activity.close_due(), store.activity.close_due()) == (1, 0)
+    left, other = store.activity.about(1), store.activity.about(2)
+    assert left is not None and left.error == ENDED_EARLY and left.reason == f"mentioned; {ENDED_EARLY}"
+    assert other is not None and (other.reason, other.error) == ("rolled", "")
 
 
 # ---- locks, environment, logs -----------------------------------------------------------------------

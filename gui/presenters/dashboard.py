@@ -180,8 +180,10 @@ def memory_curve(samples: Sequence[tuple[float, int, bool]]) -> Curve:
 
 
 def _decision(entry: Activity) -> TableRow:
-    reason = f"{entry.reason} · {entry.error}" if entry.error else entry.reason
+    reason = entry.reason if entry.error in entry.reason else f"{entry.reason} · {entry.error}"
     what, tone = (texts.SPOKE, "good") if entry.spoke else (texts.SILENT, "faint")
+    if entry.is_due:
+        what, tone = texts.ANSWERING, ""
     return TableRow((entry.at, entry.message_id), (
         Cell(words.clock(entry.at)), Cell(entry.author_name or texts.NONE), Cell(what, tone),
         Cell(reason, "bad" if entry.error else ""),

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from tests.discord_server import DiscordServer
     from tests.discord_world import World
 
-    stretches = busiest_stretches(options.data, options.messages // 3)
+    stretches = busiest_stretches(options.data, options.messages)
     world = World()
     for raw in json.loads((options.data / "channels.json").read_text(encoding="utf-8")):
         if int(raw["id"]) in stretches:
@@ -56,8 +56,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         return _replay(options, Path(folder), server, stretches)
 
 
-def busiest_stretches(folder: Path, length: int) -> dict[int, list[dict[str, Any]]]:
-    """Of the three channels with the most messages, the `length` messages that took the least time."""
+def busiest_stretches(folder: Path, count: int) -> dict[int, list[dict[str, Any]]]:
+    """Of the three channels with the most messages, a third of `count` each: the stretch that took the least time."""
     channels: dict[int, list[dict[str, Any]]] = {}
     with open(folder / "messages.jsonl", encoding="utf-8") as lines:
         for line in lines:
@@ -65,7 +65,7 @@ def busiest_stretches(folder: Path, length: int) -> dict[int, list[dict[str, Any
             if not message["author"].get("bot") and message["content"]:
                 channels.setdefault(int(message["channel_id"]), []).append(message)
     chosen = sorted(channels, key=lambda c: -len(channels[c]))[:3]
-    return {channel: _busiest(channels[channel], length) for channel in chosen}
+    return {channel: _busiest(channels[channel], (count + number) // 3) for number, channel in enumerate(chosen)}
 
 
 def _busiest(messages: list[dict[str, Any]], length: int) -> list[dict[str, Any]]:
@@ -107,7 +107,8 @@ def _replay(options: argparse.Namespace, folder: Path, server: Any, stretches: d
                   and s.model_state is ModelState.READY, START_SECONDS, "the bot")
             print("The bot is online; replaying.", file=sys.stderr)
             mentions, said, started = _play(options, server, stretches)
-            _wait(lambda: store.activity.totals_since(0).seen >= len(said), ANSWER_SECONDS, "all decisions")
+            _wait(lambda: store.activity.totals_since(0).seen >= len(said) and not store.activity.due(), ANSWER_SECONDS,
+                  "all decisions and answers")
             figures = _figures(store, server, mentions, said, time.monotonic() - started)
             store.commands.ask(CommandKind.STOP, asked_by="benchmark")
             _wait(lambda: (s := store.status.read_bot()) is not None and s.exit_code is not None, 30, "the stop")
@@ -164,6 +165,7 @@ def _figures(store: Any, server: Any, mentions: list[int], said: list[int], seco
         "stored_twice": sum(n > 1 for n in per_message.values()),
         "mentions": len(mentions),
         "mentions_answered": sum(row is not None and row.spoke for row in asked),
+        "answered_twice": sum(n > 1 for n in Counter(s.reply_to for s in server.world.sent if s.reply_to).values()),
         "mentions_unanswered": Counter(
             row.reason if row else "no decision" for row in asked if row is None or not row.spoke
         ),
