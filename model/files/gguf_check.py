@@ -21,6 +21,7 @@ _BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 
            16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82),
            23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2)}
 _BLOCK = 1 << 20
+_U64 = struct.Struct("<Q")
 _AGAIN = "Download it again (scripts/download_model.py), or choose another file in Settings > Model."
 
 
@@ -133,17 +134,20 @@ class _Reader:
 
     def _skip_strings(self, count: int) -> None:
         """A vocabulary has hundreds of thousands of them: step over their lengths in blocks of the file."""
-        buffer, at = b"", 0
+        unpack, buffer, at, filled = _U64.unpack_from, b"", 0, 0
         for _ in range(count):
-            if len(buffer) - at < 8:
+            if filled - at < 8:
                 buffer, at = self._more(buffer[at:], 8), 0
-            length = int.from_bytes(buffer[at:at + 8], "little")
-            if length > _MAX_STRING:
-                raise self.damaged("a text in its header is too long")
-            if len(buffer) - at < 8 + length:
-                buffer, at = self._more(buffer[at:], 8 + length), 0
+                filled = len(buffer)
+            (length,) = unpack(buffer, at)
             at += 8 + length
-        self._stream.seek(at - len(buffer), 1)
+            if at > filled:
+                if length > _MAX_STRING:
+                    raise self.damaged("a text in its header is too long")
+                at -= 8 + length
+                buffer, at = self._more(buffer[at:], 8 + length), 8 + length
+                filled = len(buffer)
+        self._stream.seek(at - filled, 1)
 
     def _more(self, rest: bytes, needed: int) -> bytes:
         data = rest + self._stream.read(max(needed, _BLOCK))

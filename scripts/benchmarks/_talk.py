@@ -12,6 +12,7 @@ from storage.records import Turn
 
 HISTORY = 5
 RECALLED, RECALL_TOKENS = 4, 100
+_BEFORE = 40
 _WORDS = ("build game tonight lol who broke main again pizza anyone coffee meetup stream chess music weekend sure nah "
           "same yeah why not later cool thanks nice actually works here try the other branch first").split()
 
@@ -54,7 +55,7 @@ def replay(channels: Sequence[Sequence[Turn]], *, count: int, replies: int, seed
     More channels than there are: other stretches of the same ones.
     """
     rng = random.Random(seed)
-    places = [(number % len(channels), 40 + 150 * (number // len(channels))) for number in range(count)]
+    places = _places(channels, count)
     at = [start for _, start in places]
     while replies:
         channel = rng.randrange(count)
@@ -64,6 +65,17 @@ def replay(channels: Sequence[Sequence[Turn]], *, count: int, replies: int, seed
         is_due = rng.random() < 1 / 6
         replies -= is_due
         yield Message(channel, turn, is_due)
+
+
+def said_before(channels: Sequence[Sequence[Turn]], *, count: int) -> dict[int, list[Turn]]:
+    """What stands in each replayed channel when the replay begins: a bot knows its server's past."""
+    return {number: list(channels[source][start - _BEFORE:start])
+            for number, (source, start) in enumerate(_places(channels, count))}
+
+
+def _places(channels: Sequence[Sequence[Turn]], count: int) -> list[tuple[int, int]]:
+    """Which channel each replayed one is taken from, and at which of its messages it begins."""
+    return [(number % len(channels), _BEFORE + 150 * (number // len(channels))) for number in range(count)]
 
 
 class LineFinder:

@@ -1,50 +1,32 @@
-"""The measurements behind `scripts/benchmark.py engine`; each returns plain figures."""
+"""What a reply costs, ours beside a naive chat completion, on replayed talk. Each returns plain figures."""
 from __future__ import annotations
 
-import asyncio
-import multiprocessing
-import os
 import statistics
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from model.chat.chat_model import ChatModel
-from model.chat.guest import Lookout, Surroundings
 from model.chat.requests import GenerationOptions, ReplyRequest
 from model.native import ContextOptions, NativeModel, Row
-from scripts.benchmarks._talk import HISTORY, LineFinder, Message, naive_messages, naive_prompt, replay
+from scripts.benchmarks._engine_machine import burner, open_model
+from scripts.benchmarks._talk import HISTORY, LineFinder, Message, naive_messages, naive_prompt, replay, said_before
 from storage.records import Conversation, Turn
 from storage.settings import DEFAULT_SYSTEM_PROMPT
 
 WRITE = GenerationOptions(max_tokens=24, stop=(), seed=1)
-TALK = Conversation((Turn("Ada", "hi all"), Turn("Bob", "anyone up for a game tonight?")))
-_LONG = "and then there was more of it " * 160
-
-
-class Calm(Lookout):
-    """The benchmark decides about threads, not the load of the moment."""
-
-    def look(self) -> Surroundings:
-        return Surroundings()
-
-
-def open_model(path: Path, options: ContextOptions, **more: Any) -> ChatModel:
-    """A chat model whose threads stay as they are told."""
-    return ChatModel(path, options, lookout=Calm(), **more)
 
 
 class Listener:
     """Follows a replay as the bot does: listens to every message and answers where a reply is due."""
 
-    def __init__(self, model: ChatModel, *, has_recall: bool, is_listening: bool, options: GenerationOptions) -> None:
+    def __init__(self, model: ChatModel, *, has_recall: bool, is_listening: bool, options: GenerationOptions,
+                 past: dict[int, list[Turn]]) -> None:
         self._model, self._has_recall, self._is_listening, self._options = model, has_recall, is_listening, options
         self._finder = LineFinder(model.count_tokens)
-        self.past: dict[int, list[Turn]] = defaultdict(list)
+        self.past = past
         self._standing: dict[int, tuple[Turn, ...]] = {}
 
     def hear(self, message: Message, *, waits: bool) -> Any:
@@ -78,12 +60,13 @@ def tokens_left(stand_in: Path, channels: Sequence[Sequence[Turn]], *, replies: 
     for count in (1, 3, 8):
         messages = list(replay(channels, count=count, replies=replies, seed=count))
         for has_recall in (True, False):
-            naive = _naive_tokens(stand_in, messages, has_recall=has_recall)
+            naive = _naive_tokens(stand_in, messages, said_before(channels, count=count), has_recall=has_recall)
             row: dict[str, Any] = {"naive": statistics.mean(naive), "naive p50": statistics.median(naive)}
             for is_listening in (True, False):
                 model = open_model(stand_in, ContextOptions(threads=1))
                 listener = Listener(model, has_recall=has_recall, is_listening=is_listening,
-                                    options=WRITE.with_changes(max_tokens=12))
+                                    options=WRITE.with_changes(max_tokens=12),
+                                    past=said_before(channels, count=count))
                 ours = [reply.prefilled_tokens for message in messages
                         if (reply := listener.hear(message, waits=True)) is not None]
                 model.close()
@@ -98,11 +81,11 @@ def tokens_left(stand_in: Path, channels: Sequence[Sequence[Turn]], *, replies: 
     return figures
 
 
-def _naive_tokens(stand_in: Path, messages: Sequence[Message], *, has_recall: bool) -> list[int]:
+def _naive_tokens(stand_in: Path, messages: Sequence[Message], past: dict[int, list[Turn]], *,
+                  has_recall: bool) -> list[int]:
     """What `create_chat_completion` computes: all but the longest start in common with its last call."""
     model = open_model(stand_in, ContextOptions(threads=1))
     finder = LineFinder(model.count_tokens)
-    past: dict[int, list[Turn]] = defaultdict(list)
     before: list[int] = []
     found = []
     for message in messages:
@@ -130,7 +113,8 @@ def latency(path: Path, options: ContextOptions, channels: Sequence[Sequence[Tur
     peer = Llama(str(path), n_ctx=2048, n_threads=threads, n_threads_batch=threads, verbose=False)
     model = open_model(path, options)
     finder = LineFinder(model.count_tokens)
-    listener = Listener(model, has_recall=True, is_listening=True, options=WRITE)
+    listener = Listener(model, has_recall=True, is_listening=True, options=WRITE,
+                        past=said_before(channels, count=3))
     ours: list[tuple[float, float]] = []
     naive: list[tuple[float, float]] = []
     with burner(1 if is_busy else 0):
@@ -170,124 +154,6 @@ def _complete(peer: Any, messages: list[dict[str, str]]) -> tuple[float, float]:
     return (first - started) * 1000, (end - started) * 1000 * scale
 
 
-@contextmanager
-def burner(processes: int) -> Iterator[None]:
-    """Keep so many processors busy meanwhile."""
-    running = [multiprocessing.get_context("spawn").Process(target=_burn, daemon=True) for _ in range(processes)]
-    for process in running:
-        process.start()
-    try:
-        yield
-    finally:
-        for process in running:
-            process.kill()
-            process.join()
-
-
-def _burn() -> None:
-    while True:
-        sum(range(10_000))
-
-
-def speed(path: Path, options: ContextOptions, *, rounds: int) -> dict[str, Any]:
-    """Tokens per second of prefill (128 tokens) and decode (32 tokens with sampling) through the whole engine."""
-    model = open_model(path, options)
-    write = GenerationOptions(max_tokens=33, stop=(), seed=1, temperature=1.0)
-    decode, prefill = [], []
-    for number in range(rounds + 1):
-        text = " ".join(str(number * 31 + index) for index in range(60))
-        reply = model.generate(ReplyRequest(Conversation((Turn("Ada", text),)), write, "none", number))
-        if number and reply.reply_tokens >= 8:
-            prefill.append(reply.prefilled_tokens / (reply.first_token_ms / 1000))
-            decode.append((reply.reply_tokens - 1) / ((reply.total_ms - reply.first_token_ms) / 1000))
-        model.forget_channel(number)
-    model.close()
-    return {"decode per second": max(decode, default=0.0), "prefill per second": max(prefill, default=0.0)}
-
-
-def bare_loop(path: Path, options: ContextOptions) -> dict[str, float]:
-    """What llama-bench does (tools/llama-bench: test_prompt, test_gen), with the same library: llama_decode of 128
-    tokens at once and of single tokens into an empty context, without sampling. The best of three."""
-    native = NativeModel(path, replace(options, cells=512, sequences=1))
-    prefill, decode = [], []
-    for _ in range(4):
-        native.clear()
-        started = time.perf_counter()
-        for start in range(0, 128, options.ubatch):
-            native.decode([Row(500 + at, at, 0, at == 127) for at in range(start, min(start + options.ubatch, 128))])
-        prefill.append(128 / (time.perf_counter() - started))
-        native.clear()
-        started = time.perf_counter()
-        for position in range(32):
-            native.decode([Row(500 + position, position, 0, True)])
-        decode.append(32 / (time.perf_counter() - started))
-    native.close()
-    return {"decode per second": max(decode[1:]), "prefill per second": max(prefill[1:])}
-
-
-def bandwidth(path: Path) -> dict[str, float]:
-    """Bytes per second that a plain sum over memory of the model's size reaches: the ceiling for decoding."""
-    import numpy as np
-
-    size = min(path.stat().st_size, 512 << 20)
-    data = np.ones(size // 8, np.float64)
-    times = []
-    for _ in range(4):
-        started = time.perf_counter()
-        data.sum()
-        times.append(time.perf_counter() - started)
-    return {"bytes per second, one processor": data.nbytes / min(times)}
-
-
-def cancelling(path: Path, options: ContextOptions) -> dict[str, float]:
-    """Milliseconds from cancel to the end of the reply, in prefill and in decode; the longest of five."""
-    model = open_model(path, options)
-    endless = GenerationOptions(max_tokens=1000, stop=(), temperature=1.0, seed=2)
-    found: dict[str, float] = {}
-    for phase in ("prefill", "decode"):
-        times = []
-        for number in range(5):
-            text = _LONG if phase == "prefill" else "hi"
-            future = model.submit(ReplyRequest(Conversation((Turn(f"Ada{number}", text),)), endless, "none", number))
-            while not (model._running if phase == "decode" else model._starting):
-                time.sleep(0.001)
-            time.sleep(0.3)
-            started = time.perf_counter()
-            future.cancel()
-            future.result()
-            times.append((time.perf_counter() - started) * 1000)
-            model.forget_channel(number)
-        found[phase] = max(times)
-    model.close()
-    return found
-
-
-def loop_lag(path: Path, options: ContextOptions) -> dict[str, float]:
-    """How late the event loop wakes up while the model generates, and while nothing runs; 99th percentile, ms."""
-    async def lags(seconds: float) -> list[float]:
-        found = []
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            started = time.perf_counter()
-            await asyncio.sleep(0.005)
-            found.append((time.perf_counter() - started - 0.005) * 1000)
-        return found
-
-    model = open_model(path, options)
-    before = asyncio.run(lags(4))
-    request = ReplyRequest(TALK, GenerationOptions(max_tokens=1000, stop=(), temperature=1.0), "none", 1)
-    future = model.submit(request)
-    during = asyncio.run(lags(6))
-    future.cancel()
-    model.close()
-    return {"p99 generating": percentile(during, 99), "p99 idle": percentile(before, 99)}
-
-
-def percentile(values: Sequence[float], share: int) -> float:
-    ordered = sorted(values)
-    return ordered[min(int(len(ordered) * share / 100), len(ordered) - 1)]
-
-
 def four_replies(path: Path, options: ContextOptions) -> dict[str, Any]:
     """Mean latency of four replies asked for at once, in order and in one batch, and what the probe would choose."""
     from model.chat.tuning import choose_parallel
@@ -308,21 +174,6 @@ def four_replies(path: Path, options: ContextOptions) -> dict[str, Any]:
             "batch pays": batch < order, "rule": choose_parallel({4: batch / order * 2.5})}
 
 
-def loading(path: Path, options: ContextOptions) -> dict[str, float]:
-    """Seconds to a usable model with the file in the page cache, ours and `Llama(...)` with its defaults."""
-    from llama_cpp import Llama
-
-    ours, theirs = [], []
-    for _ in range(3):
-        started = time.perf_counter()
-        open_model(path, options).close()
-        ours.append(time.perf_counter() - started)
-        started = time.perf_counter()
-        Llama(str(path), n_ctx=2048, verbose=False).close()
-        theirs.append(time.perf_counter() - started)
-    return {"ours s": min(ours), "Llama() s": min(theirs), "faster": min(theirs) / min(ours)}
-
-
 def exactness(path: Path, options: ContextOptions, channels: Sequence[Sequence[Turn]], *,
               points: int) -> dict[str, Any]:
     """Divergence (KL, nats) of next-token distributions from a fresh one-shot prefill, beside the noise floor."""
@@ -331,7 +182,8 @@ def exactness(path: Path, options: ContextOptions, channels: Sequence[Sequence[T
     model = open_model(path, options)
     reference = NativeModel(path, replace(options, cells=2048, sequences=1, ubatch=512))
     chunked = NativeModel(path, replace(options, cells=2048, sequences=1, ubatch=64))
-    listener = Listener(model, has_recall=True, is_listening=True, options=WRITE.with_changes(max_tokens=8))
+    listener = Listener(model, has_recall=True, is_listening=True, options=WRITE.with_changes(max_tokens=8),
+                        past=said_before(channels, count=3))
 
     def one_shot(native: NativeModel, tokens: list[int]) -> Any:
         native.clear()
@@ -370,27 +222,3 @@ def _log_softmax(logits: Any) -> Any:
     wide = logits.astype(np.float64)
     wide -= wide.max()
     return wide - np.log(np.exp(wide).sum())
-
-
-def growth(stand_in: Path, *, replies: int) -> dict[str, float]:
-    """Resident memory after a tenth of the replies and after all, many channels coming and going."""
-    import psutil
-
-    model = open_model(stand_in, ContextOptions(threads=1, cells=1024), n_ctx=512, park_bytes=1 << 20)
-    process = psutil.Process()
-    early = 0
-    write = GenerationOptions(max_tokens=4, stop=())
-    for number in range(replies):
-        turns = tuple(Turn(f"Ada{number % 50}", f"message {number} {index}") for index in range(6))
-        model.generate(ReplyRequest(Conversation(turns), write, "be brief", number % 100))
-        model.listen(number % 100, Conversation((*turns, Turn("", "ok", True))), "be brief")
-        if number == replies // 10:
-            early = process.memory_info().rss
-    late = process.memory_info().rss
-    model.close()
-    return {"after a tenth MB": early / 1e6, "at the end MB": late / 1e6, "grown MB": (late - early) / 1e6,
-            "replies": replies}
-
-
-def processors() -> int:
-    return os.cpu_count() or 1

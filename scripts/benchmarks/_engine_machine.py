@@ -1,0 +1,312 @@
+"""What the engine takes from the machine: speed, loading, memory, and how soon it lets go. Plain figures."""
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from model.chat.chat_model import ChatModel
+from model.chat.guest import Lookout, Surroundings
+from model.chat.requests import GenerationOptions, ReplyRequest
+from model.native import ContextOptions, NativeModel, Row
+from storage.records import Conversation, Turn
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TALK = Conversation((Turn("Ada", "hi all"), Turn("Bob", "anyone up for a game tonight?")))
+_ENDLESS = GenerationOptions(max_tokens=1000, stop=(), temperature=1.0, seed=2)
+_LONG = "and then there was more of it " * 160
+_CANCELS = 10
+_LOADS = 5
+
+
+class Calm(Lookout):
+    """The benchmark decides about threads, not the load of the moment."""
+
+    def look(self) -> Surroundings:
+        return Surroundings()
+
+
+def open_model(path: Path, options: ContextOptions, **more: Any) -> ChatModel:
+    """A chat model whose threads stay as they are told."""
+    return ChatModel(path, options, lookout=Calm(), **more)
+
+
+@contextmanager
+def burner(processes: int) -> Iterator[None]:
+    """Keep so many processors busy meanwhile."""
+    running = [multiprocessing.get_context("spawn").Process(target=_burn, daemon=True) for _ in range(processes)]
+    for process in running:
+        process.start()
+    try:
+        if running:
+            time.sleep(1.0)  # they are up
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.join()
+
+
+def _burn() -> None:
+    while True:
+        sum(range(10_000))
+
+
+# ---- speed --------------------------------------------------------------------------------------------
+
+
+def speeds(path: Path, how: ContextOptions, bench: Path | None, *, rounds: int) -> dict[str, Any]:
+    """Ours, llama.cpp's bare loop and (where it was built) llama-bench, in turns; the median round of each.
+
+    "Its defaults": repacked weights, chunks of 512, and its own choice of threads and flash attention. "Our settings":
+    the same weights, chunk size, attention and threads as ours.
+    """
+    measured: dict[str, list[dict[str, float]]] = defaultdict(list)
+    same = ["-t", str(how.threads), "-ub", str(how.ubatch), "-b", str(how.ubatch), "-fa", "1",
+            "--repack", str(int(how.repack))]
+    for _ in range(rounds):
+        measured["ours"].append(whole_engine(path, how))
+        measured["bare loop, our settings"].append(bare_loop(path, how))
+        if bench is not None:
+            measured["llama-bench, our settings"].append(llama_bench(bench, path, same))
+            measured["llama-bench, its defaults"].append(llama_bench(bench, path, []))
+    middle = {name: {key: statistics.median(one[key] for one in found) for key in found[0]}
+              for name, found in measured.items()}
+    figures: dict[str, Any] = dict(middle)
+    for name in middle:
+        if name != "ours":
+            pairs = list(zip(measured["ours"], measured[name], strict=True))
+            figures[f"ours over {name}"] = {key: statistics.median(a[key] / b[key] for a, b in pairs)
+                                            for key in pairs[0][0]}
+    ceiling = bandwidth(path)
+    figures["share of memory bandwidth (one processor)"] = \
+        middle["ours"]["decode per second"] * path.stat().st_size / ceiling
+    return figures
+
+
+def whole_engine(path: Path, options: ContextOptions) -> dict[str, float]:
+    """Tokens per second through requests, prompts and sampling: prefill of some 180 tokens, decode of 32."""
+    model = open_model(path, options)
+    write = GenerationOptions(max_tokens=33, stop=(), seed=1, temperature=1.0)
+    decode, prefill = [], []
+    for number in range(3):
+        text = " ".join(str(number * 31 + index) for index in range(60))
+        reply = model.generate(ReplyRequest(Conversation((Turn("Ada", text),)), write, "none", number))
+        if number and reply.reply_tokens >= 8:
+            prefill.append(reply.prefilled_tokens / (reply.first_token_ms / 1000))
+            decode.append((reply.reply_tokens - 1) / ((reply.total_ms - reply.first_token_ms) / 1000))
+        model.forget_channel(number)
+    model.close()
+    return {"decode per second": max(decode, default=0.0), "prefill per second": max(prefill, default=0.0)}
+
+
+def bare_loop(path: Path, options: ContextOptions) -> dict[str, float]:
+    """What llama-bench does (tools/llama-bench: test_prompt, test_gen), with the same library: llama_decode of 128
+    tokens at once and of single tokens into an empty context, without sampling. The best of two after a warm-up."""
+    native = NativeModel(path, replace(options, cells=512, sequences=1))
+    prefill, decode = [], []
+    for _ in range(3):
+        native.clear()
+        started = time.perf_counter()
+        for start in range(0, 128, options.ubatch):
+            native.decode([Row(500 + at, at, 0, at == 127) for at in range(start, min(start + options.ubatch, 128))])
+        prefill.append(128 / (time.perf_counter() - started))
+        native.clear()
+        started = time.perf_counter()
+        for position in range(32):
+            native.decode([Row(500 + position, position, 0, True)])
+        decode.append(32 / (time.perf_counter() - started))
+    native.close()
+    return {"decode per second": max(decode[1:]), "prefill per second": max(prefill[1:])}
+
+
+def llama_bench(program: Path, path: Path, arguments: Sequence[str]) -> dict[str, float]:
+    """llama.cpp's own benchmark: 128 tokens of prompt, 32 of reply, the better of two after its warm-up."""
+    command = [str(program), "-m", str(path), "-r", "2", "-o", "json", "-p", "128", "-n", "32", *arguments]
+    # OpenMP's waiting policy is ours, not its default.
+    plain = {key: value for key, value in os.environ.items() if not key.startswith(("GOMP_", "OMP_"))}
+    rows = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, env=plain).stdout)
+    return {"decode per second": next(max(row["samples_ts"]) for row in rows if row["n_gen"]),
+            "prefill per second": next(max(row["samples_ts"]) for row in rows if row["n_prompt"])}
+
+
+def bandwidth(path: Path) -> float:
+    """Bytes per second that a plain sum over memory of the model's size reaches on one processor: the ceiling for
+    decoding there."""
+    import numpy as np
+
+    size = min(path.stat().st_size, 512 << 20)
+    data = np.ones(size // 8, np.float64)
+    times = []
+    for _ in range(4):
+        started = time.perf_counter()
+        data.sum()
+        times.append(time.perf_counter() - started)
+    return data.nbytes / min(times)
+
+
+def tuning(path: Path) -> dict[str, Any]:
+    """What the probe chooses for this machine and how long it takes to."""
+    from model.chat.tuning import probe
+
+    found = probe(path)
+    return {"seconds": found.seconds, "weights": "repacked" if found.repack else "as stored",
+            "threads": found.threads, "chunk": found.ubatch, "flash attention": found.flash_attention,
+            "replies at once": found.parallel, "prefill per second": found.prefill_per_second,
+            "decode per second": found.decode_per_second, "trials": len(found.trials)}
+
+
+def loading(path: Path, options: ContextOptions) -> dict[str, float]:
+    """Seconds to a usable model with the file in the page cache, ours and `Llama(...)` with its defaults, in turns."""
+    from llama_cpp import Llama
+
+    ours, theirs = [], []
+    open_model(path, options).close()  # the page cache is warm, the library loaded
+    for _ in range(_LOADS):
+        started = time.perf_counter()
+        model = open_model(path, options)
+        ours.append(time.perf_counter() - started)
+        model.close()
+        started = time.perf_counter()
+        peer = Llama(str(path), n_ctx=2048, verbose=False)
+        theirs.append(time.perf_counter() - started)
+        peer.close()
+    return {"ours s": statistics.median(ours), "Llama() s": statistics.median(theirs),
+            "faster": statistics.median(theirs) / statistics.median(ours)}
+
+
+# ---- letting go ---------------------------------------------------------------------------------------
+
+
+def cancelling(path: Path, options: ContextOptions) -> dict[str, float]:
+    """Milliseconds from cancel to the end of the reply, in prefill and in decode, at moments of all kinds: the longest
+    of ten, and the same with one processor taken by somebody else."""
+    model = open_model(path, options)
+    found: dict[str, float] = {}
+    for phase in ("prefill", "decode"):
+        found[phase] = max(_cancel(model, phase, number) for number in range(_CANCELS))
+    with burner(1):
+        found["prefill, one processor taken"] = max(_cancel(model, "prefill", number) for number in range(_CANCELS))
+    model.close()
+    return found
+
+
+def _cancel(model: ChatModel, phase: str, number: int) -> float:
+    text = _LONG if phase == "prefill" else "hi"
+    future = model.submit(ReplyRequest(Conversation((Turn(f"Ada{number}", text),)), _ENDLESS, "none", number))
+    while not (model._running if phase == "decode" else model._starting):
+        time.sleep(0.001)
+    time.sleep(0.25 + 0.037 * number)
+    started = time.perf_counter()
+    future.cancel()
+    future.result()
+    taken = (time.perf_counter() - started) * 1000
+    model.forget_channel(number)
+    return taken
+
+
+def loop_lag(path: Path, options: ContextOptions) -> dict[str, float]:
+    """How late the event loop wakes up, ms, 99th percentile: idle, while the model generates, and while it does so and
+    somebody else takes a processor."""
+    model = open_model(path, options)
+    request = ReplyRequest(TALK, _ENDLESS, "none", 1)
+    found = {"p99 idle": percentile(asyncio.run(_lags(5)), 99)}
+    future = model.submit(request)
+    found["p99 generating"] = percentile(asyncio.run(_lags(10)), 99)
+    with burner(1):
+        future.cancel()
+        future = model.submit(request)
+        found["p99 generating, one processor taken"] = percentile(asyncio.run(_lags(10)), 99)
+    future.cancel()
+    model.close()
+    return found
+
+
+async def _lags(seconds: float) -> list[float]:
+    found = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        started = time.perf_counter()
+        await asyncio.sleep(0.005)
+        found.append((time.perf_counter() - started - 0.005) * 1000)
+    return found
+
+
+def percentile(values: Sequence[float], share: int) -> float:
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share / 100), len(ordered) - 1)]
+
+
+# ---- memory -------------------------------------------------------------------------------------------
+
+_BOT_LIKE = """
+import json, sys, tempfile
+from pathlib import Path
+root, path, threads = sys.argv[1:]
+sys.path.insert(0, root)
+from model.process import prepare_process_environment
+prepare_process_environment()
+import psutil
+from model.chat.tuning import Tuning
+from model.embeddings import ensure_query_gguf, query_embedder
+from model.inference import GenerationOptions, ReplyRequest, get_model
+from storage.paths import Workspace
+from storage.records import Conversation, Turn
+from storage.vectordb import IndexRow, VectorIndex
+workspace = Workspace.at(tempfile.mkdtemp()).create()
+ensure_query_gguf("all-MiniLM-L6-v2", workspace)
+model = get_model(Path(path), tuning=Tuning(False, int(threads), 64, True, 1, 0, 0, {}, 0))
+for channel in range(2):
+    turns = tuple(Turn(f"Ada{channel}", f"message {index} and some more words of talk") for index in range(3))
+    model.generate(ReplyRequest(Conversation(turns), GenerationOptions(max_tokens=4, stop=()), "be brief", channel))
+first = psutil.Process().memory_info()
+embedder = query_embedder("all-MiniLM-L6-v2", workspace)
+index = VectorIndex.open(workspace.embeddings, model=embedder.name, dimension=384)
+texts = [f"line number {number}" for number in range(50)]
+vectors = embedder.embed(texts)
+index.upsert([IndexRow(number, 1, 1, text, 0, 0.0, vector) for number, (text, vector) in
+              enumerate(zip(texts, vectors))])
+index.search(vectors[0], channel_ids=[1], limit=5)
+print(json.dumps([first.rss, psutil.Process().memory_info().rss]))
+"""
+
+
+def memory(path: Path, threads: int) -> dict[str, Any]:
+    """Resident memory of a process like the bot's: chat model, query embedder and an open index, after use."""
+    output = subprocess.run([sys.executable, "-c", _BOT_LIKE, str(ROOT), str(path), str(threads)],
+                            capture_output=True, text=True, check=True).stdout
+    model_only, whole = json.loads(output.splitlines()[-1])
+    size = path.stat().st_size
+    return {"model alone over the file MB": (model_only - size) / 1e6,
+            "whole process over the file MB": (whole - size) / 1e6, "whole process MB": whole / 1e6}
+
+
+def growth(stand_in: Path, *, replies: int) -> dict[str, float]:
+    """Resident memory after a tenth of the replies and after all, many channels coming and going."""
+    import psutil
+
+    model = open_model(stand_in, ContextOptions(threads=1, cells=1024), n_ctx=512, park_bytes=1 << 20)
+    process = psutil.Process()
+    early = 0
+    write = GenerationOptions(max_tokens=4, stop=())
+    for number in range(replies):
+        turns = tuple(Turn(f"Ada{number % 50}", f"message {number} {index}") for index in range(6))
+        model.generate(ReplyRequest(Conversation(turns), write, "be brief", number % 100))
+        model.listen(number % 100, Conversation((*turns, Turn("", "ok", True))), "be brief")
+        if number == replies // 10:
+            early = process.memory_info().rss
+    late = process.memory_info().rss
+    model.close()
+    return {"after a tenth MB": early / 1e6, "at the end MB": late / 1e6, "grown MB": (late - early) / 1e6,
+            "replies": replies}
