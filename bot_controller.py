@@ -89,7 +89,7 @@ class BotController:
                  kill_tree: Callable[[int], None] = processes.kill_tree,
                  jitter: Callable[[], float] = random.random) -> None:
         self._store = store
-        self._offline = offline
+        self._always_offline = self._offline = offline
         self._spawn = spawn or self._spawn_bot
         self._clock = clock
         self._wall_clock = wall_clock
@@ -114,10 +114,14 @@ class BotController:
 
     # ---- what a person asks for ---------------------------------------------------------------------
 
-    def start(self) -> ControllerView:
-        """Start the bot, or take over one that already runs. Harmless when it is up."""
+    def start(self, *, offline: bool = False) -> ControllerView:
+        """Start the bot, or take over one that already runs. Harmless when it is up.
+
+        offline: without Discord, until somebody starts it again; restarts after a crash keep to it.
+        """
         if self._state in (ControllerState.STARTING, ControllerState.RUNNING):
             return self.view()
+        self._offline = self._always_offline or offline
         if self._state is ControllerState.STOPPING:
             self._start_after_stop = True
             return self.view()

@@ -26,7 +26,8 @@ from dataclasses import dataclass, replace
 
 from bot.inbox import Inbox, StopRequest
 from bot.live_status import LiveStatus
-from bot.model_slot import ModelSlot
+from bot.model_slot import Changes, ModelSlot
+from bot.playground import Playground
 from bot.recall import Recall
 from bot.responder import Responder
 from bot.storage_thread import StorageThread
@@ -140,8 +141,9 @@ async def _live(store: Store, environment: Environment, status: LiveStatus, *,
     stop = StopRequest()
     _stop_on_signals(stop)
     services = _build(store, environment, status, stop)
-    inbox = Inbox(store, storage=services.storage, responder=services.responder, slot=services.slot, status=status,
-                  stop=stop)
+    playground = Playground(store, storage=services.storage, responder=services.responder, slot=services.slot,
+                            status=status)
+    inbox = Inbox(store, storage=services.storage, playground=playground, slot=services.slot, status=status, stop=stop)
     tasks = [asyncio.create_task(work, name=name) for name, work in (
         ("heartbeat", _heartbeat(services)), ("housekeeping", _housekeeping(services)),
         ("model", services.slot.run()), ("inbox", inbox.run()),
@@ -200,19 +202,20 @@ async def _housekeeping(services: Services) -> None:
 
 def _build(store: Store, environment: Environment, status: LiveStatus, stop: StopRequest) -> Services:
     """The only place where the parts of the live bot meet."""
-    from model.catalog import check_gguf, resolve_model
     from model.chat import gpu
     from model.chat.tuning import tuning_for
     from model.embeddings import query_embedder
     from model.inference import ChatModel, close_model, get_model
     from storage.vectordb import VectorIndex
 
-    def load() -> ChatModel:
+    def check(changes: Changes) -> tuple[Path, Path | None]:
+        return find_model_files(store.workspace, store.settings.read(), environment, changes)
+
+    def load(changes: Changes) -> ChatModel:
         settings = store.settings.read()
         gpu_layers = _gpu_layers(settings[GPU_LAYERS])
-        path = resolve_model(store.workspace, settings, environment)
-        adapter = Path(settings[ADAPTER_PATH]) if settings[ADAPTER_PATH] else None
-        check_gguf(path)  # before anything else looks at it: a missing file is a sentence, not a crash
+        # Before anything else looks at them: a missing file is a sentence, not a crash.
+        path, adapter = find_model_files(store.workspace, settings, environment, changes)
         store.facts.set(gpu.FACT, gpu.gpu_facts())  # the panel offers GPU layers only where they do something
         tuning = tuning_for(store.facts, path, gpu_layers=gpu_layers)
         return get_model(path, n_ctx=settings[CONTEXT_LENGTH], n_gpu_layers=gpu_layers, tuning=tuning,
@@ -223,9 +226,29 @@ def _build(store: Store, environment: Environment, status: LiveStatus, stop: Sto
     recall = Recall(
         store, open_index=lambda: VectorIndex.open(store.workspace.embeddings, model=embedding_model, dimension=384),
         open_embedder=lambda: query_embedder(embedding_model, store.workspace))
-    slot = ModelSlot(load=load, unload=close_model, status=status)
+    slot = ModelSlot(check=check, load=load, unload=close_model, status=status)
     return Services(store=store, environment=environment, status=status, storage=StorageThread(), slot=slot,
                     recall=recall, responder=Responder(lambda: slot.model, recall), stop=stop)
+
+
+def find_model_files(workspace: Workspace, settings: Settings, environment: Environment,
+                     changes: Changes) -> tuple[Path, Path | None]:
+    """The model file and the adapter on it, both whole; `changes` are settings of one question.
+
+    A question may name an adapter where a model is expected: it is put on the bot's own model. Raises ModelFileError.
+    """
+    from model.catalog import check_gguf, resolve_model
+
+    wanted = settings.with_values(dict(changes))
+    path = resolve_model(workspace, wanted, environment)
+    adapter = Path(wanted[ADAPTER_PATH]) if wanted[ADAPTER_PATH] else None
+    header = check_gguf(path)
+    if changes and header.metadata.get("general.type") == "adapter":
+        path, adapter = resolve_model(workspace, settings, environment), path
+        check_gguf(path)
+    if adapter is not None:
+        check_gguf(adapter)
+    return path, adapter
 
 
 def _log_level(settings: Settings, environment: Environment) -> str:

@@ -346,11 +346,12 @@ class App:
         self.ask(lambda: self.store.settings.set(setting, value, changed_by="panel"), lambda _: self.refresh_soon())
 
     def bot(self, action: str) -> None:
-        """'start', 'stop', 'restart' or 'force'; the window shows it at once."""
-        self._clicked, self._clicked_at = action, time.monotonic()
+        """'start', 'start_offline', 'stop', 'restart' or 'force'; the window shows it at once."""
+        self._clicked, self._clicked_at = action.removesuffix("_offline"), time.monotonic()
         self._show_status()
-        work = {"start": self.controller.start, "stop": self.controller.stop, "restart": self.controller.restart,
-                "force": self.controller.force_stop}[action]
+        work = {"start": self.controller.start, "start_offline": partial(self.controller.start, offline=True),
+                "stop": self.controller.stop,
+                "restart": self.controller.restart, "force": self.controller.force_stop}[action]
         self.ask(work, self._bot_done, failed=self._bot_failed)
 
     def _bot_done(self, _: object) -> None:

@@ -5,6 +5,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from storage.database import Database
@@ -28,13 +29,23 @@ class Playground:
         return self._database.insert("INSERT INTO playground (role, text, at, options) VALUES (?, ?, ?, ?)",
                                      (OWNER, storable(text), self._clock(), json.dumps(options or {})))
 
+    def ask_instead(self, question_id: int, text: str, *, options: dict[str, Any] | None = None) -> int:
+        """Withdraw a question with its answers and ask another in one step: regenerate, compare."""
+        with self._database.transaction():
+            self.withdraw(question_id)
+            return self.ask(text, options=options)
+
+    def is_asked(self, question_id: int) -> bool:
+        """False once the owner withdrew the question."""
+        return self._database.row("SELECT 1 FROM playground WHERE id = ?", (question_id,)) is not None
+
     def take(self, *, pid: int) -> PlaygroundEntry | None:
         """The oldest question nobody took; claimed for this bot. None when there is none (the usual case).
 
-        A question a dead bot had taken without answering is taken again.
+        A question a dead bot had taken without answering is taken again, and marked `was_taken`.
         """
-        waiting = (f"SELECT {_COLUMNS} FROM playground AS q WHERE role = ? AND IFNULL(taken_by, 0) <> ? AND NOT EXISTS "
-                   "(SELECT 1 FROM playground AS a WHERE a.answers_id = q.id) ORDER BY id LIMIT 1")
+        waiting = (f"SELECT {_COLUMNS}, taken_by FROM playground AS q WHERE role = ? AND IFNULL(taken_by, 0) <> ? "
+                   "AND NOT EXISTS (SELECT 1 FROM playground AS a WHERE a.answers_id = q.id) ORDER BY id LIMIT 1")
         if self._database.row(waiting, (OWNER, pid)) is None:
             return None
         with self._database.transaction() as connection:
@@ -42,13 +53,16 @@ class Playground:
             if row is None:
                 return None
             connection.execute("UPDATE playground SET taken_by = ? WHERE id = ?", (pid, row["id"]))
-        return _entry(row)
+        return replace(_entry(row), was_taken=row["taken_by"] is not None)
 
     def answer(self, question_id: int, text: str, *, details: dict[str, Any] | None = None, error: str = "") -> int:
-        """Store the bot's answer (or why there is none)."""
-        return self._database.insert(
-            "INSERT INTO playground (role, text, at, answers_id, details, error) VALUES (?, ?, ?, ?, ?, ?)",
-            (BOT, storable(text), self._clock(), question_id, json.dumps(details or {}), storable(error)))
+        """Store the bot's answer (or why there is none); 0 when the question was withdrawn meanwhile."""
+        with self._database.transaction():
+            if not self.is_asked(question_id):
+                return 0
+            return self._database.insert(
+                "INSERT INTO playground (role, text, at, answers_id, details, error) VALUES (?, ?, ?, ?, ?, ?)",
+                (BOT, storable(text), self._clock(), question_id, json.dumps(details or {}), storable(error)))
 
     def answer_to(self, question_id: int) -> PlaygroundEntry | None:
         """The newest answer to a question, None while there is none."""

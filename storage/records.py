@@ -172,6 +172,8 @@ class BotStatus:
     model_name: str = ""
     model_bytes: int = 0
     model_error: str = ""
+    # Another model than the bot's own, for one question of the playground.
+    is_borrowed: bool = False
     queue_length: int = 0
     memory_bytes: int = 0
     last_reply_at: float | None = None
@@ -285,7 +287,8 @@ class Activity:
 class PlaygroundEntry:
     """One line of the owner's test chat. `details` holds recalled lines, prompt and timing of a reply.
 
-    A question's `options` may override generation settings for itself (for comparing temperatures).
+    A question's `options` override settings by key for itself (for comparing temperatures and models).
+    was_taken: a bot that took the question ended without answering.
     """
 
     id: int
@@ -296,3 +299,4 @@ class PlaygroundEntry:
     details: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     error: str = ""
+    was_taken: bool = False

@@ -31,8 +31,8 @@ class StillController:
     def become(self, state: ControllerState, status: BotStatus | None = None) -> None:
         self.state, self.status = state, status
 
-    def start(self) -> None:
-        self.asked.append("start")
+    def start(self, *, offline: bool = False) -> None:
+        self.asked.append("start offline" if offline else "start")
 
     def stop(self) -> None:
         self.asked.append("stop")

@@ -105,6 +105,23 @@ def test_a_bot_that_starts_offline_counts_as_running_and_is_watched_for_hangs(wo
     assert world.killed == [100]
 
 
+def test_a_bot_started_without_discord_stays_without_it_until_started_again(
+        store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments: list[list[str]] = []
+
+    def spawn(_workspace: object, _script: str, given: list[str], *, name: str) -> FakeChild:
+        arguments.append(given)
+        return FakeChild(len(arguments))
+
+    monkeypatch.setattr("storage.processes.spawn", spawn)
+    controller = BotController(store, is_alive=lambda _: False, kill_tree=lambda _: None)
+    controller.start(offline=True)
+    controller.restart()
+    controller.force_stop()
+    controller.start()
+    assert arguments == [["--offline"], []]
+
+
 def test_crashes_back_off_from_one_second_to_sixty_and_then_fail(world: World) -> None:
     """Fault 1."""
     world.run()

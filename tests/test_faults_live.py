@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from bot.inbox import PLAYGROUND_CHANNEL
+from bot.playground import PLAYGROUND_CHANNEL
 from bot.recall import Recall
 from model.embeddings import ensure_query_gguf, query_embedder
 from storage.backup import create_backup

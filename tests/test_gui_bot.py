@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -90,6 +91,34 @@ def test_from_the_start_button_to_a_reply_and_sliders_reach_the_next_one(offline
         panel.click(room.hero.stop)
         panel.wait(lambda: state(panel) == "stopped", "the bot to stop", seconds=30)
         assert store.status.read_bot().exit_code == 0
+
+
+def test_two_models_are_compared_and_the_bot_goes_back_to_its_own(offline_store: Store) -> None:
+    store = offline_store
+    shutil.copyfile(PROJECT_ROOT / "data" / "demo" / "adapter.gguf", store.workspace.base_models / "voice.gguf")
+    controller, jobs = real_parts(store)
+    with open_panel(store, controller, jobs) as panel:
+        room = panel.go("playground")
+        panel.wait(lambda: is_ready(panel), "the bot", seconds=START_SECONDS)
+        own = panel.app.pulse.status.model_name
+        panel.click(room.compare._picture)
+        panel.click(room.bar.kind.parts["models"])
+        panel.wait(lambda: room.bar.models.option is not None, "the models there are")
+        assert room.bar.models.choice.text == "voice" and not room.bar.problem
+        panel.click(room.input)
+        panel.type("who is up for a game")
+        panel.key("Return")
+        assert room.send_button.text == texts.CHAT_CANCEL
+        panel.wait(lambda: room.comparison.is_done, "both answers", seconds=REPLY_SECONDS)
+        first, second = room.comparison.first, room.comparison.second
+        assert not first.error and not second.error, (first.error, second.error)
+        assert (first.details["model"], second.details["model"]) == (own, f"{own} + voice")
+        assert [line.label for line in room._lines if line.column >= 0] == [room.bar.models._shelf.own, "voice"]
+        panel.wait(lambda: is_ready(panel) and not panel.app.pulse.status.is_borrowed, "the way back")
+        panel.turn(1.0)
+        assert room.bar.models.choice.text == "voice", "the choice stays for the next line"
+        panel.click(room.compare._picture)
+        assert ask(panel, store, "alone again")["model"] == own
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is a POSIX signal")

@@ -1,6 +1,7 @@
 """What the panel says, decided without a toolkit."""
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from gui import texts
 from gui.presenters import dashboard, first_run, logs, notifications, people, playground, settings, training
 from gui.presenters import format as words
 from gui.presenters.charts import histogram, nice_ceiling, thin
+from gui.presenters.comparison import Comparison, models_problem, read_shelf, temperature_side
 from gui.presenters.pulse import ControllerLook, Pulse
 from gui.presenters.status import status_view
 from storage import policy
@@ -28,7 +30,8 @@ from storage.records import (
     ModelState,
     PlaygroundEntry,
 )
-from storage.settings import COOLDOWN_SECONDS, GPU_LAYERS, QUIET_UNTIL, REGISTRY, Settings
+from storage.settings import ADAPTER_PATH, COOLDOWN_SECONDS, GPU_LAYERS, QUIET_UNTIL, REGISTRY, TEMPERATURE, Settings
+from storage.store import Store
 
 NOW = 1_760_000_000.0
 
@@ -279,10 +282,32 @@ def test_an_unanswered_line_waits_visibly_and_an_answer_brings_its_cost() -> Non
 
 
 def test_a_comparison_answers_one_temperature_after_the_other() -> None:
-    comparison = playground.Comparison("hi", (0.5, 1.0))
-    assert comparison.current_temperature == 0.5
+    comparison = Comparison("hi", (temperature_side(0.5), temperature_side(1.0)))
+    assert comparison.side.options == {TEMPERATURE.key: 0.5}
     left, right = comparison.lines(NOW, NOW)
     assert left.is_waiting and right.text == "…" and (left.column, right.column) == (0, 1)
+
+
+def test_two_models_are_compared_only_without_discord() -> None:
+    assert models_problem(pulse("stopped")) == texts.COMPARE_STOPPED
+    assert models_problem(pulse(row=status(mode="discord"))) == texts.COMPARE_ON_DISCORD
+    assert models_problem(pulse(row=status(mode="offline"))) == ""
+
+
+def test_every_model_there_is_can_be_compared_but_the_one_in_use(store: Store) -> None:
+    finetuned, base = store.workspace.finetuned_models, store.workspace.base_models
+    for name in ("voice-1", "voice-2"):
+        (finetuned / f"{name}.gguf").write_bytes(b"GGUF")
+        (finetuned / f"{name}.json").write_text(json.dumps({"deployed_at": 1.0}), encoding="utf-8")
+    (base / "plain.gguf").write_bytes(b"GGUF")
+    shelf = read_shelf(store, own_name="voice-2", added=(base / "elsewhere" / "plain.gguf",))
+    assert [option.label for option in shelf.options[:2]] == ["voice-1", "plain"] and shelf.own == "voice-2"
+    assert shelf.options[0].options == {"model_path": str(finetuned / "voice-1.gguf"), "adapter_path": ""}
+    assert len({option.key for option in shelf.options}) == len(shelf.options)
+    store.settings.set(ADAPTER_PATH, "/somewhere/demo.gguf", changed_by="test")
+    shelf = read_shelf(store, own_name="voice-2")
+    assert shelf.own == "voice-2 + demo"
+    assert next(o for o in shelf.options if o.label == texts.COMPARE_NO_ADAPTER).options == {"adapter_path": ""}
 
 
 def test_the_training_room_says_what_comes_first() -> None:

@@ -489,3 +489,39 @@ def test_two_temperatures_are_compared_without_influencing_each_other(store: Sto
         panel.wait(lambda: [line.text for line in room._lines if line.column >= 0] == ["calm", "wild"], "both columns")
         left, right = (b for b in room._bubbles.values() if b._line.column >= 0)
         assert left.winfo_rooty() == right.winfo_rooty() and left.winfo_rootx() < right.winfo_rootx()
+
+
+def test_comparing_models_is_refused_with_its_reason_on_discord_and_can_be_cancelled(store: Store) -> None:
+    (store.workspace.base_models / "other.gguf").write_bytes(b"GGUF")
+    controller = StillController(store)
+    controller.become(ControllerState.RUNNING, running_status())
+    with open_panel(store, controller, demo=False) as panel:
+        room = panel.go("playground")
+        panel.wait(lambda: room.send_button.cget("state") == "normal", "sending")
+        panel.click(room.compare._picture)
+        panel.click(room.bar.kind.parts["models"])
+        panel.wait(lambda: room.bar.note.cget("text") == texts.COMPARE_ON_DISCORD, "the reason")
+        assert room.send_button.cget("state") == "disabled" and not room.bar.models.choice.is_enabled
+        controller.become(ControllerState.RUNNING, running_status(mode="offline"))
+        panel.wait(lambda: room.send_button.cget("state") == "normal", "sending without Discord")
+        panel.click(room.input)
+        panel.type("first this")
+        panel.key("Return")
+        question = panel.wait(lambda: store.playground.history(), "the question")[0]
+        assert question.options == {}, "the first answer is the model in use"
+        store.playground.answer(question.id, "one")
+        question = panel.wait(lambda: next((e for e in store.playground.history() if e.options), None), "the second")
+        assert question.options["model_path"].endswith("other.gguf")
+        panel.wait(lambda: room.comparison.question_id == question.id, "the panel to know it")
+        panel.click(room.send_button)
+        panel.wait(lambda: not store.playground.history(), "the question to be withdrawn")
+        assert room.input.get() == "first this" and room.send_button.text == texts.CHAT_SEND
+
+
+def test_a_stopped_bot_can_be_started_without_discord_from_the_playground(store: Store) -> None:
+    controller = StillController(store)
+    with open_panel(store, controller, demo=False) as panel:
+        room = panel.go("playground")
+        panel.wait(lambda: room.stopped.winfo_ismapped(), "the ways to start the bot")
+        panel.click(room.stopped.second)
+        panel.wait(lambda: "start offline" in controller.asked, "the start")

@@ -148,8 +148,9 @@ class Button(tk.Canvas):
             self._paint()
 
     def set_icon(self, icon: str) -> None:
-        self._icon = icon
-        self._paint()
+        if icon != self._icon:
+            self._icon = icon
+            self._paint()
 
     def set_kind(self, kind: str) -> None:
         """Another look: primary, secondary, quiet, danger or active."""
@@ -548,7 +549,8 @@ class EmptyState(Row):
     """What a room shows while there is nothing: a picture, a sentence and what to do next."""
 
     def __init__(self, master: Any, *, icon: str, title: str, text: str, action: str = "",
-                 command: Callable[[], Any] | None = None) -> None:
+                 command: Callable[[], Any] | None = None, second: str = "",
+                 second_command: Callable[[], Any] | None = None) -> None:
         super().__init__(master)
         theme = theme_of(self)
         self.grid_columnconfigure(0, weight=1)
@@ -562,7 +564,10 @@ class EmptyState(Row):
         body.grid(row=2, column=0, pady=(XS, M))
         if action:
             self.button = Button(self, action, command, kind="primary")
-            self.button.grid(row=3, column=0, pady=(0, M))
+            self.button.grid(row=3, column=0, pady=(0, S if second else M))
+        if second:
+            self.second = Button(self, second, second_command, kind="quiet")
+            self.second.grid(row=4, column=0, pady=(0, M))
 
 
 class Tooltip:

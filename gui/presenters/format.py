@@ -74,3 +74,11 @@ def percentile(ascending: list[float], share: float) -> float | None:
 def plural(count: int, one: str, many: str = "") -> str:
     """'1 message', '12 messages'."""
     return f"{whole(count)} {one if count == 1 else many or one + 's'}"
+
+
+def middle(text: str, length: int) -> str:
+    """A long name with its middle left out: both ends of a file name say something."""
+    if len(text) <= length:
+        return text
+    head = (length - 1) * 2 // 3
+    return f"{text[:head]}…{text[head + 1 - length:]}"

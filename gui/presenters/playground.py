@@ -1,15 +1,16 @@
-"""The test chat: lines, what a reply cost, and comparing two temperatures."""
+"""The test chat: its lines, and what a reply cost."""
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from gui import texts
 from gui.presenters import format as words
 from gui.presenters.pulse import Pulse
 from storage.playground import BOT, OWNER
 from storage.records import ModelState, PlaygroundEntry
-from storage.settings import TEMPERATURE
+from storage.settings import ADAPTER_PATH, MODEL_PATH, TEMPERATURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,10 @@ def chat_view(entries: Sequence[PlaygroundEntry], pulse: Pulse | None) -> ChatVi
     """The lines of the chat with a waiting mark under a question nobody answered yet."""
     now = pulse.now if pulse is not None else 0.0
     answered = {entry.answers_id for entry in entries if entry.role == BOT}
+    labels = {entry.id: _label(entry) for entry in entries if entry.role == OWNER}
     lines: list[ChatLine] = []
     for entry in entries:
-        lines.append(_line(entry))
+        lines.append(line_of(entry, label=labels.get(entry.answers_id or 0, "")))
         if entry.role == OWNER and entry.id not in answered:
             waited = max(0, int(now - entry.at))
             lines.append(ChatLine(-entry.id, False, texts.CHAT_WAITING.format(seconds=waited), is_waiting=True,
@@ -62,17 +64,22 @@ def chat_view(entries: Sequence[PlaygroundEntry], pulse: Pulse | None) -> ChatVi
     return ChatView(tuple(lines), not is_stopped, _notice(pulse), is_stopped, last)
 
 
-def _line(entry: PlaygroundEntry) -> ChatLine:
+def line_of(entry: PlaygroundEntry, *, label: str = "") -> ChatLine:
+    """One stored line as a bubble; `label` says under which conditions an answer was given."""
     if entry.role == OWNER:
         return ChatLine(entry.id, True, entry.text)
     if entry.error:
-        return ChatLine(entry.id, False, entry.error, is_error=True)
-    return ChatLine(entry.id, False, entry.text or texts.CHAT_SILENT, _stats(entry))
+        return ChatLine(entry.id, False, entry.error, is_error=True, label=label)
+    return ChatLine(entry.id, False, entry.text or texts.CHAT_SILENT, _stats(entry), label=label)
 
 
 def _label(entry: PlaygroundEntry) -> str:
-    value = entry.options.get(TEMPERATURE.key)
-    return texts.CHAT_TEMPERATURE.format(value=f"{value:g}") if value is not None else ""
+    options = entry.options
+    if TEMPERATURE.key in options:
+        return texts.CHAT_TEMPERATURE.format(value=f"{options[TEMPERATURE.key]:g}")
+    if options.get(MODEL_PATH.key):
+        return words.middle(Path(str(options[MODEL_PATH.key])).stem, 34)
+    return texts.COMPARE_NO_ADAPTER if ADAPTER_PATH.key in options else ""
 
 
 def _stats(entry: PlaygroundEntry) -> str:
@@ -103,42 +110,10 @@ def details_view(entry: PlaygroundEntry) -> DetailsView:
             shown = words.seconds_of(value)
         elif key.endswith("_tokens"):
             shown = texts.TOKENS.format(count=value)
+        elif key == "model":
+            shown = words.middle(str(value), 26)
         else:
             shown = texts.STOP_REASONS.get(str(value), str(value))
         timing.append((label, shown))
     recalled = tuple((str(line.get("name", "")), str(line.get("text", ""))) for line in details.get("recalled", ()))
     return DetailsView(tuple(timing), recalled, str(details.get("prompt", "")))
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One line answered at two temperatures, one after the other: the first answer is kept here, not in the chat."""
-
-    text: str
-    temperatures: tuple[float, float]
-    question_id: int = 0
-    first: PlaygroundEntry | None = None
-    second: PlaygroundEntry | None = None
-
-    @property
-    def is_done(self) -> bool:
-        return self.second is not None
-
-    @property
-    def current_temperature(self) -> float:
-        return self.temperatures[0 if self.first is None else 1]
-
-    def lines(self, now: float, asked_at: float) -> tuple[ChatLine, ChatLine]:
-        """Both columns, the one being written with a waiting mark."""
-        columns = []
-        for number, answer in enumerate((self.first, self.second)):
-            label = texts.CHAT_TEMPERATURE.format(value=f"{self.temperatures[number]:g}")
-            if answer is None:
-                is_current = (number == 0) == (self.first is None)
-                text = texts.CHAT_WAITING.format(seconds=max(0, int(now - asked_at))) if is_current else "…"
-                columns.append(ChatLine(-1 - number, False, text, is_waiting=True, label=label, column=number))
-            else:
-                line = _line(answer)
-                columns.append(ChatLine(line.id, False, line.text, line.stats, line.is_error, label=label,
-                                        column=number))
-        return columns[0], columns[1]
