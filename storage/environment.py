@@ -19,6 +19,8 @@ MODEL_PATH = "MODEL_PATH"
 LOG_LEVEL = "LOG_LEVEL"
 API_BASE = "DISCORD_API_BASE"
 GATEWAY = "DISCORD_GATEWAY"
+# Behind a value in quotes, or behind a bare one after a space.
+_COMMENT = re.compile(r"""=[^\S\r\n]*(?:'(?:\\'|[^'])*'|"(?:\\"|[^"])*"|[^\s'"#][^\r\n]*?)?(\s+#[^\r\n]*)""")
 KEYS = (TOKEN, SERVER_ID, ADMIN_USERS, MODEL_PATH, LOG_LEVEL, API_BASE, GATEWAY)
 
 
@@ -44,14 +46,10 @@ class Environment:
 
 def read_environment(env_file: Path, *, process: Mapping[str, str] | None = None) -> Environment:
     """Read `env_file` (absent is fine). Raises ConfigurationError naming the key that makes no sense."""
-    from dotenv import dotenv_values
-
     process = os.environ if process is None else process
     values: dict[str, str] = {}
     if env_file.exists():
-        # interpolate=False: a token may hold a dollar sign
-        content = dotenv_values(stream=io.StringIO(_text_of(env_file)), interpolate=False)
-        values = {key: value or "" for key, value in content.items()}
+        values = {key: value or "" for key, value in _values(_text_of(env_file)).items()}
     values |= {key: process[key] for key in KEYS if process.get(key)}
     server = values.get(SERVER_ID, "").strip()
     return Environment(
@@ -78,20 +76,66 @@ def _text_of(env_file: Path) -> str:
 
 
 def write_value(env_file: Path, key: str, value: str) -> None:
-    """Set one key in `.env`, keeping everything else; the file is readable by its owner only."""
-    from dotenv import set_key
+    """Set one key in `.env`, keeping comments, unknown lines and other keys; readable by its owner only.
 
+    ConfigurationError when the value cannot be kept in such a file, or the file cannot be written.
+    """
     if key not in KEYS:
         raise ValueError(f"unknown environment key {key}")
     if "\n" in value or "\r" in value:
         raise ConfigurationError(f"{key} must be a single line.", "Paste it again without line breaks.")
-    env_file.parent.mkdir(parents=True, exist_ok=True)
-    if not env_file.exists():
-        env_file.touch(mode=0o600)
-    elif (text := _text_of(env_file)).encode("utf-8") != env_file.read_bytes():
-        write_whole(env_file, text.encode("utf-8"))
-    set_key(env_file, key, value, quote_mode="always", encoding="utf-8")
-    env_file.chmod(0o600)  # an existing 0644 would stay
+    target = env_file.resolve()  # where a link points to, so that the link stays
+    text = _text_of(target) if target.exists() else ""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(target, _with_value(text, key, value).encode("utf-8"), mode=0o600)
+    except OSError as error:
+        raise ConfigurationError(f"{env_file} cannot be written: {error.strerror}.",
+                                 "Close programs that have it open and check its permissions.") from error
+
+
+def _with_value(text: str, key: str, value: str) -> str:
+    """The file's text with one key set, in the first spelling that is read back as it was meant."""
+    wanted = _values(text) | {key: value}
+    single = value.replace("\\", "\\\\").replace("'", "\\'")
+    double = value.replace("\\", "\\\\").replace('"', '\\"')
+    for spelling in (f"'{single}'", f'"{double}"', value):
+        changed = _with_line(text, key, spelling)
+        if _values(changed) == wanted:
+            return changed
+    raise ConfigurationError(f"This value of {key} cannot be kept in an .env file.", "Paste it again.")
+
+
+def _with_line(text: str, key: str, spelling: str) -> str:
+    from dotenv.parser import parse_stream
+
+    end = "\r\n" if "\r\n" in text else "\n"
+    parts: list[str] = []
+    is_set = False
+    for binding in parse_stream(io.StringIO(text, newline="")):
+        original = binding.original.string
+        if binding.key != key or binding.error:
+            parts.append(original)
+            continue
+        if is_set:
+            continue  # a second one would win over the first
+        before = original[:len(original) - len(original.lstrip())]  # blank lines above belong to the binding
+        export = "export " if re.match(r"\s*export\s", original) else ""
+        comment = _COMMENT.search(original)
+        parts.append(f"{before}{export}{key}={spelling}{comment[1] if comment else ''}{end}")
+        is_set = True
+    changed = "".join(parts)
+    if is_set:
+        return changed
+    gap = end if changed and not changed.endswith(("\n", "\r")) else ""
+    return f"{changed}{gap}{key}={spelling}{end}"
+
+
+def _values(text: str) -> dict[str, str | None]:
+    from dotenv import dotenv_values
+
+    # interpolate=False: a token may hold a dollar sign
+    return dict(dotenv_values(stream=io.StringIO(text, newline=""), interpolate=False))
 
 
 def _snowflake(key: str, text: str) -> int:

@@ -27,14 +27,23 @@ def replace_file(fresh: Path, target: Path, *, sleep: Callable[[float], object] 
     _flush_folder(target.parent)
 
 
-def write_whole(target: Path, content: bytes, *, sleep: Callable[[float], object] = time.sleep) -> None:
-    """Write a small file so that readers, and the disk after a power cut, hold the old content or the new one."""
+def write_whole(target: Path, content: bytes, *, mode: int = 0o666,
+                sleep: Callable[[float], object] = time.sleep) -> None:
+    """Write a small file so that readers, and the disk after a power cut, hold the old content or the new one.
+
+    mode: who may read it (less the process's umask), from its first byte on.
+    """
     fresh = target.with_name(f"{target.name}.part")
-    with open(fresh, "wb") as file:
+    fresh.unlink(missing_ok=True)  # one left by a crash would keep its own mode
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    replace_file(fresh, target, sleep=sleep)
+    try:
+        replace_file(fresh, target, sleep=sleep)
+    except OSError:
+        fresh.unlink(missing_ok=True)  # it may hold a secret
+        raise
 
 
 def _flush_folder(folder: Path) -> None:

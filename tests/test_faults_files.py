@@ -6,8 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from storage import files
+from storage import environment, files
+from storage.environment import SERVER_ID, TOKEN, write_value
+from storage.errors import ConfigurationError
 from storage.files import REPLACE_TRIES, replace_file, write_whole
 from storage.paths import PROJECT_ROOT
 
@@ -45,6 +49,40 @@ def test_a_file_that_is_never_let_go_keeps_its_content(tmp_path: Path, monkeypat
     with pytest.raises(PermissionError):
         replace_file(tmp_path / "b", tmp_path / "a", sleep=holder.waits.append)
     assert (tmp_path / "a").read_text() == "old" and (tmp_path / "b").read_text() == "new"
+
+
+def test_the_env_file_is_replaced_whole_and_loses_nothing_of_its_owners(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 53: `.env` held by a scanner; comments, unknown lines and line ends stay, others may never read it."""
+    monkeypatch.setattr(files, "_FIRST_WAIT_SECONDS", 0.0)
+    file = tmp_path / ".env"
+    before = (b"# my server\r\n\r\nexport DISCORD_TOKEN=old # from the portal\r\nOTHER_TOOL='x y'\r\n"
+              b"not a line = 'of\r\n# DISCORD_TOKEN=older\r\nADMIN_USERS=\"12, 34\"")
+    file.write_bytes(before)
+    file.chmod(0o644)
+    Holder(monkeypatch, times=REPLACE_TRIES)
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        write_value(file, TOKEN, "new")
+    assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
+    Holder(monkeypatch, times=REPLACE_TRIES - 1)
+    write_value(file, TOKEN, "new")
+    after = file.read_bytes()
+    assert after == before.replace(b"DISCORD_TOKEN=old", b"DISCORD_TOKEN='new'", 1)
+    write_value(file, SERVER_ID, "5")
+    assert file.read_bytes() == after + b"\r\nSERVER_ID='5'\r\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".env"]
+
+
+@given(value=st.text(alphabet="ab'\"\\$# ={}", max_size=12), owners=st.text(alphabet="A=#'\"\\ \n", max_size=30))
+def test_a_value_is_read_back_as_written_beside_whatever_the_owner_wrote(value: str, owners: str) -> None:
+    """Fault 52: or refused; what other lines say is never changed by it."""
+    try:
+        changed = environment._with_value(owners, environment.TOKEN, value)
+    except ConfigurationError:
+        return
+    assert environment._values(changed) == environment._values(owners) | {environment.TOKEN: value}
+    assert all(line in changed for line in owners.splitlines())
 
 
 def test_everything_that_publishes_a_file_goes_through_the_one_function() -> None:
