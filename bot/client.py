@@ -202,7 +202,7 @@ def _forgiving(name: str, parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def parse_or_drop(data: Any) -> Any:
         try:
             return parse(data)
-        except Exception as error:
+        except Exception as error:  # the library raises what a broken event makes it stumble over
             log.warning("An event of kind %s could not be read and was dropped (%s: %.200s)", name,
                         type(error).__name__, error)
             log.debug("Unreadable event", exc_info=True)

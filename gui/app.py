@@ -511,7 +511,8 @@ def _system_mode() -> str:
         import darkdetect
 
         return "dark" if darkdetect.theme() == "Dark" else "light"
-    except Exception:  # a missing desktop tool is no reason not to open a window
+    except Exception as error:  # a missing desktop tool, in whatever words, is no reason not to open a window
+        log.debug("The desktop does not say whether it is dark: %s", error)
         return "light"
 
 

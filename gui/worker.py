@@ -71,7 +71,7 @@ class Worker:
         while (task := lane.get()) is not None:
             try:
                 result = task.work()
-            except Exception as error:
+            except Exception as error:  # shown where the result was asked for
                 self._hand_over_error(task, error)
                 continue
             if task.then is not None:

@@ -25,14 +25,14 @@ def prepare_process_environment(*, embedding_threads: int | None = None) -> None
 
 def lower_priority() -> bool:
     """Make this process a good guest: below-normal priority. False where the system refuses."""
-    try:
-        import psutil
+    import psutil
 
+    try:
         process = psutil.Process()
         if sys.platform == "win32":
             process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
         elif process.nice() < 5:
             process.nice(5)
-    except Exception:  # psutil's errors are many, and politeness is optional
+    except (psutil.Error, OSError):
         return False
     return True

@@ -70,6 +70,25 @@ def test_the_launcher_takes_nothing_of_scripts_but_bootstrap() -> None:
     assert names <= {"scripts", "scripts.bootstrap"}
 
 
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_who_catches_everything_raises_it_again_or_says_why_and_to_whom(path: Path) -> None:
+    """A broad except needs a comment with its reason, and must raise, log or hand on what it caught."""
+    source = path.read_text(encoding="utf-8")
+    lines = source.splitlines()
+    for handler in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ExceptHandler)):
+        if handler.type is not None and getattr(handler.type, "id", "") not in ("Exception", "BaseException"):
+            continue
+        if isinstance(handler.body[-1], ast.Raise):
+            continue
+        place = f"{path.relative_to(ROOT)}:{handler.lineno}"
+        assert "#" in "".join(lines[handler.lineno - 1:handler.lineno + 1]), f"{place} does not say why"
+        is_named = handler.name is not None and any(
+            isinstance(node, ast.Name) and node.id == handler.name for part in handler.body for node in ast.walk(part))
+        is_logged = any(isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+                        and node.func.attr == "exception" for part in handler.body for node in ast.walk(part))
+        assert is_named or is_logged, f"{place} swallows it"
+
+
 # Inside the model room: what each part of it may use of the other parts; the modules at its top serve them all.
 PARTS = {"files": set(), "chat": {"files"}, "training": {"files", "chat"}, "evaluation": {"files", "chat"},
          "publishing": {"files", "chat", "evaluation"}}

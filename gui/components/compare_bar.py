@@ -21,6 +21,7 @@ from gui.presenters.comparison import (
     temperature_side,
 )
 from gui.presenters.pulse import Pulse
+from storage.errors import SettingError
 from storage.records import ModelState
 from storage.settings import TEMPERATURE
 
@@ -108,7 +109,7 @@ class TemperaturePair(Row):
         for field, standard in zip(self.fields, FIRST_PAIR, strict=True):
             try:
                 found.append(TEMPERATURE.parse(field.get().replace(",", ".")))
-            except Exception:  # any typed nonsense
+            except SettingError:
                 found.append(standard)
         return found[0], found[1]
 

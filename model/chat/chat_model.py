@@ -347,6 +347,7 @@ class ChatModel:
         except Interrupted:
             pass
         except BaseException as error:
+            # They share one batch: none of them can go on, and whoever waits must hear of it.
             for running in self._running:
                 self._engine.forget(running.channel_id)
                 _fail(running.job, error)
@@ -391,6 +392,7 @@ class ChatModel:
             with self._changed:
                 self._listening.put_back(heard)
         except Exception:
+            # Reading along is a courtesy: replies go on without it.
             log.exception("Reading along in channel %s failed; its cache is dropped.", heard.channel_id)
             self._forget(heard.channel_id)
         finally:
@@ -452,7 +454,7 @@ def _fail(job: Job, error: BaseException) -> None:
 def _run_task(task: Callable[[], Any], future: Future[Any]) -> None:
     try:
         future.set_result(task())
-    except BaseException as error:
+    except BaseException as error:  # raised again where the result is awaited
         future.set_exception(error)
 
 

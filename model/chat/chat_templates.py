@@ -72,7 +72,8 @@ def _system(render: _Renderer, user_open: str, user_close: str) -> tuple[str, st
         if not middle.endswith(user_open):
             return user_open, user_close, True
         return before, middle[:len(middle) - len(user_open)], False
-    except Exception:
+    except Exception as error:  # foreign code refuses in its own way; the family has no system turn
+        log.debug("No system turn: %s", error)
         return user_open, user_close, True
 
 
@@ -84,7 +85,7 @@ def _recall(render: _Renderer, assistant_close: str, user_open: str, user_close:
         middle = text.split(_R)[1].split(_V)[0]
         if opening and middle.endswith(user_open):
             return opening, middle[:len(middle) - len(user_open)]
-    except Exception as error:
+    except Exception as error:  # as above
         log.debug("No system turns inside a conversation: %s", error)
     return user_open, user_close
 

@@ -215,7 +215,7 @@ class _Run:
         """The phase's result, or None when memory ran out. The error must be gone before memory can be freed."""
         try:
             return attempt.run()
-        except Exception as error:
+        except Exception as error:  # every back end has its own class for it
             if not is_out_of_memory(error):
                 raise
             log.warning("Out of memory in %s with a batch of %s: %s", attempt.name, attempt.numbers.batch_size, error)
