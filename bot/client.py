@@ -48,7 +48,10 @@ GIVE_UP_SECONDS = 45.0
 # Shorter than the library's 60 s, longer than Discord's heartbeat of 41 s: a dead connection is noticed within 50.
 ZOMBIE_SECONDS = 50.0
 UNREACHABLE_SECONDS = 6 * 3600.0
-SEND_GRACE_SECONDS = 2.0
+# At a stop: for a reply that is being sent, for events under way, for saying goodbye to Discord.
+SEND_GRACE_SECONDS, EVENT_GRACE_SECONDS, CLOSE_SECONDS = 1.5, 0.5, 1.0
+# How discord.py names the tasks of its events and slash commands.
+_EVENT_TASKS = ("discord.py: ", "CommandTree")
 _SLASH_FACT = "slash_commands"
 # Codes after which reconnecting is pointless (docs.discord.com, "Gateway Close Event Codes").
 _BAD_TOKEN, _BAD_INTENTS = 4004, (4013, 4014)
@@ -119,6 +122,11 @@ class BotClient(commands.Bot):
             )
             return
         await self.handlers.remember(_SLASH_FACT, mark)
+
+    def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
+        # A slash command that ends during the stop would tell a client that has no loop any more.
+        if not self.is_closed():
+            super().dispatch(event, *args, **kwargs)
 
     @property
     def identity(self) -> Identity:
@@ -225,7 +233,8 @@ async def run_discord(services: Services) -> None:
                      on_reply=lambda seconds: services.status.count_reply(seconds=seconds),
                      readable=channel_reader(lambda: current[-1].identity), secrets=(token,))
     handlers = Handlers(store=services.store, storage=services.storage, place=place, outbox=outbox, logs=logs,
-                        counts=counts, desk=desk, forget_channel=services.responder.forget)
+                        counts=counts, desk=desk, forget_channel=services.responder.forget,
+                        is_stopping=lambda: services.stop.is_asked)
     await handlers.load_counts()
 
     async def add_commands(client: BotClient) -> None:
@@ -242,15 +251,20 @@ async def run_discord(services: Services) -> None:
         beside.append(asyncio.create_task(lag.measure_lag(
             lambda figures: services.storage.post(services.store.facts.set, LOOP_LAG_FACT, figures),
             lambda: services.status.snapshot().queue_length > 0 or desk.waiting > 0), name="lag"))
+    connecting = asyncio.create_task(Connection(make, token, services).run(), name="connection")
     try:
-        await Connection(make, token, services).run()
+        # Not awaited itself: a stop must not close the connection while a reply is on its way out.
+        await asyncio.wait({connecting})
+        connecting.result()
     finally:
+        services.stop.begin()
         for task in beside:
             task.cancel()
-        await desk.close(timeout_seconds=SEND_GRACE_SECONDS)
+        await desk.close(timeout_seconds=services.stop.allow(SEND_GRACE_SECONDS))
+        await _finish_events(timeout_seconds=services.stop.allow(EVENT_GRACE_SECONDS))
+        connecting.cancel()
+        await asyncio.gather(connecting, *beside, return_exceptions=True)
         await handlers.close()
-        if current:
-            await _close(current[-1])
 
 
 class Connection:
@@ -275,7 +289,7 @@ class Connection:
             try:
                 await self._one(client)
             finally:
-                await _close(client)
+                await _close(client, timeout_seconds=self._services.stop.allow(CLOSE_SECONDS))
             if client.was_online:
                 attempt, offline_since = 0, self._clock()
             elif self._clock() - offline_since > UNREACHABLE_SECONDS and self._is_supervised():
@@ -347,10 +361,21 @@ def wait_seconds(attempt: int, roll: float) -> float:
     return min(FIRST_WAIT_SECONDS * 2 ** min(attempt, 10), LONGEST_WAIT_SECONDS) * (0.5 + roll / 2)
 
 
-async def _close(client: BotClient) -> None:
+async def _finish_events(*, timeout_seconds: float) -> None:
+    """Let messages and commands that are being handled come to their end, so that their decisions are stored."""
+    own = asyncio.current_task()
+    under_way = {task for task in asyncio.all_tasks() if task.get_name().startswith(_EVENT_TASKS) and task is not own}
+    if not under_way:
+        return
+    _, late = await asyncio.wait(under_way, timeout=timeout_seconds)
+    for task in late:
+        task.cancel()
+
+
+async def _close(client: BotClient, *, timeout_seconds: float) -> None:
     try:
         if not client.is_closed():
-            await asyncio.wait_for(client.close(), timeout=5.0)
+            await asyncio.wait_for(client.close(), timeout_seconds)
     except (TimeoutError, OSError, aiohttp.ClientError, RuntimeError) as error:
         log.debug("Closing the old connection: %s", error)
 

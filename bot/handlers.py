@@ -53,6 +53,7 @@ class Handlers:
 
     def __init__(self, *, store: Store, storage: StorageThread, place: Place, outbox: Outbox, logs: ChannelLogs,
                  counts: ReplyCounts, desk: ReplyDesk, forget_channel: Callable[[int], None],
+                 is_stopping: Callable[[], bool] = lambda: False,
                  roll: Callable[[], float] = random.random, wall_clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._storage = storage
@@ -62,6 +63,7 @@ class Handlers:
         self._counts = counts
         self._desk = desk
         self._forget_channel = forget_channel
+        self._is_stopping = is_stopping
         self._roll = roll
         self._wall_clock = wall_clock
         self._seen: OrderedDict[int, None] = OrderedDict()
@@ -227,9 +229,9 @@ class Handlers:
         return member is not None and member.is_opted_out
 
     def _decide(self, seen: IncomingMessage, known: _Known) -> Decision:
+        paused = "the bot is stopping" if self._is_stopping() else self._outbox.paused_reason(seen.channel_id)
         activity = self._counts.activity(seen.channel_id, seen.author_id, waiting=self._desk.waiting,
-                                         waiting_limit=WAITING_LIMIT,
-                                         paused_reason=self._outbox.paused_reason(seen.channel_id))
+                                         waiting_limit=WAITING_LIMIT, paused_reason=paused)
         now = datetime.fromtimestamp(self._wall_clock())
         return decide(seen, known.settings, known.channel, activity, minute_of_day=now.hour * 60 + now.minute,
                       roll=self._roll())

@@ -8,6 +8,7 @@ import os
 from bot.live_status import LiveStatus
 from bot.model_slot import ModelSlot
 from bot.playground import Playground
+from bot.stopping import StopRequest
 from bot.storage_thread import StorageThread
 from storage.errors import KnownError
 from storage.records import Command, CommandKind, ExitCode
@@ -15,28 +16,6 @@ from storage.store import Store
 
 POLL_SECONDS = 0.25
 log = logging.getLogger(__name__)
-
-
-class StopRequest:
-    """Why and how the bot ends; the first request wins."""
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-        self.exit_code = ExitCode.STOPPED
-        self.reason = ""
-        self.cure = ""
-
-    def ask(self, exit_code: int, reason: str, *, cure: str = "") -> None:
-        if not self._event.is_set():
-            self.exit_code, self.reason, self.cure = exit_code, reason, cure
-            self._event.set()
-
-    @property
-    def is_asked(self) -> bool:
-        return self._event.is_set()
-
-    async def wait(self) -> None:
-        await self._event.wait()
 
 
 class Inbox:

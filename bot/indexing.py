@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bot.recall import Recall
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 3.0
 MAX_ROWS = 1_000
+# Embedded between two looks at whether the bot stops.
+STEP_ROWS = 8
 
 
 async def keep_index_in_step(store: Store, recall: Recall, *, every_seconds: float = EVERY_SECONDS) -> None:
@@ -26,7 +29,8 @@ async def keep_index_in_step(store: Store, recall: Recall, *, every_seconds: flo
     while True:
         await asyncio.sleep(every_seconds)
         try:
-            trouble = await recall.with_index(lambda index, embedder: _catch_up(store, index, embedder))
+            trouble = await recall.with_index(
+                lambda index, embedder: _catch_up(store, index, embedder, lambda: recall.is_closing))
         except AlreadyRunningError:
             continue  # a script is at it
         except KnownError as error:
@@ -40,7 +44,7 @@ async def keep_index_in_step(store: Store, recall: Recall, *, every_seconds: flo
         last_trouble = trouble
 
 
-def _catch_up(store: Store, index: Any, embedder: Any) -> str:
+def _catch_up(store: Store, index: Any, embedder: Any, is_stopping: Callable[[], bool]) -> str:
     """On the recall thread. What keeps the index behind, '' when nothing does."""
     waiting = store.messages.queue_length()
     if not waiting:
@@ -49,6 +53,18 @@ def _catch_up(store: Store, index: Any, embedder: Any) -> str:
     rows = store.messages.count() if index.needs_rebuild else waiting
     if rows > MAX_ROWS:
         return f"{rows:,} messages wait; run scripts/fetch_and_embed.py --only-index."
-    catch_up(store, index, embedder.embed, may_build_index=False,
+    catch_up(store, index, lambda texts: _embedded(texts, embedder, is_stopping), may_build_index=False,
              to_text=lambda message: to_model_text(message.content, message.mentions))
     return ""
+
+
+def _embedded(texts: Sequence[str], embedder: Any, is_stopping: Callable[[], bool]) -> Any:
+    """The vectors of many texts, unless the bot stops: what is not indexed stays in the queue for the next run."""
+    import numpy as np
+
+    parts = []
+    for start in range(0, len(texts), STEP_ROWS):
+        if is_stopping():
+            raise KnownError("The bot is stopping; the rest is indexed by the next run.")
+        parts.append(embedder.embed(texts[start:start + STEP_ROWS]))
+    return np.concatenate(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -47,6 +47,7 @@ class Recall:
         self._embedder: Embedder | None = None
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recall")
         self._last_trouble = ""
+        self._is_closing = False
 
     async def lines(self, channel_id: int, text: str, settings: Settings, *,
                     exclude_ids: Collection[int] = ()) -> tuple[RecalledLine, ...]:
@@ -82,13 +83,21 @@ class Recall:
             return work(*self._opened())
         return await asyncio.get_running_loop().run_in_executor(self._executor, run)
 
-    def close(self) -> None:
-        """Wait for a look-up under way and end the thread."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+    @property
+    def is_closing(self) -> bool:
+        """True from the stop on: long work on the thread should end at its next step."""
+        return self._is_closing
+
+    def close(self, *, timeout_seconds: float) -> bool:
+        """Let what is under way end, then the thread; False when that takes longer than there is time."""
+        self._is_closing = True
+        last = self._executor.submit(lambda: None)
+        self._executor.shutdown(wait=False)
+        return bool(wait([last], timeout_seconds).done)
 
     def _look_up(self, channel_id: int, text: str, settings: Settings,
                  exclude_ids: frozenset[int]) -> tuple[RecalledLine, ...]:
-        channels = self._store.channels.recallable_from(channel_id)
+        channels = () if self._is_closing else self._store.channels.recallable_from(channel_id)
         if not channels:
             return ()
         try:

@@ -33,6 +33,7 @@ ASKED_DEADLINE_SECONDS, UNASKED_DEADLINE_SECONDS = 300.0, 60.0
 # A person who sends three lines in a row is answered after the third.
 SETTLE_SECONDS = 1.2
 RESTARTS = 2
+STOPPED = "the bot stopped before it was sent"
 TYPING_EVERY_SECONDS = 8.0  # Discord shows it for ten
 
 
@@ -194,6 +195,10 @@ class ReplyDesk:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        stopped = Finished(problem=STOPPED)
+        for queue in self._queues.values():
+            while queue:
+                self._settle_rows(outcome(queue.popitem(last=False)[1], stopped))
 
     def _heard(self, message: discord.Message, incoming: IncomingMessage, decision: Decision) -> Heard:
         """Store the decision at once, in the order it was taken."""
@@ -207,7 +212,7 @@ class ReplyDesk:
         queue = self._queues[channel_id]
         while queue and not self._is_closing:
             key, pending = next(iter(queue.items()))
-            finished = Finished(problem="the bot stopped before it was sent")
+            finished = Finished(problem=STOPPED)
             try:
                 finished = await self._answer(pending)
             except KnownError as error:

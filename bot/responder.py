@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 DEADLINE_SECONDS = 120.0
+# A cancelled reply ends at the next token or chunk of the prompt; nobody needs to see it end.
+CANCEL_SECONDS = 0.5
 # Channels with lines looked up in advance; the least recently used one is forgotten first.
 REMEMBERED_CHANNELS = 64
 # Turns that make up the query of recall.
@@ -108,7 +110,7 @@ class Responder:
         for task in late:
             task.cancel()
         if late:
-            await asyncio.wait(late, timeout=2.0)
+            await asyncio.wait(late, timeout=CANCEL_SECONDS)
 
     async def _reply(self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings,
                      exclude_ids: Collection[int], priority: int, deadline_seconds: float) -> Response:

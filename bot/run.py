@@ -20,16 +20,19 @@ import argparse
 import asyncio
 import faulthandler
 import logging
+import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
-from bot.inbox import Inbox, StopRequest
+from bot.inbox import Inbox
 from bot.live_status import LiveStatus
 from bot.model_slot import Changes, ModelSlot
 from bot.playground import Playground
 from bot.recall import Recall
 from bot.responder import Responder
+from bot.stopping import Ending, LastResort, StopRequest, ending_of
 from bot.storage_thread import StorageThread
 from bot.watchdog import Watchdog, end_process
 from storage.environment import Environment, read_environment
@@ -56,7 +59,8 @@ from storage.store import Store
 
 HEARTBEAT_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 6 * 3600.0
-DRAIN_SECONDS = 6.0
+# Bounds of the steps of a stop: replies under way, cancelled tasks (Discord among them), each thread.
+DRAIN_SECONDS, CANCEL_SECONDS, CLOSE_SECONDS = 3.5, 3.5, 1.0
 log = logging.getLogger("bot")
 
 
@@ -112,32 +116,29 @@ def _run(workspace: Workspace, *, is_offline: bool) -> tuple[int, bool]:
     faulthandler.enable(stacks)
     status = LiveStatus(mode="offline" if is_offline else "discord")
     watchdog = Watchdog(store, status, stacks_file=workspace.logs / "bot.stacks.log")
-    code, reason, cure = ExitCode.CRASH, "", ""
+    last_resort = LastResort(lambda ending: _end_at_once(store, status, watchdog, ending))
+    ending = Ending(ExitCode.CRASH)
     try:
         store.commands.discard_older(pid=status.snapshot().pid)
         if left := store.activity.close_due():
             log.warning("%d messages were not answered: the bot ended while it was at it", left)
         store.status.write_bot(status.snapshot())
         watchdog.start()
-        code, reason, cure = asyncio.run(_live(store, environment, status, is_offline=is_offline))
-    except ConfigurationError as error:
-        code, reason, cure = ExitCode.CONFIGURATION, error.what, error.cure
-    except KnownError as error:
-        code, reason, cure = ExitCode.CRASH, error.what, error.cure
+        ending = asyncio.run(_live(store, environment, status, last_resort, is_offline=is_offline))
     except Exception as error:
         # The last line of defence: the reason must reach the log and the panel before the process ends.
-        log.exception("Unexpected error")
-        reason = f"Unexpected error: {type(error).__name__}: {error}"[:300]
+        ending = _ended_by(error)
     finally:
         watchdog.stop()
-        _record_end(store, status, code, reason, cure)
+        _record_end(store, status, ending)
         is_supervised = watchdog.is_supervised()
         store.close()
-    return code, is_supervised
+        last_resort.disarm()
+    return ending.code, is_supervised
 
 
-async def _live(store: Store, environment: Environment, status: LiveStatus, *,
-                is_offline: bool) -> tuple[int, str, str]:
+async def _live(store: Store, environment: Environment, status: LiveStatus, last_resort: LastResort, *,
+                is_offline: bool) -> Ending:
     stop = StopRequest()
     _stop_on_signals(stop)
     services = _build(store, environment, status, stop)
@@ -149,21 +150,34 @@ async def _live(store: Store, environment: Environment, status: LiveStatus, *,
         ("model", services.slot.run()), ("inbox", inbox.run()),
         ("main", _main_work(services, is_offline=is_offline)), ("stop", stop.wait()))]
     log.info("Bot started (%s)", status.snapshot().mode)
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if not stop.is_asked:
-            failed = next(iter(done))
-            failed.result()  # raises what ended it
-            raise RuntimeError(f"The {failed.get_name()} task ended by itself")
-        status.update(phase=BotPhase.STOPPING)
-        # Before anything is cancelled: a reply under way may still be sent.
-        await services.responder.drain(timeout_seconds=DRAIN_SECONDS)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(_close, services)
-    return stop.exit_code, stop.reason, stop.cure
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    ending = stop.ending if stop.is_asked else _ended_by(_error_of(next(iter(done))))
+    last_resort.arm(ending)
+    await end_in_order(services, tasks)
+    return ending
+
+
+async def end_in_order(services: Services, tasks: Collection[asyncio.Task[None]]) -> None:
+    """Replies, Discord, the model, the index, the databases; each step has a bound and all of them one together."""
+    stop = services.stop
+    stop.begin()
+    services.status.update(phase=BotPhase.STOPPING)
+    # Before anything is cancelled: a reply under way may still be sent.
+    await services.responder.drain(timeout_seconds=stop.allow(DRAIN_SECONDS))
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=stop.allow(CANCEL_SECONDS))
+    await asyncio.to_thread(_close, services)
+
+
+def _error_of(task: asyncio.Task[None]) -> BaseException:
+    return task.exception() or RuntimeError(f"The {task.get_name()} task ended by itself")
+
+
+def _ended_by(error: BaseException) -> Ending:
+    if not isinstance(error, KnownError):
+        log.error("Unexpected error", exc_info=error)
+    return ending_of(error)
 
 
 async def _main_work(services: Services, *, is_offline: bool) -> None:
@@ -266,22 +280,43 @@ def _gpu_layers(choice: str) -> int:
 def _close(services: Services) -> None:
     from model.inference import close_model
 
-    services.recall.close()
-    close_model()
-    services.storage.close()
+    close_model()  # first: it ends at the next operation and gives the processors to the others
+    for name, close in (("recall", services.recall.close), ("storage", services.storage.close)):
+        if not close(timeout_seconds=services.stop.allow(CLOSE_SECONDS)):
+            log.warning("The %s thread is still at work and is left behind", name)
 
 
-def _record_end(store: Store, status: LiveStatus, code: int, reason: str, cure: str) -> None:
-    if code not in (ExitCode.STOPPED, ExitCode.RESTART):
-        log.error("Ending with code %d: %s %s", code, reason, cure)
+def _record_end(store: Store, status: LiveStatus, ending: Ending) -> None:
+    is_wanted = ending.code in (ExitCode.STOPPED, ExitCode.RESTART)
+    if is_wanted:
+        log.info("Ending: %s", ending.reason or "stopped")
     else:
-        log.info("Ending: %s", reason or "stopped")
-    last = replace(status.snapshot(), phase=BotPhase.STOPPED, is_connected=False, exit_code=code, exit_reason=reason,
-                   last_error=reason if code not in (ExitCode.STOPPED, ExitCode.RESTART) else "", last_error_cure=cure)
+        log.error("Ending with code %d: %s %s", ending.code, ending.reason, ending.cure)
+    last = replace(status.snapshot(), phase=BotPhase.STOPPED, is_connected=False, exit_code=ending.code,
+                   exit_reason=ending.reason, last_error="" if is_wanted else ending.reason,
+                   last_error_cure=ending.cure)
     try:
         store.status.write_bot(last)
     except KnownError as error:
         log.error("The end could not be recorded: %s", error.text())
+
+
+def _end_at_once(store: Store, status: LiveStatus, watchdog: Watchdog, ending: Ending) -> None:
+    """Something does not let go: the process ends all the same. Nothing is lost: what is stored is committed."""
+    log.warning("The stop takes too long; ending at once")
+    _record_end(store, status, ending)
+    is_supervised = watchdog.is_supervised()
+    if ending.code == ExitCode.RESTART and not is_supervised:
+        end_process(supervised=False)
+    leave(ending.code)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process without waiting for threads: one may sit in a native call."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _stop_on_signals(stop: StopRequest) -> None:
@@ -304,4 +339,4 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

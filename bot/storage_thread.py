@@ -4,7 +4,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -23,13 +23,23 @@ class StorageThread:
 
     def post(self, function: Callable[..., object], *arguments: Any) -> Future[object]:
         """Run a storage call without waiting; a failure is logged with its cause."""
-        future = self._executor.submit(function, *arguments)
+        try:
+            future = self._executor.submit(function, *arguments)
+        except RuntimeError as error:  # the thread has ended: the bot is on its way out
+            future = Future()
+            future.set_exception(error)
         future.add_done_callback(_log_failure)
         return future
 
-    def close(self) -> None:
-        """Finish what is queued, then end the thread."""
-        self._executor.shutdown(wait=True)
+    def close(self, *, timeout_seconds: float) -> bool:
+        """Finish what is queued, then end the thread; False when that takes longer than there is time."""
+        last = self._executor.submit(_nothing)
+        self._executor.shutdown(wait=False)
+        return bool(wait([last], timeout_seconds).done)
+
+
+def _nothing() -> None:
+    return
 
 
 def _log_failure(future: Future[object]) -> None:

@@ -16,11 +16,11 @@ from bot.commands import AdminCommands
 from bot.config import Place
 from bot.decisions import ReplyCounts
 from bot.handlers import Handlers, channel_reader
-from bot.inbox import StopRequest
 from bot.live_status import LiveStatus
 from bot.outbox import Outbox
 from bot.replies import ReplyDesk
 from bot.responder import Response
+from bot.stopping import StopRequest
 from model.chat.requests import Reply
 from storage import policy
 from storage.records import Channel, Conversation, Turn

@@ -6,8 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,18 +21,9 @@ from storage.processes import kill_tree
 from storage.records import ModelState, PlaygroundEntry
 from storage.settings import ADAPTER_PATH, MAX_TOKENS, MODEL_PATH
 from storage.store import Store
+from tests.waiting import wait_for
 
-PATIENCE_SECONDS = 150.0
 ADAPTER = PROJECT_ROOT / "data" / "demo" / "adapter.gguf"
-
-
-def wait_for(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"waited {PATIENCE_SECONDS:g} s for {what}")
 
 
 def start_bot(workspace: Workspace) -> subprocess.Popen[bytes]:

@@ -10,8 +10,8 @@ import pytest
 
 from bot import client as client_module
 from bot.client import Connection, wait_seconds
-from bot.inbox import StopRequest
 from bot.live_status import LiveStatus
+from bot.stopping import StopRequest
 from storage.errors import ConfigurationError
 from storage.paths import Workspace
 from storage.records import ExitCode

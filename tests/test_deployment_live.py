@@ -5,8 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,17 +20,7 @@ from storage.processes import kill_tree
 from storage.records import BotStatus, ModelState
 from storage.settings import MAX_TOKENS
 from storage.store import Store
-
-PATIENCE_SECONDS = 150.0
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"waited {PATIENCE_SECONDS:g} s for {what}")
+from tests.waiting import wait_for
 
 
 def a_model(folder: Path, name: str) -> Path:

@@ -5,10 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
@@ -21,19 +19,7 @@ from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import BotStatus, ModelState
 from storage.settings import EMBEDDING_MODEL, MODEL_PATH
 from storage.store import Store
-
-T = TypeVar("T")
-LIMIT_SECONDS = 90.0
-
-
-def wait_for(look: Callable[[], T | None]) -> T:
-    """Poll until `look` answers something true; the limit only ends a failing test."""
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("did not happen in time")
+from tests.waiting import LIMIT_SECONDS, wait_for
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -20,19 +19,9 @@ from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import BotPhase, BotStatus, Channel, CommandKind, ExitCode, Message, ModelState
 from storage.settings import EMBEDDING_MODEL, MAX_TOKENS, MODEL_PATH
 from storage.store import Store
+from tests.waiting import LIMIT_SECONDS, wait_for
 
 T = TypeVar("T")
-LIMIT_SECONDS = 90.0
-
-
-def wait_for(look: Callable[[], T | None], *, seconds: float = LIMIT_SECONDS) -> T:
-    """Poll until `look` answers something true; the limit only ends a failing test."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("did not happen in time")
 
 
 @pytest.fixture

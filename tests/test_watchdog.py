@@ -5,9 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
@@ -16,8 +14,8 @@ from bot.watchdog import CHECK_SECONDS, HUNG_AFTER_SECONDS, Watchdog
 from storage.paths import PROJECT_ROOT
 from storage.records import BotPhase, CommandKind, ExitCode
 from storage.store import Store
+from tests.waiting import wait_for
 
-T = TypeVar("T")
 # A real bot whose main work blocks the event loop, once; the limits are scaled from 60 s to 2 s.
 HANGING_BOT = """
 import os, sys, time
@@ -32,15 +30,6 @@ if "HUNG_BEFORE" not in os.environ:
     run._main_work = hang_here
 sys.exit(run.main())
 """
-
-
-def wait_for(look: Callable[[], T | None]) -> T:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("did not happen in time")
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.client import run_discord
-from bot.inbox import StopRequest
 from bot.live_status import LiveStatus
+from bot.stopping import StopRequest
 from bot.storage_thread import StorageThread
 from storage.environment import Environment
 from storage.store import Store
@@ -78,7 +78,7 @@ async def wire_bot(store: Store, server: DiscordServer, *texts: str,
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        services.storage.close()
+        assert services.storage.close(timeout_seconds=10.0)
 
 
 def play(store: Store, server: DiscordServer, scene: Callable[[WireBot], Awaitable[None]], *texts: str,
