@@ -103,10 +103,8 @@ def display_trouble() -> str:
     return ""
 
 
-def prepare_demo(store: Store) -> None:
-    """Fill the demo workspace once: settings, messages, index. KnownError when that fails."""
-    files = [DEMO_SERVER / name for name in ("messages.jsonl", "channels.json", "guild.json", "members.json")]
-    version = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+def choose_demo_models(store: Store, *, is_new: bool) -> None:
+    """Settings of the demo's models. Later on, one that is not set was taken back on purpose: a model was deployed."""
     adapter = DEMO_SERVER / "adapter.gguf"
     wanted = {MODEL_PATH: DEMO_CHAT_MODEL, EMBEDDING_MODEL: DEMO_EMBEDDING_MODEL,
               ADAPTER_PATH: str(adapter) if adapter.exists() else ""}
@@ -114,9 +112,17 @@ def prepare_demo(store: Store) -> None:
     for setting, value in wanted.items():
         # The program's folder may have moved since this workspace was made.
         has_moved = setting is ADAPTER_PATH and stored[setting] and not Path(stored[setting]).exists()
-        if not stored.is_set(setting) or has_moved:
+        if (is_new and not stored.is_set(setting)) or has_moved:
             store.settings.set(setting, value, changed_by="demo")
-    if store.facts.get("demo_version") == version and store.messages.queue_length() == 0:
+
+
+def prepare_demo(store: Store) -> None:
+    """Fill the demo workspace once: settings, messages, index. KnownError when that fails."""
+    files = [DEMO_SERVER / name for name in ("messages.jsonl", "channels.json", "guild.json", "members.json")]
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    known = store.facts.get("demo_version")
+    choose_demo_models(store, is_new=known is None)
+    if known == version and store.messages.queue_length() == 0:
         return
     tell("Setting up the sample server (once).")
     done = subprocess.run(script_command("open_demo_server.py", store.workspace), stdout=subprocess.DEVNULL,

@@ -104,10 +104,7 @@ class Playground:
         return await self._responder.reply(PLAYGROUND_CHANNEL, turns, settings)
 
     def _model_name(self) -> str:
-        model = self._slot.model
-        if model is None:
-            return ""
-        return f"{model.name} + {model.adapter.stem}" if model.adapter is not None else model.name
+        return self._slot.model.name if self._slot.model is not None else ""
 
 
 def playground_turns(history: list[PlaygroundEntry], question: PlaygroundEntry) -> list[Turn]:

@@ -296,6 +296,7 @@ MODEL_COLUMNS = ("Model", "Made", "Size", "Match", "")
 MODEL_IN_USE, MODEL_BEFORE = "in use", "before"
 MODEL_ADD, MODEL_ROLLBACK = "Add model file…", "Roll back"
 MODEL_USE = "Use this model"
+MODEL_BEFORE_FIRST = "the model from before the first one"
 MODEL_ROLLBACK_TITLE = "Go back to {name}?"
 MODEL_ROLLBACK_TEXT = "The bot reloads and answers with the model from before. Rolling back again returns."
 DEPLOY_TITLE = "Use the new model?"

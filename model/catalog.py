@@ -170,6 +170,11 @@ def resolve_model(workspace: Workspace, settings: Settings, environment: Environ
                                "or choose a file in Settings > Model.")
 
 
+def shown_name(path: Path, adapter: Path | None = None) -> str:
+    """What the model in these files is called in the panel and in a bot's status."""
+    return f"{path.stem} + {adapter.stem}" if adapter else path.stem
+
+
 def _deployed(workspace: Workspace) -> Path | None:
     pointer = workspace.finetuned_models / "current.json"
     try:
@@ -179,6 +184,8 @@ def _deployed(workspace: Workspace) -> Path | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelFileError(f"The pointer to the deployed model, {pointer}, cannot be read ({error}).",
                              "Deploy again with scripts/5_deploy_bot.py, or delete that file.") from error
+    if name is None:  # rolled back to the model from before the first deployment
+        return None
     path = (workspace.finetuned_models / str(name)).resolve()
     if not path.is_relative_to(workspace.finetuned_models.resolve()):
         raise ModelFileError(f"The deployed model's pointer leads out of its folder: {name}.",

@@ -46,8 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 return
             release = Release(store, progress=progress.report, reload_seconds=options.wait)
             outcome = _release(release, options)
-            progress.result = {"version": outcome.version.name, "was_reloaded": outcome.was_reloaded,
-                               "remarks": list(outcome.remarks), "text": outcome.text, "model": asdict(outcome.version)}
+            progress.result = {"version": outcome.name, "was_reloaded": outcome.was_reloaded,
+                               "remarks": list(outcome.remarks), "text": outcome.text,
+                               "model": asdict(outcome.version) if outcome.version else None}
         for remark in outcome.remarks:
             print(remark)
         print(outcome.text)
@@ -59,7 +60,8 @@ def parser() -> argparse.ArgumentParser:
     what = made.add_mutually_exclusive_group(required=True)
     what.add_argument("--model", metavar="GGUF", type=Path, help="the model file to publish")
     what.add_argument("--use", metavar="NAME", help="use a stored version (see --list)")
-    what.add_argument("--rollback", action="store_true", help="go back to the version before; twice comes back")
+    what.add_argument("--rollback", action="store_true", help="go back to the version before, or to "
+                      "the model from before the first one; twice comes back")
     what.add_argument("--list", action="store_true", help="show the stored versions")
     what.add_argument("--prune", metavar="KEEP", type=_count, nargs="?", const=deployment.KEEP_VERSIONS,
                       help="delete old versions but the newest KEEP (default: %(const)s), the one in use and the one "

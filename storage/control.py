@@ -39,9 +39,10 @@ class SettingsStore:
             (setting.key, json.dumps(value), changed_by, self._clock()))
         return value
 
-    def reset(self, setting: Setting[Any]) -> None:
-        """Back to the default."""
-        self._database.execute("DELETE FROM config WHERE key = ?", (setting.key,))
+    def reset(self, *settings: Setting[Any]) -> None:
+        """Back to the defaults, all of them or none."""
+        with self._database.transaction() as connection:
+            connection.executemany("DELETE FROM config WHERE key = ?", [(setting.key,) for setting in settings])
 
     def stored(self) -> dict[str, Any]:
         """Only what was chosen, by key."""

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from model.catalog import offline_chat_model, resolve_model
+from launcher import choose_demo_models
+from model.catalog import OFFLINE_MODEL_KEY, offline_chat_model, resolve_model
 from model.evaluation.comparison import Estimate
 from model.evaluation.memory import Memory
 from model.evaluation.report import ModelFile, Report, Writer, write_report
@@ -27,7 +28,7 @@ from storage.environment import Environment
 from storage.errors import ModelFileError
 from storage.paths import Workspace
 from storage.records import BotPhase, BotStatus, CommandKind, ModelState
-from storage.settings import MODEL_PATH
+from storage.settings import ADAPTER_PATH, MODEL_PATH, Settings
 from storage.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,11 +65,28 @@ def test_a_published_model_is_the_one_that_is_resolved(workspace: Workspace, tmp
 
 def test_rolling_back_twice_comes_back(workspace: Workspace, tmp_path: Path) -> None:
     first = deployment.publish(workspace, model_file(tmp_path, "one"))
-    with pytest.raises(DeploymentError, match="no version before"):
-        deployment.rollback(workspace)
     second = deployment.publish(workspace, model_file(tmp_path, "two"))
     assert deployment.rollback(workspace) == first
     assert deployment.rollback(workspace) == second
+
+
+def test_rolling_back_from_the_first_version_leads_to_the_model_from_before_and_back(
+        workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(DeploymentError, match="No model has been deployed"):
+        deployment.rollback(workspace)
+    first = deployment.publish(workspace, model_file(tmp_path, "one"))
+    assert deployment.rollback(workspace) is None and deployment.current(workspace) is None
+    assert resolve_model(workspace, Settings({MODEL_PATH.key: OFFLINE_MODEL_KEY}), Environment()).exists()
+    with pytest.raises(ModelFileError, match="No model is installed"):
+        resolve_model(workspace, Settings(), Environment())
+    assert deployment.rollback(workspace) == first == deployment.current(workspace)
+
+
+def test_a_version_that_was_deleted_cannot_be_gone_back_to(workspace: Workspace, tmp_path: Path) -> None:
+    old, _new = (deployment.publish(workspace, model_file(tmp_path, name)) for name in ("one", "two"))
+    deployment.model_path(workspace, old).unlink()
+    with pytest.raises(DeploymentError, match="is gone"):
+        deployment.rollback(workspace)
 
 
 def test_publishing_the_same_bytes_again_changes_nothing(workspace: Workspace, tmp_path: Path) -> None:
@@ -288,7 +306,7 @@ def publish_to_bot(store: Store, tmp_path: Path, name: str) -> Release:
     """A release whose file checks are left out: the bot of ours opens no file."""
     release = Release(store, reload_seconds=5.0)
     version = deployment.store_version(store.workspace, model_file(tmp_path, name))
-    release._switch(lambda: deployment.use(store.workspace, version), version, (), "test")
+    release._switch(lambda: deployment.use(store.workspace, version), (), "test")
     return release
 
 
@@ -310,7 +328,7 @@ def test_a_model_the_bot_cannot_load_is_taken_back_by_itself(store: Store, tmp_p
                           clock=lambda: bot.status.heartbeat_at + next(clock) * 0.05)
         version = deployment.store_version(store.workspace, model_file(tmp_path, "new"))
         with pytest.raises(DeploymentError, match="Not a GGUF file"):
-            release._switch(lambda: deployment.use(store.workspace, version), version, (), "test")
+            release._switch(lambda: deployment.use(store.workspace, version), (), "test")
         assert deployment.current(store.workspace) == old
         while bot.reloads < 2 or bot.status.model_state is not ModelState.READY:
             threading.Event().wait(0.02)
@@ -325,16 +343,45 @@ def test_the_first_model_that_fails_leaves_no_pointer_behind(store: Store, tmp_p
                           clock=lambda: bot.status.heartbeat_at + next(clock) * 0.05)
         version = deployment.store_version(store.workspace, model_file(tmp_path, "new"))
         with pytest.raises(DeploymentError):
-            release._switch(lambda: deployment.use(store.workspace, version), version, (), "test")
+            release._switch(lambda: deployment.use(store.workspace, version), (), "test")
     assert deployment.read_pointer(store.workspace) is None
     assert store.settings.get(MODEL_PATH).endswith("old.gguf"), "the owner's choice is back too"
 
 
-def test_a_chosen_model_file_gives_way_to_the_deployed_one(store: Store, tmp_path: Path) -> None:
+def test_a_chosen_model_and_adapter_give_way_to_the_deployed_one_and_come_back_with_the_rollback(
+        store: Store, tmp_path: Path) -> None:
     store.settings.set(MODEL_PATH, "models/base/x.gguf", changed_by="owner")
+    store.settings.set(ADAPTER_PATH, "models/base/voice.gguf", changed_by="owner")
     version = deployment.store_version(store.workspace, model_file(tmp_path, "new"))
-    outcome = Release(store)._switch(lambda: deployment.use(store.workspace, version), version, (), "test")
-    assert store.settings.get(MODEL_PATH) == "" and "gave way" in outcome.remarks[0]
+    outcome = Release(store)._switch(lambda: deployment.use(store.workspace, version), (), "test")
+    assert outcome.name == version.name and all("gave way" in remark for remark in outcome.remarks)
+    assert (store.settings.get(MODEL_PATH), store.settings.get(ADAPTER_PATH)) == ("", "")
+    back = Release(store).roll_back()
+    assert back.version is None and back.name == "x + voice"
+    assert store.settings.get(MODEL_PATH) == "models/base/x.gguf"
+    assert store.settings.get(ADAPTER_PATH) == "models/base/voice.gguf"
+    again = Release(store).roll_back()
+    assert again.version == version and store.settings.get(ADAPTER_PATH) == ""
+
+
+def test_the_demo_leaves_a_deployed_model_alone_and_finds_its_adapter_again(store: Store, tmp_path: Path) -> None:
+    choose_demo_models(store, is_new=True)
+    assert resolve_model(store.workspace, store.settings.read(), Environment()) == offline_chat_model()
+    store.settings.set(ADAPTER_PATH, str(tmp_path / "moved.gguf"), changed_by="test")
+    choose_demo_models(store, is_new=False)
+    assert Path(store.settings.get(ADAPTER_PATH)).exists()
+    version = deployment.store_version(store.workspace, model_file(tmp_path, "new"))
+    Release(store)._switch(lambda: deployment.use(store.workspace, version), (), "test")
+    choose_demo_models(store, is_new=False)
+    assert resolve_model(store.workspace, store.settings.read(), Environment()).stem == version.name
+    assert not store.settings.get(ADAPTER_PATH)
+
+
+def test_a_rollback_with_nothing_to_go_back_to_leaves_the_deployed_model(store: Store, tmp_path: Path) -> None:
+    version = deployment.publish(store.workspace, model_file(tmp_path, "only"))
+    with pytest.raises(DeploymentError, match="No model is installed"):
+        Release(store).roll_back()
+    assert deployment.current(store.workspace) == version
 
 
 def test_the_command_lists_and_rolls_back(workspace: Workspace, tmp_path: Path) -> None:

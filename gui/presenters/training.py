@@ -114,7 +114,13 @@ def training_view(facts: TrainingFacts, *, now: float) -> TrainingView:
                                                                               JobState.LOST),
         can_cancel=is_training, evaluation=evaluation, evaluation_note=evaluation_note,
         evaluation_report=evaluation_report, models=tuple(_model(m) for m in facts.models),
-        previous=next((m.name for m in facts.models if m.is_previous), ""))
+        previous=_previous(facts.models))
+
+
+def _previous(models: Sequence[ModelFile]) -> str:
+    """Where a rollback leads; '' while nothing was deployed."""
+    before_first = texts.MODEL_BEFORE_FIRST if any(model.is_current for model in models) else ""
+    return next((model.name for model in models if model.is_previous), before_first)
 
 
 def _retrain(facts: TrainingFacts) -> str:

@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from model.catalog import shown_name
 from model.chat.engine import Engine, Interrupted
 from model.chat.guest import Lookout, threads_for
 from model.chat.listening import Heard, Listening
@@ -42,7 +43,7 @@ class ChatModel:
                  adapter: Path | None = None, keep_seconds: float = 600.0, park_bytes: int = 64 << 20,
                  parallel: int = 1, max_waiting: int = _MAX_WAITING, lookout: Lookout | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
-        self.path, self.name, self.adapter = path, path.stem, adapter
+        self.path, self.name, self.adapter = path, shown_name(path, adapter), adapter
         self.n_ctx, self.keep_seconds, self.parallel = n_ctx, keep_seconds, max(parallel, 1)
         self.is_listening_allowed = True
         self._options, self._park_bytes, self._clock = options, park_bytes, clock
@@ -77,7 +78,7 @@ class ChatModel:
             raise
         self._is_released = False
         self._threads = native.threads
-        self.path, self.name, self.adapter = path, path.stem, adapter
+        self.path, self.name, self.adapter = path, shown_name(path, adapter), adapter
         self.size_bytes = native.header.size_bytes
         self.template = self._wanted_template or _template(native, path.name)
         self._engine = Engine(native, park_bytes=self._park_bytes, clock=self._clock)

@@ -59,16 +59,16 @@ class DeployedModel:
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """What current.json says: the version in use and the one before it."""
+    """What current.json says: the version in use and the one before it. None: the model without any."""
 
-    file: str
+    file: str | None
     previous: str | None = None
 
 
 def current(workspace: Workspace) -> DeployedModel | None:
     """The published model in use; None before the first deployment."""
     pointer = read_pointer(workspace)
-    return _version(workspace, Path(pointer.file).stem) if pointer else None
+    return _version(workspace, Path(pointer.file).stem) if pointer and pointer.file else None
 
 
 def versions(workspace: Workspace) -> list[DeployedModel]:
@@ -91,7 +91,7 @@ def read_pointer(workspace: Workspace) -> Pointer | None:
     path = workspace.finetuned_models / POINTER
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        return Pointer(str(record["file"]), record.get("previous"))
+        return Pointer(_name(record["file"]), _name(record.get("previous")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -142,17 +142,20 @@ def publish(workspace: Workspace, gguf: Path, **details: Any) -> DeployedModel:
     return version
 
 
-def rollback(workspace: Workspace) -> DeployedModel:
-    """Use the version before this one; doing it twice comes back. Raises DeploymentError when there is none."""
+def rollback(workspace: Workspace) -> DeployedModel | None:
+    """Use the version before this one; doing it twice comes back. None: the model from before the first deployment.
+
+    Raises DeploymentError when nothing was deployed yet, or the version before is gone.
+    """
     pointer = read_pointer(workspace)
     if pointer is None:
         raise DeploymentError("No model has been deployed yet.", "Deploy one with scripts/5_deploy_bot.py --model "
                                                                  "FILE.")
     previous = _version(workspace, Path(pointer.previous).stem) if pointer.previous else None
-    if previous is None:
-        raise DeploymentError(f"There is no version before {Path(pointer.file).stem}.",
-                              "Choose another model in Settings > Model, or deploy one.")
-    write_pointer(workspace, Pointer(previous.file, pointer.file))
+    if pointer.previous and previous is None:
+        raise DeploymentError(f"The version before, {Path(pointer.previous).stem}, is gone.",
+                              "Use another one: scripts/5_deploy_bot.py --list, then --use NAME.")
+    write_pointer(workspace, Pointer(pointer.previous, pointer.file))
     return previous
 
 
@@ -210,6 +213,12 @@ def _copy(source: Path, target: Path, sha256: str, progress: Callable[[float], N
         raise DeploymentError(f"{source} changed while it was being copied.", "Wait until it is finished, then retry.")
     beside.chmod(stat.S_IREAD)
     replace_file(beside, target)
+
+
+def _name(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError(f"{value!r} is no file name")
 
 
 def _version(workspace: Workspace, name: str) -> DeployedModel | None:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from model.evaluation.report import Report, read_report
 from model.publishing import checks as deployment_checks
 from model.publishing import deployment
 from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
-from storage.errors import BadInputError
+from storage.environment import read_environment
+from storage.errors import BadInputError, ModelFileError
 from storage.records import BotPhase, BotStatus, CommandKind, ModelState
-from storage.settings import MODEL_PATH
+from storage.settings import ADAPTER_PATH, MODEL_PATH
 from storage.store import Store
 
 # A 2 GB model loads in seconds from a fast disk and in a minute from a slow one; the watchdog allows 120 s as well.
@@ -22,14 +23,22 @@ _ALIVE_SECONDS = 15.0
 _STALE_FAILURE_SECONDS = 5.0
 _POLL_SECONDS = 0.2
 
+# What the owner can choose by hand, and where it is kept while a deployed model speaks.
+_MODEL_CHOICE = (MODEL_PATH, ADAPTER_PATH)
+_CHOSEN_BEFORE = "model_chosen_before_deployment"
+
 Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it. was_reloaded: the running bot answers with the model; False: no bot was running."""
+    """What came of it. was_reloaded: the running bot answers with the model; False: no bot was running.
 
-    version: DeployedModel
+    version: None when a rollback left the deployed models behind; `name` is the model in use all the same.
+    """
+
+    version: DeployedModel | None
+    name: str
     was_reloaded: bool
     remarks: tuple[str, ...] = ()
 
@@ -37,8 +46,8 @@ class Outcome:
     def text(self) -> str:
         """One sentence for the person in front of it."""
         if self.was_reloaded:
-            return f"The bot now answers with {self.version.name}."
-        return f"{self.version.name} is deployed; the bot is not running and will use it at its next start."
+            return f"The bot now answers with {self.name}."
+        return f"{self.name} is in use; the bot is not running and will load it at its next start."
 
 
 @dataclass
@@ -69,20 +78,18 @@ class Release:
             auc=report.headline_auc if report else None, forced=forced, verified_by=verified_by,
             provenance=deployment_checks.read_model_manifest(gguf), clock=self.clock,
             progress=lambda fraction, step: self.progress(0.3 + 0.4 * fraction, step))
-        return self._switch(lambda: deployment.use(workspace, version), version, remarks, asked_by)
+        return self._switch(lambda: deployment.use(workspace, version), remarks, asked_by)
 
     def roll_back(self, *, asked_by: str = "deploy") -> Outcome:
-        """Go back to the version before and tell the bot."""
-        pointer = deployment.read_pointer(self.store.workspace)
-        version = deployment.rollback(self.store.workspace)
-        return self._switch(lambda: None, version, (), asked_by, before=pointer)
+        """Go back to the version before, or to what spoke before the first deployment, and tell the bot."""
+        return self._switch(lambda: deployment.rollback(self.store.workspace), (), asked_by)
 
     def use_version(self, name: str, *, asked_by: str = "deploy") -> Outcome:
         """Use a stored version by its name."""
         version = next((each for each in deployment.versions(self.store.workspace) if each.name == name), None)
         if version is None:
             raise DeploymentError(f"There is no version {name!r}.", "See --list.")
-        return self._switch(lambda: deployment.use(self.store.workspace, version), version, (), asked_by)
+        return self._switch(lambda: deployment.use(self.store.workspace, version), (), asked_by)
 
     def _permission(self, gguf: Path, report: Report | None, *, is_forced: bool) -> tuple[list[str], tuple[str, ...]]:
         from model.prompts import LAYOUT
@@ -110,29 +117,62 @@ class Release:
         seconds = deployment_checks.speaks(gguf)
         return f"deploy: loaded in {seconds:.1f} s and spoke"
 
-    def _switch(self, switch: Callable[[], object], version: DeployedModel, remarks: tuple[str, ...] | list[str],
-                asked_by: str, *, before: Pointer | None = None) -> Outcome:
+    def _switch(self, switch: Callable[[], DeployedModel | None | Pointer], remarks: Sequence[str],
+                asked_by: str) -> Outcome:
+        """Carry out `switch` (it moves the pointer), reload the bot, and take everything back if the bot cannot."""
         workspace, settings = self.store.workspace, self.store.settings
-        before = before or deployment.read_pointer(workspace)
-        chosen = settings.get(MODEL_PATH)
+        before, chosen = deployment.read_pointer(workspace), self._chosen()
         switch()
-        notes = list(remarks)
-        if chosen:
-            # A model chosen in the settings comes before the deployed one, so it would hide it.
-            settings.reset(MODEL_PATH)
-            notes.append(f"The model file chosen in the settings ({chosen}) gave way to the deployed model.")
+        version = deployment.current(workspace)
+        notes = [*remarks, *(self._put_aside(chosen) if version else self._bring_back(asked_by))]
         self.progress(0.75, "Waiting for the bot")
-        problem = self._reload(version, asked_by)
-        if problem is None or problem == "":
-            return Outcome(version, problem is not None, tuple(notes))
+        try:
+            name = self._name_in_use()
+            problem = self._reload(name, asked_by)
+        except ModelFileError as error:
+            name, problem = "the model from before", error.text()
+        if not problem:
+            return Outcome(version, name, problem is not None, tuple(notes))
         deployment.write_pointer(workspace, before)
-        if chosen:
-            settings.set(MODEL_PATH, chosen, changed_by=asked_by)
+        settings.reset(*_MODEL_CHOICE)
+        self._choose(chosen, asked_by)
         self.store.commands.ask(CommandKind.RELOAD_MODEL, asked_by=asked_by)
-        raise DeploymentError(f"The bot could not use {version.name}: {problem}",
-                              "The model from before is in use again.")
+        raise DeploymentError(f"The bot could not use {name}: {problem}", "The model from before is in use again.")
 
-    def _reload(self, version: DeployedModel, asked_by: str) -> str | None:
+    def _chosen(self) -> dict[str, str]:
+        settings = self.store.settings.read()
+        return {setting.key: settings[setting] for setting in _MODEL_CHOICE}
+
+    def _put_aside(self, chosen: Mapping[str, str]) -> list[str]:
+        """A model chosen in the settings would hide the deployed one, an adapter would change it."""
+        if not any(chosen.values()):
+            return []
+        self.store.facts.set(_CHOSEN_BEFORE, dict(chosen))
+        self.store.settings.reset(*_MODEL_CHOICE)
+        return [f"The {setting.label.lower()} chosen in the settings ({chosen[setting.key]}) gave way to the deployed "
+                "model; a rollback to before the first deployment brings it back."
+                for setting in _MODEL_CHOICE if chosen[setting.key]]
+
+    def _bring_back(self, asked_by: str) -> list[str]:
+        stored = self.store.facts.get(_CHOSEN_BEFORE)
+        self._choose(stored if isinstance(stored, dict) else {}, asked_by)
+        return []
+
+    def _choose(self, values: Mapping[str, str], asked_by: str) -> None:
+        for setting in _MODEL_CHOICE:
+            if values.get(setting.key):
+                self.store.settings.set(setting, values[setting.key], changed_by=asked_by)
+
+    def _name_in_use(self) -> str:
+        """What the bot will call the model; ModelFileError when there is none."""
+        from model.catalog import resolve_model, shown_name
+
+        settings = self.store.settings.read()
+        path = resolve_model(self.store.workspace, settings, read_environment(self.store.workspace.env_file))
+        adapter = settings[ADAPTER_PATH]
+        return shown_name(path, Path(adapter) if adapter else None)
+
+    def _reload(self, name: str, asked_by: str) -> str | None:
         """None: no bot runs. '': it answers with the new model. Otherwise what went wrong."""
         if not is_running(self.store.status.read_bot(), now=self.clock()):
             return None
@@ -149,7 +189,7 @@ class Release:
             assert status is not None
             if taken_at is not None:
                 was_busy = was_busy or status.model_state is ModelState.LOADING
-                if status.model_state is ModelState.READY and status.model_name == version.name:
+                if status.model_state is ModelState.READY and status.model_name == name:
                     return ""
                 is_stale = not was_busy and self.clock() - taken_at < _STALE_FAILURE_SECONDS
                 if status.model_state is ModelState.FAILED and not is_stale:
