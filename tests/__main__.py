@@ -1,7 +1,7 @@
 """Set everything up, then check and test.
 
-python -m tests                   ruff, mypy and all tests
-python -m tests --lint            ruff and mypy only
+python -m tests                   ruff, mypy, the lock of packages and all tests
+python -m tests --lint            without the tests
 python -m tests ARGUMENTS ...     pytest with these arguments only
 """
 
@@ -22,6 +22,7 @@ GROUPS = ("runtime", "offline", "train", "dev")
 CHECKS = {
     "ruff check": ["-m", "ruff", "check", "."],
     "mypy": ["-m", "mypy"],
+    "package lock": ["scripts/lock_packages.py"],
 }
 
 
