@@ -19,12 +19,15 @@ import hashlib
 import logging
 import os
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from bot_controller import BotController, JobRunner
+from storage.control import PANEL_WANTED
 from storage.environment import read_environment
-from storage.errors import KnownError
+from storage.errors import AlreadyRunningError, KnownError
 from storage.locks import FileLock
 from storage.logs import configure_logging
 from storage.paths import PROJECT_ROOT, Workspace, unsafe_folder
@@ -35,6 +38,8 @@ log = logging.getLogger("launcher")
 DEMO_SERVER = PROJECT_ROOT / "data" / "demo"
 DEMO_CHAT_MODEL = "smollm2-135m-instruct"
 DEMO_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
+# How long a launcher that is running may take to make room: it looks once a second.
+ANSWER_SECONDS = 15.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,9 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if trouble:
         tell(f"Warning: {trouble} Choose a local one: --workspace {Path.home() / 'discord-bot'}")
     try:
-        with FileLock(workspace.locks / "launcher.lock", holder="The control panel").acquire(), \
-                Store.open(workspace) as store:
-            return _run(store, options)
+        if options.at_boot:
+            return _at_boot(workspace, options.at_boot)
+        with take_over(workspace, is_panel=not options.headless) as lock:
+            if not lock.is_held:
+                tell("The control panel is already open; its window comes to the front.")
+                return 0
+            with Store.open(workspace) as store:
+                return _run(store, options)
     except KnownError as error:
         tell(error.text())
         return 1
@@ -73,6 +83,49 @@ def _run(store: Store, options: argparse.Namespace) -> int:
     if options.demo or options.chat:
         return terminal.chat(store, controller, tell=tell)
     return terminal.supervise(store, controller, tell=tell)
+
+
+@contextmanager
+def take_over(workspace: Workspace, *, is_panel: bool) -> Iterator[FileLock]:
+    """The launcher's lock. A headless launcher gives it up to a panel; a panel that is open shows its window instead,
+    and the lock is then not held. AlreadyRunningError when nobody answers."""
+    lock = FileLock(workspace.locks / "launcher.lock", holder="The control panel")
+    try:
+        lock.acquire()
+    except AlreadyRunningError:
+        if not is_panel or display_trouble():
+            raise
+        with Store.open(workspace) as store:
+            store.facts.set(PANEL_WANTED, time.time())
+            _wait_for_answer(lock, store)
+    try:
+        yield lock
+    finally:
+        lock.release()
+
+
+def _wait_for_answer(lock: FileLock, store: Store) -> None:
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            lock.acquire(timeout_seconds=0.3)
+            store.facts.set(PANEL_WANTED, 0.0)
+            return
+        except AlreadyRunningError:
+            if not store.facts.get(PANEL_WANTED, 0.0):
+                return
+            if time.monotonic() > deadline:
+                raise
+
+
+def _at_boot(workspace: Workspace, wish: str) -> int:
+    """Set up, remove or show the start before login."""
+    from gui.boot_task import BootTask
+
+    task = BootTask(workspace)
+    status = {"on": task.set_up, "off": task.remove, "status": task.status}[wish]()
+    print(status.text)
+    return 0 if wish == "status" or status.is_on == (wish == "on") and not status.command else 1
 
 
 def _doctor(workspace: Workspace) -> int:
@@ -155,6 +208,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--chat", action="store_true", help="with --headless: talk to the bot in the terminal")
     parser.add_argument("--doctor", action="store_true", help="look for trouble, say what cures it, and end")
     parser.add_argument("--offline", action="store_true", help="start the bot without Discord (playground only)")
+    parser.add_argument("--at-boot", choices=("on", "off", "status"), help="supervise from the start of the computer, "
+                                                                           "before anybody logs in")
     parser.add_argument("--minimised", action="store_true", help="start in the tray")
     return parser.parse_args(arguments)
 

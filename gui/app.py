@@ -21,6 +21,7 @@ from gui.presenters.pulse import ControllerLook, Pulse
 from gui.presenters.status import status_view, tray_tip
 from gui.presenters.training import deploy_question, is_due, job_arguments, retrain_note
 from gui.worker import Worker
+from storage.control import PANEL_WANTED
 from storage.environment import Environment, read_environment
 from storage.errors import KnownError
 from storage.paths import Workspace
@@ -167,11 +168,15 @@ class App:
     def toggle_window(self) -> None:
         """The tray icon's click."""
         if self.is_hidden:
-            self.root.deiconify()
-            self.root.lift()
-            self.root.focus_force()
+            self.show_window()
         else:
             self.root.withdraw()
+
+    def show_window(self) -> None:
+        """Bring the window to the front, wherever it was."""
+        self.root.deiconify()
+        self.root.lift()
+        self.root.focus_force()
 
     def exit(self) -> None:
         """Leave the program; a running bot may go on without the panel, if the owner wants."""
@@ -233,6 +238,9 @@ class App:
     # ---- readings --------------------------------------------------------------------------------
 
     def _read_pulse(self) -> Pulse:
+        if self.store.facts.get(PANEL_WANTED, 0.0):  # opened a second time
+            self.store.facts.set(PANEL_WANTED, 0.0)
+            self.worker.post(self.show_window)
         view = ControllerLook.of(self.controller.tick())
         self.jobs.tick()
         recent = self.store.jobs.recent(limit=12)
@@ -435,7 +443,7 @@ class App:
 
     def _tray_menu(self, x: int, y: int) -> None:
         """The tray's menu, where the tray itself cannot show one."""
-        from gui.components.widgets import popup_menu
+        from gui.components.choices import popup_menu
 
         view = status_view(self.pulse, clicked=self._clicked) if self.pulse is not None else None
         menu = popup_menu(self.root, self.theme)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TextIO
 
 from bot_controller import BotController, ControllerState, ControllerView
+from storage.control import PANEL_WANTED
 from storage.records import BotPhase, ModelState, PlaygroundEntry
 from storage.store import Store
 
@@ -67,8 +68,12 @@ class Ticker:
 
 
 def supervise(store: Store, controller: BotController, *, tell: Callable[[str], None]) -> int:
-    """Keep the bot alive until SIGTERM or Ctrl+C, then stop it in order. Returns an exit code."""
+    """Keep the bot alive until SIGTERM or Ctrl+C, then stop it in order. Returns an exit code.
+
+    When somebody opens the panel, it takes over: the bot goes on and this process ends.
+    """
     asked = threading.Event()
+    began = time.time()
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: asked.set())
@@ -79,6 +84,10 @@ def supervise(store: Store, controller: BotController, *, tell: Callable[[str], 
         if words.split("Next try")[0] != last:
             last = words.split("Next try")[0]
             tell(words)
+        if store.facts.get(PANEL_WANTED, 0.0) > began:
+            controller.close(leave_running=True)
+            tell("The control panel takes over.")
+            return 0
     tell("Stopping the bot.")
     stop_and_wait(controller)
     tell("Stopped.")

@@ -164,8 +164,11 @@ CHANNEL_SWITCHES = ("learn", "recall", "speak")
 BROWSE = "Browse…"
 BROWSE_MODEL = "Choose a GGUF model file"
 SHORTCUT_LABEL, SHORTCUT_HELP = "Shortcut", "A desktop and menu entry that opens this panel without a console window."
-SHORTCUT_MAKE, SHORTCUT_REMOVE = "Create", "Remove"
-SHORTCUT_MADE, SHORTCUT_REMOVED = "Shortcut created.", "Shortcut removed."
+SHORTCUT_MAKE, SHORTCUT_MADE = "Create", "Shortcut created."
+BOOT_LABEL = "Start before login"
+BOOT_HELP = ("The system starts the bot with the computer, before anybody logs in and without a window. This panel "
+             "takes over when you open it.")
+BOOT_SET_UP, BOOT_REMOVE, BOOT_COPY, BOOT_COPIED = "Set up", "Remove", "Copy command", "Command copied."
 INDEX_LABEL, INDEX_HELP = "Search index", "Rebuild it when recall finds nothing or the embedding model changed."
 INDEX_BUTTON = "Rebuild index"
 DOCTOR_LABEL, DOCTOR_HELP = "Check-up", "Looks at everything a troubleshooter would and names the cures."

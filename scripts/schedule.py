@@ -5,27 +5,23 @@ is not running. The texts are made by pure functions; `Scheduler` writes them an
 """
 from __future__ import annotations
 
-import hashlib
 import os
 import plistlib
 import re
 import shlex
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-from xml.etree import ElementTree
 
 from storage.errors import KnownError
 from storage.paths import PROJECT_ROOT, Workspace
+from storage.system_jobs import Run, TaskXml, job_name, run_command, systemd_path, systemd_quote, user_id
 
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _DAY_NAMES = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _PATTERN = re.compile(r"(?:daily@|weekly@(?P<day>[a-z]{3})-)(?P<hour>\d{1,2}):(?P<minute>\d\d)")
-_TASK_NAMESPACE = "http://schemas.microsoft.com/windows/2004/02/mit/task"
 
 
 class ScheduleError(KnownError):
@@ -75,9 +71,8 @@ class Task:
 
     @classmethod
     def for_workspace(cls, workspace: Workspace) -> Task:
-        number = hashlib.sha256(str(workspace.root).encode()).hexdigest()[:8]
         script = PROJECT_ROOT / "scripts" / "fetch_and_embed.py"
-        return cls(f"discord-personality-fetch-{number}",
+        return cls(job_name("fetch", workspace),
                    (sys.executable, str(script), "--workspace", str(workspace.root)), PROJECT_ROOT)
 
 
@@ -86,41 +81,30 @@ class Task:
 
 def task_xml(task: Task, schedule: Schedule) -> bytes:
     """A Task Scheduler definition (schema 1.2): caught up after sleep, only with a network, never twice at once."""
-    ElementTree.register_namespace("", _TASK_NAMESPACE)
-    root = ElementTree.Element(f"{{{_TASK_NAMESPACE}}}Task", version="1.2")
-    trigger = _path(root, "Triggers", "CalendarTrigger")
-    _text(trigger, "StartBoundary", f"2026-01-01T{schedule.hour:02d}:{schedule.minute:02d}:00")
-    _text(trigger, "Enabled", "true")
+    xml = TaskXml()
+    trigger = xml.path("Triggers", "CalendarTrigger")
+    xml.text(trigger, "StartBoundary", f"2026-01-01T{schedule.hour:02d}:{schedule.minute:02d}:00")
+    xml.text(trigger, "Enabled", "true")
     if schedule.day is None:
-        _text(_path(trigger, "ScheduleByDay"), "DaysInterval", "1")
+        xml.text(xml.path("ScheduleByDay", under=trigger), "DaysInterval", "1")
     else:
-        weekly = _path(trigger, "ScheduleByWeek")
-        _path(weekly, "DaysOfWeek", _DAY_NAMES[schedule.day])
-        _text(weekly, "WeeksInterval", "1")
-    principal = _path(root, "Principals", "Principal")
+        weekly = xml.path("ScheduleByWeek", under=trigger)
+        xml.path("DaysOfWeek", _DAY_NAMES[schedule.day], under=weekly)
+        xml.text(weekly, "WeeksInterval", "1")
+    principal = xml.path("Principals", "Principal")
     principal.set("id", "Author")
-    _text(principal, "LogonType", "InteractiveToken")
-    _text(principal, "RunLevel", "LeastPrivilege")
-    settings = _path(root, "Settings")
-    for name, value in (("MultipleInstancesPolicy", "IgnoreNew"), ("DisallowStartIfOnBatteries", "false"),
-                        ("StopIfGoingOnBatteries", "false"), ("StartWhenAvailable", "true"),
-                        ("RunOnlyIfNetworkAvailable", "true"), ("ExecutionTimeLimit", "PT6H")):
-        _text(settings, name, value)
-    actions = _path(root, "Actions")
-    actions.set("Context", "Author")
-    run = _path(actions, "Exec")
-    _text(run, "Command", task.command[0])
-    _text(run, "Arguments", subprocess.list2cmdline(task.command[1:]))
-    _text(run, "WorkingDirectory", str(task.folder))
-    # schtasks reads UTF-16 only
-    return ElementTree.tostring(root, encoding="utf-16", xml_declaration=True)
+    xml.text(principal, "LogonType", "InteractiveToken")
+    xml.text(principal, "RunLevel", "LeastPrivilege")
+    xml.settings(StartWhenAvailable="true", RunOnlyIfNetworkAvailable="true", ExecutionTimeLimit="PT6H")
+    xml.action(task.command, task.folder)
+    return xml.encoded()
 
 
 def systemd_service(task: Task) -> str:
     """The unit that runs once."""
-    command = " ".join(_systemd_quote(part) for part in task.command)
+    command = " ".join(systemd_quote(part) for part in task.command)
     return (f"[Unit]\nDescription=Fetch new Discord messages\n\n[Service]\nType=oneshot\n"
-            f"WorkingDirectory={_systemd_path(task.folder)}\nExecStart={command}\nNice=10\n")
+            f"WorkingDirectory={systemd_path(task.folder)}\nExecStart={command}\nNice=10\n")
 
 
 def systemd_timer(task: Task, schedule: Schedule) -> str:
@@ -158,31 +142,6 @@ def with_cron_line(crontab: str, task: Task, line: str | None) -> str:
 # ---- the system -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How one of the system's commands ended."""
-
-    code: int
-    output: str
-
-
-class Run(Protocol):
-    """Runs one command of the system."""
-
-    def __call__(self, command: Sequence[str], text: str | None = None) -> Outcome: ...
-
-
-def run_command(command: Sequence[str], text: str | None = None) -> Outcome:
-    """The real thing; a command that does not exist is code 127."""
-    try:
-        done = subprocess.run(list(command), input=text, capture_output=True, text=True, errors="replace", timeout=60)
-    except (FileNotFoundError, PermissionError):
-        return Outcome(127, f"{command[0]} was not found")
-    except subprocess.TimeoutExpired:
-        return Outcome(124, f"{command[0]} did not answer")
-    return Outcome(done.returncode, (done.stdout or "") + (done.stderr or ""))
-
-
 class Scheduler:
     """Installs, removes and shows the scheduled fetch of one workspace."""
 
@@ -208,7 +167,7 @@ class Scheduler:
         if self._platform == "win32":
             self._run(["schtasks", "/Delete", "/TN", self._task.name, "/F"])
         elif self._platform == "darwin":
-            self._run(["launchctl", "bootout", f"gui/{_user_id()}/{self._task.name}"])
+            self._run(["launchctl", "bootout", f"gui/{user_id()}/{self._task.name}"])
             self._plist.unlink(missing_ok=True)
         else:
             self._remove_systemd()
@@ -242,7 +201,7 @@ class Scheduler:
         self.remove()
         self._plist.parent.mkdir(parents=True, exist_ok=True)
         self._plist.write_bytes(launchd_plist(self._task, schedule))
-        self._must(["launchctl", "bootstrap", f"gui/{_user_id()}", str(self._plist)])
+        self._must(["launchctl", "bootstrap", f"gui/{user_id()}", str(self._plist)])
         return f"launchd ({self._plist})"
 
     def _install_systemd(self, schedule: Schedule) -> str:
@@ -308,27 +267,3 @@ def apply_schedule(text: str, workspace: Workspace, remember: Callable[[str], ob
     keeper = scheduler.install(schedule)
     remember(schedule.text)
     return f"New messages will be fetched {schedule.words} by {keeper}."
-
-
-def _path(parent: ElementTree.Element, *names: str) -> ElementTree.Element:
-    for name in names:
-        parent = ElementTree.SubElement(parent, f"{{{_TASK_NAMESPACE}}}{name}")
-    return parent
-
-
-def _text(parent: ElementTree.Element, name: str, value: str) -> None:
-    _path(parent, name).text = value
-
-
-def _systemd_quote(text: str) -> str:
-    """An ExecStart word (systemd.service, "Command lines"): quotes, specifiers and variables made literal."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{escaped}"'
-
-
-def _systemd_path(path: Path) -> str:
-    return str(path).replace("%", "%%")
-
-
-def _user_id() -> int:
-    return os.getuid() if hasattr(os, "getuid") else 0

@@ -145,6 +145,10 @@ class CommandQueue:
 # Under this name the bot keeps its event loop's lag while it is measured (bot/lag.py).
 LOOP_LAG_FACT = "loop_lag_ms"
 
+# When somebody last opened the panel although a launcher was running: a headless one makes room, a window shows itself
+# and answers with 0.
+PANEL_WANTED = "panel_wanted_at"
+
 
 class Facts:
     """Small named values that are neither settings nor rows of their own (probe results, reminders)."""

@@ -272,7 +272,7 @@ def test_the_token_goes_to_env_alone_and_is_shown_as_dots(store: Store, caplog: 
         room = panel.go("settings")
         panel.click(room.names["Discord"])
         panel.wait(lambda: room.group == "Discord", "the group")
-        from gui.components.settings_window import TokenLine
+        from gui.components.environment_lines import TokenLine
 
         line = next(w for w in widgets(room) if isinstance(w, TokenLine))
         panel.click(line.edit)

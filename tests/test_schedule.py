@@ -10,7 +10,6 @@ from xml.etree import ElementTree
 import pytest
 
 from scripts.schedule import (
-    Outcome,
     Schedule,
     ScheduleError,
     Scheduler,
@@ -24,6 +23,7 @@ from scripts.schedule import (
     with_cron_line,
 )
 from storage.paths import Workspace
+from storage.system_jobs import Outcome
 
 TASK = Task("fetch-1234", ("/opt/Bót 😀 x/python", "/opt/100% & \"new\"/fetch.py", "--workspace", "/srv/$my data"),
             Path("/opt/100% x"))

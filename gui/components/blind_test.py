@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gui import texts
+from gui.components.basics import Card, Row, Text
+from gui.components.button import Button
+from gui.components.inputs import Field
+from gui.components.notices import Progress
 from gui.components.room import M, Panel, Room, S
-from gui.components.widgets import Button, Card, Field, Progress, Row, Text
 from gui.presenters import blind_test as quiz
 from gui.presenters.blind_test import QuizRun
 from gui.presenters.pulse import Pulse

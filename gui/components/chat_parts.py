@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any
 
 from gui import texts
+from gui.components.basics import Card, Line, Row, Text
+from gui.components.button import Button
 from gui.components.room import M, Panel, S
 from gui.components.shapes import Sheet
 from gui.components.theme import XS
-from gui.components.widgets import Button, Card, Line, Row, Text
 from gui.presenters.playground import ChatLine, DetailsView
 
 

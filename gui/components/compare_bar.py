@@ -8,9 +8,11 @@ from tkinter import filedialog
 from typing import Any
 
 from gui import texts
+from gui.components.basics import Card, Row, Text
+from gui.components.choices import Choice, Segments
+from gui.components.inputs import Field
 from gui.components.room import Panel, S
 from gui.components.theme import XS
-from gui.components.widgets import Card, Choice, Field, Row, Segments, Text
 from gui.presenters.comparison import (
     ModelOption,
     ModelShelf,

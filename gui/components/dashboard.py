@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gui import texts
+from gui.components.basics import Card, Row, Text
+from gui.components.behaviour_card import BehaviourCard
+from gui.components.button import Button
 from gui.components.charts import BarChart, CurveChart
+from gui.components.job_list import JobList
+from gui.components.notices import Banner
 from gui.components.room import M, Pace, Panel, Room, S, spread
+from gui.components.status_card import StatusCard
 from gui.components.table import Table
-from gui.components.widgets import Banner, Button, Card, Line, Progress, Row, Slider, Switch, Text
 from gui.presenters.dashboard import (
     DAY,
     DECISION_COLUMNS,
@@ -19,26 +24,14 @@ from gui.presenters.dashboard import (
     Figures,
     FiguresView,
     JobView,
-    SliderView,
-    behaviour_view,
     figures_view,
-    job_views,
-    rate_view,
-    temperature_view,
-    tokens_view,
 )
 from gui.presenters.pulse import Pulse
-from gui.presenters.status import Fact, StatusView
+from gui.presenters.status import StatusView
 from storage.records import Job
-from storage.settings import MAX_TOKENS, MENTIONS_ONLY, QUIET_UNTIL, RESPONSE_RATE, TEMPERATURE, Setting
 from storage.store import Store
 
 FIGURES_EVERY_SECONDS = 4.0
-QUIET_SECONDS = 3600
-# A dragged slider is written at most this often; the last value always is.
-WRITE_DELAY_MS = 150
-# Uptime, memory, model, Discord, last reply, waiting: a model's name is long.
-FACT_WEIGHTS = (4, 3, 8, 4, 6, 2)
 
 
 def read_figures(store: Store) -> Figures:
@@ -136,162 +129,6 @@ class DashboardRoom(Room):
         self.targets.show(view.targets)
 
 
-class StatusCard(Card):
-    """The bot's state, large; below it the buttons and six facts."""
-
-    def __init__(self, master: Any, panel: Panel) -> None:
-        super().__init__(master)
-        self._panel = panel
-        theme = panel.theme
-        self.body.grid_columnconfigure(0, weight=1)
-        head = Row(self.body)
-        head.grid(row=0, column=0, sticky="ew")
-        head.grid_columnconfigure(1, weight=1)
-        self._dot = Text(head, "●", role="heading", colour="idle")
-        self._dot.grid(row=0, column=0, padx=(0, theme.px(S)))
-        self.state = Text(head, "", role="title")
-        self.state.grid(row=0, column=1, sticky="w")
-        self.quiet = Button(head, texts.BUTTON_QUIET, self._flip_quiet, kind="quiet", icon="moon")
-        self.quiet.grid(row=0, column=2, rowspan=2, sticky="ne")
-        self.detail = Text(head, "", colour="muted", wrap=True)
-        self.detail.grid(row=1, column=0, columnspan=2, sticky="ew", pady=(2, 0))
-        self._is_quiet = False
-        self._buttons()
-        Line(self.body).grid(row=2, column=0, sticky="ew", pady=theme.px(M))
-        self._facts = Row(self.body)
-        self._facts.grid(row=3, column=0, sticky="ew")
-        self.facts: list[tuple[Text, Text]] = []
-        self._columns = 0
-        for _ in range(6):
-            self.facts.append((Text(self._facts, role="caption", colour="faint"), Text(self._facts, role="strong")))
-        self._facts.bind("<Configure>", self._arrange)
-
-    def _buttons(self) -> None:
-        row = Row(self.body)
-        row.grid(row=1, column=0, sticky="w", pady=(self._panel.theme.px(M), 0))
-        bot = self._panel.bot
-        self.start = Button(row, texts.BUTTON_START, lambda: bot("start"), kind="primary", icon="start")
-        self.stop = Button(row, texts.BUTTON_STOP, lambda: bot("stop"), icon="stop", tip=texts.TIP_STOP)
-        self.restart = Button(row, texts.BUTTON_RESTART, lambda: bot("restart"), icon="restart", tip=texts.TIP_RESTART)
-        self.force = Button(row, texts.BUTTON_FORCE, self._ask_force, kind="danger", icon="bolt", tip=texts.TIP_FORCE)
-        self.logs = Button(row, texts.BUTTON_LOGS, lambda: self._panel.go("logs"), icon="logs")
-        for column, button in enumerate((self.start, self.stop, self.restart, self.force, self.logs)):
-            button.grid(row=0, column=column, padx=(0, S))
-
-    def show(self, view: StatusView) -> None:
-        self._dot.show("●", colour=view.tone)
-        self.state.show(view.title)
-        self.detail.show(view.detail)
-        self.start.set_enabled(view.can_start)
-        self.stop.set_enabled(view.can_stop)
-        self.restart.set_enabled(view.can_restart)
-        self.force.set_enabled(view.can_force)
-        self._is_quiet = view.is_quiet
-        self.quiet.show(texts.BUTTON_UNQUIET if view.is_quiet else texts.BUTTON_QUIET)
-        for (label, value), fact in zip(self.facts, view.facts, strict=True):
-            _show_fact(label, value, fact)
-
-    def _arrange(self, event: Any) -> None:
-        columns = 6 if event.width >= self._panel.theme.px(820) else 3
-        if columns == self._columns:
-            return
-        self._columns = columns
-        gap = self._panel.theme.px(M)
-        for column in range(6):
-            weight = (FACT_WEIGHTS[column] if columns == 6 else 1) if column < columns else 0
-            self._facts.grid_columnconfigure(column, weight=weight, uniform="fact" if weight else "")
-        for index, (label, value) in enumerate(self.facts):
-            row, column = divmod(index, columns)
-            label.grid(row=row * 2, column=column, sticky="ew", pady=(gap if row else 0, 0))
-            value.grid(row=row * 2 + 1, column=column, sticky="ew", padx=(0, S))
-
-    def _flip_quiet(self) -> None:
-        until = 0.0 if self._is_quiet else time.time() + QUIET_SECONDS
-        self._panel.set_setting(QUIET_UNTIL, until)
-
-    def _ask_force(self) -> None:
-        self._panel.confirm(texts.ASK_FORCE_TITLE, texts.ASK_FORCE_TEXT, [
-            (texts.CANCEL, "secondary", None), (texts.BUTTON_FORCE, "danger", lambda: self._panel.bot("force"))])
-
-
-def _show_fact(label: Text, value: Text, fact: Fact) -> None:
-    label.show(fact.label)
-    value.show(fact.value, colour=fact.tone)
-
-
-class BehaviourCard(Card):
-    """Three sliders and a switch that the bot obeys from its next message on."""
-
-    def __init__(self, master: Any, panel: Panel) -> None:
-        super().__init__(master, texts.BEHAVIOUR, hint=texts.BEHAVIOUR_HINT)
-        self._panel = panel
-        self.body.grid_columnconfigure(0, weight=1)
-        self.rate = SettingSlider(self.body, panel, RESPONSE_RATE, 99, self._rate_words)
-        self.temperature = SettingSlider(self.body, panel, TEMPERATURE, 50, temperature_view)
-        self.tokens = SettingSlider(self.body, panel, MAX_TOKENS, 45, lambda v: tokens_view(round(v)), whole=True)
-        for row, slider in enumerate((self.rate, self.temperature, self.tokens)):
-            slider.grid(row=row, column=0, sticky="ew", pady=(0, panel.theme.px(M)))
-        self.mentions = Switch(self.body, MENTIONS_ONLY.label, self._flip_mentions)
-        self.mentions.grid(row=3, column=0, sticky="w", pady=(2, 0))
-
-    def show_settings(self, pulse: Pulse) -> None:
-        view = behaviour_view(pulse.settings)
-        self.mentions.set_value(view.mentions_only)
-        self.rate.show(view.rate)
-        self.temperature.show(view.temperature)
-        self.tokens.show(view.tokens)
-
-    def _rate_words(self, value: float) -> SliderView:
-        return rate_view(value, mentions_only=self.mentions.value)
-
-    def _flip_mentions(self, value: bool) -> None:
-        self._panel.set_setting(MENTIONS_ONLY, value)
-
-
-class SettingSlider(Row):
-    """Name, value, line and meaning of one number; written while it moves."""
-
-    def __init__(self, master: Any, panel: Panel, setting: Setting[Any], steps: int,
-                 describe: Callable[[float], SliderView], *, whole: bool = False) -> None:
-        super().__init__(master)
-        assert setting.slider is not None
-        self._panel, self._setting, self._describe, self._whole = panel, setting, describe, whole
-        self._held_until = 0.0
-        self._pending: str | None = None
-        self._view: SliderView | None = None
-        self.grid_columnconfigure(0, weight=1)
-        Text(self, setting.label).grid(row=0, column=0, sticky="w")
-        self.value = Text(self, "", role="strong", colour="accent_text")
-        self.value.grid(row=0, column=1, sticky="e")
-        self.slider = Slider(self, low=setting.slider[0], high=setting.slider[1], steps=steps, command=self._moved)
-        self.slider.grid(row=1, column=0, columnspan=2, sticky="ew", pady=(4, 2))
-        self.hint = Text(self, "", role="small", colour="faint")
-        self.hint.grid(row=2, column=0, columnspan=2, sticky="w")
-
-    def show(self, view: SliderView) -> None:
-        """What is stored, unless the owner is moving the slider right now."""
-        if view != self._view and time.monotonic() > self._held_until:
-            self._view = view
-            self.slider.set(view.value)
-            self._words(view)
-
-    def _words(self, view: SliderView) -> None:
-        self.value.show(view.text)
-        self.hint.show(view.hint)
-
-    def _moved(self, value: float) -> None:
-        self._held_until = time.monotonic() + 1.5
-        self._view = None
-        self._words(self._describe(value))
-        if self._pending is None:
-            self._pending = self.after(WRITE_DELAY_MS, self._write)
-
-    def _write(self) -> None:
-        self._pending = None
-        value = self.slider.get()
-        self._panel.set_setting(self._setting, round(value) if self._whole else round(value, 4))
-
-
 class FiguresCard(Card):
     """Four figures in two rows, and a small chart below them."""
 
@@ -354,53 +191,4 @@ class QuickActions(Card):
             button.set_enabled(kind == "train" or kind not in running)
 
 
-class JobList(Card):
-    """Running jobs, each with its bar, its step, the time left and a way to stop it."""
-
-    def __init__(self, master: Any, panel: Panel) -> None:
-        super().__init__(master, pad=14)
-        self._panel = panel
-        self.body.grid_columnconfigure(0, weight=1)
-        self.lines: list[JobLine] = []
-
-    def show(self, views: tuple[JobView, ...]) -> None:
-        while len(self.lines) < len(views):
-            line = JobLine(self.body, self._panel)
-            line.grid(row=len(self.lines), column=0, sticky="ew", pady=(S if self.lines else 0, 0))
-            self.lines.append(line)
-        for index, line in enumerate(self.lines):
-            if index < len(views):
-                line.show(views[index])
-                line.grid()
-            else:
-                line.grid_remove()
-
-
-class JobLine(Row):
-    """One running job."""
-
-    def __init__(self, master: Any, panel: Panel) -> None:
-        super().__init__(master)
-        self.grid_columnconfigure(1, weight=1)
-        self._panel, self._view = panel, JobView(0, "", "", 0, "", False)
-        self.name = Text(self, "", role="strong")
-        self.name.grid(row=0, column=0, sticky="w")
-        self.step = Text(self, "", role="small", colour="muted", anchor="e")
-        self.step.grid(row=0, column=1, sticky="e", padx=S)
-        self.bar = Progress(self)
-        self.bar.grid(row=1, column=0, columnspan=2, sticky="ew", padx=(0, S), pady=(4, 0))
-        self.cancel = Button(self, texts.JOB_CANCEL, self._cancel, height=28)
-        self.cancel.grid(row=0, column=2, rowspan=2)
-
-    def show(self, view: JobView) -> None:
-        self._view = view
-        self.name.show(view.name)
-        self.step.show(view.text)
-        self.bar.show(view.progress)
-        self.cancel.set_enabled(not view.is_cancelling and view.job_id > 0)
-
-    def _cancel(self) -> None:
-        self._panel.cancel_job(self._view.job_id, self._view.kind)
-
-
-__all__ = ["DashboardRoom", "job_views", "read_figures"]
+__all__ = ["DashboardRoom", "read_figures"]

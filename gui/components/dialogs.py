@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from gui.components.basics import Row, Text
+from gui.components.button import Button
 from gui.components.theme import XL, L, S, theme_of
-from gui.components.widgets import Button, Row, Text
 
 Answer = tuple[str, str, Callable[[], Any] | None]
 

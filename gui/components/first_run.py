@@ -11,10 +11,12 @@ from typing import Any
 
 from gui import texts
 from gui.components import icons
+from gui.components.basics import Card, Line, Row, Text
+from gui.components.button import Button
+from gui.components.inputs import Field
 from gui.components.room import M, Pace, Panel, Room
 from gui.components.table import Table
 from gui.components.theme import XS
-from gui.components.widgets import Button, Card, Field, Line, Row, Text
 from gui.presenters import settings as setting_texts
 from gui.presenters.first_run import CHECKUP_COLUMNS, FirstRunView, Situation, Step, first_run_view
 from gui.presenters.pulse import Pulse

@@ -9,9 +9,13 @@ from tkinter import filedialog
 from typing import Any
 
 from gui import texts
+from gui.components.basics import Card, Row, Text
+from gui.components.button import Button
+from gui.components.choices import Choice
+from gui.components.inputs import Field, Switch
 from gui.components.room import M, Panel, Room, S
 from gui.components.shapes import ThinBar
-from gui.components.widgets import Button, Card, Choice, Field, Row, Switch, Text, Tooltip
+from gui.components.tooltip import Tooltip
 from gui.presenters import format as words
 from gui.presenters.logs import MOST_LINES, LogBook, LogFilter, LogRow, file_label, order_files, pieces
 from storage.logs import LogTail

@@ -11,9 +11,11 @@ import customtkinter as ctk
 
 from gui import texts
 from gui.components import icons
+from gui.components.basics import Row, Text
+from gui.components.button import Button
 from gui.components.room import Room
 from gui.components.theme import XS, M, S, Theme
-from gui.components.widgets import Button, Row, Text, Tooltip
+from gui.components.tooltip import Tooltip
 from gui.presenters.status import StatusView
 
 SIDEBAR_WIDTH = 196

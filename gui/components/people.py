@@ -9,9 +9,13 @@ from tkinter import filedialog
 from typing import Any
 
 from gui import texts
+from gui.components.basics import Card, Row, Text
+from gui.components.button import Button
+from gui.components.choices import Segments, popup_menu
+from gui.components.inputs import Field
+from gui.components.notices import EmptyState
 from gui.components.room import M, Panel, Room, S
 from gui.components.table import Table
-from gui.components.widgets import Button, Card, EmptyState, Field, Row, Segments, Text, popup_menu
 from gui.presenters import format as words
 from gui.presenters.people import (
     CHANNEL_COLUMNS,

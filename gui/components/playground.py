@@ -8,11 +8,15 @@ from functools import partial
 from typing import Any
 
 from gui import texts
+from gui.components.basics import Card, Row
+from gui.components.button import Button
 from gui.components.chat_parts import Bubble, DetailsCard
 from gui.components.compare_bar import CompareBar
+from gui.components.inputs import Field, Switch
+from gui.components.notices import Banner, EmptyState
 from gui.components.room import M, Panel, Room, S
 from gui.components.scroll import ScrollArea
-from gui.components.widgets import Banner, Button, Card, EmptyState, Field, Row, Switch, Tooltip
+from gui.components.tooltip import Tooltip
 from gui.presenters.comparison import Comparison, is_switching
 from gui.presenters.playground import ChatLine, ChatView, chat_view, details_view
 from gui.presenters.pulse import Pulse

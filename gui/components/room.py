@@ -6,9 +6,9 @@ import tkinter as tk
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from gui.components.basics import Row, Text
 from gui.components.scroll import ScrollArea
 from gui.components.theme import XL, L, M, S, Theme
-from gui.components.widgets import Row, Text
 from gui.presenters.dashboard import JobView
 from gui.presenters.pulse import Pulse
 from gui.presenters.status import StatusView

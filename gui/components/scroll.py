@@ -4,9 +4,9 @@ from __future__ import annotations
 import tkinter as tk
 from typing import Any
 
+from gui.components.basics import Row
 from gui.components.shapes import ThinBar
 from gui.components.theme import surface_of, theme_of
-from gui.components.widgets import Row
 
 WHEEL_PIXELS = 60
 BAR_WIDTH = 12

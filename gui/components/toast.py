@@ -5,9 +5,9 @@ import tkinter as tk
 from typing import Any
 
 from gui.components import icons
+from gui.components.basics import Text
 from gui.components.shapes import Sheet
 from gui.components.theme import RADIUS, L, M, S, theme_of
-from gui.components.widgets import Text
 
 SHOWN_MS = 6_000
 SHOWN_BAD_MS = 12_000

@@ -8,11 +8,13 @@ from tkinter import filedialog
 from typing import Any
 
 from gui import texts
+from gui.components.basics import Card, Row, Text
+from gui.components.button import Button
 from gui.components.charts import CurveChart
+from gui.components.choices import popup_menu
 from gui.components.room import M, Pace, Panel, Room, S, spread
 from gui.components.table import Table
 from gui.components.theme import XS
-from gui.components.widgets import Button, Card, Row, Text, popup_menu
 from gui.presenters.pulse import Pulse
 from gui.presenters.status import Fact
 from gui.presenters.training import MODEL_COLUMNS, TrainingFacts, TrainingView, read_models, training_view
