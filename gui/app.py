@@ -1,11 +1,8 @@
 """The panel's root: one window, one `after` loop, a worker for everything that touches disk or processes."""
 from __future__ import annotations
 
-import importlib
 import logging
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,40 +11,29 @@ from pathlib import Path
 from typing import Any
 
 from gui import autostart, texts
-from gui.presenters.dashboard import finished_text, job_views
+from gui.appearance import Appearance
+from gui.desktop import open_path, set_window_icon
+from gui.news import News
+from gui.presenters.dashboard import job_views
 from gui.presenters.first_run import is_needed
-from gui.presenters.notifications import Note, is_told, milestone, milestone_note, notes_between
 from gui.presenters.pulse import ControllerLook, Pulse
 from gui.presenters.status import status_view, tray_tip
-from gui.presenters.training import deploy_question, is_due, job_arguments, retrain_note
+from gui.presenters.training import job_arguments
+from gui.wishes import Wishes
 from gui.worker import Worker
 from storage.control import PANEL_WANTED
 from storage.environment import Environment, read_environment
 from storage.errors import KnownError
 from storage.paths import Workspace
-from storage.settings import (
-    APPEARANCE,
-    KEEP_AWAKE,
-    NOTIFICATION_LEVEL,
-    NOTIFICATIONS,
-    RETRAIN_REMINDER,
-    SOUND,
-    START_BOT_WITH_PANEL,
-    START_MINIMISED,
-    Setting,
-)
+from storage.settings import APPEARANCE, KEEP_AWAKE, START_BOT_WITH_PANEL, START_MINIMISED, Setting
 from storage.store import Store
 
 log = logging.getLogger(__name__)
 
 TICK_MS, TICK_HIDDEN_MS = 40, 250
 PULSE_SECONDS, PULSE_HIDDEN_SECONDS = 0.5, 1.0
-APPEARANCE_SECONDS = 20.0
-# A click that nothing came of is forgotten after this, so that buttons never stay grey.
-CLICK_SECONDS = 4.0
 # Leaving with "Stop it": the controller ends the bot by force after ten seconds; this is a little later.
 LEAVE_SECONDS = 14.0
-REMINDERS_SECONDS = 60.0
 START_SIZE, MIN_SIZE = (1120, 740), (900, 600)
 
 
@@ -67,20 +53,16 @@ class App:
         self.store, self.controller, self.jobs, self.is_demo = store, controller, jobs, demo
         self.pulse: Pulse | None = None
         self.worker = Worker()
-        self._clicked, self._clicked_at = "", 0.0
-        self._starting: dict[str, float] = {}
-        self._cancelling: set[int] = set()
-        self._pulse_at, self._is_pulsing, self._appearance_at = 0.0, False, 0.0
-        self._seen_finished: set[int] | None = None
+        self.wishes, self.news = Wishes(), News(self)
+        self._pulse_at, self._is_pulsing = 0.0, False
         self._is_closing = self._is_leaving = self._was_asked_to_end = False
         self._leaving_since = 0.0
         self._was_told_hidden = False
         self._next_tick = ""
-        self._reminders_at = 0.0
+        self._wants_awake = False
         self._settings = store.settings.read()
-        self._appearance = self._settings[APPEARANCE]
-        self._appearance_changed, self._wants_awake = 0.0, False
-        looks.prepare_toolkit(_wanted_mode(self._appearance))
+        self.appearance = Appearance(self._settings[APPEARANCE], ask=self.ask)
+        looks.prepare_toolkit(self.appearance.first_mode)
         self._environment = read_environment_or_empty(self.workspace)
         self.awake = autostart.KeepAwake()
         self._make_window(looks, start_minimised or self._settings[START_MINIMISED])
@@ -101,13 +83,13 @@ class App:
         self.root.geometry(f"{START_SIZE[0]}x{START_SIZE[1]}")
         self.theme = self.root.theme = looks.Theme(self.root)
         self.root.report_callback_exception = _log_callback_error
-        _set_window_icon(self.root)
+        set_window_icon(self.root)
         install_wheel(self.root)
         install_focus_reveal(self.root)
         self.window = MainWindow(self.root, self.theme, {
             "title": texts.APP_NAME, "leave": self.exit, "go": self.go, "change_appearance": self.change_appearance,
             "subtitle": texts.DEMO_SUFFIX if self.is_demo else self.workspace.root.name})
-        self.window.sidebar.show_appearance(self._appearance)
+        self.window.sidebar.show_appearance(self.appearance.setting)
         self.toasts = Toasts(self.root)
         self.dialog = Dialog(self.root)
         self.root.protocol("WM_DELETE_WINDOW", self.close_window)
@@ -228,9 +210,7 @@ class App:
         if not self._is_pulsing and now - self._pulse_at >= (PULSE_HIDDEN_SECONDS if hidden else PULSE_SECONDS):
             self._is_pulsing, self._pulse_at = True, now
             self.ask(self._read_pulse, self._show_pulse, failed=self._pulse_failed)
-        if self._appearance == "system" and now - self._appearance_at > APPEARANCE_SECONDS:
-            self._appearance_at = now
-            self.ask(_system_mode, self._follow_system, slow=True)
+        self.appearance.follow_system()
         if not hidden and self.window.front is not None:
             self.window.front.frame()
         self._next_tick = self.root.after(2 if is_more else TICK_HIDDEN_MS if hidden else TICK_MS, self._tick)
@@ -251,12 +231,9 @@ class App:
         self._is_pulsing = False
         before, self.pulse = self.pulse, pulse
         self._settings = pulse.settings
-        self._forget_answered_wishes(pulse)
-        self._tell_finished(pulse)
-        for note in notes_between(before, pulse):
-            self.notify(note)
+        self.wishes.forget_answered(pulse)
+        self.news.follow(before, pulse)
         self._follow_settings(pulse)
-        self._remind(pulse)
         if self._is_leaving and self._can_leave(pulse):
             self.quit(leave_running=False)
             return
@@ -269,33 +246,12 @@ class App:
 
     def _follow_settings(self, pulse: Pulse) -> None:
         """Settings another process may have changed, and what depends on them."""
-        if pulse.settings[APPEARANCE] != self._appearance and time.monotonic() - self._appearance_changed > 3:
-            self._show_appearance(pulse.settings[APPEARANCE])
+        if self.appearance.follow_setting(pulse.settings[APPEARANCE]):
+            self.window.sidebar.show_appearance(self.appearance.setting)
         wanted = pulse.settings[KEEP_AWAKE] and pulse.is_alive
         if wanted != self._wants_awake or wanted:
             self._wants_awake = wanted
             self.ask(lambda: self.awake.update(wanted=wanted))
-
-    def _remind(self, pulse: Pulse) -> None:
-        """Milestones and the retrain reminder: looked at now and then."""
-        if time.monotonic() - self._reminders_at > REMINDERS_SECONDS:
-            self._reminders_at = time.monotonic()
-            self.ask(lambda: read_reminders(self.store, pulse.settings[RETRAIN_REMINDER]), self._tell_all, slow=True)
-
-    def _tell_all(self, notes: tuple[Note, ...]) -> None:
-        for note in notes:
-            self.notify(note)
-
-    def notify(self, note: Note) -> None:
-        """In the window, and on the desktop as far as the owner's settings allow."""
-        self.toast(note.title, note.text, tone=note.tone)
-        settings = self._settings
-        if not settings[NOTIFICATIONS] or not is_told(note, settings[NOTIFICATION_LEVEL]):
-            return
-        if self.is_hidden or self.root.focus_displayof() is None:
-            self.ask(lambda: self.tray.notify(note.title, note.text))
-        if settings[SOUND]:
-            self.root.bell()
 
     def _pulse_failed(self, error: Exception) -> None:
         self._is_pulsing = False
@@ -306,37 +262,14 @@ class App:
     def _show_status(self) -> None:
         if self.pulse is None:
             return
-        view = status_view(self.pulse, clicked=self._clicked)
+        view = status_view(self.pulse, clicked=self.wishes.clicked)
         self.window.sidebar.show_status(view)
         self.tray.update(view, tip=tray_tip(self.pulse, view))
         front = self.window.front
         if front is not None:
             front.show_status(view)
-            front.show_jobs(job_views(self.pulse, starting=frozenset(self._starting),
-                                      cancelling=frozenset(self._cancelling)))
-
-    def _forget_answered_wishes(self, pulse: Pulse) -> None:
-        now = time.monotonic()
-        if self._clicked and now - self._clicked_at > CLICK_SECONDS:
-            self._clicked = ""
-        reported = {job.kind for job in (*pulse.jobs, *pulse.finished) if job.started_at > pulse.now - 15}
-        self._starting = {kind: at for kind, at in self._starting.items() if kind not in reported and now - at < 20}
-        self._cancelling &= {job.id for job in pulse.jobs}
-
-    def _tell_finished(self, pulse: Pulse) -> None:
-        ended = {job.id: job for job in pulse.finished}
-        if self._seen_finished is None:
-            self._seen_finished = set(ended)
-        for job_id in ended.keys() - self._seen_finished:
-            self._seen_finished.add(job_id)
-            job = ended[job_id]
-            tone, title, body = finished_text(job)
-            self.notify(Note(title, body, tone, "errors" if tone == "bad" else "important"))
-            question = deploy_question(job)
-            if question is not None:
-                self.confirm(texts.DEPLOY_TITLE, question.text, [
-                    (texts.DEPLOY_LATER, "secondary", None),
-                    (texts.DEPLOY_GO, "primary", partial(self.start_job, "deploy", ["--model", question.gguf]))])
+            front.show_jobs(job_views(self.pulse, starting=self.wishes.starting,
+                                      cancelling=self.wishes.cancelling))
 
     # ---- what rooms may ask ----------------------------------------------------------------------
 
@@ -355,7 +288,7 @@ class App:
 
     def bot(self, action: str) -> None:
         """'start', 'start_offline', 'stop', 'restart' or 'force'; the window shows it at once."""
-        self._clicked, self._clicked_at = action.removesuffix("_offline"), time.monotonic()
+        self.wishes.click(action.removesuffix("_offline"))
         self._show_status()
         work = {"start": self.controller.start, "start_offline": partial(self.controller.start, offline=True),
                 "stop": self.controller.stop,
@@ -363,17 +296,17 @@ class App:
         self.ask(work, self._bot_done, failed=self._bot_failed)
 
     def _bot_done(self, _: object) -> None:
-        self._clicked = ""
+        self.wishes.clicked_done()
         self.refresh_soon()
 
     def _bot_failed(self, error: Exception) -> None:
-        self._clicked = ""
+        self.wishes.clicked_done()
         self._surprised(error)
         self.refresh_soon()
 
     def start_job(self, kind: str, args: list[str] | None = None) -> None:
         """Start a script; the line appears at once, its progress as soon as the script reports."""
-        self._starting[kind] = time.monotonic()
+        self.wishes.start(kind)
         self._show_status()
         self.ask(lambda: self.jobs.start(kind, self._arguments(kind) if args is None else args),
                  lambda _: self.refresh_soon(), failed=lambda error: self._job_failed(kind, error))
@@ -383,18 +316,18 @@ class App:
         return job_arguments(kind, newest, self.workspace, now=time.time())
 
     def _job_failed(self, kind: str, error: Exception) -> None:
-        self._starting.pop(kind, None)
+        self.wishes.start_failed(kind)
         self._surprised(error)
         self._show_status()
 
     def cancel_job(self, job_id: int, kind: str) -> None:
-        self._cancelling.add(job_id)
+        self.wishes.cancel(job_id)
         self._show_status()
         self.ask(lambda: self.jobs.cancel(kind), lambda _: self.refresh_soon())
 
     def go(self, room: str) -> None:
         """Bring a room to the front."""
-        self.window.show(room, lambda master: _room_class(room)(master, self), self._room_ready)
+        self.window.show(room, self, self._room_ready)
 
     def in_slices(self, parts: Iterator[None], then: Callable[[], Any]) -> None:
         """Let a generator make widgets a few milliseconds at a time."""
@@ -422,30 +355,19 @@ class App:
     # ---- appearance ------------------------------------------------------------------------------
 
     def change_appearance(self) -> None:
-        order = list(APPEARANCE.choices)
-        self.set_appearance(order[(order.index(self._appearance) + 1) % len(order)])
+        self.set_appearance(self.appearance.following)
 
     def set_appearance(self, setting: str) -> None:
         """Change it now and remember it."""
-        self._appearance_changed = time.monotonic()
-        self._show_appearance(setting)
-        self.set_setting(APPEARANCE, setting)
-
-    def _show_appearance(self, setting: str) -> None:
-        import customtkinter as ctk
-
-        self._appearance = setting
+        self.appearance.choose(setting)
         self.window.sidebar.show_appearance(setting)
-        if setting == "system":
-            self._appearance_at = 0.0  # asked on the worker: on Linux it takes a process
-        else:
-            ctk.set_appearance_mode(setting)
+        self.set_setting(APPEARANCE, setting)
 
     def _tray_menu(self, x: int, y: int) -> None:
         """The tray's menu, where the tray itself cannot show one."""
         from gui.components.choices import popup_menu
 
-        view = status_view(self.pulse, clicked=self._clicked) if self.pulse is not None else None
+        view = status_view(self.pulse, clicked=self.wishes.clicked) if self.pulse is not None else None
         menu = popup_menu(self.root, self.theme)
         menu.add_command(label=texts.TRAY_SHOW if self.is_hidden else texts.TRAY_HIDE, command=self.toggle_window)
         menu.add_separator()
@@ -456,12 +378,6 @@ class App:
         menu.add_separator()
         menu.add_command(label=texts.TRAY_EXIT, command=self.exit)
         menu.tk_popup(x, y)
-
-    def _follow_system(self, mode: str) -> None:
-        import customtkinter as ctk
-
-        if self._appearance == "system":
-            ctk.set_appearance_mode(mode)
 
     def _surprised(self, error: Exception) -> None:
         if isinstance(error, KnownError):
@@ -480,77 +396,8 @@ def read_environment_or_empty(workspace: Workspace) -> Environment:
         return Environment()
 
 
-def read_reminders(store: Store, reminder: int) -> tuple[Note, ...]:
-    """Milestones and the retrain reminder that are due; each is told once."""
-    notes = []
-    reached = milestone(store.activity.total_replies(), told=int(store.facts.get("milestone_told", 0)))
-    if reached:
-        store.facts.set("milestone_told", reached)
-        notes.append(milestone_note(reached))
-    prepared = store.jobs.latest("prepare")
-    if reminder and prepared is not None:
-        new = store.messages.count_since(prepared.started_at)
-        told_job, told_at = store.facts.get("retrain_told", (0, 0))
-        told = int(told_at) if told_job == prepared.id else 0
-        if is_due(new, reminder=reminder, told_at=told):
-            store.facts.set("retrain_told", [prepared.id, new])
-            notes.append(retrain_note(new))
-    return tuple(notes)
-
-
-def _room_class(key: str) -> Any:
-    """Rooms are imported when first visited: that keeps the start short and the memory small."""
-    module, name = {
-        "dashboard": ("dashboard", "DashboardRoom"), "logs": ("logs_window", "LogsRoom"),
-        "settings": ("settings_window", "SettingsRoom"), "playground": ("playground", "PlaygroundRoom"),
-        "people": ("people", "PeopleRoom"), "training": ("training", "TrainingRoom"),
-        "first_run": ("first_run", "FirstRunRoom"), "blind_test": ("blind_test", "BlindTestRoom"),
-    }[key]
-    return getattr(importlib.import_module(f"gui.components.{module}"), name)
-
-
-def _wanted_mode(setting: str) -> str:
-    return _system_mode() if setting == "system" else setting
-
-
-def _system_mode() -> str:
-    """'light' or 'dark', as the desktop says; light where it says nothing."""
-    try:
-        import darkdetect
-
-        return "dark" if darkdetect.theme() == "Dark" else "light"
-    except Exception as error:  # a missing desktop tool, in whatever words, is no reason not to open a window
-        log.debug("The desktop does not say whether it is dark: %s", error)
-        return "light"
-
-
-def open_path(path: Path) -> None:
-    """Open a file or folder with the program the system has for it."""
-    path.mkdir(parents=True, exist_ok=True) if not path.exists() and not path.suffix else None
-    if sys.platform == "win32":
-        import os
-
-        os.startfile(path)
-        return
-    opener = "open" if sys.platform == "darwin" else "xdg-open"
-    try:
-        subprocess.Popen([opener, str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                         stderr=subprocess.DEVNULL, start_new_session=True)
-    except OSError as error:
-        raise KnownError(f"No program could be found to open {path}.", "Open it in your file manager.") from error
-
-
-def _set_window_icon(root: Any) -> None:
-    from gui.components import icons
-
-    if sys.platform == "win32":
-        root.iconbitmap(str(icons.ICON))
-    else:
-        root.iconphoto(True, icons.logo(root, 64))
-
-
 def _log_callback_error(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     log.error("A callback of the window failed", exc_info=(kind, error, trace))
 
 
-__all__ = ["App", "open_path", "read_reminders", "run"]
+__all__ = ["App", "run"]

@@ -17,11 +17,6 @@ class Row(tk.Frame):
         theme = theme_of(self)
         theme.follow(self, lambda: self.configure(bg=theme.now(self.surface)))
 
-    def set_surface(self, name: str) -> None:
-        """Another background; children made of Text follow with their own `set_surface`."""
-        self.surface = name
-        self.configure(bg=theme_of(self).now(name))
-
 
 class Card(Sheet):
     """A rounded sheet with a thin border; children are placed in `body`, below an optional heading."""
@@ -64,10 +59,6 @@ class Text(tk.Label):
         if colour is not None and colour != self._colour:
             self._colour = colour
             self._paint()
-
-    def set_surface(self, name: str) -> None:
-        self._surface = name
-        self._paint()
 
     def _paint(self) -> None:
         theme = theme_of(self)

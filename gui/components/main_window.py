@@ -1,6 +1,7 @@
 """The window: a sidebar that names the rooms and the bot's state, and the room in front."""
 from __future__ import annotations
 
+import importlib
 import time
 import tkinter as tk
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from gui import texts
 from gui.components import icons
 from gui.components.basics import Row, Text
 from gui.components.button import Button
-from gui.components.room import Room
+from gui.components.room import Panel, Room
 from gui.components.theme import XS, M, S, Theme
 from gui.components.tooltip import Tooltip
 from gui.presenters.status import StatusView
@@ -24,6 +25,12 @@ ROOMS = (("dashboard", texts.DASHBOARD, "dashboard"), ("playground", texts.PLAYG
          ("people", texts.PEOPLE, "people"), ("training", texts.TRAINING, "training"), ("logs", texts.LOGS, "logs"),
          ("settings", texts.SETTINGS, "settings"))
 FIRST_RUN = ("first_run", texts.FIRST_RUN, "flag")
+# Module and class of each room: imported when first visited, which keeps the start short and the memory small.
+CLASSES = {
+    "dashboard": ("dashboard", "DashboardRoom"), "logs": ("logs_window", "LogsRoom"),
+    "settings": ("settings_window", "SettingsRoom"), "playground": ("playground", "PlaygroundRoom"),
+    "people": ("people", "PeopleRoom"), "training": ("training", "TrainingRoom"),
+    "first_run": ("first_run", "FirstRunRoom"), "blind_test": ("blind_test", "BlindTestRoom")}
 
 
 class NavItem(Button):
@@ -122,7 +129,7 @@ class MainWindow:
         self._wanted = ""
         self._in_work: set[str] = set()
 
-    def show(self, key: str, make: Callable[[Any], Room], ready: Callable[[Room], Any]) -> None:
+    def show(self, key: str, panel: Panel, ready: Callable[[Room], Any]) -> None:
         """Bring a room to the front, building it first if need be; `ready` is called when it is there."""
         self.sidebar.show_active(key)
         self._wanted = key
@@ -131,7 +138,7 @@ class MainWindow:
             self._raise(room, ready)
         elif key not in self._in_work:
             self._in_work.add(key)
-            room = make(self.stage)
+            room = room_class(key)(self.stage, panel)
             self.in_slices(room.build(), lambda: self._built(key, room, ready))
 
     def in_slices(self, parts: Iterator[None], then: Callable[[], Any]) -> None:
@@ -160,3 +167,9 @@ class MainWindow:
             room.is_visible = True
             room.shown()
         ready(room)
+
+
+def room_class(key: str) -> type[Room]:
+    module, name = CLASSES[key]
+    found: type[Room] = getattr(importlib.import_module(f"gui.components.{module}"), name)
+    return found

@@ -58,10 +58,6 @@ class Table(tk.Frame):
             self.canvas.configure(height=theme.px(HEADER_HEIGHT + ROW_HEIGHT * max(len(rows), 1)))
         self._repaint()
 
-    def set_columns(self, columns: Sequence[Column]) -> None:
-        self.columns = tuple(columns)
-        self._repaint()
-
     def scroll_by(self, pixels: int) -> bool:
         """Move by about so many pixels; False at the end."""
         before = self._top

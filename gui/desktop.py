@@ -1,0 +1,34 @@
+"""The desktop around the window: opening files and folders, the window's icon."""
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from storage.errors import KnownError
+
+
+def open_path(path: Path) -> None:
+    """Open a file or folder with the program the system has for it."""
+    path.mkdir(parents=True, exist_ok=True) if not path.exists() and not path.suffix else None
+    if sys.platform == "win32":
+        import os
+
+        os.startfile(path)
+        return
+    opener = "open" if sys.platform == "darwin" else "xdg-open"
+    try:
+        subprocess.Popen([opener, str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL, start_new_session=True)
+    except OSError as error:
+        raise KnownError(f"No program could be found to open {path}.", "Open it in your file manager.") from error
+
+
+def set_window_icon(root: Any) -> None:
+    from gui.components import icons
+
+    if sys.platform == "win32":
+        root.iconbitmap(str(icons.ICON))
+    else:
+        root.iconphoto(True, icons.logo(root, 64))

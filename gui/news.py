@@ -1,0 +1,100 @@
+"""What is told without being asked for: changes of state, finished jobs, milestones, the retrain reminder."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from gui import texts
+from gui.presenters.dashboard import finished_text
+from gui.presenters.notifications import Note, is_told, milestone, milestone_note, notes_between
+from gui.presenters.pulse import Pulse
+from gui.presenters.training import deploy_question, is_due, retrain_note
+from storage.records import Job
+from storage.settings import NOTIFICATION_LEVEL, NOTIFICATIONS, RETRAIN_REMINDER, SOUND, Settings
+from storage.store import Store
+
+REMINDERS_SECONDS = 60.0
+
+
+class Teller(Protocol):
+    """What the news needs of the panel."""
+
+    store: Store
+    root: Any
+    tray: Any
+
+    @property
+    def is_hidden(self) -> bool: ...
+    def ask(self, work: Callable[[], Any], then: Callable[[Any], Any] | None = None, *,
+            failed: Callable[[Exception], Any] | None = None, slow: bool = False) -> None: ...
+    def toast(self, title: str, body: str = "", *, tone: str = "idle") -> None: ...
+    def confirm(self, title: str, text: str, answers: list[tuple[str, str, Callable[[], Any] | None]]) -> None: ...
+    def start_job(self, kind: str, args: list[str] | None = None) -> None: ...
+
+
+class News:
+    """Compares readings and tells what is worth it: in the window, on the desktop, with a sound."""
+
+    def __init__(self, panel: Teller) -> None:
+        self._panel = panel
+        self._seen: set[int] | None = None
+        self._reminders_at = 0.0
+
+    def follow(self, before: Pulse | None, now: Pulse) -> None:
+        """A new reading."""
+        self._tell_finished(now)
+        for note in notes_between(before, now):
+            self.notify(note, now.settings)
+        if time.monotonic() - self._reminders_at > REMINDERS_SECONDS:
+            self._reminders_at = time.monotonic()
+            store, reminder = self._panel.store, now.settings[RETRAIN_REMINDER]
+            self._panel.ask(lambda: read_reminders(store, reminder),
+                            lambda notes: [self.notify(note, now.settings) for note in notes], slow=True)
+
+    def notify(self, note: Note, settings: Settings) -> None:
+        """In the window, and on the desktop as far as the owner's settings allow."""
+        panel = self._panel
+        panel.toast(note.title, note.text, tone=note.tone)
+        if not settings[NOTIFICATIONS] or not is_told(note, settings[NOTIFICATION_LEVEL]):
+            return
+        if panel.is_hidden or panel.root.focus_displayof() is None:
+            panel.ask(lambda: panel.tray.notify(note.title, note.text))
+        if settings[SOUND]:
+            panel.root.bell()
+
+    def _tell_finished(self, pulse: Pulse) -> None:
+        ended = {job.id: job for job in pulse.finished}
+        if self._seen is None:
+            self._seen = set(ended)
+        for job_id in sorted(ended.keys() - self._seen):
+            self._seen.add(job_id)
+            tone, title, body = finished_text(ended[job_id])
+            self.notify(Note(title, body, tone, "errors" if tone == "bad" else "important"), pulse.settings)
+            self._ask_deploy(ended[job_id])
+
+    def _ask_deploy(self, job: Job) -> None:
+        question = deploy_question(job)
+        if question is not None:
+            deploy = partial(self._panel.start_job, "deploy", ["--model", question.gguf])
+            self._panel.confirm(texts.DEPLOY_TITLE, question.text, [
+                (texts.DEPLOY_LATER, "secondary", None), (texts.DEPLOY_GO, "primary", deploy)])
+
+
+def read_reminders(store: Store, reminder: int) -> tuple[Note, ...]:
+    """Milestones and the retrain reminder that are due; each is told once."""
+    notes = []
+    reached = milestone(store.activity.total_replies(), told=int(store.facts.get("milestone_told", 0)))
+    if reached:
+        store.facts.set("milestone_told", reached)
+        notes.append(milestone_note(reached))
+    prepared = store.jobs.latest("prepare")
+    if reminder and prepared is not None:
+        new = store.messages.count_since(prepared.started_at)
+        told_job, told_at = store.facts.get("retrain_told", (0, 0))
+        told = int(told_at) if told_job == prepared.id else 0
+        if is_due(new, reminder=reminder, told_at=told):
+            store.facts.set("retrain_told", [prepared.id, new])
+            notes.append(retrain_note(new))
+    return tuple(notes)
