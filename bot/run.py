@@ -234,7 +234,7 @@ def _build(store: Store, environment: Environment, status: LiveStatus, stop: Sto
         tuning = tuning_for(store.facts, path, gpu_layers=gpu_layers)
         return get_model(path, n_ctx=settings[CONTEXT_LENGTH], n_gpu_layers=gpu_layers, tuning=tuning,
                          threads=settings[THREADS], adapter=adapter, chat_template=settings[CHAT_TEMPLATE],
-                         keep_seconds=settings[KEEP_CACHE_SECONDS], is_listening=settings[LISTENING])
+                         keep_seconds=settings[KEEP_CACHE_SECONDS], is_listening=settings[LISTENING], is_polite=True)
 
     embedding_model = store.settings.get(EMBEDDING_MODEL)
     recall = Recall(

@@ -21,12 +21,12 @@ _model: ChatModel | None = None
 
 def get_model(path: Path | None = None, *, n_ctx: int = 2048, n_gpu_layers: int = 0, threads: int = 0,
               adapter: Path | None = None, chat_template: str = "auto", tuning: Tuning | None = None,
-              keep_seconds: float = 600.0, is_listening: bool = True) -> ChatModel:
+              keep_seconds: float = 600.0, is_listening: bool = True, is_polite: bool = False) -> ChatModel:
     """The process's chat model, loaded on the first call. Later calls return the same one, whatever they ask for.
 
     path: a GGUF file, needed on the first call. n_ctx: tokens per channel. n_gpu_layers: -1 for all. threads 0: tuned
-    or half the processors. tuning: what was measured on this machine. Raises ModelFileError with a cure;
-    nothing stays cached then, so that the caller can try again.
+    or half the processors. tuning: what was measured on this machine. is_polite: other programs come
+    before it. Raises ModelFileError with a cure; nothing stays cached then, so that the caller can try again.
     """
     global _model
     with _lock:
@@ -40,7 +40,8 @@ def get_model(path: Path | None = None, *, n_ctx: int = 2048, n_gpu_layers: int 
             options = tuning.applied_to(options)
             parallel = tuning.parallel
         _model = ChatModel(Path(path), options, n_ctx=n_ctx, adapter=adapter, keep_seconds=keep_seconds,
-                           template=CHATML if chat_template == "chatml" else None, parallel=parallel)
+                           template=CHATML if chat_template == "chatml" else None, parallel=parallel,
+                           is_polite=is_polite)
         _model.is_listening_allowed = is_listening
         return _model
 

@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -118,11 +118,20 @@ class NativeModel:
         self._batch = lib.llama_batch_init(options.ubatch, 0, 1)
         lib.llama_set_abort_callback(self._context, self._abort_function, ctypes.addressof(self._abort_byte))
 
+    def reopen(self, **changes: Any) -> None:
+        """Another context over the same weights, with some options changed; what was computed and adapters are gone."""
+        self._close_context()
+        self.options = replace(self.options, **changes)
+        self._open_context()
+
+    def _close_context(self) -> None:
+        self._lib.llama_batch_free(self._batch)
+        self._lib.llama_free(self._context)
+
     def close(self) -> None:
         """Free everything; the memory goes back to the system."""
         if self._context:
-            self._lib.llama_batch_free(self._batch)
-            self._lib.llama_free(self._context)
+            self._close_context()
             if self._adapter:
                 self._lib.llama_adapter_lora_free(self._adapter)
             self._lib.llama_model_free(self._model)

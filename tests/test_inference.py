@@ -80,7 +80,7 @@ def test_every_sampler_setting_works(model: ChatModel, changes: dict[str, float]
 
 def test_no_text_of_a_person_becomes_a_control_token(model: ChatModel) -> None:
     """Fault 44: every control string of the vocabulary, as message, name, recalled line, own turn and system prompt."""
-    native = model._native
+    native = model._loaded.native
     control = [native.token_text(token) for token in range(native.vocabulary_size) if native.is_control(token)]
     assert "<|im_start|>" in control and len(control) > 10
     innocent = Conversation((Turn("a", "b"), Turn("c", "d", True), Turn("e", "f")), (Turn("g", "h"),))

@@ -1,6 +1,7 @@
 """Choices from measurements, manners on somebody's laptop, and the benchmark model."""
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -64,6 +65,20 @@ def test_a_probe_measures_stores_and_is_used_again(tiny: Path, store: Store) -> 
     assert tuning.applied_to(ContextOptions(threads=3)).threads == 3
 
 
+def test_a_probe_without_time_measures_one_setting_and_is_content(tiny: Path) -> None:
+    tuning = probe(tiny, budget_seconds=0)
+    assert len(tuning.trials) == 1 and tuning.decode_per_second > 0
+    assert (tuning.repack, tuning.ubatch, tuning.flash_attention, tuning.parallel) == (False, 64, True, 1)
+
+
+def test_a_probe_whose_time_is_over_keeps_the_best_it_found(tiny: Path) -> None:
+    readings = itertools.count()
+    for budget in (60, 120, 240):
+        tuning = probe(tiny, budget_seconds=budget, clock=lambda: float(next(readings)))
+        chosen = {"repack": tuning.repack, "threads": tuning.threads}
+        assert tuning.trials and any(chosen.items() <= trial.items() for trial in tuning.trials)
+
+
 def test_a_result_of_another_version_is_not_used(tiny: Path, store: Store) -> None:
     store.facts.set(tuning_key(tiny), {"version": 1, "threads": 9})
     assert tuning_for(store.facts, tiny) is None
@@ -97,7 +112,7 @@ def model(tiny: Path) -> Iterator[ChatModel]:
 def test_nothing_is_read_along_on_battery(model: ChatModel) -> None:
     model.listen(1, Conversation((Turn("a", "hello"),)), "be brief")
     assert model.standing_recall(1) is None
-    assert model._engine.computed_tokens == 0
+    assert model._loaded.engine.computed_tokens == 0
 
 
 def test_memory_can_be_given_back_and_the_next_request_loads_again(model: ChatModel) -> None:

@@ -16,16 +16,16 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from model.catalog import shown_name
-from model.chat.engine import Engine, Interrupted
+from model.chat.engine import Interrupted
 from model.chat.guest import Lookout, threads_for
 from model.chat.listening import Heard, Listening
-from model.chat.prompting import PromptBuilder
+from model.chat.loaded import LoadedModel
 from model.chat.reply_queue import Job, ReplyFuture, ReplyQueue, gave_way, too_late
 from model.chat.requests import ModelClosedError, Reply, ReplyRequest
 from model.chat.running_reply import ReplyMemory, RunningReply, never_begun
 from model.chat.sampling import ReplyText, Sampler
-from model.native import ContextOptions, NativeModel
+from model.native import ContextOptions
+from model.process import lower_thread_priority
 from model.prompts import ChatTemplate, render, tokenise
 from storage.records import Conversation, Turn
 
@@ -41,17 +41,12 @@ class ChatModel:
 
     def __init__(self, path: Path, options: ContextOptions, *, n_ctx: int = 2048, template: ChatTemplate | None = None,
                  adapter: Path | None = None, keep_seconds: float = 600.0, park_bytes: int = 64 << 20,
-                 parallel: int = 1, max_waiting: int = _MAX_WAITING, lookout: Lookout | None = None,
-                 clock: Callable[[], float] = time.monotonic) -> None:
-        self.path, self.name, self.adapter = path, shown_name(path, adapter), adapter
+                 parallel: int = 1, max_waiting: int = _MAX_WAITING, is_polite: bool = False,
+                 lookout: Lookout | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.n_ctx, self.keep_seconds, self.parallel = n_ctx, keep_seconds, max(parallel, 1)
         self.is_listening_allowed = True
-        self._options, self._park_bytes, self._clock = options, park_bytes, clock
-        self._wanted_template = template
+        self._clock, self._is_polite = clock, is_polite
         self._lookout = lookout or Lookout()
-        # Guards the vocabulary against being freed while another thread tokenises.
-        self._vocabulary = threading.RLock()
-        self._is_released = False
         self._limit = max_waiting
         self._queue = ReplyQueue(max_waiting)
         self._listening = Listening()
@@ -63,27 +58,36 @@ class ChatModel:
         self._changed = threading.Condition()
         self._memory = ReplyMemory()
         started = time.monotonic()
-        self._open(path, adapter)
+        self._loaded = LoadedModel(path, options, n_ctx=n_ctx, template=template, adapter=adapter,
+                                   park_bytes=park_bytes, clock=clock)
+        self._threads = self._loaded.threads
         self.load_seconds = time.monotonic() - started
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self._thread.start()
 
-    def _open(self, path: Path, adapter: Path | None) -> None:
-        native = NativeModel(path, self._options)
-        try:
-            if adapter is not None:
-                native.set_adapter(adapter)
-        except BaseException:
-            native.close()
-            raise
-        self._is_released = False
-        self._threads = native.threads
-        self.path, self.name, self.adapter = path, shown_name(path, adapter), adapter
-        self.size_bytes = native.header.size_bytes
-        self.template = self._wanted_template or _template(native, path.name)
-        self._engine = Engine(native, park_bytes=self._park_bytes, clock=self._clock)
-        self._native = native
-        self._prompts = PromptBuilder(self.template, native.encode, native.piece, self.n_ctx)
+    @property
+    def path(self) -> Path:
+        """The file in use."""
+        return self._loaded.path
+
+    @property
+    def name(self) -> str:
+        """What people know it by: the files' names without endings."""
+        return self._loaded.name
+
+    @property
+    def adapter(self) -> Path | None:
+        """The LoRA adapter in use."""
+        return self._loaded.adapter
+
+    @property
+    def size_bytes(self) -> int:
+        return self._loaded.size_bytes
+
+    @property
+    def template(self) -> ChatTemplate:
+        """How turns are marked for this model."""
+        return self._loaded.template
 
     # ---- for everybody --------------------------------------------------------------------------------
 
@@ -94,10 +98,10 @@ class ChatModel:
 
     def encode(self, text: str, special: bool) -> list[int]:
         """Token ids of a text. special: control strings become control tokens (for template pieces only)."""
-        with self._vocabulary:
-            if not self._is_released:
-                return self._native.encode(text, special)
-        self.ask(self._reopen)
+        tokens = self._loaded.encode(text, special)
+        if tokens is not None:
+            return tokens
+        self.ask(self._loaded.reopen)
         return self.encode(text, special)
 
     def count_tokens(self, text: str) -> int:
@@ -131,7 +135,7 @@ class ChatModel:
         Call it after every message that is not answered, and after every reply. `conversation.recalled`: lines looked
         up for this conversation; pass the same ones (`standing_recall`) with the next reply's conversation.
         """
-        if not self.is_listening_allowed or self._is_released or self._lookout.look().is_quiet_time:
+        if not self.is_listening_allowed or self._loaded.is_released or self._lookout.look().is_quiet_time:
             return
         with self._changed:
             self._listening.hear(Heard(channel_id, conversation, system_prompt, keep_turns))
@@ -157,56 +161,37 @@ class ChatModel:
         room = self.n_ctx - len(target)
         if not target or room < 1:
             return []
-        self.ask(self._reopen)
-        return self.ask(lambda: self._engine.log_probabilities(_SCORING, prompt[-room:], target))
+        self.ask(self._loaded.reopen)
+        return self.ask(lambda: self._loaded.engine.log_probabilities(_SCORING, prompt[-room:], target))
 
     def forget_channel(self, channel_id: int) -> None:
         """Drop everything computed for a channel (its messages changed, or it may no longer be read)."""
         with self._changed:
             self._listening.forget(channel_id)
-        self._later(lambda: self._forget(channel_id))
+        self._later(lambda: self._loaded.forget(channel_id))
 
     def free_caches(self) -> None:
         """Drop everything computed for all channels."""
-        self._later(self._clear)
+        self._later(self._loaded.clear)
 
     def set_adapter(self, adapter: Path | None) -> None:
         """Switch the LoRA adapter without reloading the model; waits for the reply being written."""
-        def switch() -> None:
-            self._reopen()
-            self._native.set_adapter(adapter)
-            self._clear()
-            self.adapter = adapter
-
-        self.ask(switch)
+        self.ask(lambda: self._loaded.set_adapter(adapter))
 
     def switch(self, path: Path, adapter: Path | None = None) -> None:
         """Load another model in place of this one: the old one is freed first, so there are never two in memory.
 
         When the new file cannot be loaded the old one is opened again and the error is raised.
         """
-        def change() -> None:
-            from model.files.gguf_check import check_gguf
+        self.ask(lambda: self._change(path, adapter))
 
-            check_gguf(path)
-            before = (self.path, self.adapter)
-            with self._vocabulary:
-                self._close_native()
-                try:
-                    self._open(path, adapter)
-                except BaseException:
-                    self._open(*before)
-                    raise
-
-        self.ask(change)
+    def _change(self, path: Path, adapter: Path | None) -> None:
+        self._loaded.switch(path, adapter)
+        self._threads = self._loaded.threads
 
     def release(self) -> None:
         """Give the model's memory back (a game wants the graphics card); the next request loads it again."""
-        def let_go() -> None:
-            with self._vocabulary:
-                self._close_native()
-
-        self.ask(let_go)
+        self.ask(self._loaded.release)
 
     def set_threads(self, threads: int) -> None:
         """Use so many processor threads from the next token on."""
@@ -215,16 +200,6 @@ class ChatModel:
     def ask(self, task: Callable[[], Any]) -> Any:
         """Run something on the worker thread, between replies, and wait for its result."""
         return self._later(task).result()
-
-    def _reopen(self) -> None:
-        with self._vocabulary:
-            if self._is_released:
-                self._open(self.path, self.adapter)
-
-    def _close_native(self) -> None:
-        if not self._is_released:
-            self._is_released = True
-            self._engine.close()
 
     def _later(self, task: Callable[[], Any]) -> Future[Any]:
         future: Future[Any] = Future()
@@ -245,7 +220,7 @@ class ChatModel:
                 running.job.is_cancelled = True
             if self._starting is not None:
                 self._starting.is_cancelled = True
-            self._native.abort()
+            self._loaded.abort()
             self._changed.notify_all()
         for job in waiting:
             job.future.cancel()
@@ -255,6 +230,8 @@ class ChatModel:
     # ---- the worker thread ----------------------------------------------------------------------------
 
     def _work(self) -> None:
+        if self._is_polite:
+            lower_thread_priority()
         try:
             while self._turn():
                 pass
@@ -262,8 +239,7 @@ class ChatModel:
             for running in self._running:
                 running.stop = "cancelled"
                 self._finish(running)
-            with self._vocabulary:
-                self._close_native()
+            self._loaded.release()
             for _, future in self._tasks:
                 future.cancel()
 
@@ -312,27 +288,28 @@ class ChatModel:
                 job.future.set_result(answer)
                 return
             started = self._clock()
-            self._reopen()
-            self._native.follow_load(threads_for(self._threads, self._lookout.look().busy_processors))
+            loaded = self._loaded
+            loaded.reopen()
+            loaded.native.follow_load(threads_for(self._threads, self._lookout.look().busy_processors))
             channel = request.channel_id
-            tokens = self._prompts.reply_tokens(channel, request.conversation, request.system_prompt,
-                                                keep_turns=request.keep_turns, max_tokens=request.options.max_tokens)
+            tokens = loaded.prompts.reply_tokens(channel, request.conversation, request.system_prompt,
+                                                 keep_turns=request.keep_turns, max_tokens=request.options.max_tokens)
             self._listening.answered(channel)
-            computed = self._engine.prefill(
-                channel, tokens, shared=self._prompts.shared_length(request.system_prompt),
+            computed = loaded.engine.prefill(
+                channel, tokens, shared=loaded.prompts.shared_length(request.system_prompt),
                 is_stopped=lambda: self._is_over(job),
                 pinned=[running.channel_id for running in self._running])
-            sampler = Sampler(self._native, request.options, context=tokens[-256:])
+            sampler = Sampler(loaded.native, request.options, context=tokens[-256:])
             running = RunningReply(job, sampler, ReplyText(request.options.stop), len(tokens), computed, started,
                                    min(request.options.max_tokens, self.n_ctx - len(tokens)))
             self._running.append(running)
             self._starting = None  # counted once
-            running.draw(self._native, self._engine.last_row, now=self._clock())
+            running.draw(loaded.native, loaded.engine.last_row, now=self._clock())
         except Interrupted:
             _resolve(job, never_begun(job, now=self._clock()))
         except BaseException as error:
             # What the context holds of this channel is not to be trusted any more.
-            self._forget(request.channel_id)
+            self._loaded.forget(request.channel_id)
             _fail(job, error)
         finally:
             self._starting = None
@@ -341,16 +318,16 @@ class ChatModel:
     def _step(self) -> None:
         """One more token for every running reply, in one batch."""
         try:
-            self._engine.step([(running.channel_id, running.next_token) for running in self._running],
+            self._loaded.engine.step([(running.channel_id, running.next_token) for running in self._running],
                               lambda: any(self._is_over(running.job) for running in self._running))
             for index, running in enumerate(self._running):
-                running.draw(self._native, index, now=self._clock())
+                running.draw(self._loaded.native, index, now=self._clock())
         except Interrupted:
             pass
         except BaseException as error:
             # They share one batch: none of them can go on, and whoever waits must hear of it.
             for running in self._running:
-                self._engine.forget(running.channel_id)
+                self._loaded.engine.forget(running.channel_id)
                 _fail(running.job, error)
                 running.sampler.close()
             self._running.clear()
@@ -377,7 +354,7 @@ class ChatModel:
         """Compute what was heard, the channel that waits longest first; otherwise tidy up."""
         with self._changed:
             heard = self._heard = self._listening.take()
-        if self._is_released:
+        if self._loaded.is_released:
             self._heard = None
             return
         if heard is None:
@@ -385,17 +362,18 @@ class ChatModel:
             self._expire()
             return
         try:
-            tokens = self._prompts.standing_tokens(heard.channel_id, heard.conversation, heard.system_prompt,
-                                                   keep_turns=heard.keep_turns)
-            self._engine.prefill(heard.channel_id, tokens, shared=self._prompts.shared_length(heard.system_prompt),
-                                 wants_logits=False, is_stopped=self._is_wanted)
+            prompts = self._loaded.prompts
+            tokens = prompts.standing_tokens(heard.channel_id, heard.conversation, heard.system_prompt,
+                                             keep_turns=heard.keep_turns)
+            self._loaded.engine.prefill(heard.channel_id, tokens, shared=prompts.shared_length(heard.system_prompt),
+                                        wants_logits=False, is_stopped=self._is_wanted)
         except Interrupted:
             with self._changed:
                 self._listening.put_back(heard)
         except Exception:
             # Reading along is a courtesy: replies go on without it.
             log.exception("Reading along in channel %s failed; its cache is dropped.", heard.channel_id)
-            self._forget(heard.channel_id)
+            self._loaded.forget(heard.channel_id)
         finally:
             self._heard = None
 
@@ -405,26 +383,14 @@ class ChatModel:
     def _interrupt_idle_work(self, *, except_for: int | None = None) -> None:
         # A reply in the channel being read along needs the same tokens: let that chunk finish.
         if self._heard is not None and self._heard.channel_id != except_for:
-            self._native.abort()
+            self._loaded.abort()
 
     def _expire(self) -> None:
-        for channel in self._engine.expire(older_than=self._clock() - self.keep_seconds):
+        for channel in self._loaded.engine.expire(older_than=self._clock() - self.keep_seconds):
             if isinstance(channel, int):
-                self._prompts.forget(channel)
+                self._loaded.prompts.forget(channel)
                 with self._changed:
                     self._listening.forget(channel)
-
-    def _forget(self, channel: int) -> None:
-        if self._is_released:
-            return
-        self._engine.forget(channel)
-        self._prompts.forget(channel)
-
-    def _clear(self) -> None:
-        if self._is_released:
-            return
-        self._engine.clear()
-        self._prompts.clear()
 
     # ---- ends -----------------------------------------------------------------------------------------
 
@@ -435,7 +401,7 @@ class ChatModel:
             for job in at_work:
                 if job.future is future:
                     job.is_cancelled = True
-                    self._native.abort()
+                    self._loaded.abort()
 
     def _is_over(self, job: Job) -> bool:
         return job.is_cancelled or self._is_closing or self._clock() > job.deadline_at
@@ -457,10 +423,3 @@ def _run_task(task: Callable[[], Any], future: Future[Any]) -> None:
         future.set_result(task())
     except BaseException as error:  # raised again where the result is awaited
         future.set_exception(error)
-
-
-def _template(native: NativeModel, name: str) -> ChatTemplate:
-    from model.chat.chat_templates import template_of
-
-    return template_of(native.chat_template(), bos=native.token_text(native.bos), eos=native.token_text(native.eos),
-                       name=name)

@@ -1,6 +1,6 @@
 """The best way to run one model on one machine, measured instead of guessed.
 
-`probe` loads the model a few times and times short prefills and decodes; it takes well under a minute for a 3B model.
+`probe` loads the model twice and times short prefills and decodes within a fixed time, so it takes under a minute.
 The result is stored (`Tuning.as_dict`) under `tuning_key` and used until the model, the processor count or the library
 changes.
 """
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from model.native import ContextOptions, NativeModel, Row, library
+from model.native import ABORTED, ContextOptions, NativeModel, Row, library
 from storage.control import Facts
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,10 @@ _PREFILLED, _WRITTEN = 40, 25
 _TOLERANCE = 1.10
 _DECODED = 6
 _BATCHES = (2, 4)
-_PREFILL_ROWS = 128
+_TRIAL_ROWS, _PREFILL_ROWS = 64, 128
+_SMALL_CHUNK, _LARGE_CHUNK = 64, 128
+# Repacked weights take about this many times as long to load as those as stored.
+_REPACK_LOADS = 5
 _WORTH_PROBING = 300 << 20
 
 
@@ -88,32 +93,24 @@ def tuning_key(path: Path) -> str:
 
 
 def probe(path: Path, *, report: Callable[[float, str], None] = lambda _share, _step: None,
-          budget_seconds: float = 50.0, clock: Callable[[], float] = time.perf_counter) -> Tuning:
-    """Measure the model on this machine. `report` may raise to stop. Trials stop when the budget is used up."""
-    started = clock()
-    trials: list[Trial] = []
-    counts = thread_candidates(os.cpu_count() or 1)
-    for number, repack in enumerate((False, True)):
-        native = NativeModel(path, _options(repack=repack))
-        try:
-            for index, threads in enumerate(counts):
-                if trials and clock() - started > budget_seconds * 0.6:
-                    break
-                report(0.6 * (number + index / len(counts)) / 2,
-                       f"{threads} thread{'s' * (threads > 1)}, weights {'repacked' if repack else 'as stored'}")
-                native.set_threads(threads)
-                trials.append(_trial(native, repack, threads, clock))
-        finally:
-            native.close()
-    best = choose(trials)
-    report(0.65, "prompt chunks, attention, several replies at once")
-    ubatch, flash, batch = _details(path, best, clock)
-    report(1.0, "done")
-    return Tuning(
-        repack=best.repack, threads=best.threads, ubatch=ubatch, flash_attention=flash, parallel=choose_parallel(batch),
-        prefill_per_second=round(1 / best.prefill_seconds, 1), decode_per_second=round(1 / best.decode_seconds, 1),
-        batch_cost={str(size): round(cost, 3) for size, cost in batch.items()}, seconds=round(clock() - started, 1),
-        trials=tuple(asdict(trial) for trial in trials))
+          budget_seconds: float = 45.0, clock: Callable[[], float] = time.perf_counter) -> Tuning:
+    """Measure the model on this machine. `report` may raise to stop.
+
+    What matters most is tried first. When the time is over whatever runs is broken off, and the best setting found so
+    far is taken; only the first trial is always run to its end.
+    """
+    with _Probe(path, budget_seconds, clock) as measuring:
+        counts = thread_candidates(os.cpu_count() or 1)
+        for index, threads in enumerate(counts):
+            report(0.5 * index / len(counts), f"{threads} thread{'s' * (threads > 1)}, weights as stored")
+            measuring.attempt(partial(measuring.try_threads, threads))
+        report(0.5, "weights repacked")
+        measuring.attempt(measuring.try_repacked)
+        report(0.7, "prompt chunks, attention, several replies at once")
+        for detail in (measuring.try_batches, measuring.try_larger_chunks, measuring.try_plain_attention):
+            measuring.attempt(detail)
+        report(1.0, "done")
+        return measuring.result()
 
 
 def thread_candidates(processors: int) -> list[int]:
@@ -139,64 +136,134 @@ def choose_parallel(batch_cost: dict[int, float]) -> int:
     return max(paying, default=1)
 
 
-def _options(**changes: Any) -> ContextOptions:
-    return replace(ContextOptions(cells=1024, sequences=8, ubatch=64), **changes)
+class _OutOfTimeError(Exception):
+    """The probe's budget is used up."""
 
 
-def _trial(native: NativeModel, repack: bool, threads: int, clock: Callable[[], float]) -> Trial:
-    _prefill(native, 16, clock)  # pages come in from the disk, buffers are made
-    prefill = _prefill(native, 64, clock)
-    decode = _decode(native, 1, clock, start=64)
-    return Trial(repack, threads, prefill / 64, decode)
+class _Probe:
+    """One model being measured, with what was found out so far. Close it (or use it as a context) when done."""
 
+    def __init__(self, path: Path, budget_seconds: float, clock: Callable[[], float]) -> None:
+        self._path, self._clock = path, clock
+        self._started = clock()
+        self._deadline = self._started + budget_seconds
+        self.trials: list[Trial] = []
+        self._ubatch, self._has_flash, self._batch = _SMALL_CHUNK, True, dict[int, float]()
+        self._base = (0.0, 0.0)  # seconds of a prompt and of a token with the best setting
+        self._native = self._load(repack=False)
+        self._load_seconds = clock() - self._started
+        # Breaks off the computation that runs when the time is over; the next one sees the clock.
+        self._timer = threading.Timer(budget_seconds, lambda: self._native.abort())
+        self._timer.daemon = True
+        self._timer.start()
 
-def _details(path: Path, best: Trial, clock: Callable[[], float]) -> tuple[int, bool, dict[int, float]]:
-    """Chunk size, flash attention and the cost of batches with the chosen weights and threads."""
-    speeds: dict[tuple[int, bool], tuple[float, float]] = {}
-    batch: dict[int, float] = {}
-    for ubatch, flash in ((64, True), (128, True), (64, False)):
-        native = NativeModel(path, _options(repack=best.repack, threads=best.threads, ubatch=ubatch,
-                                            flash_attention=flash))
+    def __enter__(self) -> _Probe:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._native.close()
+
+    def attempt(self, measure: Callable[[], None]) -> None:
+        """Measure something, unless and until the time is over."""
+        if self.trials and self._clock() >= self._deadline:
+            return
         try:
-            _prefill(native, 16, clock)
-            prefill = _prefill(native, _PREFILL_ROWS, clock)
-            decode = _decode(native, 1, clock, start=_PREFILL_ROWS)
-            speeds[ubatch, flash] = (prefill, decode)
-            if (ubatch, flash) == (64, True):
-                batch = {size: _decode(native, size, clock, start=_PREFILL_ROWS) / decode for size in _BATCHES}
-        finally:
-            native.close()
-    base = speeds[64, True]
-    # Small chunks react sooner and need less memory; a larger one must earn its place.
-    ubatch = 128 if speeds[128, True][0] * _TOLERANCE < base[0] else 64
-    is_flash_slower = sum(speeds[64, False]) * 1.2 < sum(base)
-    return ubatch, not is_flash_slower, batch
+            measure()
+        except _OutOfTimeError:
+            log.info("The time for measuring is over; the best setting found so far is used.")
 
+    def try_threads(self, threads: int) -> None:
+        """A short prompt and a few tokens with so many threads."""
+        self._native.set_threads(threads)
+        self._prefill(16)  # pages come in from the disk, buffers are made
+        prefill = self._prefill(_TRIAL_ROWS)
+        decode = self._decode(1, start=_TRIAL_ROWS)
+        self.trials.append(Trial(self._native.options.repack, threads, prefill / _TRIAL_ROWS, decode))
 
-def _prefill(native: NativeModel, count: int, clock: Callable[[], float]) -> float:
-    """Seconds for `count` tokens into an empty sequence 0."""
-    native.clear()
-    size = native.options.ubatch
-    started = clock()
-    for start in range(0, count, size):
-        native.decode([Row(_token(native, at), at, 0, at == count - 1)
-                       for at in range(start, min(start + size, count))])
-    return clock() - started
+    def try_repacked(self) -> None:
+        """The same with repacked weights, on the best number of threads. Loading them takes longer than anything
+        else, and cannot be broken off."""
+        best = choose(self.trials)
+        if self._clock() + _REPACK_LOADS * self._load_seconds >= self._deadline:
+            return
+        self._native.close()
+        self._native = self._load(repack=True)
+        self.try_threads(best.threads)
 
+    def try_batches(self) -> None:
+        """What a step costs with several sequences, over a step with one."""
+        self._use_best()
+        self._base = (self._prefill(_PREFILL_ROWS), self._decode(1, start=_PREFILL_ROWS))
+        for size in _BATCHES:
+            self._batch[size] = self._decode(size, start=_PREFILL_ROWS) / self._base[1]
 
-def _decode(native: NativeModel, sequences: int, clock: Callable[[], float], *, start: int) -> float:
-    """Seconds of one step with so many sequences, all sharing what sequence 0 holds."""
-    for sequence in range(1, sequences):
-        native.share(0, sequence, start)
-    times = []
-    for step in range(_DECODED):
-        began = clock()
-        native.decode([Row(_token(native, step + sequence), start + step, sequence, True)
-                       for sequence in range(sequences)])
-        times.append(clock() - began)
-    for sequence in range(sequences):
-        native.remove(sequence, start)
-    return sorted(times)[len(times) // 2]
+    def try_larger_chunks(self) -> None:
+        """Small chunks react sooner and need less memory; a larger one must earn its place."""
+        self._native.reopen(ubatch=_LARGE_CHUNK)
+        self._prefill(16)
+        if self._prefill(_PREFILL_ROWS) * _TOLERANCE < self._base[0]:
+            self._ubatch = _LARGE_CHUNK
+
+    def try_plain_attention(self) -> None:
+        """Flash attention skips other channels' cells; without it a prompt must be much quicker."""
+        self._native.reopen(ubatch=_SMALL_CHUNK, flash_attention=False)
+        self._prefill(16)
+        plain = self._prefill(_PREFILL_ROWS) + self._decode(1, start=_PREFILL_ROWS)
+        self._has_flash = plain * 1.2 >= sum(self._base)
+
+    def result(self) -> Tuning:
+        """The best of what was measured."""
+        best = choose(self.trials)
+        return Tuning(
+            repack=best.repack, threads=best.threads, ubatch=self._ubatch, flash_attention=self._has_flash,
+            parallel=choose_parallel(self._batch), prefill_per_second=round(1 / best.prefill_seconds, 1),
+            decode_per_second=round(1 / best.decode_seconds, 1),
+            batch_cost={str(size): round(cost, 3) for size, cost in self._batch.items()},
+            seconds=round(self._clock() - self._started, 1), trials=tuple(asdict(trial) for trial in self.trials))
+
+    def _load(self, *, repack: bool) -> NativeModel:
+        return NativeModel(self._path, ContextOptions(cells=1024, sequences=8, ubatch=_SMALL_CHUNK, repack=repack))
+
+    def _use_best(self) -> None:
+        best = choose(self.trials)
+        if best.repack != self._native.options.repack:
+            self._native.close()
+            self._native = self._load(repack=best.repack)
+        self._native.set_threads(best.threads)
+        self._prefill(16)
+
+    def _prefill(self, count: int) -> float:
+        """Seconds for `count` tokens into an empty sequence 0."""
+        self._native.clear()
+        size = self._native.options.ubatch
+        started = self._clock()
+        for start in range(0, count, size):
+            self._compute([Row(_token(self._native, at), at, 0, at == count - 1)
+                           for at in range(start, min(start + size, count))])
+        return self._clock() - started
+
+    def _decode(self, sequences: int, *, start: int) -> float:
+        """Seconds of one step with so many sequences, all sharing what sequence 0 holds."""
+        for sequence in range(1, sequences):
+            self._native.share(0, sequence, start)
+        times = []
+        for step in range(_DECODED):
+            began = self._clock()
+            self._compute([Row(_token(self._native, step + sequence), start + step, sequence, True)
+                           for sequence in range(sequences)])
+            times.append(self._clock() - began)
+        for sequence in range(sequences):
+            self._native.remove(sequence, start)
+        return sorted(times)[len(times) // 2]
+
+    def _compute(self, rows: list[Row]) -> None:
+        if self.trials and self._clock() >= self._deadline:
+            raise _OutOfTimeError
+        while self._native.decode(rows) == ABORTED:
+            if self.trials:
+                raise _OutOfTimeError
+            self._native.resume()
 
 
 def _token(native: NativeModel, number: int) -> int:

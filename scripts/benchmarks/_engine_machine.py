@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -67,20 +67,24 @@ def _burn() -> None:
 
 
 def speeds(path: Path, how: ContextOptions, bench: Path | None, *, rounds: int) -> dict[str, Any]:
-    """Ours, llama.cpp's bare loop and (where it was built) llama-bench, in turns; the median round of each.
+    """Ours beside llama-bench, or beside a loop like it where that was not built, in turns; the median round of each.
 
     "Its defaults": repacked weights, chunks of 512, and its own choice of threads and flash attention. "Our settings":
     the same weights, chunk size, attention and threads as ours.
     """
-    measured: dict[str, list[dict[str, float]]] = defaultdict(list)
     same = ["-t", str(how.threads), "-ub", str(how.ubatch), "-b", str(how.ubatch), "-fa", "1",
             "--repack", str(int(how.repack))]
+    measures: dict[str, Callable[[], dict[str, float]]] = {"ours": lambda: whole_engine(path, how)}
+    if bench is None:
+        measures["bare loop, our settings"] = lambda: bare_loop(path, how)
+    else:
+        measures["llama-bench, our settings"] = lambda: llama_bench(bench, path, same)
+        measures["llama-bench, its defaults"] = lambda: llama_bench(bench, path, [])
+    measured: dict[str, list[dict[str, float]]] = defaultdict(list)
     for _ in range(rounds):
-        measured["ours"].append(whole_engine(path, how))
-        measured["bare loop, our settings"].append(bare_loop(path, how))
-        if bench is not None:
-            measured["llama-bench, our settings"].append(llama_bench(bench, path, same))
-            measured["llama-bench, its defaults"].append(llama_bench(bench, path, []))
+        for name, measure in measures.items():
+            measured[name].append(measure())
+            print(f"  {name}: {measured[name][-1]}", file=sys.stderr, flush=True)
     middle = {name: {key: statistics.median(one[key] for one in found) for key in found[0]}
               for name, found in measured.items()}
     figures: dict[str, Any] = dict(middle)

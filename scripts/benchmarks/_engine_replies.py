@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -199,11 +200,12 @@ def exactness(path: Path, options: ContextOptions, channels: Sequence[Sequence[T
         reply = listener.hear(message, waits=True)
         if reply is None:
             continue
-        tokens = model.ask(lambda channel=message.channel: model._engine.cached_tokens(channel))
+        engine, channel = model._loaded.engine, message.channel
+        tokens = model.ask(partial(engine.cached_tokens, channel))
         if len(tokens) < 20:
             continue
-        mine = model.ask(lambda channel=message.channel, tokens=tokens: (
-            model._engine.prefill(channel, tokens), _log_softmax(model._native.logits(model._engine.last_row)))[1])
+        model.ask(partial(engine.prefill, channel, tokens))
+        mine = _log_softmax(model.ask(lambda engine=engine: engine.native.logits(engine.last_row)))
         exact = one_shot(reference, tokens)
         ours.append(float((np.exp(exact) * (exact - mine)).sum()))
         again = one_shot(chunked, tokens)

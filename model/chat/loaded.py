@@ -1,0 +1,114 @@
+"""A model in memory with everything that hangs on it: weights, context, channels' caches, prompts.
+
+It can be given back to the system and opened again, and replaced by another file. All but `encode` and `abort` is for
+the thread that computes.
+"""
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from model.catalog import shown_name
+from model.chat.engine import Engine
+from model.chat.prompting import PromptBuilder
+from model.native import ContextOptions, NativeModel
+from model.prompts import ChatTemplate
+
+
+class LoadedModel:
+    """Raises ModelFileError when the file or the adapter cannot be used. template None: the model's own."""
+
+    def __init__(self, path: Path, options: ContextOptions, *, n_ctx: int, template: ChatTemplate | None,
+                 adapter: Path | None, park_bytes: int, clock: Callable[[], float]) -> None:
+        self._options, self._n_ctx, self._wanted_template = options, n_ctx, template
+        self._park_bytes, self._clock = park_bytes, clock
+        # Guards the vocabulary against being freed while another thread tokenises.
+        self._vocabulary = threading.RLock()
+        self.is_released = False
+        self._open(path, adapter)
+
+    def _open(self, path: Path, adapter: Path | None) -> None:
+        native = NativeModel(path, self._options)
+        try:
+            if adapter is not None:
+                native.set_adapter(adapter)
+        except BaseException:
+            native.close()
+            raise
+        self.is_released = False
+        self.threads = native.threads
+        self.path, self.adapter = path, adapter
+        self.size_bytes = native.header.size_bytes
+        self.template = self._wanted_template or _template(native, path.name)
+        self.engine = Engine(native, park_bytes=self._park_bytes, clock=self._clock)
+        self.native = native
+        self.prompts = PromptBuilder(self.template, native.encode, native.piece, self._n_ctx)
+
+    @property
+    def name(self) -> str:
+        """What the model and its adapter are called."""
+        return shown_name(self.path, self.adapter)
+
+    def encode(self, text: str, special: bool) -> list[int] | None:
+        """Token ids of a text, from any thread; None while the memory is given back."""
+        with self._vocabulary:
+            return None if self.is_released else self.native.encode(text, special)
+
+    def abort(self) -> None:
+        """Make the running computation stop, from any thread."""
+        self.native.abort()
+
+    def release(self) -> None:
+        """Give the memory back. Safe to call twice."""
+        with self._vocabulary:
+            if not self.is_released:
+                self.is_released = True
+                self.engine.close()
+
+    def reopen(self) -> None:
+        """Load again what was released."""
+        with self._vocabulary:
+            if self.is_released:
+                self._open(self.path, self.adapter)
+
+    def switch(self, path: Path, adapter: Path | None) -> None:
+        """Another file in place of this one, which is freed first. When the new one fails the old one is opened again
+        and the error is raised."""
+        from model.files.gguf_check import check_gguf
+
+        check_gguf(path)
+        before = (self.path, self.adapter)
+        with self._vocabulary:
+            self.release()
+            try:
+                self._open(path, adapter)
+            except BaseException:
+                self._open(*before)
+                raise
+
+    def set_adapter(self, adapter: Path | None) -> None:
+        """Another LoRA adapter, or none, on the same weights; everything computed is dropped."""
+        self.reopen()
+        self.native.set_adapter(adapter)
+        self.clear()
+        self.adapter = adapter
+
+    def forget(self, channel: int) -> None:
+        """Drop everything computed for a channel."""
+        if not self.is_released:
+            self.engine.forget(channel)
+            self.prompts.forget(channel)
+
+    def clear(self) -> None:
+        """Drop everything computed."""
+        if not self.is_released:
+            self.engine.clear()
+            self.prompts.clear()
+
+
+def _template(native: NativeModel, name: str) -> ChatTemplate:
+    from model.chat.chat_templates import template_of
+
+    return template_of(native.chat_template(), bos=native.token_text(native.bos), eos=native.token_text(native.eos),
+                       name=name)
