@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ _ENDLESS = GenerationOptions(max_tokens=1000, stop=(), temperature=1.0, seed=2)
 _LONG = "and then there was more of it " * 160
 _CANCELS = 10
 _LOADS = 5
+_REPLY = 24
 
 
 class Calm(Lookout):
@@ -74,17 +75,20 @@ def speeds(path: Path, how: ContextOptions, bench: Path | None, *, rounds: int) 
     """
     same = ["-t", str(how.threads), "-ub", str(how.ubatch), "-b", str(how.ubatch), "-fa", "1",
             "--repack", str(int(how.repack))]
-    measures: dict[str, Callable[[], dict[str, float]]] = {"ours": lambda: whole_engine(path, how)}
-    if bench is None:
-        measures["bare loop, our settings"] = lambda: bare_loop(path, how)
-    else:
-        measures["llama-bench, our settings"] = lambda: llama_bench(bench, path, same)
-        measures["llama-bench, its defaults"] = lambda: llama_bench(bench, path, [])
     measured: dict[str, list[dict[str, float]]] = defaultdict(list)
+
+    def note(name: str, found: dict[str, float]) -> None:
+        measured[name].append(found)
+        print(f"  {name}: {found}", file=sys.stderr, flush=True)
+
     for _ in range(rounds):
-        for name, measure in measures.items():
-            measured[name].append(measure())
-            print(f"  {name}: {measured[name][-1]}", file=sys.stderr, flush=True)
+        prompt, ours = whole_engine(path, how)
+        note("ours", ours)
+        if bench is None:
+            note("bare loop, our settings", bare_loop(path, how, prompt))
+        else:
+            note("llama-bench, our settings", llama_bench(bench, path, prompt, same))
+            note("llama-bench, its defaults", llama_bench(bench, path, prompt, []))
     middle = {name: {key: statistics.median(one[key] for one in found) for key in found[0]}
               for name, found in measured.items()}
     figures: dict[str, Any] = dict(middle)
@@ -99,45 +103,49 @@ def speeds(path: Path, how: ContextOptions, bench: Path | None, *, rounds: int) 
     return figures
 
 
-def whole_engine(path: Path, options: ContextOptions) -> dict[str, float]:
-    """Tokens per second through requests, prompts and sampling: prefill of some 180 tokens, decode of 32."""
+def whole_engine(path: Path, options: ContextOptions) -> tuple[int, dict[str, float]]:
+    """The prompt's tokens, and tokens per second of prefill and decode, through requests, prompts and sampling: the
+    better of two."""
     model = open_model(path, options)
-    write = GenerationOptions(max_tokens=33, stop=(), seed=1, temperature=1.0)
-    decode, prefill = [], []
-    for number in range(3):
-        text = " ".join(str(number * 31 + index) for index in range(60))
+    write = GenerationOptions(max_tokens=_REPLY + 1, stop=(), seed=1, temperature=1.0)
+    decode, prefill, prompt = [], [], 0
+    model.generate(ReplyRequest(TALK, write.with_changes(max_tokens=2), "none", 0))
+    for number in (1, 2):
+        model.free_caches()
+        text = " ".join(str(number * 31 + index) for index in range(24))
         reply = model.generate(ReplyRequest(Conversation((Turn("Ada", text),)), write, "none", number))
-        if number and reply.reply_tokens >= 8:
-            prefill.append(reply.prefilled_tokens / (reply.first_token_ms / 1000))
+        prompt = reply.prefilled_tokens
+        prefill.append(prompt / (reply.first_token_ms / 1000))
+        if reply.reply_tokens > _REPLY // 2:
             decode.append((reply.reply_tokens - 1) / ((reply.total_ms - reply.first_token_ms) / 1000))
-        model.forget_channel(number)
     model.close()
-    return {"decode per second": max(decode, default=0.0), "prefill per second": max(prefill, default=0.0)}
+    return prompt, {"decode per second": max(decode, default=0.0), "prefill per second": max(prefill)}
 
 
-def bare_loop(path: Path, options: ContextOptions) -> dict[str, float]:
-    """What llama-bench does (tools/llama-bench: test_prompt, test_gen), with the same library: llama_decode of 128
-    tokens at once and of single tokens into an empty context, without sampling. The best of two after a warm-up."""
+def bare_loop(path: Path, options: ContextOptions, prompt: int) -> dict[str, float]:
+    """What llama-bench does (tools/llama-bench: test_prompt, test_gen), with the same library: llama_decode of a prompt
+    and of single tokens into an empty context, without sampling. The better of two after a warm-up."""
     native = NativeModel(path, replace(options, cells=512, sequences=1))
     prefill, decode = [], []
     for _ in range(3):
         native.clear()
         started = time.perf_counter()
-        for start in range(0, 128, options.ubatch):
-            native.decode([Row(500 + at, at, 0, at == 127) for at in range(start, min(start + options.ubatch, 128))])
-        prefill.append(128 / (time.perf_counter() - started))
+        for start in range(0, prompt, options.ubatch):
+            native.decode([Row(500 + at, at, 0, at == prompt - 1)
+                           for at in range(start, min(start + options.ubatch, prompt))])
+        prefill.append(prompt / (time.perf_counter() - started))
         native.clear()
         started = time.perf_counter()
-        for position in range(32):
+        for position in range(_REPLY):
             native.decode([Row(500 + position, position, 0, True)])
-        decode.append(32 / (time.perf_counter() - started))
+        decode.append(_REPLY / (time.perf_counter() - started))
     native.close()
     return {"decode per second": max(decode[1:]), "prefill per second": max(prefill[1:])}
 
 
-def llama_bench(program: Path, path: Path, arguments: Sequence[str]) -> dict[str, float]:
-    """llama.cpp's own benchmark: 128 tokens of prompt, 32 of reply, the better of two after its warm-up."""
-    command = [str(program), "-m", str(path), "-r", "2", "-o", "json", "-p", "128", "-n", "32", *arguments]
+def llama_bench(program: Path, path: Path, prompt: int, arguments: Sequence[str]) -> dict[str, float]:
+    """llama.cpp's own benchmark with a prompt and a reply of the same length: the better of two after its warm-up."""
+    command = [str(program), "-m", str(path), "-r", "2", "-o", "json", "-p", str(prompt), "-n", str(_REPLY), *arguments]
     # OpenMP's waiting policy is ours, not its default.
     plain = {key: value for key, value in os.environ.items() if not key.startswith(("GOMP_", "OMP_"))}
     rows = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, env=plain).stdout)
