@@ -10,7 +10,7 @@ from gui import texts
 from gui.presenters.dashboard import finished_text
 from gui.presenters.notifications import Note, is_told, milestone, milestone_note, notes_between
 from gui.presenters.pulse import Pulse
-from gui.presenters.training import deploy_question, is_due, retrain_note
+from gui.presenters.training import deploy_question, force_question, is_due, retrain_note
 from storage.records import Job
 from storage.settings import NOTIFICATION_LEVEL, NOTIFICATIONS, RETRAIN_REMINDER, SOUND, Settings
 from storage.store import Store
@@ -75,11 +75,15 @@ class News:
             self._ask_deploy(ended[job_id])
 
     def _ask_deploy(self, job: Job) -> None:
-        question = deploy_question(job)
-        if question is not None:
-            deploy = partial(self._panel.start_job, "deploy", ["--model", question.gguf])
-            self._panel.confirm(texts.DEPLOY_TITLE, question.text, [
+        panel = self._panel
+        if (question := deploy_question(job)) is not None:
+            deploy = partial(panel.start_job, "deploy", ["--model", question.gguf])
+            panel.confirm(texts.DEPLOY_TITLE, question.text, [
                 (texts.DEPLOY_LATER, "secondary", None), (texts.DEPLOY_GO, "primary", deploy)])
+        elif (question := force_question(job)) is not None:
+            deploy = partial(panel.start_job, "deploy", ["--model", question.gguf, "--force"])
+            panel.confirm(texts.FORCE_TITLE, question.text, [
+                (texts.FORCE_NO, "secondary", None), (texts.FORCE_GO, "danger", deploy)])
 
 
 def read_reminders(store: Store, reminder: int) -> tuple[Note, ...]:

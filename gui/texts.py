@@ -303,6 +303,7 @@ DEPLOY_TITLE = "Use the new model?"
 DEPLOY_TEXT = "{name} is trained and evaluated.{match} The bot reloads; you can always roll back."
 DEPLOY_MATCH = " It matches the server's voice to {match}."
 DEPLOY_GO, DEPLOY_LATER = "Use it", "Not now"
+FORCE_TITLE, FORCE_GO, FORCE_NO = "Use it all the same?", "Use it anyway", "Keep the one in use"
 BLIND_BUTTON = "Blind test"
 
 # ---- blind test ---------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ if __name__ == "__main__":
     bootstrap.ensure()
 
 from model.publishing import deployment
-from model.publishing.release import RELOAD_SECONDS, Outcome, Release
+from model.publishing.release import RELOAD_SECONDS, ObjectionError, Outcome, Release
 from scripts.progress import job, open_store, print_summary, run_script, script_parser
 from storage.store import Store
 
@@ -45,7 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print_summary([("Removed", ", ".join(removed) or "nothing")])
                 return
             release = Release(store, progress=progress.report, reload_seconds=options.wait)
-            outcome = _release(release, options)
+            try:
+                outcome = _release(release, options)
+            except ObjectionError as error:
+                progress.result = {"objections": list(error.objections), "model": str(options.model)}
+                raise
             progress.result = {"version": outcome.name, "was_reloaded": outcome.was_reloaded,
                                "remarks": list(outcome.remarks), "text": outcome.text,
                                "model": asdict(outcome.version) if outcome.version else None}

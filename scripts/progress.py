@@ -216,8 +216,8 @@ def job(store: Store, kind: str, *, lock: str | None = None, stream: TextIO | No
             progress = Progress(reporter, stream=stream)
             try:
                 yield progress
-                reporter.result = progress.result
             finally:
+                reporter.result = progress.result
                 progress.close()
 
 

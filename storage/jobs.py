@@ -48,7 +48,10 @@ class Jobs:
 
     @contextmanager
     def running(self, kind: str) -> Iterator[JobReporter]:
-        """A job around a block: done at the end, cancelled on CancelledError, failed with the error's text."""
+        """A job around a block: done at the end, cancelled on CancelledError, failed with the error's text.
+
+        A failed job keeps the result it had: what the owner may decide about.
+        """
         reporter = self.start(kind)
         try:
             yield reporter
@@ -59,7 +62,7 @@ class Jobs:
             self.finish(reporter.job_id, JobState.CANCELLED, error="Stopped with Ctrl+C.")
             raise
         except KnownError as error:
-            self.finish(reporter.job_id, JobState.FAILED, error=error.text())
+            self.finish(reporter.job_id, JobState.FAILED, error=error.text(), result=reporter.result)
             raise
         except BaseException as error:
             self.finish(reporter.job_id, JobState.FAILED, error=f"{type(error).__name__}: {error}"[:500])

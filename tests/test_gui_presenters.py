@@ -336,6 +336,14 @@ def test_deploying_is_asked_once_training_is_evaluated() -> None:
     question = training.deploy_question(done)
     assert question is not None and "81" in question.text and question.gguf == "/models/new.gguf"
     assert training.deploy_question(job("retrain", {"model": "x"}, JobState.FAILED)) is None
+
+
+def test_a_refused_model_can_be_used_all_the_same_where_the_objections_are_the_owners_to_judge() -> None:
+    refused = job("deploy", {"model": "x.gguf", "objections": ["It has not been evaluated."]}, JobState.FAILED)
+    question = training.force_question(refused)
+    assert question is not None and question.gguf == "x.gguf" and "not been evaluated" in question.text
+    assert training.force_question(job("deploy", {}, JobState.FAILED)) is None
+    assert training.force_question(job("deploy", {"model": "x.gguf", "objections": ["x"]})) is None
     assert training.deploy_question(job("train", {"model": "x"})) is None
 
 

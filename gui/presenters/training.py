@@ -256,6 +256,14 @@ class DeployQuestion:
     text: str
 
 
+def force_question(job: Job) -> DeployQuestion | None:
+    """From a refused deployment whose objections the owner may override; None for every other job."""
+    gguf, objections = job.result.get("model"), job.result.get("objections")
+    if job.kind != "deploy" or job.state is not JobState.FAILED or not isinstance(gguf, str) or not objections:
+        return None
+    return DeployQuestion(gguf, " ".join(map(str, objections)))
+
+
 def deploy_question(job: Job) -> DeployQuestion | None:
     """From a finished retrain job's result {"model": path, "evaluation": {...}}; None when there is no model."""
     gguf = job.result.get("model")

@@ -30,6 +30,14 @@ _CHOSEN_BEFORE = "model_chosen_before_deployment"
 Progress = Callable[[float, str], None]
 
 
+class ObjectionError(DeploymentError):
+    """What speaks against publishing may be overridden by the owner: each objection is one sentence."""
+
+    def __init__(self, what: str, objections: Sequence[str], cure: str = "") -> None:
+        super().__init__(what, cure)
+        self.objections = tuple(objections)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of it. was_reloaded: the running bot answers with the model; False: no bot was running.
@@ -104,7 +112,7 @@ class Release:
         if found.final:
             raise DeploymentError("Not published: " + " ".join(found.final))
         if found.forceable and not is_forced:
-            raise DeploymentError("Not published: " + " ".join(found.forceable),
+            raise ObjectionError("Not published: " + " ".join(found.forceable), found.forceable,
                                   "If you know better, use --force; the manifest will say so.")
         return [*found.remarks, *(f"Forced: {each}" for each in found.forceable)], found.forceable
 
