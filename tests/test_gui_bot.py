@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 from bot_controller import ControllerState
 from gui import texts
+from model.catalog import offline_chat_model
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import ModelState
 from storage.settings import EMBEDDING_MODEL, MAX_TOKENS, MODEL_PATH, START_BOT_WITH_PANEL, TEMPERATURE
@@ -119,6 +121,37 @@ def test_two_models_are_compared_and_the_bot_goes_back_to_its_own(offline_store:
         assert room.bar.models.choice.text == "voice", "the choice stays for the next line"
         panel.click(room.compare._picture)
         assert ask(panel, store, "alone again")["model"] == own
+
+
+def test_from_the_deploy_question_to_a_reply_of_the_new_model_and_back(offline_store: Store, tmp_path: Path) -> None:
+    """The round's second half by its buttons; training itself is in test_training_smoke.py."""
+    store = offline_store
+    trained = tmp_path / "new voice.gguf"
+    trained.write_bytes(offline_chat_model().read_bytes() + b"new")
+    controller, jobs = real_parts(store)
+    with open_panel(store, controller, jobs) as panel:
+        panel.wait(lambda: is_ready(panel), "the bot", seconds=START_SECONDS)
+        own = ask(panel, store, "who are you")["model"]
+        with store.jobs.running("retrain") as job:
+            job.result = {"model": str(trained), "evaluation": {"match_percent": 71.0}}
+
+        def answer_question(title: str) -> None:
+            dialog = panel.app.dialog
+            panel.wait(lambda: dialog.is_open and dialog._title.cget("text") == title, title, seconds=START_SECONDS)
+            panel.turn(0.2)
+            panel.click(dialog._buttons[-1])
+
+        answer_question(texts.DEPLOY_TITLE)
+        answer_question(texts.FORCE_TITLE)  # it was never evaluated: the checks object, the owner decides
+        panel.wait(lambda: panel.app.pulse.status.model_name.startswith("new-voice-"), "the new model",
+                   seconds=START_SECONDS)
+        assert ask(panel, store, "and who are you now")["model"].startswith("new-voice-")
+        room = panel.go("training")
+        panel.wait(lambda: room.rollback.is_enabled, "the way back")
+        panel.click(room.rollback)
+        answer_question(texts.MODEL_ROLLBACK_TITLE.format(name=room.view.previous))
+        panel.wait(lambda: is_ready(panel) and panel.app.pulse.status.model_name == own, "the model from before",
+                   seconds=START_SECONDS)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is a POSIX signal")
