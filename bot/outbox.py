@@ -137,14 +137,6 @@ def _holds_secret(text: str, secrets: Collection[str]) -> bool:
     return any(secret and secret in text for secret in secrets) or any(pattern.search(text) for pattern in _SECRETS)
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What became of a reply: the messages that are out, and why it ended early, if it did."""
-
-    messages: tuple[discord.Message, ...] = ()
-    problem: str = ""
-
-
 class Outbox:
     """Sends prepared texts. Remembers which channels refuse, and which messages make up one reply."""
 
@@ -166,29 +158,30 @@ class Outbox:
         return "paused: Discord does not let the bot write here"
 
     async def reply(self, target: discord.Message | discord.PartialMessage, outgoing: Outgoing, *, answered_id: int,
-                    is_reference: Callable[[], bool], is_wanted: Callable[[], bool]) -> Sent:
-        """Send the bursts, the first as a reply to `target` when the talk has moved on.
+                    is_reference: Callable[[], bool], ended_by: Callable[[], str],
+                    on_sent: Callable[[discord.Message], None]) -> str:
+        """Send the bursts, the first as a reply to `target` when the talk has moved on; returns why it ended early.
 
-        is_wanted is asked before each message: a deleted target ends the reply.
+        ended_by is asked before each message and names what ends the reply, if anything does. on_sent hears of
+        each message as soon as it is out, whatever becomes of the rest.
         """
         mentions = discord.AllowedMentions(everyone=False, roles=False, replied_user=False,
                                            users=[discord.Object(answered_id)])
-        sent: list[discord.Message] = []
-        problem = ""
+        ids: tuple[int, ...] = ()
         for number, text in enumerate(outgoing.bursts):
             if number:
                 await self._type(target.channel, pause_before(text))
-            if not is_wanted():
-                problem = "the message it answers was deleted"
-                break
+            problem = ended_by()
+            if problem:
+                return problem
             reference = target.to_reference(fail_if_not_exists=False) if number == 0 and is_reference() else None
             message, problem = await self._send(target.channel, text, mentions, reference, outgoing.has_previews)
             if message is None:
-                break
-            sent.append(message)
-        ids = tuple(message.id for message in sent)
-        self._groups |= dict.fromkeys(ids, ids)
-        return Sent(tuple(sent), problem)
+                return problem
+            ids = (*ids, message.id)
+            self._groups |= dict.fromkeys(ids, ids)
+            on_sent(message)
+        return ""
 
     async def say(self, channel: discord.abc.Messageable, text: str) -> discord.Message | None:
         """One plain message without any ping (answers to commands, news about jobs)."""

@@ -16,7 +16,7 @@ import discord
 
 from bot.channel_log import ChannelLogs, Readable, turns_of
 from bot.decisions import Decision, IncomingMessage, ReplyCounts
-from bot.outbox import Outbox, Outgoing, Refused, Sent, prepare
+from bot.outbox import Outbox, Outgoing, Refused, prepare
 from bot.responder import ModelNotReadyError, Responder, Response
 from bot.translate import record_of
 from model.chat.requests import PRIORITY_MENTION, PRIORITY_RANDOM
@@ -33,7 +33,8 @@ ASKED_DEADLINE_SECONDS, UNASKED_DEADLINE_SECONDS = 300.0, 60.0
 # A person who sends three lines in a row is answered after the third.
 SETTLE_SECONDS = 1.2
 RESTARTS = 2
-STOPPED = "the bot stopped before it was sent"
+STOPPED, STOPPED_MIDWAY = "the bot stopped before it was sent", "the bot stopped before all of it was sent"
+DELETED = "the message it answers was deleted"
 TYPING_EVERY_SECONDS = 8.0  # Discord shows it for ten
 
 
@@ -53,13 +54,17 @@ class Heard:
 
 @dataclass(eq=False)
 class Pending:
-    """One answer in the making. `heard` are the lines it answers, `withdrawn` those deleted meanwhile."""
+    """One answer in the making.
+
+    `heard` are the lines it answers, `withdrawn` those deleted meanwhile, `sent` what of it is out.
+    """
 
     newest: Heard
     settings: Settings
     asked_at: float
     heard: OrderedDict[int, Heard] = field(default_factory=OrderedDict)
     withdrawn: list[Heard] = field(default_factory=list)
+    sent: list[discord.Message] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     is_sending: bool = False
 
@@ -104,7 +109,6 @@ class Pending:
 class Finished:
     """How an answer ended, for the record."""
 
-    sent: Sent = Sent()
     response: Response | None = None
     problem: str = ""
     latency_ms: float | None = None
@@ -235,7 +239,7 @@ class ReplyDesk:
         finally:
             typing.cancel()
         if response is None:
-            return Finished(problem="the message it answers was deleted")
+            return Finished(problem=DELETED)
         outgoing = prepare(self._marked_up(response.text, pending), pending.settings, secrets=self._secrets)
         if isinstance(outgoing, Refused):
             return Finished(response=response, problem=outgoing.reason)
@@ -289,19 +293,26 @@ class ReplyDesk:
         channel_log = self._logs[incoming.channel_id]
         pending.is_sending = True
         self._counts.replied(incoming.channel_id, incoming.author_id, is_asked=pending.is_asked)
-        sent = await self._outbox.reply(
+        problem = await self._outbox.reply(
             pending.target, outgoing, answered_id=incoming.author_id,
             is_reference=lambda: channel_log.has_moved_on(incoming.id, incoming.author_id),
-            is_wanted=lambda: pending.is_due)
+            ended_by=lambda: self._ended_by(pending), on_sent=lambda message: self._is_out(pending, message))
         latency = (self._clock() - pending.asked_at) * 1000
-        if sent.messages:
-            own = [record_of(message, is_own=True) for message in sent.messages]
-            for record in own:
-                channel_log.add(record)
-            self._keep_own(own)
+        if pending.sent:
             self._on_reply(latency / 1000)
             self.listen(pending.target.channel, pending.settings)
-        return Finished(sent, response, sent.problem, latency)
+        return Finished(response, problem, latency)
+
+    def _ended_by(self, pending: Pending) -> str:
+        if self._is_closing and pending.sent:
+            return STOPPED_MIDWAY
+        return "" if pending.is_due else DELETED
+
+    def _is_out(self, pending: Pending, message: discord.Message) -> None:
+        pending.sent.append(message)
+        record = record_of(message, is_own=True)
+        self._logs[pending.incoming.channel_id].add(record)
+        self._keep_own([record])
 
     async def _typing(self, channel: discord.abc.MessageableChannel) -> None:
         """The typing indicator, for as long as it thinks."""
@@ -339,15 +350,17 @@ def outcome(pending: Pending, finished: Finished) -> list[Activity]:
     """One row per message that was part of this answer, in the order they were said."""
     if not pending.heard:  # all of them deleted: the answer, if part of it was out by then, was to the last one
         pending.heard[pending.incoming.id] = pending.newest
-    rows = [_completed(line, finished, is_main=line is pending.newest) for line in pending.heard.values()]
+    if pending.sent and finished.problem == STOPPED:
+        finished = replace(finished, problem=STOPPED_MIDWAY)
+    rows = [_completed(line, finished, pending.sent, is_main=line is pending.newest) for line in pending.heard.values()]
     rows += [_row(line, reason=f"{line.reason}; deleted before it was answered") for line in pending.withdrawn
              if line.incoming.id not in pending.heard]
     return sorted(rows, key=lambda row: row.message_id)
 
 
-def _completed(line: Heard, finished: Finished, *, is_main: bool) -> Activity:
+def _completed(line: Heard, finished: Finished, sent: list[discord.Message], *, is_main: bool) -> Activity:
     """How it ended for one line; the cost of the answer is in the row of the line it answers."""
-    reply_id = finished.sent.messages[0].id if finished.sent.messages else None
+    reply_id = sent[0].id if sent else None
     reason = line.reason if reply_id is not None else f"{line.reason}; nothing was sent: {finished.problem}"
     row = replace(_row(line, reason=reason), spoke=reply_id is not None, reply_id=reply_id, error=finished.problem)
     if not is_main:

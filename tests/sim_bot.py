@@ -84,6 +84,7 @@ class SimBot:
     env: Any
     store: Store
     client: BotClient
+    desk: ReplyDesk
     responder: ScriptedResponder
     slot: StillSlot
     stop: StopRequest
@@ -169,6 +170,6 @@ async def sim_bot(store: Store, *texts: str, speak: bool = True) -> AsyncIterato
         policy.record_policy(store.consents, accepted=True, given_by="owner")
         store.channels.add([Channel(general.id, "general", guild_id=guild.id, learn=True, recall=True, speak=speak,
                                     is_private=False)])
-        yield SimBot(env, store, client, responder, services.slot, services.stop, guild, general, staff, admin, mira,
-                     tam, roll)
+        yield SimBot(env, store, client, desk, responder, services.slot, services.stop, guild, general, staff, admin,
+                     mira, tam, roll)
         await desk.close(timeout_seconds=1.0)

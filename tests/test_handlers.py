@@ -128,6 +128,20 @@ def test_an_admins_cross_takes_a_reply_back_in_all_its_parts(store: Store) -> No
     play(store, scene, "one\ntwo")
 
 
+def test_a_stop_between_two_parts_of_a_reply_records_the_part_that_is_out(store: Store) -> None:
+    async def scene(bot: SimBot) -> None:
+        message = await bot.mira.send(bot.general, f"{at(bot)} hi")
+        while not bot.own:
+            await bot.env.advance_time(0.1)
+        await bot.desk.close(timeout_seconds=0.0)
+        assert bot.own == ["one"]
+        about = store.activity.about(message.id)
+        assert about.spoke and about.reply_id == bot.general.last_message.id
+        assert about.error == "the bot stopped before all of it was sent"
+        assert [m.content for m in store.messages.recent(bot.general.id, limit=9) if m.is_own] == ["one"]
+    play(store, scene, "one\n" + "two " * 50)
+
+
 def test_own_replies_are_context_and_nothing_else(store: Store) -> None:
     async def scene(bot: SimBot) -> None:
         await bot.mira.send(bot.general, f"{at(bot)} hi")
