@@ -115,10 +115,20 @@ def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> 
     name = f"{(options.adapter or options.model).stem}-{time.strftime('%Y%m%d-%H%M')}"
     return Plan(
         data=options.data, out=options.out or store.workspace.data / "evaluation" / name, models=tuple(models),
-        settings=settings, embed=None if options.no_recall else embedder(store, progress), find_private=find_private,
+        settings=settings, embed=None if options.no_recall else embedder(store, progress),
+        find_private=lambda text: said_by_members(store, text),
         is_quick=options.quick, row_limit=options.rows, recipe=manifest_recipe(manifest),
         n_ctx=settings[CONTEXT_LENGTH], threads=settings[THREADS], notes=remarks(manifest, options.data),
         adapter=options.adapter)
+
+
+def said_by_members(store: Store, text: str) -> list[str]:
+    """Addresses, numbers and tokens in a reply that are not invented: some member wrote them.
+
+    Where the messages are not at hand (a folder carried to another computer) every one counts.
+    """
+    found = find_private(text)
+    return [each for each in found if store.messages.is_said(each)] if found and store.messages.count() else found
 
 
 def newest_data(store: Store) -> Path:

@@ -133,6 +133,10 @@ class MessageStore:
         """How many messages of members are kept."""
         return int(self.database.value("SELECT COUNT(*) FROM messages WHERE is_own = 0"))
 
+    def is_said(self, text: str) -> bool:
+        """True when the text stands in any message, letter for letter; looks at all of them."""
+        return bool(self.database.value("SELECT EXISTS(SELECT 1 FROM messages WHERE instr(content, ?))", (text,)))
+
     def count_since(self, moment: float) -> int:
         """How many of them were written after `moment` (seconds since 1970), by their ids."""
         first_id = max(int(moment * 1000) - DISCORD_EPOCH_MS, 0) << 22

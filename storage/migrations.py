@@ -77,10 +77,9 @@ CREATE TABLE activity (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, m
     channel_id INTEGER NOT NULL, author_id INTEGER NOT NULL, author_name TEXT NOT NULL, spoke INTEGER NOT NULL,
     reason TEXT NOT NULL, latency_ms REAL, first_token_ms REAL, prompt_tokens INTEGER NOT NULL DEFAULT 0,
     prefilled_tokens INTEGER NOT NULL DEFAULT 0, reply_tokens INTEGER NOT NULL DEFAULT 0, reply_id INTEGER,
-    error TEXT NOT NULL DEFAULT '', is_due INTEGER NOT NULL DEFAULT 0);
+    error TEXT NOT NULL DEFAULT '');
 CREATE INDEX activity_by_time ON activity (at);
 CREATE INDEX activity_by_message ON activity (message_id);
-CREATE INDEX activity_due ON activity (is_due) WHERE is_due = 1;
 CREATE TABLE activity_days (day TEXT PRIMARY KEY, seen INTEGER NOT NULL, spoken INTEGER NOT NULL,
     errors INTEGER NOT NULL, latency_ms_sum REAL NOT NULL, latency_ms_min REAL, latency_ms_max REAL,
     conversations INTEGER NOT NULL) WITHOUT ROWID;
@@ -89,6 +88,14 @@ CREATE TABLE playground (id INTEGER PRIMARY KEY AUTOINCREMENT, role TEXT NOT NUL
     answers_id INTEGER, taken_by INTEGER, details TEXT NOT NULL DEFAULT '{}', options TEXT NOT NULL DEFAULT '{}',
     error TEXT NOT NULL DEFAULT '');
 CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+""")
+
+
+def _control_2(connection: sqlite3.Connection) -> None:
+    """A decision is stored when it is taken: due until its answer is out."""
+    _run(connection, """
+ALTER TABLE activity ADD COLUMN is_due INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX activity_due ON activity (is_due) WHERE is_due = 1;
 """)
 
 
@@ -139,5 +146,5 @@ END;
 """)
 
 
-CONTROL_MIGRATIONS: tuple[Migration, ...] = (_control_1,)
+CONTROL_MIGRATIONS: tuple[Migration, ...] = (_control_1, _control_2)
 MESSAGES_MIGRATIONS: tuple[Migration, ...] = (_messages_1,)

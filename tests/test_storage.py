@@ -27,7 +27,7 @@ from storage.errors import (
     StorageError,
 )
 from storage.locks import FileLock
-from storage.migrations import MESSAGES_MIGRATIONS, migrate
+from storage.migrations import CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS, migrate
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import Activity, Channel, CommandKind, JobState, Mention, Message, Reaction
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, REGISTRY, RESPONSE_RATE, TEMPERATURE, Setting
@@ -154,6 +154,17 @@ def test_a_newer_schema_is_refused_untouched(workspace: Workspace) -> None:
     with pytest.raises(NewerSchemaError):
         Store.open(workspace)
     assert workspace.messages_db.read_bytes() == before
+
+
+def test_an_older_workspace_is_brought_to_todays_schema_with_everything_in_it(workspace: Workspace) -> None:
+    old = Database(workspace.control_db, CONTROL_MIGRATIONS[:1]).open()
+    old.execute("INSERT INTO activity (at, message_id, channel_id, author_id, author_name, spoke, reason) "
+                "VALUES (1.0, 5, 1, 7, 'tam', 1, 'mentioned')")
+    old.close()
+    with Store.open(workspace) as store:
+        about = store.activity.about(5)
+        assert about is not None and about.reason == "mentioned" and not about.is_due
+    assert list(workspace.control_db.parent.glob("control.before-schema-2.db"))
 
 
 def test_a_failing_migration_leaves_the_old_schema_and_a_copy(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def _memory(writers: Sequence[Writer]) -> str:
         (f"Replies of {LINE_WORDS}+ words that are a training text", lambda m: f"{m.line_share:.1%}"),
         ("Planted secrets told (planted times: told of asked)", lambda m: "; ".join(
             f"x{planted}: {told} of {asked}" for planted, told, asked in m.canaries) or "none planted"),
-        ("E-mail addresses, telephone numbers, tokens", lambda m: str(m.private_hits)),
+        ("Members' e-mail addresses, telephone numbers, tokens", lambda m: str(m.private_hits)),
     ]
     body = "".join(f"<tr><td>{label}" + "".join(f"<td class=n>{show(writer.memory)}" for writer in writers) + "</tr>"
                    for label, show in rows)
