@@ -53,7 +53,10 @@ class IncomingMessage:
 
 @dataclass(frozen=True, slots=True)
 class ChannelActivity:
-    """What has happened lately. Times are seconds since 1970, None for never."""
+    """What has happened lately. Times are seconds since 1970, None for never. `waiting`: answers that are due.
+
+    waiting_unasked: those of them that nobody asked for and that are not begun; they give way to newer ones.
+    """
 
     last_reply_at: float | None = None
     last_unasked_at: float | None = None
@@ -64,6 +67,7 @@ class ChannelActivity:
     member_replies_this_hour: int = 0
     waiting: int = 0
     waiting_limit: int = 32
+    waiting_unasked: int = 0
     paused_reason: str = ""
 
 
@@ -116,7 +120,7 @@ def _ceilings(_message: IncomingMessage, settings: Settings, _channel: Channel |
             (activity.replies_this_hour, settings[REPLIES_PER_HOUR], "the server")):
         if count >= ceiling:
             return f"ceiling reached: {count} replies an hour for {whose}"
-    if activity.waiting >= activity.waiting_limit:
+    if activity.waiting >= activity.waiting_limit and not activity.waiting_unasked:
         return f"queue full ({activity.waiting} replies waiting)"
     return ""
 

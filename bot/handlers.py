@@ -10,7 +10,7 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import discord
@@ -232,6 +232,12 @@ class Handlers:
         paused = "the bot is stopping" if self._is_stopping() else self._outbox.paused_reason(seen.channel_id)
         activity = self._counts.activity(seen.channel_id, seen.author_id, waiting=self._desk.waiting,
                                          waiting_limit=WAITING_LIMIT, paused_reason=paused)
+        # What is about to be said counts against the ceilings like what was said: a burst cannot run past them.
+        everywhere, here, to_them = self._desk.unsent(seen.channel_id, seen.author_id)
+        activity = replace(activity, waiting_unasked=self._desk.waiting_unasked,
+                           replies_this_hour=activity.replies_this_hour + everywhere,
+                           channel_replies_this_hour=activity.channel_replies_this_hour + here,
+                           member_replies_this_hour=activity.member_replies_this_hour + to_them)
         now = datetime.fromtimestamp(self._wall_clock())
         return decide(seen, known.settings, known.channel, activity, minute_of_day=now.hour * 60 + now.minute,
                       roll=self._roll())

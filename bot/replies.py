@@ -28,6 +28,7 @@ from storage.settings import Settings
 log = logging.getLogger(__name__)
 
 WAITING_LIMIT = 24
+GAVE_WAY = "gave way to a newer message: too many were waiting"
 # Somebody who asked is answered late rather than never; joining in a minute later would be odd.
 ASKED_DEADLINE_SECONDS, UNASKED_DEADLINE_SECONDS = 300.0, 60.0
 # A person who sends three lines in a row is answered after the third.
@@ -66,6 +67,7 @@ class Pending:
     withdrawn: list[Heard] = field(default_factory=list)
     sent: list[discord.Message] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    is_begun: bool = False
     is_sending: bool = False
 
     def __post_init__(self) -> None:
@@ -146,6 +148,16 @@ class ReplyDesk:
         """Answers that are due or being written."""
         return sum(len(queue) for queue in self._queues.values())
 
+    @property
+    def waiting_unasked(self) -> int:
+        """Those of them that nobody asked for and that are not begun."""
+        return len(self._unasked())
+
+    def unsent(self, channel_id: int, author_id: int) -> tuple[int, int, int]:
+        """Answers that are due and not on their way out: all, in a channel, to a member. They count as said."""
+        due = [p.incoming for queue in self._queues.values() for p in queue.values() if not p.is_sending]
+        return (len(due), sum(m.channel_id == channel_id for m in due), sum(m.author_id == author_id for m in due))
+
     def join(self, message: discord.Message, incoming: IncomingMessage, decision: Decision) -> bool:
         """Add a line to the answer its author is already getting; False when there is none to join."""
         queue = self._queues.get(incoming.channel_id)
@@ -156,7 +168,9 @@ class ReplyDesk:
         return True
 
     def ask(self, message: discord.Message, incoming: IncomingMessage, decision: Decision, settings: Settings) -> None:
-        """Answer this message in its turn."""
+        """Answer this message in its turn; where too many wait, the oldest that nobody asked for gives way."""
+        if self.waiting >= WAITING_LIMIT and (unasked := self._unasked()):
+            self._drop(min(unasked, key=lambda pending: pending.asked_at), GAVE_WAY)
         pending = Pending(self._heard(message, incoming, decision), settings, self._clock())
         queue = self._queues.setdefault(incoming.channel_id, OrderedDict())
         if incoming.author_id in queue:  # its answer is on its way out: this is the next one
@@ -204,6 +218,16 @@ class ReplyDesk:
             while queue:
                 self._settle_rows(outcome(queue.popitem(last=False)[1], stopped))
 
+    def _unasked(self) -> list[Pending]:
+        return [pending for queue in self._queues.values() for pending in queue.values()
+                if not pending.is_asked and not pending.is_begun]
+
+    def _drop(self, dropped: Pending, problem: str) -> None:
+        queue = self._queues[dropped.incoming.channel_id]
+        for key in [key for key, pending in queue.items() if pending is dropped]:
+            del queue[key]
+        self._settle_rows(outcome(dropped, Finished(problem=problem)))
+
     def _heard(self, message: discord.Message, incoming: IncomingMessage, decision: Decision) -> Heard:
         """Store the decision at once, in the order it was taken."""
         line = Heard(message, incoming, decision, self._wall_clock())
@@ -216,6 +240,7 @@ class ReplyDesk:
         queue = self._queues[channel_id]
         while queue and not self._is_closing:
             key, pending = next(iter(queue.items()))
+            pending.is_begun = True
             finished = Finished(problem=STOPPED)
             try:
                 finished = await self._answer(pending)
@@ -279,6 +304,9 @@ class ReplyDesk:
     async def _generate(self, pending: Pending) -> Response:
         incoming = pending.incoming
         messages = self._logs[incoming.channel_id].window(pending.settings, until_id=incoming.id)
+        if not messages or messages[-1].id != incoming.id:
+            # In a flood the talk has moved on so far that the question is no longer in the log: it stands alone.
+            messages = [record_of(line.message) for line in pending.heard.values()]
         turns = turns_of(messages, self._readable(pending.target.channel))
         if not turns:
             raise ModelNotReadyError("Nothing readable to answer.")

@@ -134,7 +134,7 @@ class Soak:
     def finish(self) -> None:
         """Let it settle, stop in order, and fetch what was said while nobody listened."""
         self._wait(self._is_ready, START_SECONDS, "a ready bot after the last fault")
-        self._wait(lambda: self._status_queue() == 0, SETTLE_SECONDS, "an empty queue", must=False)
+        self._wait(lambda: not self.store.activity.due(), SETTLE_SECONDS, "the last answers", must=False)
         assert self.launcher is not None
         self.launcher.send_signal(signal.SIGTERM)
         self.launcher.wait(SETTLE_SECONDS)
@@ -256,10 +256,6 @@ class Soak:
         return (status is not None and status.exit_code is None and status.is_connected
                 and status.model_state is ModelState.READY and time.time() - status.heartbeat_at < 5
                 and psutil.pid_exists(status.pid) and self.server.is_anyone_online)
-
-    def _status_queue(self) -> int:
-        status = self.store.status.read_bot()
-        return status.queue_length if status is not None else 0
 
     def _sample(self) -> None:
         self._reap()

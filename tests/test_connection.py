@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 import pytest
 
 from bot import client as client_module
+from bot import replies
 from bot.client import Connection, wait_seconds
 from bot.live_status import LiveStatus
+from bot.replies import GAVE_WAY, WAITING_LIMIT
 from bot.stopping import StopRequest
 from storage.errors import ConfigurationError
 from storage.paths import Workspace
 from storage.records import ExitCode
+from storage.settings import REGISTRY
 from storage.store import Store
 from tests.discord_server import MESSAGE_CONTENT, DiscordServer
 from tests.discord_world import BOT_ID, World
@@ -306,6 +310,56 @@ def test_twenty_questions_at_once_are_answered_in_order_or_refused_with_a_reason
         await bot.until(lambda: sum(decisions(ready_store, i) > 0 for i in ids) >= 16, timeout=60, what="16 decisions")
         reasons = [ready_store.activity.about(i).reason for i in ids if ready_store.activity.about(i)]
         assert any("queue full (24" in reason for reason in reasons)
+    play(ready_store, server, scene)
+
+
+@pytest.mark.parametrize("ceiling", [1000, 7])
+def test_in_a_flood_mentions_are_answered_the_queue_is_bounded_and_every_decision_stored(
+        ready_store: Store, server: DiscordServer, monkeypatch: pytest.MonkeyPatch, ceiling: int) -> None:
+    """Faults 46 and 22: a hundred messages of sixty members in less than ten seconds, all of them worth an answer."""
+    monkeypatch.setattr(replies, "SETTLE_SECONDS", 0.01)
+    for key, value in (("response_rate", 1.0), ("cooldown_seconds", 0), ("replies_per_channel_hour", ceiling),
+                       ("replies_per_member_hour", 1000), ("replies_per_hour", 1000)):
+        ready_store.settings.set(REGISTRY[key], value, changed_by="test")
+    talkers, askers = ([7_100_000_000_000_000 + start + n for n in range(30)] for start in (0, 100))
+    for person in (*talkers, *askers):
+        server.world.add_member(person, f"p{person % 1000}")
+
+    def flood() -> tuple[list[int], list[int]]:
+        said, mentions = [], []
+        for number in range(100):
+            if number % 10 == 9 or number >= 95:
+                mentions.append(server.say(1000, askers[len(mentions)], f"<@{BOT_ID}> {number}?"))
+                said.append(mentions[-1])
+            else:
+                said.append(server.say(1000, talkers[number % 30], f"line {number}"))
+        return said, mentions
+
+    async def scene(bot: WireBot) -> None:
+        await bot.online()
+        bot.services.responder.may_answer.clear()
+        started = time.monotonic()
+        said, mentions = await asyncio.to_thread(flood)
+        await bot.until(lambda: len(ready_store.activity.recent(limit=500)) == 100, what="all decisions")
+        assert time.monotonic() - started < 10, "no flood any more"
+        rows = list(reversed(ready_store.activity.recent(limit=500)))
+        assert [row.message_id for row in rows] == said and all(row.reason for row in rows)
+        assert len({row.author_id for row in rows if row.is_due}) <= min(WAITING_LIMIT, ceiling)
+        bot.services.responder.may_answer.set()
+        await bot.until(lambda: not ready_store.activity.due(), timeout=60, what="the answers")
+        rows = [ready_store.activity.about(number) for number in said]
+        assert all(decisions(ready_store, number) == 1 for number in said)
+        answers = {row.reply_id for row in rows if row.spoke}
+        assert answers == {int(sent.message["id"]) for sent in server.world.sent}
+        assert len(answers) == len(server.world.sent) <= min(WAITING_LIMIT, ceiling)
+        if ceiling > 100:
+            assert {ready_store.activity.about(number).reason for number in mentions} == {"mentioned"}
+            assert any(GAVE_WAY in row.reason for row in rows)
+            last = await asyncio.to_thread(ask, server, "still there?")
+            await bot.until(lambda: decisions(ready_store, last), what="an answer afterwards")
+            assert ready_store.activity.about(last).spoke
+        else:
+            assert any("ceiling reached: 7 replies an hour for this channel" in row.reason for row in rows)
     play(ready_store, server, scene)
 
 

@@ -51,6 +51,7 @@ MENTION = replace(PLAIN, is_mention=True)
         (lambda: ask(MENTION, activity=ChannelActivity(channel_replies_this_hour=60)), False, "this channel"),
         (lambda: ask(MENTION, activity=ChannelActivity(member_replies_this_hour=30)), False, "this member"),
         (lambda: ask(MENTION, activity=ChannelActivity(waiting=32)), False, "queue full (32"),
+        (lambda: ask(MENTION, activity=ChannelActivity(waiting=32, waiting_unasked=1)), True, "mentioned"),
         (lambda: ask(MENTION, activity=ChannelActivity(paused_reason="paused: x")), False, "paused: x"),
         (lambda: ask(replace(PLAIN, is_direct=True), channel=None), False, "direct messages are ignored"),
         (
