@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from data.discord_objects import message_from_object
+from data.discord_objects import VIEW_CHANNEL, message_from_object
 from data.privacy import Skip, skip_reason
 from storage.records import Channel, Mention, Message, Reaction
 from storage.text import storable
@@ -78,10 +78,6 @@ def parse_package_message(raw: Any, *, channel_id: int, author: Fields) -> Parse
         "attachments": [{"filename": url.split("?")[0].rsplit("/", 1)[-1]} for url in urls]})
 
 
-# Discord's permission bit (API reference, "Permissions").
-_VIEW_CHANNEL = 1 << 10
-
-
 def parse_channel(raw: Any) -> Channel:
     """A channel object of the Discord API ("Channel Object"), off; private unless it says that everyone may read it."""
     fields = _mapping(raw, "the channel")
@@ -98,7 +94,7 @@ def _is_open_to_all(fields: Fields) -> bool:
         return False
     guild_id = _id(fields, "guild_id", required=False)
     hidden = [entry for entry in overwrites if isinstance(entry, dict) and entry.get("type") == 0
-              and str(entry.get("id")) == str(guild_id) and int(entry.get("deny") or 0) & _VIEW_CHANNEL]
+              and str(entry.get("id")) == str(guild_id) and int(entry.get("deny") or 0) & VIEW_CHANNEL]
     return not hidden
 
 
@@ -109,7 +105,6 @@ def parse_exporter_channel(raw: Any, *, guild: Any) -> Channel:
         "id": fields.get("id"), "name": fields.get("name"), "parent_id": fields.get("categoryId") or None,
         "type": _EXPORTER_CHANNEL_KINDS.get(_text(fields, "type"), 0),
         "guild_id": _mapping(guild or {}, "guild").get("id") or None})
-
 
 
 def _check_message(fields: Fields) -> None:

@@ -1,0 +1,86 @@
+"""Starts scripts as jobs of their own processes, and notices when they end."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from storage import processes
+from storage.errors import AlreadyRunningError
+from storage.records import Job, JobState
+from storage.store import Store
+
+
+class Child(Protocol):
+    """The part of subprocess.Popen that supervision uses."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EndedJob:
+    """A job process this runner started and that is over."""
+
+    kind: str
+    return_code: int
+    job: Job | None
+
+
+class JobRunner:
+    """Starts scripts as jobs, one of a kind at a time, and notices when they end."""
+
+    def __init__(self, store: Store, *,
+                 spawn: Callable[[str, Sequence[str]], Child] | None = None,
+                 is_alive: Callable[[int], bool] = processes.is_alive) -> None:
+        self._store = store
+        self._spawn = spawn or (lambda kind, arguments: processes.spawn_job(store.workspace, kind, arguments))
+        self._is_alive = is_alive
+        self._children: dict[str, Child] = {}
+
+    def start(self, kind: str, arguments: Sequence[str] = ()) -> None:
+        """Start a job; AlreadyRunningError when one of this kind is at work, whoever started it."""
+        if kind in self.active_kinds():
+            raise AlreadyRunningError(f"A {kind} job is already running.", "Wait for it to end, or cancel it.")
+        self._children[kind] = self._spawn(kind, arguments)
+
+    def active_kinds(self) -> set[str]:
+        """Kinds at work now: started here, or reported by any process."""
+        mine = {kind for kind, child in self._children.items() if child.poll() is None}
+        return mine | {job.kind for job in self._store.jobs.active()}
+
+    def cancel(self, kind: str) -> None:
+        """Ask the running job of this kind to stop at its next step."""
+        for job in self._store.jobs.active():
+            if job.kind == kind:
+                self._store.jobs.request_cancel(job.id)
+
+    def tick(self) -> list[EndedJob]:
+        """Reap what ended since the last call; a script that died before its job row existed gets one."""
+        self._store.jobs.mark_lost(is_alive=self._is_alive)
+        ended = []
+        for kind, child in list(self._children.items()):
+            code = child.poll()
+            if code is None:
+                continue
+            del self._children[kind]
+            ended.append(EndedJob(kind, code, self._row_for(kind, child.pid, code)))
+        return ended
+
+    def _row_for(self, kind: str, pid: int, code: int) -> Job | None:
+        for job in self._store.jobs.recent(limit=20):
+            if job.pid == pid:
+                if job.is_active:  # it died without closing its row
+                    self._store.jobs.finish(job.id, JobState.FAILED, error=self._last_words(kind, code))
+                return self._store.jobs.get(job.id)
+        if code == 0:
+            return None
+        reporter = self._store.jobs.start(kind)
+        self._store.jobs.finish(reporter.job_id, JobState.FAILED, error=self._last_words(kind, code))
+        return self._store.jobs.get(reporter.job_id)
+
+    def _last_words(self, kind: str, code: int) -> str:
+        words = processes.tail_of(processes.raw_output_file(self._store.workspace, kind), lines=2)
+        return words or f"The {kind} process ended with code {code} without a word; see the log."
