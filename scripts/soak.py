@@ -25,16 +25,14 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import Any
 
 import psutil
 
 from data.discord_objects import channel_from_object, everyone_permissions
-from data.privacy import skip_reason
+from scripts.soak_account import CANARY, EMBEDDER, Tally, account, sizes
 from storage import policy
 from storage.backup import create_backup
 from storage.paths import PROJECT_ROOT, Workspace
@@ -45,23 +43,10 @@ from tests.discord_server import DiscordServer
 from tests.discord_world import BOT_ID, World
 
 OWNER = 7_000_000_000_000_009
-CANARY_CHANNEL, CANARY = 4_242, "kanarien-7431"
+CANARY_CHANNEL = 4_242
 ASKED_EVERY, CANARY_EVERY = 6, 25
 SAY_SECONDS, FAULT_SECONDS, SAMPLE_SECONDS = 0.5, 14.0, 1.0
 START_SECONDS, SETTLE_SECONDS = 600.0, 60.0
-EMBEDDER = "all-MiniLM-L6-v2"
-
-
-@dataclass
-class Tally:
-    """What was seen from outside."""
-
-    said: dict[int, dict[str, Any]] = field(default_factory=dict)
-    while_down: set[int] = field(default_factory=set)
-    faults: Counter[str] = field(default_factory=Counter)
-    memory: list[tuple[float, int]] = field(default_factory=list)
-    jobs: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    job_codes: Counter[str] = field(default_factory=Counter)
 
 
 class Soak:
@@ -275,59 +260,6 @@ class Soak:
                 return
             time.sleep(0.2)
 
-    # ---- the account --------------------------------------------------------------------------------------
-
-    def account(self) -> list[tuple[str, str, bool]]:
-        """(what, figure, is it a failure) of everything counted."""
-        said, store = self.tally.said, self.store
-        kept = store.messages.get(list(said))
-        wanted = [number for number, raw in said.items() if is_kept(self.world, number, raw)]
-        lost = [number for number in wanted if number not in kept]
-        activity = store.activity.recent(limit=1_000_000)
-        decided = {row.message_id for row in activity}
-        # One answer may be to several messages; two answers to one message are what must not be.
-        answers: dict[int, set[int]] = {}
-        for row in activity:
-            if row.message_id and row.spoke and row.reply_id is not None:
-                answers.setdefault(row.message_id, set()).add(row.reply_id)
-        undecided = [number for number in said if number not in decided and number not in self.tally.while_down]
-        double = [number for number, replies in answers.items() if len(replies) > 1]
-        leaks = self._leaks()
-        rows = index_rows(self.workspace)
-        waiting = store.messages.queue_length()
-        first, last = memory_parts(self.tally.memory)
-        after = sizes(self.workspace)
-        checks = {db.path.name: db.check() for db in (store.control_db, store.messages_db)}
-        return [
-            ("messages in, live", f"{len(said):,} ({len(self.tally.while_down):,} of them while it was down)", False),
-            ("decisions stored", f"{sum(number in decided for number in said):,}", False),
-            ("said while it was up, without a decision", f"{len(undecided):,}", False),
-            ("replies: answered messages, answers, sent", f"{len(answers):,}, "
-             f"{len(set().union(*answers.values())):,}, {len(self.world.sent):,}", False),
-            ("starts of the bot", f"{store.status.starts_since(0):,}", False),
-            ("faults injected", ", ".join(f"{name} {count}" for name, count in self.tally.faults.items()), False),
-            ("jobs by exit code", ", ".join(f"{name}: {count}" for name, count in sorted(self.tally.job_codes.items())),
-             False),
-            ("memory, first and last part", f"{first / 1e6:.0f} MB, {last / 1e6:.0f} MB", False),
-            ("files before and after", ", ".join(
-                f"{name} {self.sizes_before.get(name, 0) / 1e6:.1f} -> {size / 1e6:.1f} MB"
-                for name, size in after.items()), False),
-            ("messages kept, in the index, waiting", f"{store.messages.count():,}, {rows:,}, {waiting:,}", waiting > 0),
-            ("databases", ", ".join(f"{name}: {words}" for name, words in checks.items()),
-             set(checks.values()) != {"ok"}),
-            ("lost", str(len(lost)), bool(lost)),
-            ("double", str(len(double)), bool(double)),
-            ("leaked", "; ".join(leaks) or "0", bool(leaks)),
-        ]
-
-    def _leaks(self) -> list[str]:
-        found = [f"canary said in {sent.channel_id}" for sent in self.world.sent if CANARY in sent.content]
-        secret = self.server.token.rsplit(".", 1)[-1].encode()
-        for path in self.workspace.root.rglob("*"):
-            if path.is_file() and path.name != ".env" and secret in path.read_bytes():
-                found.append(f"token in {path.name}")
-        return found
-
 
 def split_world(folder: Path) -> tuple[World, list[dict[str, Any]]]:
     """The first half of a folder's messages as history, the second half to be said live (people, public channels)."""
@@ -347,40 +279,6 @@ def split_world(folder: Path) -> tuple[World, list[dict[str, Any]]]:
     for raw in live:
         world.users.setdefault(int(raw["author"]["id"]), raw["author"])
     return world, live
-
-
-def is_kept(world: World, number: int, raw: dict[str, Any]) -> bool:
-    """Whether the rules of collecting want this message (no bots, no bare links, no empty ones)."""
-    message = world.find(int(raw["channel_id"]), number)
-    return message is not None and skip_reason(message) is None
-
-
-def index_rows(workspace: Workspace) -> int:
-    """Rows of the search index, each message once."""
-    from storage.vectordb import VectorIndex
-
-    index = VectorIndex.open(workspace.embeddings, model=EMBEDDER, dimension=384)
-    return index.count()
-
-
-def memory_parts(samples: Sequence[tuple[float, int]]) -> tuple[float, float]:
-    """Mean resident memory in the first and the last quarter of the run, in bytes."""
-    quarter = max(len(samples) // 4, 1)
-    parts = [[size for _, size in part] for part in (samples[:quarter], samples[-quarter:])]
-    return tuple(sum(part) / max(len(part), 1) for part in parts)  # type: ignore[return-value]
-
-
-def sizes(workspace: Workspace) -> dict[str, int]:
-    """Bytes of what grows."""
-    def below(folder: Path) -> int:
-        return sum(path.stat().st_size for path in files(folder))
-
-    return {"control.db": workspace.control_db.stat().st_size, "messages.db": workspace.messages_db.stat().st_size,
-            "index": below(workspace.embeddings), "logs": below(workspace.logs)}
-
-
-def files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -404,13 +302,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"Ready; saying messages for {options.minutes:g} minutes.", file=sys.stderr)
             soak.run()
             soak.finish()
-            account = soak.account()
+            counted = account(soak.tally, soak.store, soak.world, token=soak.server.token,
+                              sizes_before=soak.sizes_before)
         finally:
             soak.close()
-    width = max(len(what) for what, _, _ in account)
-    for what, figure, is_bad in account:
+    width = max(len(what) for what, _, _ in counted)
+    for what, figure, is_bad in counted:
         print(f"{what:<{width}}  {figure}{'   <-- BAD' if is_bad else ''}")
-    return int(any(is_bad for _, _, is_bad in account))
+    return int(any(is_bad for _, _, is_bad in counted))
 
 
 if __name__ == "__main__":
