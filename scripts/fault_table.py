@@ -2,6 +2,7 @@
 
     python scripts/fault_table.py            rewrite the column
     python scripts/fault_table.py --check    only say whether it is in step (exit code 1 when not)
+    python scripts/fault_table.py --run 1/3  run the first third of the tests of the table (1/1: all of them)
 
 A test belongs to a row when its docstring names it: "Fault 24." or "Faults 31 and 48: ...".
 """
@@ -16,6 +17,7 @@ if __name__ == "__main__":
 import argparse
 import ast
 import re
+import subprocess
 from collections.abc import Iterator, Sequence
 
 from storage.paths import PROJECT_ROOT
@@ -61,7 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrite or check the table; 1 when it is out of step (`--check`) or a row has no test."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when the column is out of step")
+    parser.add_argument("--run", metavar="PART/PARTS", help="run the tests of the table, or a part of them")
     options = parser.parse_args(arguments)
+    if options.run:
+        return run_part(*(int(number) for number in options.run.split("/")))
     text = TABLE.read_text(encoding="utf-8")
     fresh = with_tests(text, tests_by_row())
     if options.check:
@@ -74,6 +79,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{len(ROWS) - len(missing)} of {len(ROWS)} rows name a test" +
           (f"; without: {', '.join(map(str, missing))}" if missing else ""))
     return int(bool(missing))
+
+
+def run_part(part: int, parts: int) -> int:
+    """Run one of `parts` nearly equal shares of the table's tests; pytest's exit code."""
+    named = sorted({(file, name) for tests in tests_by_row().values() for file, name in tests})
+    share = named[len(named) * (part - 1) // parts:len(named) * part // parts]
+    ids = [f"tests/{file}::{name.replace('.', '::')}" for file, name in share]
+    return subprocess.run([sys.executable, "-m", "pytest", "-q", *ids], cwd=PROJECT_ROOT).returncode
 
 
 def _tests(path: Path) -> Iterator[tuple[str, str]]:
