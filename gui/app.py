@@ -102,7 +102,7 @@ class App:
             "exit": self.exit})
         self.is_new = is_needed(self._environment, channels=len(self.store.channels.all()), is_demo=self.is_demo)
         self.window.sidebar.show_first_run(self.is_new)
-        self.go("first_run" if self.is_new else "dashboard")
+        self.go("first_run" if self.is_new else "playground" if self.is_demo else "dashboard")
         if not start_minimised:
             self.root.deiconify()
         self._start_minimised = start_minimised
