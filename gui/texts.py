@@ -256,6 +256,7 @@ RETRAIN_TITLE = "A new model from everything said so far"
 RETRAIN_STEPS = ("Fetch", "Prepare", "Train", "Evaluate", "You decide")
 RETRAIN_TEXT = ("Fetches new messages, prepares them, trains and evaluates. At the end you see how close it comes and "
                 "decide whether the bot uses it. It may take hours; you can close this window meanwhile.")
+RETRAIN_RUNNING = "It is at work; the bot goes on as before."
 RETRAIN_NEW = "{count} since the last training."
 RETRAIN_NEVER = "Never trained yet; {count} to learn from."
 RETRAIN_NONE = "No messages yet. Fetch or import some first."

@@ -305,7 +305,7 @@ def test_every_model_there_is_can_be_compared_but_the_one_in_use(store: Store) -
     assert shelf.options[0].options == {"model_path": str(finetuned / "voice-1.gguf"), "adapter_path": ""}
     assert len({option.key for option in shelf.options}) == len(shelf.options)
     store.settings.set(ADAPTER_PATH, "/somewhere/demo.gguf", changed_by="test")
-    shelf = read_shelf(store, own_name="voice-2")
+    shelf = read_shelf(store, own_name="voice-2 + demo")
     assert shelf.own == "voice-2 + demo"
     assert next(o for o in shelf.options if o.label == texts.COMPARE_NO_ADAPTER).options == {"adapter_path": ""}
 

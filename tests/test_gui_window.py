@@ -525,3 +525,13 @@ def test_a_stopped_bot_can_be_started_without_discord_from_the_playground(store:
         panel.wait(lambda: room.stopped.winfo_ismapped(), "the ways to start the bot")
         panel.click(room.stopped.second)
         panel.wait(lambda: "start offline" in controller.asked, "the start")
+
+
+def test_what_was_started_in_the_training_room_is_seen_there(store: Store) -> None:
+    store.messages.save([Message(1 << 22, 1, 10, "mira", "hello", LONG_AGO_MS)])
+    with open_panel(store) as panel, store.jobs.running("retrain") as job:
+        job.report(0.3, "train: step 4 of 40")
+        room = panel.go("training")
+        panel.wait(lambda: room.jobs.winfo_ismapped() and "step 4" in room.jobs.lines[0].step.cget("text"), "the step")
+        panel.wait(lambda: room.retrain.note.cget("text") == texts.RETRAIN_RUNNING, "the note")
+        assert not room.retrain.button.is_enabled

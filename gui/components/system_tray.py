@@ -46,6 +46,7 @@ class SystemTray:
 
             self._icon = self._make(pystray)
             if not self._has_place():
+                _disconnect(self._icon)
                 self._icon = None
                 return False
         except Exception as error:  # pystray raises whatever its backend raises, e.g. Xlib's DisplayNameError
@@ -131,6 +132,7 @@ class SystemTray:
         except Exception as error:  # see start
             log.warning("The tray icon ended: %s", error)
         self.is_available = False
+        _disconnect(self._icon)
 
     def _image(self, state: str) -> Any:
         if state not in self._images:
@@ -143,6 +145,25 @@ class SystemTray:
                 picture = Image.alpha_composite(ground, picture)
             self._images[state] = picture
         return self._images[state]
+
+
+class _Disconnected:
+    """Stands where a closed X connection was."""
+
+    def close(self) -> None:
+        return
+
+
+def _disconnect(icon: Any) -> None:
+    """Close the plain X backend's connection now. Left to pystray it happens when garbage is collected: at any moment,
+    in whatever code is running, and with an exception once the screen is gone."""
+    display = getattr(icon, "_display", None)
+    if display is not None:
+        icon._display = _Disconnected()
+        try:
+            display.close()
+        except Exception as error:  # the X connection may be gone already
+            log.debug("The tray's connection did not close cleanly: %s", error)
 
 
 def notify_by_command(title: str, text: str, *, run: Callable[..., Any] = subprocess.Popen) -> bool:

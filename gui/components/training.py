@@ -12,9 +12,11 @@ from gui.components.basics import Card, Row, Text
 from gui.components.button import Button
 from gui.components.charts import CurveChart
 from gui.components.choices import popup_menu
+from gui.components.job_list import JobList
 from gui.components.room import M, Pace, Panel, Room, S, spread
 from gui.components.table import Table
 from gui.components.theme import XS
+from gui.presenters.dashboard import JobView
 from gui.presenters.pulse import Pulse
 from gui.presenters.status import Fact
 from gui.presenters.training import MODEL_COLUMNS, TrainingFacts, TrainingView, read_models, training_view
@@ -54,29 +56,32 @@ class TrainingRoom(Room):
         spread(page, 2, group="half")
         self.retrain = RetrainCard(page, panel)
         self.retrain.grid(row=0, column=0, columnspan=2, sticky="ew", pady=(0, gap))
+        self.jobs = JobList(page, panel)
+        self.jobs.grid(row=1, column=0, columnspan=2, sticky="ew", pady=(0, gap))
+        self.jobs.grid_remove()
         yield
         self.dataset = FactsCard(page, texts.DATASET, (
             (texts.PREPARE, lambda: panel.start_job("prepare"), "secondary"),
             (texts.OPEN_REPORT, lambda: self._open(self.view.dataset_report if self.view else ""), "quiet")))
-        self.dataset.grid(row=1, column=0, sticky="nsew", padx=(0, gap // 2), pady=(0, gap))
+        self.dataset.grid(row=2, column=0, sticky="nsew", padx=(0, gap // 2), pady=(0, gap))
         yield
         self.computer = FactsCard(page, texts.COMPUTER, (
             (texts.COMPUTER_CHECK, lambda: panel.start_job("preflight", ["--preflight"]), "secondary"),
             (texts.COLAB, self._colab, "quiet")))
-        self.computer.grid(row=1, column=1, sticky="nsew", padx=(gap // 2, 0), pady=(0, gap))
+        self.computer.grid(row=2, column=1, sticky="nsew", padx=(gap // 2, 0), pady=(0, gap))
         yield
         run = Card(page, texts.RUN)
-        run.grid(row=2, column=0, sticky="nsew", padx=(0, gap // 2), pady=(0, gap))
+        run.grid(row=3, column=0, sticky="nsew", padx=(0, gap // 2), pady=(0, gap))
         self._make_run(run.body)
         yield
         self.evaluation = FactsCard(page, texts.EVALUATION, (
             (texts.EVALUATION_START, lambda: panel.start_job("evaluate"), "secondary"),
             (texts.OPEN_REPORT, lambda: self._open(self.view.evaluation_report if self.view else ""), "quiet"),
             (texts.BLIND_BUTTON, lambda: panel.go("blind_test"), "quiet")))
-        self.evaluation.grid(row=2, column=1, sticky="nsew", padx=(gap // 2, 0), pady=(0, gap))
+        self.evaluation.grid(row=3, column=1, sticky="nsew", padx=(gap // 2, 0), pady=(0, gap))
         yield
         models = Card(page, texts.MODELS)
-        models.grid(row=3, column=0, columnspan=2, sticky="ew", pady=(0, self.theme.px(24)))
+        models.grid(row=4, column=0, columnspan=2, sticky="ew", pady=(0, self.theme.px(24)))
         models.body.grid_columnconfigure(0, weight=1)
         self.models = Table(models.body, MODEL_COLUMNS, on_open=self._model_menu, empty_text=texts.MODELS_NONE)
         self.models.grid(row=0, column=0, sticky="ew")
@@ -121,6 +126,11 @@ class TrainingRoom(Room):
         if self._pace.is_due():
             self.panel.ask(lambda: training_view(read_training(self.panel.store), now=time.time()), self._show,
                            failed=self._failed, slow=True)
+
+    def show_jobs(self, views: tuple[JobView, ...]) -> None:
+        """What runs is seen where it was started."""
+        self.jobs.show(views)
+        (self.jobs.grid if views else self.jobs.grid_remove)()
 
     def _failed(self, _: Exception) -> None:
         self._pace.done()

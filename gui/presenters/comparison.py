@@ -109,6 +109,8 @@ def read_shelf(store: Store, *, own_name: str, added: Sequence[Path] = ()) -> Mo
     """
     workspace, settings = store.workspace, store.settings.read()
     adapter = Path(settings[ADAPTER_PATH]).stem if settings[ADAPTER_PATH] else ""
+    # A bot with an adapter reports "model + adapter".
+    plain = own_name.removesuffix(f" + {adapter}") if adapter else own_name
     found = [file_option(workspace.finetuned_models / f"{model.name}.gguf")
              for model in read_models(workspace.finetuned_models)]
     found += [file_option(path) for path in sorted(workspace.base_models.glob("*.gguf"))]
@@ -116,12 +118,11 @@ def read_shelf(store: Store, *, own_name: str, added: Sequence[Path] = ()) -> Mo
     packaged = _packaged_stem()
     if packaged:
         found.append(ModelOption(packaged, short_name(packaged), {MODEL_PATH.key: PACKAGED_KEY, ADAPTER_PATH.key: ""}))
-    options = {option.key: option for option in found if option.key != own_name}
-    if adapter and own_name:
-        options[own_name] = ModelOption(own_name, texts.COMPARE_NO_ADAPTER, {ADAPTER_PATH.key: ""})
+    options = {option.key: option for option in found if option.key != plain}
+    if plain != own_name:
+        options[plain] = ModelOption(plain, texts.COMPARE_NO_ADAPTER, {ADAPTER_PATH.key: ""})
     options |= {str(path): replace(file_option(path), key=str(path)) for path in added}
-    own = f"{short_name(own_name)} + {adapter}" if adapter and own_name else short_name(own_name)
-    return ModelShelf(own, tuple(options.values()))
+    return ModelShelf(short_name(own_name), tuple(options.values()))
 
 
 def file_option(path: Path) -> ModelOption:

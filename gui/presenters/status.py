@@ -10,6 +10,8 @@ from storage.records import BotStatus, ExitCode, ModelState
 from storage.settings import MEMORY_LIMIT_GB, MEMORY_WARN_GB, QUIET_UNTIL
 
 GIGABYTE = 1_000_000_000
+# What fits beside the other five facts, with the size behind it.
+MODEL_NAME_LENGTH = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ def _memory(pulse: Pulse, status: BotStatus) -> Fact:
 def _model(status: BotStatus) -> Fact:
     if status.model_state is ModelState.READY:
         size = f" · {words.size(status.model_bytes)}" if status.model_bytes else ""
-        return Fact(texts.FACT_MODEL, f"{status.model_name}{size}")
+        return Fact(texts.FACT_MODEL, f"{words.middle(status.model_name, MODEL_NAME_LENGTH)}{size}")
     named = {ModelState.LOADING: (texts.MODEL_LOADING, "busy"), ModelState.FAILED: (texts.MODEL_FAILED, "bad")}
     text, tone = named.get(status.model_state, (texts.MODEL_NONE, "faint"))
     return Fact(texts.FACT_MODEL, text, tone)

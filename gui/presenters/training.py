@@ -107,8 +107,8 @@ def training_view(facts: TrainingFacts, *, now: float) -> TrainingView:
     train = facts.jobs.get("train")
     is_training = "train" in facts.is_running or "retrain" in facts.is_running
     return TrainingView(
-        _retrain(facts), facts.all_messages > 0 and not is_training, dataset, dataset_note, report, computer,
-        computer_note, colab, loss_curve(facts.metrics), _run_note(train, is_training),
+        _retrain(facts, is_training), facts.all_messages > 0 and not is_training, dataset, dataset_note, report,
+        computer, computer_note, colab, loss_curve(facts.metrics), _run_note(train, is_training),
         can_start=not is_training and bool(dataset),
         can_resume=not is_training and train is not None and train.state in (JobState.CANCELLED, JobState.FAILED,
                                                                               JobState.LOST),
@@ -123,7 +123,9 @@ def _previous(models: Sequence[ModelFile]) -> str:
     return next((model.name for model in models if model.is_previous), before_first)
 
 
-def _retrain(facts: TrainingFacts) -> str:
+def _retrain(facts: TrainingFacts, is_training: bool) -> str:
+    if is_training:
+        return texts.RETRAIN_RUNNING
     if not facts.all_messages:
         return texts.RETRAIN_NONE
     if not facts.has_trained:
