@@ -34,6 +34,8 @@ ASKED_DEADLINE_SECONDS, UNASKED_DEADLINE_SECONDS = 300.0, 60.0
 # A person who sends three lines in a row is answered after the third.
 SETTLE_SECONDS = 1.2
 RESTARTS = 2
+# What one message takes to be sent, at most times.
+SEND_SECONDS = 0.5
 STOPPED, STOPPED_MIDWAY = "the bot stopped before it was sent", "the bot stopped before all of it was sent"
 DELETED = "the message it answers was deleted"
 TYPING_EVERY_SECONDS = 8.0  # Discord shows it for ten
@@ -142,6 +144,7 @@ class ReplyDesk:
         self._workers: dict[int, asyncio.Task[None]] = {}
         self._listeners: dict[int, asyncio.Task[None]] = {}
         self._is_closing = False
+        self._sends_until = float("inf")
 
     @property
     def waiting(self) -> int:
@@ -203,6 +206,8 @@ class ReplyDesk:
     async def close(self, *, timeout_seconds: float) -> None:
         """Let what is being sent go out, drop the rest."""
         self._is_closing = True
+        # No further part is begun that might be cut off on its way: it would be out and not on record.
+        self._sends_until = self._clock() + timeout_seconds - SEND_SECONDS
         for task in self._listeners.values():
             task.cancel()
         sending = [self._workers[channel] for channel, queue in self._queues.items()
@@ -332,7 +337,7 @@ class ReplyDesk:
         return Finished(response, problem, latency)
 
     def _ended_by(self, pending: Pending) -> str:
-        if self._is_closing and pending.sent:
+        if self._clock() > self._sends_until and pending.sent:
             return STOPPED_MIDWAY
         return "" if pending.is_due else DELETED
 

@@ -176,7 +176,8 @@ def test_an_outage_of_an_hour_ends_within_ninety_seconds_of_its_end() -> None:
 
     async def sleep(seconds: float) -> None:
         now[0] += seconds
-    services: Any = SimpleNamespace(status=LiveStatus(mode="discord"), store=None, stop=None)
+    patient = SimpleNamespace(allow=lambda seconds: seconds)
+    services: Any = SimpleNamespace(status=LiveStatus(mode="discord"), store=None, stop=patient)
     connection = Connection(Client, "t", services, sleep=sleep, clock=lambda: now[0])  # type: ignore[arg-type]
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(connection.run())
