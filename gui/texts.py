@@ -282,6 +282,7 @@ COLAB_TEXT = ("Training here would take very long. Google Colab lends a graphics
               "prepared folder and gives back a model file, which you add below.")
 RUN = "Training run"
 RUN_NONE = "The loss curve appears here while it trains. Falling is good."
+RUN_CANCELLED = "Cancelled. Resume goes on from the last checkpoint."
 RUN_START, RUN_RESUME, RUN_CANCEL = "Start training", "Resume", "Cancel"
 RUN_STEP = "step {step}"
 EVALUATION = "Evaluation"

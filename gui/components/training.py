@@ -21,6 +21,7 @@ from gui.presenters.pulse import Pulse
 from gui.presenters.status import Fact
 from gui.presenters.training import MODEL_COLUMNS, TrainingFacts, TrainingView, read_models, training_view
 from storage.paths import PROJECT_ROOT
+from storage.records import JobState
 from storage.store import Store
 
 READ_SECONDS = 2.0
@@ -34,9 +35,11 @@ def read_training(store: Store) -> TrainingFacts:
     trained = jobs.get("train") or store.jobs.latest("retrain")
     prepared_at = jobs["prepare"].started_at if "prepare" in jobs else 0.0
     total = store.messages.count()
-    new = store.messages.count_since(prepared_at) if trained is not None else total
+    models = read_models(store.workspace.finetuned_models)
+    has_trained = bool(models) or trained is not None and trained.state is JobState.DONE
+    new = store.messages.count_since(prepared_at) if has_trained else total
     metrics = tuple(store.jobs.metrics(trained.id)) if trained is not None else ()
-    return TrainingFacts(new, total, trained is not None, jobs, metrics, read_models(store.workspace.finetuned_models),
+    return TrainingFacts(new, total, has_trained, jobs, metrics, models,
                          frozenset(job.kind for job in store.jobs.active()))
 
 
@@ -145,7 +148,7 @@ class TrainingRoom(Room):
                            else view.computer_note)
         self.computer.buttons[1].set_enabled(view.offers_colab)
         self.curve.show(view.curve)
-        self.run_note.show(view.run_note)
+        self.run_note.show(view.run_note, colour="bad" if view.is_run_failed else "muted")
         self.start.set_enabled(view.can_start)
         self.resume.set_enabled(view.can_resume)
         self.cancel.set_enabled(view.can_cancel)

@@ -66,6 +66,7 @@ class TrainingView:
     offers_colab: bool
     curve: Curve
     run_note: str
+    is_run_failed: bool
     can_start: bool
     can_resume: bool
     can_cancel: bool
@@ -109,6 +110,7 @@ def training_view(facts: TrainingFacts, *, now: float) -> TrainingView:
     return TrainingView(
         _retrain(facts, is_training), facts.all_messages > 0 and not is_training, dataset, dataset_note, report,
         computer, computer_note, colab, loss_curve(facts.metrics), _run_note(train, is_training),
+        is_run_failed=train is not None and train.state in (JobState.FAILED, JobState.LOST),
         can_start=not is_training and bool(dataset),
         can_resume=not is_training and train is not None and train.state in (JobState.CANCELLED, JobState.FAILED,
                                                                               JobState.LOST),
@@ -177,7 +179,9 @@ def _computer(job: Job | None) -> tuple[tuple[Fact, ...], str, bool]:
 def _run_note(job: Job | None, is_training: bool) -> str:
     if is_training or job is None:
         return ""
-    return {JobState.FAILED: job.error, JobState.LOST: job.error, JobState.CANCELLED: job.error}.get(job.state, "")
+    if job.state is JobState.CANCELLED:
+        return texts.RUN_CANCELLED
+    return job.error if job.state in (JobState.FAILED, JobState.LOST) else ""
 
 
 def loss_curve(metrics: Sequence[JobMetric]) -> Curve:
