@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,20 @@ def test_nothing_is_read_along_on_battery(model: ChatModel) -> None:
     model.listen(1, Conversation((Turn("a", "hello"),)), "be brief")
     assert model.standing_recall(1) is None
     assert model._loaded.engine.computed_tokens == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="priorities belong to threads on Linux only")
+def test_only_the_computing_thread_gives_way_to_other_programs(tiny: Path) -> None:
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before = priority()
+    model = ChatModel(tiny, ContextOptions(threads=1, cells=256), n_ctx=256, is_polite=True)
+    try:
+        assert model.ask(priority) == max(before, 5)
+        assert priority() == before
+    finally:
+        model.close()
 
 
 def test_memory_can_be_given_back_and_the_next_request_loads_again(model: ChatModel) -> None:

@@ -30,8 +30,11 @@ class Listener:
         self.past = past
         self._standing: dict[int, tuple[Turn, ...]] = {}
 
-    def hear(self, message: Message, *, waits: bool) -> Any:
-        """The reply, where one is due; otherwise None after reading along (to the end, with `waits`)."""
+    def hear(self, message: Message, *, reads_along: bool = True) -> Any:
+        """The reply, where one is due; otherwise None. Reading along is done to the end before the next message.
+
+        reads_along False: skipped this time, because only the last state before a reply matters for it.
+        """
         past = self.past[message.channel]
         past.append(message.turn)
         reply = None
@@ -42,13 +45,16 @@ class Listener:
             reply = self._model.generate(ReplyRequest(Conversation(tuple(past[-30:]), lines), self._options,
                                                       DEFAULT_SYSTEM_PROMPT, message.channel, keep_turns=HISTORY))
             past.append(Turn("", reply.text or "ok", True))
-        if self._is_listening:
-            lines = self._standing[message.channel] = self.recalled(message.channel)
-            self._model.listen(message.channel, Conversation(tuple(past[-30:]), lines), DEFAULT_SYSTEM_PROMPT,
-                               keep_turns=HISTORY)
-            if waits:
-                self._model.wait_until_idle(timeout_seconds=300)
+        if self._is_listening and reads_along:
+            self.read_along(message.channel)
         return reply
+
+    def read_along(self, channel: int) -> None:
+        """Compute what was said in a channel, to the end."""
+        lines = self._standing[channel] = self.recalled(channel)
+        self._model.listen(channel, Conversation(tuple(self.past[channel][-30:]), lines), DEFAULT_SYSTEM_PROMPT,
+                           keep_turns=HISTORY)
+        self._model.wait_until_idle(timeout_seconds=300)
 
     def recalled(self, channel: int) -> tuple[Turn, ...]:
         past = self.past[channel]
@@ -69,7 +75,7 @@ def tokens_left(stand_in: Path, channels: Sequence[Sequence[Turn]], *, replies: 
                                     options=WRITE.with_changes(max_tokens=12),
                                     past=said_before(channels, count=count))
                 ours = [reply.prefilled_tokens for message in messages
-                        if (reply := listener.hear(message, waits=True)) is not None]
+                        if (reply := listener.hear(message)) is not None]
                 model.close()
                 name = "listening" if is_listening else "not listening"
                 row |= {name: statistics.mean(ours), f"{name} p50": statistics.median(ours)}
@@ -118,13 +124,17 @@ def latency(path: Path, options: ContextOptions, channels: Sequence[Sequence[Tur
                         past=said_before(channels, count=3))
     ours: list[tuple[float, float]] = []
     naive: list[tuple[float, float]] = []
+    messages = list(replay(channels, count=3, replies=replies + 1, seed=11))
     with burner(1 if is_busy else 0):
-        for message in replay(channels, count=3, replies=replies + 1, seed=11):
+        for channel in range(3):
+            listener.read_along(channel)
+        for index, message in enumerate(messages):
             if message.has_answer:
                 said = [*listener.past[message.channel], message.turn]
                 lines = finder.find(said, [said[-1].text])
                 naive.append(_complete(peer, naive_messages(said, lines, DEFAULT_SYSTEM_PROMPT)))
-            reply = listener.hear(message, waits=True)
+            following = next((other for other in messages[index + 1:] if other.channel == message.channel), None)
+            reply = listener.hear(message, reads_along=following is not None and following.has_answer)
             if reply is not None:
                 ours.append((reply.first_token_ms, reply.total_ms * WRITE.max_tokens / max(reply.reply_tokens, 1)
                              if reply.reply_tokens < WRITE.max_tokens // 2 else reply.total_ms))
@@ -197,7 +207,7 @@ def exactness(path: Path, options: ContextOptions, channels: Sequence[Sequence[T
 
     ours, floor, same = [], [], []
     for message in replay(channels, count=3, replies=points, seed=21):
-        reply = listener.hear(message, waits=True)
+        reply = listener.hear(message)
         if reply is None:
             continue
         engine, channel = model._loaded.engine, message.channel
