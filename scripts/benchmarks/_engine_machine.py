@@ -318,6 +318,8 @@ def growth(stand_in: Path, *, replies: int) -> dict[str, float]:
         model.listen(number % 100, Conversation((*turns, Turn("", "ok", True))), "be brief")
         if number == replies // 10:
             early = process.memory_info().rss
+        if number % 1000 == 0:
+            print(f"  {number}: {process.memory_info().rss / 1e6:.1f} MB", file=sys.stderr, flush=True)
     late = process.memory_info().rss
     model.close()
     return {"after a tenth MB": early / 1e6, "at the end MB": late / 1e6, "grown MB": (late - early) / 1e6,
