@@ -88,7 +88,7 @@ class Recall:
         """True from the stop on: long work on the thread should end at its next step."""
         return self._is_closing
 
-    def close(self, *, timeout_seconds: float) -> bool:
+    def close(self, *, timeout_seconds: float = 60.0) -> bool:
         """Let what is under way end, then the thread; False when that takes longer than there is time."""
         self._is_closing = True
         last = self._executor.submit(lambda: None)

@@ -31,7 +31,7 @@ class StorageThread:
         future.add_done_callback(_log_failure)
         return future
 
-    def close(self, *, timeout_seconds: float) -> bool:
+    def close(self, *, timeout_seconds: float = 60.0) -> bool:
         """Finish what is queued, then end the thread; False when that takes longer than there is time."""
         last = self._executor.submit(_nothing)
         self._executor.shutdown(wait=False)
