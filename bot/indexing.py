@@ -44,7 +44,7 @@ async def keep_index_in_step(store: Store, recall: Recall, *, every_seconds: flo
         last_trouble = trouble
 
 
-def _catch_up(store: Store, index: Any, embedder: Any, is_stopping: Callable[[], bool]) -> str:
+def _catch_up(store: Store, index: Any, embedder: Any, is_stopping: Callable[[], bool] = lambda: False) -> str:
     """On the recall thread. What keeps the index behind, '' when nothing does."""
     waiting = store.messages.queue_length()
     if not waiting:
