@@ -180,7 +180,8 @@ class TrainingRoom(Room):
         menu.tk_popup(x, y)
 
     def _choose_model(self) -> None:
-        name = filedialog.askopenfilename(parent=self.panel.root, title=texts.BROWSE_MODEL,
+        folder = self.panel.workspace.base_models.parent  # training runs leave theirs below it
+        name = filedialog.askopenfilename(parent=self.panel.root, title=texts.BROWSE_MODEL, initialdir=str(folder),
                                           filetypes=[("GGUF", "*.gguf"), ("*", "*")])
         if name:
             self.panel.start_job("deploy", ["--model", name])
