@@ -133,7 +133,7 @@ def test_on_discord_the_bot_keeps_its_voice(store: Store) -> None:
         for _ in range(500):
             await desk.poll()
             if (found := store.playground.answer_to(question)) is not None:
-                storage.close()
+                storage.close(timeout_seconds=5.0)
                 return found
             await asyncio.sleep(0.01)
         return None
