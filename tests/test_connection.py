@@ -317,7 +317,7 @@ def test_twenty_questions_at_once_are_answered_in_order_or_refused_with_a_reason
 @pytest.mark.parametrize("ceiling", [1000, 7])
 def test_in_a_flood_mentions_are_answered_the_queue_is_bounded_and_every_decision_stored(
         ready_store: Store, server: DiscordServer, monkeypatch: pytest.MonkeyPatch, ceiling: int) -> None:
-    """Faults 46 and 22: a hundred messages of sixty members in less than ten seconds, all of them worth an answer."""
+    """Faults 46 and 22: a hundred messages of 44 members in less than ten seconds, all of them worth an answer."""
     monkeypatch.setattr(replies, "SETTLE_SECONDS", 0.01)
     for key, value in (("response_rate", 1.0), ("cooldown_seconds", 0), ("replies_per_channel_hour", ceiling),
                        ("replies_per_member_hour", 1000), ("replies_per_hour", 1000)):

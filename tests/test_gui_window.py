@@ -463,11 +463,15 @@ def test_the_playground_takes_a_line_only_while_the_bot_runs_and_explains_the_re
         assert question.text == "hello there"
         panel.wait(lambda: any(line.is_waiting for line in room._lines), "the waiting mark")
         store.playground.answer(question.id, "hey", details={"total_ms": 900.0, "reply_tokens": 2, "prompt": "p",
-                                                            "first_token_ms": 300.0, "recalled": []})
+                                                            "first_token_ms": 300.0, "model": "a" * 80,
+                                                            "recalled": [{"name": "Baz", "text": "long " * 60}]})
         panel.wait(lambda: any(line.text == "hey" for line in room._lines), "the answer")
         reply = next(bubble for bubble in room._bubbles.values() if bubble._line.text == "hey")
         panel.click(reply._links[0])
         panel.wait(lambda: room.details.winfo_ismapped(), "the details")
+        panel.wait(lambda: int(str(room.details.recalled.cget("wraplength"))), "the recalled line to be wrapped")
+        from gui.components.chat_parts import DETAILS_WIDTH
+        assert room.details.winfo_width() == panel.app.theme.px(DETAILS_WIDTH), "the chat keeps its room"
 
 
 def test_two_temperatures_are_compared_without_influencing_each_other(store: Store) -> None:

@@ -82,6 +82,9 @@ class Link(Text):
         return self.nametowidget(".").theme
 
 
+DETAILS_WIDTH = 290
+
+
 class DetailsCard(Card):
     """Timing, recalled lines and the prompt of one reply."""
 
@@ -91,8 +94,10 @@ class DetailsCard(Card):
         theme = panel.theme
         Button(self.header, "", close, kind="quiet", icon="close", height=28).grid(row=0, column=3)
         body = self.body
-        self.configure(width=theme.px(290))
-        body.grid_columnconfigure(0, weight=1, minsize=theme.px(250))
+        # Its own width, whatever stands in it: a long recalled line would push the chat out of the window.
+        self.configure(width=theme.px(DETAILS_WIDTH), height=1)
+        self.grid_propagate(False)
+        body.grid_columnconfigure(0, weight=1)
         body.grid_rowconfigure(5, weight=1)
         self.timing = Row(body)
         self.timing.grid(row=0, column=0, sticky="ew")
