@@ -360,8 +360,10 @@ def test_a_chosen_model_and_adapter_give_way_to_the_deployed_one_and_come_back_w
     assert back.version is None and back.name == "x + voice"
     assert store.settings.get(MODEL_PATH) == "models/base/x.gguf"
     assert store.settings.get(ADAPTER_PATH) == "models/base/voice.gguf"
+    store.settings.reset(ADAPTER_PATH)
     again = Release(store).roll_back()
-    assert again.version == version and store.settings.get(ADAPTER_PATH) == ""
+    assert again.version == version and store.settings.get(MODEL_PATH) == ""
+    assert Release(store).roll_back().name == "x", "the adapter was taken off in the meantime"
 
 
 def test_the_demo_leaves_a_deployed_model_alone_and_finds_its_adapter_again(store: Store, tmp_path: Path) -> None:

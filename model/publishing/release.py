@@ -132,7 +132,12 @@ class Release:
         before, chosen = deployment.read_pointer(workspace), self._chosen()
         switch()
         version = deployment.current(workspace)
-        notes = [*remarks, *(self._put_aside(chosen) if version else self._bring_back(asked_by))]
+        was_deployed = before is not None and before.file is not None
+        notes = list(remarks)
+        if version is None:
+            self._choose(self.store.facts.get(_CHOSEN_BEFORE, {}), asked_by)
+        elif any(chosen.values()) or not was_deployed:
+            notes += self._put_aside(chosen)
         self.progress(0.75, "Waiting for the bot")
         try:
             name = self._name_in_use()
@@ -153,18 +158,11 @@ class Release:
 
     def _put_aside(self, chosen: Mapping[str, str]) -> list[str]:
         """A model chosen in the settings would hide the deployed one, an adapter would change it."""
-        if not any(chosen.values()):
-            return []
         self.store.facts.set(_CHOSEN_BEFORE, dict(chosen))
         self.store.settings.reset(*_MODEL_CHOICE)
         return [f"The {setting.label.lower()} chosen in the settings ({chosen[setting.key]}) gave way to the deployed "
                 "model; a rollback to before the first deployment brings it back."
                 for setting in _MODEL_CHOICE if chosen[setting.key]]
-
-    def _bring_back(self, asked_by: str) -> list[str]:
-        stored = self.store.facts.get(_CHOSEN_BEFORE)
-        self._choose(stored if isinstance(stored, dict) else {}, asked_by)
-        return []
 
     def _choose(self, values: Mapping[str, str], asked_by: str) -> None:
         for setting in _MODEL_CHOICE:
