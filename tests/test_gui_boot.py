@@ -6,10 +6,8 @@ import plistlib
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import psutil
@@ -22,6 +20,7 @@ from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import ModelState
 from storage.settings import EMBEDDING_MODEL, MODEL_PATH
 from storage.store import Store
+from tests.waiting import wait_for
 
 SPACE = {"t": "http://schemas.microsoft.com/windows/2004/02/mit/task"}
 LIMIT_SECONDS = 90.0
@@ -154,15 +153,6 @@ def launchers(store: Store) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     status = store.status.read_bot()
     if status is not None and psutil.pid_exists(status.pid):
         psutil.Process(status.pid).kill()
-
-
-def wait_for(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"waited for {what}")
 
 
 def supervisor(store: Store) -> int:

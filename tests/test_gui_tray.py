@@ -4,7 +4,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +15,7 @@ from gui.components.system_tray import SystemTray, notify_by_command
 from gui.presenters.status import StatusView
 from storage.store import Store
 from tests.panel import open_panel
+from tests.waiting import wait_for
 
 
 class FakeIcon:
@@ -123,13 +123,24 @@ def test_a_title_that_looks_like_an_option_stays_a_title(monkeypatch: pytest.Mon
     assert commands[0][-3:] == ["--", "--help", "text"]
 
 
+def has_system_tray() -> bool:
+    """True while a program owns the tray of the screen (freedesktop.org's system tray protocol)."""
+    from Xlib.display import Display
+
+    screen = Display()
+    try:
+        return bool(screen.get_selection_owner(screen.intern_atom("_NET_SYSTEM_TRAY_S0")))
+    finally:
+        screen.close()
+
+
 @pytest.mark.skipif(shutil.which("trayer") is None, reason="no tray program is installed here")
 def test_a_real_tray_hides_the_window_shows_it_again_and_opens_a_menu(store: Store, display: str) -> None:
     place = ["--edge", "bottom", "--align", "right", "--widthtype", "request", "--height", "26"]
     bar = subprocess.Popen(["trayer", *place],
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        time.sleep(1.0)
+        wait_for(has_system_tray, "the tray program to take its place")
         with open_panel(store) as panel:
             panel.wait(lambda: panel.app.tray.is_available, "the tray")
             panel.turn(1.5)
