@@ -22,7 +22,7 @@ from bot.translate import record_of
 from model.chat.requests import PRIORITY_MENTION, PRIORITY_RANDOM
 from model.markup import to_discord_text
 from storage.errors import KnownError
-from storage.records import Activity, Message
+from storage.records import Activity, Message, Turn
 from storage.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -299,26 +299,39 @@ class ReplyDesk:
         return None
 
     async def _settle(self, pending: Pending) -> None:
-        """Wait until the author has been silent for a moment."""
+        """Wait until the author has been silent for a moment; the model reads what was said meanwhile."""
         for _ in range(5):
             pending.changed.clear()
-            await self._sleep(SETTLE_SECONDS)
+            await asyncio.gather(self._prepare(pending), self._sleep(SETTLE_SECONDS))
             if not pending.changed.is_set():
                 return
 
-    async def _generate(self, pending: Pending) -> Response:
+    async def _prepare(self, pending: Pending) -> None:
+        if not pending.is_due:
+            return
+        turns, message_ids = self._said(pending)
+        try:
+            await self._responder.prepare(pending.incoming.channel_id, turns, pending.settings, exclude_ids=message_ids)
+        except KnownError as error:  # a courtesy: the model may just be being replaced, and the reply will say so
+            log.debug("Not prepared: %s", error.what)
+
+    def _said(self, pending: Pending) -> tuple[list[Turn], list[int]]:
+        """The conversation up to the newest line that is answered, and the ids of its messages."""
         incoming = pending.incoming
         messages = self._logs[incoming.channel_id].window(pending.settings, until_id=incoming.id)
         if not messages or messages[-1].id != incoming.id:
             # In a flood the talk has moved on so far that the question is no longer in the log: it stands alone.
             messages = [record_of(line.message) for line in pending.heard.values()]
-        turns = turns_of(messages, self._readable(pending.target.channel))
+        return turns_of(messages, self._readable(pending.target.channel)), [message.id for message in messages]
+
+    async def _generate(self, pending: Pending) -> Response:
+        turns, message_ids = self._said(pending)
         if not turns:
             raise ModelNotReadyError("Nothing readable to answer.")
         deadline = ASKED_DEADLINE_SECONDS if pending.is_asked else UNASKED_DEADLINE_SECONDS
         left = deadline - (self._clock() - pending.asked_at)
         return await self._responder.reply(
-            incoming.channel_id, turns, pending.settings, exclude_ids=[m.id for m in messages],
+            pending.incoming.channel_id, turns, pending.settings, exclude_ids=message_ids,
             priority=PRIORITY_MENTION if pending.is_asked else PRIORITY_RANDOM, deadline_seconds=max(left, 1.0))
 
     async def _send(self, pending: Pending, response: Response, outgoing: Outgoing) -> Finished:

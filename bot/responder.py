@@ -1,7 +1,8 @@
 """A conversation in, a reply out. Knows no Discord: the live bot, the playground and tests call the same code.
 
 Recall is standing (docs/ENGINE.md): lines are looked up for the conversation so far and prefilled while nobody
-waits, so that a reply pays for the newest line and the cue only. `observe` prepares, `reply` answers.
+waits, so that a reply pays for the newest line and the cue only. `observe` reads along, `prepare` computes the prompt
+of a reply that will be due in a moment, `reply` answers.
 """
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bot.recall import Recall, RecalledLine
@@ -87,12 +88,19 @@ class Responder:
         if model is None or not turns or not settings[LISTENING]:
             return
         lines = await self._lines(model, channel_id, turns, settings, exclude_ids)
-        self._standing[channel_id] = _Standing(lines, self.clock())
-        self._standing.move_to_end(channel_id)
-        if len(self._standing) > REMEMBERED_CHANNELS:
-            self._standing.popitem(last=False)
+        self._keep_standing(channel_id, lines)
         model.listen(channel_id, _conversation(turns, lines), settings[SYSTEM_PROMPT],
                      keep_turns=settings[HISTORY_MESSAGES])
+
+    async def prepare(self, channel_id: int, turns: Sequence[Turn], settings: Settings, *,
+                      exclude_ids: Collection[int] = ()) -> None:
+        """The last turn is to be answered in a moment: look up its lines and let the model read it meanwhile."""
+        model = self.model()
+        if model is None or not turns:
+            return
+        lines = await self._lines_for_reply(model, channel_id, turns, settings, exclude_ids)
+        self._keep_standing(channel_id, lines)
+        model.prepare(_request(channel_id, turns, lines, settings))
 
     def forget(self, channel_id: int) -> None:
         """Something said here was deleted or edited: nothing prepared for the channel may be used again."""
@@ -115,19 +123,29 @@ class Responder:
     async def _reply(self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings,
                      exclude_ids: Collection[int], priority: int, deadline_seconds: float) -> Response:
         started = self.clock()
-        lines = self._prepared_lines(channel_id, settings, exclude_ids)
-        if lines is None or not await self.recall.are_current(lines, channel_id):
-            lines = await self._lines(model, channel_id, turns, settings, exclude_ids)
+        lines = await self._lines_for_reply(model, channel_id, turns, settings, exclude_ids)
         recall_ms = (self.clock() - started) * 1000
-        conversation = _conversation(turns, lines)
-        request = ReplyRequest(conversation=conversation, options=GenerationOptions.from_settings(settings),
-                               system_prompt=settings[SYSTEM_PROMPT], channel_id=channel_id, priority=priority,
-                               deadline_seconds=deadline_seconds, keep_turns=settings[HISTORY_MESSAGES])
+        request = replace(_request(channel_id, turns, lines, settings), priority=priority,
+                          deadline_seconds=deadline_seconds)
         generation = await asyncio.wrap_future(model.submit(request))
         log.debug("Reply in %d: %d prompt tokens, %d of them computed now, %d written; recall %.0f ms, first token "
                   "%.0f ms, all %.0f ms", channel_id, generation.prompt_tokens, generation.prefilled_tokens,
                   generation.reply_tokens, recall_ms, generation.first_token_ms or 0.0, generation.total_ms)
-        return Response(generation.text.strip(), lines, conversation, generation, recall_ms)
+        return Response(generation.text.strip(), lines, request.conversation, generation, recall_ms)
+
+    async def _lines_for_reply(self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings,
+                               exclude_ids: Collection[int]) -> tuple[RecalledLine, ...]:
+        """Those that stand ready, as long as all of them may still be used; otherwise looked up now."""
+        lines = self._prepared_lines(channel_id, settings, exclude_ids)
+        if lines is None or not await self.recall.are_current(lines, channel_id):
+            lines = await self._lines(model, channel_id, turns, settings, exclude_ids)
+        return lines
+
+    def _keep_standing(self, channel_id: int, lines: tuple[RecalledLine, ...]) -> None:
+        self._standing[channel_id] = _Standing(lines, self.clock())
+        self._standing.move_to_end(channel_id)
+        if len(self._standing) > REMEMBERED_CHANNELS:
+            self._standing.popitem(last=False)
 
     def _prepared_lines(self, channel_id: int, settings: Settings,
                         exclude_ids: Collection[int]) -> tuple[RecalledLine, ...] | None:
@@ -148,6 +166,13 @@ def _topic(turns: Sequence[Turn]) -> str:
     """What is being talked about: the last lines of people, since the bot's own words may be off the point."""
     said = [turn.text for turn in turns[-TOPIC_TURNS - 1:] if not turn.is_self]
     return "\n".join(said[-TOPIC_TURNS:])
+
+
+def _request(channel_id: int, turns: Sequence[Turn], lines: tuple[RecalledLine, ...],
+             settings: Settings) -> ReplyRequest:
+    return ReplyRequest(conversation=_conversation(turns, lines), options=GenerationOptions.from_settings(settings),
+                        system_prompt=settings[SYSTEM_PROMPT], channel_id=channel_id,
+                        keep_turns=settings[HISTORY_MESSAGES])
 
 
 def _conversation(turns: Sequence[Turn], lines: tuple[RecalledLine, ...]) -> Conversation:

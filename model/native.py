@@ -74,6 +74,7 @@ class NativeModel:
         self.vocab = self._lib.llama_model_get_vocab(self._model)
         self.vocabulary_size = int(self._lib.llama_vocab_n_tokens(self.vocab))
         self._adapter: Any = None
+        self._pieces: dict[int, bytes] = {}
         self._abort_byte = ctypes.create_string_buffer(2)
         self._abort_function = _native_strlen(self._lib)
         try:
@@ -175,6 +176,12 @@ class NativeModel:
 
     def piece(self, token: int) -> bytes:
         """The bytes a token stands for; control tokens give none."""
+        known = self._pieces.get(token)
+        if known is None:
+            known = self._pieces[token] = self._read_piece(token)
+        return known
+
+    def _read_piece(self, token: int) -> bytes:
         buffer = ctypes.create_string_buffer(_PAGE)
         length = self._lib.llama_token_to_piece(self.vocab, token, buffer, _PAGE, 0, False)
         if length < 0:

@@ -44,6 +44,7 @@ class ScriptedResponder:
     texts: list[str] = field(default_factory=lambda: ["sure"])
     asked: list[list[Turn]] = field(default_factory=list)
     observed: list[list[Turn]] = field(default_factory=list)
+    prepared: list[list[Turn]] = field(default_factory=list)
     forgotten: list[int] = field(default_factory=list)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -59,6 +60,9 @@ class ScriptedResponder:
 
     async def observe(self, channel_id: int, turns: list[Turn], settings: Any, **_: Any) -> None:
         self.observed.append(list(turns))
+
+    async def prepare(self, channel_id: int, turns: list[Turn], settings: Any, **_: Any) -> None:
+        self.prepared.append(list(turns))
 
     def forget(self, channel_id: int) -> None:
         self.forgotten.append(channel_id)

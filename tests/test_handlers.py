@@ -44,6 +44,21 @@ def test_a_mention_a_reply_and_a_name_are_answered(store: Store) -> None:
     play(store, scene, "one", "two", "three")
 
 
+def test_a_question_is_read_before_the_pause_for_further_lines_is_over(store: Store) -> None:
+    async def scene(bot: SimBot) -> None:
+        read_by_then: list[int] = []
+        bot.desk._sleep = lambda seconds: note(seconds)
+
+        async def note(seconds: float) -> None:
+            await asyncio.sleep(0)  # the pause lets everything else run
+            read_by_then.append(len(bot.responder.prepared))
+
+        await bot.mira.send(bot.general, f"{at(bot)} quick question")
+        assert bot.own == ["meow"]
+        assert read_by_then[-1] == 1 and bot.responder.prepared == bot.responder.asked
+    play(store, scene, "meow")
+
+
 def test_every_message_has_its_decision_and_is_stored_once(store: Store) -> None:
     async def scene(bot: SimBot) -> None:
         said = [await bot.mira.send(bot.general, f"line {n}") for n in range(3)]

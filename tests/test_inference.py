@@ -11,6 +11,7 @@ import pytest
 
 from model.catalog import offline_chat_model
 from model.chat.chat_model import ChatModel
+from model.chat.listening import Heard, Listening
 from model.chat.requests import ModelBusyError, ModelClosedError, Reply, ReplyTooLateError
 from model.inference import GenerationOptions, ReplyRequest, close_model, get_model
 from model.native import ContextOptions
@@ -102,6 +103,24 @@ def test_listening_leaves_only_the_newest_line_and_the_cue(model: ChatModel) -> 
     line = model.count_tokens("Cid: chess then?")
     assert line < reply.prefilled_tokens <= line + 10
     assert reply.prompt_tokens > 5 * reply.prefilled_tokens
+
+
+def test_a_reply_that_was_prepared_costs_one_token(model: ChatModel) -> None:
+    asked = request(17, Conversation((*TALK.turns, Turn("Cid", "chess then?")), (Turn("Eve", "chess on monday"),)))
+    model.prepare(asked)
+    assert model.wait_until_idle(timeout_seconds=60)
+    assert model.generate(asked).prefilled_tokens == 1
+    more = Conversation((*TALK.turns, Turn("Cid", "chess then?\nor go")), asked.conversation.recalled)
+    assert 1 < model.generate(request(17, more)).prefilled_tokens < 60
+
+
+def test_a_reply_about_to_be_asked_for_is_computed_before_what_is_merely_heard() -> None:
+    listening = Listening()
+    for channel, reply_tokens in ((1, None), (2, None), (3, 50), (4, 50), (1, 50)):
+        listening.hear(Heard(channel, TALK, SYSTEM, 5, reply_tokens))
+    assert listening.has_due
+    assert [listening.take().channel_id for _ in range(3)] == [1, 3, 4]
+    assert not listening.has_due and listening.take().channel_id == 2 and listening.take() is None
 
 
 def test_channels_share_the_system_prompt(model: ChatModel) -> None:

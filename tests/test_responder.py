@@ -135,6 +135,19 @@ def test_what_was_read_along_is_not_computed_again(model: ChatModel, recall: Rec
     assert prefilled < 30 < prompt
 
 
+def test_a_question_is_read_while_its_author_may_still_be_writing(model: ChatModel, recall: Recall) -> None:
+    responder = Responder(lambda: model, recall)
+    turns = [Turn("bo", "the printer is making that noise again"), Turn("cy", "which noise")]
+
+    async def talk() -> tuple[int, set[int]]:
+        await responder.prepare(42, turns, SETTINGS)
+        await asyncio.to_thread(model.wait_until_idle, timeout_seconds=60)
+        response = await responder.reply(42, turns, SETTINGS)
+        return response.generation.prefilled_tokens, {line.message_id for line in response.recalled}
+
+    assert run(talk()) == (1, {1, 5})
+
+
 def test_recall_can_be_switched_off(recall: Recall) -> None:
     assert run(recall.lines(GENERAL, "printer", SETTINGS.with_values({RECALL_COUNT.key: 0}))) == ()
 

@@ -110,6 +110,12 @@ def model(tiny: Path) -> Iterator[ChatModel]:
     loaded.close()
 
 
+def test_the_prompt_of_a_reply_that_is_due_is_computed_on_battery_too(model: ChatModel) -> None:
+    model.prepare(ReplyRequest(Conversation((Turn("a", "hello"),)), GenerationOptions(max_tokens=3, seed=1), "s", 2))
+    assert model.wait_until_idle(timeout_seconds=60)
+    assert model._loaded.engine.computed_tokens > 0
+
+
 def test_nothing_is_read_along_on_battery(model: ChatModel) -> None:
     model.listen(1, Conversation((Turn("a", "hello"),)), "be brief")
     assert model.standing_recall(1) is None

@@ -4,6 +4,7 @@ A `ChatModel` has one worker thread, and only that thread touches llama.cpp's co
 
 - `submit(request)` gives a future; mentions before random replies, bounded, fair between channels, with a deadline;
 - `listen(channel, conversation, system_prompt)` lets the worker compute what has been said while nobody waits;
+- `prepare(request)` lets it compute the prompt of a reply that will be asked for in a moment;
 - cancelling a future, or a reply arriving while the worker listens, stops a computation within one operation.
 """
 from __future__ import annotations
@@ -20,6 +21,7 @@ from model.chat.engine import Interrupted
 from model.chat.guest import Lookout, threads_for
 from model.chat.listening import Heard, Listening
 from model.chat.loaded import LoadedModel
+from model.chat.prompting import PromptBuilder
 from model.chat.reply_queue import Job, ReplyFuture, ReplyQueue, gave_way, too_late
 from model.chat.requests import ModelClosedError, Reply, ReplyRequest
 from model.chat.running_reply import ReplyMemory, RunningReply, never_begun
@@ -139,6 +141,21 @@ class ChatModel:
             return
         with self._changed:
             self._listening.hear(Heard(channel_id, conversation, system_prompt, keep_turns))
+            self._changed.notify_all()
+
+    def prepare(self, request: ReplyRequest) -> None:
+        """A reply will be asked for in a moment: compute its prompt meanwhile, before what is merely heard.
+
+        Unlike `listen` this happens on battery too and with reading along switched off, since the reply would have to
+        do the same work. When more is said before it is asked for, prepare it anew.
+        """
+        if self._loaded.is_released:
+            return
+        with self._changed:
+            self._listening.hear(Heard(request.channel_id, request.conversation, request.system_prompt,
+                                       request.keep_turns, request.options.max_tokens))
+            if self._heard is not None and not self._heard.is_due:
+                self._interrupt_idle_work(except_for=request.channel_id)
             self._changed.notify_all()
 
     def standing_recall(self, channel_id: int) -> tuple[Turn, ...] | None:
@@ -351,7 +368,7 @@ class ChatModel:
     # ---- listening ------------------------------------------------------------------------------------
 
     def _idle(self) -> None:
-        """Compute what was heard, the channel that waits longest first; otherwise tidy up."""
+        """Compute what was heard; otherwise tidy up."""
         with self._changed:
             heard = self._heard = self._listening.take()
         if self._loaded.is_released:
@@ -363,10 +380,8 @@ class ChatModel:
             return
         try:
             prompts = self._loaded.prompts
-            tokens = prompts.standing_tokens(heard.channel_id, heard.conversation, heard.system_prompt,
-                                             keep_turns=heard.keep_turns)
-            self._loaded.engine.prefill(heard.channel_id, tokens, shared=prompts.shared_length(heard.system_prompt),
-                                        wants_logits=False, is_stopped=self._is_wanted)
+            self._loaded.engine.prefill(heard.channel_id, _tokens_of(heard, prompts), wants_logits=False,
+                                        shared=prompts.shared_length(heard.system_prompt), is_stopped=self._is_wanted)
         except Interrupted:
             with self._changed:
                 self._listening.put_back(heard)
@@ -378,7 +393,11 @@ class ChatModel:
             self._heard = None
 
     def _is_wanted(self) -> bool:
-        return bool(self._is_closing or len(self._queue) or self._tasks)
+        return bool(self._is_closing or len(self._queue) or self._tasks or self._is_overtaken())
+
+    def _is_overtaken(self) -> bool:
+        with self._changed:
+            return self._heard is not None and not self._heard.is_due and self._listening.has_due
 
     def _interrupt_idle_work(self, *, except_for: int | None = None) -> None:
         # A reply in the channel being read along needs the same tokens: let that chunk finish.
@@ -405,6 +424,15 @@ class ChatModel:
 
     def _is_over(self, job: Job) -> bool:
         return job.is_cancelled or self._is_closing or self._clock() > job.deadline_at
+
+
+def _tokens_of(heard: Heard, prompts: PromptBuilder) -> list[int]:
+    """What can be computed now: all of a prompt that will be asked for, otherwise what the next line leaves alone."""
+    if heard.reply_tokens is None:
+        return prompts.standing_tokens(heard.channel_id, heard.conversation, heard.system_prompt,
+                                       keep_turns=heard.keep_turns)
+    return prompts.reply_tokens(heard.channel_id, heard.conversation, heard.system_prompt,
+                                keep_turns=heard.keep_turns, max_tokens=heard.reply_tokens)
 
 
 def _resolve(job: Job, reply: Reply) -> None:

@@ -1,4 +1,5 @@
-"""What was said in each channel and is not computed yet: newest state of each, oldest channel first."""
+"""What was said in each channel and is not computed yet: newest state of each, replies about to be asked for first,
+then the channel that waits longest."""
 from __future__ import annotations
 
 from collections import OrderedDict
@@ -11,12 +12,21 @@ _MOST_CHANNELS = 64
 
 @dataclass(frozen=True)
 class Heard:
-    """A channel's conversation as of its last message, with the lines looked up for it."""
+    """A channel's conversation as of its last message, with the lines looked up for it.
+
+    reply_tokens: the longest reply that is about to be asked for; None where nobody is going to be answered.
+    """
 
     channel_id: int
     conversation: Conversation
     system_prompt: str
     keep_turns: int
+    reply_tokens: int | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """True where a reply is certain to need it."""
+        return self.reply_tokens is not None
 
 
 class Listening:
@@ -29,6 +39,11 @@ class Listening:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def has_due(self) -> bool:
+        """True while a reply about to be asked for is among what waits."""
+        return any(heard.is_due for heard in self._waiting.values())
+
     def hear(self, heard: Heard) -> None:
         """Remember a channel's newest state; an older one of it is not worth computing any more."""
         self._waiting[heard.channel_id] = heard
@@ -39,7 +54,10 @@ class Listening:
                 kept.popitem(last=False)
 
     def take(self) -> Heard | None:
-        """The channel that waits longest, or None."""
+        """What is to be computed next, or None."""
+        due = next((heard.channel_id for heard in self._waiting.values() if heard.is_due), None)
+        if due is not None:
+            return self._waiting.pop(due)
         return self._waiting.popitem(last=False)[1] if self._waiting else None
 
     def put_back(self, heard: Heard) -> None:

@@ -68,10 +68,12 @@ def _burn() -> None:
 
 
 def speeds(path: Path, how: ContextOptions, bench: Path | None, *, rounds: int) -> dict[str, Any]:
-    """Ours beside llama-bench, or beside a loop like it where that was not built, in turns; the median round of each.
+    """Ours beside llama-bench (where it was built) and beside a loop like it, in turns; the median round of each, and
+    of the ratios of each round. All compute prompts of one length, and write behind a prompt of that length.
 
     "Its defaults": repacked weights, chunks of 512, and its own choice of threads and flash attention. "Our settings":
-    the same weights, chunk size, attention and threads as ours.
+    the same weights, chunk size, attention and threads as ours. The loop draws no tokens, and llama-bench neither: what
+    ours is behind the loop is Python and sampling.
     """
     same = ["-t", str(how.threads), "-ub", str(how.ubatch), "-b", str(how.ubatch), "-fa", "1",
             "--repack", str(int(how.repack))]
@@ -84,9 +86,8 @@ def speeds(path: Path, how: ContextOptions, bench: Path | None, *, rounds: int) 
     for _ in range(rounds):
         prompt, ours = whole_engine(path, how)
         note("ours", ours)
-        if bench is None:
-            note("bare loop, our settings", bare_loop(path, how, prompt))
-        else:
+        note("bare loop, our settings", bare_loop(path, how, prompt))
+        if bench is not None:
             note("llama-bench, our settings", llama_bench(bench, path, prompt, same))
             note("llama-bench, its defaults", llama_bench(bench, path, prompt, []))
     middle = {name: {key: statistics.median(one[key] for one in found) for key in found[0]}
@@ -124,7 +125,7 @@ def whole_engine(path: Path, options: ContextOptions) -> tuple[int, dict[str, fl
 
 def bare_loop(path: Path, options: ContextOptions, prompt: int) -> dict[str, float]:
     """What llama-bench does (tools/llama-bench: test_prompt, test_gen), with the same library: llama_decode of a prompt
-    and of single tokens into an empty context, without sampling. The better of two after a warm-up."""
+    into an empty context and of single tokens behind it, without sampling. The better of two after a warm-up."""
     native = NativeModel(path, replace(options, cells=512, sequences=1))
     prefill, decode = [], []
     for _ in range(3):
@@ -134,9 +135,8 @@ def bare_loop(path: Path, options: ContextOptions, prompt: int) -> dict[str, flo
             native.decode([Row(500 + at, at, 0, at == prompt - 1)
                            for at in range(start, min(start + options.ubatch, prompt))])
         prefill.append(prompt / (time.perf_counter() - started))
-        native.clear()
         started = time.perf_counter()
-        for position in range(_REPLY):
+        for position in range(prompt, prompt + _REPLY):
             native.decode([Row(500 + position, position, 0, True)])
         decode.append(_REPLY / (time.perf_counter() - started))
     native.close()
@@ -144,13 +144,18 @@ def bare_loop(path: Path, options: ContextOptions, prompt: int) -> dict[str, flo
 
 
 def llama_bench(program: Path, path: Path, prompt: int, arguments: Sequence[str]) -> dict[str, float]:
-    """llama.cpp's own benchmark with a prompt and a reply of the same length: the better of two after its warm-up."""
-    command = [str(program), "-m", str(path), "-r", "2", "-o", "json", "-p", str(prompt), "-n", str(_REPLY), *arguments]
+    """llama.cpp's own benchmark with a prompt of this length, and a reply behind it: the better of two each, after its
+    warm-up."""
     # OpenMP's waiting policy is ours, not its default.
     plain = {key: value for key, value in os.environ.items() if not key.startswith(("GOMP_", "OMP_"))}
-    rows = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, env=plain).stdout)
-    return {"decode per second": next(max(row["samples_ts"]) for row in rows if row["n_gen"]),
-            "prefill per second": next(max(row["samples_ts"]) for row in rows if row["n_prompt"])}
+
+    def best(*lengths: str) -> float:
+        command = [str(program), "-m", str(path), "-r", "2", "-o", "json", *lengths, *arguments]
+        output = subprocess.run(command, capture_output=True, text=True, check=True, env=plain).stdout
+        return float(max(json.loads(output)[0]["samples_ts"]))
+
+    return {"decode per second": best("-p", "0", "-n", str(_REPLY), "-d", str(prompt)),
+            "prefill per second": best("-p", str(prompt), "-n", "0")}
 
 
 def bandwidth(path: Path) -> float:

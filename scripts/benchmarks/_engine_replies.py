@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,11 +21,16 @@ WRITE = GenerationOptions(max_tokens=24, stop=(), seed=1)
 
 
 class Listener:
-    """Follows a replay as the bot does: listens to every message and answers where a reply is due."""
+    """Follows a replay as the bot does: listens to every message and answers where a reply is due.
+
+    pause: called between a message and its reply, where the bot waits for further lines by the same person and lets
+    the model read the question; None answers at once.
+    """
 
     def __init__(self, model: ChatModel, *, has_recall: bool, is_listening: bool, options: GenerationOptions,
-                 past: dict[int, list[Turn]]) -> None:
+                 past: dict[int, list[Turn]], pause: Callable[[], object] | None = None) -> None:
         self._model, self._has_recall, self._is_listening, self._options = model, has_recall, is_listening, options
+        self._pause = pause
         self._finder = LineFinder(model.count_tokens)
         self.past = past
         self._standing: dict[int, tuple[Turn, ...]] = {}
@@ -42,8 +47,12 @@ class Listener:
             lines = self._standing.get(message.channel, ())
             if not self._is_listening:
                 lines = self.recalled(message.channel)
-            reply = self._model.generate(ReplyRequest(Conversation(tuple(past[-30:]), lines), self._options,
-                                                      DEFAULT_SYSTEM_PROMPT, message.channel, keep_turns=HISTORY))
+            request = ReplyRequest(Conversation(tuple(past[-30:]), lines), self._options, DEFAULT_SYSTEM_PROMPT,
+                                   message.channel, keep_turns=HISTORY)
+            if self._pause is not None:
+                self._model.prepare(request)
+                self._pause()
+            reply = self._model.generate(request)
             past.append(Turn("", reply.text or "ok", True))
         if self._is_listening and reads_along:
             self.read_along(message.channel)
@@ -69,15 +78,16 @@ def tokens_left(stand_in: Path, channels: Sequence[Sequence[Turn]], *, replies: 
         for has_recall in (True, False):
             naive = _naive_tokens(stand_in, messages, said_before(channels, count=count), has_recall=has_recall)
             row: dict[str, Any] = {"naive": statistics.mean(naive), "naive p50": statistics.median(naive)}
-            for is_listening in (True, False):
+            for name, is_listening, has_pause in (("listening", True, False), ("not listening", False, False),
+                                                  ("after the pause", True, True)):
                 model = open_model(stand_in, ContextOptions(threads=1))
                 listener = Listener(model, has_recall=has_recall, is_listening=is_listening,
                                     options=WRITE.with_changes(max_tokens=12),
-                                    past=said_before(channels, count=count))
+                                    past=said_before(channels, count=count),
+                                    pause=partial(model.wait_until_idle, timeout_seconds=60) if has_pause else None)
                 ours = [reply.prefilled_tokens for message in messages
                         if (reply := listener.hear(message)) is not None]
                 model.close()
-                name = "listening" if is_listening else "not listening"
                 row |= {name: statistics.mean(ours), f"{name} p50": statistics.median(ours)}
             figures[f"{count} channels, {'with' if has_recall else 'without'} retrieval"] = row
     for name, row in figures.items():
@@ -112,8 +122,9 @@ def _naive_tokens(stand_in: Path, messages: Sequence[Message], past: dict[int, l
 
 
 def latency(path: Path, options: ContextOptions, channels: Sequence[Sequence[Turn]], *, replies: int,
-            is_busy: bool) -> dict[str, Any]:
-    """First token and whole reply, ours and naive in turns on the same replay, three channels."""
+            is_busy: bool, pause_seconds: float = 0.0) -> dict[str, Any]:
+    """First token and whole reply, ours and naive in turns on the same replay, three channels. Counted from the moment
+    a reply is due: the message, or the end of the pause that the bot makes for further lines by the same person."""
     from llama_cpp import Llama
 
     threads = options.threads
@@ -121,7 +132,8 @@ def latency(path: Path, options: ContextOptions, channels: Sequence[Sequence[Tur
     model = open_model(path, options)
     finder = LineFinder(model.count_tokens)
     listener = Listener(model, has_recall=True, is_listening=True, options=WRITE,
-                        past=said_before(channels, count=3))
+                        past=said_before(channels, count=3),
+                        pause=partial(time.sleep, pause_seconds) if pause_seconds else None)
     ours: list[tuple[float, float]] = []
     naive: list[tuple[float, float]] = []
     messages = list(replay(channels, count=3, replies=replies + 1, seed=11))

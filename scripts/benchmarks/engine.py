@@ -36,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, help="for both sides (default: half the processors)")
     parser.add_argument("--repack", action="store_true", help="ours with repacked weights too")
     parser.add_argument("--replies", type=int, default=12, help="of the latency parts")
+    parser.add_argument("--pause", type=float, default=0.0,
+                        help="of the latency parts: seconds between a message and its reply, as in the live bot (1.2)")
     parser.add_argument("--rounds", type=int, default=3, help="of the speed part")
     parser.add_argument("--token-replies", type=int, default=120, help="of the token counts, for each traffic")
     parser.add_argument("--growth-replies", type=int, default=10_000)
@@ -73,8 +75,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             "four": lambda: replies.four_replies(path, how),
             "speed": lambda: machine.speeds(path, how, options.llama_bench, rounds=options.rounds),
             "memory": lambda: machine.memory(path, how.threads),
-            "latency": lambda: replies.latency(path, how, channels, replies=options.replies, is_busy=False),
-            "busy": lambda: replies.latency(path, how, channels, replies=options.replies, is_busy=True),
+            "latency": lambda: replies.latency(path, how, channels, replies=options.replies, is_busy=False,
+                                               pause_seconds=options.pause),
+            "busy": lambda: replies.latency(path, how, channels, replies=options.replies, is_busy=True,
+                                            pause_seconds=options.pause),
             "growth": lambda: machine.growth(stand_in, replies=options.growth_replies),
         }
         for name in wanted:
