@@ -175,6 +175,7 @@ class ReplyDesk:
         if self.waiting >= WAITING_LIMIT and (unasked := self._unasked()):
             self._drop(min(unasked, key=lambda pending: pending.asked_at), GAVE_WAY)
         pending = Pending(self._heard(message, incoming, decision), settings, self._clock())
+        self._stop_listening(incoming.channel_id)
         queue = self._queues.setdefault(incoming.channel_id, OrderedDict())
         if incoming.author_id in queue:  # its answer is on its way out: this is the next one
             queue[-incoming.id] = pending
@@ -197,11 +198,19 @@ class ReplyDesk:
                     pending.withdraw(message_id)
 
     def listen(self, channel: discord.abc.MessageableChannel, settings: Settings) -> None:
-        """Nobody is answered: let the model read along. One look per channel at a time; the newest state counts."""
+        """Nobody is answered: let the model read along. One look per channel at a time; the newest state counts.
+
+        While an answer is due its prompt is what the model should have read; it reads on when the answer is out.
+        """
         task = self._listeners.get(channel.id)
-        if self._is_closing or (task is not None and not task.done()):
+        if self._is_closing or self._queues.get(channel.id) or (task is not None and not task.done()):
             return
         self._listeners[channel.id] = asyncio.create_task(self._listen(channel, settings))
+
+    def _stop_listening(self, channel_id: int) -> None:
+        task = self._listeners.get(channel_id)
+        if task is not None:
+            task.cancel()
 
     async def close(self, *, timeout_seconds: float) -> None:
         """Let what is being sent go out, drop the rest."""
@@ -261,6 +270,7 @@ class ReplyDesk:
             finally:
                 queue.pop(key, None)
                 self._settle_rows(outcome(pending, finished))
+            self.listen(pending.target.channel, pending.settings)
 
     async def _answer(self, pending: Pending) -> Finished:
         typing = asyncio.create_task(self._typing(pending.target.channel))
@@ -346,7 +356,6 @@ class ReplyDesk:
         latency = (self._clock() - pending.asked_at) * 1000
         if pending.sent:
             self._on_reply(latency / 1000)
-            self.listen(pending.target.channel, pending.settings)
         return Finished(response, problem, latency)
 
     def _ended_by(self, pending: Pending) -> str:

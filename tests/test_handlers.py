@@ -59,6 +59,26 @@ def test_a_question_is_read_before_the_pause_for_further_lines_is_over(store: St
     play(store, scene, "meow")
 
 
+def test_the_model_reads_along_but_not_over_the_prompt_of_an_answer_that_is_due(store: Store) -> None:
+    async def scene(bot: SimBot) -> None:
+        observed_by_then: list[int] = []
+        answer = bot.responder.reply
+
+        async def reply(*arguments: Any, **options: Any) -> Any:
+            bot.desk.listen(bot.client.get_channel(bot.general.id), store.settings.read())
+            await asyncio.sleep(0)
+            observed_by_then.append(len(bot.responder.observed))
+            return await answer(*arguments, **options)
+
+        await bot.mira.send(bot.general, "morning")
+        assert len(bot.responder.observed) == 1
+        bot.responder.reply = reply
+        await bot.mira.send(bot.general, f"{at(bot)} quick question")
+        assert observed_by_then == [1]
+        assert len(bot.responder.observed) == 2 and bot.responder.observed[-1][-1].text == "meow"
+    play(store, scene, "meow")
+
+
 def test_every_message_has_its_decision_and_is_stored_once(store: Store) -> None:
     async def scene(bot: SimBot) -> None:
         said = [await bot.mira.send(bot.general, f"line {n}") for n in range(3)]
