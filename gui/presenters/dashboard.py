@@ -220,16 +220,23 @@ def _targets(figures: Figures) -> tuple[TableRow, ...]:
 def job_views(pulse: Pulse, *, starting: frozenset[str] = frozenset(),
               cancelling: frozenset[int] = frozenset()) -> tuple[JobView, ...]:
     """Running jobs, and those just asked for that have not reported yet."""
-    shown = [_job(job, pulse.now, cancelling) for job in pulse.jobs]
+    shown = [_job(job, _remaining_seconds(job, pulse), cancelling) for job in pulse.jobs]
     known = {job.kind for job in pulse.jobs}
     shown += [JobView(0, kind, texts.JOB_NAMES.get(kind, kind), 0.0, texts.STATE_STARTING + "…", False)
               for kind in sorted(starting - known)]
     return tuple(shown)
 
 
-def _job(job: Job, now: float, cancelling: frozenset[int]) -> JobView:
+def _remaining_seconds(job: Job, pulse: Pulse) -> float | None:
+    """A round of several steps lasts at least as long as the step it is at, however quick the steps before were."""
+    own = job.remaining_seconds(now=pulse.now)
+    if job.kind != "retrain" or own is None:
+        return own
+    return max([own, *(left for step in pulse.jobs if (left := step.remaining_seconds(now=pulse.now)) is not None)])
+
+
+def _job(job: Job, remaining: float | None, cancelling: frozenset[int]) -> JobView:
     is_cancelling = job.is_cancel_requested or job.id in cancelling
-    remaining = job.remaining_seconds(now=now)
     parts = [job.step] if job.step else []
     if is_cancelling:
         parts = [texts.JOB_CANCELLING]

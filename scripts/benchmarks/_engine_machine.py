@@ -29,6 +29,7 @@ _LONG = "and then there was more of it " * 160
 _CANCELS = 10
 _LOADS = 5
 _REPLY = 24
+_OWN_PAST = 350
 
 
 class Calm(Lookout):
@@ -83,13 +84,16 @@ def speeds(path: Path, how: ContextOptions, bench: Path | None, *, rounds: int) 
         measured[name].append(found)
         print(f"  {name}: {found}", file=sys.stderr, flush=True)
 
+    model, native = open_model(path, how), NativeModel(path, replace(how, cells=512, sequences=1))
     for _ in range(rounds):
-        prompt, ours = whole_engine(path, how)
+        prompt, ours = whole_engine(model)
         note("ours", ours)
-        note("bare loop, our settings", bare_loop(path, how, prompt))
+        note("bare loop, our settings", bare_loop(native, prompt))
         if bench is not None:
             note("llama-bench, our settings", llama_bench(bench, path, prompt, same))
             note("llama-bench, its defaults", llama_bench(bench, path, prompt, []))
+    model.close()
+    native.close()
     middle = {name: {key: statistics.median(one[key] for one in found) for key in found[0]}
               for name, found in measured.items()}
     figures: dict[str, Any] = dict(middle)
@@ -104,42 +108,41 @@ def speeds(path: Path, how: ContextOptions, bench: Path | None, *, rounds: int) 
     return figures
 
 
-def whole_engine(path: Path, options: ContextOptions) -> tuple[int, dict[str, float]]:
+def whole_engine(model: ChatModel) -> tuple[int, dict[str, float]]:
     """The prompt's tokens, and tokens per second of prefill and decode, through requests, prompts and sampling: the
-    better of two."""
-    model = open_model(path, options)
+    better of two replies that did not end early."""
     write = GenerationOptions(max_tokens=_REPLY + 1, stop=(), seed=1, temperature=1.0)
     decode, prefill, prompt = [], [], 0
     model.generate(ReplyRequest(TALK, write.with_changes(max_tokens=2), "none", 0))
-    for number in (1, 2):
+    for number in range(1, 9):
         model.free_caches()
         text = " ".join(str(number * 31 + index) for index in range(24))
         reply = model.generate(ReplyRequest(Conversation((Turn("Ada", text),)), write, "none", number))
+        if reply.reply_tokens <= _REPLY // 2:
+            continue
         prompt = reply.prefilled_tokens
         prefill.append(prompt / (reply.first_token_ms / 1000))
-        if reply.reply_tokens > _REPLY // 2:
-            decode.append((reply.reply_tokens - 1) / ((reply.total_ms - reply.first_token_ms) / 1000))
-    model.close()
-    return prompt, {"decode per second": max(decode, default=0.0), "prefill per second": max(prefill)}
+        decode.append((reply.reply_tokens - 1) / ((reply.total_ms - reply.first_token_ms) / 1000))
+        if len(decode) == 2:
+            break
+    return prompt, {"decode per second": max(decode), "prefill per second": max(prefill)}
 
 
-def bare_loop(path: Path, options: ContextOptions, prompt: int) -> dict[str, float]:
+def bare_loop(native: NativeModel, prompt: int) -> dict[str, float]:
     """What llama-bench does (tools/llama-bench: test_prompt, test_gen), with the same library: llama_decode of a prompt
     into an empty context and of single tokens behind it, without sampling. The better of two after a warm-up."""
-    native = NativeModel(path, replace(options, cells=512, sequences=1))
-    prefill, decode = [], []
+    prefill, decode, chunk = [], [], native.options.ubatch
     for _ in range(3):
         native.clear()
         started = time.perf_counter()
-        for start in range(0, prompt, options.ubatch):
+        for start in range(0, prompt, chunk):
             native.decode([Row(500 + at, at, 0, at == prompt - 1)
-                           for at in range(start, min(start + options.ubatch, prompt))])
+                           for at in range(start, min(start + chunk, prompt))])
         prefill.append(prompt / (time.perf_counter() - started))
         started = time.perf_counter()
         for position in range(prompt, prompt + _REPLY):
             native.decode([Row(500 + position, position, 0, True)])
         decode.append(_REPLY / (time.perf_counter() - started))
-    native.close()
     return {"decode per second": max(decode[1:]), "prefill per second": max(prefill[1:])}
 
 
@@ -171,6 +174,31 @@ def bandwidth(path: Path) -> float:
         data.sum()
         times.append(time.perf_counter() - started)
     return data.nbytes / min(times)
+
+
+def attention(path: Path, options: ContextOptions) -> dict[str, Any]:
+    """Milliseconds to decode one token behind a channel's own past, with flash attention and without, while other
+    channels hold cells too: the median of the quicker of two rounds."""
+    measured: dict[str, dict[str, float]] = defaultdict(dict)
+    for name, has_flash in [("flash ms", True), ("plain ms", False)] * 2:
+        native = NativeModel(path, replace(options, flash_attention=has_flash))
+        chunk = options.ubatch
+        for start in range(0, _OWN_PAST, chunk):
+            native.decode([Row(500 + at, at, 0) for at in range(start, min(start + chunk, _OWN_PAST))])
+        past = native.save(0)
+        for others in range(0, 5, 2):
+            for sequence in range(1, others + 1):
+                native.restore(sequence, past)
+            times = []
+            for step in range(_REPLY):
+                started = time.perf_counter()
+                native.decode([Row(700 + step, _OWN_PAST + step, 0, True)])
+                times.append((time.perf_counter() - started) * 1000)
+            native.remove(0, _OWN_PAST)
+            row = measured[f"{_OWN_PAST} own cells, {others * _OWN_PAST} of others"]
+            row[name] = min(row.get(name, float("inf")), statistics.median(times))
+        native.close()
+    return dict(measured)
 
 
 def tuning(path: Path) -> dict[str, Any]:

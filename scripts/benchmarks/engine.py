@@ -4,7 +4,7 @@
 
 Without --model the packaged SmolLM2 is measured; a random-weight file of Qwen2.5-3B's shape comes from
 scripts/make_benchmark_model.py. --data: Discord message objects to replay; without it the talk is made up. The parts
-(--parts) are: tokens, latency, busy, speed, memory, growth, lag, cancel, four, load, tune, exact.
+(--parts) are: tokens, latency, busy, speed, attention, memory, growth, lag, cancel, four, load, tune, exact.
 """
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-PARTS = ("tokens", "exact", "cancel", "lag", "load", "tune", "four", "speed", "memory", "latency", "busy", "growth")
+PARTS = ("tokens", "exact", "cancel", "lag", "load", "tune", "four", "speed", "attention", "memory", "latency", "busy",
+         "growth")
 GOALS = {
     "tokens": "<= 0.30 with retrieval, <= 0.13 without",
     "latency": "first 3x, whole 2x", "busy": "first 4x, whole 2.7x",
     "speed": "decode >= 1.0, prefill >= 0.95 of llama-bench", "memory": "<= 650 MB over the file",
     "growth": "none over 10,000 replies", "lag": "p99 < 10 ms", "cancel": "< 100 ms",
+    "attention": "none: it tells why flash attention is on",
     "tune": "< 60 s", "four": "mean never worse", "load": ">= 3x", "exact": "at the noise floor",
 }
 
@@ -74,6 +76,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             "tune": lambda: machine.tuning(path),
             "four": lambda: replies.four_replies(path, how),
             "speed": lambda: machine.speeds(path, how, options.llama_bench, rounds=options.rounds),
+            "attention": lambda: machine.attention(path, how),
             "memory": lambda: machine.memory(path, how.threads),
             "latency": lambda: replies.latency(path, how, channels, replies=options.replies, is_busy=False,
                                                pause_seconds=options.pause),
