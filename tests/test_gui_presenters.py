@@ -332,10 +332,16 @@ def test_a_computer_without_a_gpu_is_offered_colab() -> None:
 
 
 def test_the_loss_curve_follows_the_newest_phase() -> None:
-    metrics = [JobMetric("dpo/loss", step, 0.69 - step / 100) for step in range(9)]
-    metrics += [JobMetric("sft/loss", step, 3.0 - step / 100) for step in range(9)]
-    assert training.loss_curve(metrics).high >= 2.9
-    assert training.loss_curve(metrics[:1]).is_empty
+    """Metrics come sorted by name, as the store gives them."""
+    first = [JobMetric("loss", step, 3.0 - step / 100) for step in range(1, 9)]
+    first += [JobMetric("eval_loss", step, 9.0) for step in range(1, 9)]
+    later = [JobMetric("dpo_loss", step, 0.69 - step / 100) for step in range(1, 5)]
+    later += [JobMetric("dpo_eval_loss", step, 9.0) for step in range(1, 5)]
+    assert training.loss_curve(first[:1]).is_empty
+    sft, just_begun, dpo = (training.loss_curve(sorted(metrics, key=lambda metric: (metric.name, metric.step)))
+                            for metrics in (first, first + later[:1], first + later))
+    assert 2.9 <= sft.high < 9 and just_begun == sft and sft.end_text == "step 8"
+    assert dpo.high <= 1 and dpo.end_text == "DPO step 4"
 
 
 def test_deploying_is_asked_once_training_is_evaluated() -> None:

@@ -185,18 +185,25 @@ def _run_note(job: Job | None, is_training: bool) -> str:
 
 
 def loss_curve(metrics: Sequence[JobMetric]) -> Curve:
-    """The newest phase's loss over its steps."""
-    names = [metric.name for metric in metrics if metric.name.endswith("loss") and "eval" not in metric.name]
-    points = [(float(m.step), m.value) for m in metrics if names and m.name == names[-1]]
-    if len(points) < 2:
+    """The newest phase's loss over its steps. SFT, always the first, is plain `loss`; a later one has its name in
+    front (`dpo_loss`) and is shown as soon as it has a line to show."""
+    phases: dict[str, list[tuple[float, float]]] = {}
+    for metric in metrics:
+        phase, _, name = metric.name.rpartition("_")
+        if name == "loss" and "eval" not in phase:
+            phases.setdefault(phase, []).append((float(metric.step), metric.value))
+    lines = {phase: sorted(points) for phase, points in phases.items() if len(points) > 1}
+    if not lines:
         return Curve((), empty_text=texts.RUN_NONE)
-    points.sort()
+    phase = next((phase for phase in lines if phase), "")
+    points = lines[phase]
     first, last = points[0][0], points[-1][0]
     high = nice_ceiling(max(value for _, value in points))
     low = 0.0 if min(value for _, value in points) < high / 3 else high / 4
     scaled = tuple(((x - first) / max(last - first, 1.0), y) for x, y in thin(points, 300))
     return Curve((scaled,), low, high, ((low, f"{low:g}"), (high, f"{high:g}")),
-                 start_text=texts.RUN_STEP.format(step=int(first)), end_text=texts.RUN_STEP.format(step=int(last)))
+                 start_text=texts.RUN_STEP.format(phase=phase.upper(), step=int(first)).strip(),
+                 end_text=texts.RUN_STEP.format(phase=phase.upper(), step=int(last)).strip())
 
 
 def _evaluation(job: Job | None) -> tuple[tuple[Fact, ...], str, str]:
