@@ -38,14 +38,14 @@ from model.catalog import DEFAULT_MODEL, offline_chat_model, resolve_model
 from model.evaluation import blind_test
 from model.evaluation.report import Report
 from model.evaluation.run import Embed, Plan, run, run_blind_test, run_sweep
-from model.publishing.checks import manifest_recipe, read_model_manifest
+from model.publishing.checks import manifest_data_hash, manifest_recipe, read_model_manifest
 from model.publishing.deployment import current, model_path
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage.environment import read_environment
 from storage.errors import BadInputError, KnownError
 from storage.files import write_whole
 from storage.quiz import quiz_folder, read_result
-from storage.settings import CONTEXT_LENGTH, EMBEDDING_MODEL, THREADS
+from storage.settings import ADAPTER_PATH, CONTEXT_LENGTH, EMBEDDING_MODEL, THREADS
 from storage.store import Store
 
 
@@ -59,8 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             score_the_test(store, options, progress)
             return
         options.data = options.data or newest_data(store)
-        options.model = options.model or resolve_model(store.workspace, store.settings.read(),
-                                                       read_environment(store.workspace.env_file))
+        if options.model is None:
+            options.model, options.adapter = chosen_model(store, options.adapter)
         plan = make_plan(store, options, progress)
         if options.sweep:
             run_the_sweep(plan, progress)
@@ -100,7 +100,10 @@ def parser() -> argparse.ArgumentParser:
 def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> Plan:
     """Everything the evaluation needs, found and checked."""
     settings = store.settings.read()
-    for file in (options.model, options.base, options.adapter):
+    against = None
+    if options.against and not (options.sweep or options.blind_test):
+        against = in_use(store) if options.against == "current" else Path(options.against)
+    for file in (options.model, options.base, options.adapter, against):
         if file is not None and not file.is_file():
             raise BadInputError(f"There is no model file {file}.", "Check the path.")
     manifest = read_model_manifest(options.adapter or options.model)
@@ -108,8 +111,8 @@ def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> 
     if not (options.no_base or options.sweep or options.blind_test):
         base = options.base or (options.model if options.adapter else base_model(store))
     models = [("model", options.model)]
-    if options.against and not (options.sweep or options.blind_test):
-        models.append(("against", in_use(store) if options.against == "current" else Path(options.against)))
+    if against is not None:
+        models.append(("against", against))
     if base is not None and (options.adapter or base.resolve() != options.model.resolve()):
         models.append(("base", base))
     name = f"{(options.adapter or options.model).stem}-{time.strftime('%Y%m%d-%H%M')}"
@@ -118,8 +121,18 @@ def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> 
         settings=settings, embed=None if options.no_recall else embedder(store, progress),
         find_private=lambda text: said_by_members(store, text),
         is_quick=options.quick, row_limit=options.rows, recipe=manifest_recipe(manifest),
-        n_ctx=settings[CONTEXT_LENGTH], threads=settings[THREADS], notes=remarks(manifest, options.data),
+        n_ctx=settings[CONTEXT_LENGTH], threads=settings[THREADS], 
+        notes=(*remarks(manifest, options.data, "The model"), *(
+            remarks(read_model_manifest(against), options.data, "The model to compare") if against else ())),
         adapter=options.adapter)
+
+
+def chosen_model(store: Store, adapter: Path | None) -> tuple[Path, Path | None]:
+    """What the bot loads: the model in use and the adapter in use, unless another adapter is asked for."""
+    settings = store.settings.read()
+    model = resolve_model(store.workspace, settings, read_environment(store.workspace.env_file))
+    in_settings = settings[ADAPTER_PATH]
+    return model, adapter or (Path(in_settings) if in_settings else None)
 
 
 def said_by_members(store: Store, text: str) -> list[str]:
@@ -174,17 +187,17 @@ def embedder(store: Store, progress: Progress) -> Embed | None:
     return None
 
 
-def remarks(manifest: dict, data: Path) -> tuple[str, ...]:
-    """What a reader of the report should know about the model and the data."""
+def remarks(manifest: dict, data: Path, who: str) -> tuple[str, ...]:
+    """What a reader of the report should know about a model and the data."""
     if not manifest:
-        return ("No training manifest stands beside the model.",)
-    trained_on = manifest.get("data", {}).get("hash")
+        return (f"{who} has no training manifest beside it.",)
+    trained_on = manifest_data_hash(manifest)
     try:
         measured_on = json.loads((data / "manifest.json").read_text(encoding="utf-8")).get("hash")
     except (OSError, ValueError):
         return ()
     if trained_on and measured_on and trained_on != measured_on:
-        return ("The model was trained on another data set than this one: it may have seen some of these places.",)
+        return (f"{who} was trained on another data set than this one: it may have seen some of these places.",)
     return ()
 
 

@@ -25,7 +25,7 @@ from model.publishing import deployment
 from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
 from model.publishing.release import Release, find_report
 from storage.environment import Environment
-from storage.errors import ModelFileError
+from storage.errors import CancelledError, ModelFileError
 from storage.paths import Workspace
 from storage.records import BotPhase, BotStatus, CommandKind, ModelState
 from storage.settings import ADAPTER_PATH, MODEL_PATH, Settings
@@ -191,6 +191,22 @@ def test_a_measurement_of_both_in_one_run_counts_more_than_an_old_report() -> No
     assert not found.forceable and not found.remarks
 
 
+def test_a_quick_evaluation_is_no_match_for_a_whole_one() -> None:
+    """Fewer places look better by themselves."""
+    old = report_of("0" * 64, percent=60)
+    common = {"sha256": "1" * 64, "manifest": {}, "in_use": deployed(), "in_use_report": old}
+    quick = replace(report_of("1" * 64, percent=90), is_quick=True)
+    assert "--against current" in deployment_checks.examine(quick, **common).forceable[0]
+    both_quick = common | {"in_use_report": replace(old, is_quick=True)}
+    assert not deployment_checks.examine(quick, **both_quick).forceable
+
+
+def test_the_data_set_of_a_stored_version_is_known_too() -> None:
+    assert deployment_checks.manifest_data_hash({"data": {"hash": "abc"}}) == "abc"
+    assert deployment_checks.manifest_data_hash({"name": "x", "provenance": {"data": {"hash": "abc"}}}) == "abc"
+    assert deployment_checks.manifest_data_hash({}) == ""
+
+
 def test_what_was_not_measured_or_measured_elsewhere_is_objected_to() -> None:
     missing = deployment_checks.examine(None, sha256="1", manifest={}, in_use=None, in_use_report=None)
     assert "not been evaluated" in missing.forceable[0]
@@ -317,6 +333,22 @@ def test_a_running_bot_answers_with_the_new_model_at_the_end(store: Store, tmp_p
         publish_to_bot(store, tmp_path, "newer")
         outcome = Release(store).roll_back()
         assert outcome.was_reloaded and bot.status.model_name.startswith("new-")
+
+
+def test_a_deployment_cancelled_while_the_bot_loads_leaves_the_model_from_before(store: Store, tmp_path: Path) -> None:
+    """FAULTS 58: nobody would be there to take a model back that does not load."""
+    old = deployment.publish(store.workspace, model_file(tmp_path, "old"))
+    store.settings.set(ADAPTER_PATH, "chosen.gguf", changed_by="test")
+
+    def cancel(share: float, step: str) -> None:
+        raise CancelledError("Cancelled.")
+
+    version = deployment.store_version(store.workspace, model_file(tmp_path, "new"))
+    release = Release(store, progress=cancel)
+    with pytest.raises(CancelledError):
+        release._switch(lambda: deployment.use(store.workspace, version), (), "test")
+    assert deployment.current(store.workspace) == old
+    assert store.settings.get(ADAPTER_PATH) == "chosen.gguf"
 
 
 def test_a_model_the_bot_cannot_load_is_taken_back_by_itself(store: Store, tmp_path: Path) -> None:

@@ -7,20 +7,23 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from model.catalog import offline_chat_model
 from model.evaluation import generation, recall_lines
 from model.evaluation import run as evaluation
+from model.evaluation.detector import _held_out_scores, auc
+from model.evaluation.features import Features, extract
 from model.evaluation.memory import Canary
 from model.evaluation.report import Report, read_report
-from model.evaluation.rows import Row, spread
+from model.evaluation.rows import Replies, Row, spread
 from model.evaluation.run import Plan, run, run_blind_test
 from model.evaluation.sweep import Point, grid, sweep
 from model.inference import ChatModel, GenerationOptions, close_model, get_model
 from storage.errors import BadInputError
 from storage.paths import Workspace
-from storage.settings import MAX_TOKENS, REGISTRY, SYSTEM_PROMPT, Settings
+from storage.settings import ADAPTER_PATH, MAX_TOKENS, MODEL_PATH, REGISTRY, SYSTEM_PROMPT, Settings
 from storage.store import Store
 from tests.demo_rows import every_other_session, word_vectors
 
@@ -139,6 +142,23 @@ def test_the_sweep_orders_its_points_and_suggests_settings_within_their_ranges(m
             REGISTRY[key].parse(value)
 
 
+def test_a_bot_that_can_always_be_told_is_told_with_few_uneven_sessions_too() -> None:
+    """Folds then hold one writer only, or hardly any of the other."""
+    def by_word(_train: Features, _labels: np.ndarray, asked: Features) -> np.ndarray:
+        return np.array([2.0 if text == "beep" else -2.0 for text in asked.replies.texts])
+
+    def side(text: str, sizes: dict[str, int]) -> Features:
+        sessions = tuple(session for session, count in sizes.items() for _ in range(count))
+        return extract(Replies((text,) * len(sessions), sessions), np.zeros((len(sessions), 3)))
+
+    written = side("beep", {"a": 70, "f": 5})
+    scores = _held_out_scores(written, side("hi", {"b": 30, "c": 20, "d": 15, "e": 10}), by_word)
+    assert auc(scores, 75) > 0.99
+    guesses = _held_out_scores(written, side("hi", {"b": 30, "c": 20, "d": 15, "e": 10}),
+                               lambda _train, _labels, asked: np.zeros(len(asked)))
+    assert auc(guesses, 75) == 0.5
+
+
 def test_a_common_detector_finds_the_point_that_differs_most() -> None:
     rows = every_other_session(0)[:60]
     human = [row.reply for row in every_other_session(1)[:60]]
@@ -196,3 +216,14 @@ def test_the_script_finds_the_newest_data_and_the_model_in_use(store: Store, wor
         (target / name).write_bytes((data / name).read_bytes())
     assert script.newest_data(store) == target
     assert script.base_model(store) == offline_chat_model()
+
+
+def test_the_script_measures_the_model_in_use_with_its_adapter(store: Store, tmp_path: Path) -> None:
+    import importlib
+
+    script = importlib.import_module("scripts.4_evaluate_personality")
+    store.settings.set(MODEL_PATH, str(offline_chat_model()), changed_by="test")
+    assert script.chosen_model(store, None) == (offline_chat_model(), None)
+    store.settings.set(ADAPTER_PATH, str(tmp_path / "adapter.gguf"), changed_by="test")
+    assert script.chosen_model(store, None) == (offline_chat_model(), tmp_path / "adapter.gguf")
+    assert script.chosen_model(store, tmp_path / "other.gguf")[1] == tmp_path / "other.gguf"

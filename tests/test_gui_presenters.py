@@ -371,6 +371,8 @@ def test_an_evaluation_without_a_model_says_what_to_do_first(workspace: Workspac
     trained = job("train", {"export": {"gguf": str(model)}})
     assert training.job_arguments("evaluate", {"train": trained}, workspace, now=NOW) == [
         "--model", str(model), "--data", str(folder)]
+    (workspace.finetuned_models / "current.json").write_text('{"file": "another.gguf"}', encoding="utf-8")
+    assert training.job_arguments("evaluate", {"train": trained}, workspace, now=NOW)[4:] == ["--against", "current"]
 
 
 def test_models_are_read_from_their_manifests(workspace: Workspace) -> None:

@@ -32,6 +32,7 @@ class BlindTestRoom(Room):
         super().__init__(master, panel)
         self.run: QuizRun | None = None
         self._newest: Path | None = None
+        self._begun: Path | None = None
         self._jobs_seen: frozenset[int] = frozenset()
 
     def build(self) -> Iterator[None]:
@@ -130,9 +131,10 @@ class BlindTestRoom(Room):
         self.rater.set_wrong(not name)
         if name and self._newest is not None:
             path = self._newest
-            self.panel.ask(lambda: read_quiz(path), lambda found: self._loaded(found, name))
+            self.panel.ask(lambda: read_quiz(path), lambda found: self._loaded(found, name, path))
 
-    def _loaded(self, found: Quiz, name: str) -> None:
+    def _loaded(self, found: Quiz, name: str, path: Path) -> None:
+        self._begun = path  # another quiz may be made before this one is finished
         self.run = QuizRun(found, name)
         self.start.grid_remove()
         self.item.grid(row=0, column=0, sticky="ew")
@@ -143,9 +145,10 @@ class BlindTestRoom(Room):
         if self._newest is not None:
             webbrowser.open((self._newest.parent / "blind-test.html").as_uri())
 
-    def _score(self) -> None:
-        if self._newest is not None:
-            folder = self._newest.parent
+    def _score(self, path: Path | None = None) -> None:
+        path = path or self._newest
+        if path is not None:
+            folder = path.parent
             self.panel.start_job(KIND, ["--score", str(folder / "results" / "*.json"),
                                         "--key", str(folder / "key.json")])
 
@@ -197,7 +200,7 @@ class BlindTestRoom(Room):
     # ---- the end ---------------------------------------------------------------------------------
 
     def _finish(self) -> None:
-        run, path = self.run, self._newest
+        run, path = self.run, self._begun
         self.run = None
         self.item.grid_remove()
         self.start.grid(row=0, column=0, sticky="ew")
@@ -207,4 +210,4 @@ class BlindTestRoom(Room):
 
     def _saved(self, file: Path) -> None:
         self.panel.toast(texts.BLIND_SAVED, str(file), tone="good")
-        self._score()
+        self._score(self._begun)

@@ -244,7 +244,10 @@ def job_arguments(kind: str, jobs: dict[str, Job], workspace: Workspace, *, now:
         raise KnownError("There is no trained model to evaluate yet.", "Train one first: Training > Retrain.")
     if data is None:
         raise KnownError("There is no prepared data to evaluate on.", "Prepare it first: Training > Prepare.")
-    return ["--model", str(model), "--data", str(data)]
+    current = _json(workspace.finetuned_models / "current.json").get("file")
+    # Measured together the two can be compared; two separate reports can only roughly.
+    compared = ["--against", "current"] if current and model.name != current else []
+    return ["--model", str(model), "--data", str(data), *compared]
 
 
 def _newest_model(jobs: dict[str, Job], workspace: Workspace) -> Path | None:

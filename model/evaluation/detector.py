@@ -59,9 +59,18 @@ def _held_out_scores(written: Features, real: Features, fit: Fit) -> np.ndarray:
         if len(set(labels[train].tolist())) < 2:
             continue  # a handful of sessions: this fold can only guess, and 0 is a guess
         fold = fit(_rows(written, real, train), labels[train], _rows(written, real, test))
-        # Detectors of different folds have different scales; ranks inside a fold can be pooled.
-        scores[test] = fold - np.median(fold)
+        scores[test] = fold - _threshold(fold, labels[test])
     return scores
+
+
+def _threshold(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Where one fold's detector draws its line, so that scores of all folds can be pooled: half-way between the two
+    writers' medians. A fold with one writer only (few sessions, or uneven ones) keeps the detector's own line, 0: its
+    own median would call half of them the other writer's."""
+    written, real = scores[labels == 1], scores[labels == 0]
+    if not len(written) or not len(real):
+        return 0.0
+    return float((np.median(written) + np.median(real)) / 2)
 
 
 def _rows(written: Features, real: Features, indices: np.ndarray) -> Features:

@@ -11,7 +11,7 @@ from model.evaluation.memory import COPY_WORDS, LINE_WORDS
 from model.evaluation.report import Report, Speed, Writer
 from model.evaluation.verdict import FORMULA, MATCH_MARK, RUBRIC_MARK
 
-_ROLES = {"people": "Real people", "model": "This model", "base": "Untuned model", "against": "Model in use"}
+_ROLES = {"people": "Real people", "model": "This model", "base": "Untuned model", "against": "Model to compare"}
 _ORDER = ("people", "model", "against", "base")
 _STYLE = """
 :root{--bg:#fff;--fg:#1d2129;--soft:#5c6370;--line:#dfe2e8;--card:#f6f7f9;--people:#2f7d5b;--model:#3f62d6;

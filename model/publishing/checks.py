@@ -61,10 +61,18 @@ def _evaluated(report: Report, sha256: str, in_use: DeployedModel | None, in_use
     if other is None:
         remarks.append(f"There is no report of the model in use ({in_use.name}); evaluate with --against to compare.")
         return found
-    if _same_measurement(report, in_use) is None and in_use_report is not None \
-            and in_use_report.data_hash != report.data_hash:
+    is_separate = _same_measurement(report, in_use) is None and in_use_report is not None
+    if is_separate and in_use_report is not None and in_use_report.is_quick != report.is_quick:
+        # Fewer places give detectors less to learn from, so a quick evaluation always looks better than a whole one.
+        return [*found, f"A {_kind(report)} evaluation cannot be compared with the {_kind(in_use_report)} one of the "
+                        "model in use. Evaluate with --against current."]
+    if is_separate and in_use_report is not None and in_use_report.data_hash != report.data_hash:
         remarks.append("The two reports used different data; evaluate with --against for a fair comparison.")
     return found + _worse(report.model, other)
+
+
+def _kind(report: Report) -> str:
+    return "quick" if report.is_quick else "whole"
 
 
 def _same_measurement(report: Report, in_use: DeployedModel) -> Writer | None:
@@ -104,6 +112,12 @@ def manifest_has_canaries(manifest: dict[str, Any]) -> bool:
 def manifest_layout(manifest: dict[str, Any]) -> int | None:
     """The prompt layout the model was trained with, if it is said anywhere."""
     return next((each["layout"] for each in _levels(manifest) if isinstance(each.get("layout"), int)), None)
+
+
+def manifest_data_hash(manifest: dict[str, Any]) -> str:
+    """The hash of the data set a model was trained on, '' when unknown; a stored version keeps it one level deeper."""
+    data = [each["data"] for each in _levels(manifest) if isinstance(each.get("data"), dict)]
+    return str(next((each["hash"] for each in data if each.get("hash")), ""))
 
 
 def manifest_recipe(manifest: dict[str, Any]) -> str:

@@ -128,29 +128,36 @@ class Release:
     def _switch(self, switch: Callable[[], DeployedModel | None | Pointer], remarks: Sequence[str],
                 asked_by: str) -> Outcome:
         """Carry out `switch` (it moves the pointer), reload the bot, and take everything back if the bot cannot."""
-        workspace, settings = self.store.workspace, self.store.settings
+        workspace = self.store.workspace
         before, chosen = deployment.read_pointer(workspace), self._chosen()
-        switch()
-        version = deployment.current(workspace)
-        was_deployed = before is not None and before.file is not None
         notes = list(remarks)
-        if version is None:
-            self._choose(self.store.facts.get(_CHOSEN_BEFORE, {}), asked_by)
-        elif any(chosen.values()) or not was_deployed:
-            notes += self._put_aside(chosen)
-        self.progress(0.75, "Waiting for the bot")
         try:
+            switch()
+            version = deployment.current(workspace)
+            was_deployed = before is not None and before.file is not None
+            if version is None:
+                self._choose(self.store.facts.get(_CHOSEN_BEFORE, {}), asked_by)
+            elif any(chosen.values()) or not was_deployed:
+                notes += self._put_aside(chosen)
+            self.progress(0.75, "Waiting for the bot")
             name = self._name_in_use()
             problem = self._reload(name, asked_by)
         except ModelFileError as error:
             name, problem = "the model from before", error.text()
+        except BaseException:
+            # Cancelled, interrupted or out of disk in the middle: nobody would take a model back that does not load.
+            self._take_back(before, chosen, asked_by)
+            raise
         if not problem:
             return Outcome(version, name, problem is not None, tuple(notes))
-        deployment.write_pointer(workspace, before)
-        settings.reset(*_MODEL_CHOICE)
+        self._take_back(before, chosen, asked_by)
+        raise DeploymentError(f"The bot could not use {name}: {problem}", "The model from before is in use again.")
+
+    def _take_back(self, before: Pointer | None, chosen: Mapping[str, str], asked_by: str) -> None:
+        deployment.write_pointer(self.store.workspace, before)
+        self.store.settings.reset(*_MODEL_CHOICE)
         self._choose(chosen, asked_by)
         self.store.commands.ask(CommandKind.RELOAD_MODEL, asked_by=asked_by)
-        raise DeploymentError(f"The bot could not use {name}: {problem}", "The model from before is in use again.")
 
     def _chosen(self) -> dict[str, str]:
         settings = self.store.settings.read()
@@ -211,7 +218,8 @@ def is_running(status: BotStatus | None, *, now: float) -> bool:
 
 
 def find_report(store: Store, gguf: Path) -> Path | None:
-    """The newest report of these very bytes: beside the model, or among the workspace's evaluations."""
+    """A report of these very bytes, beside the model or among the workspace's evaluations: the newest whole one, or
+    the newest quick one where there is no other."""
     beside = [gguf.parent / "report.json", gguf.with_suffix(".report.json"), gguf.parent / "evaluation" / "report.json"]
     kept = sorted((store.workspace.data / "evaluation").glob("*/report.json"),
                   key=lambda path: -path.stat().st_mtime)
@@ -219,11 +227,16 @@ def find_report(store: Store, gguf: Path) -> Path | None:
     if not candidates:
         return None
     sha256 = deployment.file_hash(gguf)
+    quick = None
     for path in candidates:
         try:
-            measured = read_report(path).model.model
+            report = read_report(path)
         except BadInputError:
             continue  # a report of something else that happens to lie there
-        if measured is not None and measured.sha256 == sha256:
+        measured = report.model.model
+        if measured is None or measured.sha256 != sha256:
+            continue
+        if not report.is_quick:
             return path
-    return None
+        quick = quick or path
+    return quick
