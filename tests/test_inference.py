@@ -123,6 +123,16 @@ def test_a_reply_about_to_be_asked_for_is_computed_before_what_is_merely_heard()
     assert not listening.has_due and listening.take().channel_id == 2 and listening.take() is None
 
 
+def test_what_is_being_read_when_its_channel_is_forgotten_is_not_taken_up_again(model: ChatModel) -> None:
+    """Fault 40: a deleted line must not stay behind in a cache."""
+    model.listen(18, Conversation(tuple(Turn("Ada", f"{number} " + "secret " * 60) for number in range(9))), SYSTEM)
+    while model._heard is None or model._heard.channel_id != 18:
+        time.sleep(0.001)
+    model.forget_channel(18)
+    assert model.wait_until_idle(timeout_seconds=60)
+    assert model.ask(lambda: model._loaded.engine.cached_tokens(18)) == []
+
+
 def test_channels_share_the_system_prompt(model: ChatModel) -> None:
     model.generate(request(6))
     other = Conversation((Turn("Zoe", "completely different talk over here"),))

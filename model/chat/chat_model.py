@@ -185,7 +185,9 @@ class ChatModel:
         """Drop everything computed for a channel (its messages changed, or it may no longer be read)."""
         with self._changed:
             self._listening.forget(channel_id)
-        self._later(lambda: self._loaded.forget(channel_id))
+            self._later(lambda: self._loaded.forget(channel_id))
+            if self._heard is not None and self._heard.channel_id == channel_id:
+                self._heard = None  # what is being read is interrupted now, and not to be taken up again
 
     def free_caches(self) -> None:
         """Drop everything computed for all channels."""
@@ -384,7 +386,8 @@ class ChatModel:
                                         shared=prompts.shared_length(heard.system_prompt), is_stopped=self._is_wanted)
         except Interrupted:
             with self._changed:
-                self._listening.put_back(heard)
+                if self._heard is heard:
+                    self._listening.put_back(heard)
         except Exception:
             # Reading along is a courtesy: replies go on without it.
             log.exception("Reading along in channel %s failed; its cache is dropped.", heard.channel_id)
