@@ -88,7 +88,7 @@ class Handlers:
         channel_log.is_loaded = True  # before the await: the next message must not load again
         channel_log.add(record)
         known = await self._storage.run(self._look_up, record, message.guild is None, _thread(message), is_first)
-        channel_log.load(known.earlier)
+        channel_log.load(message for message in known.earlier if message.id not in self._deleted)
         if message.id in self._deleted:  # while the database was asked
             decision = Decision(False, "deleted before it could be answered")
             self._note(incoming(message, me, known.settings, own_ids=frozenset()), decision)
@@ -96,7 +96,7 @@ class Handlers:
         seen = incoming(message, me, known.settings, own_ids=channel_log.own_ids)
         self._counts.heard(seen.channel_id, seen.author_id)
         decision = self._decide(seen, known)
-        if decision.speak or self._may_join(known, seen, decision):
+        if not self._is_stopping() and (decision.speak or self._may_join(known, seen, decision)):
             if self._desk.join(message, seen, decision):
                 return decision
         if decision.speak:
@@ -112,7 +112,7 @@ class Handlers:
         if not is_persons_message(message) or message.guild is None or message.guild.id != self.place.server_id:
             return
         if self._logs[message.channel.id].edit(message.id, message.content):
-            self._forget_channel(message.channel.id)
+            self._forget_talk(message.channel.id)
         await self._storage.run(self._save_edit, record_of(message))
 
     async def on_delete(self, channel_id: int, message_ids: set[int]) -> None:
@@ -121,7 +121,7 @@ class Handlers:
             self._desk.withdraw(channel_id, message_id)
             _remember(self._deleted, message_id)
         if self._logs[channel_id].remove(message_ids):
-            self._forget_channel(channel_id)
+            self._forget_talk(channel_id)
         await self._storage.run(self._delete_known, sorted(message_ids))
 
     # ---- reactions ----------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ class Handlers:
         self._desk.withdraw_author(author_id)
         for channel_id, channel_log in self._logs.items():
             if channel_log.remove_author(author_id):
-                self._forget_channel(channel_id)
+                self._forget_talk(channel_id)
 
     async def follow_privacy(self, channels: Sequence[discord.abc.GuildChannel]) -> None:
         """Keep the channels and who may read them in step with the server: it decides where they may be recalled."""
@@ -186,6 +186,11 @@ class Handlers:
 
     # ---- inner ------------------------------------------------------------------------------------------
 
+    def _forget_talk(self, channel_id: int) -> None:
+        """Nothing prepared from what was said before is used, and nothing written from it is sent."""
+        self._forget_channel(channel_id)
+        self._desk.reread(channel_id)
+
     def _is_new(self, message_id: int) -> bool:
         if message_id in self._seen:
             return False
@@ -199,7 +204,9 @@ class Handlers:
         may_store = channel is not None and self._may_store(channel)
         earlier: list[Message] = []
         if is_first and channel is not None:
-            earlier = self._store.messages.recent(record.channel_id, limit=EARLIER_MESSAGES, before_id=record.id)
+            recent = self._store.messages.recent(record.channel_id, limit=EARLIER_MESSAGES, before_id=record.id)
+            left = {author for author in {message.author_id for message in recent} if self._has_opted_out(author)}
+            earlier = [message for message in recent if message.author_id not in left]
         if may_store and _is_kept(record) and not self._has_opted_out(record.author_id):
             self._keep(record)
         return _Known(settings, channel, may_store, earlier)
@@ -273,7 +280,7 @@ class Handlers:
                 self._store.channels.switch(channel.id, is_private=channel.is_private)
 
     def _save_edit(self, record: Message) -> None:
-        if self._store.messages.get([record.id]):
+        if self._store.messages.get([record.id]) and not self._has_opted_out(record.author_id):
             self._store.messages.save([record])
 
     def _delete_known(self, message_ids: list[int]) -> None:

@@ -7,6 +7,7 @@ but in the question.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from dataclasses import asdict
 from typing import Any
@@ -20,6 +21,8 @@ from storage.playground import BOT
 from storage.records import PlaygroundEntry, Turn
 from storage.settings import ADAPTER_PATH, HISTORY_MESSAGES, MODEL_PATH, SYSTEM_PROMPT, Settings
 from storage.store import Store
+
+log = logging.getLogger(__name__)
 
 # A channel of its own in the engine; no Discord id is this small. It sees what everyone may read.
 PLAYGROUND_CHANNEL = 0
@@ -72,6 +75,12 @@ class Playground:
         except (KnownError, asyncio.CancelledError) as error:
             what = error.text() if isinstance(error, KnownError) else "The bot stopped before it could answer."
             await self._storage.run(lambda: self._store.playground.answer(question.id, "", error=what))
+            return
+        except Exception as error:
+            # Whatever it was: the person in front of the panel must not wait for an answer that never comes.
+            log.exception("A playground question failed")
+            failed = f"Unexpected error: {type(error).__name__}; the log says more."
+            await self._storage.run(lambda: self._store.playground.answer(question.id, "", error=failed))
             return
         self._status.count_reply(seconds=(response.generation.total_ms + response.recall_ms) / 1000)
         details = reply_details(response, settings) | {"model": model}

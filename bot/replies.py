@@ -163,9 +163,10 @@ class ReplyDesk:
 
     def join(self, message: discord.Message, incoming: IncomingMessage, decision: Decision) -> bool:
         """Add a line to the answer its author is already getting; False when there is none to join."""
-        queue = self._queues.get(incoming.channel_id)
-        pending = queue.get(incoming.author_id) if queue is not None else None
-        if pending is None or pending.is_sending or not pending.is_due:
+        waiting = reversed(self._queues.get(incoming.channel_id, OrderedDict()).values())
+        pending = next((each for each in waiting if each.incoming.author_id == incoming.author_id
+                        and not each.is_sending and each.is_due), None)
+        if pending is None:
             return False
         pending.join(self._heard(message, incoming, decision))
         return True
@@ -189,6 +190,12 @@ class ReplyDesk:
         """A message was deleted: it is not answered any more."""
         for pending in self._queues.get(channel_id, {}).values():
             pending.withdraw(message_id)
+
+    def reread(self, channel_id: int) -> None:
+        """Something said in a channel was changed or deleted: answers being written to the talk there begin again."""
+        for pending in self._queues.get(channel_id, {}).values():
+            if pending.is_begun and not pending.is_sending:
+                pending.changed.set()
 
     def withdraw_author(self, author_id: int) -> None:
         """Somebody left or wants to be forgotten."""

@@ -18,7 +18,15 @@ from bot.recall import Recall, RecalledLine
 from model.inference import GenerationOptions, ReplyRequest
 from storage.errors import KnownError
 from storage.records import Conversation, Turn
-from storage.settings import HISTORY_MESSAGES, KEEP_CACHE_SECONDS, LISTENING, RECALL_TOKENS, SYSTEM_PROMPT, Settings
+from storage.settings import (
+    HISTORY_MESSAGES,
+    KEEP_CACHE_SECONDS,
+    LISTENING,
+    RECALL_COUNT,
+    RECALL_TOKENS,
+    SYSTEM_PROMPT,
+    Settings,
+)
 
 if TYPE_CHECKING:
     from model.inference import ChatModel, Reply
@@ -31,6 +39,10 @@ CANCEL_SECONDS = 0.5
 REMEMBERED_CHANNELS = 64
 # Turns that make up the query of recall.
 TOPIC_TURNS = 3
+
+
+class ReplyCutOffError(KnownError):
+    """The model stopped in the middle: it is being replaced, or the reply's time was over. Half a line is no reply."""
 
 
 class ModelNotReadyError(KnownError):
@@ -128,6 +140,11 @@ class Responder:
         request = replace(_request(channel_id, turns, lines, settings), priority=priority,
                           deadline_seconds=deadline_seconds)
         generation = await asyncio.wrap_future(model.submit(request))
+        # What was looked up served this reply; the next one is about something else.
+        self._standing.pop(channel_id, None)
+        if generation.stop_reason == "cancelled":
+            raise ReplyCutOffError("The reply was cut off: its time was over, or the model is being replaced.",
+                                   "If it happens often, lower the response rate or use a smaller model.")
         log.debug("Reply in %d: %d prompt tokens, %d of them computed now, %d written; recall %.0f ms, first token "
                   "%.0f ms, all %.0f ms", channel_id, generation.prompt_tokens, generation.prefilled_tokens,
                   generation.reply_tokens, recall_ms, generation.first_token_ms or 0.0, generation.total_ms)
@@ -149,7 +166,7 @@ class Responder:
 
     def _prepared_lines(self, channel_id: int, settings: Settings,
                         exclude_ids: Collection[int]) -> tuple[RecalledLine, ...] | None:
-        standing = self._standing.get(channel_id)
+        standing = self._standing.get(channel_id) if settings[RECALL_COUNT] else None
         if standing is None or self.clock() - standing.at > settings[KEEP_CACHE_SECONDS]:
             return None
         # A line that has since become part of the conversation would be read twice.

@@ -79,6 +79,41 @@ def test_the_model_reads_along_but_not_over_the_prompt_of_an_answer_that_is_due(
     play(store, scene, "meow")
 
 
+def test_an_answer_is_begun_again_when_something_it_was_written_from_is_deleted(store: Store) -> None:
+    """Faults 40 and 45: deleted words are not sent in other words."""
+    async def scene(bot: SimBot) -> None:
+        secret = await bot.tam.send(bot.general, "my locker code is 4711")
+        answer, shown = bot.responder.reply, list[list[str]]()
+
+        async def reply(channel_id: int, turns: Any, settings: Any, **options: Any) -> Any:
+            shown.append([turn.text for turn in turns])
+            if len(shown) == 1:
+                await bot.client.handlers.on_delete(bot.general.id, {secret.id})
+                await asyncio.sleep(3600)  # still being written
+            return await answer(channel_id, turns, settings, **options)
+
+        bot.responder.reply = reply
+        await bot.mira.send(bot.general, f"{at(bot)} what did tam say")
+        assert "4711" in shown[0][0] and not any("4711" in text for text in shown[1])
+        assert len(shown) == 2 and bot.own == ["no idea"]
+    play(store, scene, "no idea")
+
+
+def test_lines_of_a_member_who_left_do_not_come_back_from_the_store(store: Store) -> None:
+    """Fault 45: neither as what was said before a restart, nor by an edit."""
+    async def scene(bot: SimBot) -> None:
+        said = await bot.tam.send(bot.general, "old words")
+        store.members.set_opted_out(bot.tam.id, True)
+        await bot.tam.edit(said, "new words")
+        assert store.messages.get([said.id])[said.id].content == "old words"
+        bot.client.handlers._logs[bot.general.id].is_loaded = False
+        bot.client.handlers._logs[bot.general.id].messages.clear()
+        await bot.mira.send(bot.general, f"{at(bot)} hi")
+        assert len(bot.responder.asked) == 1
+        assert not any("words" in turn.text for turn in bot.responder.asked[0])
+    play(store, scene, "hey")
+
+
 def test_every_message_has_its_decision_and_is_stored_once(store: Store) -> None:
     async def scene(bot: SimBot) -> None:
         said = [await bot.mira.send(bot.general, f"line {n}") for n in range(3)]

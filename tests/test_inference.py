@@ -295,7 +295,8 @@ def test_closing_ends_what_is_being_written() -> None:
     waiting = loaded.submit(request(2))
     loaded.close()
     assert future.result(timeout=1).stop_reason == "cancelled"
-    assert waiting.cancelled()
+    with pytest.raises(ModelClosedError):
+        waiting.result(timeout=1)
 
 
 def test_replies_of_several_channels_may_be_written_in_one_batch_but_one_at_a_time_in_each() -> None:

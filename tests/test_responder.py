@@ -3,14 +3,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from bot.recall import Recall
-from bot.responder import ModelNotReadyError, Responder
+from bot.responder import ModelNotReadyError, ReplyCutOffError, Responder
 from model.catalog import offline_chat_model
+from model.chat.requests import Reply, ReplyRequest
 from model.embeddings import QueryEmbedder, bulk_embedder, ensure_query_gguf, query_embedder
 from model.inference import ChatModel, ContextOptions
 from storage.index_sync import catch_up
@@ -146,6 +148,33 @@ def test_a_question_is_read_while_its_author_may_still_be_writing(model: ChatMod
         return response.generation.prefilled_tokens, {line.message_id for line in response.recalled}
 
     assert run(talk()) == (1, {1, 5})
+
+
+def test_a_reply_that_was_cut_off_is_an_error_and_not_half_a_line(recall: Recall) -> None:
+    """What the model gives back when its time is over, or when it is replaced, in the middle of a reply."""
+    class CutOff:
+        count_tokens = staticmethod(len)
+
+        def submit(self, request: ReplyRequest) -> Future[Reply]:
+            future: Future[Reply] = Future()
+            future.set_result(Reply("I think th", 20, 10, 3, 5.0, 9.0, "cancelled"))
+            return future
+
+    model: Any = CutOff()
+    with pytest.raises(ReplyCutOffError, match="cut off"):
+        run(Responder(lambda: model, recall).reply(43, [Turn("bo", "hi")], SETTINGS))
+
+
+def test_each_reply_looks_its_lines_up_anew(model: ChatModel, recall: Recall) -> None:
+    """Also where nothing is read along: the lines of one question must not stay for the next."""
+    responder = Responder(lambda: model, recall)
+
+    async def ask(text: str) -> set[int]:
+        await responder.prepare(44, [Turn("bo", text)], SETTINGS)
+        return {line.message_id for line in (await responder.reply(44, [Turn("bo", text)], SETTINGS)).recalled}
+
+    assert run(ask("is the printer ok")) == {1, 5}
+    assert 3 in run(ask("pizza on friday?"))
 
 
 def test_recall_can_be_switched_off(recall: Recall) -> None:

@@ -241,8 +241,9 @@ class ChatModel:
                 self._starting.is_cancelled = True
             self._loaded.abort()
             self._changed.notify_all()
-        for job in waiting:
-            job.future.cancel()
+        for job in waiting:  # an error, not a cancellation: whoever waits is still there and wants to know
+            if not job.future.done():
+                job.future.set_exception(ModelClosedError("The model is being replaced.", "Ask again in a moment."))
         if self._thread is not threading.current_thread():
             self._thread.join()
 
