@@ -91,15 +91,36 @@ class PanelDriver:
         raise AssertionError(f"still waiting for {what or condition}")
 
     def click(self, widget: Any, *, x: float = 0.5, y: float = 0.5, button: int = 1) -> None:
-        """A real click at a place inside the widget (0-1 of its size)."""
+        """A real click at a place inside the widget (0-1 of its size).
+
+        Aims again until the widget stands still under the pointer: on a busy machine the window manager places the
+        window, and a text that has just arrived moves its neighbours, after the aim was taken.
+        """
         self.root.update()
         self.reveal(widget)
-        self.click_at(widget.winfo_rootx() + int(widget.winfo_width() * x),
-                      widget.winfo_rooty() + int(widget.winfo_height() * y), button=button)
+        aim = self._place(widget, x, y)
+        end = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < end:
+            self._point(*aim)
+            last, aim = aim, self._place(widget, x, y)
+            if aim == last:
+                break
+        self._press(button)
 
     def click_at(self, x: int, y: int, *, button: int = 1) -> None:
+        self._point(x, y)
+        self._press(button)
+
+    @staticmethod
+    def _place(widget: Any, x: float, y: float) -> tuple[int, int]:
+        return (widget.winfo_rootx() + int(widget.winfo_width() * x),
+                widget.winfo_rooty() + int(widget.winfo_height() * y))
+
+    def _point(self, x: int, y: int) -> None:
         self.do("mousemove", str(x), str(y))
         self.turn(0.05)
+
+    def _press(self, button: int) -> None:
         self.do("click", str(button))
         self.turn(0.15)
 
