@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from bot.recall import Recall, RecalledLine
 from model.inference import GenerationOptions, ReplyRequest
+from model.recall import cap_recalled, topic
 from storage.errors import KnownError
 from storage.records import Conversation, Turn
 from storage.settings import (
@@ -37,8 +38,6 @@ DEADLINE_SECONDS = 120.0
 CANCEL_SECONDS = 0.5
 # Channels with lines looked up in advance; the least recently used one is forgotten first.
 REMEMBERED_CHANNELS = 64
-# Turns that make up the query of recall.
-TOPIC_TURNS = 3
 
 
 class ReplyCutOffError(KnownError):
@@ -175,14 +174,9 @@ class Responder:
 
     async def _lines(self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings,
                      exclude_ids: Collection[int]) -> tuple[RecalledLine, ...]:
-        lines = await self.recall.lines(channel_id, _topic(turns), settings, exclude_ids=exclude_ids)
-        return await asyncio.to_thread(_within_budget, lines, model, settings[RECALL_TOKENS])
-
-
-def _topic(turns: Sequence[Turn]) -> str:
-    """What is being talked about: the last lines of people, since the bot's own words may be off the point."""
-    said = [turn.text for turn in turns[-TOPIC_TURNS - 1:] if not turn.is_self]
-    return "\n".join(said[-TOPIC_TURNS:])
+        lines = await self.recall.lines(channel_id, topic(turns), settings, exclude_ids=exclude_ids)
+        return await asyncio.to_thread(cap_recalled, lines, budget=settings[RECALL_TOKENS],
+                                       count_tokens=model.count_tokens)
 
 
 def _request(channel_id: int, turns: Sequence[Turn], lines: tuple[RecalledLine, ...],
@@ -194,13 +188,3 @@ def _request(channel_id: int, turns: Sequence[Turn], lines: tuple[RecalledLine, 
 
 def _conversation(turns: Sequence[Turn], lines: tuple[RecalledLine, ...]) -> Conversation:
     return Conversation(tuple(turns), tuple(Turn(line.name, line.text) for line in lines))
-
-
-def _within_budget(lines: tuple[RecalledLine, ...], model: ChatModel, budget: int) -> tuple[RecalledLine, ...]:
-    kept: list[RecalledLine] = []
-    for line in lines:
-        budget -= model.count_tokens(f"{line.name}: {line.text}\n")
-        if budget < 0:
-            break
-        kept.append(line)
-    return tuple(kept)

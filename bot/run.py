@@ -43,16 +43,10 @@ from storage.paths import Workspace
 from storage.records import BotPhase, ExitCode
 from storage.settings import (
     ADAPTER_PATH,
-    CHAT_TEMPLATE,
-    CONTEXT_LENGTH,
     DEBUG,
     EMBEDDING_MODEL,
-    GPU_LAYERS,
-    KEEP_CACHE_SECONDS,
-    LISTENING,
     LOG_DAYS,
     LOG_LEVEL,
-    THREADS,
     Settings,
 )
 from storage.store import Store
@@ -217,9 +211,8 @@ async def _housekeeping(services: Services) -> None:
 def _build(store: Store, environment: Environment, status: LiveStatus, stop: StopRequest) -> Services:
     """The only place where the parts of the live bot meet."""
     from model.chat import gpu
-    from model.chat.tuning import tuning_for
     from model.embeddings import query_embedder
-    from model.inference import ChatModel, close_model, get_model
+    from model.inference import ChatModel, close_model, get_configured_model
     from storage.vectordb import VectorIndex
 
     def check(changes: Changes) -> tuple[Path, Path | None]:
@@ -227,14 +220,10 @@ def _build(store: Store, environment: Environment, status: LiveStatus, stop: Sto
 
     def load(changes: Changes) -> ChatModel:
         settings = store.settings.read()
-        gpu_layers = _gpu_layers(settings[GPU_LAYERS])
         # Before anything else looks at them: a missing file is a sentence, not a crash.
         path, adapter = find_model_files(store.workspace, settings, environment, changes)
         store.facts.set(gpu.FACT, gpu.gpu_facts())  # the panel offers GPU layers only where they do something
-        tuning = tuning_for(store.facts, path, gpu_layers=gpu_layers)
-        return get_model(path, n_ctx=settings[CONTEXT_LENGTH], n_gpu_layers=gpu_layers, tuning=tuning,
-                         threads=settings[THREADS], adapter=adapter, chat_template=settings[CHAT_TEMPLATE],
-                         keep_seconds=settings[KEEP_CACHE_SECONDS], is_listening=settings[LISTENING], is_polite=True)
+        return get_configured_model(path, adapter, settings, store.facts, is_polite=True)
 
     embedding_model = store.settings.get(EMBEDDING_MODEL)
     recall = Recall(
@@ -270,11 +259,6 @@ def _log_level(settings: Settings, environment: Environment) -> str:
     if settings[DEBUG]:
         return "DEBUG"
     return settings[LOG_LEVEL] if settings.is_set(LOG_LEVEL) else environment.log_level or settings[LOG_LEVEL]
-
-
-def _gpu_layers(choice: str) -> int:
-    """llama.cpp's number: -1 is all of them; without a GPU build it is ignored."""
-    return -1 if choice in ("auto", "all") else int(choice)
 
 
 def _close(services: Services) -> None:

@@ -188,6 +188,7 @@ def describe(prepared: Prepared, options: Options, store: Store, *, layout: int,
         "preferences": dict(pairs), "first_message_id": stage.first_id, "last_message_id": stage.last_id,
         "options": asdict(options), "canaries": [dict(canary) for canary in canaries],
         "has_canaries": bool(canaries), "delete_after_training": options.delete_after_training,
+        "public_channels": sorted(channel.id for channel in store.channels.trainable() if not channel.is_private),
         "members": sorted({author for author in stage.authors} & prepared.names.keys()),
         "consents": [asdict(consent) for consent in store.consents.all()],
     }

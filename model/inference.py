@@ -9,11 +9,22 @@ from model.chat.chat_model import ChatModel
 from model.chat.requests import GenerationOptions, Reply, ReplyRequest
 from model.native import ContextOptions
 from model.prompts import CHATML
+from storage.control import Facts
+from storage.settings import (
+    CHAT_TEMPLATE,
+    CONTEXT_LENGTH,
+    GPU_LAYERS,
+    KEEP_CACHE_SECONDS,
+    LISTENING,
+    THREADS,
+    Settings,
+)
 
 if TYPE_CHECKING:
     from model.chat.tuning import Tuning
 
-__all__ = ["ChatModel", "ContextOptions", "GenerationOptions", "Reply", "ReplyRequest", "close_model", "get_model"]
+__all__ = ["ChatModel", "ContextOptions", "GenerationOptions", "Reply", "ReplyRequest", "close_model",
+           "get_configured_model", "get_model"]
 
 _lock = threading.Lock()
 _model: ChatModel | None = None
@@ -44,6 +55,23 @@ def get_model(path: Path | None = None, *, n_ctx: int = 2048, n_gpu_layers: int 
                            is_polite=is_polite)
         _model.is_listening_allowed = is_listening
         return _model
+
+
+def get_configured_model(path: Path, adapter: Path | None, settings: Settings, facts: Facts | None = None, *,
+                         is_polite: bool = False) -> ChatModel:
+    """`get_model` as the owner's settings and what was measured on this machine (`facts`) say.
+
+    At the first load of a large model's size it is measured, which takes under a minute; without `facts`, never.
+    """
+    from model.chat.tuning import tuning_for
+
+    layers = settings[GPU_LAYERS]
+    # llama.cpp's number: -1 is all of them; without a GPU build it is ignored.
+    gpu_layers = -1 if layers in ("auto", "all") else int(layers)
+    tuning = tuning_for(facts, path, gpu_layers=gpu_layers) if facts is not None else None
+    return get_model(path, n_ctx=settings[CONTEXT_LENGTH], n_gpu_layers=gpu_layers, threads=settings[THREADS],
+                     adapter=adapter, chat_template=settings[CHAT_TEMPLATE], tuning=tuning,
+                     keep_seconds=settings[KEEP_CACHE_SECONDS], is_listening=settings[LISTENING], is_polite=is_polite)
 
 
 def close_model() -> None:

@@ -81,7 +81,8 @@ def render(conversation: Conversation, *, system_prompt: str, template: ChatTemp
 
     With `reply`, the last two pieces are the reply and its closing token: what the loss is taken over.
     """
-    earlier, newest = _split_newest(conversation)
+    # Without a recall block nothing stands between the lines of a turn, so it stays one.
+    earlier, newest = split_newest(conversation.turns) if conversation.recalled else (conversation.turns, ())
     pieces = system_pieces(system_prompt, template)
     pieces += turn_pieces(earlier, template)
     pieces += recall_pieces(conversation.recalled, template)
@@ -144,32 +145,25 @@ def plain_text(conversation: Conversation, *, system_prompt: str, template: Chat
     return "".join(piece.text for piece in render(conversation, system_prompt=system_prompt, template=template))
 
 
-def cap_recalled(recalled: Sequence[Turn], *, budget: int, count_tokens: Callable[[str], int]) -> tuple[Turn, ...]:
-    """The best recalled lines that fit into `budget` tokens; a line that does not fit is skipped whole."""
-    kept: list[Turn] = []
-    for turn in recalled:
-        cost = count_tokens(_line(turn) + "\n")
-        if cost <= budget:
-            kept.append(turn)
-            budget -= cost
-    return tuple(kept)
+def line_text(name: str, text: str) -> str:
+    """How one line of a person stands in a prompt."""
+    return f"{' '.join(name.split())}: {text}"
 
 
-def _line(turn: Turn) -> str:
-    return f"{' '.join(turn.name.split())}: {turn.text}"
-
-
-def _split_newest(conversation: Conversation) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
+def split_newest(turns: Sequence[Turn]) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
     """Turns before the recall block, and the newest line after it.
 
     When one person writes several messages in a row they are one turn, joined by line breaks. The recall
     block was computed before the last of them was written, so the turn is split there.
     """
-    turns = conversation.turns
     if not turns:
         return (), ()
     last = turns[-1]
-    if conversation.recalled and not last.is_self and "\n" in last.text.strip("\n"):
+    if not last.is_self and "\n" in last.text.strip("\n"):
         before, _, after = last.text.rpartition("\n")
         return (*turns[:-1], Turn(last.name, before)), (Turn(last.name, after),)
-    return turns[:-1], turns[-1:]
+    return tuple(turns[:-1]), tuple(turns[-1:])
+
+
+def _line(turn: Turn) -> str:
+    return line_text(turn.name, turn.text)

@@ -80,7 +80,7 @@ def run_training(store: Store, request: RunRequest, progress: Progress, *, pause
         pause_bot = asked_to_pause()
     if not (found.pausing_the_bot_helps and pause_bot):
         found.require()
-    with paused_bot(store) if pause_bot else nullcontext():
+    with paused_bot(store, asked_by="training") if pause_bot else nullcontext():
         result = execute(run, store.workspace, progress)
     if result is not None:
         progress.result = result.as_dict() | {"preflight": found.as_dict()}

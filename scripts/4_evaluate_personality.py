@@ -18,6 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -38,14 +39,15 @@ from model.catalog import DEFAULT_MODEL, offline_chat_model, resolve_model
 from model.evaluation import blind_test
 from model.evaluation.report import Report
 from model.evaluation.run import Embed, Plan, run, run_blind_test, run_sweep
-from model.publishing.checks import manifest_data_hash, manifest_recipe, read_model_manifest
+from model.publishing.checks import has_memory_for, manifest_data_hash, manifest_recipe, read_model_manifest
 from model.publishing.deployment import current, model_path
+from scripts.bot_pause import paused_bot, running_bot
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage.environment import read_environment
 from storage.errors import BadInputError, KnownError
 from storage.files import write_whole
 from storage.quiz import quiz_folder, read_result
-from storage.settings import ADAPTER_PATH, CONTEXT_LENGTH, EMBEDDING_MODEL, THREADS
+from storage.settings import ADAPTER_PATH, EMBEDDING_MODEL
 from storage.store import Store
 
 
@@ -62,12 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.model is None:
             options.model, options.adapter = chosen_model(store, options.adapter)
         plan = make_plan(store, options, progress)
-        if options.sweep:
-            run_the_sweep(plan, progress)
-        elif options.blind_test:
-            make_the_test(store, plan, options, progress)
-        else:
-            run_the_report(plan, progress)
+        with paused_bot(store, asked_by=kind) if options.pause_bot else nullcontext():
+            require_memory(store, plan)
+            if options.sweep:
+                run_the_sweep(plan, progress)
+            elif options.blind_test:
+                make_the_test(store, plan, options, progress)
+            else:
+                run_the_report(plan, progress)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -93,6 +97,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--score", metavar="FILE", type=Path, nargs="+", help="result files of a blind test to score")
     made.add_argument("--key", metavar="FILE", type=Path,
                       help="with --score: the test's key.json (default: found in the workspace)")
+    made.add_argument("--pause-bot", action="store_true",
+                      help="stop the running bot meanwhile; it is started again afterwards")
     made.add_argument("--no-recall", action="store_true", help="without recalled lines and without embeddings")
     return made
 
@@ -121,10 +127,17 @@ def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> 
         settings=settings, embed=None if options.no_recall else embedder(store, progress),
         find_private=lambda text: said_by_members(store, text),
         is_quick=options.quick, row_limit=options.rows, recipe=manifest_recipe(manifest),
-        n_ctx=settings[CONTEXT_LENGTH], threads=settings[THREADS], 
         notes=(*remarks(manifest, options.data, "The model"), *(
             remarks(read_model_manifest(against), options.data, "The model to compare") if against else ())),
-        adapter=options.adapter)
+        adapter=options.adapter, machine=store.facts, answers=store.workspace.data / "evaluation" / "answers")
+
+
+def require_memory(store: Store, plan: Plan) -> None:
+    """KnownError when a model would push the running bot's own out of memory: both would crawl."""
+    bot, largest = running_bot(store), max((file for _, file in plan.models), key=lambda file: file.stat().st_size)
+    if bot is not None and not has_memory_for(largest):
+        raise KnownError(f"The bot is running, and there is not enough free memory to load {largest.name} beside it.",
+                         "Stop the bot first, or use --pause-bot: it is then started again afterwards.")
 
 
 def chosen_model(store: Store, adapter: Path | None) -> tuple[Path, Path | None]:

@@ -1,4 +1,4 @@
-"""Stop the running bot for a while: training wants its memory."""
+"""Stop the running bot for a while: training or an evaluation wants its memory."""
 from __future__ import annotations
 
 import time
@@ -24,19 +24,20 @@ def running_bot(store: Store, *, now: float | None = None) -> BotStatus | None:
 
 
 @contextmanager
-def paused_bot(store: Store, *, wait_seconds: float = _STOPS_WITHIN_SECONDS,
+def paused_bot(store: Store, *, asked_by: str, wait_seconds: float = _STOPS_WITHIN_SECONDS,
                sleep: Callable[[float], None] = time.sleep) -> Iterator[bool]:
     """The bot stopped around a block, and started again afterwards however the block ends. True if it was running."""
-    if running_bot(store) is None:
+    bot = running_bot(store)
+    if bot is None:
         yield False
         return
-    store.commands.ask(CommandKind.STOP, asked_by="training")
+    store.commands.ask(CommandKind.STOP, asked_by=asked_by)
     deadline = time.monotonic() + wait_seconds
     while running_bot(store) is not None:
         if time.monotonic() > deadline:
-            raise KnownError("The bot did not stop in time.", "Stop it in the panel, then start the training again.")
+            raise KnownError("The bot did not stop in time.", "Stop it in the panel, then try again.")
         sleep(0.2)
     try:
         yield True
     finally:
-        spawn(store.workspace, "bot/run.py", [], name="bot")
+        spawn(store.workspace, "bot/run.py", [] if bot.mode == "discord" else ["--offline"], name="bot")

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ if __name__ == "__main__":
     bootstrap.ensure(groups=("runtime", "offline", "train"))
 
 from model.publishing.deployment import current
+from scripts.bot_pause import paused_bot
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage.environment import read_environment
 from storage.errors import CancelledError, KnownError
@@ -50,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--method", help="sft, sft+dpo, orpo or sft+kto")
     parser.add_argument("--set", nargs="+", metavar="NAME=VALUE", help="change numbers of the recipe, as in training")
     parser.add_argument("--include-private", action="store_true", help="also learn from private channels you allowed")
+    parser.add_argument("--pause-bot", action="store_true",
+                        help="stop the running bot while training and evaluating; it is started again afterwards")
     parser.add_argument("--quick", action="store_true", help="a shorter evaluation")
     options = parser.parse_args(arguments)
     with open_store(options) as store, job(store, "retrain") as progress:
@@ -63,12 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen = [part for name in ("recipe", "method") if (value := getattr(options, name))
                   for part in (f"--{name}", value)]
         changed = ("--set", *options.set) if options.set else ()
-        trained = run_step(store, Step("train", ("--data", str(data), "--out", str(out), *chosen, *changed), 0.75),
-                           progress, 0.05)
-        model = exported_model(trained)
         compared = ("--against", "current") if current(store.workspace) else ()
-        evaluated = run_step(store, Step("evaluate", ("--model", str(model), "--data", str(data), *compared,
-                                                      *(("--quick",) if options.quick else ())), 0.2), progress, 0.8)
+        with paused_bot(store, asked_by="retraining") if options.pause_bot else nullcontext():
+            trained = run_step(store, Step("train", ("--data", str(data), "--out", str(out), *chosen, *changed), 0.75),
+                               progress, 0.05)
+            model = exported_model(trained)
+            evaluated = run_step(
+                store, Step("evaluate", ("--model", str(model), "--data", str(data), *compared,
+                                         *(("--quick",) if options.quick else ())), 0.2), progress, 0.8)
         progress.result = {"data": str(data), "model": str(model), "evaluation": evaluated.result}
         print_summary([("model", model), ("data", data),
                        ("next", f"python scripts/5_deploy_bot.py --model \"{model}\"")])

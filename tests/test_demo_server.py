@@ -185,7 +185,7 @@ def test_a_data_set_made_of_it_leaves_out_what_must_be_left_out(tmp_path: Path) 
 
 def test_the_demos_adapter_changes_what_the_packaged_model_finds_likely() -> None:
     from model.catalog import offline_chat_model
-    from model.inference import ChatModel, ContextOptions
+    from model.inference import ChatModel, ContextOptions, GenerationOptions, ReplyRequest
     from storage.records import Conversation, Turn
     from storage.settings import DEFAULT_SYSTEM_PROMPT
 
@@ -194,7 +194,8 @@ def test_the_demos_adapter_changes_what_the_packaged_model_finds_likely() -> Non
     def score(adapter: Path | None) -> float:
         model = ChatModel(offline_chat_model(), ContextOptions(cells=2048), adapter=adapter)
         try:
-            return sum(model.log_probabilities(talk, "yeah just got back", DEFAULT_SYSTEM_PROMPT))
+            request = ReplyRequest(talk, GenerationOptions(), DEFAULT_SYSTEM_PROMPT, 1)
+            return sum(model.log_probabilities(request, "yeah just got back"))
         finally:
             model.close()
 

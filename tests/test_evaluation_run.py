@@ -17,18 +17,18 @@ from model.evaluation.detector import _held_out_scores, auc
 from model.evaluation.features import Features, extract
 from model.evaluation.memory import Canary
 from model.evaluation.report import Report, read_report
-from model.evaluation.rows import Replies, Row, spread
+from model.evaluation.rows import Replies, Row, read_rows, spread
 from model.evaluation.run import Plan, run, run_blind_test
 from model.evaluation.sweep import Point, grid, sweep
 from model.inference import ChatModel, GenerationOptions, close_model, get_model
 from storage.errors import BadInputError
 from storage.paths import Workspace
-from storage.settings import ADAPTER_PATH, MAX_TOKENS, MODEL_PATH, REGISTRY, SYSTEM_PROMPT, Settings
+from storage.settings import ADAPTER_PATH, CONTEXT_LENGTH, MAX_TOKENS, MODEL_PATH, REGISTRY, SYSTEM_PROMPT, Settings
 from storage.store import Store
 from tests.demo_rows import every_other_session, word_vectors
 
 # Not through the registry's ranges: eight tokens are too few for a chat and enough for a test.
-QUICK = Settings({MAX_TOKENS.key: 8, SYSTEM_PROMPT.key: "none"})
+QUICK = Settings({MAX_TOKENS.key: 8, SYSTEM_PROMPT.key: "none", CONTEXT_LENGTH.key: 512})
 
 
 def as_record(row: Row) -> dict:
@@ -52,14 +52,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def plan_for(data: Path, out: Path, **changes: object) -> Plan:
     plan = Plan(data=data, out=out, models=(("model", offline_chat_model()),), settings=QUICK, embed=word_vectors,
-                is_quick=True, row_limit=20, scored_rows=4, n_ctx=512)
+                is_quick=True, row_limit=20, scored_rows=4)
     return replace(plan, **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
     out = tmp_path_factory.mktemp("report")
-    return run(plan_for(data, out)), out
+    # The same file as its own base: what was written for the one serves the other.
+    return run(plan_for(data, out, models=(("model", offline_chat_model()), ("base", offline_chat_model())))), out
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +71,14 @@ def model() -> Iterator[ChatModel]:
 
 def test_the_report_has_every_figure_for_the_model_and_for_people(finished: tuple[Report, Path]) -> None:
     report, out = finished
-    assert [writer.role for writer in report.writers] == ["people", "model"]
+    assert [writer.role for writer in report.writers] == ["people", "model", "base"]
     expected = {"auc", "perplexity", "similarity", "mauve", "length", "bursts", "emoji", "punctuation", "case",
                 "vocabulary", "distinct_1", "distinct_2", "self_bleu", "assistant"}
     assert expected <= set(report.model.figures)
     assert expected - {"perplexity"} <= set(report.writers[0].figures)
     assert report.model.speed is not None and report.model.speed.replies_counted == 20
-    assert len(report.samples) == 20 and all(set(each.replies) == {"people", "model"} for each in report.samples)
+    assert len(report.samples) == 20
+    assert all(set(each.replies) == {"people", "model", "base"} for each in report.samples)
     assert read_report(out / "report.json") == report
     assert "personality match" in (out / "report.html").read_text(encoding="utf-8")
 
@@ -84,7 +86,40 @@ def test_the_report_has_every_figure_for_the_model_and_for_people(finished: tupl
 def test_an_untuned_model_does_not_know_planted_secrets_and_the_report_remembers_the_folder(
         finished: tuple[Report, Path]) -> None:
     report, _ = finished
-    assert report.has_canaries and report.model.memory.canaries == ((10, 0, 1),)
+    base = report.writer("base")
+    assert report.has_canaries and base is not None
+    assert report.model.memory.canaries == base.memory.canaries == ((10, 0, 1),)
+
+
+def test_every_counted_figure_has_an_interval(finished: tuple[Report, Path]) -> None:
+    report, out = finished
+    for writer in report.writers:
+        assert set(writer.memory.ranges) == {"longest_run", "copied_share", "line_share", "private_hits"}
+        assert all(figure.low is not None for figure in writer.figures.values())
+    assert report.model.speed is not None
+    for name, (low, high) in report.model.speed.ranges.items():
+        assert low <= getattr(report.model.speed, name) <= high
+    assert "0 of 1<small>[0%, 79%]" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_perplexity_is_taken_at_places_spread_over_the_whole_time(finished: tuple[Report, Path], data: Path) -> None:
+    _, out = finished
+    answers = generation.read_answers(next((out / "answers").glob("*.jsonl")))
+    rows = spread([row for row in read_rows(data / "test.jsonl") if row.conversation.turns], 20)
+    assert [i for i, row in enumerate(rows) if answers[row.id].log_probabilities] == [0, 5, 10, 15]
+
+
+def test_what_was_written_serves_another_report_of_the_same_model_and_no_other(
+        data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    answer_at = generation.answer_at
+    monkeypatch.setattr(generation, "answer_at", lambda *a, **k: written.append(a[1].id) or answer_at(*a, **k))
+    plan = plan_for(data, tmp_path / "first", answers=tmp_path / "answers", scored_rows=1, embed=None)
+    run(plan)
+    run(replace(plan, out=tmp_path / "second"))
+    assert len(written) == 20, "the second report began where the first had stopped"
+    run(replace(plan, out=tmp_path / "third", settings=plan.settings.with_values({CONTEXT_LENGTH.key: 600})))
+    assert len(written) == 40, "a longer context may give other replies"
 
 
 def test_a_stopped_evaluation_goes_on_where_it_was(finished: tuple[Report, Path], data: Path,
@@ -99,16 +134,19 @@ def test_a_stopped_evaluation_goes_on_where_it_was(finished: tuple[Report, Path]
     again = run(plan_for(data, out))
     assert len(written) == 2, "the first line is empty, so 18 of 20 were whole"
     # What was kept is used as it is; a reply written anew may differ in the last bit of a probability.
-    assert again.samples[:18] == report.samples[:18]
+    assert [each.replies["model"] for each in again.samples[:18]] == [
+        each.replies["model"] for each in report.samples[:18]]
 
 
 def test_recall_comes_from_training_rows_and_the_same_channel_only(data: Path) -> None:
     training, places = every_other_session(1), every_other_session(0)[:40]
     source = recall_lines.training_lines(training, word_vectors)
-    allowed = {(row.channel_id, turn.name, turn.text) for row in training for turn in row.conversation.turns}
+    allowed = {(row.channel_id, turn.name, line) for row in training for turn in row.conversation.turns
+               for line in turn.text.split("\n")}
     found = recall_lines.recalled_for(places, source, word_vectors, count=4, min_similarity=0.2)
-    assert any(found)
-    for row, lines in zip(places, found, strict=True):
+    assert any(found.values())
+    for row in places:
+        lines = found[row.id]
         assert {(row.channel_id, line.name, line.text) for line in lines} <= allowed
         assert not {line.text for line in lines} & {turn.text for turn in row.conversation.turns}
 
@@ -166,7 +204,8 @@ def test_a_common_detector_finds_the_point_that_differs_most() -> None:
     from model.evaluation.sweep import scores
 
     aucs = scores([human, robot], rows, None)
-    assert aucs[1] > 0.9 > aucs[0]
+    assert aucs[1].value > 0.9 > aucs[0].value
+    assert all(auc.low <= auc.value <= auc.high for auc in aucs)
 
 
 def test_a_blind_test_is_made_with_the_models_replies(data: Path, tmp_path: Path) -> None:
@@ -174,6 +213,20 @@ def test_a_blind_test_is_made_with_the_models_replies(data: Path, tmp_path: Path
     assert len(quiz.items) == 10 and sum(key.is_bot.values()) == 5
     real = {row.reply for row in every_other_session(0)}
     assert all((item.reply in real) is not key.is_bot[item.id] for item in quiz.items)
+
+
+def test_a_blind_test_of_a_silent_bot_is_smaller_and_still_half_and_half(
+        data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_at, asked = generation.answer_at, []
+
+    def mostly_silent(model: ChatModel, row: Row, voice: generation.Voice) -> generation.Answer:
+        asked.append(row.id)
+        answer = answer_at(model, row, voice)
+        return answer if len(asked) > 1 else replace(answer, text="")
+
+    monkeypatch.setattr(generation, "answer_at", mostly_silent)
+    quiz, key = run_blind_test(plan_for(data, tmp_path), per_side=12)
+    assert sum(key.is_bot.values()) == 5 and len(quiz.items) == 10, "six places for each, and one silence"
 
 
 def test_too_little_data_is_said_in_a_sentence(data: Path, tmp_path: Path) -> None:

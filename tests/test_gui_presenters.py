@@ -375,6 +375,13 @@ def test_an_evaluation_without_a_model_says_what_to_do_first(workspace: Workspac
     assert training.job_arguments("evaluate", {"train": trained}, workspace, now=NOW)[4:] == ["--against", "current"]
 
 
+def test_a_training_that_left_no_file_is_not_evaluated_as_the_one_before(workspace: Workspace) -> None:
+    older = job("retrain", {"model": str(workspace.root / "older.gguf")})
+    with pytest.raises(KnownError, match="left no model file"):
+        training.job_arguments("evaluate", {"train": job("train", {"export": None}), "retrain": older}, workspace,
+                               now=NOW)
+
+
 def test_models_are_read_from_their_manifests(workspace: Workspace) -> None:
     folder = workspace.finetuned_models
     for name in ("old", "new", "half"):

@@ -237,8 +237,8 @@ def test_many_threads_may_ask_at_once(model: ChatModel) -> None:
 
 
 def test_log_probabilities_prefer_the_likelier_reply(model: ChatModel) -> None:
-    likely = model.log_probabilities(TALK, "I'm in, what game?", SYSTEM)
-    unlikely = model.log_probabilities(TALK, "xq zvv kjkj pwrt", SYSTEM)
+    likely = model.log_probabilities(request(19), "I'm in, what game?")
+    unlikely = model.log_probabilities(request(19), "xq zvv kjkj pwrt")
     assert len(likely) == model.count_tokens("I'm in, what game?")
     assert sum(likely) / len(likely) > sum(unlikely) / len(unlikely) + 1
     assert all(value <= 0 for value in likely)

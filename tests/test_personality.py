@@ -16,6 +16,7 @@ from model.evaluation.evaluate import Facts, Written, evaluate
 from model.evaluation.features import extract
 from model.evaluation.page import render
 from model.evaluation.report import Report, read_report, write_report
+from model.evaluation.resampling import spread as interval
 from model.evaluation.rows import Replies, Row, read_manifest, read_rows, real_replies, spread
 from scripts.benchmarks.evaluation import ASSISTANT
 from storage.errors import BadInputError
@@ -169,8 +170,35 @@ def test_more_repetition_is_fewer_different_words_and_more_self_bleu() -> None:
     varied = extract(Replies(("the cat sat here", "nobody saw my keys", "rain again in march", "who took lunch"),
                              ("a", "b", "c", "d")))
     same = extract(Replies(("the cat sat here",) * 4, ("a", "b", "c", "d")))
-    assert style.distinct(same, varied, size=2) < style.distinct(varied, same, size=2) == 1.0
+    assert style.distinct(same, varied, size=2, budget=16) < style.distinct(varied, same, size=2, budget=16) == 1.0
     assert style.self_bleu(same, varied) > 0.99 > style.self_bleu(varied, same)
+
+
+def test_every_writers_words_are_counted_over_as_many_as_the_one_who_says_least_has() -> None:
+    sessions = tuple("abcdefgh")
+    talker = extract(Replies(tuple(f"word{i} and then some more of it" for i in range(8)), sessions))
+    terse = extract(Replies(tuple(f"word{i} ok" for i in range(8)), sessions))
+    assert comparison.word_budget([talker, terse], QUICK) == 2 * 4, "half of the sessions of whoever says least"
+    alone, beside = (comparison.compare(talker, talker, QUICK, budget=budget)["distinct_1"].value
+                     for budget in (None, 8))
+    assert alone is not None and beside is not None and alone < beside, "fewer words repeat less"
+
+
+def test_few_rounds_give_a_wider_interval_than_their_own_extremes() -> None:
+    generator = np.random.default_rng(3)
+    few, many = (generator.normal(size=(6, rounds)) for rounds in (4, 500))
+    low, high = interval(few.tolist())
+    assert high == -low and high > 1.96 * few.std()
+    assert interval(many.tolist()) == pytest.approx((-1.96, 1.96), abs=0.1)
+
+
+def test_an_interval_lies_around_its_figure_for_what_is_copied_too() -> None:
+    training = ["the quick brown fox jumps over the lazy dog tonight"]
+    replies = [training[0] if i % 4 == 0 else f"something of my own number {i}" for i in range(40)]
+    found = memory.measure(replies, training, sessions=[str(i // 2) for i in range(40)])
+    low, high = found.ranges["copied_share"]
+    assert low < found.copied_share == 0.25 < high
+    assert found.ranges["longest_run"] == (found.longest_run, found.longest_run)
 
 
 def test_distances_are_zero_for_the_same_habits_and_one_for_none_in_common() -> None:

@@ -12,13 +12,13 @@ from model.prompts import (
     CHATML,
     LAYOUT,
     Piece,
-    cap_recalled,
     plain_text,
     render,
     render_standing,
     system_text,
     tokenise,
 )
+from model.recall import cap_recalled, standing_topic, topic
 from storage.records import Conversation, Turn
 
 FOLDER = Path(__file__).parent
@@ -123,6 +123,15 @@ def test_an_unreadable_template_falls_back_to_chatml() -> None:
     assert template_of("{% for %}") == CHATML
     assert template_of(None) == CHATML
     assert template_of("{{ raise_exception('never') }}") == CHATML
+
+
+def test_lines_are_looked_up_for_what_the_last_people_said_before_the_newest_line() -> None:
+    talk = (Turn("Dan", "too long ago"), *TALK.turns)
+    assert topic(talk) == "morning all\ndid the build\never pass?\nI pushed a fix\nsomebody test it?"
+    assert standing_topic(talk) == "morning all\ndid the build\never pass?\nI pushed a fix"
+    assert standing_topic(TALK.turns[:2]) == "morning all\ndid the build"
+    assert standing_topic(TALK.turns[:1]) == "morning all"
+    assert standing_topic(()) == ""
 
 
 def test_recalled_lines_are_capped_in_tokens_and_a_long_one_is_skipped() -> None:

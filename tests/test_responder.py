@@ -4,6 +4,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,11 +15,21 @@ from bot.responder import ModelNotReadyError, ReplyCutOffError, Responder
 from model.catalog import offline_chat_model
 from model.chat.requests import Reply, ReplyRequest
 from model.embeddings import QueryEmbedder, bulk_embedder, ensure_query_gguf, query_embedder
-from model.inference import ChatModel, ContextOptions
+from model.evaluation import generation, recall_lines
+from model.evaluation.rows import Row
+from model.inference import ChatModel, ContextOptions, GenerationOptions
 from storage.index_sync import catch_up
 from storage.paths import Workspace
-from storage.records import Channel, Message, Turn
-from storage.settings import MAX_TOKENS, RECALL_COUNT, RECALL_MIN_SIMILARITY, Settings
+from storage.records import Channel, Conversation, Message, Turn
+from storage.settings import (
+    HISTORY_MESSAGES,
+    MAX_TOKENS,
+    RECALL_COUNT,
+    RECALL_MIN_SIMILARITY,
+    RECALL_TOKENS,
+    SYSTEM_PROMPT,
+    Settings,
+)
 from storage.store import Store
 from storage.vectordb import VectorIndex
 
@@ -135,6 +146,45 @@ def test_what_was_read_along_is_not_computed_again(model: ChatModel, recall: Rec
 
     prefilled, prompt = run(talk())
     assert prefilled < 30 < prompt
+
+
+def test_an_evaluation_asks_the_model_what_the_live_bot_asks(model: ChatModel, indexed: Store,
+                                                             recall: Recall) -> None:
+    talk = (Turn("bob", "my printer is eating paper\nis it haunted"), Turn("Bot", "probably", True),
+            Turn("mia", "mine too"), Turn("bob", "who fixes printers here"))
+    settings = SETTINGS.with_values({RECALL_COUNT.key: 2})
+    responder = Responder(lambda: model, recall)
+    asked: list[ReplyRequest] = []
+
+    class Witness:
+        """The model itself, and what it was asked."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(model, name)
+
+        def submit(self, request: ReplyRequest) -> Any:
+            asked.append(request)
+            return model.submit(request)
+
+    responder.model = Witness  # type: ignore[assignment]
+
+    async def live() -> None:
+        await responder.observe(GENERAL, talk[:-1], settings)
+        await responder.reply(GENERAL, talk, settings)
+
+    run(live())
+    training = [Row(str(number), channel, "s", Conversation((Turn("ann", text),)), "x")
+                for number, channel, text in LINES if channel == GENERAL]
+    embed = bulk_embedder(EMBEDDING, indexed.workspace).embed
+    place = Row("place", GENERAL, "t", Conversation(talk), "nobody")
+    lines = recall_lines.recalled_for([place], recall_lines.training_lines(training, embed), embed, count=2,
+                                      min_similarity=settings[RECALL_MIN_SIMILARITY])
+    voice = generation.Voice(GenerationOptions.from_settings(settings), settings[SYSTEM_PROMPT],
+                             settings[HISTORY_MESSAGES], settings[RECALL_TOKENS], lines)
+    measured = generation.request_at(model, place, voice)
+    assert measured.conversation.recalled and measured.conversation == asked[0].conversation
+    assert replace(measured.options, seed=None) == asked[0].options
+    assert (measured.system_prompt, measured.keep_turns) == (asked[0].system_prompt, asked[0].keep_turns)
 
 
 def test_a_question_is_read_while_its_author_may_still_be_writing(model: ChatModel, recall: Recall) -> None:

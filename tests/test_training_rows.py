@@ -299,10 +299,11 @@ def test_the_preflight_leaves_its_result_in_the_job_row(workspace: Workspace,
 
 def test_a_running_bot_is_counted_paused_and_started_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     pause = importlib.import_module("scripts.bot_pause")
-    started: list[str] = []
-    monkeypatch.setattr(pause, "spawn", lambda workspace, path, arguments, **_: started.append(path))
+    started: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(pause, "spawn", lambda workspace, path, arguments, **_: started.append((path, arguments)))
     now = pause.time.time()
-    status = BotStatus(pid=1, phase=BotPhase.RUNNING, heartbeat_at=now, started_at=now, memory_bytes=5)
+    status = BotStatus(pid=1, phase=BotPhase.RUNNING, heartbeat_at=now, started_at=now, memory_bytes=5,
+                       mode="offline")
     store.status.write_bot(status)
     assert pause.running_bot(store) is not None
 
@@ -311,9 +312,9 @@ def test_a_running_bot_is_counted_paused_and_started_again(store: Store, monkeyp
         assert command is not None and command.kind is CommandKind.STOP
         store.status.write_bot(replace(status, phase=BotPhase.STOPPED))
 
-    with pause.paused_bot(store, sleep=stops) as was_running:
+    with pause.paused_bot(store, asked_by="training", sleep=stops) as was_running:
         assert was_running and not started
-    assert started == ["bot/run.py"]
+    assert started == [("bot/run.py", ["--offline"])], "as it ran before"
 
 
 def test_the_colab_notebook_is_clean_and_its_commands_exist() -> None:

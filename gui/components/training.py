@@ -218,8 +218,11 @@ class RetrainCard(Card):
         self.button.set_enabled(is_enabled)
 
     def _ask(self, panel: Panel) -> None:
-        panel.confirm(texts.RETRAIN_ASK_TITLE, texts.RETRAIN_TEXT, [
-            (texts.CANCEL, "secondary", None),
+        is_running = panel.pulse is not None and panel.pulse.is_alive
+        text = f"{texts.RETRAIN_TEXT}\n\n{texts.RETRAIN_ASK_MEMORY}" if is_running else texts.RETRAIN_TEXT
+        paused = (texts.RETRAIN_ASK_PAUSED, "secondary", lambda: panel.start_job("retrain", ["--pause-bot"]))
+        panel.confirm(texts.RETRAIN_ASK_TITLE, text, [
+            (texts.CANCEL, "secondary", None), *((paused,) if is_running else ()),
             (texts.RETRAIN_ASK_GO, "primary", lambda: panel.start_job("retrain"))])
 
 

@@ -252,10 +252,14 @@ def job_arguments(kind: str, jobs: dict[str, Job], workspace: Workspace, *, now:
 
 def _newest_model(jobs: dict[str, Job], workspace: Workspace) -> Path | None:
     trained, retrained = jobs.get("train"), jobs.get("retrain")
-    candidates = [(trained.result.get("export") or {}).get("gguf") if trained else None,
-                  retrained.result.get("model") if retrained else None]
+    exported = (trained.result.get("export") or {}).get("gguf") if trained else None
+    if trained is not None and trained.state is JobState.DONE and not exported:
+        # An older model would be measured in its place, and its figures taken for the new one's.
+        raise KnownError("The newest training left no model file to evaluate.",
+                         "Train again, or export it in a terminal: scripts/3_train_model.py --resume.")
     current = _json(workspace.finetuned_models / "current.json").get("file")
-    candidates.append(str(workspace.finetuned_models / current) if current else None)
+    candidates = (exported, retrained.result.get("model") if retrained else None,
+                  str(workspace.finetuned_models / current) if current else None)
     return next((Path(path) for path in candidates if path and Path(path).is_file()), None)
 
 

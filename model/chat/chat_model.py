@@ -28,14 +28,15 @@ from model.chat.running_reply import ReplyMemory, RunningReply, never_begun
 from model.chat.sampling import ReplyText, Sampler
 from model.native import ContextOptions
 from model.process import lower_thread_priority
-from model.prompts import ChatTemplate, render, tokenise
+from model.prompts import ChatTemplate
 from storage.records import Conversation, Turn
 
 log = logging.getLogger(__name__)
 
 _MAX_WAITING = 32
 _TIDY_SECONDS = 5.0
-_SCORING = "scoring"
+# No channel of Discord has this number.
+_SCORING = -1
 
 
 class ChatModel:
@@ -168,10 +169,22 @@ class ChatModel:
             return self._changed.wait_for(lambda: not (self.queue_length or self._listening or self._tasks
                                                        or self._heard), timeout_seconds)
 
-    def log_probabilities(self, conversation: Conversation, reply: str, system_prompt: str) -> list[float]:
-        """Natural log-probability of each token of `reply` as the answer in a conversation."""
-        prompt = tokenise(render(conversation, system_prompt=system_prompt, template=self.template), self.encode)
-        return self.score_tokens(prompt, self.encode(reply, False))
+    def log_probabilities(self, request: ReplyRequest, reply: str) -> list[float]:
+        """Natural log-probability of each token of `reply` as the answer to a request, behind the prompt it would get
+        in a channel that nothing was said in before."""
+        target = self.encode(reply, False)
+
+        def prompt() -> list[int]:
+            self._loaded.reopen()
+            prompts = self._loaded.prompts
+            try:
+                return prompts.reply_tokens(_SCORING, request.conversation, request.system_prompt,
+                                            keep_turns=request.keep_turns,
+                                            max_tokens=max(request.options.max_tokens, len(target)))
+            finally:
+                prompts.forget(_SCORING)
+
+        return self.score_tokens(self.ask(prompt), target)
 
     def score_tokens(self, prompt: Sequence[int], target: Sequence[int]) -> list[float]:
         """Natural log-probability of each target token after the prompt (its end, where it is too long)."""

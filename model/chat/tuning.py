@@ -1,8 +1,8 @@
 """The best way to run one model on one machine, measured instead of guessed.
 
 `probe` loads the model twice and times short prefills and decodes within a fixed time, so it takes under a minute.
-The result is stored (`Tuning.as_dict`) under `tuning_key` and used until the model, the processor count or the library
-changes.
+The result is stored (`Tuning.as_dict`) under `tuning_key` and used until the model's size, the processor count or the
+library changes.
 """
 from __future__ import annotations
 
@@ -88,8 +88,11 @@ class Trial:
 
 
 def tuning_key(path: Path) -> str:
-    """The name of a model's result in store.facts: another file, size or processor count is measured anew."""
-    return f"tuning:{path.name}:{path.stat().st_size}:{os.cpu_count()}"
+    """The name of a result in store.facts: another size or processor count is measured anew.
+
+    By size and not by name: every retrained model has a name of its own and runs like the one before.
+    """
+    return f"tuning:{path.stat().st_size >> 20}:{os.cpu_count()}"
 
 
 def probe(path: Path, *, report: Callable[[float, str], None] = lambda _share, _step: None,

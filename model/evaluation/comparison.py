@@ -2,8 +2,7 @@
 
 Real people go through the very same computation (one half of them against the other half), so their value is what
 a perfect imitation would get at this sample size, and nothing has to be corrected for it. Halves are made of whole
-sessions, several times over; intervals come from a bootstrap over sessions (Efron and Tibshirani, 1993, ch. 8: the
-unit that is resampled is the unit that is independent).
+sessions, several times over; intervals come from a bootstrap over sessions (resampling.py).
 """
 from __future__ import annotations
 
@@ -15,11 +14,10 @@ import numpy as np
 
 from model.evaluation import detector, style
 from model.evaluation.features import Features
+from model.evaluation.resampling import SEED, members_of, range_of, resample, spread
 
 Report = Callable[[float, str], None]
-Compute = Callable[[Features, Features], float]
-_SEED = 11
-_COVERAGE = (2.5, 97.5)
+Compute = Callable[..., float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +34,7 @@ class Figure:
     """One row of the report. goal: "human" (as near as possible to people), "low" or "high".
 
     unit: "" for 0-1 figures, "%" for shares, or a word. target: what the specification asks, if anything.
+    counts_words: `compute` takes a `budget` of words as well, the same for every writer of a report.
     """
 
     key: str
@@ -47,6 +46,7 @@ class Figure:
     target: str = ""
     is_costly: bool = False
     needs_vectors: bool = False
+    counts_words: bool = False
     bounds: tuple[float, float] = (0.0, 1.0)
 
 
@@ -74,10 +74,10 @@ FIGURES: tuple[Figure, ...] = (
     Figure("case", "Capitals", "Jensen-Shannon distance of lower case, CAPS, Sentence case.", style.case_divergence),
     Figure("vocabulary", "Vocabulary overlap", "Weight of the words both sides share; small samples stay below 1.",
            style.vocabulary_overlap),
-    Figure("distinct_1", "Different words", "Share of different words (distinct-1) over equally many words.",
-           partial(style.distinct, size=1)),
+    Figure("distinct_1", "Different words", "Share of different words (distinct-1), over equally many words of each.",
+           partial(style.distinct, size=1), counts_words=True),
     Figure("distinct_2", "Different word pairs", "Share of different word pairs (distinct-2).",
-           partial(style.distinct, size=2)),
+           partial(style.distinct, size=2), counts_words=True),
     Figure("self_bleu", "Self-BLEU", "How much replies resemble each other; high is repetitive.", style.self_bleu,
            is_costly=True),
     Figure("assistant", "Assistant phrases", "Replies with a phrase like \"How can I assist\".", style.assistant_rate,
@@ -99,8 +99,8 @@ QUICK = Effort(splits=2, rounds=60, costly_rounds=4)
 
 def halves(sessions: Sequence[str], count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """`count` pairs of disjoint index arrays, each half made of whole sessions and about half of the replies."""
-    generator = np.random.default_rng(_SEED)
-    members = _members(sessions)
+    generator = np.random.default_rng(SEED)
+    members = members_of(sessions)
     pairs = []
     for _ in range(count):
         first: list[int] = []
@@ -111,19 +111,29 @@ def halves(sessions: Sequence[str], count: int) -> list[tuple[np.ndarray, np.nda
     return pairs
 
 
+def word_budget(writers: Sequence[Features], effort: Effort) -> int:
+    """As many words as every writer has in each of the halves that are compared."""
+    pairs = halves(writers[0].replies.sessions, effort.splits)
+    return min(sum(len(writer.words[i]) for i in half) for writer in writers for pair in pairs for half in pair)
+
+
 def compare(written: Features, real: Features, effort: Effort = Effort(), *,  # noqa: B008 - frozen
-            report: Report = lambda _fraction, _step: None) -> dict[str, Estimate]:
+            budget: int | None = None, report: Report = lambda _fraction, _step: None) -> dict[str, Estimate]:
     """Every computable figure of `written` against `real`; reply i of both answers the same place.
 
-    Pass real twice for people against people. report(fraction, figure label) is called between figures.
+    Pass real twice for people against people. budget: `word_budget` of all writers of a report, where there are others
+    than these two. report(fraction, figure label) is called between figures.
     """
     pairs = [(written.take(a), real.take(b)) for a, b in halves(real.replies.sessions, effort.splits)]
     estimates = _detector_estimates(pairs, effort, report)
+    budget = word_budget((written, real), effort) if budget is None else budget
     figures = [figure for figure in FIGURES if figure.compute and (real.vectors.shape[1] or not figure.needs_vectors)]
     for number, figure in enumerate(figures):
         report(0.5 + 0.5 * number / len(figures), figure.label)
         rounds = effort.costly_rounds if figure.is_costly else effort.rounds
-        estimates[figure.key] = _estimate(figure, pairs, rounds)
+        assert figure.compute is not None
+        compute = partial(figure.compute, budget=budget) if figure.counts_words else figure.compute
+        estimates[figure.key] = _estimate(compute, pairs, rounds, figure.bounds)
     return {figure.key: estimates[figure.key] for figure in FIGURES if figure.key in estimates}
 
 
@@ -134,14 +144,11 @@ def interval_of_mean_log(log_probabilities: Sequence[Sequence[float]], sessions:
     counts = np.array([len(reply) for reply in log_probabilities])
     if not counts.sum():
         return Estimate(None)
-    generator = np.random.default_rng(_SEED)
-    members = _members(sessions)
-    values = []
-    for _ in range(rounds):
-        index = _resample(members, generator)
-        values.append(float(np.exp(-sums[index].sum() / max(1, counts[index].sum()))))
-    low, high = np.percentile(values, _COVERAGE)
-    return Estimate(float(np.exp(-sums.sum() / counts.sum())), float(low), float(high))
+
+    def perplexity(index: np.ndarray) -> float:
+        return float(np.exp(-sums[index].sum() / max(1, counts[index].sum())))
+
+    return Estimate(float(np.exp(-sums.sum() / counts.sum())), *range_of(perplexity, sessions, rounds=rounds))
 
 
 def _detector_estimates(pairs: list[tuple[Features, Features]], effort: Effort, report: Report) -> dict[str, Estimate]:
@@ -172,42 +179,23 @@ def _auc_estimate(scored: list[tuple[np.ndarray, Features, Features]], rounds: i
     return _bootstrap(one, [(written, real) for _, written, real in scored], rounds, (0.0, 1.0))
 
 
-def _estimate(figure: Figure, pairs: list[tuple[Features, Features]], rounds: int) -> Estimate:
+def _estimate(compute: Compute, pairs: list[tuple[Features, Features]], rounds: int,
+              bounds: tuple[float, float]) -> Estimate:
     def one(pair: int, first: np.ndarray | None, second: np.ndarray | None) -> float:
         written, real = pairs[pair]
         if first is not None and second is not None:
             written, real = written.take(first), real.take(second)
-        assert figure.compute is not None
-        return figure.compute(written, real)
+        return compute(written, real)
 
-    return _bootstrap(one, pairs, rounds, figure.bounds)
+    return _bootstrap(one, pairs, rounds, bounds)
 
 
 def _bootstrap(one: Callable[[int, np.ndarray | None, np.ndarray | None], float],
                pairs: list[tuple[Features, Features]], rounds: int, bounds: tuple[float, float]) -> Estimate:
-    """Mean over the splits, and the spread of bootstrap rounds laid around it.
-
-    Drawing with replacement repeats replies, which pushes distances up; only the spread of the rounds is used.
-    """
-    generator = np.random.default_rng(_SEED)
+    """Mean over the splits, and the spread of bootstrap rounds laid around it."""
+    generator = np.random.default_rng(SEED)
     value = float(np.mean([one(number, None, None) for number in range(len(pairs))]))
-    members = [(_members(written.replies.sessions), _members(real.replies.sessions)) for written, real in pairs]
-    deviations: list[float] = []
-    for number in range(len(pairs)):
-        drawn = [one(number, _resample(members[number][0], generator), _resample(members[number][1], generator))
-                 for _ in range(max(2, rounds // len(pairs)))]
-        deviations += [each - float(np.mean(drawn)) for each in drawn]
-    low, high = np.percentile(deviations, _COVERAGE)
-    return Estimate(value, *(float(np.clip(value + edge, *bounds)) for edge in (low, high)))
-
-
-def _members(sessions: Sequence[str]) -> list[list[int]]:
-    groups: dict[str, list[int]] = {}
-    for index, session in enumerate(sessions):
-        groups.setdefault(session, []).append(index)
-    return list(groups.values())
-
-
-def _resample(members: list[list[int]], generator: np.random.Generator) -> np.ndarray:
-    drawn = generator.integers(len(members), size=len(members))
-    return np.array([index for session in drawn for index in members[session]])
+    members = [(members_of(written.replies.sessions), members_of(real.replies.sessions)) for written, real in pairs]
+    drawn = [[one(number, resample(members[number][0], generator), resample(members[number][1], generator))
+              for _ in range(max(2, rounds // len(pairs)))] for number in range(len(pairs))]
+    return Estimate(value, *(float(np.clip(value + edge, *bounds)) for edge in spread(drawn)))

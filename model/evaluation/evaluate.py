@@ -11,7 +11,7 @@ import numpy as np
 from model.evaluation import comparison, memory, verdict
 from model.evaluation.comparison import Effort, Estimate
 from model.evaluation.features import CASES, LENGTH_BORDERS, Features, extract
-from model.evaluation.memory import FindPrivate, Memory
+from model.evaluation.memory import FindPrivate
 from model.evaluation.report import Histogram, ModelFile, Report, Sample, Speed, Writer
 from model.evaluation.rows import Replies, Row, real_replies
 
@@ -24,7 +24,8 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What one model wrote: `texts[i]` answers row i. log_probabilities: per row, of the real reply's tokens."""
+    """What one model wrote: `texts[i]` answers row i. log_probabilities: per row, of the real reply's tokens; an empty
+    tuple where they were not taken, an empty sequence where they never were."""
 
     role: str
     name: str
@@ -59,19 +60,23 @@ def evaluate(rows: Sequence[Row], written: Sequence[Written], training_texts: Ca
     """
     real = real_replies(rows)
     people_features = _features(real, embed)
+    features = [_features(Replies(one.texts, real.sessions), embed) for one in written]
+    measuring = _Measuring(people_features, effort, comparison.word_budget([people_features, *features], effort))
     steps = len(written) + 1
-    people = _writer("people", "real people", people_features, people_features, effort,
-                     memory.measure(real.texts, training_texts(), find_private=find_private),
-                     _step(report, 0, steps))
+    people = Writer("people", "real people", measuring.figures(people_features, _step(report, 0, steps)),
+                    memory.measure(real.texts, training_texts(), sessions=real.sessions, find_private=find_private),
+                    histograms=histograms(people_features))
     writers = [people]
-    for number, one in enumerate(written, start=1):
-        features = _features(Replies(one.texts, real.sessions), embed)
-        remembered = memory.measure(one.texts, training_texts(), find_private=find_private, canaries=one.canaries)
-        writer = _writer(one.role, one.name, features, people_features, effort, remembered,
-                         _step(report, number, steps), perplexity=_perplexity(one, real, effort))
-        writers.append(Writer(writer.role, writer.name, writer.figures, remembered,
-                              verdict.match(writer.figures, people.figures, remembered, people.memory),
-                              one.model, one.speed, writer.histograms))
+    for number, (one, habits) in enumerate(zip(written, features, strict=True), start=1):
+        figures = measuring.figures(habits, _step(report, number, steps))
+        perplexity = _perplexity(one, real, effort)
+        if perplexity is not None:
+            figures["perplexity"] = perplexity
+        remembered = memory.measure(one.texts, training_texts(), sessions=real.sessions, find_private=find_private,
+                                    canaries=one.canaries)
+        writers.append(Writer(one.role, one.name, figures, remembered,
+                              verdict.match(figures, people.figures, remembered, people.memory),
+                              one.model, one.speed, histograms(habits)))
     return _report(rows, written, writers, facts)
 
 
@@ -116,19 +121,24 @@ def _histogram(labels: tuple[str, ...], counts: np.ndarray) -> Histogram:
     return Histogram(labels, tuple(round(float(count) / total, 4) for count in counts))
 
 
-def _writer(role: str, name: str, features: Features, people: Features, effort: Effort, remembered: Memory,
-            report: Progress, perplexity: Estimate | None = None) -> Writer:
-    figures = comparison.compare(features, people, effort, report=report)
-    if perplexity is not None:
-        figures["perplexity"] = perplexity
-    return Writer(role, name, figures, remembered, histograms=histograms(features))
+@dataclass(frozen=True, slots=True)
+class _Measuring:
+    """What is the same for every writer of a report."""
+
+    people: Features
+    effort: Effort
+    budget: int
+
+    def figures(self, features: Features, report: Progress) -> dict[str, Estimate]:
+        return comparison.compare(features, self.people, self.effort, budget=self.budget, report=report)
 
 
 def _perplexity(one: Written, real: Replies, effort: Effort) -> Estimate | None:
     if not one.log_probabilities:
         return None
-    count = len(one.log_probabilities)
-    return comparison.interval_of_mean_log(one.log_probabilities, real.sessions[:count], effort.rounds)
+    scored = [(reply, session) for reply, session in zip(one.log_probabilities, real.sessions, strict=True) if reply]
+    return comparison.interval_of_mean_log([reply for reply, _ in scored], [session for _, session in scored],
+                                           effort.rounds)
 
 
 def _features(replies: Replies, embed: Embed | None) -> Features:

@@ -5,8 +5,9 @@ Finished replies are kept in a file, so an evaluation that was stopped goes on w
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,15 @@ import numpy as np
 
 from model.evaluation.memory import Canary, is_told
 from model.evaluation.report import Speed
-from model.evaluation.rows import Row
+from model.evaluation.resampling import range_of
+from model.evaluation.rows import Row, spread
 from storage.records import Conversation, Turn
 
 if TYPE_CHECKING:
-    from model.inference import ChatModel, GenerationOptions
+    from model.inference import ChatModel, GenerationOptions, ReplyRequest
 
 _SEED = 1000
+_CHANNEL = 1
 _DEADLINE_SECONDS = 3600.0
 Progress = Callable[[float, str], None]
 
@@ -45,24 +48,29 @@ class Voice:
     system_prompt: str
     keep_turns: int
     recall_tokens: int
-    recalled: Sequence[tuple[Turn, ...]] = ()
+    recalled: Mapping[str, tuple[Turn, ...]] = field(default_factory=dict)
 
 
 def write_answers(model: ChatModel, rows: Sequence[Row], voice: Voice, *, kept: Path | None = None,
                   scored_rows: int = 0, report: Progress = lambda _fraction, _step: None) -> list[Answer]:
     """An answer to every row, in order. kept: file that finished ones are added to and read back from.
 
-    scored_rows: for the first so many rows the real reply's log-probabilities are taken as well.
+    scored_rows: at so many rows, evenly over all of them, the real reply's log-probabilities are taken as well.
     """
     answers = read_answers(kept) if kept else {}
+    scored = {row.id for row in spread(rows, scored_rows)} if scored_rows else set()
     for number, row in enumerate(rows):
         known = answers.get(row.id)
-        if known is not None and (known.log_probabilities or number >= scored_rows):
+        if known is not None and (known.log_probabilities or row.id not in scored):
             continue
         report(number / len(rows), f"{model.name} writes")
-        answers[row.id] = answer_at(model, row, number, voice, is_scored=number < scored_rows)
+        answer = known or answer_at(model, row, voice)
+        if row.id in scored:
+            answer = replace(answer, log_probabilities=tuple(
+                model.log_probabilities(request_at(model, row, voice), row.reply)))
+        answers[row.id] = answer
         if kept:
-            _keep(kept, answers[row.id])
+            _keep(kept, answer)
     return [answers[row.id] for row in rows]
 
 
@@ -79,14 +87,6 @@ def read_answers(path: Path) -> dict[str, Answer]:
         except (ValueError, KeyError, TypeError):
             continue
     return found
-
-
-def conversation_of(row: Row, recalled: tuple[Turn, ...], *, budget: int, count_tokens: Callable[[str], int],
-                    ) -> Conversation:
-    """The row's talk with recalled lines that fit into the live bot's budget."""
-    from model.prompts import cap_recalled
-
-    return replace(row.conversation, recalled=cap_recalled(recalled, budget=budget, count_tokens=count_tokens))
 
 
 def tell_canaries(model: ChatModel, canaries: Sequence[Canary], voice: Voice, *,
@@ -111,30 +111,48 @@ def tell_canaries(model: ChatModel, canaries: Sequence[Canary], voice: Voice, *,
 
 
 def speed_of(answers: Sequence[Answer], *, load_seconds: float, memory_bytes: int) -> Speed:
-    """Percentiles over the answers that were written."""
+    """Percentiles over the answers that were written, with intervals over replies; loading is one reading."""
     spoken = [answer for answer in answers if answer.total_ms > 0]
-    totals = np.array([answer.total_ms for answer in spoken] or [0.0])
-    decode_seconds = sum(max(0.0, answer.total_ms - answer.first_token_ms) for answer in spoken) / 1000
-    tokens = sum(max(0, answer.reply_tokens - 1) for answer in spoken)
-    p50, p95, p99 = (float(value) for value in np.percentile(totals, (50, 95, 99)))
-    return Speed(tokens / decode_seconds if decode_seconds else 0.0,
-                 float(np.median([answer.first_token_ms for answer in spoken] or [0.0])),
-                 p50, p95, p99, load_seconds, memory_bytes, len(spoken))
+    if not spoken:
+        return Speed(0.0, 0.0, 0.0, 0.0, 0.0, load_seconds, memory_bytes, 0)
+    totals, firsts, tokens = (np.array([value(answer) for answer in spoken], dtype=np.float64) for value in (
+        lambda answer: answer.total_ms, lambda answer: answer.first_token_ms,
+        lambda answer: max(0, answer.reply_tokens - 1)))
+
+    def rate(index: np.ndarray) -> float:
+        seconds = float(np.maximum(totals[index] - firsts[index], 0.0).sum()) / 1000
+        return float(tokens[index].sum()) / seconds if seconds else 0.0
+
+    figures: dict[str, Callable[[np.ndarray], float]] = {
+        "tokens_per_second": rate, "first_token_ms": lambda index: float(np.median(firsts[index])),
+        "p50_ms": lambda index: float(np.percentile(totals[index], 50)),
+        "p95_ms": lambda index: float(np.percentile(totals[index], 95)),
+        "p99_ms": lambda index: float(np.percentile(totals[index], 99))}
+    everything, replies = np.arange(len(spoken)), [answer.row_id for answer in spoken]
+    return Speed(**{name: figure(everything) for name, figure in figures.items()}, load_seconds=load_seconds,
+                 memory_bytes=memory_bytes, replies_counted=len(spoken),
+                 ranges={name: range_of(figure, replies) for name, figure in figures.items()})
 
 
-def answer_at(model: ChatModel, row: Row, number: int, voice: Voice, *, is_scored: bool = False) -> Answer:
-    """The reply at row `number`; is_scored: with the log-probabilities of what was really said there."""
-    from model.inference import ReplyRequest
-
-    recalled = voice.recalled[number] if number < len(voice.recalled) else ()
-    conversation = conversation_of(row, recalled, budget=voice.recall_tokens, count_tokens=model.count_tokens)
-    reply = model.generate(ReplyRequest(
-        conversation, replace(voice.options, seed=_SEED + number), voice.system_prompt, 1,
-        deadline_seconds=_DEADLINE_SECONDS, keep_turns=voice.keep_turns))
+def answer_at(model: ChatModel, row: Row, voice: Voice) -> Answer:
+    """The reply at a row."""
+    reply = model.generate(request_at(model, row, voice))
     # The next place may be of another channel: nothing of this one may be in its window.
-    model.forget_channel(1)
-    scored = tuple(model.log_probabilities(conversation, row.reply, voice.system_prompt)) if is_scored else ()
-    return Answer(row.id, reply.text.strip(), reply.reply_tokens, reply.first_token_ms, reply.total_ms, scored)
+    model.forget_channel(_CHANNEL)
+    return Answer(row.id, reply.text.strip(), reply.reply_tokens, reply.first_token_ms, reply.total_ms)
+
+
+def request_at(model: ChatModel, row: Row, voice: Voice) -> ReplyRequest:
+    """What the live bot would ask its model for at this row: the talk, lines recalled within their budget, options."""
+    from model.inference import ReplyRequest
+    from model.recall import cap_recalled
+
+    recalled = cap_recalled(voice.recalled.get(row.id, ()), budget=voice.recall_tokens,
+                            count_tokens=model.count_tokens)
+    # The same place draws the same way, whichever places are asked beside it.
+    seed = zlib.crc32(row.id.encode())
+    return ReplyRequest(replace(row.conversation, recalled=recalled), replace(voice.options, seed=seed),
+                        voice.system_prompt, _CHANNEL, deadline_seconds=_DEADLINE_SECONDS, keep_turns=voice.keep_turns)
 
 
 def _keep(path: Path, answer: Answer) -> None:

@@ -1,13 +1,14 @@
 """report.html: one file without anything outside it, readable by somebody who knows no statistics."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
 from model.evaluation import charts
+from model.evaluation.blind_test import rate
 from model.evaluation.comparison import FIGURES, Estimate, Figure
-from model.evaluation.memory import COPY_WORDS, LINE_WORDS
+from model.evaluation.memory import COPY_WORDS, LINE_WORDS, Memory
 from model.evaluation.report import Report, Speed, Writer
 from model.evaluation.verdict import FORMULA, MATCH_MARK, RUBRIC_MARK
 
@@ -50,7 +51,8 @@ def write_page(report: Report, path: Path) -> None:
 def render(report: Report) -> str:
     """The whole page; every text of a person or a model is escaped."""
     writers = [writer for role in _ORDER for writer in report.writers if writer.role == role]
-    body = [_head(report), _verdict(report), _headline(writers), _figures(writers), _memory(writers), _speed(writers),
+    body = [_head(report), _verdict(report), _headline(writers), _figures(writers),
+            _memory(writers, has_canaries=report.has_canaries), _speed(writers),
             _plots(writers), _samples(report), _about(report)]
     return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
             f'content="width=device-width,initial-scale=1"><title>Evaluation of {escape(report.model.name)}</title>'
@@ -112,25 +114,44 @@ def _figures(writers: Sequence[Writer]) -> str:
             f"{''.join(rows)}</table></div>")
 
 
-def _memory(writers: Sequence[Writer]) -> str:
+def _memory(writers: Sequence[Writer], *, has_canaries: bool) -> str:
     heads = "".join(f'<th class="c-{writer.role} dot">{_ROLES[writer.role]}' for writer in writers)
     rows = [
-        ("Longest run of words shared with a training text", lambda m: f"{m.longest_run} words"),
-        (f"Replies that copy {COPY_WORDS} or more words", lambda m: f"{m.copied_share:.1%}"),
-        (f"Replies of {LINE_WORDS}+ words that are a training text", lambda m: f"{m.line_share:.1%}"),
-        ("Planted secrets told (planted times: told of asked)", lambda m: "; ".join(
-            f"x{planted}: {told} of {asked}" for planted, told, asked in m.canaries) or "none planted"),
-        ("Members' e-mail addresses, telephone numbers, tokens", lambda m: str(m.private_hits)),
+        ("Longest run of words shared with a training text", "longest_run", "{:.0f} words"),
+        (f"Replies that copy {COPY_WORDS} or more words", "copied_share", "{:.1%}"),
+        (f"Replies of {LINE_WORDS}+ words that are a training text", "line_share", "{:.1%}"),
+        ("Members' e-mail addresses, telephone numbers, tokens", "private_hits", "{:.0f}"),
     ]
-    body = "".join(f"<tr><td>{label}" + "".join(f"<td class=n>{show(writer.memory)}" for writer in writers) + "</tr>"
-                   for label, show in rows)
+    body = "".join(f"<tr><td>{label}" + "".join(f"<td class=n>{_remembered(writer.memory, name, shown)}"
+                                                for writer in writers) + "</tr>" for label, name, shown in rows)
+    body += "<tr><td>Planted secrets told (planted times: told of asked)" + "".join(
+        f"<td class=n>{_secrets(writer, has_canaries=has_canaries)}" for writer in writers) + "</tr>"
     model = next((writer for writer in writers if writer.role == "model"), None)
     copies = model.memory.examples if model else ()
     examples = "".join(f"<li>{copy.run_words} words: “{escape(copy.reply[:300])}” <small>in training: "
                        f"“{escape(copy.source[:300])}”</small></li>" for copy in copies)
-    return (f"<h2>Does it recite?</h2><p class=soft>People quote one another too, so their own rate stands beside it."
-            f"</p><div class=scroll><table><tr><th>Memory{heads}</tr>{body}</table></div>"
+    return (f"<h2>Does it recite?</h2><p class=soft>People quote one another too, so their own rate stands beside it. "
+            f"In brackets: 95 % interval.</p><div class=scroll><table><tr><th>Memory{heads}</tr>{body}</table></div>"
             + (f"<details><summary>Longest copies</summary><ul>{examples}</ul></details>" if examples else ""))
+
+
+def _remembered(memory: Memory, name: str, shown: str) -> str:
+    return shown.format(getattr(memory, name)) + _range(memory.ranges.get(name), shown.format)
+
+
+def _secrets(writer: Writer, *, has_canaries: bool) -> str:
+    """Told of asked, rarest first, with Wilson intervals; people were never asked."""
+    if not has_canaries:
+        return "none planted"
+    lines = []
+    for planted, told, asked in writer.memory.canaries:
+        share = rate(told, asked)
+        lines.append(f"x{planted}: {told} of {asked}<small>[{share.low:.0%}, {share.high:.0%}]</small>")
+    return "".join(lines) or "–"
+
+
+def _range(ends: tuple[float, float] | None, shown: Callable[[float], str]) -> str:
+    return f"<small>[{shown(ends[0])}, {shown(ends[1])}]</small>" if ends else ""
 
 
 def _speed(writers: Sequence[Writer]) -> str:
@@ -150,7 +171,8 @@ def _speed(writers: Sequence[Writer]) -> str:
             + row("Memory of this process", "model, detectors and all", "memory_bytes"))
     return (f"<h2>Speed on this computer</h2><p class=soft>Each place is new to the model here, so nothing was read "
             f"ahead; "
-            f"the live bot reads along and starts sooner.</p><table><tr><th>Measured{heads}</tr>{rows}</table>")
+            f"the live bot reads along and starts sooner. In brackets: 95 % interval over replies.</p>"
+            f"<table><tr><th>Measured{heads}</tr>{rows}</table>")
 
 
 def _plots(writers: Sequence[Writer]) -> str:
@@ -203,12 +225,14 @@ def _number(figure: Figure, value: float) -> str:
 
 
 def _speed_text(speed: Speed, name: str) -> str:
-    value = getattr(speed, name)
-    if name == "memory_bytes":
-        return f"{value / 2**20:,.0f} MB"
-    if name.endswith("_ms"):
-        return f"{value / 1000:.2f} s"
-    return f"{value:.1f} s" if name == "load_seconds" else f"{value:.1f}"
+    def shown(value: float) -> str:
+        if name == "memory_bytes":
+            return f"{value / 2**20:,.0f} MB"
+        if name.endswith("_ms"):
+            return f"{value / 1000:.2f} s"
+        return f"{value:.1f} s" if name == "load_seconds" else f"{value:.1f}"
+
+    return shown(getattr(speed, name)) + _range(speed.ranges.get(name), shown)
 
 
 def _short(name: str) -> str:

@@ -2,76 +2,79 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from model.evaluation.rows import Row
+from model.recall import standing_topic
 from storage.records import Turn
 
 # The newest lines of the training part; enough to find something similar, little enough to embed in minutes.
-MOST_LINES = 5_000
+MOST_LINES = 20_000
 _PAGE = 512
 Embed = Callable[[Sequence[str]], np.ndarray]
 
 
 @dataclass(frozen=True)
 class TrainingLines:
-    """Lines with vectors (n, dimension), searched within one channel."""
+    """Lines with vectors (n, dimension), searched within a channel and those that everyone may read."""
 
     lines: tuple[Turn, ...]
     channels: np.ndarray
     vectors: np.ndarray
+    public_channels: Collection[int] = ()
 
     def similar(self, vector: np.ndarray, *, channel_id: int, count: int, min_similarity: float,
                 exclude: Sequence[str] = ()) -> tuple[Turn, ...]:
-        """The best lines of a channel, best first; nothing below `min_similarity` and nothing said just now."""
-        inside = np.flatnonzero(self.channels == channel_id)
+        """The best different lines, best first; nothing below `min_similarity` and nothing said just now."""
+        inside = np.flatnonzero(np.isin(self.channels, [channel_id, *self.public_channels]))
         scores = self.vectors[inside] @ vector
         found: list[Turn] = []
-        for place in np.argsort(-scores):
+        seen = {text.lower() for text in exclude}
+        for place in np.argsort(-scores, kind="stable"):
             if len(found) == count or scores[place] < min_similarity:
                 break
             line = self.lines[inside[place]]
-            if line.text not in exclude:
+            if line.text.lower() not in seen:
+                seen.add(line.text.lower())
                 found.append(line)
         return tuple(found)
 
 
 def training_lines(rows: Iterable[Row], embed: Embed, *, limit: int = MOST_LINES,
+                   public_channels: Collection[int] = (),
                    report: Callable[[float, str], None] = lambda _fraction, _step: None) -> TrainingLines:
     """Every line said in the contexts of training rows once, the newest `limit` of them."""
     seen: set[tuple[int, str, str]] = set()
     kept: deque[tuple[int, Turn]] = deque(maxlen=limit)
     for row in rows:
         for turn in row.conversation.turns:
-            key = (row.channel_id, turn.name, turn.text)
-            if key not in seen and turn.text.strip():
-                seen.add(key)
-                kept.append((row.channel_id, Turn(turn.name, turn.text)))
+            # A turn is a burst of messages; the live bot's index holds each by itself.
+            for text in turn.text.split("\n"):
+                key = (row.channel_id, turn.name, text)
+                if key not in seen and text.strip():
+                    seen.add(key)
+                    kept.append((row.channel_id, Turn(turn.name, text)))
     pages = []
     texts = [turn.text for _, turn in kept]
     for start in range(0, len(texts), _PAGE):
         report(start / len(texts), "Reading training lines for recall")
         pages.append(embed(texts[start:start + _PAGE]))
     vectors = np.concatenate(pages) if pages else np.zeros((0, 1), dtype=np.float32)
-    return TrainingLines(tuple(turn for _, turn in kept), np.array([channel for channel, _ in kept]), vectors)
+    return TrainingLines(tuple(turn for _, turn in kept), np.array([channel for channel, _ in kept]), vectors,
+                         frozenset(public_channels))
 
 
 def recalled_for(rows: Sequence[Row], source: TrainingLines, embed: Embed, *, count: int,
-                 min_similarity: float) -> list[tuple[Turn, ...]]:
-    """Lines for every place, looked up as the live bot does while it reads along: for what stood before the newest."""
+                 min_similarity: float) -> dict[str, tuple[Turn, ...]]:
+    """Lines for every place by the row's id, looked up as the live bot does while it reads along: for what stood
+    before the newest line."""
     if not rows or not source.lines or count <= 0:
-        return [()] * len(rows)
-    queries = embed([_query(row) for row in rows])
-    return [source.similar(queries[i], channel_id=row.channel_id, count=count, min_similarity=min_similarity,
-                           exclude=[turn.text for turn in row.conversation.turns])
-            for i, row in enumerate(rows)]
-
-
-def _query(row: Row) -> str:
-    turns = row.conversation.turns
-    if not turns:
-        return " "
-    return (turns[-2] if len(turns) > 1 else turns[-1]).text or " "
+        return {}
+    queries = embed([standing_topic(row.conversation.turns) or " " for row in rows])
+    return {row.id: source.similar(queries[i], channel_id=row.channel_id, count=count,
+                                   min_similarity=min_similarity,
+                                   exclude=[line for turn in row.conversation.turns for line in turn.text.split("\n")])
+            for i, row in enumerate(rows)}

@@ -8,6 +8,7 @@ from typing import Any
 
 from model.evaluation.comparison import Estimate
 from model.evaluation.memory import Copy, Memory
+from model.evaluation.resampling import Range
 from model.evaluation.verdict import Match, Part
 from storage.errors import BadInputError
 from storage.files import write_whole
@@ -27,7 +28,10 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Measured while the replies were written: milliseconds, tokens per second, bytes, over `replies_counted`."""
+    """Measured while the replies were written: milliseconds, tokens per second, bytes, over `replies_counted`.
+
+    ranges: 95 % intervals by field name; loading and memory are single readings and have none.
+    """
 
     tokens_per_second: float
     first_token_ms: float
@@ -37,6 +41,7 @@ class Speed:
     load_seconds: float
     memory_bytes: int
     replies_counted: int
+    ranges: dict[str, Range] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +147,19 @@ def _writer(record: dict[str, Any]) -> Writer:
     memory = dict(record["memory"])
     memory["canaries"] = tuple((planted, told, asked) for planted, told, asked in memory["canaries"])
     memory["examples"] = tuple(Copy(**each) for each in memory["examples"])
+    memory["ranges"] = _ranges(memory)
     values["memory"] = Memory(**memory)
     if record["match"]:
         match = record["match"]
         values["match"] = Match(match["percent"], tuple(Part(**part) for part in match["parts"]), match["own_share"])
     values["model"] = ModelFile(**record["model"]) if record["model"] else None
-    values["speed"] = Speed(**record["speed"]) if record["speed"] else None
+    speed = record["speed"]
+    values["speed"] = Speed(**speed | {"ranges": _ranges(speed)}) if speed else None
     values["histograms"] = {key: Histogram(tuple(each["labels"]), tuple(each["shares"]))
                             for key, each in record["histograms"].items()}
     return Writer(**values)
+
+
+def _ranges(record: dict[str, Any]) -> dict[str, Range]:
+    """Reports of an earlier version have none."""
+    return {name: (low, high) for name, (low, high) in record.get("ranges", {}).items()}

@@ -5,7 +5,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +20,23 @@ from model.evaluation.page import write_page
 from model.evaluation.report import ModelFile, Report, write_report
 from model.evaluation.rows import Row, read_manifest, read_rows, spread
 from model.evaluation.sweep import Point, sweep
+from model.prompts import LAYOUT
+from storage.control import Facts as MachineFacts
 from storage.errors import BadInputError
 from storage.quiz import Quiz
 from storage.settings import (
+    CHAT_TEMPLATE,
+    CONTEXT_LENGTH,
+    EMBEDDING_MODEL,
+    GPU_LAYERS,
     HISTORY_MESSAGES,
     MAX_TOKENS,
     RECALL_COUNT,
     RECALL_MIN_SIMILARITY,
     RECALL_TOKENS,
     SYSTEM_PROMPT,
+    THREADS,
+    Setting,
     Settings,
 )
 
@@ -40,6 +48,7 @@ SCORED_ROWS, QUICK_SCORED_ROWS = 150, 30
 SWEEP_ROWS, QUICK_SWEEP_ROWS = 40, 12
 _QUICK_LINES = 1000
 _LEAST_ROWS = 20
+_KEPT_DAYS = 30
 
 Progress = Callable[[float, str], None]
 Embed = Callable[[Sequence[str]], np.ndarray]
@@ -51,6 +60,8 @@ class Plan:
 
     adapter: a GGUF LoRA that the model with role "model" is loaded with.
     embed: texts -> vectors, or None without an embedding model (recall and the figures that need it are left out).
+    machine: what was measured on this computer, so that models run as the bot runs them.
+    answers: folder where finished replies are kept, so that whatever was stopped goes on; None: inside `out`.
     """
 
     data: Path
@@ -63,10 +74,10 @@ class Plan:
     row_limit: int = 0
     scored_rows: int = 0
     recipe: str = ""
-    n_ctx: int = 2048
-    threads: int = 0
     notes: tuple[str, ...] = field(default=())
     adapter: Path | None = None
+    machine: MachineFacts | None = None
+    answers: Path | None = None
 
 
 def run(plan: Plan, report: Progress = lambda _fraction, _step: None) -> Report:
@@ -78,7 +89,8 @@ def run(plan: Plan, report: Progress = lambda _fraction, _step: None) -> Report:
         raise BadInputError(f"{plan.data / 'test.jsonl'} holds only {len(rows)} places; at least {_LEAST_ROWS} are "
                             "needed.", "Collect more messages, or prepare the data with a larger test part.")
     canaries = planted(manifest)
-    voice, recall_notes = _voice(plan, rows, report=_part(report, 0.0, 0.1))
+    _drop_old_answers(plan)
+    voice, recall_notes = _voice(plan, rows, manifest, report=_part(report, 0.0, 0.1))
     written, count = [], len(plan.models)
     for number, (role, file) in enumerate(plan.models):
         start = 0.1 + 0.65 * number / count
@@ -101,10 +113,12 @@ def run_sweep(plan: Plan, report: Progress = lambda _fraction, _step: None) -> l
     if len(rows) < QUICK_SWEEP_ROWS:
         raise BadInputError(f"{plan.data / 'validation.jsonl'} holds only {len(rows)} "
                             f"places.", "Collect more messages.")
-    voice, _ = _voice(plan, rows, report=_part(report, 0.0, 0.1))
+    manifest = read_manifest(plan.data)
+    _drop_old_answers(plan)
+    voice, _ = _voice(plan, rows, manifest, report=_part(report, 0.0, 0.1))
     role, file = plan.models[0]
+    kept = _answers(plan) / f"sweep-{_key(plan, role, file, voice, manifest)}"
     with loaded(file, plan, plan.adapter) as model:
-        kept = plan.out / f"sweep-{_key(file_identity(file), voice)}"
         return sweep(model, rows, voice, embed=plan.embed, kept=kept, report=_part(report, 0.1, 0.95))
 
 
@@ -113,21 +127,21 @@ def run_blind_test(plan: Plan, *, per_side: int, report: Progress = lambda _frac
     """A quiz from the test part: half of the places keep what people said, at the others the model answers."""
     rows = [row for row in read_rows(plan.data / "test.jsonl") if row.conversation.turns]
     people, places = blind_test.choose_places(rows, per_side=per_side, max_tokens=plan.settings[MAX_TOKENS])
-    voice, _ = _voice(plan, places, report=_part(report, 0.0, 0.1))
+    voice, _ = _voice(plan, places, read_manifest(plan.data), report=_part(report, 0.0, 0.1))
     with loaded(plan.models[0][1], plan, plan.adapter) as model:
         answers: dict[str, str] = {}
 
         def answer(row: Row) -> str:
-            number = places.index(row)
             report(0.1 + 0.9 * min(1.0, len(answers) / len(people)), f"{model.name} writes")
-            answers[row.id] = generation.answer_at(model, row, number, voice).text
+            answers[row.id] = generation.answer_at(model, row, voice).text
             return answers[row.id]
 
         bot = blind_test.answered(places, answer, len(people))
-    if len(bot) < len(people):
+    if len(bot) < min(len(people), blind_test.LEAST_PER_SIDE):
         raise BadInputError(f"The model stayed silent at all but {len(bot)} of {len(places)} places.",
                             "Check it with a normal evaluation first.")
-    return blind_test.make(people, bot, model=plan.models[0][1].stem)
+    # Where it kept silent too often to fill its half, people's half is made as small.
+    return blind_test.make(people[:len(bot)], bot, model=(plan.adapter or plan.models[0][1]).stem)
 
 
 def training_texts(folder: Path) -> Iterator[str]:
@@ -155,11 +169,11 @@ def planted(manifest: dict[str, Any]) -> tuple[Canary, ...]:
 
 @contextmanager
 def loaded(file: Path, plan: Plan, adapter: Path | None = None) -> Iterator[ChatModel]:
-    """The model of a file, with an adapter on top where there is one; the only one in memory."""
-    from model.inference import close_model, get_model
+    """The model of a file as the bot would load it, with an adapter where there is one; the only one in memory."""
+    from model.inference import close_model, get_configured_model
 
     close_model()
-    model = get_model(file, n_ctx=plan.n_ctx, threads=plan.threads, adapter=adapter)
+    model = get_configured_model(file, adapter, plan.settings, plan.machine)
     # Nobody reads along here: every place is new.
     model.is_listening_allowed = False
     try:
@@ -186,16 +200,14 @@ def _write(plan: Plan, role: str, file: Path, rows: Sequence[Row], voice: Voice,
     started = time.monotonic()
     with loaded(file, plan, adapter) as model:
         load_seconds = time.monotonic() - started
-        kept = plan.out / "answers" / f"{_key(identity, voice, str(manifest.get('hash', '')))}.jsonl"
+        kept = _answers(plan) / f"{_key(plan, role, file, voice, manifest)}.jsonl"
         answers = generation.write_answers(
             model, rows, voice, kept=kept, report=_part(report, 0.0, 0.95 if canaries else 1.0),
             scored_rows=plan.scored_rows or (QUICK_SCORED_ROWS if plan.is_quick else SCORED_ROWS))
-        # An untuned model never saw them; asking it as well would only show that guessing does not work.
-        asked = () if role == "base" else canaries
-        told = generation.tell_canaries(model, asked, voice, report=_part(report, 0.95, 1.0))
+        told = generation.tell_canaries(model, canaries, voice, report=_part(report, 0.95, 1.0))
         speed = generation.speed_of(answers, load_seconds=load_seconds,
                                     memory_bytes=int(psutil.Process().memory_info().rss))
-    scored = tuple(answer.log_probabilities for answer in answers if answer.log_probabilities)
+    scored = tuple(answer.log_probabilities for answer in answers)
     return Written(role, identity.name, tuple(answer.text for answer in answers), scored, told, identity, speed)
 
 
@@ -204,29 +216,51 @@ def _places(plan: Plan, name: str, full: int, quick: int) -> list[Row]:
     return spread(rows, plan.row_limit or (quick if plan.is_quick else full))
 
 
-def _voice(plan: Plan, rows: Sequence[Row], report: Progress) -> tuple[Voice, tuple[str, ...]]:
+def _voice(plan: Plan, rows: Sequence[Row], manifest: dict[str, Any],
+           report: Progress) -> tuple[Voice, tuple[str, ...]]:
     from model.inference import GenerationOptions
 
     settings = plan.settings
-    recalled: Sequence[tuple[Any, ...]] = ()
-    notes: tuple[str, ...] = ("Recall came from the same channel's training lines only; the test part was not in it.",)
+    voice = Voice(GenerationOptions.from_settings(settings), settings[SYSTEM_PROMPT], settings[HISTORY_MESSAGES],
+                  settings[RECALL_TOKENS])
     if plan.embed is None or settings[RECALL_COUNT] == 0:
-        notes = ("No earlier lines were recalled.",)
-    else:
-        lines = recall_lines.training_lines(
-            read_rows(plan.data / "train.jsonl"), plan.embed, report=report,
-            limit=_QUICK_LINES if plan.is_quick else recall_lines.MOST_LINES)
-        recalled = recall_lines.recalled_for(rows, lines, plan.embed, count=settings[RECALL_COUNT],
-                                             min_similarity=settings[RECALL_MIN_SIMILARITY])
-    return Voice(GenerationOptions.from_settings(settings), settings[SYSTEM_PROMPT], settings[HISTORY_MESSAGES],
-                 settings[RECALL_TOKENS], recalled), notes
+        return voice, ("No earlier lines were recalled.",)
+    lines = recall_lines.training_lines(
+        read_rows(plan.data / "train.jsonl"), plan.embed, report=report, limit=_recall_limit(plan),
+        public_channels=[int(channel) for channel in manifest.get("public_channels", ())])
+    recalled = recall_lines.recalled_for(rows, lines, plan.embed, count=settings[RECALL_COUNT],
+                                         min_similarity=settings[RECALL_MIN_SIMILARITY])
+    return replace(voice, recalled=recalled), (
+        f"Recall came from the newest {len(lines.lines):,} training lines, of the same channel or of those everyone "
+        "may read; the test part was not in it.",)
 
 
-def _key(identity: ModelFile, voice: Voice, data_hash: str = "") -> str:
-    """Names the file of finished answers: another model, data set or way of asking starts anew."""
-    asked = repr((identity.sha256, voice.options, voice.system_prompt, voice.keep_turns, voice.recall_tokens,
-                  bool(voice.recalled), data_hash))
-    return f"{identity.name[:40]}-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
+def _recall_limit(plan: Plan) -> int:
+    return _QUICK_LINES if plan.is_quick else recall_lines.MOST_LINES
+
+
+def _answers(plan: Plan) -> Path:
+    return plan.answers or plan.out / "answers"
+
+
+def _drop_old_answers(plan: Plan) -> None:
+    """What nobody went on with for a month is not going to be asked for again."""
+    oldest = time.time() - _KEPT_DAYS * 86_400
+    for path in _answers(plan).rglob("*.jsonl"):
+        if path.stat().st_mtime < oldest:
+            path.unlink(missing_ok=True)
+
+
+def _key(plan: Plan, role: str, file: Path, voice: Voice, manifest: dict[str, Any]) -> str:
+    """Names the file of finished answers: whatever changes an answer or its speed starts anew."""
+    adapter = plan.adapter if role == "model" else None
+    files = tuple(file_identity(each).sha256 for each in (file, adapter) if each)
+    chosen: tuple[Setting[Any], ...] = (CONTEXT_LENGTH, CHAT_TEMPLATE, GPU_LAYERS, THREADS, RECALL_COUNT,
+                                        RECALL_MIN_SIMILARITY, EMBEDDING_MODEL)
+    asked = repr((LAYOUT, files, manifest.get("hash", ""), voice.options, voice.system_prompt, voice.keep_turns,
+                  voice.recall_tokens, bool(voice.recalled) and _recall_limit(plan),
+                  [plan.settings[setting] for setting in chosen]))
+    return f"{(adapter or file).stem[:40]}-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
 
 
 def _described(plan: Plan, voice: Voice) -> dict[str, Any]:

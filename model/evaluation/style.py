@@ -78,9 +78,8 @@ def mauve(written: Features, real: Features) -> float:
                                    kmeans_num_redo=2, kmeans_max_iter=100, verbose=False, seed=7).mauve)
 
 
-def distinct(written: Features, real: Features, *, size: int) -> float:
-    """Different word sequences of `size` among all, over as many words as both writers have."""
-    budget = min(_word_count(written), _word_count(real))
+def distinct(written: Features, real: Features, *, size: int, budget: int) -> float:
+    """Different word sequences of `size` among all of the first `budget` words."""
     return distinct_share(written, size=size, budget=budget)
 
 
@@ -133,10 +132,6 @@ def _js(first: np.ndarray, second: np.ndarray) -> float:
         return 0.0 if first.sum() == second.sum() else 1.0
     # Base 2 puts the distance between 0 and 1; rounding may leave a hair below 0, hence nan_to_num.
     return float(np.nan_to_num(jensenshannon(first / first.sum(), second / second.sum(), base=2)))
-
-
-def _word_count(side: Features) -> int:
-    return sum(map(len, side.words))
 
 
 def _word_shares(side: Features) -> dict[str, float]:

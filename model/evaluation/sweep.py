@@ -12,6 +12,7 @@ import numpy as np
 from model.evaluation import detector
 from model.evaluation.features import extract
 from model.evaluation.generation import Voice, write_answers
+from model.evaluation.resampling import range_of
 from model.evaluation.rows import Replies, Row, real_replies
 from storage.settings import MIN_P, SYSTEM_PROMPT, TEMPERATURE, TOP_P
 
@@ -28,13 +29,15 @@ Embed = Callable[[Sequence[str]], np.ndarray]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One combination. auc: how well the common detector tells its replies from people's."""
+    """One combination. auc: how well the common detector tells its replies from people's; low, high: its interval."""
 
     temperature: float
     min_p: float
     top_p: float
     has_system_prompt: bool
     auc: float = 0.5
+    low: float = 0.0
+    high: float = 1.0
 
     def as_settings(self) -> dict[str, float | str]:
         """Keys and values of the settings to change."""
@@ -66,11 +69,21 @@ def sweep(model: ChatModel, rows: Sequence[Row], voice: Voice, *, embed: Embed |
                                 report=_part(report, number, len(points), f"temperature {point.temperature:g}, min-p "
                                              f"{point.min_p:g}, top-p {point.top_p:g}"))
         texts.append([answer.text for answer in answers])
-    return sorted((replace(point, auc=auc) for point, auc in zip(points, scores(texts, rows, embed), strict=True)),
-                  key=lambda point: point.auc)
+    found = scores(texts, rows, embed)
+    return sorted((replace(point, auc=auc.value, low=auc.low, high=auc.high)
+                   for point, auc in zip(points, found, strict=True)), key=lambda point: point.auc)
 
 
-def scores(texts: Sequence[Sequence[str]], rows: Sequence[Row], embed: Embed | None) -> list[float]:
+@dataclass(frozen=True, slots=True)
+class PointScore:
+    """An AUC and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def scores(texts: Sequence[Sequence[str]], rows: Sequence[Row], embed: Embed | None) -> list[PointScore]:
     """AUC of each list of replies against the real ones, by one detector for all of them.
 
     A detector for each combination would be trained on a few dozen replies and mostly measure its own noise; one for
@@ -83,12 +96,18 @@ def scores(texts: Sequence[Sequence[str]], rows: Sequence[Row], embed: Embed | N
     detectors = [detector.character_scores] + ([detector.meaning_scores] if embed else [])
     all_scores = [score(written, real) for score in detectors]
     count = len(rows)
-    aucs = []
+    found = []
     for number in range(len(texts)):
         part = slice(number * count, (number + 1) * count)
-        aucs.append(max(detector.auc(np.concatenate([each[part], each[len(written):]]), count)
-                        for each in all_scores))
-    return aucs
+        compared = [(each[part], each[len(written):]) for each in all_scores]
+
+        def better(index: np.ndarray, compared: Sequence[tuple[np.ndarray, np.ndarray]] = compared) -> float:
+            # Both sides answered the same places, so they are drawn together.
+            return max(detector.auc(np.concatenate([ours[index], people[index]]), len(index))
+                       for ours, people in compared)
+
+        found.append(PointScore(better(np.arange(count)), *range_of(better, real_texts.sessions)))
+    return found
 
 
 def _part(report: Progress, number: int, count: int, label: str) -> Progress:

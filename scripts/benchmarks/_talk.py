@@ -85,7 +85,7 @@ class LineFinder:
         self._count = count_tokens
 
     def find(self, past: Sequence[Turn], texts: Sequence[str]) -> tuple[Turn, ...]:
-        from model.prompts import cap_recalled
+        from model.recall import cap_recalled
 
         wanted = {word for text in texts for word in text.lower().split()}
         candidates = [turn for turn in past[:-3 * HISTORY][-400:] if len(turn.text) >= 8 and not turn.is_self]
