@@ -213,17 +213,23 @@ def _build(store: Store, environment: Environment, status: LiveStatus, stop: Sto
     from model.chat import gpu
     from model.embeddings import query_embedder
     from model.inference import ChatModel, close_model, get_configured_model
+    from model.publishing.switching import load_or_take_back
     from storage.vectordb import VectorIndex
 
     def check(changes: Changes) -> tuple[Path, Path | None]:
         return find_model_files(store.workspace, store.settings.read(), environment, changes)
 
-    def load(changes: Changes) -> ChatModel:
+    def load_as_it_is(changes: Changes) -> ChatModel:
         settings = store.settings.read()
         # Before anything else looks at them: a missing file is a sentence, not a crash.
         path, adapter = find_model_files(store.workspace, settings, environment, changes)
         store.facts.set(gpu.FACT, gpu.gpu_facts())  # the panel offers GPU layers only where they do something
         return get_configured_model(path, adapter, settings, store.facts, is_polite=True)
+
+    def load(changes: Changes) -> ChatModel:
+        if changes:  # another model for one question says nothing about the bot's own
+            return load_as_it_is(changes)
+        return load_or_take_back(store, lambda: load_as_it_is(changes))
 
     embedding_model = store.settings.get(EMBEDDING_MODEL)
     recall = Recall(

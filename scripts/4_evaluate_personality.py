@@ -39,6 +39,7 @@ from model.catalog import DEFAULT_MODEL, offline_chat_model, resolve_model
 from model.evaluation import blind_test
 from model.evaluation.report import Report
 from model.evaluation.run import Embed, Plan, run, run_blind_test, run_sweep
+from model.evaluation.verdict import FORMULA, MATCH_MARK, RUBRIC_MARK
 from model.publishing.checks import has_memory_for, manifest_data_hash, manifest_recipe, read_model_manifest
 from model.publishing.deployment import current, model_path
 from scripts.bot_pause import paused_bot, running_bot
@@ -237,6 +238,13 @@ def summary(report: Report) -> list[tuple[str, str]]:
         lines.append((f"{writer.role} ({writer.name})", f"detector AUC {auc.value:.2f} [{auc.low:.2f}, {auc.high:.2f}]"
                       f"{match}"))
     lines += [("recites", objection) for objection in report.objections] or [("recites", "no objection")]
+    reached = report.model.match
+    if reached is not None:
+        lines += [(part.name, f"{part.reached:.0%} of {part.weight:g} points") for part in reached.parts]
+        lines += [("its own replies", f"{reached.own_share:.0%}"),
+                  ("personality match", f"{reached.percent:.0f} %; the specification's mark is {MATCH_MARK:.0f} %, and "
+                                        f"{RUBRIC_MARK:.1f} of 5 in the blind test's rubric, which people give"),
+                  ("how it is made", FORMULA)]
     return lines + [("next", step) for step in report.next_steps]
 
 
@@ -246,13 +254,14 @@ def run_the_sweep(plan: Plan, progress: Progress) -> None:
     best = points[0]
     plan.out.mkdir(parents=True, exist_ok=True)
     content = {"settings": best.as_settings(), "auc": best.auc,
-               "points": [point.as_settings() | {"auc": point.auc} for point in points]}
+               "points": [point.as_settings() | {"auc": point.auc, "low": point.low, "high": point.high}
+                          for point in points]}
     write_whole(plan.out / "suggested_settings.json", json.dumps(content, indent=1).encode())
     progress.result = {"suggested": best.as_settings(), "auc": best.auc,
                        "file": str(plan.out / "suggested_settings.json")}
     for point in points:
-        print(f"AUC {point.auc:.3f}  temperature {point.temperature:g}  min-p {point.min_p:g}  top-p {point.top_p:g}"
-              f"{'' if point.has_system_prompt else '  no system prompt'}")
+        print(f"AUC {point.auc:.2f} [{point.low:.2f}, {point.high:.2f}]  temperature {point.temperature:g}  "
+              f"min-p {point.min_p:g}  top-p {point.top_p:g}{'' if point.has_system_prompt else '  no system prompt'}")
     print(f"Suggested settings: {plan.out / 'suggested_settings.json'}")
 
 

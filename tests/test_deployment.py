@@ -7,8 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,20 +23,13 @@ from model.publishing import deployment
 from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
 from model.publishing.release import Release, find_report
 from storage.environment import Environment
-from storage.errors import CancelledError, ModelFileError
+from storage.errors import ModelFileError
 from storage.paths import Workspace
-from storage.records import BotPhase, BotStatus, CommandKind, ModelState
 from storage.settings import ADAPTER_PATH, MODEL_PATH, Settings
 from storage.store import Store
+from tests.switched_bot import model_file
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def model_file(folder: Path, name: str, content: bytes | None = None) -> Path:
-    """A file that stands for a model where its content does not matter."""
-    path = folder / f"{name}.gguf"
-    path.write_bytes(content or name.encode() * 1000)
-    return path
 
 
 def report_of(sha256: str, *, percent: float = 60.0, auc: float = 0.8, objections: tuple[str, ...] = (),
@@ -174,6 +165,19 @@ def test_kill_at_every_step_leaves_the_old_model_or_the_new_one(workspace: Works
     assert not list(workspace.finetuned_models.glob("*.part"))
 
 
+def test_pruning_removes_what_a_killed_deployment_copied_and_nothing_of_the_owners(
+        workspace: Workspace, tmp_path: Path) -> None:
+    """FAULTS 58: a copy without a manifest is in no list, so nobody else would ever remove it."""
+    version = deployment.publish(workspace, model_file(tmp_path, "one"))
+    lost = deployment.store_version(workspace, model_file(tmp_path, "lost"))
+    (workspace.finetuned_models / f"{lost.name}.json").unlink()
+    own = workspace.finetuned_models / "my-own-0123456789ab.gguf"
+    own.write_bytes(b"GGUF that the owner put here")
+    assert deployment.prune(workspace) == [lost.name]
+    left = {path.name for path in workspace.finetuned_models.glob("*.gguf")}
+    assert left == {version.file, own.name}
+
+
 def test_a_worse_model_is_objected_to_and_noise_is_not() -> None:
     old = report_of("0" * 64, percent=60)
     common = {"sha256": "1" * 64, "manifest": {}, "in_use": deployed(), "in_use_report": old}
@@ -271,113 +275,6 @@ def test_force_is_written_into_the_manifest(store: Store, tmp_path: Path) -> Non
     version = Release(store).deploy(gguf, is_forced=True).version
     manifest = json.loads((store.workspace.finetuned_models / f"{version.name}.json").read_text(encoding="utf-8"))
     assert "not been evaluated" in manifest["forced"][0]
-
-
-class BotOfOurs:
-    """Plays the bot's part of a reload by hand: takes commands and reports a model, or that it cannot load it."""
-
-    def __init__(self, store: Store, *, react: Callable[[BotStatus, Path], BotStatus]) -> None:
-        self.store, self._react = store, react
-        self.status = BotStatus(os.getpid(), BotPhase.RUNNING, 0.0, 0.0, model_state=ModelState.READY, model_name="old")
-        self.reloads = 0
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> BotOfOurs:
-        self._write()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _write(self) -> None:
-        self.status = replace(self.status, heartbeat_at=self.store.status._clock())
-        self.store.status.write_bot(self.status)
-
-    def _run(self) -> None:
-        while not self._done.wait(0.02):
-            command = self.store.commands.take(pid=os.getpid())
-            if command is not None:
-                assert command.kind is CommandKind.RELOAD_MODEL
-                self.reloads += 1
-                self.store.commands.finish(command.id, "done")
-                path = resolve_model(self.store.workspace, self.store.settings.read(), Environment())
-                self.status = self._react(self.status, path)
-            self._write()
-
-
-def loads(status: BotStatus, path: Path) -> BotStatus:
-    return replace(status, model_state=ModelState.READY, model_name=path.stem, model_error="")
-
-
-def only_the_old_one(status: BotStatus, path: Path) -> BotStatus:
-    if "new" in path.stem:
-        return replace(status, model_state=ModelState.FAILED, model_name="", model_error="Not a GGUF file.")
-    return loads(status, path)
-
-
-def publish_to_bot(store: Store, tmp_path: Path, name: str) -> Release:
-    """A release whose file checks are left out: the bot of ours opens no file."""
-    release = Release(store, reload_seconds=5.0)
-    version = deployment.store_version(store.workspace, model_file(tmp_path, name))
-    release._switch(lambda: deployment.use(store.workspace, version), (), "test")
-    return release
-
-
-def test_a_running_bot_answers_with_the_new_model_at_the_end(store: Store, tmp_path: Path) -> None:
-    with BotOfOurs(store, react=loads) as bot:
-        publish_to_bot(store, tmp_path, "new")
-        assert bot.status.model_name == deployment.current(store.workspace).name  # type: ignore[union-attr]
-        publish_to_bot(store, tmp_path, "newer")
-        outcome = Release(store).roll_back()
-        assert outcome.was_reloaded and bot.status.model_name.startswith("new-")
-
-
-def test_a_deployment_cancelled_while_the_bot_loads_leaves_the_model_from_before(store: Store, tmp_path: Path) -> None:
-    """FAULTS 58: nobody would be there to take a model back that does not load."""
-    old = deployment.publish(store.workspace, model_file(tmp_path, "old"))
-    store.settings.set(ADAPTER_PATH, "chosen.gguf", changed_by="test")
-
-    def cancel(share: float, step: str) -> None:
-        raise CancelledError("Cancelled.")
-
-    version = deployment.store_version(store.workspace, model_file(tmp_path, "new"))
-    release = Release(store, progress=cancel)
-    with pytest.raises(CancelledError):
-        release._switch(lambda: deployment.use(store.workspace, version), (), "test")
-    assert deployment.current(store.workspace) == old
-    assert store.settings.get(ADAPTER_PATH) == "chosen.gguf"
-
-
-def test_a_model_the_bot_cannot_load_is_taken_back_by_itself(store: Store, tmp_path: Path) -> None:
-    old = deployment.publish(store.workspace, model_file(tmp_path, "old"))
-    with BotOfOurs(store, react=only_the_old_one) as bot:
-        # A failure may be an old one, so it counts only once it outlives the command for a while.
-        clock = iter(range(10_000))
-        release = Release(store, sleep=lambda _seconds: threading.Event().wait(0.02) and None,
-                          clock=lambda: bot.status.heartbeat_at + next(clock) * 0.05)
-        version = deployment.store_version(store.workspace, model_file(tmp_path, "new"))
-        with pytest.raises(DeploymentError, match="Not a GGUF file"):
-            release._switch(lambda: deployment.use(store.workspace, version), (), "test")
-        assert deployment.current(store.workspace) == old
-        while bot.reloads < 2 or bot.status.model_state is not ModelState.READY:
-            threading.Event().wait(0.02)
-        assert bot.status.model_name == old.name
-
-
-def test_the_first_model_that_fails_leaves_no_pointer_behind(store: Store, tmp_path: Path) -> None:
-    store.settings.set(MODEL_PATH, str(tmp_path / "old.gguf"), changed_by="test")
-    with BotOfOurs(store, react=only_the_old_one) as bot:
-        clock = iter(range(10_000))
-        release = Release(store, sleep=lambda _seconds: threading.Event().wait(0.02) and None,
-                          clock=lambda: bot.status.heartbeat_at + next(clock) * 0.05)
-        version = deployment.store_version(store.workspace, model_file(tmp_path, "new"))
-        with pytest.raises(DeploymentError):
-            release._switch(lambda: deployment.use(store.workspace, version), (), "test")
-    assert deployment.read_pointer(store.workspace) is None
-    assert store.settings.get(MODEL_PATH).endswith("old.gguf"), "the owner's choice is back too"
 
 
 def test_a_chosen_model_and_adapter_give_way_to_the_deployed_one_and_come_back_with_the_rollback(

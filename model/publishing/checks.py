@@ -13,7 +13,7 @@ from storage.records import Conversation, Turn
 
 # An AUC that is off by 0.04, about half an interval with a few hundred places, moves the match by this much.
 MATCH_ALLOWANCE = 3.0
-_PROBES = ("hey", "anyone around tonight?", "lol what happened here")
+PROBES = ("hey", "anyone around tonight?", "lol what happened here")
 _MEMORY_FACTOR = 1.3
 _MEMORY_SPARE = 512 << 20
 
@@ -137,7 +137,7 @@ def speaks(gguf: Path) -> float:
     try:
         options = GenerationOptions(max_tokens=24, seed=1)
         replies = [model.generate(ReplyRequest(Conversation((Turn("mia", line),)), options, "", number)).text
-                   for number, line in enumerate(_PROBES, start=1)]
+                   for number, line in enumerate(PROBES, start=1)]
         if not any(reply.strip() for reply in replies):
             raise DeploymentError(f"{gguf.name} loads but says nothing.", "Check the training and the export.")
         return float(model.load_seconds)

@@ -28,6 +28,8 @@ KEEP_VERSIONS = 3
 _CHUNK = 8 << 20
 _SPARE_BYTES = 256 << 20
 _PART = ".part"
+# Digits of its SHA-256 that end a version's name.
+_HASH_MARK = 12
 
 Progress = Callable[[float, str], None]
 
@@ -112,7 +114,7 @@ def store_version(workspace: Workspace, gguf: Path, *, report: Path | None = Non
     _remove_parts(folder)
     sha256 = file_hash(gguf, lambda fraction: progress(fraction * 0.3, "Reading the model file"))
     version = DeployedModel(
-        name=f"{_safe_name(gguf.stem)}-{sha256[:12]}", sha256=sha256, size_bytes=gguf.stat().st_size,
+        name=f"{_safe_name(gguf.stem)}-{sha256[:_HASH_MARK]}", sha256=sha256, size_bytes=gguf.stat().st_size,
         deployed_at=clock(), source=gguf.name, match_percent=match_percent, auc=auc, forced=forced,
         verified_by=verified_by, provenance=provenance or {})
     target = folder / version.file
@@ -169,7 +171,10 @@ def write_pointer(workspace: Workspace, pointer: Pointer | None) -> None:
 
 
 def prune(workspace: Workspace, *, keep: int = KEEP_VERSIONS) -> list[str]:
-    """Delete old versions but the newest `keep`, the one in use and the one before; returns their names."""
+    """Delete old versions but the newest `keep`, the one in use and the one before; returns their names.
+
+    Copies that a killed deployment left without a manifest go as well. Do not call it while one is under way.
+    """
     pointer = read_pointer(workspace)
     safe = {pointer.file, pointer.previous} if pointer else set()
     removed = []
@@ -177,6 +182,7 @@ def prune(workspace: Workspace, *, keep: int = KEEP_VERSIONS) -> list[str]:
         if version.file not in safe:
             _delete(workspace, version)
             removed.append(version.name)
+    removed += _remove_lost_copies(workspace.finetuned_models)
     _remove_parts(workspace.finetuned_models)
     return removed
 
@@ -238,6 +244,18 @@ def _delete(workspace: Workspace, version: DeployedModel) -> None:
     file = model_path(workspace, version)
     file.chmod(stat.S_IREAD | stat.S_IWRITE)
     file.unlink()
+
+
+def _remove_lost_copies(folder: Path) -> list[str]:
+    """Files named after their content, as copies are, without a manifest. What the owner put there has other names."""
+    removed = []
+    for path in folder.glob("*.gguf"):
+        mark = path.stem.rpartition("-")[2]
+        if len(mark) == _HASH_MARK and not path.with_suffix(".json").exists() and file_hash(path).startswith(mark):
+            path.chmod(stat.S_IREAD | stat.S_IWRITE)
+            path.unlink()
+            removed.append(path.stem)
+    return removed
 
 
 def _remove_parts(folder: Path) -> None:

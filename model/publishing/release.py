@@ -2,18 +2,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from model.evaluation.report import Report, read_report
 from model.publishing import checks as deployment_checks
-from model.publishing import deployment
+from model.publishing import deployment, switching
 from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
+from model.publishing.switching import OpenSwitch
 from storage.environment import read_environment
 from storage.errors import BadInputError, ModelFileError
-from storage.records import BotPhase, BotStatus, CommandKind, ModelState
-from storage.settings import ADAPTER_PATH, MODEL_PATH
+from storage.records import BotPhase, BotStatus, CommandKind, ModelState, PlaygroundEntry
+from storage.settings import ADAPTER_PATH
 from storage.store import Store
 
 # A 2 GB model loads in seconds from a fast disk and in a minute from a slow one; the watchdog allows 120 s as well.
@@ -22,10 +23,6 @@ _ALIVE_SECONDS = 15.0
 # A bot whose model had failed before must be given the time to notice the command.
 _STALE_FAILURE_SECONDS = 5.0
 _POLL_SECONDS = 0.2
-
-# What the owner can choose by hand, and where it is kept while a deployed model speaks.
-_MODEL_CHOICE = (MODEL_PATH, ADAPTER_PATH)
-_CHOSEN_BEFORE = "model_chosen_before_deployment"
 
 Progress = Callable[[float, str], None]
 
@@ -129,16 +126,18 @@ class Release:
                 asked_by: str) -> Outcome:
         """Carry out `switch` (it moves the pointer), reload the bot, and take everything back if the bot cannot."""
         workspace = self.store.workspace
-        before, chosen = deployment.read_pointer(workspace), self._chosen()
+        self._settle_abandoned(asked_by)
+        before = deployment.read_pointer(workspace)
+        opened = switching.open_switch(self.store, before)
         notes = list(remarks)
         try:
             switch()
             version = deployment.current(workspace)
             was_deployed = before is not None and before.file is not None
             if version is None:
-                self._choose(self.store.facts.get(_CHOSEN_BEFORE, {}), asked_by)
-            elif any(chosen.values()) or not was_deployed:
-                notes += self._put_aside(chosen)
+                switching.bring_back(self.store, asked_by=asked_by)
+            elif any(opened.chosen.values()) or not was_deployed:
+                notes += switching.put_aside(self.store, opened.chosen)
             self.progress(0.75, "Waiting for the bot")
             name = self._name_in_use()
             problem = self._reload(name, asked_by)
@@ -146,35 +145,28 @@ class Release:
             name, problem = "the model from before", error.text()
         except BaseException:
             # Cancelled, interrupted or out of disk in the middle: nobody would take a model back that does not load.
-            self._take_back(before, chosen, asked_by)
+            self._take_back(opened, asked_by)
             raise
         if not problem:
+            switching.close_switch(self.store)
             return Outcome(version, name, problem is not None, tuple(notes))
-        self._take_back(before, chosen, asked_by)
+        self._take_back(opened, asked_by)
         raise DeploymentError(f"The bot could not use {name}: {problem}", "The model from before is in use again.")
 
-    def _take_back(self, before: Pointer | None, chosen: Mapping[str, str], asked_by: str) -> None:
-        deployment.write_pointer(self.store.workspace, before)
-        self.store.settings.reset(*_MODEL_CHOICE)
-        self._choose(chosen, asked_by)
+    def _settle_abandoned(self, asked_by: str) -> None:
+        """A deployment killed before the bot had answered: its model stays only where the bot did load it."""
+        opened = switching.abandoned_switch(self.store)
+        if opened is None:
+            return
+        status = self.store.status.read_bot()
+        if is_running(status, now=self.clock()) and status is not None and status.model_state is ModelState.FAILED:
+            switching.take_back(self.store, opened, asked_by=asked_by)
+        else:
+            switching.close_switch(self.store)
+
+    def _take_back(self, opened: OpenSwitch, asked_by: str) -> None:
+        switching.take_back(self.store, opened, asked_by=asked_by)
         self.store.commands.ask(CommandKind.RELOAD_MODEL, asked_by=asked_by)
-
-    def _chosen(self) -> dict[str, str]:
-        settings = self.store.settings.read()
-        return {setting.key: settings[setting] for setting in _MODEL_CHOICE}
-
-    def _put_aside(self, chosen: Mapping[str, str]) -> list[str]:
-        """A model chosen in the settings would hide the deployed one, an adapter would change it."""
-        self.store.facts.set(_CHOSEN_BEFORE, dict(chosen))
-        self.store.settings.reset(*_MODEL_CHOICE)
-        return [f"The {setting.label.lower()} chosen in the settings ({chosen[setting.key]}) gave way to the deployed "
-                "model; a rollback to before the first deployment brings it back."
-                for setting in _MODEL_CHOICE if chosen[setting.key]]
-
-    def _choose(self, values: Mapping[str, str], asked_by: str) -> None:
-        for setting in _MODEL_CHOICE:
-            if values.get(setting.key):
-                self.store.settings.set(setting, values[setting.key], changed_by=asked_by)
 
     def _name_in_use(self) -> str:
         """What the bot will call the model; ModelFileError when there is none."""
@@ -203,12 +195,46 @@ class Release:
             if taken_at is not None:
                 was_busy = was_busy or status.model_state is ModelState.LOADING
                 if status.model_state is ModelState.READY and status.model_name == name:
-                    return ""
+                    return self._answers(name, deadline)
                 is_stale = not was_busy and self.clock() - taken_at < _STALE_FAILURE_SECONDS
                 if status.model_state is ModelState.FAILED and not is_stale:
                     return status.model_error or "loading failed."
             self.sleep(_POLL_SECONDS)
         return f"it did not answer with the new model within {self.reload_seconds:.0f} s."
+
+
+    def _answers(self, name: str, deadline: float) -> str:
+        """'' once the bot has said something with the new model, in its test chat; otherwise what went wrong."""
+        self.progress(0.9, "Waiting for its first words")
+        for line in deployment_checks.PROBES:
+            answer = self._ask(line, name, deadline)
+            if isinstance(answer, str):
+                return answer
+            if answer.text.strip():
+                return ""
+        return "it loaded the model and says nothing."
+
+    def _ask(self, line: str, name: str, deadline: float) -> PlaygroundEntry | str:
+        """The answer of the model called `name` to a line, or what went wrong. The question is withdrawn at once."""
+        playground = self.store.playground
+        question = playground.ask(line)
+        try:
+            while self.clock() < deadline:
+                answer = playground.answer_to(question)
+                if answer is not None and answer.error:
+                    return answer.error
+                if answer is not None and answer.details.get("model") == name:
+                    return answer
+                if answer is not None or not playground.is_asked(question):
+                    # Another model answered (one borrowed for a comparison), or somebody cleared the test chat.
+                    playground.withdraw(question)
+                    question = playground.ask(line)
+                if not is_running(self.store.status.read_bot(), now=self.clock()):
+                    return "it stopped before it had said anything."
+                self.sleep(_POLL_SECONDS)
+            return f"it loaded the model and said nothing within {self.reload_seconds:.0f} s."
+        finally:
+            playground.withdraw(question)
 
 
 def is_running(status: BotStatus | None, *, now: float) -> bool:
