@@ -11,7 +11,11 @@ from storage.errors import KnownError
 
 def open_path(path: Path) -> None:
     """Open a file or folder with the program the system has for it."""
-    path.mkdir(parents=True, exist_ok=True) if not path.exists() and not path.suffix else None
+    if not path.exists():
+        if path.suffix:
+            raise KnownError(f"{path.name} is not there any more.",
+                             "Make it again; pages that quote members go when one asks to be forgotten.")
+        path.mkdir(parents=True, exist_ok=True)
     if sys.platform == "win32":
         import os
 

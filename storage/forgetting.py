@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
-from storage.files import replace_file
+from storage.files import replace_file, write_whole
 from storage.paths import Workspace
 from storage.store import Store
 
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 RETRAIN_DUE = "retrain_due"
 _PLACEHOLDER = "someone"
 _LINE_FILES = (".jsonl", ".ndjson")
+# Below data_storage: pages and quizzes that quote members without saying who said what. They can be made again.
+_QUOTING = ("messages/*/report.html", "evaluation/**/*.html", "evaluation/answers/**/*.jsonl",
+            "blind_tests/*/quiz.json", "blind_tests/*/*.html")
 _TEXT_FILES = (".json", ".html", ".htm", ".md", ".txt", ".csv", ".log", ".out")
 # Names shorter than this are everyday words too often to be replaced in running text.
 _SHORTEST_NAME = 3
@@ -45,7 +48,7 @@ def forget_member(store: Store, member_id: int, *, clock: Callable[[], float] = 
     names = tuple(name for name in (member.display_name, member.username) if name and name != _PLACEHOLDER) \
         if member else ()
     # The files first: afterwards nobody knows the name to look for any more.
-    files = sum(_clean_file(path, member_id, names) for path in _files(store))
+    files = _drop_quotes(store.workspace) + sum(_clean_file(path, member_id, names) for path in _files(store))
     lines = store.playground.forget(_mentions_of(member_id, names))
     store.activity.forget_author(member_id)
     ids = store.members.forget(member_id)
@@ -97,6 +100,37 @@ def _files(store: Store) -> Iterable[Path]:
             is_text = path.suffix.lower() in _LINE_FILES + _TEXT_FILES or ".log" in path.name
             if path.is_file() and not path.is_symlink() and is_text:
                 yield path
+
+
+def _drop_quotes(workspace: Workspace) -> int:
+    """Quotations nobody can be told from go altogether: evaluation pages and samples, kept answers, blind tests."""
+    changed = 0
+    try:
+        for path in sorted({path for pattern in _QUOTING for path in workspace.data.glob(pattern)}):
+            path.unlink()
+            changed += 1
+        for path in [*(workspace.data / "evaluation").glob("**/report.json"),
+                     *workspace.finetuned_models.glob("*.report.json")]:
+            changed += _drop_samples(path)
+    except OSError as error:
+        raise StorageError(f"A page that quotes members could not be removed ({error}).",
+                           "Close other programs that have it open and type the command again.") from None
+    return changed
+
+
+def _drop_samples(path: Path) -> bool:
+    """An evaluation keeps its figures and loses what it quotes."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        quotes = [report["samples"], *(writer["memory"]["examples"] for writer in report["writers"])]
+    except (ValueError, KeyError, TypeError):
+        return False
+    if not any(quotes):
+        return False
+    for quote in quotes:
+        quote.clear()
+    write_whole(path, json.dumps(report, ensure_ascii=False, indent=1).encode("utf-8"))
+    return True
 
 
 def _clean_file(path: Path, member_id: int, names: tuple[str, ...]) -> bool:

@@ -233,6 +233,11 @@ def test_forgetting_removes_a_member_from_every_copy(store: Store) -> None:
             content = path.read_text(encoding="utf-8")
             assert "pie" not in content and str(bot.mira.id) not in content, path
         assert "keep me" in files[0].read_text(encoding="utf-8")
+        data = store.workspace.data
+        assert not list(data.rglob("*.html")) and not list((data / "evaluation").rglob("*.jsonl"))
+        kept = json.loads((data / "evaluation" / "voice-1" / "report.json").read_text(encoding="utf-8"))
+        assert kept["match"] == 71 and not kept["samples"], "the figures stay, the quotations go"
+        assert sorted(path.name for path in (data / "blind_tests").rglob("*.*")) == ["ann.json", "key.json"]
         manifest = json.loads((store.workspace.finetuned_models / "voice-1.json").read_text(encoding="utf-8"))
         assert manifest["provenance"]["retrain_due"]["reason"] == "a member was forgotten"
         assert all("pie" not in json.dumps(entry.details) for entry in store.playground.history())
@@ -270,4 +275,21 @@ def _copies(store: Store, member_id: int) -> list[Any]:
     question = store.playground.ask("what do you know")
     store.playground.answer(question, "stuff", details={"recalled": [
         {"message_id": 3, "name": "mira", "text": "my secret pie recipe"}]})
-    return [prepared, export, log]
+    return [prepared, export, log, *_quotations(store)]
+
+
+def _quotations(store: Store) -> list[Any]:
+    """Pages quote members without saying who said what; one evaluation and one blind test."""
+    evaluation, quiz = store.workspace.data / "evaluation", store.workspace.data / "blind_tests" / "q"
+    writers = [{"memory": {"examples": [{"reply": "pie", "source": "my secret pie recipe"}]}}]
+    report = {"match": 71, "samples": [{"context": [["mira", "hi"]], "replies": {"people": "pie"}}], "writers": writers}
+    texts = {evaluation / "voice-1" / "report.json": json.dumps(report),
+             evaluation / "voice-1" / "report.html": "<p>my secret pie recipe</p>",
+             evaluation / "answers" / "voice-1-0.jsonl": '{"row_id": "3", "text": "my secret pie recipe"}',
+             store.workspace.message_files / "prepared-1" / "report.html": "<p>pie</p>",
+             quiz / "quiz.json": '{"items": ["my secret pie recipe"]}', quiz / "blind-test.html": "pie",
+             quiz / "key.json": "{}", quiz / "results" / "ann.json": "{}"}
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return [evaluation / "voice-1" / "report.json"]
