@@ -10,14 +10,14 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
 
 import discord
 
 from bot.channel_log import ChannelLogs, Readable, turns_of
 from bot.decisions import Decision, IncomingMessage, ReplyCounts
 from bot.outbox import Outbox, Outgoing, Refused, prepare
-from bot.responder import ModelNotReadyError, Responder, Response
+from bot.pending import STOPPED, STOPPED_MIDWAY, Finished, Heard, Pending, activity_row, outcome
+from bot.responder import ModelNotReadyError, ReplyCutOffError, Responder, Response
 from bot.translate import record_of
 from model.chat.requests import PRIORITY_MENTION, PRIORITY_RANDOM
 from model.markup import to_discord_text
@@ -34,88 +34,13 @@ ASKED_DEADLINE_SECONDS, UNASKED_DEADLINE_SECONDS = 300.0, 60.0
 # A person who sends three lines in a row is answered after the third.
 SETTLE_SECONDS = 1.2
 RESTARTS = 2
+# Something the answer is written from was deleted or edited: that text must not come through, so it begins again more
+# often; when even that is not enough, nothing is said.
+REREADS = 6
 # What one message takes to be sent, at most times.
 SEND_SECONDS = 0.5
-STOPPED, STOPPED_MIDWAY = "the bot stopped before it was sent", "the bot stopped before all of it was sent"
 DELETED = "the message it answers was deleted"
 TYPING_EVERY_SECONDS = 8.0  # Discord shows it for ten
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """One message that is part of an answer, and why. `at`: when it was decided, seconds since 1970."""
-
-    message: discord.Message
-    incoming: IncomingMessage
-    decision: Decision
-    at: float
-
-    @property
-    def reason(self) -> str:
-        return self.decision.reason if self.decision.speak else "part of the same answer"
-
-
-@dataclass(eq=False)
-class Pending:
-    """One answer in the making.
-
-    `heard` are the lines it answers, `withdrawn` those deleted meanwhile, `sent` what of it is out.
-    """
-
-    newest: Heard
-    settings: Settings
-    asked_at: float
-    heard: OrderedDict[int, Heard] = field(default_factory=OrderedDict)
-    withdrawn: list[Heard] = field(default_factory=list)
-    sent: list[discord.Message] = field(default_factory=list)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    is_begun: bool = False
-    is_sending: bool = False
-
-    def __post_init__(self) -> None:
-        self.heard[self.newest.incoming.id] = self.newest
-
-    @property
-    def target(self) -> discord.Message:
-        return self.newest.message
-
-    @property
-    def incoming(self) -> IncomingMessage:
-        return self.newest.incoming
-
-    def join(self, line: Heard) -> None:
-        """One more line by the same person: the answer is to all of them."""
-        self.newest = line
-        self.heard[line.incoming.id] = line
-        self.changed.set()
-
-    def withdraw(self, message_id: int) -> None:
-        """One of the lines was deleted."""
-        line = self.heard.pop(message_id, None)
-        if line is None:
-            return
-        self.withdrawn.append(line)
-        if self.heard:
-            self.newest = next(reversed(self.heard.values()))
-        self.changed.set()
-
-    @property
-    def is_due(self) -> bool:
-        """False once every line that called for an answer is deleted."""
-        return any(line.decision.speak for line in self.heard.values())
-
-    @property
-    def is_asked(self) -> bool:
-        return any(line.decision.is_asked for line in self.heard.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """How an answer ended, for the record."""
-
-    response: Response | None = None
-    problem: str = ""
-    latency_ms: float | None = None
 
 
 class ReplyDesk:
@@ -195,7 +120,7 @@ class ReplyDesk:
         """Something said in a channel was changed or deleted: answers being written to the talk there begin again."""
         for pending in self._queues.get(channel_id, {}).values():
             if pending.is_begun and not pending.is_sending:
-                pending.changed.set()
+                pending.reread()
 
     def withdraw_author(self, author_id: int) -> None:
         """Somebody left or wants to be forgotten."""
@@ -252,7 +177,7 @@ class ReplyDesk:
     def _heard(self, message: discord.Message, incoming: IncomingMessage, decision: Decision) -> Heard:
         """Store the decision at once, in the order it was taken."""
         line = Heard(message, incoming, decision, self._wall_clock())
-        self._record([_row(line, is_due=True)])
+        self._record([activity_row(line, is_due=True)])
         return line
 
     # ---- one channel ------------------------------------------------------------------------------------
@@ -293,27 +218,38 @@ class ReplyDesk:
         return await self._send(pending, response, outgoing)
 
     async def _write(self, pending: Pending) -> Response | None:
-        """The model's reply, begun again (a bounded number of times) when its author adds something."""
-        for attempt in range(RESTARTS + 1):
+        """The model's reply, begun again (a bounded number of times) when more is said or something is taken back."""
+        for attempt in range(REREADS + 1):
             await self._settle(pending)
             if not pending.is_due:
                 return None
-            pending.changed.clear()
+            pending.is_outdated = False
             writing = asyncio.create_task(self._generate(pending))
-            changed = asyncio.create_task(pending.changed.wait())
             try:
-                await asyncio.wait({writing, changed}, return_when=asyncio.FIRST_COMPLETED)
-                may_restart = attempt < RESTARTS or not pending.is_due
-                if not writing.done() and may_restart:
-                    continue
-                response = await writing
-                return response if pending.is_due else None
+                if await self._is_written(writing, pending, may_begin_again=attempt < RESTARTS):
+                    response = await writing
+                    return response if pending.is_due else None
             finally:
-                changed.cancel()
                 if not writing.done():
                     writing.cancel()
                     await asyncio.gather(writing, return_exceptions=True)
-        return None
+        raise ReplyCutOffError("What it was written from kept being deleted or edited, so nothing was said.")
+
+    async def _is_written(self, writing: asyncio.Task[Response], pending: Pending, *, may_begin_again: bool) -> bool:
+        """Wait for the model; False when the answer has to begin again."""
+        while True:
+            pending.changed.clear()
+            changed = asyncio.create_task(pending.changed.wait())
+            try:
+                await asyncio.wait({writing, changed}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                changed.cancel()
+            if pending.is_outdated:
+                return False
+            if writing.done():
+                return True
+            if may_begin_again or not pending.is_due:
+                return False
 
     async def _settle(self, pending: Pending) -> None:
         """Wait until the author has been silent for a moment; the model reads what was said meanwhile."""
@@ -406,35 +342,3 @@ class ReplyDesk:
         members = {m.author_name: m.author_id for m in self._logs[pending.incoming.channel_id].messages if not m.is_own}
         emoji: Mapping[str, str] = {e.name: str(e) for e in guild.emojis if e.available} if guild else {}
         return to_discord_text(text, members, emoji)
-
-
-def outcome(pending: Pending, finished: Finished) -> list[Activity]:
-    """One row per message that was part of this answer, in the order they were said."""
-    if not pending.heard:  # all of them deleted: the answer, if part of it was out by then, was to the last one
-        pending.heard[pending.incoming.id] = pending.newest
-    if pending.sent and finished.problem == STOPPED:
-        finished = replace(finished, problem=STOPPED_MIDWAY)
-    rows = [_completed(line, finished, pending.sent, is_main=line is pending.newest) for line in pending.heard.values()]
-    rows += [_row(line, reason=f"{line.reason}; deleted before it was answered") for line in pending.withdrawn
-             if line.incoming.id not in pending.heard]
-    return sorted(rows, key=lambda row: row.message_id)
-
-
-def _completed(line: Heard, finished: Finished, sent: list[discord.Message], *, is_main: bool) -> Activity:
-    """How it ended for one line; the cost of the answer is in the row of the line it answers."""
-    reply_id = sent[0].id if sent else None
-    reason = line.reason if reply_id is not None else f"{line.reason}; nothing was sent: {finished.problem}"
-    row = replace(_row(line, reason=reason), spoke=reply_id is not None, reply_id=reply_id, error=finished.problem)
-    if not is_main:
-        return row
-    row = replace(row, latency_ms=finished.latency_ms)
-    generation = finished.response.generation if finished.response else None
-    return row if generation is None else replace(
-        row, first_token_ms=generation.first_token_ms, prompt_tokens=generation.prompt_tokens,
-        prefilled_tokens=generation.prefilled_tokens, reply_tokens=generation.reply_tokens)
-
-
-def _row(line: Heard, *, reason: str = "", is_due: bool = False) -> Activity:
-    said = line.incoming
-    return Activity(at=line.at, message_id=said.id, channel_id=said.channel_id, author_id=said.author_id,
-                    author_name=said.author_name, spoke=False, reason=reason or line.reason, is_due=is_due)

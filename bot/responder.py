@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 DEADLINE_SECONDS = 120.0
 # A cancelled reply ends at the next token or chunk of the prompt; nobody needs to see it end.
 CANCEL_SECONDS = 0.5
+# A reply is written again when a line recalled for it is deleted meanwhile.
+_TRIES = 3
 # Channels with lines looked up in advance; the least recently used one is forgotten first.
 REMEMBERED_CHANNELS = 64
 
@@ -76,6 +78,7 @@ class Responder:
     clock: Callable[[], float] = time.perf_counter
     _under_way: set[asyncio.Task[object]] = field(default_factory=set)
     _standing: OrderedDict[int, _Standing] = field(default_factory=OrderedDict)
+    _forgotten: Counter[int] = field(default_factory=Counter)
 
     async def reply(self, channel_id: int, turns: Sequence[Turn], settings: Settings, *,
                     exclude_ids: Collection[int] = (), priority: int = 0,
@@ -98,7 +101,10 @@ class Responder:
         model = self.model()
         if model is None or not turns or not settings[LISTENING]:
             return
+        times = self._forgotten[channel_id]
         lines = await self._lines(model, channel_id, turns, settings, exclude_ids)
+        if self._forgotten[channel_id] != times:
+            return  # meanwhile something was deleted or edited, and may stand in these turns
         self._keep_standing(channel_id, lines)
         model.listen(channel_id, _conversation(turns, lines), settings[SYSTEM_PROMPT],
                      keep_turns=settings[HISTORY_MESSAGES])
@@ -109,13 +115,17 @@ class Responder:
         model = self.model()
         if model is None or not turns:
             return
+        times = self._forgotten[channel_id]
         lines = await self._lines_for_reply(model, channel_id, turns, settings, exclude_ids)
+        if self._forgotten[channel_id] != times:
+            return
         self._keep_standing(channel_id, lines)
         model.prepare(_request(channel_id, turns, lines, settings))
 
     def forget(self, channel_id: int) -> None:
         """Something said here was deleted or edited: nothing prepared for the channel may be used again."""
         self._standing.pop(channel_id, None)
+        self._forgotten[channel_id] += 1
         model = self.model()
         if model is not None:
             model.forget_channel(channel_id)
@@ -134,11 +144,20 @@ class Responder:
     async def _reply(self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings,
                      exclude_ids: Collection[int], priority: int, deadline_seconds: float) -> Response:
         started = self.clock()
-        lines = await self._lines_for_reply(model, channel_id, turns, settings, exclude_ids)
-        recall_ms = (self.clock() - started) * 1000
-        request = replace(_request(channel_id, turns, lines, settings), priority=priority,
-                          deadline_seconds=deadline_seconds)
-        generation = await asyncio.wrap_future(model.submit(request))
+        recall_ms = 0.0
+        for _ in range(_TRIES):
+            asked_at = self.clock()
+            lines = await self._lines_for_reply(model, channel_id, turns, settings, exclude_ids)
+            recall_ms += (self.clock() - asked_at) * 1000
+            request = replace(_request(channel_id, turns, lines, settings), priority=priority,
+                              deadline_seconds=deadline_seconds - (self.clock() - started))
+            generation = await asyncio.wrap_future(model.submit(request))
+            if await self.recall.are_current(lines, channel_id):
+                break
+            # A recalled line was deleted, or its author left, while the reply was being written from it.
+            self.forget(channel_id)
+        else:
+            raise ReplyCutOffError("What was recalled for it kept being deleted, so nothing was said.")
         # What was looked up served this reply; the next one is about something else.
         self._standing.pop(channel_id, None)
         if generation.stop_reason == "cancelled":

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bot import replies
 from storage.records import Channel
 from storage.settings import REGISTRY
 from storage.store import Store
@@ -96,6 +97,32 @@ def test_an_answer_is_begun_again_when_something_it_was_written_from_is_deleted(
         await bot.mira.send(bot.general, f"{at(bot)} what did tam say")
         assert "4711" in shown[0][0] and not any("4711" in text for text in shown[1])
         assert len(shown) == 2 and bot.own == ["no idea"]
+    play(store, scene, "no idea")
+
+
+@pytest.mark.parametrize(("changes", "words"), [(5, ["no idea"]), (99, [])])
+def test_however_often_the_talk_changes_nothing_is_said_that_was_written_from_deleted_words(
+        store: Store, monkeypatch: pytest.MonkeyPatch, changes: int, words: list[str]) -> None:
+    """Faults 40 and 45: after several beginnings too; where there is no end to it, nothing is said."""
+    async def scene(bot: SimBot) -> None:
+        secrets = [await bot.tam.send(bot.general, f"secret {n}") for n in range(9)]
+        monkeypatch.setattr(replies, "SETTLE_SECONDS", 0.01)
+        answer, begun = bot.responder.reply, list[int]()
+
+        async def reply(channel_id: int, turns: Any, settings: Any, **options: Any) -> Any:
+            begun.append(len(begun))
+            if len(begun) <= changes:
+                await bot.client.handlers.on_delete(bot.general.id, {secrets[len(begun) - 1].id})
+                await asyncio.sleep(3600)  # still being written
+            return await answer(channel_id, turns, settings, **options)
+
+        bot.responder.reply = reply
+        asked = await bot.mira.send(bot.general, f"{at(bot)} what did tam say")
+        while bot.desk.waiting:
+            await asyncio.sleep(0.01)
+        assert bot.own == words
+        if not words:
+            assert "kept being deleted" in bot.reason(asked) and len(begun) == 7
     play(store, scene, "no idea")
 
 

@@ -187,6 +187,53 @@ def test_an_evaluation_asks_the_model_what_the_live_bot_asks(model: ChatModel, i
     assert (measured.system_prompt, measured.keep_turns) == (asked[0].system_prompt, asked[0].keep_turns)
 
 
+class Eraser:
+    """The model itself; while it writes for the first time, a message is deleted."""
+
+    def __init__(self, model: ChatModel, store: Store, message_id: int) -> None:
+        self._model, self._store, self._message_id = model, store, message_id
+        self.asked: list[ReplyRequest] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def submit(self, request: ReplyRequest) -> Any:
+        self.asked.append(request)
+        self._store.messages.delete([self._message_id])
+        return self._model.submit(request)
+
+
+def test_a_reply_written_from_a_recalled_line_that_is_deleted_meanwhile_is_written_again(
+        model: ChatModel, indexed: Store, recall: Recall) -> None:
+    """Fault 40: the index may still hold it; the second reply is not written from it."""
+    indexed.messages.save([Message(77, GENERAL, 7, "ann", "the printer in the cellar is haunted by a duck", 77)])
+    bulk = bulk_embedder(EMBEDDING, indexed.workspace)
+    index = VectorIndex.open(indexed.workspace.embeddings, model=EMBEDDING, dimension=384)
+    catch_up(indexed, index, bulk.embed)
+    eraser = Eraser(model, indexed, 77)
+    response = run(Responder(lambda: eraser, recall).reply(  # type: ignore[arg-type, return-value]
+        GENERAL, [Turn("bo", "is the printer in the cellar haunted")], SETTINGS))
+    first, second = ([turn.text for turn in request.conversation.recalled] for request in eraser.asked)
+    assert any("duck" in text for text in first) and not any("duck" in text for text in second)
+    assert 77 not in {line.message_id for line in response.recalled}
+    catch_up(indexed, index, bulk.embed)
+
+
+def test_what_was_being_looked_up_when_something_was_deleted_is_not_read_along(model: ChatModel,
+                                                                              recall: Recall) -> None:
+    """Fault 40: the turns were taken before the deletion."""
+    responder = Responder(lambda: model, recall)
+
+    async def talk() -> None:
+        observing = asyncio.create_task(responder.observe(43, [Turn("bo", "my code is 4711")], SETTINGS))
+        await asyncio.sleep(0)  # it waits for the look-up by now
+        responder.forget(43)
+        await observing
+
+    run(talk())
+    assert model.standing_recall(43) is None and 43 not in responder._standing
+
+
 def test_a_question_is_read_while_its_author_may_still_be_writing(model: ChatModel, recall: Recall) -> None:
     responder = Responder(lambda: model, recall)
     turns = [Turn("bo", "the printer is making that noise again"), Turn("cy", "which noise")]
