@@ -17,7 +17,7 @@ from bot.model_slot import ModelSlot
 from bot.responder import Responder, Response
 from bot.storage_thread import StorageThread
 from storage.errors import KnownError
-from storage.playground import BOT
+from storage.playground import BOT, CHECK
 from storage.records import PlaygroundEntry, Turn
 from storage.settings import ADAPTER_PATH, HISTORY_MESSAGES, MODEL_PATH, SYSTEM_PROMPT, Settings
 from storage.store import Store
@@ -67,7 +67,7 @@ class Playground:
         try:
             settings = (await self._storage.run(self._store.settings.read)).with_values(question.options)
             limit = HISTORY_SPARE * settings[HISTORY_MESSAGES]
-            history = await self._storage.run(
+            history = [question] if question.role == CHECK else await self._storage.run(
                 lambda: self._store.playground.history(limit=limit, before_id=question.id + 1))
             turns = playground_turns(history, question)
             other = {key: question.options[key] for key in MODEL_KEYS if key in question.options}
@@ -86,7 +86,7 @@ class Playground:
         details = reply_details(response, settings) | {"model": model}
         await self._storage.run(
             lambda: self._store.playground.answer(question.id, response.text, details=details))
-        if not other:
+        if not other and question.role != CHECK:
             spoken = [*turns, Turn("", response.text, is_self=True)]
             await self._responder.observe(PLAYGROUND_CHANNEL, spoken, settings)
 

@@ -14,6 +14,8 @@ from storage.text import storable
 
 OWNER = "owner"
 BOT = "bot"
+# Asked by a program that wants to know whether the model speaks; not part of the owner's chat.
+CHECK = "check"
 _COLUMNS = "id, role, text, at, answers_id, details, options, error"
 
 
@@ -24,10 +26,13 @@ class Playground:
         self._database = database
         self._clock = clock
 
-    def ask(self, text: str, *, options: dict[str, Any] | None = None) -> int:
-        """Queue a line for the bot; `options` override settings by key for this reply. Returns its id."""
+    def ask(self, text: str, *, options: dict[str, Any] | None = None, role: str = OWNER) -> int:
+        """Queue a line for the bot; `options` override settings by key for this reply. Returns its id.
+
+        With the role CHECK it stands alone: no part of the chat before or after it, and not shown.
+        """
         return self._database.insert("INSERT INTO playground (role, text, at, options) VALUES (?, ?, ?, ?)",
-                                     (OWNER, storable(text), self._clock(), json.dumps(options or {})))
+                                     (role, storable(text), self._clock(), json.dumps(options or {})))
 
     def ask_instead(self, question_id: int, text: str, *, options: dict[str, Any] | None = None) -> int:
         """Withdraw a question with its answers and ask another in one step: regenerate, compare."""
@@ -44,12 +49,12 @@ class Playground:
 
         A question a dead bot had taken without answering is taken again, and marked `was_taken`.
         """
-        waiting = (f"SELECT {_COLUMNS}, taken_by FROM playground AS q WHERE role = ? AND IFNULL(taken_by, 0) <> ? "
+        waiting = (f"SELECT {_COLUMNS}, taken_by FROM playground AS q WHERE role <> ? AND IFNULL(taken_by, 0) <> ? "
                    "AND NOT EXISTS (SELECT 1 FROM playground AS a WHERE a.answers_id = q.id) ORDER BY id LIMIT 1")
-        if self._database.row(waiting, (OWNER, pid)) is None:
+        if self._database.row(waiting, (BOT, pid)) is None:
             return None
         with self._database.transaction() as connection:
-            row = connection.execute(waiting, (OWNER, pid)).fetchone()
+            row = connection.execute(waiting, (BOT, pid)).fetchone()
             if row is None:
                 return None
             connection.execute("UPDATE playground SET taken_by = ? WHERE id = ?", (pid, row["id"]))
@@ -71,10 +76,11 @@ class Playground:
         return _entry(row) if row else None
 
     def history(self, *, limit: int = 100, before_id: int | None = None) -> list[PlaygroundEntry]:
-        """The newest `limit` lines, oldest first; only those before `before_id` when given."""
+        """The newest `limit` lines, oldest first; only those before `before_id` when given. Checks are left out."""
         rows = self._database.rows(
-            f"SELECT {_COLUMNS} FROM playground WHERE id < ? ORDER BY id DESC LIMIT ?",
-            (before_id if before_id is not None else 2 ** 62, limit))
+            f"SELECT {_COLUMNS} FROM playground WHERE id < ? AND role <> ? AND IFNULL(answers_id, 0) NOT IN "
+            "(SELECT id FROM playground WHERE role = ?) ORDER BY id DESC LIMIT ?",
+            (before_id if before_id is not None else 2 ** 62, CHECK, CHECK, limit))
         return [_entry(row) for row in reversed(rows)]
 
     def withdraw(self, entry_id: int) -> None:

@@ -14,6 +14,7 @@ from model.publishing import deployment
 from model.publishing.release import Release
 from storage.environment import Environment
 from storage.paths import PROJECT_ROOT
+from storage.playground import CHECK
 from storage.records import BotPhase, BotStatus, CommandKind, ModelState
 from storage.settings import ADAPTER_PATH
 from storage.store import Store
@@ -60,6 +61,7 @@ class BotOfOurs:
                 self.status = self._react(self.status, path)
             question = self.store.playground.take(pid=os.getpid())
             if question is not None:
+                assert question.role == CHECK and not self.store.playground.history()
                 self.asked.append(question.text)
                 self.store.playground.answer(question.id, self.says, details={"model": self.status.model_name})
             self._write()

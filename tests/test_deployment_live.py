@@ -15,7 +15,7 @@ from model.publishing import deployment
 from model.publishing.deployment import DeploymentError
 from model.publishing.release import Release
 from storage.paths import PROJECT_ROOT, Workspace
-from storage.playground import BOT
+from storage.playground import BOT, CHECK, OWNER
 from storage.processes import kill_tree
 from storage.records import BotStatus, ModelState
 from storage.settings import MAX_TOKENS
@@ -76,3 +76,20 @@ def test_a_model_the_real_bot_cannot_load_is_taken_back_and_the_bot_goes_on(
     assert deployment.current(workspace).source == "first.gguf"  # type: ignore[union-attr]
     wait_for(lambda: model_of(store).startswith("first-"), "the model from before")
     assert offline_bot.poll() is None
+
+
+def test_a_check_is_answered_alone_and_is_no_part_of_the_owners_chat(
+        store: Store, offline_bot: subprocess.Popen[bytes]) -> None:
+    def ask(text: str, role: str) -> tuple[int, str]:
+        number = store.playground.ask(text, role=role)
+        answer = wait_for(lambda: store.playground.answer_to(number), "an answer")
+        return number, str(answer.details.get("prompt"))
+
+    ask("the owner's own words", OWNER)
+    check, prompt = ask("anyone there?", CHECK)
+    assert "anyone there?" in prompt and "own words" not in prompt
+    _, later = ask("and now", OWNER)
+    assert "own words" in later and "anyone there?" not in later
+    assert len(store.playground.history()) == 4
+    store.playground.withdraw(check)
+    assert len(store.playground.history()) == 4

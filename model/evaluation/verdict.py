@@ -101,9 +101,8 @@ def objections(model: Memory, people: Memory) -> tuple[str, ...]:
 
 
 _ADVICE = {
-    "detector": "A detector recognises it. Read the samples below for what feels off; then train longer or with a "
-                "higher "
-                "rank on the next larger preset, and add ordinary small talk from more members.",
+    "detector": "A detector recognises it. Read the samples of the report for what feels off; then train longer or "
+                "with a higher rank on the next larger preset, and add ordinary small talk from more members.",
     "habits": "Its typing habits differ (bursts, emoji, punctuation, capitals: see the rows). They come with more "
               "training "
               "on the reply alone; check that nothing cleans up the texts, and add channels where people type "

@@ -13,6 +13,7 @@ from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
 from model.publishing.switching import OpenSwitch
 from storage.environment import read_environment
 from storage.errors import BadInputError, ModelFileError
+from storage.playground import CHECK
 from storage.records import BotPhase, BotStatus, CommandKind, ModelState, PlaygroundEntry
 from storage.settings import ADAPTER_PATH
 from storage.store import Store
@@ -204,7 +205,7 @@ class Release:
 
 
     def _answers(self, name: str, deadline: float) -> str:
-        """'' once the bot has said something with the new model, in its test chat; otherwise what went wrong."""
+        """'' once the bot has said something with the new model, unseen by the test chat; otherwise what went wrong."""
         self.progress(0.9, "Waiting for its first words")
         for line in deployment_checks.PROBES:
             answer = self._ask(line, name, deadline)
@@ -217,7 +218,7 @@ class Release:
     def _ask(self, line: str, name: str, deadline: float) -> PlaygroundEntry | str:
         """The answer of the model called `name` to a line, or what went wrong. The question is withdrawn at once."""
         playground = self.store.playground
-        question = playground.ask(line)
+        question = playground.ask(line, role=CHECK)
         try:
             while self.clock() < deadline:
                 answer = playground.answer_to(question)
@@ -228,7 +229,7 @@ class Release:
                 if answer is not None or not playground.is_asked(question):
                     # Another model answered (one borrowed for a comparison), or somebody cleared the test chat.
                     playground.withdraw(question)
-                    question = playground.ask(line)
+                    question = playground.ask(line, role=CHECK)
                 if not is_running(self.store.status.read_bot(), now=self.clock()):
                     return "it stopped before it had said anything."
                 self.sleep(_POLL_SECONDS)
