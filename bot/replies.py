@@ -40,6 +40,7 @@ REREADS = 6
 # What one message takes to be sent, at most times.
 SEND_SECONDS = 0.5
 DELETED = "the message it answers was deleted"
+TAKEN_BACK = "something it was written from was deleted or edited"
 TYPING_EVERY_SECONDS = 8.0  # Discord shows it for ten
 
 
@@ -117,9 +118,10 @@ class ReplyDesk:
             pending.withdraw(message_id)
 
     def reread(self, channel_id: int) -> None:
-        """Something said in a channel was changed or deleted: answers being written to the talk there begin again."""
+        """Something said in a channel was changed or deleted: answers being written to the talk there begin again, and
+        of one that is going out no further message is sent."""
         for pending in self._queues.get(channel_id, {}).values():
-            if pending.is_begun and not pending.is_sending:
+            if pending.is_begun:
                 pending.reread()
 
     def withdraw_author(self, author_id: int) -> None:
@@ -304,7 +306,9 @@ class ReplyDesk:
     def _ended_by(self, pending: Pending) -> str:
         if self._clock() > self._sends_until and pending.sent:
             return STOPPED_MIDWAY
-        return "" if pending.is_due else DELETED
+        if not pending.is_due:
+            return DELETED
+        return TAKEN_BACK if pending.is_outdated else ""
 
     def _is_out(self, pending: Pending, message: discord.Message) -> None:
         pending.sent.append(message)

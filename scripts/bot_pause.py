@@ -32,12 +32,20 @@ def paused_bot(store: Store, *, asked_by: str, wait_seconds: float = _STOPS_WITH
         yield False
         return
     store.commands.ask(CommandKind.STOP, asked_by=asked_by)
+    try:
+        if not _has_stopped(store, wait_seconds, sleep):
+            raise KnownError("The bot did not stop in time.", "Stop it in the panel, then try again.")
+        yield True
+    finally:
+        # Whatever happened, also while it was stopping: it is started again, and not before the old one is gone.
+        _has_stopped(store, wait_seconds, sleep)
+        spawn(store.workspace, "bot/run.py", [] if bot.mode == "discord" else ["--offline"], name="bot")
+
+
+def _has_stopped(store: Store, wait_seconds: float, sleep: Callable[[float], None]) -> bool:
     deadline = time.monotonic() + wait_seconds
     while running_bot(store) is not None:
         if time.monotonic() > deadline:
-            raise KnownError("The bot did not stop in time.", "Stop it in the panel, then try again.")
+            return False
         sleep(0.2)
-    try:
-        yield True
-    finally:
-        spawn(store.workspace, "bot/run.py", [] if bot.mode == "discord" else ["--offline"], name="bot")
+    return True

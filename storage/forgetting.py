@@ -25,7 +25,7 @@ RETRAIN_DUE = "retrain_due"
 _PLACEHOLDER = "someone"
 _LINE_FILES = (".jsonl", ".ndjson")
 # Below data_storage: pages and quizzes that quote members without saying who said what. They can be made again.
-_QUOTING = ("messages/*/report.html", "evaluation/**/*.html", "evaluation/answers/**/*.jsonl",
+_QUOTING = ("messages/*/report.html", "evaluation/**/*.html", "evaluation/**/*.jsonl",
             "blind_tests/*/quiz.json", "blind_tests/*/*.html")
 _TEXT_FILES = (".json", ".html", ".htm", ".md", ".txt", ".csv", ".log", ".out")
 # Names shorter than this are everyday words too often to be replaced in running text.

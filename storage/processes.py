@@ -5,12 +5,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from storage.paths import PROJECT_ROOT, Workspace
 
 # What a child says outside `logging` (native code, tracebacks at start) lands in a file that is kept this small.
 MAX_RAW_OUTPUT_BYTES = 8 * 1024 * 1024
+
+_CLOCK_SECONDS = 5.0
 
 JOB_SCRIPTS = {
     "fetch": "fetch_and_embed.py",
@@ -99,6 +102,37 @@ def is_alive(pid: int) -> bool:
         return False
     except psutil.AccessDenied:
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessMark:
+    """A process that can be told from a later one with the same number: after a restart of the computer numbers begin
+    anew, and in a small container every start may get the same one."""
+
+    pid: int
+    started_at: float
+
+    @classmethod
+    def of(cls, pid: int | None = None) -> ProcessMark:
+        """The mark of a running process; of this one when `pid` is None."""
+        import psutil
+
+        process = psutil.Process(pid)
+        return cls(process.pid, process.create_time())
+
+    @property
+    def is_alive(self) -> bool:
+        """True while that very process runs."""
+        import psutil
+
+        try:
+            started = psutil.Process(self.pid).create_time()
+        except psutil.NoSuchProcess:
+            return False
+        except psutil.AccessDenied:
+            return True
+        # The clock may be set meanwhile, which moves what Linux computes from the time since the start.
+        return abs(started - self.started_at) < _CLOCK_SECONDS and is_alive(self.pid)
 
 
 def terminate(pid: int) -> None:

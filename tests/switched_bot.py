@@ -93,9 +93,10 @@ def abandon_switch(store: Store, tmp_path: Path) -> deployment.DeployedModel:
             "from model.publishing import deployment, switching\n"
             "from storage.paths import Workspace\nfrom storage.store import Store\n"
             f"store = Store.open(Workspace.at({str(store.workspace.root)!r}))\n"
-            "switching.open_switch(store, deployment.read_pointer(store.workspace))\n"
+            "opened = switching.open_switch(store)\n"
             "deployment.write_pointer(store.workspace, deployment.Pointer('new.gguf', 'old.gguf'))\n"
-            "store.settings.reset(*switching.MODEL_CHOICE)\nos.kill(os.getpid(), 9)")
+            "store.settings.reset(*switching.MODEL_CHOICE)\nswitching.note_moved(store, opened)\n"
+            "os.kill(os.getpid(), 9)")
     ended = subprocess.run([sys.executable, "-c", code], check=False)
     assert ended.returncode == -9
     assert deployment.read_pointer(store.workspace) == deployment.Pointer("new.gguf", "old.gguf")

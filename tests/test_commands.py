@@ -285,6 +285,7 @@ def _quotations(store: Store) -> list[Any]:
     report = {"match": 71, "samples": [{"context": [["mira", "hi"]], "replies": {"people": "pie"}}], "writers": writers}
     texts = {evaluation / "voice-1" / "report.json": json.dumps(report),
              evaluation / "voice-1" / "report.html": "<p>my secret pie recipe</p>",
+             evaluation / "old" / "answers" / "voice-0-0.jsonl": '{"row_id": "3", "text": "pie"}',
              evaluation / "answers" / "voice-1-0.jsonl": '{"row_id": "3", "text": "my secret pie recipe"}',
              store.workspace.message_files / "prepared-1" / "report.html": "<p>pie</p>",
              quiz / "quiz.json": '{"items": ["my secret pie recipe"]}', quiz / "blind-test.html": "pie",

@@ -173,6 +173,7 @@ def test_pruning_removes_what_a_killed_deployment_copied_and_nothing_of_the_owne
     (workspace.finetuned_models / f"{lost.name}.json").unlink()
     own = workspace.finetuned_models / "my-own-0123456789ab.gguf"
     own.write_bytes(b"GGUF that the owner put here")
+    (workspace.finetuned_models / f"{version.name}.json").unlink()  # the one in use stays, whatever is missing
     assert deployment.prune(workspace) == [lost.name]
     left = {path.name for path in workspace.finetuned_models.glob("*.gguf")}
     assert left == {version.file, own.name}

@@ -21,8 +21,9 @@ from model.evaluation.rows import Replies, Row, read_rows, spread
 from model.evaluation.run import Plan, run, run_blind_test
 from model.evaluation.sweep import Point, grid, sweep
 from model.inference import ChatModel, GenerationOptions, close_model, get_model
-from storage.errors import BadInputError
+from storage.errors import BadInputError, KnownError
 from storage.paths import Workspace
+from storage.records import BotPhase, BotStatus
 from storage.settings import ADAPTER_PATH, CONTEXT_LENGTH, MAX_TOKENS, MODEL_PATH, REGISTRY, SYSTEM_PROMPT, Settings
 from storage.store import Store
 from tests.demo_rows import every_other_session, word_vectors
@@ -269,6 +270,20 @@ def test_the_script_finds_the_newest_data_and_the_model_in_use(store: Store, wor
         (target / name).write_bytes((data / name).read_bytes())
     assert script.newest_data(store) == target
     assert script.base_model(store) == offline_chat_model()
+
+
+def test_beside_a_running_bot_there_must_be_room_for_a_second_model(
+        store: Store, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib
+
+    script = importlib.import_module("scripts.4_evaluate_personality")
+    monkeypatch.setattr(script, "has_memory_for", lambda _file: False)
+    plan = plan_for(data, tmp_path)
+    script.require_memory(store, plan)
+    now = store.status._clock()
+    store.status.write_bot(BotStatus(1, BotPhase.RUNNING, now, now))
+    with pytest.raises(KnownError, match="--pause-bot"):
+        script.require_memory(store, plan)
 
 
 def test_the_script_measures_the_model_in_use_with_its_adapter(store: Store, tmp_path: Path) -> None:

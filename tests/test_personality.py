@@ -179,6 +179,9 @@ def test_every_writers_words_are_counted_over_as_many_as_the_one_who_says_least_
     talker = extract(Replies(tuple(f"word{i} and then some more of it" for i in range(8)), sessions))
     terse = extract(Replies(tuple(f"word{i} ok" for i in range(8)), sessions))
     assert comparison.word_budget([talker, terse], QUICK) == 2 * 4, "half of the sessions of whoever says least"
+    silent = extract(Replies(("", "ok", *[""] * 6), sessions))
+    assert comparison.word_budget([talker, terse, silent], QUICK) == 2 * 4, "whoever says next to nothing is left out"
+    assert comparison.compare(silent, talker, QUICK, budget=8)["distinct_1"].value is None
     alone, beside = (comparison.compare(talker, talker, QUICK, budget=budget)["distinct_1"].value
                      for budget in (None, 8))
     assert alone is not None and beside is not None and alone < beside, "fewer words repeat less"

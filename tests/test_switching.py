@@ -53,30 +53,66 @@ def test_a_bot_goes_back_by_itself_where_a_killed_deployment_left_a_model_that_d
     old = abandon_switch(store, tmp_path)
     assert switching.load_or_take_back(store, lambda: only_what_was_before(store)) == old.file
     assert store.settings.get(ADAPTER_PATH) == "chosen.gguf"
-    assert switching.abandoned_switch(store) is None
+    assert switching.unsettled_switch(store) is None
     with pytest.raises(ModelFileError):  # a file that breaks later on is not a deployment's doing
         deployment.write_pointer(store.workspace, deployment.Pointer("new.gguf", "old.gguf"))
         switching.load_or_take_back(store, lambda: only_what_was_before(store))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_a_model_that_ends_the_bot_as_it_loads_is_tried_once_after_a_killed_deployment(
-        store: Store, tmp_path: Path) -> None:
-    old = abandon_switch(store, tmp_path)
+def a_bot_that_dies_of_it(store: Store) -> None:
     code = (f"import os, sys; sys.path.insert(0, {str(PROJECT_ROOT)!r})\n"
             "from model.publishing import switching\n"
             "from storage.paths import Workspace\nfrom storage.store import Store\n"
             f"store = Store.open(Workspace.at({str(store.workspace.root)!r}))\n"
             "switching.load_or_take_back(store, lambda: os.kill(os.getpid(), 9))")
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_model_that_ends_two_bots_as_they_load_it_goes_after_a_killed_deployment(
+        store: Store, tmp_path: Path) -> None:
+    old = abandon_switch(store, tmp_path)
+    a_bot_that_dies_of_it(store)
+    unsettled = switching.unsettled_switch(store)
+    assert unsettled is not None and unsettled.attempts == 1, "one may have been stopped as it loaded"
+    a_bot_that_dies_of_it(store)
     assert switching.load_or_take_back(store, lambda: only_what_was_before(store)) == old.file
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_the_next_deployment_does_not_go_back_to_a_model_that_was_left_broken(store: Store, tmp_path: Path) -> None:
+def test_what_the_owner_chose_since_is_left_alone(store: Store, tmp_path: Path) -> None:
+    abandon_switch(store, tmp_path)
+    store.settings.set(MODEL_PATH, "mine.gguf", changed_by="owner")
+    with pytest.raises(ModelFileError):
+        switching.load_or_take_back(store, lambda: only_what_was_before(store))
+    assert store.settings.get(MODEL_PATH) == "mine.gguf"
+    pointer = deployment.read_pointer(store.workspace)
+    assert pointer is not None and pointer.file == "new.gguf"
+
+
+def test_a_model_the_bot_has_loaded_is_never_taken_back_later(store: Store, tmp_path: Path) -> None:
+    """The deploying process may be killed while it waits for the bot's first words."""
+    deployment.publish(store.workspace, model_file(tmp_path, "old"))
+    opened = switching.open_switch(store)
+    version = deployment.publish(store.workspace, model_file(tmp_path, "new"))
+    switching.note_moved(store, opened)
+    assert switching.load_or_take_back(store, lambda: "loaded") == "loaded"
+    assert switching.unsettled_switch(store) is None
+    with pytest.raises(ModelFileError):
+        switching.load_or_take_back(store, lambda: (_ for _ in ()).throw(ModelFileError("gone")))
+    assert deployment.current(store.workspace) == version
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+@pytest.mark.parametrize("is_tried_by_a_dead_bot", [False, True])
+def test_the_next_deployment_does_not_go_back_to_a_model_that_was_left_broken(
+        store: Store, tmp_path: Path, is_tried_by_a_dead_bot: bool) -> None:
     old = abandon_switch(store, tmp_path)
+    if is_tried_by_a_dead_bot:
+        a_bot_that_dies_of_it(store)
     with BotOfOurs(store, react=loads) as bot:
-        bot.status = replace(bot.status, model_state=ModelState.FAILED, model_name="", model_error="does not load")
+        if not is_tried_by_a_dead_bot:
+            bot.status = replace(bot.status, model_state=ModelState.FAILED, model_name="", model_error="no")
         bot._write()
         publish_to_bot(store, tmp_path, "newer")
         pointer = deployment.read_pointer(store.workspace)

@@ -316,6 +316,15 @@ def test_a_running_bot_is_counted_paused_and_started_again(store: Store, monkeyp
         assert was_running and not started
     assert started == [("bot/run.py", ["--offline"])], "as it ran before"
 
+    def interrupted(_seconds: float) -> None:
+        store.status.write_bot(replace(status, phase=BotPhase.STOPPED))
+        raise KeyboardInterrupt
+
+    store.status.write_bot(replace(status, heartbeat_at=pause.time.time()))
+    with pytest.raises(KeyboardInterrupt), pause.paused_bot(store, asked_by="training", sleep=interrupted):
+        pass
+    assert len(started) == 2, "whoever is interrupted while it stops does not leave the server without its bot"
+
 
 def test_the_colab_notebook_is_clean_and_its_commands_exist() -> None:
     notebook = json.loads((PROJECT_ROOT / "docs" / "train_on_colab.ipynb").read_text(encoding="utf-8"))

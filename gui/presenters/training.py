@@ -239,7 +239,7 @@ def job_arguments(kind: str, jobs: dict[str, Job], workspace: Workspace, *, now:
         return ["--out", str(workspace.message_files / time.strftime("prepared-%Y%m%d-%H%M%S", time.localtime(now)))]
     if kind != "evaluate":
         return []
-    model, data = _newest_model(jobs, workspace), _newest_data(workspace)
+    model, data = _newest_model(jobs, workspace, now), _newest_data(workspace)
     if model is None:
         raise KnownError("There is no trained model to evaluate yet.", "Train one first: Training > Retrain.")
     if data is None:
@@ -250,14 +250,16 @@ def job_arguments(kind: str, jobs: dict[str, Job], workspace: Workspace, *, now:
     return ["--model", str(model), "--data", str(data), *compared]
 
 
-def _newest_model(jobs: dict[str, Job], workspace: Workspace) -> Path | None:
+def _newest_model(jobs: dict[str, Job], workspace: Workspace, now: float) -> Path | None:
     trained, retrained = jobs.get("train"), jobs.get("retrain")
     exported = (trained.result.get("export") or {}).get("gguf") if trained else None
-    if trained is not None and trained.state is JobState.DONE and not exported:
+    current = _json(workspace.finetuned_models / "current.json").get("file")
+    deployed = _json((workspace.finetuned_models / current).with_suffix(".json")) if current else {}
+    is_newest = trained is not None and (trained.finished_at or now) > float(deployed.get("deployed_at") or 0.0)
+    if trained is not None and trained.state is JobState.DONE and not exported and is_newest:
         # An older model would be measured in its place, and its figures taken for the new one's.
         raise KnownError("The newest training left no model file to evaluate.",
                          "Train again, or export it in a terminal: scripts/3_train_model.py --resume.")
-    current = _json(workspace.finetuned_models / "current.json").get("file")
     candidates = (exported, retrained.result.get("model") if retrained else None,
                   str(workspace.finetuned_models / current) if current else None)
     return next((Path(path) for path in candidates if path and Path(path).is_file()), None)

@@ -16,6 +16,8 @@ from model.evaluation import detector, style
 from model.evaluation.features import Features
 from model.evaluation.resampling import SEED, members_of, range_of, resample, spread
 
+# Of people's words: a writer with fewer has no share of different words.
+_TALKATIVE = 0.2
 Report = Callable[[float, str], None]
 Compute = Callable[..., float]
 
@@ -112,9 +114,17 @@ def halves(sessions: Sequence[str], count: int) -> list[tuple[np.ndarray, np.nda
 
 
 def word_budget(writers: Sequence[Features], effort: Effort) -> int:
-    """As many words as every writer has in each of the halves that are compared."""
-    pairs = halves(writers[0].replies.sessions, effort.splits)
-    return min(sum(len(writer.words[i]) for i in half) for writer in writers for pair in pairs for half in pair)
+    """As many words as every writer has in each of the halves that are compared; writers[0] are people.
+
+    Whoever says next to nothing is left out: nobody could be measured over so few words.
+    """
+    counts = [_fewest_words(writer, effort) for writer in writers]
+    return min(count for count in counts if count >= _TALKATIVE * counts[0])
+
+
+def _fewest_words(writer: Features, effort: Effort) -> int:
+    pairs = halves(writer.replies.sessions, effort.splits)
+    return min(sum(len(writer.words[i]) for i in half) for pair in pairs for half in pair)
 
 
 def compare(written: Features, real: Features, effort: Effort = Effort(), *,  # noqa: B008 - frozen
@@ -126,12 +136,15 @@ def compare(written: Features, real: Features, effort: Effort = Effort(), *,  # 
     """
     pairs = [(written.take(a), real.take(b)) for a, b in halves(real.replies.sessions, effort.splits)]
     estimates = _detector_estimates(pairs, effort, report)
-    budget = word_budget((written, real), effort) if budget is None else budget
+    budget = word_budget((real, written), effort) if budget is None else budget
     figures = [figure for figure in FIGURES if figure.compute and (real.vectors.shape[1] or not figure.needs_vectors)]
     for number, figure in enumerate(figures):
         report(0.5 + 0.5 * number / len(figures), figure.label)
         rounds = effort.costly_rounds if figure.is_costly else effort.rounds
         assert figure.compute is not None
+        if figure.counts_words and (not budget or _fewest_words(written, effort) < budget):
+            estimates[figure.key] = Estimate(None)
+            continue
         compute = partial(figure.compute, budget=budget) if figure.counts_words else figure.compute
         estimates[figure.key] = _estimate(compute, pairs, rounds, figure.bounds)
     return {figure.key: estimates[figure.key] for figure in FIGURES if figure.key in estimates}

@@ -30,7 +30,8 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One written reply with what it cost; log_probabilities are those of the real reply's tokens."""
+    """One written reply with what it cost; log_probabilities are those of the real reply's tokens. recalled: a mark of
+    the lines it was written with."""
 
     row_id: str
     text: str
@@ -38,6 +39,7 @@ class Answer:
     first_token_ms: float
     total_ms: float
     log_probabilities: tuple[float, ...] = ()
+    recalled: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ def write_answers(model: ChatModel, rows: Sequence[Row], voice: Voice, *, kept: 
     scored = {row.id for row in spread(rows, scored_rows)} if scored_rows else set()
     for number, row in enumerate(rows):
         known = answers.get(row.id)
+        if known is not None and known.recalled != _mark(voice.recalled.get(row.id, ())):
+            known = None
         if known is not None and (known.log_probabilities or row.id not in scored):
             continue
         report(number / len(rows), f"{model.name} writes")
@@ -71,7 +75,8 @@ def write_answers(model: ChatModel, rows: Sequence[Row], voice: Voice, *, kept: 
         answers[row.id] = answer
         if kept:
             _keep(kept, answer)
-    return [answers[row.id] for row in rows]
+    # An earlier run may have scored others: every model is scored at the same places.
+    return [answers[row.id] if row.id in scored else replace(answers[row.id], log_probabilities=()) for row in rows]
 
 
 def read_answers(path: Path) -> dict[str, Answer]:
@@ -139,7 +144,8 @@ def answer_at(model: ChatModel, row: Row, voice: Voice) -> Answer:
     reply = model.generate(request_at(model, row, voice))
     # The next place may be of another channel: nothing of this one may be in its window.
     model.forget_channel(_CHANNEL)
-    return Answer(row.id, reply.text.strip(), reply.reply_tokens, reply.first_token_ms, reply.total_ms)
+    return Answer(row.id, reply.text.strip(), reply.reply_tokens, reply.first_token_ms, reply.total_ms,
+                  recalled=_mark(voice.recalled.get(row.id, ())))
 
 
 def request_at(model: ChatModel, row: Row, voice: Voice) -> ReplyRequest:
@@ -153,6 +159,10 @@ def request_at(model: ChatModel, row: Row, voice: Voice) -> ReplyRequest:
     seed = zlib.crc32(row.id.encode())
     return ReplyRequest(replace(row.conversation, recalled=recalled), replace(voice.options, seed=seed),
                         voice.system_prompt, _CHANNEL, deadline_seconds=_DEADLINE_SECONDS, keep_turns=voice.keep_turns)
+
+
+def _mark(recalled: tuple[Turn, ...]) -> int:
+    return zlib.crc32("\n".join(f"{turn.name}: {turn.text}" for turn in recalled).encode())
 
 
 def _keep(path: Path, answer: Answer) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.evaluation.rows import Row
-from model.recall import standing_topic
+from model.recall import standing_topic, topic
 from storage.records import Turn
 
 # The newest lines of the training part; enough to find something similar, little enough to embed in minutes.
@@ -68,12 +68,13 @@ def training_lines(rows: Iterable[Row], embed: Embed, *, limit: int = MOST_LINES
 
 
 def recalled_for(rows: Sequence[Row], source: TrainingLines, embed: Embed, *, count: int,
-                 min_similarity: float) -> dict[str, tuple[Turn, ...]]:
+                 min_similarity: float, is_standing: bool = True) -> dict[str, tuple[Turn, ...]]:
     """Lines for every place by the row's id, looked up as the live bot does while it reads along: for what stood
-    before the newest line."""
+    before the newest line. is_standing False: it does not read along, and looks up when the newest line is there."""
     if not rows or not source.lines or count <= 0:
         return {}
-    queries = embed([standing_topic(row.conversation.turns) or " " for row in rows])
+    query = standing_topic if is_standing else topic
+    queries = embed([query(row.conversation.turns) or " " for row in rows])
     return {row.id: source.similar(queries[i], channel_id=row.channel_id, count=count,
                                    min_similarity=min_similarity,
                                    exclude=[line for turn in row.conversation.turns for line in turn.text.split("\n")])

@@ -27,9 +27,9 @@ from storage.quiz import Quiz
 from storage.settings import (
     CHAT_TEMPLATE,
     CONTEXT_LENGTH,
-    EMBEDDING_MODEL,
     GPU_LAYERS,
     HISTORY_MESSAGES,
+    LISTENING,
     MAX_TOKENS,
     RECALL_COUNT,
     RECALL_MIN_SIMILARITY,
@@ -226,17 +226,15 @@ def _voice(plan: Plan, rows: Sequence[Row], manifest: dict[str, Any],
     if plan.embed is None or settings[RECALL_COUNT] == 0:
         return voice, ("No earlier lines were recalled.",)
     lines = recall_lines.training_lines(
-        read_rows(plan.data / "train.jsonl"), plan.embed, report=report, limit=_recall_limit(plan),
+        read_rows(plan.data / "train.jsonl"), plan.embed, report=report, 
+        limit=_QUICK_LINES if plan.is_quick else recall_lines.MOST_LINES,
         public_channels=[int(channel) for channel in manifest.get("public_channels", ())])
     recalled = recall_lines.recalled_for(rows, lines, plan.embed, count=settings[RECALL_COUNT],
-                                         min_similarity=settings[RECALL_MIN_SIMILARITY])
+                                         min_similarity=settings[RECALL_MIN_SIMILARITY],
+                                         is_standing=settings[LISTENING])
+    where = "of the same channel or of those everyone may read" if lines.public_channels else "of the same channel"
     return replace(voice, recalled=recalled), (
-        f"Recall came from the newest {len(lines.lines):,} training lines, of the same channel or of those everyone "
-        "may read; the test part was not in it.",)
-
-
-def _recall_limit(plan: Plan) -> int:
-    return _QUICK_LINES if plan.is_quick else recall_lines.MOST_LINES
+        f"Recall came from the newest {len(lines.lines):,} training lines, {where}; the test part was not in it.",)
 
 
 def _answers(plan: Plan) -> Path:
@@ -255,11 +253,10 @@ def _key(plan: Plan, role: str, file: Path, voice: Voice, manifest: dict[str, An
     """Names the file of finished answers: whatever changes an answer or its speed starts anew."""
     adapter = plan.adapter if role == "model" else None
     files = tuple(file_identity(each).sha256 for each in (file, adapter) if each)
-    chosen: tuple[Setting[Any], ...] = (CONTEXT_LENGTH, CHAT_TEMPLATE, GPU_LAYERS, THREADS, RECALL_COUNT,
-                                        RECALL_MIN_SIMILARITY, EMBEDDING_MODEL)
+    # What was recalled is remembered with each answer, so that reports of different thoroughness can share them.
+    chosen: tuple[Setting[Any], ...] = (CONTEXT_LENGTH, CHAT_TEMPLATE, GPU_LAYERS, THREADS)
     asked = repr((LAYOUT, files, manifest.get("hash", ""), voice.options, voice.system_prompt, voice.keep_turns,
-                  voice.recall_tokens, bool(voice.recalled) and _recall_limit(plan),
-                  [plan.settings[setting] for setting in chosen]))
+                  voice.recall_tokens, [plan.settings[setting] for setting in chosen]))
     return f"{(adapter or file).stem[:40]}-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
 
 

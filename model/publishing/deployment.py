@@ -14,7 +14,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -176,13 +176,13 @@ def prune(workspace: Workspace, *, keep: int = KEEP_VERSIONS) -> list[str]:
     Copies that a killed deployment left without a manifest go as well. Do not call it while one is under way.
     """
     pointer = read_pointer(workspace)
-    safe = {pointer.file, pointer.previous} if pointer else set()
+    safe = {pointer.file, pointer.previous} if pointer else set[str | None]()
     removed = []
     for version in versions(workspace)[max(0, keep):]:
         if version.file not in safe:
             _delete(workspace, version)
             removed.append(version.name)
-    removed += _remove_lost_copies(workspace.finetuned_models)
+    removed += _remove_lost_copies(workspace.finetuned_models, keep=safe)
     _remove_parts(workspace.finetuned_models)
     return removed
 
@@ -246,12 +246,13 @@ def _delete(workspace: Workspace, version: DeployedModel) -> None:
     file.unlink()
 
 
-def _remove_lost_copies(folder: Path) -> list[str]:
+def _remove_lost_copies(folder: Path, *, keep: Collection[str | None]) -> list[str]:
     """Files named after their content, as copies are, without a manifest. What the owner put there has other names."""
     removed = []
     for path in folder.glob("*.gguf"):
         mark = path.stem.rpartition("-")[2]
-        if len(mark) == _HASH_MARK and not path.with_suffix(".json").exists() and file_hash(path).startswith(mark):
+        is_copy = len(mark) == _HASH_MARK and not path.with_suffix(".json").exists() and path.name not in keep
+        if is_copy and file_hash(path).startswith(mark):
             path.chmod(stat.S_IREAD | stat.S_IWRITE)
             path.unlink()
             removed.append(path.stem)

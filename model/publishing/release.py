@@ -128,17 +128,17 @@ class Release:
         """Carry out `switch` (it moves the pointer), reload the bot, and take everything back if the bot cannot."""
         workspace = self.store.workspace
         self._settle_abandoned(asked_by)
-        before = deployment.read_pointer(workspace)
-        opened = switching.open_switch(self.store, before)
+        opened = switching.open_switch(self.store)
         notes = list(remarks)
         try:
             switch()
             version = deployment.current(workspace)
-            was_deployed = before is not None and before.file is not None
+            was_deployed = opened.before is not None and opened.before.file is not None
             if version is None:
                 switching.bring_back(self.store, asked_by=asked_by)
-            elif any(opened.chosen.values()) or not was_deployed:
-                notes += switching.put_aside(self.store, opened.chosen)
+            elif any(opened.chosen_before.values()) or not was_deployed:
+                notes += switching.put_aside(self.store, opened.chosen_before)
+            opened = switching.note_moved(self.store, opened)
             self.progress(0.75, "Waiting for the bot")
             name = self._name_in_use()
             problem = self._reload(name, asked_by)
@@ -155,12 +155,17 @@ class Release:
         raise DeploymentError(f"The bot could not use {name}: {problem}", "The model from before is in use again.")
 
     def _settle_abandoned(self, asked_by: str) -> None:
-        """A deployment killed before the bot had answered: its model stays only where the bot did load it."""
-        opened = switching.abandoned_switch(self.store)
+        """A deployment killed before the bot had answered: its model goes where a bot tried it and failed."""
+        deadline = self.clock() + self.reload_seconds
+        while (status := self.store.status.read_bot()) is not None and is_running(status, now=self.clock()) \
+                and status.model_state is ModelState.LOADING and self.clock() < deadline:
+            self.sleep(_POLL_SECONDS)
+        opened = switching.unsettled_switch(self.store)
         if opened is None:
             return
-        status = self.store.status.read_bot()
-        if is_running(status, now=self.clock()) and status is not None and status.model_state is ModelState.FAILED:
+        has_failed = is_running(status, now=self.clock()) and status is not None \
+            and status.model_state is ModelState.FAILED
+        if has_failed or opened.attempts:
             switching.take_back(self.store, opened, asked_by=asked_by)
         else:
             switching.close_switch(self.store)
