@@ -187,6 +187,16 @@ def test_every_writers_words_are_counted_over_as_many_as_the_one_who_says_least_
     assert alone is not None and beside is not None and alone < beside, "fewer words repeat less"
 
 
+def test_an_interval_of_repetition_does_not_count_replies_that_were_only_drawn_twice() -> None:
+    generator = np.random.default_rng(5)
+    vocabulary = [f"w{i}" for i in range(400)]
+    texts = tuple(" ".join(generator.choice(vocabulary, 6)) for _ in range(80))
+    own = extract(Replies(texts, tuple(str(i // 2) for i in range(80))))
+    found = comparison.compare(own, own, QUICK)["self_bleu"]
+    assert found.value is not None and found.high is not None
+    assert found.value < found.high < 0.2, "nobody says anything twice here"
+
+
 def test_few_rounds_give_a_wider_interval_than_their_own_extremes() -> None:
     generator = np.random.default_rng(3)
     few, many = (generator.normal(size=(6, rounds)) for rounds in (4, 500))

@@ -66,6 +66,20 @@ def test_a_probe_measures_stores_and_is_used_again(tiny: Path, store: Store) -> 
     assert tuning.applied_to(ContextOptions(threads=3)).threads == 3
 
 
+def test_the_first_start_of_a_large_model_leaves_no_threads_behind(tiny: Path, store: Store,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenMP's idle teams count as busy processors, and everybody else would wait by sleeping."""
+    import psutil
+
+    from model.chat import tuning as module
+
+    monkeypatch.setattr(module, "_WORTH_PROBING", 0)
+    before = psutil.Process().num_threads()
+    found = tuning_for(store.facts, tiny)
+    assert found is not None and any(trial["threads"] > 1 for trial in found.trials) == ((os.cpu_count() or 1) > 1)
+    assert psutil.Process().num_threads() == before
+
+
 def test_a_probe_without_time_measures_one_setting_and_is_content(tiny: Path) -> None:
     tuning = probe(tiny, budget_seconds=0)
     assert len(tuning.trials) == 1 and tuning.decode_per_second > 0

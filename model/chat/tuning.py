@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -274,6 +275,14 @@ def _token(native: NativeModel, number: int) -> int:
     return 1000 + number * 37 % min(native.vocabulary_size - 1200, 20_000) if native.vocabulary_size > 1300 else 5
 
 
+def _in_a_thread_of_its_own(task: Callable[[], Tuning]) -> Tuning:
+    """Run and end a thread. OpenMP keeps a team of threads for each one that ever computed with several, and while they
+    are more than there are processors all wait by sleeping instead of spinning: a team left behind by the probe made
+    the chat model's decoding 12 % slower for as long as the process lived (docs/ENGINE.md)."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="probe") as executor:
+        return executor.submit(task).result()
+
+
 def tuning_for(facts: Facts, path: Path, *, gpu_layers: int = 0, probe_if_missing: bool = True) -> Tuning | None:
     """The stored result for a model on this machine. At the first start of a large one it is measured now (under a
     minute); small models run well enough as they are, and None says so, as with a graphics card in use."""
@@ -284,7 +293,7 @@ def tuning_for(facts: Facts, path: Path, *, gpu_layers: int = 0, probe_if_missin
     if stored is not None or not probe_if_missing or path.stat().st_size < _WORTH_PROBING:
         return stored
     log.info("First start with %s on this computer: measuring how it runs best.", path.name)
-    tuning = probe(path)
+    tuning = _in_a_thread_of_its_own(partial(probe, path))
     facts.set(key, tuning.as_dict())
     log.info("Measured in %.0f s: %s, %d threads, %.1f tokens/s.", tuning.seconds,
              "repacked" if tuning.repack else "as stored", tuning.threads, tuning.decode_per_second)

@@ -14,12 +14,13 @@ import numpy as np
 
 from model.evaluation import detector, style
 from model.evaluation.features import Features
-from model.evaluation.resampling import SEED, members_of, range_of, resample, spread
+from model.evaluation.resampling import SEED, half_of, members_of, range_of, resample, spread
 
 # Of people's words: a writer with fewer has no share of different words.
 _TALKATIVE = 0.2
 Report = Callable[[float, str], None]
 Compute = Callable[..., float]
+Draw = Callable[[Sequence[Sequence[int]], np.random.Generator], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class Figure:
     """One row of the report. goal: "human" (as near as possible to people), "low" or "high".
 
     unit: "" for 0-1 figures, "%" for shares, or a word. target: what the specification asks, if anything.
-    counts_words: `compute` takes a `budget` of words as well, the same for every writer of a report.
+    counts_words: `compute` takes a `budget` of words as well, the same for every writer of a report. asks_for_repeats:
+    its interval must not come from replies drawn twice.
     """
 
     key: str
@@ -49,6 +51,7 @@ class Figure:
     is_costly: bool = False
     needs_vectors: bool = False
     counts_words: bool = False
+    asks_for_repeats: bool = False
     bounds: tuple[float, float] = (0.0, 1.0)
 
 
@@ -65,7 +68,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure("similarity", "Style similarity", "Cosine between the average embeddings of both sides.",
            style.similarity, target="above 0.85", needs_vectors=True),
     Figure("mauve", "MAUVE", "How far both clouds of embeddings cover each other; 1 is fully.", style.mauve,
-           is_costly=True, needs_vectors=True),
+           is_costly=True, needs_vectors=True, asks_for_repeats=True),
     Figure("length_characters", "Length difference", "Characters by which lengths differ on average (Wasserstein).",
            style.length_wasserstein, unit="characters", bounds=(0.0, float("inf"))),
     Figure("length", "Length classes", "Jensen-Shannon distance of reply lengths.", style.length_divergence),
@@ -77,11 +80,11 @@ FIGURES: tuple[Figure, ...] = (
     Figure("vocabulary", "Vocabulary overlap", "Weight of the words both sides share; small samples stay below 1.",
            style.vocabulary_overlap),
     Figure("distinct_1", "Different words", "Share of different words (distinct-1), over equally many words of each.",
-           partial(style.distinct, size=1), counts_words=True),
+           partial(style.distinct, size=1), counts_words=True, asks_for_repeats=True),
     Figure("distinct_2", "Different word pairs", "Share of different word pairs (distinct-2).",
-           partial(style.distinct, size=2), counts_words=True),
+           partial(style.distinct, size=2), counts_words=True, asks_for_repeats=True),
     Figure("self_bleu", "Self-BLEU", "How much replies resemble each other; high is repetitive.", style.self_bleu,
-           is_costly=True),
+           is_costly=True, asks_for_repeats=True),
     Figure("assistant", "Assistant phrases", "Replies with a phrase like \"How can I assist\".", style.assistant_rate,
            unit="%"),
 )
@@ -146,7 +149,8 @@ def compare(written: Features, real: Features, effort: Effort = Effort(), *,  # 
             estimates[figure.key] = Estimate(None)
             continue
         compute = partial(figure.compute, budget=budget) if figure.counts_words else figure.compute
-        estimates[figure.key] = _estimate(compute, pairs, rounds, figure.bounds)
+        draw = half_of if figure.asks_for_repeats else resample
+        estimates[figure.key] = _estimate(compute, pairs, rounds, figure.bounds, draw)
     return {figure.key: estimates[figure.key] for figure in FIGURES if figure.key in estimates}
 
 
@@ -193,22 +197,23 @@ def _auc_estimate(scored: list[tuple[np.ndarray, Features, Features]], rounds: i
 
 
 def _estimate(compute: Compute, pairs: list[tuple[Features, Features]], rounds: int,
-              bounds: tuple[float, float]) -> Estimate:
+              bounds: tuple[float, float], draw: Draw) -> Estimate:
     def one(pair: int, first: np.ndarray | None, second: np.ndarray | None) -> float:
         written, real = pairs[pair]
         if first is not None and second is not None:
             written, real = written.take(first), real.take(second)
         return compute(written, real)
 
-    return _bootstrap(one, pairs, rounds, bounds)
+    return _bootstrap(one, pairs, rounds, bounds, draw)
 
 
 def _bootstrap(one: Callable[[int, np.ndarray | None, np.ndarray | None], float],
-               pairs: list[tuple[Features, Features]], rounds: int, bounds: tuple[float, float]) -> Estimate:
+               pairs: list[tuple[Features, Features]], rounds: int, bounds: tuple[float, float],
+               draw: Draw = resample) -> Estimate:
     """Mean over the splits, and the spread of bootstrap rounds laid around it."""
     generator = np.random.default_rng(SEED)
     value = float(np.mean([one(number, None, None) for number in range(len(pairs))]))
     members = [(members_of(written.replies.sessions), members_of(real.replies.sessions)) for written, real in pairs]
-    drawn = [[one(number, resample(members[number][0], generator), resample(members[number][1], generator))
+    drawn = [[one(number, draw(members[number][0], generator), draw(members[number][1], generator))
               for _ in range(max(2, rounds // len(pairs)))] for number in range(len(pairs))]
     return Estimate(value, *(float(np.clip(value + edge, *bounds)) for edge in spread(drawn)))

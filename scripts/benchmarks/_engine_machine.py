@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,16 +85,18 @@ def speeds(path: Path, how: ContextOptions, bench: Path | None, *, rounds: int) 
         measured[name].append(found)
         print(f"  {name}: {found}", file=sys.stderr, flush=True)
 
-    model, native = open_model(path, how), NativeModel(path, replace(how, cells=512, sequences=1))
+    model = open_model(path, how)
     for _ in range(rounds):
         prompt, ours = whole_engine(model)
         note("ours", ours)
-        note("bare loop, our settings", bare_loop(native, prompt))
+        # On the model's own thread, as a second one would have its own team of OpenMP threads: docs/ENGINE.md.
+        model.free_caches()
+        note("bare loop, our settings", model.ask(partial(bare_loop, model._loaded.native, prompt)))
+        model.free_caches()
         if bench is not None:
             note("llama-bench, our settings", llama_bench(bench, path, prompt, same))
             note("llama-bench, its defaults", llama_bench(bench, path, prompt, []))
     model.close()
-    native.close()
     middle = {name: {key: statistics.median(one[key] for one in found) for key in found[0]}
               for name, found in measured.items()}
     figures: dict[str, Any] = dict(middle)
