@@ -212,6 +212,8 @@ def test_an_interval_lies_around_its_figure_for_what_is_copied_too() -> None:
     low, high = found.ranges["copied_share"]
     assert low < found.copied_share == 0.25 < high
     assert found.ranges["longest_run"] == (found.longest_run, found.longest_run)
+    own = memory.measure([f"nobody ever said this number {i}" for i in range(40)], training, sessions=["s"] * 40)
+    assert own.copied_share == 0 and 0.05 < own.ranges["copied_share"][1] < 0.1, "none of forty is not none at all"
 
 
 def test_distances_are_zero_for_the_same_habits_and_one_for_none_in_common() -> None:

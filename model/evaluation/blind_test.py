@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from model.evaluation.blind_test_page import page
+from model.evaluation.resampling import wilson
 from model.evaluation.rows import Row
 from storage.errors import BadInputError
 from storage.quiz import RATINGS, Quiz, QuizItem, QuizLine, QuizResult, write_quiz
@@ -160,12 +161,7 @@ def score(results: Sequence[QuizResult], key: Key) -> Score:
 
 def rate(hits: int, count: int) -> Rate:
     """A share with its Wilson interval; an empty one covers everything."""
-    if count == 0:
-        return Rate(0, 0, 0.0, 0.0, 1.0)
-    from scipy.stats import binomtest
-
-    interval = binomtest(hits, count).proportion_ci(method="wilson")
-    return Rate(hits, count, hits / count, float(interval.low), float(interval.high))
+    return Rate(hits, count, hits / count if count else 0.0, *wilson(hits, count))
 
 
 def lines_of(result: Score) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from model.evaluation import detector, style
 from model.evaluation.features import Features
-from model.evaluation.resampling import SEED, half_of, members_of, range_of, resample, spread
+from model.evaluation.resampling import SEED, half_of, members_of, range_of, resample, spread, wilson
 
 # Of people's words: a writer with fewer has no share of different words.
 _TALKATIVE = 0.2
@@ -151,6 +151,8 @@ def compare(written: Features, real: Features, effort: Effort = Effort(), *,  # 
         compute = partial(figure.compute, budget=budget) if figure.counts_words else figure.compute
         draw = half_of if figure.asks_for_repeats else resample
         estimates[figure.key] = _estimate(compute, pairs, rounds, figure.bounds, draw)
+        if figure.unit == "%" and estimates[figure.key].value == 0:  # every round says 0 as well
+            estimates[figure.key] = Estimate(0.0, *wilson(0, len(written)))
     return {figure.key: estimates[figure.key] for figure in FIGURES if figure.key in estimates}
 
 

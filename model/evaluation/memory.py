@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from model.evaluation.features import words
-from model.evaluation.resampling import Range, range_of
+from model.evaluation.resampling import Range, range_of, wilson
 
 COPY_WORDS = 8
 # Short sayings ("no idea", "good morning") belong to everybody; from four words on a whole line is a quotation.
@@ -86,7 +86,18 @@ def measure(replies: Sequence[str], training_texts: Iterable[str], *, sessions: 
         line_share=figures["line_share"](everything), canaries=canaries,
         private_hits=int(figures["private_hits"](everything)),
         examples=tuple(Copy(replies[i], sources[i], int(runs[i])) for i in order[:examples] if runs[i] >= COPY_WORDS),
-        ranges={name: range_of(figure, sessions) for name, figure in figures.items()} if sessions else {})
+        ranges={name: range_of(figure, sessions) for name, figure in figures.items()}
+        | _ranges_of_none(runs, is_long, is_line) if sessions else {})
+
+
+def _ranges_of_none(runs: np.ndarray, is_long: np.ndarray, is_line: np.ndarray) -> dict[str, Range]:
+    """Where no reply was copied, resampling finds none either: how many there might be all the same."""
+    found = {}
+    if not (runs >= COPY_WORDS).any():
+        found["copied_share"] = wilson(0, len(runs))
+    if not (is_long & is_line).any():
+        found["line_share"] = wilson(0, int(is_long.sum()))
+    return found
 
 
 def is_told(canary: Canary, reply: str) -> bool:

@@ -51,6 +51,17 @@ def range_of(statistic: Callable[[np.ndarray], float], sessions: Sequence[str], 
     return float(low), float(high)
 
 
+def wilson(hits: int, count: int) -> Range:
+    """95 % interval of a share (Wilson, JASA 22, 1927); 0 to 1 where nothing was counted. It says something about 0 of
+    50 as well, where every resampled round says 0."""
+    if not count:
+        return 0.0, 1.0
+    from scipy.stats import binomtest
+
+    interval = binomtest(hits, count).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
+
+
 def spread(drawn: Sequence[Sequence[float]]) -> Range:
     """How far below and above a value its 95 % reach, from rounds drawn in several groups (one list each, 2 or more).
 
