@@ -529,27 +529,3 @@ def test_a_stopped_bot_can_be_started_without_discord_from_the_playground(store:
         panel.wait(lambda: room.stopped.winfo_ismapped(), "the ways to start the bot")
         panel.click(room.stopped.second)
         panel.wait(lambda: "start offline" in controller.asked, "the start")
-
-
-def test_retraining_offers_to_stop_a_running_bot_meanwhile(store: Store) -> None:
-    store.messages.save([Message(1 << 22, 1, 10, "mira", "hello", LONG_AGO_MS)])
-    controller, jobs = StillController(store), StillJobs()
-    controller.become(ControllerState.RUNNING)
-    with open_panel(store, controller, jobs) as panel:
-        room = panel.go("training")
-        panel.wait(lambda: room.retrain.button.is_enabled, "the messages to be counted")
-        panel.click(room.retrain.button)
-        panel.wait(lambda: panel.app.dialog.is_open, "the question")
-        panel.click(panel.app.dialog._buttons[1])
-        panel.wait(lambda: jobs.started, "the start")
-    assert jobs.started == [("retrain", ["--pause-bot"])]
-
-
-def test_what_was_started_in_the_training_room_is_seen_there(store: Store) -> None:
-    store.messages.save([Message(1 << 22, 1, 10, "mira", "hello", LONG_AGO_MS)])
-    with open_panel(store) as panel, store.jobs.running("retrain") as job:
-        job.report(0.3, "train: step 4 of 40")
-        room = panel.go("training")
-        panel.wait(lambda: room.jobs.winfo_ismapped() and "step 4" in room.jobs.lines[0].step.cget("text"), "the step")
-        panel.wait(lambda: room.retrain.note.cget("text") == texts.RETRAIN_RUNNING, "the note")
-        assert not room.retrain.button.is_enabled

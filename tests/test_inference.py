@@ -126,7 +126,9 @@ def test_a_reply_about_to_be_asked_for_is_computed_before_what_is_merely_heard()
 def test_what_is_being_read_when_its_channel_is_forgotten_is_not_taken_up_again(model: ChatModel) -> None:
     """Fault 40: a deleted line must not stay behind in a cache."""
     model.listen(18, Conversation(tuple(Turn("Ada", f"{number} " + "secret " * 60) for number in range(9))), SYSTEM)
+    patience = time.monotonic() + 60
     while model._heard is None or model._heard.channel_id != 18:
+        assert time.monotonic() < patience, "it never began to read, or had read it all before anybody looked"
         time.sleep(0.001)
     model.forget_channel(18)
     assert model.wait_until_idle(timeout_seconds=60)

@@ -117,7 +117,7 @@ def run_sweep(plan: Plan, report: Progress = lambda _fraction, _step: None) -> l
     _drop_old_answers(plan)
     voice, _ = _voice(plan, rows, manifest, report=_part(report, 0.0, 0.1))
     role, file = plan.models[0]
-    kept = _answers(plan) / f"sweep-{_key(plan, role, file, voice, manifest)}"
+    kept = _answers(plan) / f"sweep-{_key(plan, _identities(plan, role, file), voice, manifest)}"
     with loaded(file, plan, plan.adapter) as model:
         return sweep(model, rows, voice, embed=plan.embed, kept=kept, report=_part(report, 0.1, 0.95))
 
@@ -194,13 +194,14 @@ def _write(plan: Plan, role: str, file: Path, rows: Sequence[Row], voice: Voice,
     import psutil
 
     adapter = plan.adapter if role == "model" else None
+    identities = _identities(plan, role, file)
     # What was trained is the adapter; a merged model must be measured again before it is published.
-    identity = file_identity(adapter or file)
+    identity = identities[-1]
     report(0.0, f"Loading {file.name}")
     started = time.monotonic()
     with loaded(file, plan, adapter) as model:
         load_seconds = time.monotonic() - started
-        kept = _answers(plan) / f"{_key(plan, role, file, voice, manifest)}.jsonl"
+        kept = _answers(plan) / f"{_key(plan, identities, voice, manifest)}.jsonl"
         answers = generation.write_answers(
             model, rows, voice, kept=kept, report=_part(report, 0.0, 0.95 if canaries else 1.0),
             scored_rows=plan.scored_rows or (QUICK_SCORED_ROWS if plan.is_quick else SCORED_ROWS))
@@ -249,15 +250,19 @@ def _drop_old_answers(plan: Plan) -> None:
             path.unlink(missing_ok=True)
 
 
-def _key(plan: Plan, role: str, file: Path, voice: Voice, manifest: dict[str, Any]) -> str:
+def _identities(plan: Plan, role: str, file: Path) -> list[ModelFile]:
+    """The model's file and what is put on it. Reading gigabytes for a hash is done once."""
+    return [file_identity(each) for each in (file, plan.adapter if role == "model" else None) if each]
+
+
+def _key(plan: Plan, identities: Sequence[ModelFile], voice: Voice, manifest: dict[str, Any]) -> str:
     """Names the file of finished answers: whatever changes an answer or its speed starts anew."""
-    adapter = plan.adapter if role == "model" else None
-    files = tuple(file_identity(each).sha256 for each in (file, adapter) if each)
     # What was recalled is remembered with each answer, so that reports of different thoroughness can share them.
     chosen: tuple[Setting[Any], ...] = (CONTEXT_LENGTH, CHAT_TEMPLATE, GPU_LAYERS, THREADS)
-    asked = repr((LAYOUT, files, manifest.get("hash", ""), voice.options, voice.system_prompt, voice.keep_turns,
-                  voice.recall_tokens, [plan.settings[setting] for setting in chosen]))
-    return f"{(adapter or file).stem[:40]}-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
+    asked = repr((LAYOUT, [each.sha256 for each in identities], manifest.get("hash", ""), voice.options,
+                  voice.system_prompt, voice.keep_turns, voice.recall_tokens,
+                  [plan.settings[setting] for setting in chosen]))
+    return f"{identities[-1].name[:40]}-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
 
 
 def _described(plan: Plan, voice: Voice) -> dict[str, Any]:

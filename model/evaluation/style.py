@@ -79,14 +79,9 @@ def mauve(written: Features, real: Features) -> float:
 
 
 def distinct(written: Features, real: Features, *, size: int, budget: int) -> float:
-    """Different word sequences of `size` among all of the first `budget` words."""
-    return distinct_share(written, size=size, budget=budget)
-
-
-def distinct_share(side: Features, *, size: int, budget: int) -> float:
     """Distinct-n (Li et al., 2016) over the first `budget` words, for the share falls as texts get longer."""
     grams: list[tuple[str, ...]] = []
-    for reply in side.words:
+    for reply in written.words:
         if budget <= 0:
             break
         reply = reply[:budget]

@@ -208,7 +208,6 @@ class Release:
             self.sleep(_POLL_SECONDS)
         return f"it did not answer with the new model within {self.reload_seconds:.0f} s."
 
-
     def _answers(self, name: str, deadline: float) -> str:
         """'' once the bot has said something with the new model, unseen by the test chat; otherwise what went wrong."""
         self.progress(0.9, "Waiting for its first words")
