@@ -122,7 +122,7 @@ def test_a_backup_made_while_others_write_is_consistent(workspace: Workspace, tm
     def write() -> None:
         with Store.open(workspace) as store:
             number = 100
-            while not is_done.is_set():
+            while not is_done.wait(0.002):  # a pause, or the backup may never get its turn
                 store.messages.save([message(number), message(number + 1)])
                 number += 2
 

@@ -7,7 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,24 +106,18 @@ def test_an_error_inside_a_transaction_leaves_nothing_behind(store: Store) -> No
 def test_a_read_that_turns_into_a_write_waits_for_the_other_writer(store: Store) -> None:
     """Fault 26."""
     other = Store.open(store.workspace)
-    done = threading.Event()
 
-    def write_elsewhere() -> None:
-        for number in range(50):
-            other.facts.set("a", number)
-        done.set()
+    def count_up(writer: Store) -> None:
+        for _ in range(50):
+            with writer.control_db.transaction():
+                writer.facts.set("count", writer.facts.get("count", 0) + 1)
 
-    thread = threading.Thread(target=write_elsewhere)
-    thread.start()
-    count = 0
-    while not done.is_set() or count < 20:
-        with store.control_db.transaction() as connection:
-            value = connection.execute("SELECT COUNT(*) FROM facts").fetchone()[0]
-            connection.execute("INSERT OR REPLACE INTO facts VALUES ('b', ?)", (str(value + count),))
-        count += 1
-    thread.join()
+    # Each writes a set number of times: SQLite's locks are not fair, so a loop without an end may starve the other.
+    with ThreadPoolExecutor() as pool:
+        for writing in [pool.submit(count_up, store), pool.submit(count_up, other)]:
+            writing.result(timeout=60)
     other.close()
-    assert store.facts.get("a") == 49
+    assert store.facts.get("count") == 100
 
 
 def test_an_empty_file_is_no_new_install(workspace: Workspace) -> None:
