@@ -158,7 +158,7 @@ class Outbox:
         return "paused: Discord does not let the bot write here"
 
     async def reply(self, target: discord.Message | discord.PartialMessage, outgoing: Outgoing, *, answered_id: int,
-                    is_reference: Callable[[], bool], ended_by: Callable[[], str],
+                    is_reference: Callable[[], bool], ended_by: Callable[[], Awaitable[str]],
                     on_sent: Callable[[discord.Message], None]) -> str:
         """Send the bursts, the first as a reply to `target` when the talk has moved on; returns why it ended early.
 
@@ -171,7 +171,7 @@ class Outbox:
         for number, text in enumerate(outgoing.bursts):
             if number:
                 await self._type(target.channel, pause_before(text))
-            problem = ended_by()
+            problem = await ended_by()
             if problem:
                 return problem
             reference = target.to_reference(fail_if_not_exists=False) if number == 0 and is_reference() else None

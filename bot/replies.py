@@ -297,13 +297,17 @@ class ReplyDesk:
         problem = await self._outbox.reply(
             pending.target, outgoing, answered_id=incoming.author_id,
             is_reference=lambda: channel_log.has_moved_on(incoming.id, incoming.author_id),
-            ended_by=lambda: self._ended_by(pending), on_sent=lambda message: self._is_out(pending, message))
+            ended_by=lambda: self._ended_by(pending, response), on_sent=lambda message: self._is_out(pending, message))
         latency = (self._clock() - pending.asked_at) * 1000
         if pending.sent:
             self._on_reply(latency / 1000)
         return Finished(response, problem, latency)
 
-    def _ended_by(self, pending: Pending) -> str:
+    async def _ended_by(self, pending: Pending, response: Response) -> str:
+        """Why the next message of a reply is not sent, '' when it is: seconds pass between two of them."""
+        channel_id = pending.incoming.channel_id
+        if pending.sent and not await self._responder.may_be_said(channel_id, response):
+            return TAKEN_BACK
         if self._clock() > self._sends_until and pending.sent:
             return STOPPED_MIDWAY
         if not pending.is_due:

@@ -122,6 +122,11 @@ class Responder:
         self._keep_standing(channel_id, lines)
         model.prepare(_request(channel_id, turns, lines, settings))
 
+    async def may_be_said(self, channel_id: int, response: Response) -> bool:
+        """Whether all lines recalled for a reply may still be used. What was said in the channel itself is not looked
+        at: who deletes there calls `forget`."""
+        return await self.recall.are_current(response.recalled, channel_id)
+
     def forget(self, channel_id: int) -> None:
         """Something said here was deleted or edited: nothing prepared for the channel may be used again."""
         self._standing.pop(channel_id, None)

@@ -47,6 +47,7 @@ class ScriptedResponder:
     prepared: list[list[Turn]] = field(default_factory=list)
     forgotten: list[int] = field(default_factory=list)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+    are_lines_current: bool = True
 
     def __post_init__(self) -> None:
         self.may_answer.set()
@@ -63,6 +64,9 @@ class ScriptedResponder:
 
     async def prepare(self, channel_id: int, turns: list[Turn], settings: Any, **_: Any) -> None:
         self.prepared.append(list(turns))
+
+    async def may_be_said(self, channel_id: int, response: Response) -> bool:
+        return self.are_lines_current
 
     def forget(self, channel_id: int) -> None:
         self.forgotten.append(channel_id)

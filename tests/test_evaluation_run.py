@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -249,6 +250,23 @@ def test_cancelling_stops_between_two_replies(data: Path, tmp_path: Path) -> Non
 
     with pytest.raises(StopError):
         run(plan_for(data, tmp_path), report)
+
+
+@pytest.mark.parametrize("work", [run, lambda plan, report: run_blind_test(plan, per_side=5, report=report)])
+def test_nothing_is_written_that_quotes_a_member_who_was_forgotten_meanwhile(
+        data: Path, tmp_path: Path, work: Callable[[Plan, evaluation.Progress], object]) -> None:
+    """Fault 40: forgetting drops their rows from the data; what was read before it must not come out after it."""
+    folder = Path(shutil.copytree(data, tmp_path / "data"))
+    reply = next(iter(read_rows(folder / "train.jsonl"))).reply
+
+    def report(_fraction: float, step: str) -> None:
+        lines = (folder / "train.jsonl").read_text(encoding="utf-8").splitlines()
+        if "writes" in step and json.loads(lines[0])["reply"] == reply:
+            (folder / "train.jsonl").write_text("\n".join(lines[1:]) + "\n", encoding="utf-8")
+
+    with pytest.raises(BadInputError, match="forgotten"):
+        work(plan_for(folder, tmp_path / "out"), report)
+    assert not list((tmp_path / "out").glob("report.*"))
 
 
 def test_canaries_are_read_from_the_manifest_however_they_are_given() -> None:

@@ -126,21 +126,25 @@ def test_however_often_the_talk_changes_nothing_is_said_that_was_written_from_de
     play(store, scene, "no idea")
 
 
-def test_the_rest_of_a_reply_stays_unsaid_when_something_it_was_written_from_is_deleted(store: Store) -> None:
+@pytest.mark.parametrize("place", ["the talk", "a recalled line"])
+def test_the_rest_of_a_reply_stays_unsaid_when_something_it_was_written_from_is_deleted(store: Store,
+                                                                                        place: str) -> None:
     """Faults 40 and 45: seconds pass between the messages of one reply."""
     async def scene(bot: SimBot) -> None:
-        secret = await bot.tam.send(bot.general, "my locker code is 4711")
         out = bot.desk._is_out
 
         def is_out(pending: Any, message: Any) -> None:
             out(pending, message)
-            bot.desk.reread(bot.general.id)
+            if place == "the talk":
+                bot.desk.reread(bot.general.id)
+            else:
+                bot.responder.are_lines_current = False
 
         bot.desk._is_out = is_out  # type: ignore[method-assign]
         asked = await bot.mira.send(bot.general, f"{at(bot)} what did tam say")
         while bot.desk.waiting:
             await asyncio.sleep(0.01)
-        assert bot.own == ["he said"] and secret
+        assert bot.own == ["he said"]
         assert "deleted or edited" in store.activity.about(asked.id).error
     play(store, scene, "he said\nhis locker code\nis 4711")
 

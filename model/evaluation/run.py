@@ -81,8 +81,10 @@ class Plan:
 
 
 def run(plan: Plan, report: Progress = lambda _fraction, _step: None) -> Report:
-    """Write report.json and report.html into plan.out and return the report."""
+    """Write report.json and report.html into plan.out and return the report. BadInputError when the data changed
+    meanwhile: a member may have been forgotten, whom the page would quote."""
     plan.out.mkdir(parents=True, exist_ok=True)
+    as_read = _stamps(plan.data)
     manifest = read_manifest(plan.data)
     rows = _places(plan, "test.jsonl", ROWS, QUICK_ROWS)
     if len(rows) < _LEAST_ROWS:
@@ -102,6 +104,7 @@ def run(plan: Plan, report: Progress = lambda _fraction, _step: None) -> Report:
     result = evaluate(rows, written, lambda: training_texts(plan.data), embed=plan.embed,
                       effort=QUICK if plan.is_quick else Effort(), facts=facts, find_private=plan.find_private,
                       report=_part(report, 0.75, 1.0))
+    _require_unchanged(plan.data, as_read)
     write_report(result, plan.out / "report.json")
     write_page(result, plan.out / "report.html")
     return result
@@ -124,7 +127,11 @@ def run_sweep(plan: Plan, report: Progress = lambda _fraction, _step: None) -> l
 
 def run_blind_test(plan: Plan, *, per_side: int, report: Progress = lambda _fraction, _step: None,
                    ) -> tuple[Quiz, blind_test.Key]:
-    """A quiz from the test part: half of the places keep what people said, at the others the model answers."""
+    """A quiz from the test part: half of the places keep what people said, at the others the model answers.
+
+    BadInputError when the data changed meanwhile, as with `run`.
+    """
+    as_read = _stamps(plan.data)
     rows = [row for row in read_rows(plan.data / "test.jsonl") if row.conversation.turns]
     people, places = blind_test.choose_places(rows, per_side=per_side, max_tokens=plan.settings[MAX_TOKENS])
     voice, _ = _voice(plan, places, read_manifest(plan.data), report=_part(report, 0.0, 0.1))
@@ -140,6 +147,7 @@ def run_blind_test(plan: Plan, *, per_side: int, report: Progress = lambda _frac
     if len(bot) < min(len(people), blind_test.LEAST_PER_SIDE):
         raise BadInputError(f"The model stayed silent at all but {len(bot)} of {len(places)} places.",
                             "Check it with a normal evaluation first.")
+    _require_unchanged(plan.data, as_read)
     # Where it kept silent too often to fill its half, people's half is made as small.
     return blind_test.make(people[:len(bot)], bot, model=(plan.adapter or plan.models[0][1]).stem)
 
@@ -236,6 +244,18 @@ def _voice(plan: Plan, rows: Sequence[Row], manifest: dict[str, Any],
     where = "of the same channel or of those everyone may read" if lines.public_channels else "of the same channel"
     return replace(voice, recalled=recalled), (
         f"Recall came from the newest {len(lines.lines):,} training lines, {where}; the test part was not in it.",)
+
+
+def _stamps(folder: Path) -> list[tuple[str, int, int]]:
+    """When each part of the data was last written, and its size."""
+    return [(path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(folder.glob("*.jsonl"))]
+
+
+def _require_unchanged(folder: Path, as_read: list[tuple[str, int, int]]) -> None:
+    if _stamps(folder) != as_read:
+        raise BadInputError(f"The data in {folder} changed while it was read: it was prepared again, or a member was "
+                            "forgotten, whose words must not be quoted. Nothing was written.",
+                            "Start it again; where the data is the same but for them, most of the work is kept.")
 
 
 def _answers(plan: Plan) -> Path:
