@@ -28,6 +28,7 @@ _WARNING, _ERROR = 3, 4  # ggml_log_level of ggml.h
 # An abort that was asked for is reported as three errors.
 _ABORT_NOISE = re.compile(r"compute status: 1$|ret = 2$|failed with error 1$")
 MAX_OUTPUTS = 16
+_WORTH_MAPPING = 300 << 20
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,6 @@ class ContextOptions:
     repack: bool = True
     gpu_layers: int = 0
     kv_type: str = "f16"
-    use_mmap: bool = True
 
 
 class DecodeError(RuntimeError):
@@ -89,7 +89,9 @@ class NativeModel:
         lib = self._lib
         params = lib.llama_model_default_params()
         params.n_gpu_layers = self.options.gpu_layers
-        params.load_mode = lib.LLAMA_LOAD_MODE_MMAP if self.options.use_mmap else lib.LLAMA_LOAD_MODE_NONE
+        # A mapped file is there at once; out of memory of its own a small one decodes 2 % quicker (docs/ENGINE.md).
+        is_mapped = self.path.stat().st_size >= _WORTH_MAPPING
+        params.load_mode = lib.LLAMA_LOAD_MODE_MMAP if is_mapped else lib.LLAMA_LOAD_MODE_NONE
         # Repacked weights are a second copy in memory, faster on some processors and slower on others.
         params.use_extra_bufts = self.options.repack
         model = lib.llama_model_load_from_file(str(self.path).encode("utf-8"), params)
