@@ -104,7 +104,7 @@ def run(plan: Plan, report: Progress = lambda _fraction, _step: None) -> Report:
     result = evaluate(rows, written, lambda: training_texts(plan.data), embed=plan.embed,
                       effort=QUICK if plan.is_quick else Effort(), facts=facts, find_private=plan.find_private,
                       report=_part(report, 0.75, 1.0))
-    _require_unchanged(plan.data, as_read)
+    _require_unchanged(plan, as_read)
     write_report(result, plan.out / "report.json")
     write_page(result, plan.out / "report.html")
     return result
@@ -147,7 +147,7 @@ def run_blind_test(plan: Plan, *, per_side: int, report: Progress = lambda _frac
     if len(bot) < min(len(people), blind_test.LEAST_PER_SIDE):
         raise BadInputError(f"The model stayed silent at all but {len(bot)} of {len(places)} places.",
                             "Check it with a normal evaluation first.")
-    _require_unchanged(plan.data, as_read)
+    _require_unchanged(plan, as_read)
     # Where it kept silent too often to fill its half, people's half is made as small.
     return blind_test.make(people[:len(bot)], bot, model=(plan.adapter or plan.models[0][1]).stem)
 
@@ -251,11 +251,13 @@ def _stamps(folder: Path) -> list[tuple[str, int, int]]:
     return [(path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(folder.glob("*.jsonl"))]
 
 
-def _require_unchanged(folder: Path, as_read: list[tuple[str, int, int]]) -> None:
-    if _stamps(folder) != as_read:
-        raise BadInputError(f"The data in {folder} changed while it was read: it was prepared again, or a member was "
-                            "forgotten, whose words must not be quoted. Nothing was written.",
-                            "Start it again; where the data is the same but for them, most of the work is kept.")
+def _require_unchanged(plan: Plan, as_read: list[tuple[str, int, int]]) -> None:
+    if _stamps(plan.data) == as_read:
+        return
+    for path in _answers(plan).rglob("*.jsonl"):  # replies of this run may repeat what was erased before they came
+        path.unlink(missing_ok=True)
+    raise BadInputError(f"The data in {plan.data} changed while it was read: it was prepared again, or a member was "
+                        "forgotten, whose words must not be quoted. Nothing was written.", "Start it again.")
 
 
 def _answers(plan: Plan) -> Path:
