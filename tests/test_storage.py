@@ -1,13 +1,11 @@
-"""The ground floor: settings, transactions, messages, people, jobs, locks, environment, logs."""
+"""The ground floor: settings, messages, people, jobs, locks, environment, logs."""
 from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import stat
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,17 +15,14 @@ from hypothesis import strategies as st
 
 from storage import environment, logs
 from storage.activity import ENDED_EARLY
-from storage.database import Database, has_wal_reset_bug, init_database, journal_mode, set_aside
 from storage.errors import (
     AlreadyRunningError,
     CancelledError,
     ConfigurationError,
-    NewerSchemaError,
     SettingError,
     StorageError,
 )
 from storage.locks import FileLock
-from storage.migrations import CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS, migrate
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import Activity, Channel, CommandKind, JobState, Mention, Message, Reaction
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, REGISTRY, RESPONSE_RATE, TEMPERATURE, Setting
@@ -78,114 +73,6 @@ def test_no_typed_value_gets_anything_but_a_value_in_range_or_an_error(raw: obje
         except SettingError:
             continue
         assert setting.parse(value) == value
-
-
-# ---- database ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("version", "mode"), [((3, 40, 1), "TRUNCATE"), ((3, 51, 2), "TRUNCATE"), ((3, 51, 3), "WAL"),
-                                               ((3, 50, 7), "WAL"), ((3, 44, 6), "WAL"), ((3, 44, 5), "TRUNCATE")])
-def test_the_journal_fits_the_sqlite_version(version: tuple[int, ...], mode: str) -> None:
-    """Fault 25."""
-    assert journal_mode(version) == mode
-    assert has_wal_reset_bug(version) == (mode == "TRUNCATE")
-
-
-def test_init_database_makes_both_files(tmp_path: Path) -> None:
-    init_database(tmp_path)
-    assert Workspace.at(tmp_path).control_db.exists() and Workspace.at(tmp_path).messages_db.exists()
-
-
-def test_an_error_inside_a_transaction_leaves_nothing_behind(store: Store) -> None:
-    with pytest.raises(ValueError), store.messages_db.transaction():
-        store.messages.save([message(1)])
-        raise ValueError
-    assert store.messages.count() == 0
-
-
-def test_a_read_that_turns_into_a_write_waits_for_the_other_writer(store: Store) -> None:
-    """Fault 26."""
-    other = Store.open(store.workspace)
-
-    def count_up(writer: Store) -> None:
-        for _ in range(50):
-            with writer.control_db.transaction():
-                writer.facts.set("count", writer.facts.get("count", 0) + 1)
-
-    # Each writes a set number of times: SQLite's locks are not fair, so a loop without an end may starve the other.
-    with ThreadPoolExecutor() as pool:
-        for writing in [pool.submit(count_up, store), pool.submit(count_up, other)]:
-            writing.result(timeout=60)
-    other.close()
-    assert store.facts.get("count") == 100
-
-
-def test_an_empty_file_is_no_new_install(workspace: Workspace) -> None:
-    """Fault 29."""
-    Store.open(workspace).close()
-    workspace.messages_db.write_bytes(b"")
-    with pytest.raises(StorageError, match="backup"):
-        Store.open(workspace)
-
-
-def test_a_damaged_file_is_named_and_can_be_set_aside(workspace: Workspace) -> None:
-    """Fault 29."""
-    Store.open(workspace).close()
-    workspace.messages_db.write_bytes(b"not a database at all" * 500)
-    with pytest.raises(StorageError, match="damaged"):
-        Store.open(workspace)
-    kept = set_aside(workspace.messages_db)
-    assert kept.exists() and not workspace.messages_db.exists()
-    Store.open(workspace).close()
-
-
-def test_a_newer_schema_is_refused_untouched(workspace: Workspace) -> None:
-    """Fault 30."""
-    Store.open(workspace).close()
-    with sqlite3.connect(workspace.messages_db) as connection:
-        connection.execute("PRAGMA user_version = 999")
-    before = workspace.messages_db.read_bytes()
-    with pytest.raises(NewerSchemaError):
-        Store.open(workspace)
-    assert workspace.messages_db.read_bytes() == before
-
-
-def test_an_older_workspace_is_brought_to_todays_schema_with_everything_in_it(workspace: Workspace) -> None:
-    old = Database(workspace.control_db, CONTROL_MIGRATIONS[:1]).open()
-    old.execute("INSERT INTO activity (at, message_id, channel_id, author_id, author_name, spoke, reason) "
-                "VALUES (1.0, 5, 1, 7, 'tam', 1, 'mentioned')")
-    old.close()
-    with Store.open(workspace) as store:
-        about = store.activity.about(5)
-        assert about is not None and about.reason == "mentioned" and not about.is_due
-    assert list(workspace.control_db.parent.glob("control.before-schema-2.db"))
-
-
-def test_a_failing_migration_leaves_the_old_schema_and_a_copy(tmp_path: Path) -> None:
-    """Fault 30."""
-    def fails(connection: sqlite3.Connection) -> None:
-        connection.execute("CREATE TABLE half_done (x)")
-        raise RuntimeError("power cut")
-
-    path = tmp_path / "messages.db"
-    Database(path, MESSAGES_MIGRATIONS).open().close()
-    connection = sqlite3.connect(path, isolation_level=None)
-    with pytest.raises(RuntimeError):
-        migrate(connection, path, (*MESSAGES_MIGRATIONS, fails))
-    assert connection.execute("PRAGMA user_version").fetchone()[0] == len(MESSAGES_MIGRATIONS)
-    assert connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'half_done'").fetchone()[0] == 0
-    connection.close()
-    assert (tmp_path / f"messages.before-schema-{len(MESSAGES_MIGRATIONS) + 1}.db").exists()
-
-
-def test_a_full_disk_rolls_back_and_says_so(store: Store) -> None:
-    """Fault 28, with max_page_count in the disk's place."""
-    store.messages.save([message(1)])
-    pages = store.messages_db.value("PRAGMA page_count")
-    store.messages_db.connection().execute(f"PRAGMA max_page_count = {pages + 2}")
-    with pytest.raises(StorageError, match="disk is full"):
-        store.messages.save([message(n, content="x" * 2000) for n in range(2, 200)], cursor=(1, 200, False))
-    assert (store.messages.count(), store.messages.cursor(1)) == (1, 0)
 
 
 # ---- messages and people ----------------------------------------------------------------------------
