@@ -204,7 +204,7 @@ CHAT_LOADING = "The model is loading; your line is answered as soon as it is the
 CHAT_WAITING = "typing… {seconds} s"
 CHAT_SWITCHING = "switching the model… {seconds} s"
 CHAT_SILENT = "(it had nothing to say)"
-CHAT_STATS = "{total} · {tokens} tokens · first word after {first}"
+CHAT_STATS = "{total} · {tokens} · first word after {first}"
 CHAT_TEMPERATURE = "temperature {value}"
 DETAILS_TITLE = "About this reply"
 DETAILS_RECALLED, DETAILS_PROMPT = "Recalled lines", "Prompt"
@@ -213,7 +213,7 @@ DETAILS_ROWS = {"model": "Model", "total_ms": "Whole reply", "first_token_ms": "
                 "recall_ms": "Looking up lines", "prompt_tokens": "Prompt", "prefilled_tokens": "Newly read",
                 "reply_tokens": "Reply", "stop_reason": "Ended by"}
 STOP_REASONS = {"stop": "itself", "length": "the length limit", "cancelled": "cancelling"}
-TOKENS = "{count} tokens"
+TOKENS, ONE_TOKEN = "{count} tokens", "1 token"
 
 # ---- people and channels ------------------------------------------------------------------------
 PEOPLE_TAB, CHANNELS_TAB = "People", "Channels"

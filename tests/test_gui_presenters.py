@@ -276,12 +276,13 @@ def test_shares_after_balancing_come_from_the_newest_data_set() -> None:
 # ---- playground, first run, notifications ---------------------------------------------------------------------
 
 
-def test_an_unanswered_line_waits_visibly_and_an_answer_brings_its_cost() -> None:
+@pytest.mark.parametrize(("count", "tokens"), [(12, "12 tokens"), (1, "1 token")])
+def test_an_unanswered_line_waits_visibly_and_an_answer_brings_its_cost(count: int, tokens: str) -> None:
     entries = [PlaygroundEntry(1, "owner", "hi", NOW - 3), PlaygroundEntry(2, "bot", "yo", NOW, answers_id=1, details={
-        "total_ms": 2310.0, "first_token_ms": 400.0, "reply_tokens": 12})]
+        "total_ms": 2310.0, "first_token_ms": 400.0, "reply_tokens": count})]
     assert playground.chat_view(entries[:1], pulse()).lines[1].is_waiting
     answered = playground.chat_view(entries, pulse())
-    assert answered.lines[1].stats == "2.3 s · 12 tokens · first word after 0.40 s"
+    assert answered.lines[1].stats == f"2.3 s · {tokens} · first word after 0.40 s"
     assert playground.chat_view(entries, pulse("stopped")).is_stopped
 
 

@@ -86,8 +86,13 @@ def _stats(entry: PlaygroundEntry) -> str:
     details = entry.details
     if "total_ms" not in details:
         return ""
-    return texts.CHAT_STATS.format(total=words.seconds_of(details["total_ms"]), tokens=details.get("reply_tokens", 0),
+    return texts.CHAT_STATS.format(total=words.seconds_of(details["total_ms"]),
+                                   tokens=_tokens(details.get("reply_tokens", 0)),
                                    first=words.seconds_of(details.get("first_token_ms")))
+
+
+def _tokens(count: int) -> str:
+    return texts.ONE_TOKEN if count == 1 else texts.TOKENS.format(count=count)
 
 
 def _notice(pulse: Pulse | None) -> str:
@@ -109,7 +114,7 @@ def details_view(entry: PlaygroundEntry) -> DetailsView:
         if key.endswith("_ms"):
             shown = words.seconds_of(value)
         elif key.endswith("_tokens"):
-            shown = texts.TOKENS.format(count=value)
+            shown = _tokens(value)
         elif key == "model":
             shown = words.middle(str(value), 26)
         else:
