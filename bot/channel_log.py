@@ -12,7 +12,23 @@ from storage.settings import HISTORY_MESSAGES, SESSION_GAP_MINUTES, Settings
 KEPT_MESSAGES = 80
 # The model keeps up to three times the wanted turns, so that its cache survives; one turn may hold several messages.
 PASSED_FACTOR = 6
+# Discord shows for ten seconds that somebody is writing, and is told again by those who go on.
+WRITING_MS = 10_000
 Readable = Callable[[Message], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Somebody who is writing a message, and since when (Discord's clock)."""
+
+    id: int
+    name: str
+    at_ms: int
+
+    def is_done(self, newer: Message) -> bool:
+        """Whether a message shows that they are not writing any more: it is theirs, or so late that they gave up."""
+        limit_ms = 0 if newer.author_id == self.id else WRITING_MS
+        return newer.created_ms - self.at_ms >= limit_ms
 
 
 @dataclass
@@ -21,6 +37,7 @@ class ChannelLog:
 
     messages: list[Message] = field(default_factory=list)
     is_loaded: bool = False
+    writer: Writer | None = None
 
     def add(self, message: Message) -> bool:
         """Keep a message; False when it is there already (the gateway repeats events)."""
@@ -28,6 +45,8 @@ class ChannelLog:
             return False
         insort(self.messages, message, key=_id)
         del self.messages[:-KEPT_MESSAGES]
+        if self.writer and self.writer.is_done(message):
+            self.writer = None
         return True
 
     def load(self, earlier: Iterable[Message]) -> None:
@@ -57,7 +76,14 @@ class ChannelLog:
 
     def remove_author(self, author_id: int) -> bool:
         """Forget one person's lines."""
+        if self.writer and self.writer.id == author_id:
+            self.writer = None
         return self.remove([message.id for message in self.messages if message.author_id == author_id])
+
+    @property
+    def newest_id(self) -> int:
+        """Of the last message; 0 where nothing was said."""
+        return self.messages[-1].id if self.messages else 0
 
     @property
     def own_ids(self) -> frozenset[int]:
@@ -68,10 +94,15 @@ class ChannelLog:
         return any(m.id > target_id and m.author_id != author_id and not m.is_own for m in self.messages)
 
     def window(self, settings: Settings, *, until_id: int | None = None) -> list[Message]:
-        """The messages a reply may see: the current conversation up to the one answered, cut at a long silence."""
+        """The messages a reply may see: the current conversation up to the one answered, cut at a long silence.
+
+        Without one: what a message written now would be answered from; nothing, where it breaks a long silence.
+        """
         gap_ms = settings[SESSION_GAP_MINUTES] * 60_000
         shown = [m for m in self.messages if until_id is None or m.id <= until_id]
         shown = shown[-settings[HISTORY_MESSAGES] * PASSED_FACTOR:]
+        if shown and until_id is None and self.writer and self.writer.at_ms - shown[-1].created_ms > gap_ms:
+            return []
         for at in range(len(shown) - 1, 0, -1):
             if shown[at].created_ms - shown[at - 1].created_ms > gap_ms:
                 return shown[at:]

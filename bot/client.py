@@ -32,7 +32,7 @@ from bot.indexing import keep_index_in_step
 from bot.live_status import LiveStatus
 from bot.outbox import Outbox
 from bot.replies import ReplyDesk
-from bot.translate import display_name
+from bot.translate import display_name, writer_of
 from storage.control import LOOP_LAG_FACT
 from storage.environment import Environment
 from storage.errors import ConfigurationError
@@ -66,9 +66,9 @@ def use_server(environment: Environment) -> None:
 
 
 def intents() -> discord.Intents:
-    """What Discord is asked to tell: messages with their content, reactions, the guild itself."""
+    """What Discord is asked to tell: messages with their content, who is writing, reactions, the guild itself."""
     wanted = discord.Intents.none()
-    wanted.guilds = wanted.messages = wanted.reactions = wanted.message_content = True
+    wanted.guilds = wanted.messages = wanted.reactions = wanted.message_content = wanted.guild_typing = True
     return wanted
 
 
@@ -170,6 +170,14 @@ class BotClient(commands.Bot):
             await self.invoke(context)
         else:
             await self.handlers.on_message(message, self.identity)
+
+    async def on_raw_typing(self, payload: discord.RawTypingEvent) -> None:
+        channel = self.get_channel(payload.channel_id)
+        if payload.guild_id != self.handlers.place.server_id or payload.user_id == self.identity.id:
+            return
+        writer = writer_of(payload)
+        if writer is not None and isinstance(channel, discord.abc.Messageable):
+            await self.handlers.on_typing(channel, writer)
 
     async def on_guild_channel_update(self, _before: GuildChannel, after: GuildChannel) -> None:
         if after.guild.id == self.handlers.place.server_id:

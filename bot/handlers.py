@@ -15,7 +15,7 @@ from datetime import datetime
 
 import discord
 
-from bot.channel_log import ChannelLogs, Readable, readable_by
+from bot.channel_log import ChannelLogs, Readable, Writer, readable_by
 from bot.config import Identity, Place
 from bot.decisions import Decision, IncomingMessage, ReplyCounts, decide
 from bot.outbox import Outbox
@@ -106,6 +106,17 @@ class Handlers:
             if known.channel is not None and known.channel.speak:
                 self._desk.listen(message.channel, known.settings)
         return decision
+
+    async def on_typing(self, channel: discord.abc.MessageableChannel, writer: Writer) -> None:
+        """Somebody begins to write: the model reads up to their name meanwhile. In a channel that was quiet for so
+        long that nothing of it is kept, that is the whole conversation, and a question pays for its own words only."""
+        channel_log = self._logs[channel.id]
+        channel_log.writer = writer
+        known = await self._storage.run(self._look_up_place, channel.id, not channel_log.is_loaded)
+        if known.channel is None or not known.channel.speak or self._is_stopping():
+            return
+        channel_log.load(message for message in known.earlier if message.id not in self._deleted)
+        self._desk.listen(channel, known.settings)
 
     async def on_edit(self, message: discord.Message) -> None:
         """Follow an edit in the talk and in the database."""
@@ -202,14 +213,22 @@ class Handlers:
         settings = self._store.settings.read()
         channel = None if is_direct else self._channel(record.channel_id, thread)
         may_store = channel is not None and self._may_store(channel)
-        earlier: list[Message] = []
-        if is_first and channel is not None:
-            recent = self._store.messages.recent(record.channel_id, limit=EARLIER_MESSAGES, before_id=record.id)
-            left = {author for author in {message.author_id for message in recent} if self._has_opted_out(author)}
-            earlier = [message for message in recent if message.author_id not in left]
+        earlier = self._earlier(record.channel_id, record.id) if is_first and channel is not None else []
         if may_store and _is_kept(record) and not self._has_opted_out(record.author_id):
             self._keep(record)
         return _Known(settings, channel, may_store, earlier)
+
+    def _look_up_place(self, channel_id: int, is_first: bool) -> _Known:
+        """The same before anything is written."""
+        channel = self._store.channels.get(channel_id)
+        earlier = self._earlier(channel_id, None) if is_first and channel is not None else []
+        return _Known(self._store.settings.read(), channel, False, earlier)
+
+    def _earlier(self, channel_id: int, before_id: int | None) -> list[Message]:
+        """What was said before this process listened, without the lines of those who left."""
+        recent = self._store.messages.recent(channel_id, limit=EARLIER_MESSAGES, before_id=before_id)
+        left = {author for author in {message.author_id for message in recent} if self._has_opted_out(author)}
+        return [message for message in recent if message.author_id not in left]
 
     def _keep(self, record: Message) -> None:
         try:

@@ -22,7 +22,7 @@ from bot.translate import record_of
 from model.chat.requests import PRIORITY_MENTION, PRIORITY_RANDOM
 from model.markup import to_discord_text
 from storage.errors import KnownError
-from storage.records import Activity, Message, Turn
+from storage.records import Activity, Message, Turn, snowflake_ms
 from storage.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -132,7 +132,8 @@ class ReplyDesk:
                     pending.withdraw(message_id)
 
     def listen(self, channel: discord.abc.MessageableChannel, settings: Settings) -> None:
-        """Nobody is answered: let the model read along. One look per channel at a time; the newest state counts.
+        """Nobody is answered, or somebody is writing: let the model read along. One look per channel at a time; the
+        newest state counts.
 
         While an answer is due its prompt is what the model should have read; it reads on when the answer is out.
         """
@@ -254,12 +255,18 @@ class ReplyDesk:
                 return False
 
     async def _settle(self, pending: Pending) -> None:
-        """Wait until the author has been silent for a moment; the model reads what was said meanwhile."""
+        """Wait until the author has been silent for a moment, and is not at the next line either (then for six seconds
+        at most); the model reads what was said meanwhile."""
         for _ in range(5):
             pending.changed.clear()
             await asyncio.gather(self._prepare(pending), self._sleep(SETTLE_SECONDS))
-            if not pending.changed.is_set():
+            if not pending.changed.is_set() and not self._is_writing_more(pending.incoming):
                 return
+
+    def _is_writing_more(self, incoming: IncomingMessage) -> bool:
+        # An event about the very line that is answered may come after it, in the same second.
+        writer = self._logs[incoming.channel_id].writer
+        return writer is not None and writer.id == incoming.author_id and writer.at_ms > snowflake_ms(incoming.id)
 
     async def _prepare(self, pending: Pending) -> None:
         if not pending.is_due:
@@ -337,12 +344,14 @@ class ReplyDesk:
             log.debug("Not read along: %s", error.what)
 
     async def _read_along(self, channel: discord.abc.MessageableChannel, settings: Settings) -> None:
-        newest = 0
-        while self._logs[channel.id].messages and self._logs[channel.id].messages[-1].id != newest:
-            newest = self._logs[channel.id].messages[-1].id
-            messages = self._logs[channel.id].window(settings)
+        channel_log = self._logs[channel.id]
+        read = None
+        while (state := (channel_log.newest_id, channel_log.writer)) != read:
+            read = state
+            messages = channel_log.window(settings)
             turns = turns_of(messages, self._readable(channel))
-            await self._responder.observe(channel.id, turns, settings, exclude_ids=[m.id for m in messages])
+            await self._responder.observe(channel.id, turns, settings, exclude_ids=[m.id for m in messages],
+                                          writer=channel_log.writer.name if channel_log.writer else "")
 
     def _marked_up(self, text: str, pending: Pending) -> str:
         """Names become mentions (shown, not pinged) and :shortcodes: the server's emoji."""

@@ -63,9 +63,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """Lines looked up for a channel in advance, and when (the responder's clock)."""
+    """Lines looked up for a channel, for which topic, and when they were last of use (the responder's clock)."""
 
     lines: tuple[RecalledLine, ...]
+    topic: str
     at: float
 
 
@@ -96,18 +97,21 @@ class Responder:
             self._under_way.discard(task)
 
     async def observe(self, channel_id: int, turns: Sequence[Turn], settings: Settings, *,
-                      exclude_ids: Collection[int] = ()) -> None:
-        """Somebody spoke and no reply is due: look up lines for what was said and read along while idle."""
+                      exclude_ids: Collection[int] = (), writer: str = "") -> None:
+        """Somebody spoke and no reply is due, or begins to write (`writer`): look up lines for what was said and read
+        along while idle."""
         model = self.model()
-        if model is None or not turns or not settings[LISTENING]:
+        if model is None or not (turns or writer) or not settings[LISTENING]:
             return
         times = self._forgotten[channel_id]
-        lines = await self._lines(model, channel_id, turns, settings, exclude_ids)
+        standing = self._prepared(channel_id, settings, exclude_ids)
+        if standing is None or standing.topic != topic(turns):
+            standing = await self._look_up(model, channel_id, turns, settings, exclude_ids)
         if self._forgotten[channel_id] != times:
             return  # meanwhile something was deleted or edited, and may stand in these turns
-        self._keep_standing(channel_id, lines)
-        model.listen(channel_id, _conversation(turns, lines), settings[SYSTEM_PROMPT],
-                     keep_turns=settings[HISTORY_MESSAGES])
+        self._keep(channel_id, standing)
+        model.listen(channel_id, _conversation(turns, standing.lines), settings[SYSTEM_PROMPT],
+                     keep_turns=settings[HISTORY_MESSAGES], writer=writer)
 
     async def prepare(self, channel_id: int, turns: Sequence[Turn], settings: Settings, *,
                       exclude_ids: Collection[int] = ()) -> None:
@@ -116,11 +120,11 @@ class Responder:
         if model is None or not turns:
             return
         times = self._forgotten[channel_id]
-        lines = await self._lines_for_reply(model, channel_id, turns, settings, exclude_ids)
+        standing = await self._for_reply(model, channel_id, turns, settings, exclude_ids)
         if self._forgotten[channel_id] != times:
             return
-        self._keep_standing(channel_id, lines)
-        model.prepare(_request(channel_id, turns, lines, settings))
+        self._keep(channel_id, standing)
+        model.prepare(_request(channel_id, turns, standing.lines, settings))
 
     async def may_be_said(self, channel_id: int, response: Response) -> bool:
         """Whether all lines recalled for a reply may still be used. What was said in the channel itself is not looked
@@ -152,7 +156,7 @@ class Responder:
         recall_ms = 0.0
         for _ in range(_TRIES):
             asked_at = self.clock()
-            lines = await self._lines_for_reply(model, channel_id, turns, settings, exclude_ids)
+            lines = (await self._for_reply(model, channel_id, turns, settings, exclude_ids)).lines
             recall_ms += (self.clock() - asked_at) * 1000
             request = replace(_request(channel_id, turns, lines, settings), priority=priority,
                               deadline_seconds=deadline_seconds - (self.clock() - started))
@@ -173,34 +177,35 @@ class Responder:
                   generation.reply_tokens, recall_ms, generation.first_token_ms or 0.0, generation.total_ms)
         return Response(generation.text.strip(), lines, request.conversation, generation, recall_ms)
 
-    async def _lines_for_reply(self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings,
-                               exclude_ids: Collection[int]) -> tuple[RecalledLine, ...]:
-        """Those that stand ready, as long as all of them may still be used; otherwise looked up now."""
-        lines = self._prepared_lines(channel_id, settings, exclude_ids)
-        if lines is None or not await self.recall.are_current(lines, channel_id):
-            lines = await self._lines(model, channel_id, turns, settings, exclude_ids)
-        return lines
+    async def _for_reply(self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings,
+                         exclude_ids: Collection[int]) -> _Standing:
+        """The lines that stand ready, as long as all of them may still be used; otherwise looked up now."""
+        standing = self._prepared(channel_id, settings, exclude_ids)
+        if standing is None or not await self.recall.are_current(standing.lines, channel_id):
+            standing = await self._look_up(model, channel_id, turns, settings, exclude_ids)
+        return standing
 
-    def _keep_standing(self, channel_id: int, lines: tuple[RecalledLine, ...]) -> None:
-        self._standing[channel_id] = _Standing(lines, self.clock())
+    def _keep(self, channel_id: int, standing: _Standing) -> None:
+        self._standing[channel_id] = replace(standing, at=self.clock())
         self._standing.move_to_end(channel_id)
         if len(self._standing) > REMEMBERED_CHANNELS:
             self._standing.popitem(last=False)
 
-    def _prepared_lines(self, channel_id: int, settings: Settings,
-                        exclude_ids: Collection[int]) -> tuple[RecalledLine, ...] | None:
+    def _prepared(self, channel_id: int, settings: Settings, exclude_ids: Collection[int]) -> _Standing | None:
         standing = self._standing.get(channel_id) if settings[RECALL_COUNT] else None
         if standing is None or self.clock() - standing.at > settings[KEEP_CACHE_SECONDS]:
             return None
         # A line that has since become part of the conversation would be read twice.
         is_repeated = not set(exclude_ids).isdisjoint(line.message_id for line in standing.lines)
-        return None if is_repeated else standing.lines
+        return None if is_repeated else standing
 
-    async def _lines(self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings,
-                     exclude_ids: Collection[int]) -> tuple[RecalledLine, ...]:
-        lines = await self.recall.lines(channel_id, topic(turns), settings, exclude_ids=exclude_ids)
-        return await asyncio.to_thread(cap_recalled, lines, budget=settings[RECALL_TOKENS],
-                                       count_tokens=model.count_tokens)
+    async def _look_up(self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings,
+                       exclude_ids: Collection[int]) -> _Standing:
+        about = topic(turns)
+        found = await self.recall.lines(channel_id, about, settings, exclude_ids=exclude_ids)
+        lines = await asyncio.to_thread(cap_recalled, found, budget=settings[RECALL_TOKENS],
+                                        count_tokens=model.count_tokens)
+        return _Standing(lines, about, self.clock())
 
 
 def _request(channel_id: int, turns: Sequence[Turn], lines: tuple[RecalledLine, ...],

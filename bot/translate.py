@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import discord
 
+from bot.channel_log import Writer
 from bot.config import Identity, is_named
 from bot.decisions import IncomingMessage
 from storage.records import Mention, Message, Reaction, snowflake_ms
@@ -28,6 +29,14 @@ def is_sound(message: discord.Message) -> bool:
 def display_name(user: discord.abc.User) -> str:
     """The account's display name: history carries no server nicknames, and both ways of reading must agree."""
     return user.global_name or user.name
+
+
+def writer_of(event: discord.RawTypingEvent) -> Writer | None:
+    """The person who began to write; None for bots, and where Discord does not say who it is."""
+    user = event.user
+    if user is None or user.bot or not isinstance(display_name(user), str):
+        return None
+    return Writer(user.id, display_name(user), round(event.timestamp.timestamp() * 1000))
 
 
 def record_of(message: discord.Message, *, is_own: bool = False) -> Message:

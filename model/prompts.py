@@ -93,15 +93,27 @@ def render(conversation: Conversation, *, system_prompt: str, template: ChatTemp
     return pieces
 
 
-def render_standing(conversation: Conversation, *, system_prompt: str, template: ChatTemplate = CHATML) -> list[Piece]:
-    """What can be computed before the next line is written: everything said, the recall block for it, a turn's opening.
+def render_standing(conversation: Conversation, *, system_prompt: str, template: ChatTemplate = CHATML,
+                    writer: str = "") -> list[Piece]:
+    """What can be computed before the next line is there: everything said, the recall block for it, a turn's opening,
+    and the name of whoever is writing, where that is known.
 
-    `render` of the same conversation with one more line by somebody else starts with exactly these pieces.
+    `render` of the same conversation with one more line starts with exactly this text when the line is the writer's,
+    and without a writer when it is by somebody who did not speak last.
     """
+    turns = conversation.turns
     pieces = system_pieces(system_prompt, template)
-    pieces += turn_pieces(conversation.turns, template)
+    if writer and turns and not conversation.recalled and (turns[-1].name, turns[-1].is_self) == (writer, False):
+        # Nothing will stand between that line and the one before: they are one turn.
+        return [*pieces, *turn_pieces(turns[:-1], template), Piece(template.user_open, True),
+                Piece(_line(turns[-1]) + "\n", False)]
+    pieces += turn_pieces(turns, template)
     pieces += recall_pieces(conversation.recalled, template)
-    return [*pieces, Piece(template.user_open, True)]
+    pieces.append(Piece(template.user_open, True))
+    if writer:
+        # Without the blank behind it, which belongs to the first word's token.
+        pieces.append(Piece(line_text(writer, "").rstrip(), False))
+    return pieces
 
 
 def system_pieces(system_prompt: str, template: ChatTemplate) -> list[Piece]:

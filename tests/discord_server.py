@@ -24,6 +24,7 @@ from tests.discord_world import BOT_ID, DIRECT, ApiError, Json, Sent, World, che
 
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4OQ.GaBcDe.loopback-only-not-a-real-token-000000"
 MESSAGE_CONTENT, GUILD_MEMBERS, GUILD_PRESENCES = 1 << 15, 1 << 1, 1 << 8
+GUILD_TYPING, DIRECT_TYPING = 1 << 11, 1 << 14
 T = TypeVar("T")
 
 
@@ -230,6 +231,18 @@ class DiscordServer:
             await self._send_all({"op": 9, "d": can_resume, "s": None, "t": None})
             if not can_resume:
                 self._sessions.clear()
+        self._call(run())
+
+    def begin_to_write(self, channel_id: int, user_id: int) -> None:
+        """A member's client says that they are typing."""
+        async def run() -> None:
+            place = self._place(channel_id)
+            event = place | {"user_id": str(user_id), "timestamp": int(time.time())}
+            wanted = DIRECT_TYPING
+            if "guild_id" in place:
+                event["member"], wanted = self.world.member_json(user_id), GUILD_TYPING
+            for session in [session for session in self._sessions.values() if session.intents & wanted]:
+                await self._send(session, "TYPING_START", event)
         self._call(run())
 
     def repeat(self, message_id: int, channel_id: int) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +24,7 @@ from bot.stopping import StopRequest
 from model.chat.requests import Reply
 from storage import policy
 from storage.records import Channel, Conversation, Turn
+from storage.settings import REGISTRY
 from storage.store import Store
 
 
@@ -44,6 +45,7 @@ class ScriptedResponder:
     texts: list[str] = field(default_factory=lambda: ["sure"])
     asked: list[list[Turn]] = field(default_factory=list)
     observed: list[list[Turn]] = field(default_factory=list)
+    writers: list[str] = field(default_factory=list)
     prepared: list[list[Turn]] = field(default_factory=list)
     forgotten: list[int] = field(default_factory=list)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,8 +61,9 @@ class ScriptedResponder:
         generation = Reply(text, 20, 10, 3, 5.0, 9.0, "stop")
         return Response(text.strip(), (), Conversation(tuple(turns)), generation, 1.0)
 
-    async def observe(self, channel_id: int, turns: list[Turn], settings: Any, **_: Any) -> None:
+    async def observe(self, channel_id: int, turns: list[Turn], settings: Any, *, writer: str = "", **_: Any) -> None:
         self.observed.append(list(turns))
+        self.writers.append(writer)
 
     async def prepare(self, channel_id: int, turns: list[Turn], settings: Any, **_: Any) -> None:
         self.prepared.append(list(turns))
@@ -181,3 +184,14 @@ async def sim_bot(store: Store, *texts: str, speak: bool = True) -> AsyncIterato
         yield SimBot(env, store, client, desk, responder, services.slot, services.stop, guild, general, staff, admin,
                      mira, tam, roll)
         await desk.close(timeout_seconds=1.0)
+
+
+def play(store: Store, scene: Callable[[SimBot], Awaitable[None]], *texts: str, **settings: Any) -> None:
+    """One scene on a fresh server; `texts` are what the model answers."""
+    for key, value in ({"response_rate": 0.0} | settings).items():
+        store.settings.set(REGISTRY[key], value, changed_by="test")
+
+    async def run() -> None:
+        async with sim_bot(store, *texts) as bot:
+            await scene(bot)
+    asyncio.run(run())

@@ -376,6 +376,22 @@ def test_messages_of_another_server_are_ignored(ready_store: Store, server: Disc
     play(ready_store, server, scene, server_id=5)
 
 
+def test_who_begins_to_write_is_heard_unless_it_is_a_bot_or_elsewhere(ready_store: Store,
+                                                                        server: DiscordServer) -> None:
+    server.world.add_member(77, "Beep", is_bot=True)
+    direct = server.world.open_direct(MIRA)
+
+    async def scene(bot: WireBot) -> None:
+        await bot.online()
+        for place, member in ((1000, BOT_ID), (1000, 77), (direct, MIRA), (1000, TAM)):
+            await asyncio.to_thread(server.begin_to_write, place, member)
+        await asyncio.to_thread(server.tell, "TYPING_START", {"channel_id": "1000", "guild_id": "x"})
+        await asyncio.to_thread(server.begin_to_write, 1000, MIRA)
+        await bot.until(lambda: "Mira" in bot.services.responder.writers, what="Mira")
+        assert bot.services.responder.writers == ["Tam", "Mira"]
+    play(ready_store, server, scene)
+
+
 def test_a_thread_nobody_has_seen_before_follows_its_parent(ready_store: Store, server: DiscordServer) -> None:
     thread = server.world.add_thread(1000, "cake talk")
     private = server.world.add_thread(1000, "whispers", kind=12)

@@ -2,29 +2,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from bot import replies
 from storage.records import Channel
-from storage.settings import REGISTRY
 from storage.store import Store
-from tests.sim_bot import SimBot, sim_bot
-
-Scene = Callable[[SimBot], Awaitable[None]]
-
-
-def play(store: Store, scene: Scene, *texts: str, **settings: Any) -> None:
-    """One scene on a fresh server; `texts` are what the model answers."""
-    for key, value in ({"response_rate": 0.0} | settings).items():
-        store.settings.set(REGISTRY[key], value, changed_by="test")
-
-    async def run() -> None:
-        async with sim_bot(store, *texts) as bot:
-            await scene(bot)
-    asyncio.run(run())
+from tests.sim_bot import SimBot, play
 
 
 def at(bot: SimBot) -> str:

@@ -105,6 +105,35 @@ def test_listening_leaves_only_the_newest_line_and_the_cue(model: ChatModel) -> 
     assert reply.prompt_tokens > 5 * reply.prefilled_tokens
 
 
+@pytest.mark.parametrize("recalled", [(), (Turn("Eve", "we played chess on monday"),)])
+@pytest.mark.parametrize("writer", ["Cid the 3rd", "Bob"])
+def test_somebody_seen_writing_leaves_only_their_words_and_the_cue(model: ChatModel, recalled: tuple[Turn, ...],
+                                                                   writer: str) -> None:
+    model.listen(19, Conversation(TALK.turns, recalled), SYSTEM, writer=writer)
+    assert model.wait_until_idle(timeout_seconds=60)
+    ada, bob = TALK.turns
+    said = (ada, Turn("Bob", f"{bob.text}\nchess then?"))
+    if writer != "Bob":
+        said = (ada, bob, Turn(writer, "chess then?"))
+    asked = request(19, Conversation(said, recalled))
+    cue = len(tokenise(render(Conversation(()), system_prompt="none"), model.encode)) - len(
+        tokenise(render(Conversation(()), system_prompt="none")[:-1], model.encode))
+    closing = len(model.encode(model.template.user_close, True))
+    blank = "" if writer == "Bob" and not recalled else " "
+    assert model.generate(asked).prefilled_tokens == model.count_tokens(f"{blank}chess then?") + closing + cue
+    model.forget_channel(19)
+
+
+def test_somebody_else_than_the_one_seen_writing_gets_the_same_reply(model: ChatModel) -> None:
+    asked = request(20, Conversation((*TALK.turns, Turn("Cid", "chess then?"))))
+    expected = model.generate(asked).text
+    model.forget_channel(20)
+    model.listen(20, TALK, SYSTEM, writer="Eve")
+    assert model.wait_until_idle(timeout_seconds=60)
+    assert model.generate(asked).text == expected
+    model.forget_channel(20)
+
+
 def test_a_reply_that_was_prepared_costs_one_token(model: ChatModel) -> None:
     asked = request(17, Conversation((*TALK.turns, Turn("Cid", "chess then?")), (Turn("Eve", "chess on monday"),)))
     model.prepare(asked)
@@ -121,6 +150,13 @@ def test_a_reply_about_to_be_asked_for_is_computed_before_what_is_merely_heard()
     assert listening.has_due
     assert [listening.take().channel_id for _ in range(3)] == [1, 3, 4]
     assert not listening.has_due and listening.take().channel_id == 2 and listening.take() is None
+
+
+def test_where_somebody_is_writing_is_read_before_where_nobody_is() -> None:
+    listening = Listening()
+    for channel, reply_tokens, writer in ((1, None, ""), (2, None, "Ada"), (3, 50, ""), (4, None, "Bob")):
+        listening.hear(Heard(channel, TALK, SYSTEM, 5, reply_tokens, writer))
+    assert [listening.take().channel_id for _ in range(4)] == [3, 2, 4, 1]
 
 
 def test_what_is_being_read_when_its_channel_is_forgotten_is_not_taken_up_again(model: ChatModel) -> None:

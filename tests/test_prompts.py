@@ -83,6 +83,21 @@ def test_what_stands_ready_is_the_start_of_the_next_prompt(said: tuple[Turn, ...
     assert render(after, system_prompt="s")[:len(ready)] == ready
 
 
+@given(turns, turns, names, lines, st.booleans())
+def test_where_it_is_known_who_writes_their_name_stands_ready_too(said: tuple[Turn, ...], recalled: tuple[Turn, ...],
+                                                                  name: str, line: str, is_recall_off: bool) -> None:
+    """Whether their line begins a turn or, with nothing to stand between, goes on with the one before."""
+    before = Conversation(said, () if is_recall_off else recalled)
+    line = line.replace("\n", " ")
+    goes_on = bool(said) and (said[-1].name, said[-1].is_self) == (name, False)
+    after = (*said[:-1], Turn(name, f"{said[-1].text}\n{line}")) if goes_on else (*said, Turn(name, line))
+    ready = render_standing(before, system_prompt="s", writer=name)
+    whole = render(Conversation(after, before.recalled), system_prompt="s")
+    left = "".join(piece.text for piece in whole).removeprefix("".join(piece.text for piece in ready))
+    is_same_turn = goes_on and not before.recalled
+    assert left == (line if is_same_turn else f" {line}") + "<|im_end|>\n<|im_start|>assistant\n"
+
+
 def test_a_second_message_of_the_same_person_leaves_what_stands_ready_in_place() -> None:
     before = Conversation((Turn("Ada", "hm"), Turn("Bob", "one")), TALK.recalled)
     after = Conversation((Turn("Ada", "hm"), Turn("Bob", "one\ntwo")), TALK.recalled)

@@ -148,6 +148,31 @@ def test_what_was_read_along_is_not_computed_again(model: ChatModel, recall: Rec
     assert prefilled < 30 < prompt
 
 
+def test_somebody_who_begins_to_write_is_no_reason_to_look_the_same_lines_up_again(
+        model: ChatModel, indexed: Store, recall: Recall) -> None:
+    responder = Responder(lambda: model, recall)
+    said = [Turn("bo", "the printer is making that noise again")]
+    asked: list[str] = []
+    look_up = recall.lines
+
+    async def lines(channel_id: int, text: str, *arguments: Any, **options: Any) -> Any:
+        asked.append(text)
+        return await look_up(channel_id, text, *arguments, **options)
+
+    async def talk() -> None:
+        await responder.observe(44, said, SETTINGS)
+        await responder.observe(44, said, SETTINGS, writer="cy")
+        await responder.observe(44, [*said, Turn("cy", "which noise")], SETTINGS, writer="bo")
+
+    recall.lines = lines  # type: ignore[method-assign]
+    try:
+        run(talk())
+    finally:
+        del recall.lines
+    assert asked == [said[0].text, f"{said[0].text}\nwhich noise"]
+    model.forget_channel(44)
+
+
 def test_an_evaluation_asks_the_model_what_the_live_bot_asks(model: ChatModel, indexed: Store,
                                                              recall: Recall) -> None:
     talk = (Turn("bob", "my printer is eating paper\nis it haunted"), Turn("Bot", "probably", True),

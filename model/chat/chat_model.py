@@ -132,16 +132,18 @@ class ChatModel:
         """Stop a reply, waiting or being written."""
         return future.cancel()
 
-    def listen(self, channel_id: int, conversation: Conversation, system_prompt: str, *, keep_turns: int = 5) -> None:
+    def listen(self, channel_id: int, conversation: Conversation, system_prompt: str, *, keep_turns: int = 5,
+               writer: str = "") -> None:
         """Compute a channel's conversation while nobody waits, so that a reply pays for its newest line only.
 
-        Call it after every message that is not answered, and after every reply. `conversation.recalled`: lines looked
-        up for this conversation; pass the same ones (`standing_recall`) with the next reply's conversation.
+        Call it after every message that is not answered, after every reply, and when somebody begins to write: their
+        name (`writer`) is computed too then. `conversation.recalled`: lines looked up for this conversation; pass the
+        same ones (`standing_recall`) with the next reply's conversation.
         """
         if not self.is_listening_allowed or self._loaded.is_released or self._lookout.look().is_quiet_time:
             return
         with self._changed:
-            self._listening.hear(Heard(channel_id, conversation, system_prompt, keep_turns))
+            self._listening.hear(Heard(channel_id, conversation, system_prompt, keep_turns, writer=writer))
             self._changed.notify_all()
 
     def prepare(self, request: ReplyRequest) -> None:
@@ -447,7 +449,7 @@ def _tokens_of(heard: Heard, prompts: PromptBuilder) -> list[int]:
     """What can be computed now: all of a prompt that will be asked for, otherwise what the next line leaves alone."""
     if heard.reply_tokens is None:
         return prompts.standing_tokens(heard.channel_id, heard.conversation, heard.system_prompt,
-                                       keep_turns=heard.keep_turns)
+                                       keep_turns=heard.keep_turns, writer=heard.writer)
     return prompts.reply_tokens(heard.channel_id, heard.conversation, heard.system_prompt,
                                 keep_turns=heard.keep_turns, max_tokens=heard.reply_tokens)
 

@@ -1,5 +1,5 @@
 """What was said in each channel and is not computed yet: newest state of each, replies about to be asked for first,
-then the channel that waits longest."""
+then where somebody is writing, then the channel that waits longest."""
 from __future__ import annotations
 
 from collections import OrderedDict
@@ -14,7 +14,8 @@ _MOST_CHANNELS = 64
 class Heard:
     """A channel's conversation as of its last message, with the lines looked up for it.
 
-    reply_tokens: the longest reply that is about to be asked for; None where nobody is going to be answered.
+    reply_tokens: the longest reply that is about to be asked for; None where nobody is going to be answered. writer:
+    who is writing the next message, as far as anybody knows.
     """
 
     channel_id: int
@@ -22,6 +23,7 @@ class Heard:
     system_prompt: str
     keep_turns: int
     reply_tokens: int | None = None
+    writer: str = ""
 
     @property
     def is_due(self) -> bool:
@@ -55,10 +57,10 @@ class Listening:
 
     def take(self) -> Heard | None:
         """What is to be computed next, or None."""
-        due = next((heard.channel_id for heard in self._waiting.values() if heard.is_due), None)
-        if due is not None:
-            return self._waiting.pop(due)
-        return self._waiting.popitem(last=False)[1] if self._waiting else None
+        if not self._waiting:
+            return None
+        first = min(self._waiting.values(), key=lambda heard: (not heard.is_due, not heard.writer))
+        return self._waiting.pop(first.channel_id)
 
     def put_back(self, heard: Heard) -> None:
         """It was interrupted: next time first, unless there is something newer."""

@@ -33,11 +33,11 @@ class PromptBuilder:
         return tokenise(render(conversation, system_prompt=system_prompt, template=self.template), self._encode)
 
     def standing_tokens(self, channel_id: int, conversation: Conversation, system_prompt: str, *,
-                        keep_turns: int) -> list[int]:
-        """What can be computed before the next line is written; the time to cut the window's head."""
+                        keep_turns: int, writer: str = "") -> list[int]:
+        """What can be computed before the next line is there; the time to cut the window's head."""
         conversation = self._windowed(channel_id, conversation, system_prompt, keep_turns, is_idle=True,
                                       reserve=_IDLE_RESERVE)
-        pieces = render_standing(conversation, system_prompt=system_prompt, template=self.template)
+        pieces = render_standing(conversation, system_prompt=system_prompt, template=self.template, writer=writer)
         return tokenise(pieces, self._encode)
 
     def shared_length(self, system_prompt: str) -> int:

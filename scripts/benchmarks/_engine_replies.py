@@ -24,13 +24,15 @@ class Listener:
     """Follows a replay as the bot does: listens to every message and answers where a reply is due.
 
     pause: called between a message and its reply, where the bot waits for further lines by the same person and lets
-    the model read the question; None answers at once.
+    the model read the question; None answers at once. sees_writers: Discord tells who is writing before the message
+    is there, as its clients do whenever somebody types.
     """
 
     def __init__(self, model: ChatModel, *, has_recall: bool, is_listening: bool, options: GenerationOptions,
-                 past: dict[int, list[Turn]], pause: Callable[[], object] | None = None) -> None:
+                 past: dict[int, list[Turn]], pause: Callable[[], object] | None = None,
+                 sees_writers: bool = False) -> None:
         self._model, self._has_recall, self._is_listening, self._options = model, has_recall, is_listening, options
-        self._pause = pause
+        self._pause, self._sees_writers = pause, sees_writers
         self._finder = LineFinder(model.count_tokens)
         self.past = past
         self._standing: dict[int, tuple[Turn, ...]] = {}
@@ -41,6 +43,8 @@ class Listener:
         reads_along False: skipped this time, because only the last state before a reply matters for it.
         """
         past = self.past[message.channel]
+        if message.has_answer and self._is_listening and self._sees_writers:
+            self.read_along(message.channel, writer=message.turn.name)
         past.append(message.turn)
         reply = None
         if message.has_answer:
@@ -58,11 +62,11 @@ class Listener:
             self.read_along(message.channel)
         return reply
 
-    def read_along(self, channel: int) -> None:
+    def read_along(self, channel: int, *, writer: str = "") -> None:
         """Compute what was said in a channel, to the end."""
         lines = self._standing[channel] = self.recalled(channel)
         self._model.listen(channel, Conversation(tuple(self.past[channel][-30:]), lines), DEFAULT_SYSTEM_PROMPT,
-                           keep_turns=HISTORY)
+                           keep_turns=HISTORY, writer=writer)
         self._model.wait_until_idle(timeout_seconds=300)
 
     def recalled(self, channel: int) -> tuple[Turn, ...]:
@@ -78,12 +82,13 @@ def tokens_left(stand_in: Path, channels: Sequence[Sequence[Turn]], *, replies: 
         for has_recall in (True, False):
             naive = _naive_tokens(stand_in, messages, said_before(channels, count=count), has_recall=has_recall)
             row: dict[str, Any] = {"naive": statistics.mean(naive), "naive p50": statistics.median(naive)}
-            for name, is_listening, has_pause in (("listening", True, False), ("not listening", False, False),
-                                                  ("after the pause", True, True)):
+            for name, is_listening, sees_writers, has_pause in (
+                    ("listening", True, True, False), ("typing unseen", True, False, False),
+                    ("not listening", False, False, False), ("after the pause", True, True, True)):
                 model = open_model(stand_in, ContextOptions(threads=1))
                 listener = Listener(model, has_recall=has_recall, is_listening=is_listening,
                                     options=WRITE.with_changes(max_tokens=12),
-                                    past=said_before(channels, count=count),
+                                    past=said_before(channels, count=count), sees_writers=sees_writers,
                                     pause=partial(model.wait_until_idle, timeout_seconds=60) if has_pause else None)
                 ours = [reply.prefilled_tokens for message in messages
                         if (reply := listener.hear(message)) is not None]
@@ -122,7 +127,7 @@ def _naive_tokens(stand_in: Path, messages: Sequence[Message], past: dict[int, l
 
 
 def latency(path: Path, options: ContextOptions, channels: Sequence[Sequence[Turn]], *, replies: int,
-            is_busy: bool, pause_seconds: float = 0.0) -> dict[str, Any]:
+            is_busy: bool, pause_seconds: float = 0.0, sees_writers: bool = True) -> dict[str, Any]:
     """First token and whole reply, ours and naive in turns on the same replay, three channels. Counted from the moment
     a reply is due: the message, or the end of the pause that the bot makes for further lines by the same person."""
     from llama_cpp import Llama
@@ -132,7 +137,7 @@ def latency(path: Path, options: ContextOptions, channels: Sequence[Sequence[Tur
     model = open_model(path, options)
     finder = LineFinder(model.count_tokens)
     listener = Listener(model, has_recall=True, is_listening=True, options=WRITE,
-                        past=said_before(channels, count=3),
+                        past=said_before(channels, count=3), sees_writers=sees_writers,
                         pause=partial(time.sleep, pause_seconds) if pause_seconds else None)
     ours: list[tuple[float, float]] = []
     naive: list[tuple[float, float]] = []

@@ -40,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replies", type=int, default=12, help="of the latency parts")
     parser.add_argument("--pause", type=float, default=0.0,
                         help="of the latency parts: seconds between a message and its reply, as in the live bot (1.2)")
+    parser.add_argument("--typing-unseen", action="store_true",
+                        help="of the latency parts: as if Discord did not tell who is writing")
     parser.add_argument("--rounds", type=int, default=3, help="of the speed part")
     parser.add_argument("--token-replies", type=int, default=120, help="of the token counts, for each traffic")
     parser.add_argument("--growth-replies", type=int, default=10_000)
@@ -79,9 +81,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             "attention": lambda: machine.attention(path, how),
             "memory": lambda: machine.memory(path, how.threads),
             "latency": lambda: replies.latency(path, how, channels, replies=options.replies, is_busy=False,
-                                               pause_seconds=options.pause),
+                                               pause_seconds=options.pause, sees_writers=not options.typing_unseen),
             "busy": lambda: replies.latency(path, how, channels, replies=options.replies, is_busy=True,
-                                            pause_seconds=options.pause),
+                                            pause_seconds=options.pause, sees_writers=not options.typing_unseen),
             "growth": lambda: machine.growth(stand_in, replies=options.growth_replies),
         }
         for name in wanted:
