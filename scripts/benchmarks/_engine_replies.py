@@ -13,10 +13,21 @@ from model.chat.chat_model import ChatModel
 from model.chat.requests import GenerationOptions, ReplyRequest
 from model.native import ContextOptions, NativeModel, Row
 from scripts.benchmarks._engine_machine import burner, open_model
-from scripts.benchmarks._talk import HISTORY, LineFinder, Message, naive_messages, naive_prompt, replay, said_before
+from scripts.benchmarks._talk import (
+    HISTORY,
+    LineFinder,
+    Message,
+    as_turns,
+    naive_messages,
+    naive_prompt,
+    replay,
+    said_before,
+)
 from storage.records import Conversation, Turn
 from storage.settings import DEFAULT_SYSTEM_PROMPT
 
+# Messages that a prompt is made from: as many as the live bot passes.
+_KEPT = 30
 WRITE = GenerationOptions(max_tokens=24, stop=(), seed=1)
 
 
@@ -51,7 +62,7 @@ class Listener:
             lines = self._standing.get(message.channel, ())
             if not self._is_listening:
                 lines = self.recalled(message.channel)
-            request = ReplyRequest(Conversation(tuple(past[-30:]), lines), self._options, DEFAULT_SYSTEM_PROMPT,
+            request = ReplyRequest(Conversation(as_turns(past[-_KEPT:]), lines), self._options, DEFAULT_SYSTEM_PROMPT,
                                    message.channel, keep_turns=HISTORY)
             if self._pause is not None:
                 self._model.prepare(request)
@@ -65,7 +76,7 @@ class Listener:
     def read_along(self, channel: int, *, writer: str = "") -> None:
         """Compute what was said in a channel, to the end."""
         lines = self._standing[channel] = self.recalled(channel)
-        self._model.listen(channel, Conversation(tuple(self.past[channel][-30:]), lines), DEFAULT_SYSTEM_PROMPT,
+        self._model.listen(channel, Conversation(as_turns(self.past[channel][-_KEPT:]), lines), DEFAULT_SYSTEM_PROMPT,
                            keep_turns=HISTORY, writer=writer)
         self._model.wait_until_idle(timeout_seconds=300)
 

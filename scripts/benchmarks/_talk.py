@@ -5,7 +5,7 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from storage.records import Turn
@@ -71,6 +71,17 @@ def said_before(channels: Sequence[Sequence[Turn]], *, count: int) -> dict[int, 
     """What stands in each replayed channel when the replay begins: a bot knows its server's past."""
     return {number: list(channels[source][start - _BEFORE:start])
             for number, (source, start) in enumerate(_places(channels, count))}
+
+
+def as_turns(lines: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Messages as they stand in a prompt: one person's in a row are one turn with line breaks."""
+    turns: list[Turn] = []
+    for line in lines:
+        if turns and (turns[-1].name, turns[-1].is_self) == (line.name, line.is_self):
+            turns[-1] = replace(line, text=f"{turns[-1].text}\n{line.text}")
+        else:
+            turns.append(line)
+    return tuple(turns)
 
 
 def _places(channels: Sequence[Sequence[Turn]], count: int) -> list[tuple[int, int]]:
