@@ -153,6 +153,12 @@ class BotController:
             return self.view()
         return self.start()
 
+    def free_model(self) -> ControllerView:
+        """Ask the bot to give its model's memory back until the next reply. Harmless when it is down."""
+        if self._state is ControllerState.RUNNING:
+            self._store.commands.ask(CommandKind.FREE_MODEL, asked_by="panel")
+        return self.view()
+
     def force_stop(self) -> ControllerView:
         """Kill the bot's process tree now."""
         self._start_after_stop = False

@@ -32,7 +32,8 @@ def status_text(store: Store, status: BotStatus, now: float) -> str:
     settings = store.settings.read()
     midnight = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
     today = store.activity.totals_since(midnight)
-    model = {ModelState.READY: f"{status.model_name} ({status.model_bytes / 1e9:.1f} GB)",
+    resting = ", its memory freed until the next reply" if status.is_resting else ""
+    model = {ModelState.READY: f"{status.model_name} ({status.model_bytes / 1e9:.1f} GB{resting})",
              ModelState.LOADING: "loading", ModelState.NONE: "none"}.get(status.model_state, status.model_error)
     lines = [
         f"**Up** since <t:{int(status.started_at)}:R>, {status.memory_bytes / 2 ** 20:,.0f} MiB",

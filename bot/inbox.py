@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 
@@ -15,11 +16,13 @@ from storage.records import Command, CommandKind, ExitCode
 from storage.store import Store
 
 POLL_SECONDS = 0.25
+# What is set for a loaded model is taken over within this.
+SETTINGS_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
 class Inbox:
-    """Polls four times a second; each command is executed at most once."""
+    """Polls four times a second; each command is executed at most once. Settings of the model are followed too."""
 
     def __init__(self, store: Store, *, storage: StorageThread, playground: Playground, slot: ModelSlot,
                  status: LiveStatus, stop: StopRequest) -> None:
@@ -32,12 +35,16 @@ class Inbox:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            await self._poll()
+        for number in itertools.count():
+            await self._poll(reads_settings=number % round(SETTINGS_SECONDS / POLL_SECONDS) == 0)
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _poll(self) -> None:
+    async def _poll(self, *, reads_settings: bool) -> None:
         try:
+            if reads_settings and self._slot.model is not None:
+                settings = await self._storage.run(self._store.settings.read)
+                if self._slot.model is not None:
+                    self._slot.model.follow(settings)
             command = await self._storage.run(lambda: self._store.commands.take(pid=os.getpid()))
             if command is not None:
                 await self._execute(command)
@@ -55,6 +62,10 @@ class Inbox:
             self._stop.ask(ExitCode.RESTART, f"Restart asked for by {command.asked_by}.")
         elif command.kind is CommandKind.RELOAD_MODEL:
             self._slot.reload()
-        elif command.kind is CommandKind.FREE_CACHES and self._slot.model is not None:
+        elif self._slot.model is None:
+            outcome = "no model was loaded"
+        elif command.kind is CommandKind.FREE_CACHES:
             await asyncio.to_thread(self._slot.model.free_caches)
+        elif command.kind is CommandKind.FREE_MODEL:
+            await asyncio.to_thread(self._slot.model.release)
         await self._storage.run(self._store.commands.finish, command.id, outcome)

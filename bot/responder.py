@@ -25,6 +25,7 @@ from storage.settings import (
     LISTENING,
     RECALL_COUNT,
     RECALL_TOKENS,
+    RESPONSE_CACHE,
     SYSTEM_PROMPT,
     Settings,
 )
@@ -38,6 +39,8 @@ DEADLINE_SECONDS = 120.0
 CANCEL_SECONDS = 0.5
 # A reply is written again when a line recalled for it is deleted meanwhile.
 _TRIES = 3
+# With the response cache on, an identical prompt gets the same reply for this long.
+REUSE_SECONDS = 300.0
 # Channels with lines looked up in advance; the least recently used one is forgotten first.
 REMEMBERED_CHANNELS = 64
 
@@ -101,7 +104,7 @@ class Responder:
         """Somebody spoke and no reply is due, or begins to write (`writer`): look up lines for what was said and read
         along while idle."""
         model = self.model()
-        if model is None or not (turns or writer) or not settings[LISTENING]:
+        if model is None or model.is_released or not (turns or writer) or not settings[LISTENING]:
             return
         times = self._forgotten[channel_id]
         standing = self._prepared(channel_id, settings, exclude_ids)
@@ -186,6 +189,9 @@ class Responder:
         return standing
 
     def _keep(self, channel_id: int, standing: _Standing) -> None:
+        if not standing.topic:  # nothing was said yet: the line that breaks the silence is what to look up
+            self._standing.pop(channel_id, None)
+            return
         self._standing[channel_id] = replace(standing, at=self.clock())
         self._standing.move_to_end(channel_id)
         if len(self._standing) > REMEMBERED_CHANNELS:
@@ -212,7 +218,8 @@ def _request(channel_id: int, turns: Sequence[Turn], lines: tuple[RecalledLine, 
              settings: Settings) -> ReplyRequest:
     return ReplyRequest(conversation=_conversation(turns, lines), options=GenerationOptions.from_settings(settings),
                         system_prompt=settings[SYSTEM_PROMPT], channel_id=channel_id,
-                        keep_turns=settings[HISTORY_MESSAGES])
+                        keep_turns=settings[HISTORY_MESSAGES],
+                        reuse_seconds=REUSE_SECONDS if settings[RESPONSE_CACHE] else 0.0)
 
 
 def _conversation(turns: Sequence[Turn], lines: tuple[RecalledLine, ...]) -> Conversation:

@@ -188,7 +188,8 @@ async def _heartbeat(services: Services) -> None:
     pending = None
     while True:
         model = services.slot.model
-        services.status.update(queue_length=model.queue_length if model is not None else 0)
+        services.status.update(queue_length=model.queue_length if model is not None else 0,
+                               is_resting=model is not None and model.is_released)
         services.status.stamp()
         if pending is None or pending.done():
             pending = services.storage.post(services.store.status.write_bot, services.status.snapshot())

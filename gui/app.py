@@ -99,7 +99,7 @@ class App:
         self.root.bind("<Map>", self._came_back, add="+")
         self.tray = SystemTray(post=self.worker.post, menu_at=self._tray_menu, actions={
             "show": self.toggle_window, "start": lambda: self.bot("start"), "stop": lambda: self.bot("stop"),
-            "exit": self.exit})
+            "free": lambda: self.bot("free"), "exit": self.exit})
         self.is_new = is_needed(self._environment, channels=len(self.store.channels.all()), is_demo=self.is_demo)
         self.window.sidebar.show_first_run(self.is_new)
         self.go("first_run" if self.is_new else "playground" if self.is_demo else "dashboard")
@@ -287,12 +287,13 @@ class App:
         self.ask(lambda: self.store.settings.set(setting, value, changed_by="panel"), lambda _: self.refresh_soon())
 
     def bot(self, action: str) -> None:
-        """'start', 'start_offline', 'stop', 'restart' or 'force'; the window shows it at once."""
+        """'start', 'start_offline', 'stop', 'restart', 'free' or 'force'; the window shows it at once."""
         self.wishes.click(action.removesuffix("_offline"))
         self._show_status()
         work = {"start": self.controller.start, "start_offline": partial(self.controller.start, offline=True),
                 "stop": self.controller.stop,
-                "restart": self.controller.restart, "force": self.controller.force_stop}[action]
+                "restart": self.controller.restart, "free": self.controller.free_model,
+                "force": self.controller.force_stop}[action]
         self.ask(work, self._bot_done, failed=self._bot_failed)
 
     def _bot_done(self, _: object) -> None:
@@ -375,6 +376,8 @@ class App:
                          state="normal" if view is None or view.can_start else "disabled")
         menu.add_command(label=texts.TRAY_STOP, command=lambda: self.bot("stop"),
                          state="normal" if view is not None and view.can_stop else "disabled")
+        menu.add_command(label=texts.TRAY_FREE, command=lambda: self.bot("free"),
+                         state="normal" if view is not None and view.can_free else "disabled")
         menu.add_separator()
         menu.add_command(label=texts.TRAY_EXIT, command=self.exit)
         menu.tk_popup(x, y)

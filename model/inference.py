@@ -14,8 +14,6 @@ from storage.settings import (
     CHAT_TEMPLATE,
     CONTEXT_LENGTH,
     GPU_LAYERS,
-    KEEP_CACHE_SECONDS,
-    LISTENING,
     THREADS,
     Settings,
 )
@@ -32,7 +30,7 @@ _model: ChatModel | None = None
 
 def get_model(path: Path | None = None, *, n_ctx: int = 2048, n_gpu_layers: int = 0, threads: int = 0,
               adapter: Path | None = None, chat_template: str = "auto", tuning: Tuning | None = None,
-              keep_seconds: float = 600.0, is_listening: bool = True, is_polite: bool = False) -> ChatModel:
+              is_polite: bool = False) -> ChatModel:
     """The process's chat model, loaded on the first call. Later calls return the same one, whatever they ask for.
 
     path: a GGUF file, needed on the first call. n_ctx: tokens per channel. n_gpu_layers: -1 for all. threads 0: tuned
@@ -50,10 +48,8 @@ def get_model(path: Path | None = None, *, n_ctx: int = 2048, n_gpu_layers: int 
         if tuning is not None:
             options = tuning.applied_to(options)
             parallel = tuning.parallel
-        _model = ChatModel(Path(path), options, n_ctx=n_ctx, adapter=adapter, keep_seconds=keep_seconds,
-                           template=CHATML if chat_template == "chatml" else None, parallel=parallel,
-                           is_polite=is_polite)
-        _model.is_listening_allowed = is_listening
+        _model = ChatModel(Path(path), options, n_ctx=n_ctx, adapter=adapter, parallel=parallel,
+                           template=CHATML if chat_template == "chatml" else None, is_polite=is_polite)
         return _model
 
 
@@ -69,9 +65,10 @@ def get_configured_model(path: Path, adapter: Path | None, settings: Settings, f
     # llama.cpp's number: -1 is all of them; without a GPU build it is ignored.
     gpu_layers = -1 if layers in ("auto", "all") else int(layers)
     tuning = tuning_for(facts, path, gpu_layers=gpu_layers) if facts is not None else None
-    return get_model(path, n_ctx=settings[CONTEXT_LENGTH], n_gpu_layers=gpu_layers, threads=settings[THREADS],
-                     adapter=adapter, chat_template=settings[CHAT_TEMPLATE], tuning=tuning,
-                     keep_seconds=settings[KEEP_CACHE_SECONDS], is_listening=settings[LISTENING], is_polite=is_polite)
+    model = get_model(path, n_ctx=settings[CONTEXT_LENGTH], n_gpu_layers=gpu_layers, threads=settings[THREADS],
+                      adapter=adapter, chat_template=settings[CHAT_TEMPLATE], tuning=tuning, is_polite=is_polite)
+    model.follow(settings)
+    return model
 
 
 def close_model() -> None:

@@ -177,7 +177,8 @@ def _generate(store: Store, path: Path, asked: Sequence[tuple[Conversation, int]
     from model.chat.requests import GenerationOptions, ReplyRequest
     from model.inference import get_model
 
-    model = get_model(path, is_listening=False)
+    model = get_model(path)
+    model.is_listening_allowed = False
     settings = store.settings.read()
     base = GenerationOptions.from_settings(settings).with_changes(
         temperature=_REJECTED_TEMPERATURE, max_tokens=_REJECTED_TOKENS)

@@ -228,11 +228,19 @@ def power(pen: Pen) -> None:
     pen.line((12, 3.6), (12, 11.4))
 
 
+def memory(pen: Pen) -> None:
+    pen.box(6.4, 6.4, 17.6, 17.6, radius=2)
+    for at in (9.6, 14.4):
+        for near, far in ((3.4, 6), (18, 20.6)):
+            pen.line((at, near), (at, far))
+            pen.line((near, at), (far, at))
+
+
 LINE_ICONS: dict[str, Callable[[Pen], None]] = {
     function.__name__: function for function in (
         dashboard, chat, people, training, logs, settings, start, stop, restart, bolt, download, folder, archive, check,
         close, alert, info, search, eye, moon, sun, system, chevron, more, flag, send, gauge, lock, upload, copy, trash,
-        power)}
+        power, memory)}
 
 
 def draw_logo(size: int, colour: tuple[int, int, int] | None = None) -> Image.Image:

@@ -172,6 +172,8 @@ class BotStatus:
     model_name: str = ""
     model_bytes: int = 0
     model_error: str = ""
+    # The model's memory is given back; the next reply loads it again.
+    is_resting: bool = False
     # Another model than the bot's own, for one question of the playground.
     is_borrowed: bool = False
     queue_length: int = 0
@@ -200,6 +202,7 @@ class CommandKind(StrEnum):
     RESTART = "restart"
     RELOAD_MODEL = "reload_model"
     FREE_CACHES = "free_caches"
+    FREE_MODEL = "free_model"
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,9 @@ KEEP_CACHE_SECONDS = Setting("keep_cache_seconds", 600, "Model", "Keep a channel
                              "A quiet channel's cache is dropped after this.", 60, 3600, unit="s")
 LISTENING = Setting("listening", True, "Model", "Read along",
                     "Prepare messages while nobody waits, so that replies come sooner. Uses some processor time.")
+FREE_MEMORY = Setting("free_memory", "never", "Model", "Free its memory",
+                      "Gives the model's memory back meanwhile; a reply loads it again. Full screen: Windows only.",
+                      choices=("never", "full screen", "full screen or battery"))
 EMBEDDING_MODEL = Setting("embedding_model", "bge-small-en-v1.5", "Model", "Embedding model",
                           "Finds similar earlier messages; a change re-embeds everything.",
                           choices=("bge-small-en-v1.5", "all-MiniLM-L6-v2", "paraphrase-multilingual-MiniLM-L12-v2"),

@@ -258,6 +258,15 @@ def test_a_bot_that_ignores_stop_is_killed_after_ten_seconds(world: World) -> No
     assert world.killed == [100]
 
 
+def test_the_models_memory_is_asked_back_only_of_a_running_bot(world: World) -> None:
+    world.controller.free_model()
+    world.run()
+    world.controller.free_model()
+    command = world.store.commands.take(pid=1)
+    assert command is not None and command.kind is CommandKind.FREE_MODEL
+    assert world.store.commands.take(pid=1) is None
+
+
 def test_restart_waits_for_the_old_bot_before_the_new_one_starts(world: World) -> None:
     world.run()
     world.controller.restart()

@@ -69,6 +69,20 @@ def test_each_state_has_its_words_and_its_colour(state: str, changes: dict[str, 
     assert (view.title, view.tone) == (title, tone)
 
 
+@pytest.mark.parametrize(("state", "changes", "can_free", "model"), [
+    ("running", {}, True, "Qwen · 2.1 GB"),
+    ("running", {"is_resting": True}, False, texts.MODEL_RESTING),
+    ("running", {"is_borrowed": True}, False, "Qwen · 2.1 GB"),
+    ("running", {"model_state": ModelState.LOADING}, False, texts.MODEL_LOADING),
+    ("stopping", {}, False, "Qwen · 2.1 GB"),
+])
+def test_the_models_memory_can_be_freed_while_it_is_there(state: str, changes: dict[str, Any], can_free: bool,
+                                                          model: str) -> None:
+    view = status_view(pulse(state, status(**changes)))
+    assert view.can_free is can_free
+    assert next(fact.value for fact in view.facts if fact.label == texts.FACT_MODEL) == model
+
+
 def test_a_restart_counts_down_and_says_why() -> None:
     look = ControllerLook("backoff", detail="ended by signal 9", seconds_until_retry=7.6)
     view = status_view(pulse("backoff", controller=look))

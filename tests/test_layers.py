@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from storage import settings
+
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = {"storage", "model", "data", "bot", "gui", "scripts", "bot_controller", "launcher"}
 MAY_IMPORT = {
@@ -63,6 +65,13 @@ def test_toolkits_stay_at_home(path: Path) -> None:
     relative = path.relative_to(ROOT).as_posix()
     for toolkit in {name.split(".")[0] for name in imported(path)} & set(HOMES):
         assert relative.startswith(HOMES[toolkit]), f"{relative} imports {toolkit}"
+
+
+def test_every_setting_the_panel_offers_is_read_somewhere() -> None:
+    names = {name for name, value in vars(settings).items() if isinstance(value, settings.Setting)}
+    read = {name.rsplit(".", 1)[1] for path in modules() for name in imported(path)
+            if name.startswith("storage.settings.")}
+    assert len(names) == len(settings.REGISTRY) and names <= read, f"{sorted(names - read)} do nothing"
 
 
 def test_the_launcher_takes_nothing_of_scripts_but_bootstrap() -> None:

@@ -112,6 +112,21 @@ def test_a_restart_command_ends_with_the_restart_code(talking: Store) -> None:
     assert bot.wait(LIMIT_SECONDS) == ExitCode.RESTART
 
 
+def test_the_models_memory_is_freed_on_request_and_the_next_question_loads_it_again(talking: Store) -> None:
+    bot = subprocess.Popen([sys.executable, "bot/run.py", "--offline", "--workspace", str(talking.workspace.root)],
+                           cwd=PROJECT_ROOT)
+    wait_for(lambda: ready(talking))
+    assert ask(talking, "are you there?")
+    full = wait_for(lambda: ready(talking)).memory_bytes
+    talking.commands.ask(CommandKind.FREE_MODEL, asked_by="test")
+    resting = wait_for(lambda: (s := ready(talking)) and s.is_resting and s or None)
+    assert full - resting.memory_bytes > 60 << 20  # the file is read into memory
+    assert ask(talking, "and now?")
+    wait_for(lambda: (s := ready(talking)) and not s.is_resting)
+    bot.terminate()
+    assert bot.wait(LIMIT_SECONDS) == ExitCode.STOPPED
+
+
 def test_without_a_supervisor_a_restart_command_makes_a_new_bot_of_the_old_one(talking: Store) -> None:
     """Fault 3."""
     bot = subprocess.Popen([sys.executable, "bot/run.py", "--offline", "--workspace", str(talking.workspace.root)],

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
@@ -27,6 +28,8 @@ from storage.settings import (
     RECALL_COUNT,
     RECALL_MIN_SIMILARITY,
     RECALL_TOKENS,
+    RESPONSE_CACHE,
+    STOP_STRINGS,
     SYSTEM_PROMPT,
     Settings,
 )
@@ -173,6 +176,19 @@ def test_somebody_who_begins_to_write_is_no_reason_to_look_the_same_lines_up_aga
     model.forget_channel(44)
 
 
+def test_a_line_that_breaks_a_silence_is_looked_up_itself_though_its_author_was_seen_writing(model: ChatModel,
+                                                                                              recall: Recall) -> None:
+    responder = Responder(lambda: model, recall)
+
+    async def talk() -> set[int]:
+        await responder.observe(45, [], SETTINGS, writer="bo")
+        response = await responder.reply(45, [Turn("bo", "the printer is making that noise again")], SETTINGS)
+        return {line.message_id for line in response.recalled}
+
+    assert run(talk()) == {1, 5}
+    model.forget_channel(45)
+
+
 def test_an_evaluation_asks_the_model_what_the_live_bot_asks(model: ChatModel, indexed: Store,
                                                              recall: Recall) -> None:
     talk = (Turn("bob", "my printer is eating paper\nis it haunted"), Turn("Bot", "probably", True),
@@ -297,6 +313,20 @@ def test_each_reply_looks_its_lines_up_anew(model: ChatModel, recall: Recall) ->
 
     assert run(ask("is the printer ok")) == {1, 5}
     assert 3 in run(ask("pizza on friday?"))
+
+
+def test_an_identical_question_gets_the_same_answer_only_with_the_response_cache_on(model: ChatModel,
+                                                                                    recall: Recall) -> None:
+    responder = Responder(lambda: model, recall)
+    turns = [Turn("bo", "say one word")]
+
+    def is_repeated(is_on: bool) -> bool:
+        settings = SETTINGS.with_values({RESPONSE_CACHE.key: is_on, STOP_STRINGS.key: json.dumps([" ", ".", "\n"])})
+        first, second = (run(responder.reply(46, turns, settings)).generation for _ in range(2))
+        assert first.stop_reason == "stop" and not first.is_cached
+        return second.is_cached and second.text == first.text
+
+    assert not is_repeated(False) and is_repeated(True)
 
 
 def test_recall_can_be_switched_off(recall: Recall) -> None:

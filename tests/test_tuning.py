@@ -20,6 +20,7 @@ from model.chat.tuning import Trial, Tuning, choose, choose_parallel, probe, thr
 from model.native import ContextOptions
 from scripts.make_benchmark_model import TINY, main, write_model
 from storage.records import Conversation, Turn
+from storage.settings import FREE_MEMORY, Settings
 from storage.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -159,6 +160,29 @@ def test_memory_can_be_given_back_and_the_next_request_loads_again(model: ChatMo
     assert model.count_tokens("hello there") > 0
     model.release()
     assert model.generate(request).text == before.text
+
+
+def test_reading_along_does_not_load_a_model_whose_memory_was_given_back_but_a_due_reply_does(model: ChatModel) -> None:
+    talk = Conversation((Turn("a", "hello"),))
+    model.release()
+    model.listen(1, talk, "s", writer="b")
+    assert model.wait_until_idle(timeout_seconds=60) and model.is_released
+    model.prepare(ReplyRequest(talk, GenerationOptions(max_tokens=3, seed=1), "s", 1))
+    assert model.wait_until_idle(timeout_seconds=60) and not model.is_released
+
+
+@pytest.mark.parametrize(("when", "is_given_back"), [
+    ("never", False), ("full screen", False), ("full screen or battery", True)])
+def test_memory_is_given_back_by_itself_where_the_owner_chose_it(model: ChatModel, when: str,
+                                                                 is_given_back: bool) -> None:
+    """On battery, as this fixture is."""
+    model.follow(Settings().with_values({FREE_MEMORY.key: when}))
+    model.ask(model._worker._tidy)
+    assert model.is_released is is_given_back
+    request = ReplyRequest(Conversation((Turn("a", "hello"),)), GenerationOptions(max_tokens=3, seed=1), "s", 1)
+    assert model.generate(request).reply_tokens and not model.is_released
+    assert Surroundings(is_full_screen=True).wants_memory(when) is (when != "never")
+    assert not Surroundings().wants_memory(when)
 
 
 def test_the_benchmark_model_script_works_without_a_vocabulary(tmp_path: Path,

@@ -32,7 +32,10 @@ class StatusCard(Card):
         self.state = Text(head, "", role="title")
         self.state.grid(row=0, column=1, sticky="w")
         self.quiet = Button(head, texts.BUTTON_QUIET, self._flip_quiet, kind="quiet", icon="moon")
-        self.quiet.grid(row=0, column=2, rowspan=2, sticky="ne")
+        self.quiet.grid(row=0, column=3, rowspan=2, sticky="ne")
+        self.free = Button(head, texts.BUTTON_FREE, lambda: panel.bot("free"), kind="quiet", icon="memory",
+                           tip=texts.TIP_FREE)
+        self.free.grid(row=0, column=2, rowspan=2, sticky="ne")
         self.detail = Text(head, "", colour="muted", wrap=True)
         self.detail.grid(row=1, column=0, columnspan=2, sticky="ew", pady=(2, 0))
         self._is_quiet = False
@@ -66,6 +69,7 @@ class StatusCard(Card):
         self.stop.set_enabled(view.can_stop)
         self.restart.set_enabled(view.can_restart)
         self.force.set_enabled(view.can_force)
+        self.free.set_enabled(view.can_free)
         self._is_quiet = view.is_quiet
         self.quiet.show(texts.BUTTON_UNQUIET if view.is_quiet else texts.BUTTON_QUIET)
         for (label, value), fact in zip(self.facts, view.facts, strict=True):

@@ -25,7 +25,7 @@ _X_EXPOSURE, _X_STRUCTURE, _X_BUTTON_PRESS = 1 << 15, 1 << 17, 1 << 2
 
 
 class SystemTray:
-    """`actions`: show, start, stop and exit, called through `post` on the window's thread."""
+    """`actions`: show, start, stop, free and exit, called through `post` on the window's thread."""
 
     def __init__(self, *, post: Callable[[Callable[[], Any]], None], actions: dict[str, Callable[[], Any]],
                  menu_at: Callable[[int, int], Any]) -> None:
@@ -34,7 +34,7 @@ class SystemTray:
         self._images: dict[str, Any] = {}
         self._shown = ("", "")
         self._is_flat = False
-        self._can_start, self._can_stop = True, False
+        self._can_start, self._can_stop, self._can_free = True, False, False
         self.is_available = False
 
     def start(self) -> bool:
@@ -61,7 +61,7 @@ class SystemTray:
         """Picture, tooltip and menu for a new state; costs nothing while the same."""
         if not self.is_available:
             return
-        self._can_start, self._can_stop = view.can_start, view.can_stop
+        self._can_start, self._can_stop, self._can_free = view.can_start, view.can_stop, view.can_free
         if (view.tray, tip) == self._shown:
             return
         picture_changed = view.tray != self._shown[0]
@@ -101,7 +101,8 @@ class SystemTray:
 
         entries = menu(item(texts.TRAY_SHOW, call("show"), default=True), menu.SEPARATOR,
                        item(texts.TRAY_START, call("start"), enabled=lambda _: self._can_start),
-                       item(texts.TRAY_STOP, call("stop"), enabled=lambda _: self._can_stop), menu.SEPARATOR,
+                       item(texts.TRAY_STOP, call("stop"), enabled=lambda _: self._can_stop),
+                       item(texts.TRAY_FREE, call("free"), enabled=lambda _: self._can_free), menu.SEPARATOR,
                        item(texts.TRAY_EXIT, call("exit")))
         self._is_flat = not pystray.Icon.HAS_MENU
         icon = pystray.Icon("personality-bot", self._image("stopped"), texts.APP_NAME, entries)

@@ -37,6 +37,7 @@ class StatusView:
     can_stop: bool = False
     can_restart: bool = False
     can_force: bool = False
+    can_free: bool = False
     is_quiet: bool = False
     is_alive: bool = False
 
@@ -58,6 +59,7 @@ def status_view(pulse: Pulse, *, clicked: str = "") -> StatusView:
             state != "failed" or pulse.controller.seconds_until_retry is not None),
         can_restart=not waits and state == "running",
         can_force=state in ("starting", "running", "stopping") and clicked != "force",
+        can_free=not waits and state == "running" and _holds_model(pulse.status),
         is_quiet=_is_quiet(pulse), is_alive=pulse.is_alive)
 
 
@@ -103,6 +105,11 @@ def _running(pulse: Pulse, status: BotStatus) -> tuple[str, str, str]:
     if status.latency_ms is None:
         return "good", texts.STATE_RUNNING, texts.DETAIL_RUNNING
     return "good", texts.STATE_RUNNING, texts.DETAIL_RUNNING_LATENCY.format(latency=round(status.latency_ms))
+
+
+def _holds_model(status: BotStatus | None) -> bool:
+    return status is not None and status.model_state is ModelState.READY and not (
+        status.is_resting or status.is_borrowed)
 
 
 def _is_quiet(pulse: Pulse) -> bool:
@@ -166,6 +173,8 @@ def _memory(pulse: Pulse, status: BotStatus) -> Fact:
 
 
 def _model(status: BotStatus) -> Fact:
+    if status.model_state is ModelState.READY and status.is_resting:
+        return Fact(texts.FACT_MODEL, texts.MODEL_RESTING, "muted")
     if status.model_state is ModelState.READY:
         size = f" · {words.size(status.model_bytes)}" if status.model_bytes else ""
         return Fact(texts.FACT_MODEL, f"{words.middle(status.model_name, MODEL_NAME_LENGTH)}{size}")

@@ -26,6 +26,10 @@ class Surroundings:
         """True when only replies should be computed, nothing ahead of time."""
         return self.is_on_battery or self.is_full_screen
 
+    def wants_memory(self, when: str) -> bool:
+        """True when the model's memory is to be given back; `when` is a choice of the setting `free_memory`."""
+        return when != "never" and (self.is_full_screen or (self.is_on_battery and when != "full screen"))
+
 
 class Lookout:
     """Looks around at most every ten seconds; looking costs under a millisecond."""

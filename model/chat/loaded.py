@@ -21,7 +21,7 @@ class LoadedModel:
 
     def __init__(self, path: Path, options: ContextOptions, *, n_ctx: int, template: ChatTemplate | None,
                  adapter: Path | None, park_bytes: int, clock: Callable[[], float]) -> None:
-        self._options, self._n_ctx, self._wanted_template = options, n_ctx, template
+        self._options, self.n_ctx, self._wanted_template = options, n_ctx, template
         self._park_bytes, self._clock = park_bytes, clock
         # Guards the vocabulary against being freed while another thread tokenises.
         self._vocabulary = threading.RLock()
@@ -43,7 +43,7 @@ class LoadedModel:
         self.template = self._wanted_template or _template(native, path.name)
         self.engine = Engine(native, park_bytes=self._park_bytes, clock=self._clock)
         self.native = native
-        self.prompts = PromptBuilder(self.template, native.encode, native.piece, self._n_ctx)
+        self.prompts = PromptBuilder(self.template, native.encode, native.piece, self.n_ctx)
 
     @property
     def name(self) -> str:

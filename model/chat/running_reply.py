@@ -80,6 +80,9 @@ class ReplyMemory:
         while len(self._replies) > _REMEMBERED:
             self._replies.popitem(last=False)
 
+    def clear(self) -> None:
+        self._replies.clear()
+
 
 def _identity(request: ReplyRequest) -> object:
     return request.conversation, request.system_prompt, request.options

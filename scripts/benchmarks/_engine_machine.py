@@ -253,7 +253,7 @@ def cancelling(path: Path, options: ContextOptions) -> dict[str, float]:
 def _cancel(model: ChatModel, phase: str, number: int) -> float:
     text = _LONG if phase == "prefill" else "hi"
     future = model.submit(ReplyRequest(Conversation((Turn(f"Ada{number}", text),)), _ENDLESS, "none", number))
-    while not (model._running if phase == "decode" else model._starting):
+    while not (model._worker.running if phase == "decode" else model._worker.starting):
         time.sleep(0.001)
     time.sleep(0.25 + 0.037 * number)
     started = time.perf_counter()

@@ -1,0 +1,308 @@
+"""The thread that computes for a chat model: replies first, a token of each in turn; reading along while none is due.
+
+Nothing but this thread touches llama.cpp's context. What it is asked for lies in `Work`, under one lock; whoever wants
+it to stop what it is at calls `interrupt_idle_work` or `stop_reply`, which end a computation within one operation.
+"""
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from model.chat.engine import Interrupted
+from model.chat.guest import Lookout, threads_for
+from model.chat.listening import Heard, Listening
+from model.chat.loaded import LoadedModel
+from model.chat.prompting import PromptBuilder
+from model.chat.reply_queue import Job, ReplyQueue, too_late
+from model.chat.requests import Reply
+from model.chat.running_reply import ReplyMemory, RunningReply, never_begun
+from model.chat.sampling import ReplyText, Sampler
+from model.process import lower_thread_priority
+from storage.settings import FREE_MEMORY
+
+log = logging.getLogger(__name__)
+
+_TIDY_SECONDS = 5.0
+
+
+@dataclass
+class Work:
+    """What a chat model was asked for and has not begun. All of it is guarded by `changed`, which tells of news."""
+
+    queue: ReplyQueue
+    listening: Listening = field(default_factory=Listening)
+    tasks: list[tuple[Callable[[], Any], Future[Any]]] = field(default_factory=list)
+    is_closing: bool = False
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+
+class Worker:
+    """Works off `work` with a loaded model. `running`, `starting` and `heard` are what it is at, for anybody to read.
+
+    parallel: replies written in one batch. keep_seconds: a channel unused for longer is forgotten. is_polite: below
+    other programs' priority. free_memory: when the model's memory is given back by itself, as the setting says.
+    """
+
+    def __init__(self, loaded: LoadedModel, work: Work, *, parallel: int, keep_seconds: float, is_polite: bool,
+                 lookout: Lookout, clock: Callable[[], float]) -> None:
+        self.loaded, self.work, self.lookout = loaded, work, lookout
+        self.keep_seconds, self._parallel = keep_seconds, max(parallel, 1)
+        self._is_polite, self._clock = is_polite, clock
+        self.free_memory = FREE_MEMORY.default
+        self.running: list[RunningReply] = []
+        self.starting: Job | None = None
+        self.heard: Heard | None = None
+        self.memory = ReplyMemory()
+        self._thread = threading.Thread(target=self._work, name="model", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the end, which `work.is_closing` asked for."""
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    # ---- for everybody, under the lock ----------------------------------------------------------------
+
+    @property
+    def replies_at_work(self) -> int:
+        """Replies being written or begun."""
+        return len(self.running) + (self.starting is not None)
+
+    def interrupt_idle_work(self, *, except_for: int | None = None) -> None:
+        """Something else comes before what is being read along."""
+        # A reply in the channel being read along needs the same tokens: let that chunk finish.
+        if self.heard is not None and self.heard.channel_id != except_for:
+            self.loaded.abort()
+
+    def interrupt_reading_ahead(self, *, except_for: int) -> None:
+        """A reply about to be asked for comes before what is merely heard, and after one that is due too."""
+        if self.heard is not None and not self.heard.is_due:
+            self.interrupt_idle_work(except_for=except_for)
+
+    def drop_reading(self, channel_id: int) -> None:
+        """What is being read of a channel is not to be taken up again once it is interrupted."""
+        if self.heard is not None and self.heard.channel_id == channel_id:
+            self.heard = None
+
+    def stop_reply(self, future: Future[Reply]) -> None:
+        """Cut off the reply of a future, if it is at work."""
+        for job in self._at_work():
+            if job.future is future:
+                job.is_cancelled = True
+                self.loaded.abort()
+
+    def stop_replies(self) -> None:
+        """Cut off everything that is being computed."""
+        for job in self._at_work():
+            job.is_cancelled = True
+        self.loaded.abort()
+
+    def _at_work(self) -> list[Job]:
+        return [running.job for running in self.running] + ([self.starting] if self.starting else [])
+
+    # ---- the thread -----------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        if self._is_polite:
+            lower_thread_priority()
+        try:
+            while self._turn():
+                pass
+        finally:
+            for running in self.running:
+                running.stop = "cancelled"
+                self._finish(running)
+            self.loaded.release()
+            for _, future in self.work.tasks:
+                future.cancel()
+
+    def _turn(self) -> bool:
+        """One round: a task, a new reply, a token for each running reply, or idle work. False at the end."""
+        with self.work.changed:
+            self.work.changed.wait_for(self._has_work, _TIDY_SECONDS)
+            if self.work.is_closing:
+                return False
+            task = self.work.tasks.pop(0) if self.work.tasks and not self.running else None
+            job = None
+            if task is None and len(self.running) < self._parallel:
+                job = self._next_job()
+                self.starting = job
+        if task is not None:
+            _run_task(*task)
+        elif job is not None:
+            self._start(job)
+        elif self.running:
+            self._step()
+        else:
+            self._idle()
+        with self.work.changed:
+            self.work.changed.notify_all()
+        return True
+
+    def _has_work(self) -> bool:
+        work = self.work
+        return bool(work.is_closing or work.tasks or self.running or len(work.queue) or work.listening)
+
+    def _next_job(self) -> Job | None:
+        at_work = {running.channel_id for running in self.running}
+        job, late = self.work.queue.take(now=self._clock(), except_channels=at_work)
+        for missed in late:
+            if not missed.future.cancelled():
+                missed.future.set_exception(too_late(missed))
+        return job
+
+    def _start(self, job: Job) -> None:
+        """Compute a reply's prompt and draw its first token."""
+        request = job.request
+        try:
+            if not job.future.set_running_or_notify_cancel():
+                return
+            answer = self.memory.find(request, now=self._clock())
+            if answer is not None:
+                job.future.set_result(answer)
+                return
+            started = self._clock()
+            loaded = self.loaded
+            loaded.reopen()
+            loaded.native.follow_load(threads_for(self.loaded.threads, self.lookout.look().busy_processors))
+            channel = request.channel_id
+            tokens = loaded.prompts.reply_tokens(channel, request.conversation, request.system_prompt,
+                                                 keep_turns=request.keep_turns, max_tokens=request.options.max_tokens)
+            self.work.listening.answered(channel)
+            computed = loaded.engine.prefill(
+                channel, tokens, shared=loaded.prompts.shared_length(request.system_prompt),
+                is_stopped=lambda: self._is_over(job),
+                pinned=[running.channel_id for running in self.running])
+            sampler = Sampler(loaded.native, request.options, context=tokens[-256:])
+            running = RunningReply(job, sampler, ReplyText(request.options.stop), len(tokens), computed, started,
+                                   min(request.options.max_tokens, loaded.n_ctx - len(tokens)))
+            self.running.append(running)
+            self.starting = None  # counted once
+            running.draw(loaded.native, loaded.engine.last_row, now=self._clock())
+        except Interrupted:
+            _resolve(job, never_begun(job, now=self._clock()))
+        except BaseException as error:
+            # What the context holds of this channel is not to be trusted any more.
+            self.loaded.forget(request.channel_id)
+            _fail(job, error)
+        finally:
+            self.starting = None
+            self._finish_done()
+
+    def _step(self) -> None:
+        """One more token for every running reply, in one batch."""
+        try:
+            self.loaded.engine.step([(running.channel_id, running.next_token) for running in self.running],
+                              lambda: any(self._is_over(running.job) for running in self.running))
+            for index, running in enumerate(self.running):
+                running.draw(self.loaded.native, index, now=self._clock())
+        except Interrupted:
+            pass
+        except BaseException as error:
+            # They share one batch: none of them can go on, and whoever waits must hear of it.
+            for running in self.running:
+                self.loaded.engine.forget(running.channel_id)
+                _fail(running.job, error)
+                running.sampler.close()
+            self.running.clear()
+        for running in self.running:
+            if self._is_over(running.job):
+                running.stop = "cancelled"
+        self._finish_done()
+
+    def _finish_done(self) -> None:
+        for running in [running for running in self.running if running.stop]:
+            self.running.remove(running)
+            self._finish(running)
+
+    def _finish(self, running: RunningReply) -> None:
+        running.sampler.close()
+        now = self._clock()
+        reply = running.reply(now=now)
+        self.memory.keep(running.job.request, reply, now=now)
+        _resolve(running.job, reply)
+
+    # ---- listening ------------------------------------------------------------------------------------
+
+    def _idle(self) -> None:
+        """Compute what was heard; otherwise tidy up."""
+        with self.work.changed:
+            heard = self.heard = self.work.listening.take()
+        if heard is None:
+            self._tidy()
+            return
+        if self.loaded.is_released and not heard.is_due:
+            self.heard = None
+            return
+        try:
+            self.loaded.reopen()
+            prompts = self.loaded.prompts
+            self.loaded.engine.prefill(heard.channel_id, _tokens_of(heard, prompts), wants_logits=False,
+                                        shared=prompts.shared_length(heard.system_prompt), is_stopped=self._is_wanted)
+        except Interrupted:
+            with self.work.changed:
+                if self.heard is heard:
+                    self.work.listening.put_back(heard)
+        except Exception:
+            # Reading along is a courtesy: replies go on without it.
+            log.exception("Reading along in channel %s failed; its cache is dropped.", heard.channel_id)
+            self.loaded.forget(heard.channel_id)
+        finally:
+            self.heard = None
+
+    def _is_wanted(self) -> bool:
+        return bool(self.work.is_closing or len(self.work.queue) or self.work.tasks or self._is_overtaken())
+
+    def _is_overtaken(self) -> bool:
+        with self.work.changed:
+            return self.heard is not None and not self.heard.is_due and self.work.listening.has_due
+
+    def _tidy(self) -> None:
+        if self.loaded.is_released:
+            return
+        if self.lookout.look().wants_memory(self.free_memory):
+            log.info("The model's memory is given back until the next reply (setting: %s)", self.free_memory)
+            self.loaded.release()
+            return
+        for channel in self.loaded.engine.expire(older_than=self._clock() - self.keep_seconds):
+            if isinstance(channel, int):
+                self.loaded.prompts.forget(channel)
+                with self.work.changed:
+                    self.work.listening.forget(channel)
+
+    def _is_over(self, job: Job) -> bool:
+        return job.is_cancelled or self.work.is_closing or self._clock() > job.deadline_at
+
+
+def _tokens_of(heard: Heard, prompts: PromptBuilder) -> list[int]:
+    """What can be computed now: all of a prompt that will be asked for, otherwise what the next line leaves alone."""
+    if heard.reply_tokens is None:
+        return prompts.standing_tokens(heard.channel_id, heard.conversation, heard.system_prompt,
+                                       keep_turns=heard.keep_turns, writer=heard.writer)
+    return prompts.reply_tokens(heard.channel_id, heard.conversation, heard.system_prompt,
+                                keep_turns=heard.keep_turns, max_tokens=heard.reply_tokens)
+
+
+def _resolve(job: Job, reply: Reply) -> None:
+    if not job.future.done():
+        job.future.set_result(reply)
+
+
+def _fail(job: Job, error: BaseException) -> None:
+    log.error("A reply failed: %s: %s", type(error).__name__, error)
+    if not job.future.done():
+        job.future.set_exception(error)
+
+
+def _run_task(task: Callable[[], Any], future: Future[Any]) -> None:
+    try:
+        future.set_result(task())
+    except BaseException as error:  # raised again where the result is awaited
+        future.set_exception(error)
