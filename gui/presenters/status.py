@@ -11,7 +11,7 @@ from storage.settings import MEMORY_LIMIT_GB, MEMORY_WARN_GB, QUIET_UNTIL
 
 GIGABYTE = 1_000_000_000
 # What fits beside the other five facts, with the size behind it.
-MODEL_NAME_LENGTH = 25
+MODEL_NAME_LENGTH = 22
 
 
 @dataclass(frozen=True, slots=True)
