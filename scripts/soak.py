@@ -5,9 +5,9 @@
 
 A real launcher supervises a real bot with the packaged small model on a Discord server of our own (loopback). Half of
 the messages are history to fetch, the other half is said live while faults are injected, one after another: kill -9,
-SIGSTOP, a cut network, a dropped connection that repeats events, a model reload, a fetch, an import and a backup at the
-same time, and a disk that is full for a while (a limit on the size of the bot's files stands for it). It ends with a
-table; exit code 1 when something was lost, answered twice or leaked. Linux only (it needs prlimit).
+SIGSTOP, a cut network, a dropped connection that repeats events, a model reload, its memory freed, a fetch, an import
+and a backup at the same time, and a disk that is full for a while (a limit on the size of the bot's files stands for
+it). It ends with a table; exit code 1 when something was lost, answered twice or leaked. Linux only (it needs prlimit).
 """
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Soak:
                 self.tally.faults[fault.__name__.strip("_").replace("_", " ")] += 1
                 fault()
                 next_fault = time.monotonic() + FAULT_SECONDS
-            time.sleep(SAY_SECONDS * self.dice.uniform(0.5, 1.5))
+            time.sleep(SAY_SECONDS * self.dice.uniform(0.5, 1.0))
 
     def finish(self) -> None:
         """Let it settle, stop in order, and fetch what was said while nobody listened."""
@@ -151,14 +151,17 @@ class Soak:
             content = f"<@{BOT_ID}> what is the vault code?"
         elif number % ASKED_EVERY == 0:
             content = f"<@{BOT_ID}> {content}"
-        said = self.server.say(int(message["channel_id"]), int(message["author"]["id"]), content)
+        channel, author = int(message["channel_id"]), int(message["author"]["id"])
+        self.server.begin_to_write(channel, author)
+        time.sleep(SAY_SECONDS * self.dice.uniform(0.0, 0.5))
+        said = self.server.say(channel, author, content)
         self.tally.said[said] = message | {"content": content}
         if not self._is_ready():
             self.tally.while_down.add(said)
 
     def _faults(self) -> list[Callable[[], None]]:
         return [self._kill, self._network_cut, self._fetch, self._reload, self._dropped_connection, self._disk_full,
-                self._import, self._pause, self._backup, self._kill_the_launcher]
+                self._import, self._pause, self._free_the_model, self._backup, self._kill_the_launcher]
 
     def _kill(self) -> None:
         self._signal(signal.SIGKILL)
@@ -179,6 +182,9 @@ class Soak:
 
     def _reload(self) -> None:
         self.store.commands.ask(CommandKind.RELOAD_MODEL, asked_by="soak")
+
+    def _free_the_model(self) -> None:
+        self.store.commands.ask(CommandKind.FREE_MODEL, asked_by="soak")
 
     def _disk_full(self) -> None:
         """The bot's files may not grow: writes fail as on a full disk, in that process alone."""

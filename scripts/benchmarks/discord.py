@@ -127,10 +127,13 @@ def _play(options: argparse.Namespace, server: Any, stretches: dict[int, Any]) -
 
     def channel(channel_id: int, messages: list[dict[str, Any]], offset: int) -> None:
         for number, (message, pause) in enumerate(zip(messages, _pauses(messages), strict=True)):
-            time.sleep(pause / options.speed)
+            author = int(message["author"]["id"])
+            time.sleep(pause / options.speed / 2)
+            server.begin_to_write(channel_id, author)
+            time.sleep(pause / options.speed / 2)
             is_mention = number % MENTION_EVERY == offset
             content = f"<@{BOT_ID}> {message['content']}"[:2000] if is_mention else message["content"]
-            message_id = server.say(channel_id, int(message["author"]["id"]), content)
+            message_id = server.say(channel_id, author, content)
             with guard:
                 said.append(message_id)
                 if is_mention:
