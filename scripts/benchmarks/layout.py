@@ -98,9 +98,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         picks = {name: recalled(channel, index, encoded[name][number], 100) for name in queries}
         picks["random"] = [channels[channel][i] for i in rng.sample(range(index - 30), 4)]
         for name, chosen in picks.items():
-            if chosen:
-                similar = model.embed([turn.text for turn in chosen]) @ target
-                relevance[name].append(float(similar.max()))
+            similar = model.embed([turn.text for turn in chosen]) @ target if chosen else np.zeros(1)
+            relevance[name].append(float(similar.max()))
         if number >= options.losses:
             continue
         base, before, new = system_pieces(DEFAULT_SYSTEM_PROMPT, template), turn_pieces(history, template), \
@@ -125,11 +124,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                                "ratio_mean": round(statistics.mean(v) / statistics.mean(left["naive, 100"]), 3)}
                         for name, v in left.items()},
         "best_cosine_to_what_came_next": {name: round(statistics.mean(v), 4) for name, v in relevance.items()},
+        "cosine_difference_to_random_standard_error": _standard_errors(relevance, "random"),
         "loss_per_token_on_what_came_next": {name: round(statistics.mean(v), 4) for name, v in losses.items()},
-        "loss_difference_to_no_recall_standard_error": {
-            name: round(statistics.stdev([a - b for a, b in zip(v, losses["no recall"], strict=True)])
-                        / len(v) ** 0.5, 4) for name, v in losses.items() if name != "no recall" and len(v) > 1},
+        "loss_difference_to_no_recall_standard_error": _standard_errors(losses, "no recall"),
     }
+
+
+def _standard_errors(found: dict[str, list[float]], base: str) -> dict[str, float]:
+    """Of each one's mean difference to `base`, place by place."""
+    return {name: round(statistics.stdev([a - b for a, b in zip(values, found[base], strict=True)])
+                        / len(values) ** 0.5, 4) for name, values in found.items() if name != base and len(values) > 1}
 
 
 def report(figures: dict[str, Any]) -> str:
@@ -138,8 +142,8 @@ def report(figures: dict[str, Any]) -> str:
            f"{'tokens left':44} {'p50':>6} {'mean':>7} {'p50/naive':>10} {'mean/naive':>10}"]
     for name, row in figures["tokens_left"].items():
         out.append(f"{name:44} {row['p50']:6.0f} {row['mean']:7.1f} {row['ratio_p50']:10.3f} {row['ratio_mean']:10.3f}")
-    for key in ("best_cosine_to_what_came_next", "loss_per_token_on_what_came_next",
-                "loss_difference_to_no_recall_standard_error"):
+    for key in ("best_cosine_to_what_came_next", "cosine_difference_to_random_standard_error",
+                "loss_per_token_on_what_came_next", "loss_difference_to_no_recall_standard_error"):
         out += ["", key.replace("_", " ")] + [f"  {name:44} {value:.4f}" for name, value in figures[key].items()]
     return "\n".join(out)
 
