@@ -112,7 +112,11 @@ class Handlers:
         long that nothing of it is kept, that is the whole conversation, and a question pays for its own words only."""
         channel_log = self._logs[channel.id]
         channel_log.writer = writer
-        known = await self._storage.run(self._look_up_place, channel.id, not channel_log.is_loaded)
+        try:
+            known = await self._storage.run(self._look_up_place, channel.id, not channel_log.is_loaded)
+        except KnownError as error:  # a courtesy: the message itself will say what is wrong with the database
+            log.debug("Not read ahead: %s", error.what)
+            return
         if known.channel is None or not known.channel.speak or self._is_stopping():
             return
         channel_log.load(message for message in known.earlier if message.id not in self._deleted)

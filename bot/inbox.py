@@ -67,5 +67,5 @@ class Inbox:
         elif command.kind is CommandKind.FREE_CACHES:
             await asyncio.to_thread(self._slot.model.free_caches)
         elif command.kind is CommandKind.FREE_MODEL:
-            await asyncio.to_thread(self._slot.model.release)
+            self._slot.model.release()  # not waited for: a reply may take minutes, and a stop must be heard meanwhile
         await self._storage.run(self._store.commands.finish, command.id, outcome)

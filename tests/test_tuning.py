@@ -154,17 +154,26 @@ def test_only_the_computing_thread_gives_way_to_other_programs(tiny: Path) -> No
 def test_memory_can_be_given_back_and_the_next_request_loads_again(model: ChatModel) -> None:
     request = ReplyRequest(Conversation((Turn("a", "hello"),)), GenerationOptions(max_tokens=3, seed=1), "s", 1)
     before = model.generate(request)
-    model.release()
+    model.release().result(60)
     model.listen(1, request.conversation, "s")
     model.forget_channel(1)
     assert model.count_tokens("hello there") > 0
-    model.release()
+    model.release().result(60)
     assert model.generate(request).text == before.text
+
+
+def test_memory_is_given_back_behind_the_reply_that_is_being_written(model: ChatModel) -> None:
+    endless = GenerationOptions(max_tokens=300, stop=(), temperature=1.0, seed=1)
+    reply = model.submit(ReplyRequest(Conversation((Turn("a", "hello"),)), endless, "s", 1))
+    released = model.release()
+    assert reply.result(60).stop_reason != "cancelled"
+    released.result(60)
+    assert model.is_released
 
 
 def test_reading_along_does_not_load_a_model_whose_memory_was_given_back_but_a_due_reply_does(model: ChatModel) -> None:
     talk = Conversation((Turn("a", "hello"),))
-    model.release()
+    model.release().result(60)
     model.listen(1, talk, "s", writer="b")
     assert model.wait_until_idle(timeout_seconds=60) and model.is_released
     model.prepare(ReplyRequest(talk, GenerationOptions(max_tokens=3, seed=1), "s", 1))

@@ -208,9 +208,10 @@ class ChatModel:
         """True while the model's memory is given back."""
         return self._loaded.is_released
 
-    def release(self) -> None:
-        """Give the model's memory back (a game wants the graphics card); the next reply loads it again."""
-        self.ask(self._loaded.release)
+    def release(self) -> Future[None]:
+        """Give the model's memory back (a game wants the graphics card), after the replies being written. The future
+        tells when; the next reply loads it again."""
+        return self._later(self._loaded.release)
 
     def follow(self, settings: Settings) -> None:
         """Take over what can change while the model is loaded: reading along, how long a channel is kept, and when the
