@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -165,6 +166,9 @@ def test_memory_can_be_given_back_and_the_next_request_loads_again(model: ChatMo
 def test_memory_is_given_back_behind_the_reply_that_is_being_written(model: ChatModel) -> None:
     endless = GenerationOptions(max_tokens=300, stop=(), temperature=1.0, seed=1)
     reply = model.submit(ReplyRequest(Conversation((Turn("a", "hello"),)), endless, "s", 1))
+    while not model._worker.running:
+        assert not reply.done()
+        time.sleep(0.001)
     released = model.release()
     assert reply.result(60).stop_reason != "cancelled"
     released.result(60)
