@@ -4,9 +4,11 @@
   python scripts/backup.py --list
   python scripts/backup.py --restore backup-20260501-040000
   python scripts/backup.py --schedule weekly --keep 4      every week; the four newest are kept
+  python scripts/backup.py --start-anew                    a database is damaged and there is no backup
 
 A backup holds both databases, the search index, the finetuned models and .env without the token. Restoring sets
-the present databases aside, and whatever members had erased since stays erased.
+the present databases aside, and whatever members had erased since stays erased. Beginning anew sets damaged databases
+aside and carries over what can still be read of them; a fetch brings the rest of the messages again.
 """
 from __future__ import annotations
 
@@ -31,6 +33,7 @@ from storage.backup import Backup, Restored, create_backup, list_backups, prune,
 from storage.environment import TOKEN, write_value
 from storage.errors import BadInputError
 from storage.paths import PROJECT_ROOT, Workspace
+from storage.salvage import start_anew
 from storage.settings import KEEP_BACKUPS
 
 # Short forms for people: Sunday night, when chat is asleep.
@@ -46,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         show(list_backups(folder))
     elif options.restore is not None:
         bring_back(workspace, folder, options.restore)
+    elif options.start_anew:
+        begin_anew(workspace)
     elif options.schedule:
         set_schedule(options, workspace)
     else:
@@ -62,6 +67,8 @@ def parser() -> argparse.ArgumentParser:
     action.add_argument("--list", action="store_true", help="show the backups there are")
     action.add_argument("--restore", metavar="BACKUP", nargs="?", const="newest",
                         help="bring a backup back: its name, its folder, or nothing for the newest")
+    action.add_argument("--start-anew", action="store_true",
+                        help="set damaged databases aside and go on with what can be read of them, without a backup")
     action.add_argument("--schedule", metavar="WHEN",
                         help="weekly, daily, weekly@sun-04:30, daily@04:30, off or status: let the system do it")
     return made
@@ -101,13 +108,32 @@ def bring_back(workspace: Workspace, folder: Path, name: str) -> None:
             write_value(workspace.env_file, TOKEN, token)
 
 
+def begin_anew(workspace: Workspace) -> None:
+    """Say what was carried over, and what to do about the rest."""
+    progress = Progress()
+    found = start_anew(workspace, report=progress.report)
+    progress.close()
+    if not found:
+        print("Both databases are whole; nothing was changed.")
+        return
+    lines: list[tuple[str, object]] = []
+    for salvaged in found:
+        lines.append(("set aside", salvaged.aside))
+        lines += [(f"  {table}", f"{count:,} rows carried over") for table, count in salvaged.rows.items()]
+        lines += [(f"  {table}", "not read to its end: some of it is lost") for table in salvaged.cut_short]
+    print_summary(lines)
+    print("Next: check the settings and channels in the panel, ask members who had opted out, and fetch the messages "
+          "again: python scripts/fetch_and_embed.py")
+
+
 def find(folder: Path, name: str) -> Backup:
     """A backup by name or folder, or the newest."""
     if name != "newest":
         return read_backup(folder / name if (folder / name).is_dir() else Path(name))
     backups = list_backups(folder)
     if not backups:
-        raise BadInputError(f"There is no backup in {folder}.", "Name the folder with --folder.")
+        raise BadInputError(f"There is no backup in {folder}.",
+                            "Name the folder with --folder, or go on without one: --start-anew.")
     return backups[-1]
 
 

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 from scripts.progress import run_script, script_parser
 from storage.backup import list_backups
+from storage.database import DAMAGED_CURE
 from storage.environment import Environment, read_environment
 from storage.errors import KnownError
 from storage.paths import PROJECT_ROOT, Workspace, unsafe_folder
@@ -167,7 +168,7 @@ def look_at_store(store: Store) -> Iterator[Finding]:
     for database in (store.control_db, store.messages_db):
         words = database.check()
         yield Finding(f"Database {database.path.name}", Verdict.GOOD if words == "ok" else Verdict.BAD, words,
-                      "" if words == "ok" else "Restore a backup: python scripts/backup.py --restore FILE.")
+                      "" if words == "ok" else DAMAGED_CURE)
     yield from _messages(store)
     yield _index(store)
     yield _model(store)

@@ -12,25 +12,23 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from storage.database import connect
+from storage.database import connect, side_files
 from storage.environment import TOKEN, read_environment
 from storage.errors import StorageError
 from storage.files import replace_file
 from storage.jobs import Report, silent
-from storage.locks import FileLock
+from storage.locks import FileLock, sole_use
 from storage.paths import Workspace
 from storage.store import Store
 
 MANIFEST = "manifest.json"
 _PREFIX, _PARTIAL = "backup-", ".partial-"
 _CONTROL, _MESSAGES, _ENV = "database/control.db", "database/messages.db", "env"
-# Who may have the databases open; any other lock file names a job.
-_USERS = {"bot": "The bot", "launcher": "The control panel", "index": "Indexing"}
 _BLOCK = 4 * 2**20
 # Room to leave on the disk beyond the backup itself.
 _SPARE_BYTES = 64 * 2**20
@@ -147,10 +145,7 @@ def restore(workspace: Workspace, backup: Backup, *, report: Report = silent) ->
     `.env`. AlreadyRunningError while the bot, the panel or a job uses the workspace.
     """
     workspace.create()
-    with ExitStack() as stack:
-        for name in sorted({*_USERS, *(path.stem for path in workspace.locks.glob("*.lock"))}):
-            holder = _USERS.get(name, f"The job '{name}'")
-            stack.enter_context(FileLock(workspace.locks / f"{name}.lock", holder=holder))
+    with sole_use(workspace):
         verify(backup, report=report)
         decisions = _decisions_since(workspace, backup)
         _put_databases(workspace, backup)
@@ -275,7 +270,7 @@ def _put_databases(workspace: Workspace, backup: Backup) -> None:
         shutil.copy2(backup.folder / name, path)
     aside.mkdir(parents=True)
     for path in (workspace.control_db, workspace.messages_db):
-        for side in (path, *(path.with_name(path.name + suffix) for suffix in ("-journal", "-wal", "-shm"))):
+        for side in (path, *side_files(path)):
             if side.exists():
                 replace_file(side, aside / side.name)
     replace_file(fresh[_CONTROL], workspace.control_db)

@@ -53,7 +53,7 @@ class Database:
         with FileLock(self.path.with_suffix(".open-lock"), holder="Opening the database").acquire(timeout_seconds=30):
             if self.path.exists() and self.path.stat().st_size == 0:
                 raise StorageError(f"The database {self.path.name} is empty (0 bytes): its content is gone.",
-                                   "Restore a backup (scripts/backup.py --restore), or delete the file to start anew.")
+                                   DAMAGED_CURE)
             try:
                 if not self.path.exists():
                     self._create()
@@ -66,11 +66,11 @@ class Database:
     def _create(self) -> None:
         """Make the file beside its place: cut short, a first start must not look like a database that lost all."""
         draft = self.path.with_suffix(".creating")
-        for leftover in (draft, *_side_files(draft)):
+        for leftover in (draft, *side_files(draft)):
             leftover.unlink(missing_ok=True)
         with closing(connect(draft)) as connection:
             migrate(connection, draft, self._migrations)
-        for leftover in _side_files(draft):
+        for leftover in side_files(draft):
             leftover.unlink(missing_ok=True)
         replace_file(draft, self.path)
 
@@ -179,6 +179,10 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+DAMAGED_CURE = ("Restore a backup: python scripts/backup.py --restore. Without one: python scripts/backup.py "
+                "--start-anew keeps what can still be read.")
+
+
 def readable(error: sqlite3.Error, path: Path) -> StorageError:
     """A sentence and a cure for SQLite's error codes."""
     name = getattr(error, "sqlite_errorname", "") or ""
@@ -187,7 +191,7 @@ def readable(error: sqlite3.Error, path: Path) -> StorageError:
         return StorageError(f"The disk is full: {where} could not be written. Nothing was lost.", "Free some space.")
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StorageError(f"The database {where} is damaged ({error}).",
-                            "Restore a backup: python scripts/backup.py --restore.")
+                            DAMAGED_CURE)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return StorageError(f"The database {where} stayed locked for {BUSY_TIMEOUT_MS // 1000} seconds.",
                             "Close other programs that have it open, e.g. a database viewer or a sync client.")
@@ -203,13 +207,14 @@ def set_aside(path: Path) -> Path:
     while (target := path.with_name(f"{path.stem}.damaged-{number}{path.suffix}")).exists():
         number += 1
     replace_file(path, target)
-    for side in _side_files(path):
+    for side in side_files(path):
         if side.exists():
             replace_file(side, target.with_name(target.name + side.name.removeprefix(path.name)))
     return target
 
 
-def _side_files(path: Path) -> list[Path]:
+def side_files(path: Path) -> list[Path]:
+    """Where SQLite keeps what belongs to a database file: journal, write-ahead log and its index."""
     return [path.with_name(path.name + suffix) for suffix in ("-journal", "-wal", "-shm")]
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
 from storage.errors import AlreadyRunningError
+from storage.paths import Workspace
+
+# Who may have the databases open; any other lock file names a job.
+_USERS = {"bot": "The bot", "launcher": "The control panel", "index": "Indexing"}
 
 
 class FileLock:
@@ -84,3 +90,13 @@ else:
         except OSError:
             return False
         return True
+
+
+@contextmanager
+def sole_use(workspace: Workspace) -> Iterator[None]:
+    """Nobody else may use the workspace meanwhile; AlreadyRunningError names who does."""
+    with ExitStack() as stack:
+        for name in sorted({*_USERS, *(path.stem for path in workspace.locks.glob("*.lock"))}):
+            holder = _USERS.get(name, f"The job '{name}'")
+            stack.enter_context(FileLock(workspace.locks / f"{name}.lock", holder=holder))
+        yield
