@@ -13,11 +13,12 @@ from bot.stopping import StopRequest
 from bot.storage_thread import StorageThread
 from storage.errors import KnownError
 from storage.records import Command, CommandKind, ExitCode
+from storage.settings import ADAPTER_PATH, MODEL_PATH
 from storage.store import Store
 
 POLL_SECONDS = 0.25
 # What is set for a loaded model is taken over within this.
-SETTINGS_SECONDS = 5.0
+SETTINGS_SECONDS = 2.0
 log = logging.getLogger(__name__)
 
 
@@ -32,6 +33,9 @@ class Inbox:
         self._slot = slot
         self._status = status
         self._stop = stop
+        # Model and adapter as the settings named them: at the last reading, and when the model was last looked at.
+        self._seen: tuple[str, str] | None = None
+        self._followed: tuple[str, str] | None = None
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -41,17 +45,27 @@ class Inbox:
 
     async def _poll(self, *, reads_settings: bool) -> None:
         try:
-            if reads_settings and self._slot.model is not None:
-                settings = await self._storage.run(self._store.settings.read)
-                if self._slot.model is not None:
-                    self._slot.model.follow(settings)
             command = await self._storage.run(lambda: self._store.commands.take(pid=os.getpid()))
             if command is not None:
                 await self._execute(command)
             await self._playground.poll()
+            if reads_settings:
+                await self._follow_settings()
         except KnownError as error:  # a locked or full database now may be fine in a moment
             log.warning("Inbox: %s", error.text())
             self._status.update(last_error=error.what, last_error_cure=error.cure)
+
+    async def _follow_settings(self) -> None:
+        settings = await self._storage.run(self._store.settings.read)
+        if self._slot.model is None:  # it is being loaded, by the settings of now
+            return
+        self._slot.model.follow(settings)
+        named = (settings[MODEL_PATH], settings[ADAPTER_PATH])
+        # Twice the same: a path is saved while it is typed, and a deployment asks for the model itself.
+        if named == self._seen and named != self._followed:
+            self._followed = named
+            await self._slot.follow()
+        self._seen = named
 
     async def _execute(self, command: Command) -> None:
         log.info("Command %s from %s", command.kind, command.asked_by)

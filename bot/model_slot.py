@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot.live_status import LiveStatus
@@ -29,9 +30,10 @@ class ModelTakenBackError(KnownError):
 
 
 class ModelSlot:
-    """Holds the chat model, or None while there is none; `check`, `load` and `unload` run in a worker thread."""
+    """Holds the chat model, or None while there is none; `check` (the files that changes name, both whole), `load` and
+    `unload` run in a worker thread."""
 
-    def __init__(self, *, check: Callable[[Changes], object], load: Callable[[Changes], ChatModel],
+    def __init__(self, *, check: Callable[[Changes], tuple[Path, Path | None]], load: Callable[[Changes], ChatModel],
                  unload: Callable[[], None], status: LiveStatus, retry_seconds: float = RETRY_SECONDS) -> None:
         self._check = check
         self._load = load
@@ -40,6 +42,7 @@ class ModelSlot:
         self._retry_seconds = retry_seconds
         self._changes = OWN
         self._loan_error: KnownError | None = None
+        self._complaint = ""
         self._wanted = asyncio.Event()
         self._settled = asyncio.Event()
         self.model: ChatModel | None = None
@@ -56,6 +59,23 @@ class ModelSlot:
     def reload(self) -> None:
         """Take the model that the settings and the deployment pointer name now; a loan ends with it."""
         self._want(OWN)
+
+    async def follow(self) -> None:
+        """The settings may name another model by now: take it when its files are whole. Otherwise the present one goes
+        on, and the status says why."""
+        if self.model is None or self._changes is not OWN:
+            return  # whoever is about to load reads the settings anyway
+        try:
+            named = await asyncio.to_thread(self._check, OWN)
+        except KnownError as error:
+            self._complaint = error.what
+            self._status.update(last_error=error.what, last_error_cure=error.cure)
+            return
+        if self._complaint and self._status.snapshot().last_error == self._complaint:
+            self._status.update(last_error="", last_error_cure="")
+        self._complaint = ""
+        if self.model is not None and self._changes is OWN and named != (self.model.path, self.model.adapter):
+            self.reload()
 
     async def wait_until_settled(self) -> bool:
         """True once a model is loaded, False when the last attempt failed."""

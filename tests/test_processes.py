@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 import bot_controller
 from bot_controller import BotController, ControllerState
+from model.catalog import offline_chat_model
 from storage import processes
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import BotPhase, BotStatus, Channel, CommandKind, ExitCode, Message, ModelState
@@ -110,6 +112,25 @@ def test_a_restart_command_ends_with_the_restart_code(talking: Store) -> None:
     talking.status.write_supervisor(os.getpid())
     talking.commands.ask(CommandKind.RESTART, asked_by="test")
     assert bot.wait(LIMIT_SECONDS) == ExitCode.RESTART
+
+
+def test_another_model_in_the_settings_is_taken_without_a_restart_and_a_wrong_one_is_not(talking: Store) -> None:
+    talking.settings.set(MODEL_PATH, "smollm2-135m-instruct", changed_by="test")
+    bot = subprocess.Popen([sys.executable, "bot/run.py", "--offline", "--workspace", str(talking.workspace.root)],
+                           cwd=PROJECT_ROOT)
+    first = wait_for(lambda: ready(talking))
+    other = talking.workspace.finetuned_models / "another voice.gguf"
+    shutil.copyfile(offline_chat_model(), other)
+    talking.settings.set(MODEL_PATH, str(other), changed_by="test")
+    wait_for(lambda: (s := ready(talking)) and s.model_name == "another voice")
+    talking.settings.set(MODEL_PATH, "nowhere.gguf", changed_by="test")
+    wait_for(lambda: (s := ready(talking)) and "nowhere.gguf" in s.last_error)
+    assert ask(talking, "are you still there?")
+    talking.settings.set(MODEL_PATH, "smollm2-135m-instruct", changed_by="test")
+    last = wait_for(lambda: (s := ready(talking)) and s.model_name == first.model_name and s or None)
+    assert (last.pid, last.last_error) == (first.pid, "")
+    bot.terminate()
+    assert bot.wait(LIMIT_SECONDS) == ExitCode.STOPPED
 
 
 def test_the_models_memory_is_freed_on_request_and_the_next_question_loads_it_again(talking: Store) -> None:
