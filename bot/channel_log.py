@@ -1,6 +1,7 @@
 """The live talk of each channel in memory: what a reply is based on. Follows edits and deletions at once."""
 from __future__ import annotations
 
+import time
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,11 +20,12 @@ Readable = Callable[[Message], str]
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Somebody who is writing a message, and since when (Discord's clock)."""
+    """Somebody who is writing a message: since when by Discord's clock, and when we heard of it (monotonic)."""
 
     id: int
     name: str
     at_ms: int
+    heard_at: float = field(default_factory=time.monotonic)
 
     def is_done(self, newer: Message) -> bool:
         """Whether a message shows that they are not writing any more: it is theirs, or so late that they gave up."""

@@ -225,7 +225,8 @@ class Handlers:
     def _look_up_place(self, channel_id: int, is_first: bool) -> _Known:
         """The same before anything is written."""
         channel = self._store.channels.get(channel_id)
-        earlier = self._earlier(channel_id, None) if is_first and channel is not None else []
+        is_read = is_first and channel is not None and channel.speak
+        earlier = self._earlier(channel_id, None) if is_read else []
         return _Known(self._store.settings.read(), channel, False, earlier)
 
     def _earlier(self, channel_id: int, before_id: int | None) -> list[Message]:

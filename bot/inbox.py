@@ -5,12 +5,14 @@ import asyncio
 import itertools
 import logging
 import os
+from contextlib import suppress
 
 from bot.live_status import LiveStatus
 from bot.model_slot import ModelSlot
 from bot.playground import Playground
 from bot.stopping import StopRequest
 from bot.storage_thread import StorageThread
+from model.chat.requests import ModelClosedError
 from storage.errors import KnownError
 from storage.records import Command, CommandKind, ExitCode
 from storage.settings import ADAPTER_PATH, MODEL_PATH
@@ -81,5 +83,7 @@ class Inbox:
         elif command.kind is CommandKind.FREE_CACHES:
             await asyncio.to_thread(self._slot.model.free_caches)
         elif command.kind is CommandKind.FREE_MODEL:
-            self._slot.model.release()  # not waited for: a reply may take minutes, and a stop must be heard meanwhile
+            # Not waited for: a reply may take minutes, and a stop must be heard meanwhile.
+            with suppress(ModelClosedError):  # being replaced: its memory is given back anyway
+                self._slot.model.release()
         await self._storage.run(self._store.commands.finish, command.id, outcome)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import discord
 
-from bot.channel_log import ChannelLogs, Readable, turns_of
+from bot.channel_log import WRITING_MS, ChannelLogs, Readable, turns_of
 from bot.decisions import Decision, IncomingMessage, ReplyCounts
 from bot.outbox import Outbox, Outgoing, Refused, prepare
 from bot.pending import STOPPED, STOPPED_MIDWAY, Finished, Heard, Pending, activity_row, outcome
@@ -264,9 +264,11 @@ class ReplyDesk:
                 return
 
     def _is_writing_more(self, incoming: IncomingMessage) -> bool:
-        # An event about the very line that is answered may come after it, in the same second.
         writer = self._logs[incoming.channel_id].writer
-        return writer is not None and writer.id == incoming.author_id and writer.at_ms > snowflake_ms(incoming.id)
+        if writer is None or writer.id != incoming.author_id or self._clock() - writer.heard_at > WRITING_MS / 1000:
+            return False
+        # An event about the very line that is answered may come after it, in the same second.
+        return writer.at_ms > snowflake_ms(incoming.id)
 
     async def _prepare(self, pending: Pending) -> None:
         if not pending.is_due:

@@ -104,12 +104,16 @@ class Responder:
         """Somebody spoke and no reply is due, or begins to write (`writer`): look up lines for what was said and read
         along while idle."""
         model = self.model()
-        if model is None or model.is_released or not (turns or writer) or not settings[LISTENING]:
+        if model is None or model.is_released or not settings[LISTENING]:
+            self._standing.pop(channel_id, None)  # the talk goes on without it
+            return
+        if not (turns or writer):
             return
         times = self._forgotten[channel_id]
         standing = self._prepared(channel_id, settings, exclude_ids)
-        if standing is None or standing.topic != topic(turns):
-            standing = await self._look_up(model, channel_id, turns, settings, exclude_ids)
+        if standing is None or standing.topic != topic(turns) or not await self.recall.are_current(standing.lines,
+                                                                                                   channel_id):
+            standing = await self._look_up(model, channel_id, turns, settings, exclude_ids, is_idle=True)
         if self._forgotten[channel_id] != times:
             return  # meanwhile something was deleted or edited, and may stand in these turns
         self._keep(channel_id, standing)
@@ -206,9 +210,11 @@ class Responder:
         return None if is_repeated else standing
 
     async def _look_up(self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings,
-                       exclude_ids: Collection[int]) -> _Standing:
+                       exclude_ids: Collection[int], *, is_idle: bool = False) -> _Standing:
         about = topic(turns)
         found = await self.recall.lines(channel_id, about, settings, exclude_ids=exclude_ids)
+        if is_idle and model.is_released:  # counting tokens would load it again
+            return _Standing((), "", self.clock())
         lines = await asyncio.to_thread(cap_recalled, found, budget=settings[RECALL_TOKENS],
                                         count_tokens=model.count_tokens)
         return _Standing(lines, about, self.clock())

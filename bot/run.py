@@ -165,7 +165,8 @@ async def end_in_order(services: Services, tasks: Collection[asyncio.Task[None]]
 
 
 def _error_of(task: asyncio.Task[None]) -> BaseException:
-    return task.exception() or RuntimeError(f"The {task.get_name()} task ended by itself")
+    error = None if task.cancelled() else task.exception()
+    return error or RuntimeError(f"The {task.get_name()} task ended by itself")
 
 
 def _ended_by(error: BaseException) -> Ending:

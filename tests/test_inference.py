@@ -5,6 +5,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from model.catalog import offline_chat_model
 from model.chat.chat_model import ChatModel
 from model.chat.listening import Heard, Listening
 from model.chat.requests import ModelBusyError, ModelClosedError, Reply, ReplyTooLateError
+from model.chat.running_reply import ReplyMemory
 from model.inference import GenerationOptions, ReplyRequest, close_model, get_model
 from model.native import ContextOptions
 from model.prompts import render, tokenise
@@ -283,8 +285,6 @@ def test_log_probabilities_prefer_the_likelier_reply(model: ChatModel) -> None:
 
 
 def test_the_response_cache_answers_only_where_it_was_asked_for(model: ChatModel) -> None:
-    from dataclasses import replace
-
     plain = request(15, options=GenerationOptions(max_tokens=50, temperature=1.0))
     cached = replace(plain, reuse_seconds=300.0)
     for _ in range(5):
@@ -297,6 +297,26 @@ def test_the_response_cache_answers_only_where_it_was_asked_for(model: ChatModel
     else:
         pytest.fail("no reply ended by itself in five")
     assert not model.generate(plain).is_cached
+
+
+def test_an_empty_reply_is_not_repeated_and_nothing_is_after_something_was_forgotten() -> None:
+    memory = ReplyMemory()
+    asked = replace(request(1), reuse_seconds=300.0)
+    memory.keep(asked, Reply("  ", 1, 1, 0, 1.0, 1.0, "stop"), now=0.0)
+    assert memory.find(asked, now=1.0) is None
+    memory.keep(asked, Reply("yo", 1, 1, 1, 1.0, 1.0, "stop"), now=0.0)
+    assert memory.find(asked, now=1.0).is_cached
+    memory.clear()
+    assert memory.find(asked, now=1.0) is None
+
+
+def test_whoever_waits_for_a_task_of_a_model_that_is_closed_gets_an_error_and_no_cancellation() -> None:
+    loaded = ChatModel(offline_chat_model(), ContextOptions(cells=1024, threads=1), n_ctx=512)
+    busy(loaded)
+    released = loaded.release()
+    loaded.close()
+    with pytest.raises(ModelClosedError):
+        released.result(60)
 
 
 def test_switching_models_frees_the_old_one_first_and_keeps_it_when_the_new_one_is_bad(model: ChatModel,

@@ -24,6 +24,7 @@ from storage.paths import Workspace
 from storage.records import Channel, Conversation, Message, Turn
 from storage.settings import (
     HISTORY_MESSAGES,
+    LISTENING,
     MAX_TOKENS,
     RECALL_COUNT,
     RECALL_MIN_SIMILARITY,
@@ -187,6 +188,27 @@ def test_a_line_that_breaks_a_silence_is_looked_up_itself_though_its_author_was_
 
     assert run(talk()) == {1, 5}
     model.forget_channel(45)
+
+
+@pytest.mark.parametrize("why", ["memory freed", "switched off"])
+def test_lines_looked_up_before_a_rest_are_not_those_of_a_later_talk(model: ChatModel, recall: Recall,
+                                                                     why: str) -> None:
+    responder = Responder(lambda: model, recall)
+    settings = SETTINGS
+    printer = [Turn("bo", "the printer is making that noise again")]
+    pizza = [Turn("cy", "pizza on friday?"), Turn("bo", "which pizza")]
+
+    async def talk() -> set[int]:
+        await responder.observe(47, printer, settings)
+        resting = settings.with_values({LISTENING.key: why != "switched off"})
+        if why == "memory freed":
+            await asyncio.to_thread(model.release().result, 60)
+        await responder.observe(47, pizza[:1], resting)
+        assert model.is_released is (why == "memory freed")
+        return {line.message_id for line in (await responder.reply(47, pizza, resting)).recalled}
+
+    assert 3 in run(talk()) and not model.is_released
+    model.forget_channel(47)
 
 
 def test_an_evaluation_asks_the_model_what_the_live_bot_asks(model: ChatModel, indexed: Store,

@@ -203,3 +203,14 @@ def test_a_reply_that_is_being_sent_goes_out_before_the_connection_closes(store:
         assert rows[2] is not None and rows[2].reason == "the bot is stopping"
 
     play(store, server, scene, "one\ntwo")
+
+
+def test_a_part_of_the_bot_that_was_cancelled_ends_it_in_order_and_is_named() -> None:
+    async def ended() -> Ending:
+        task = asyncio.create_task(asyncio.sleep(60), name="inbox")
+        task.cancel()
+        await asyncio.wait([task])
+        return run._ended_by(run._error_of(task))
+
+    ending = asyncio.run(ended())
+    assert ending.code == ExitCode.CRASH and "inbox" in ending.reason

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 
 from bot.channel_log import WRITING_MS, ChannelLog, Writer
 from storage.records import DISCORD_EPOCH_MS, Channel, Message
@@ -89,12 +91,13 @@ def test_nothing_is_read_where_the_bot_may_not_speak(store: Store) -> None:
     play(store, scene)
 
 
-def test_an_answer_waits_while_its_author_is_at_the_next_line_but_not_for_ever(store: Store) -> None:
+def test_an_answer_waits_while_its_author_is_at_the_next_line_but_not_for_somebody_who_gave_up(store: Store) -> None:
     async def scene(bot: SimBot) -> None:
         bot.desk._sleep = lambda seconds: asyncio.sleep(0)
-        for who, pauses in (("mira", 5), ("tam", 1)):
+        for who, heard_ago, pauses in (("mira", 0, 5), ("tam", 0, 1), ("mira", 11, 1)):
             bot.responder.prepared.clear()
-            bot.client.handlers._logs[bot.general.id].writer = writing(bot, who, after_ms=2000)
+            writer = replace(writing(bot, who, after_ms=2000), heard_at=time.monotonic() - heard_ago)
+            bot.client.handlers._logs[bot.general.id].writer = writer
             await bot.mira.send(bot.general, f"<@{bot.client.identity.id}> wait")
             assert bot.own[-1] == "ok" and len(bot.responder.prepared) == pauses
     play(store, scene, "ok")

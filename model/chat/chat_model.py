@@ -19,7 +19,7 @@ from model.chat.guest import Lookout
 from model.chat.listening import Heard
 from model.chat.loaded import LoadedModel
 from model.chat.reply_queue import Job, ReplyFuture, ReplyQueue, gave_way
-from model.chat.requests import ModelClosedError, Reply, ReplyRequest
+from model.chat.requests import Reply, ReplyRequest, being_replaced
 from model.chat.worker import Work, Worker
 from model.native import ContextOptions
 from model.prompts import ChatTemplate
@@ -98,7 +98,7 @@ class ChatModel:
         job = Job(request, ReplyFuture(self._cancel), self._clock())
         with self._work.changed:
             if self._work.is_closing:
-                raise ModelClosedError("The model is being replaced.", "Ask again in a moment.")
+                raise being_replaced()
             victim = self._work.queue.add(job)
             self._worker.interrupt_idle_work(except_for=request.channel_id)
             self._work.changed.notify_all()
@@ -181,12 +181,12 @@ class ChatModel:
         """Drop everything computed for a channel (its messages changed, or it may no longer be read)."""
         with self._work.changed:
             self._work.listening.forget(channel_id)
-            self._later(lambda: self._loaded.forget(channel_id))
+            self._later(lambda: self._worker.forget(channel_id))
             self._worker.drop_reading(channel_id)
 
     def free_caches(self) -> None:
         """Drop everything computed for all channels."""
-        self._later(self._loaded.clear)
+        self._later(self._worker.clear)
 
     def set_adapter(self, adapter: Path | None) -> None:
         """Switch the LoRA adapter without reloading the model; waits for the reply being written."""
@@ -211,7 +211,7 @@ class ChatModel:
     def release(self) -> Future[None]:
         """Give the model's memory back (a game wants the graphics card), after the replies being written. The future
         tells when; the next reply loads it again."""
-        return self._later(self._loaded.release)
+        return self._later(self._worker.release)
 
     def follow(self, settings: Settings) -> None:
         """Take over what can change while the model is loaded: reading along, how long a channel is kept, and when the
@@ -228,7 +228,7 @@ class ChatModel:
         future: Future[Any] = Future()
         with self._work.changed:
             if self._work.is_closing:
-                raise ModelClosedError("The model is being replaced.", "Ask again in a moment.")
+                raise being_replaced()
             self._work.tasks.append((task, future))
             self._worker.interrupt_idle_work()
             self._work.changed.notify_all()
@@ -243,7 +243,7 @@ class ChatModel:
             self._work.changed.notify_all()
         for job in waiting:  # an error, not a cancellation: whoever waits is still there and wants to know
             if not job.future.done():
-                job.future.set_exception(ModelClosedError("The model is being replaced.", "Ask again in a moment."))
+                job.future.set_exception(being_replaced())
         self._worker.join()
 
     def _cancel(self, future: Future[Reply]) -> None:

@@ -39,6 +39,11 @@ class ModelClosedError(KnownError):
     """The model was closed while this was asked: the bot stops, or loads another one."""
 
 
+def being_replaced() -> ModelClosedError:
+    """The error for whoever waits for a model that is being closed."""
+    return ModelClosedError("The model is being replaced.", "Ask again in a moment.")
+
+
 @dataclass(frozen=True)
 class GenerationOptions:
     """How the next tokens are drawn. top_k 0, min_p 0, dry 0, xtc 0 and penalty 1 switch those off."""

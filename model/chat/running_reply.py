@@ -74,8 +74,8 @@ class ReplyMemory:
         return replace(known[1], is_cached=True, prefilled_tokens=0, first_token_ms=0.0, total_ms=0.0, queued_ms=0.0)
 
     def keep(self, request: ReplyRequest, reply: Reply, *, now: float) -> None:
-        if request.reuse_seconds <= 0 or reply.stop_reason != "stop":
-            return
+        if request.reuse_seconds <= 0 or reply.stop_reason != "stop" or not reply.text.strip():
+            return  # who got nothing may ask again
         self._replies[_identity(request)] = (now, reply)
         while len(self._replies) > _REMEMBERED:
             self._replies.popitem(last=False)

@@ -18,7 +18,7 @@ from model.chat.listening import Heard, Listening
 from model.chat.loaded import LoadedModel
 from model.chat.prompting import PromptBuilder
 from model.chat.reply_queue import Job, ReplyQueue, too_late
-from model.chat.requests import Reply
+from model.chat.requests import Reply, being_replaced
 from model.chat.running_reply import ReplyMemory, RunningReply, never_begun
 from model.chat.sampling import ReplyText, Sampler
 from model.process import lower_thread_priority
@@ -107,6 +107,23 @@ class Worker:
     def _at_work(self) -> list[Job]:
         return [running.job for running in self.running] + ([self.starting] if self.starting else [])
 
+    # ---- for tasks, on the thread ---------------------------------------------------------------------
+
+    def forget(self, channel_id: int) -> None:
+        """Drop what was computed for a channel, and replies that might be repeated."""
+        self.memory.clear()
+        self.loaded.forget(channel_id)
+
+    def clear(self) -> None:
+        """Drop everything computed."""
+        self.memory.clear()
+        self.loaded.clear()
+
+    def release(self) -> None:
+        """Give the model's memory back."""
+        self.memory.clear()
+        self.loaded.release()
+
     # ---- the thread -----------------------------------------------------------------------------------
 
     def _work(self) -> None:
@@ -120,8 +137,8 @@ class Worker:
                 running.stop = "cancelled"
                 self._finish(running)
             self.loaded.release()
-            for _, future in self.work.tasks:
-                future.cancel()
+            for _, future in self.work.tasks:  # an error, not a cancellation: whoever waits is still there
+                future.set_exception(being_replaced())
 
     def _turn(self) -> bool:
         """One round: a task, a new reply, a token for each running reply, or idle work. False at the end."""
@@ -269,7 +286,7 @@ class Worker:
             return
         if self.lookout.look().wants_memory(self.free_memory):
             log.info("The model's memory is given back until the next reply (setting: %s)", self.free_memory)
-            self.loaded.release()
+            self.release()
             return
         for channel in self.loaded.engine.expire(older_than=self._clock() - self.keep_seconds):
             if isinstance(channel, int):
