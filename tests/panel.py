@@ -41,6 +41,9 @@ class StillController:
     def restart(self) -> None:
         self.asked.append("restart")
 
+    def free_model(self) -> None:
+        self.asked.append("free")
+
     def force_stop(self) -> None:
         self.asked.append("force")
 

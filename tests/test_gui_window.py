@@ -107,13 +107,19 @@ def test_buttons_are_enabled_only_when_they_make_sense(store: Store) -> None:
         hero = panel.go("dashboard").hero
 
         def states() -> dict[str, bool]:
-            names = ("start", "stop", "restart", "force")
+            names = ("start", "stop", "restart", "force", "free")
             return {name: getattr(hero, name).cget("state") == "normal" for name in names}
 
-        panel.wait(lambda: states() == {"start": True, "stop": False, "restart": False, "force": False}, "stopped")
+        panel.wait(lambda: states() == {"start": True, "stop": False, "restart": False, "force": False,
+                                        "free": False}, "stopped")
         controller.become(ControllerState.RUNNING, running_status())
-        panel.wait(lambda: states() == {"start": False, "stop": True, "restart": True, "force": True}, "running")
+        panel.wait(lambda: states() == {"start": False, "stop": True, "restart": True, "force": True,
+                                        "free": True}, "running")
         assert hero.state.cget("text") == texts.STATE_RUNNING
+        panel.click(hero.free)
+        panel.wait(lambda: "free" in controller.asked, "the wish for its memory")
+        controller.become(ControllerState.RUNNING, running_status(is_resting=True))
+        panel.wait(lambda: not states()["free"], "the memory to be free")
         panel.click(hero.stop)
         panel.wait(lambda: "stop" in controller.asked and states()["start"], "stopped again")
 
