@@ -326,14 +326,14 @@ def require_policy(store: Store) -> None:
     """The owner's yes to the collection policy, or FetchError."""
     if not policy.is_accepted(store.consents):
         raise FetchError("The question about collecting messages has not been answered with yes.",
-                         "Run scripts/fetch_and_embed.py in a terminal, or open Settings > Data in the panel.")
+                         "Run scripts/fetch_and_embed.py in a terminal, or answer it in the panel: Getting started.")
 
 
 def require_confirmed(store: Store, server: ServerView) -> None:
     """The owner's confirmation where the server is open to everyone or large, or FetchError."""
     if server.is_large and not policy.is_large_server_confirmed(store.consents, server.id):
         raise FetchError(policy.large_server_text(server.name, server.members, is_discoverable=server.is_discoverable),
-                         "Confirm it in a terminal with --confirm-large-server, or in the panel.")
+                         "Confirm it in a terminal: python scripts/fetch_and_embed.py --confirm-large-server.")
 
 
 def require_server(environment: Environment) -> int:

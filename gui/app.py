@@ -25,7 +25,7 @@ from storage.control import PANEL_WANTED
 from storage.environment import Environment, read_environment
 from storage.errors import KnownError
 from storage.paths import Workspace
-from storage.settings import APPEARANCE, KEEP_AWAKE, START_BOT_WITH_PANEL, START_MINIMISED, Setting
+from storage.settings import APPEARANCE, KEEP_AWAKE, KEEP_BACKUPS, START_BOT_WITH_PANEL, START_MINIMISED, Setting
 from storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -313,6 +313,8 @@ class App:
                  lambda _: self.refresh_soon(), failed=lambda error: self._job_failed(kind, error))
 
     def _arguments(self, kind: str) -> list[str]:
+        if kind == "backup":
+            return ["--keep", str(self.store.settings.get(KEEP_BACKUPS))]
         newest = {name: job for name in ("train", "retrain") if (job := self.store.jobs.latest(name)) is not None}
         return job_arguments(kind, newest, self.workspace, now=time.time())
 

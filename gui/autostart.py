@@ -37,6 +37,18 @@ def launch_command(workspace: Workspace, *, minimised: bool = False, platform: s
     return [*command, "--minimised"] if minimised else command
 
 
+def schedule_fetch(workspace: Workspace, when: str) -> str:
+    """Hand the scheduled fetch to the system, or take it back ('off'); the script's own sentence. Raises KnownError."""
+    done = subprocess.run([sys.executable, str(PROJECT_ROOT / "scripts" / "fetch_and_embed.py"), "--workspace",
+                           str(workspace.root), "--schedule", when.strip() or "off"], capture_output=True, text=True,
+                          encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL, timeout=120, check=False)
+    said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
+    if done.returncode != 0:
+        raise KnownError(said[-1] if said else "The schedule could not be set.",
+                         "Use off, daily@04:00 or weekly@sun-04:00.")
+    return said[-1] if said else ""
+
+
 # ---- launch at login ------------------------------------------------------------------------------
 
 

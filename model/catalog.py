@@ -151,7 +151,8 @@ def resolve_model(workspace: Workspace, settings: Settings, environment: Environ
     if chosen == OFFLINE_MODEL_KEY:
         return offline_chat_model()
     if chosen:
-        return _absolute(workspace, chosen)
+        named = next((model for model in MODELS if model.key == chosen), None)
+        return workspace.base_models / named.file if named else _absolute(workspace, chosen)
     deployed = _deployed(workspace)
     if deployed is not None:
         return deployed

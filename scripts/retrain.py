@@ -26,6 +26,7 @@ if __name__ == "__main__":
 from model.publishing.deployment import current
 from scripts.bot_pause import paused_bot
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
+from storage import policy
 from storage.environment import read_environment
 from storage.errors import CancelledError, KnownError
 from storage.processes import spawn_job, terminate
@@ -51,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipe", help="training recipe (default: the one that fits this computer)")
     parser.add_argument("--method", help="sft, sft+dpo, orpo or sft+kto")
     parser.add_argument("--set", nargs="+", metavar="NAME=VALUE", help="change numbers of the recipe, as in training")
-    parser.add_argument("--include-private", action="store_true", help="also learn from private channels you allowed")
+    parser.add_argument("--include-private", action="store_true",
+                        help="allow learning from every private channel that is switched on, and record that")
     parser.add_argument("--pause-bot", action="store_true",
                         help="stop the running bot while training and evaluating; it is started again afterwards")
     parser.add_argument("--quick", action="store_true", help="a shorter evaluation")
@@ -60,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         data = store.workspace.message_files / f"prepared-{stamp}"
         out = store.workspace.root / "models" / "training" / stamp
-        if not options.no_fetch and read_environment(store.workspace.env_file).token:
+        # Without the owner's yes to collecting there is nothing to fetch, and imported messages are enough.
+        may_fetch = policy.is_accepted(store.consents) or sys.stdin.isatty()
+        if not options.no_fetch and may_fetch and read_environment(store.workspace.env_file).token:
             run_step(store, Step("fetch", (), 0.04), progress, 0.0)
         prepare = ("--out", str(data), *(("--include-private",) if options.include_private else ()))
         run_step(store, Step("prepare", prepare, 0.01), progress, 0.04)

@@ -210,7 +210,8 @@ NOTIFICATION_LEVEL = Setting("notification_level", "everything", "Notifications"
                              "Which notifications appear.", choices=("errors", "important", "everything"))
 APPEARANCE = Setting("appearance", "system", "Startup", "Appearance", "Light, dark, or as the system.",
                      choices=("system", "light", "dark"))
-KEEP_AWAKE = Setting("keep_awake", False, "Startup", "Keep awake", "Prevent sleep while plugged in and the bot runs.")
+KEEP_AWAKE = Setting("keep_awake", False, "Startup", "Keep awake",
+                     "Prevent sleep while plugged in, the bot runs and this panel is open.")
 THREADS = Setting("threads", 0, "Advanced", "Threads", "Processor threads for the model; 0 is automatic.", 0, 128,
                   needs_restart=True)
 LOG_LEVEL = Setting("log_level", "INFO", "Advanced", "Log level", "How much is written to the logs.",

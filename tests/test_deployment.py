@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from launcher import choose_demo_models
-from model.catalog import OFFLINE_MODEL_KEY, offline_chat_model, resolve_model
+from model.catalog import DEFAULT_MODEL, OFFLINE_MODEL_KEY, offline_chat_model, resolve_model
 from model.evaluation.comparison import Estimate
 from model.evaluation.memory import Memory
 from model.evaluation.report import ModelFile, Report, Writer, write_report
@@ -68,6 +68,8 @@ def test_rolling_back_from_the_first_version_leads_to_the_model_from_before_and_
     first = deployment.publish(workspace, model_file(tmp_path, "one"))
     assert deployment.rollback(workspace) is None and deployment.current(workspace) is None
     assert resolve_model(workspace, Settings({MODEL_PATH.key: OFFLINE_MODEL_KEY}), Environment()).exists()
+    named = resolve_model(workspace, Settings({MODEL_PATH.key: DEFAULT_MODEL.key}), Environment())
+    assert named == workspace.base_models / DEFAULT_MODEL.file
     with pytest.raises(ModelFileError, match="No model is installed"):
         resolve_model(workspace, Settings(), Environment())
     assert deployment.rollback(workspace) == first == deployment.current(workspace)

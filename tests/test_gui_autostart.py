@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from gui import autostart
+from storage.errors import KnownError
 from storage.paths import Workspace
+from storage.settings import FETCH_SCHEDULE
+from storage.store import Store
 
 COMMAND = ["/opt/bot 😀/python", "launcher.py", "--workspace", '/srv/50% "mine"', "--minimised"]
 
@@ -153,3 +156,9 @@ def test_a_missing_inhibitor_is_no_error() -> None:
         raise FileNotFoundError("systemd-inhibit")
 
     autostart.KeepAwake(platform="linux", spawn=spawn, plugged_in=lambda: True).update(wanted=True)
+
+
+def test_a_schedule_that_is_none_is_refused_in_words_and_the_old_one_stays(store: Store) -> None:
+    with pytest.raises(KnownError, match="tuesday"):
+        autostart.schedule_fetch(store.workspace, "every tuesday")
+    assert store.settings.get(FETCH_SCHEDULE) == "off"

@@ -17,7 +17,7 @@ from gui.components.notices import Pill
 from gui.components.room import M, Panel, S
 from gui.presenters import settings as view
 from storage.errors import KnownError
-from storage.settings import APPEARANCE, LAUNCH_AT_LOGIN, REGISTRY, Setting, Settings
+from storage.settings import APPEARANCE, FETCH_SCHEDULE, LAUNCH_AT_LOGIN, REGISTRY, Setting, Settings
 
 SAVE_DELAY_MS = 500
 
@@ -118,7 +118,7 @@ class SettingLine(LabelledRow):
         if self._pending is not None:
             self.after_cancel(self._pending)
             self._pending = None
-        if not problem:
+        if not problem and self.setting is not FETCH_SCHEDULE:  # half a time is no time: when the field is left
             self._pending = self.after(SAVE_DELAY_MS, self._save_text)
 
     def _left(self) -> None:
@@ -148,12 +148,25 @@ class SettingLine(LabelledRow):
             workspace = self.panel.workspace
             self.panel.ask(lambda: autostart.set_login_item(bool(value), autostart.launch_command(
                 workspace, minimised=True)))
+        if self.setting is FETCH_SCHEDULE:
+            self._schedule(str(value))
+            return
         self.panel.set_setting(self.setting, value)
+
+    def _schedule(self, when: str) -> None:
+        """The script hands it to the system and remembers it; what cannot be is told, and the old one stays."""
+        self.panel.ask(lambda: autostart.schedule_fetch(self.panel.workspace, when),
+                       lambda sentence: self.panel.toast(str(sentence)), failed=self._not_scheduled, slow=True)
+
+    def _not_scheduled(self, error: Exception) -> None:
+        self.panel.toast(*((error.what, error.cure) if isinstance(error, KnownError) else (str(error), "")), tone="bad")
+        if self.panel.pulse is not None:
+            self.show(self.panel.pulse.settings)
 
     def _reset(self) -> None:
         self._is_typing = False
         self.show_problem("")
-        if self.setting in (APPEARANCE, LAUNCH_AT_LOGIN):
+        if self.setting in (APPEARANCE, LAUNCH_AT_LOGIN, FETCH_SCHEDULE):
             self._save(self.setting.default)
         self.panel.ask(lambda: self.panel.store.settings.reset(self.setting), lambda _: self.panel.refresh_soon())
 

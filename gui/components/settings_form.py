@@ -88,8 +88,12 @@ class Form(Card):
 
     def _advanced(self) -> Iterator[None]:
         self._action(texts.DOCTOR_LABEL, texts.DOCTOR_HELP, texts.DOCTOR_BUTTON,
-                     lambda: self._panel.go("first_run"))
+                     self._check_everything)
         yield
+
+    def _check_everything(self) -> None:
+        self._panel.go("first_run")
+        self._panel.start_job("doctor")
 
     def _discord(self) -> Iterator[None]:
         token = TokenLine(self.body, self._panel)
