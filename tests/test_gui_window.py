@@ -231,7 +231,7 @@ def test_a_running_job_shows_its_step_and_can_be_cancelled(store: Store) -> None
             assert line.step.cget("text") == texts.JOB_CANCELLING
         panel.wait(lambda: "Backing up: done" in panel.app.toasts.titles, "the end to be told")
         panel.click(room.quick.buttons["backup"])
-        panel.wait(lambda: jobs.started == [("backup", [])], "the job to start")
+        panel.wait(lambda: jobs.started == [("backup", ["--keep", "4"])], "the job to start")
 
 
 # ---- settings -----------------------------------------------------------------------------------------
