@@ -44,8 +44,8 @@ def schedule_fetch(workspace: Workspace, when: str) -> str:
                           encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL, timeout=120, check=False)
     said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
     if done.returncode != 0:
-        raise KnownError(said[-1] if said else "The schedule could not be set.",
-                         "Use off, daily@04:00 or weekly@sun-04:00.")
+        # The script's last line is what happened and what to do about it.
+        raise KnownError(said[-1].removeprefix("Error: ") if said else "The schedule could not be set.")
     return said[-1] if said else ""
 
 

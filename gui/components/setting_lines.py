@@ -156,12 +156,7 @@ class SettingLine(LabelledRow):
     def _schedule(self, when: str) -> None:
         """The script hands it to the system and remembers it; what cannot be is told, and the old one stays."""
         self.panel.ask(lambda: autostart.schedule_fetch(self.panel.workspace, when),
-                       lambda sentence: self.panel.toast(str(sentence)), failed=self._not_scheduled, slow=True)
-
-    def _not_scheduled(self, error: Exception) -> None:
-        self.panel.toast(*((error.what, error.cure) if isinstance(error, KnownError) else (str(error), "")), tone="bad")
-        if self.panel.pulse is not None:
-            self.show(self.panel.pulse.settings)
+                       lambda sentence: self.panel.toast(str(sentence)), slow=True)
 
     def _reset(self) -> None:
         self._is_typing = False
