@@ -3,6 +3,7 @@
 `BotController` is a state machine driven by `tick()`, about once a second. It never blocks: the panel may
 call it from a worker thread. Clock, process spawning and killing are passed in, so tests replay histories.
 """
+
 from __future__ import annotations
 
 import logging
@@ -23,11 +24,11 @@ from storage.store import Store
 __all__ = ["BotController", "Child", "ControllerState", "ControllerView", "EndedJob", "JobRunner"]
 log = logging.getLogger(__name__)
 
-HEARTBEAT_FRESH_SECONDS = 10.0      # a bot seen this recently may be adopted
-HUNG_AFTER_SECONDS = 60.0           # event loop silent
-START_LIMIT_SECONDS = 120.0         # from spawn to the first heartbeat
-STOP_LIMIT_SECONDS = 10.0           # from the request to killing the tree
-SLEEP_GAP_SECONDS = 15.0            # a longer pause between ticks means that the computer slept
+HEARTBEAT_FRESH_SECONDS = 10.0  # a bot seen this recently may be adopted
+HUNG_AFTER_SECONDS = 60.0  # event loop silent
+START_LIMIT_SECONDS = 120.0  # from spawn to the first heartbeat
+STOP_LIMIT_SECONDS = 10.0  # from the request to killing the tree
+SLEEP_GAP_SECONDS = 15.0  # a longer pause between ticks means that the computer slept
 CRASH_WINDOW_SECONDS = 600.0
 CRASHES_UNTIL_FAILED = 8
 FAILED_RETRY_SECONDS = 900.0
@@ -74,11 +75,18 @@ class ControllerView:
 class BotController:
     """Starts, watches, restarts and stops the bot of one workspace."""
 
-    def __init__(self, store: Store, *, offline: bool = False, spawn: Callable[[], Child] | None = None,
-                 clock: Callable[[], float] = time.monotonic, wall_clock: Callable[[], float] = time.time,
-                 is_alive: Callable[[int], bool] = processes.is_alive,
-                 kill_tree: Callable[[int], None] = processes.kill_tree,
-                 jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        offline: bool = False,
+        spawn: Callable[[], Child] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        is_alive: Callable[[int], bool] = processes.is_alive,
+        kill_tree: Callable[[int], None] = processes.kill_tree,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
         self._store = store
         self._always_offline = self._offline = offline
         self._spawn = spawn or self._spawn_bot
@@ -98,7 +106,7 @@ class BotController:
         self._start_after_stop = False
         self._crashes: deque[float] = deque()
         self._last_tick = clock()
-        self._heartbeat = (0.0, clock())     # the bot's stamp, and when it was first seen here
+        self._heartbeat = (0.0, clock())  # the bot's stamp, and when it was first seen here
         self._last_supervisor = float("-inf")
         self._last_sample = float("-inf")
         self._asked_to_free_at: float | None = None
@@ -162,8 +170,11 @@ class BotController:
     def force_stop(self) -> ControllerView:
         """Kill the bot's process tree now."""
         self._start_after_stop = False
-        if self._pid is not None and self._state in (ControllerState.STARTING, ControllerState.RUNNING,
-                                                     ControllerState.STOPPING):
+        if self._pid is not None and self._state in (
+            ControllerState.STARTING,
+            ControllerState.RUNNING,
+            ControllerState.STOPPING,
+        ):
             self._kill_tree(self._pid)
             self._reap()
         self._finish(None)
@@ -200,9 +211,16 @@ class BotController:
     def view(self) -> ControllerView:
         """The state as of the last tick or request."""
         wait = max(0.0, self._retry_at - self._clock()) if self._retry_at is not None else None
-        return ControllerView(self._state, self._pid, self._detail, self._cure, wait,
-                              self._child is None and self._pid is not None, len(self._crashes),
-                              self._store.status.read_bot())
+        return ControllerView(
+            self._state,
+            self._pid,
+            self._detail,
+            self._cure,
+            wait,
+            self._child is None and self._pid is not None,
+            len(self._crashes),
+            self._store.status.read_bot(),
+        )
 
     def _tick_stopped(self, now: float, status: BotStatus | None) -> None:
         # Somebody may have started a bot by hand: it is shown and stoppable all the same.
@@ -283,8 +301,11 @@ class BotController:
             self._crashes.popleft()
         self._crashes.append(now)
         if len(self._crashes) >= CRASHES_UNTIL_FAILED:
-            self._enter(ControllerState.FAILED, f"Crashed {len(self._crashes)} times in ten minutes: {reason}",
-                        cure="Look at the log; the next try is in 15 minutes, or press Start.")
+            self._enter(
+                ControllerState.FAILED,
+                f"Crashed {len(self._crashes)} times in ten minutes: {reason}",
+                cure="Look at the log; the next try is in 15 minutes, or press Start.",
+            )
             self._retry_at = now + FAILED_RETRY_SECONDS
             return
         backoff = min(FIRST_BACKOFF_SECONDS * 2 ** (len(self._crashes) - 1), LONGEST_BACKOFF_SECONDS)
@@ -307,8 +328,11 @@ class BotController:
 
     def _start_process(self) -> None:
         if self._store.status.starts_since(self._wall_clock() - 86_400) >= STARTS_PER_DAY:
-            self._enter(ControllerState.FAILED, f"Started {STARTS_PER_DAY} times within a day; not trying further.",
-                        cure="Look at the log for what goes wrong, then press Start tomorrow or restart the program.")
+            self._enter(
+                ControllerState.FAILED,
+                f"Started {STARTS_PER_DAY} times within a day; not trying further.",
+                cure="Look at the log for what goes wrong, then press Start tomorrow or restart the program.",
+            )
             self._retry_at = self._clock() + FAILED_RETRY_SECONDS
             return
         self._spawned_wall = self._wall_clock()

@@ -1,10 +1,11 @@
 """The program's front door: sets itself up, opens the workspace, supervises the bot, shows the panel.
 
-    python launcher.py                  the control panel (or, without a screen, supervision in the terminal)
-    python launcher.py --demo           a bundled sample server to talk to: no token, no download
-    python launcher.py --headless       supervise without a window; Ctrl+C stops the bot
-    python launcher.py --doctor         look for trouble and say what cures it
+python launcher.py                  the control panel (or, without a screen, supervision in the terminal)
+python launcher.py --demo           a bundled sample server to talk to: no token, no download
+python launcher.py --headless       supervise without a window; Ctrl+C stops the bot
+python launcher.py --doctor         look for trouble and say what cures it
 """
+
 from __future__ import annotations
 
 import sys
@@ -68,8 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(store: Store, options: argparse.Namespace) -> int:
     settings = store.settings.read()
     environment = read_environment(store.workspace.env_file)
-    configure_logging(store.workspace.logs, "launcher", level=settings[LOG_LEVEL], keep_days=settings[LOG_DAYS],
-                      secrets=[environment.token])
+    configure_logging(
+        store.workspace.logs,
+        "launcher",
+        level=settings[LOG_LEVEL],
+        keep_days=settings[LOG_DAYS],
+        secrets=[environment.token],
+    )
     if options.demo:
         prepare_demo(store)
     controller = BotController(store, offline=options.demo or options.offline)
@@ -159,8 +165,11 @@ def display_trouble() -> str:
 def choose_demo_models(store: Store, *, is_new: bool) -> None:
     """Settings of the demo's models. Later on, one that is not set was taken back on purpose: a model was deployed."""
     adapter = DEMO_SERVER / "adapter.gguf"
-    wanted = {MODEL_PATH: DEMO_CHAT_MODEL, EMBEDDING_MODEL: DEMO_EMBEDDING_MODEL,
-              ADAPTER_PATH: str(adapter) if adapter.exists() else ""}
+    wanted = {
+        MODEL_PATH: DEMO_CHAT_MODEL,
+        EMBEDDING_MODEL: DEMO_EMBEDDING_MODEL,
+        ADAPTER_PATH: str(adapter) if adapter.exists() else "",
+    }
     stored = store.settings.read()
     for setting, value in wanted.items():
         # The program's folder may have moved since this workspace was made.
@@ -178,8 +187,12 @@ def prepare_demo(store: Store) -> None:
     if known == version and store.messages.queue_length() == 0:
         return
     tell("Setting up the sample server (once).")
-    done = subprocess.run(script_command("open_demo_server.py", store.workspace), stdout=subprocess.DEVNULL,
-                          check=False, env=script_environment())
+    done = subprocess.run(
+        script_command("open_demo_server.py", store.workspace),
+        stdout=subprocess.DEVNULL,
+        check=False,
+        env=script_environment(),
+    )
     if done.returncode != 0:
         raise KnownError("The sample server could not be imported.", "The lines above say why.")
     store.facts.set("demo_version", version)
@@ -208,8 +221,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--chat", action="store_true", help="with --headless: talk to the bot in the terminal")
     parser.add_argument("--doctor", action="store_true", help="look for trouble, say what cures it, and end")
     parser.add_argument("--offline", action="store_true", help="start the bot without Discord (playground only)")
-    parser.add_argument("--at-boot", choices=("on", "off", "status"), help="supervise from the start of the computer, "
-                                                                           "before anybody logs in")
+    parser.add_argument(
+        "--at-boot",
+        choices=("on", "off", "status"),
+        help="supervise from the start of the computer, before anybody logs in",
+    )
     parser.add_argument("--minimised", action="store_true", help="start in the tray")
     return parser.parse_args(arguments)
 

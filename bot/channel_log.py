@@ -1,4 +1,5 @@
 """The live talk of each channel in memory: what a reply is based on. Follows edits and deletions at once."""
+
 from __future__ import annotations
 
 import time
@@ -102,7 +103,7 @@ class ChannelLog:
         """
         gap_ms = settings[SESSION_GAP_MINUTES] * 60_000
         shown = [m for m in self.messages if until_id is None or m.id <= until_id]
-        shown = shown[-settings[HISTORY_MESSAGES] * PASSED_FACTOR:]
+        shown = shown[-settings[HISTORY_MESSAGES] * PASSED_FACTOR :]
         if shown and until_id is None and self.writer and self.writer.at_ms - shown[-1].created_ms > gap_ms:
             return []
         for at in range(len(shown) - 1, 0, -1):
@@ -140,12 +141,23 @@ def turns_of(messages: Sequence[Message], readable: Readable) -> list[Turn]:
     return turns
 
 
-def readable_by(bot_id: int, bot_name: str, *, channel_names: Mapping[int, str],
-                role_names: Mapping[int, str]) -> Readable:
+def readable_by(
+    bot_id: int, bot_name: str, *, channel_names: Mapping[int, str], role_names: Mapping[int, str]
+) -> Readable:
     """How messages read in a prompt: mentions as names, attachments and stickers as words."""
+
     def read(message: Message) -> str:
-        return to_model_text(message.content, message.mentions, channel_names, role_names=role_names, bot_id=bot_id,
-                             bot_name=bot_name, attachments=message.attachments, stickers=message.stickers)
+        return to_model_text(
+            message.content,
+            message.mentions,
+            channel_names,
+            role_names=role_names,
+            bot_id=bot_id,
+            bot_name=bot_name,
+            attachments=message.attachments,
+            stickers=message.stickers,
+        )
+
     return read
 
 

@@ -4,6 +4,7 @@ discord.py reconnects on its own for short gaps (and resumes, so nothing is miss
 a connection its pauses have grown to minutes, so the client is thrown away and a fresh one tries at most
 `LONGEST_WAIT_SECONDS` apart. Signing in and the first connection are not retried by the library at all.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -75,8 +76,9 @@ def intents() -> discord.Intents:
 class BotClient(commands.Bot):
     """One connection. State that must outlive it is in `handlers`."""
 
-    def __init__(self, handlers: Handlers, status: LiveStatus, *,
-                 add_commands: Callable[[BotClient], Awaitable[None]]) -> None:
+    def __init__(
+        self, handlers: Handlers, status: LiveStatus, *, add_commands: Callable[[BotClient], Awaitable[None]]
+    ) -> None:
         super().__init__(
             command_prefix=PREFIX,
             intents=intents(),
@@ -107,8 +109,9 @@ class BotClient(commands.Bot):
         """Tell Discord the slash commands, when they changed since the last time it was told."""
         guild = discord.Object(self.handlers.place.server_id)
         self.tree.copy_global_to(guild=guild)
-        wanted = json.dumps([command.to_dict(self.tree) for command in self.tree.get_commands(guild=guild)],
-                            sort_keys=True, default=str)
+        wanted = json.dumps(
+            [command.to_dict(self.tree) for command in self.tree.get_commands(guild=guild)], sort_keys=True, default=str
+        )
         mark = hashlib.sha256(f"{self.application_id} {guild.id} {wanted}".encode()).hexdigest()
         if await self.handlers.remembered(_SLASH_FACT) == mark:
             return
@@ -143,8 +146,10 @@ class BotClient(commands.Bot):
         else:
             names = ", ".join(f"{guild.name} ({guild.id})" for guild in self.guilds) or "none"
             log.error("The bot is not on the server %d", self.handlers.place.server_id)
-            self.status_board.update(last_error=f"The bot is not on the server {self.handlers.place.server_id}.",
-                                     last_error_cure=f"Invite it there, or set SERVER_ID to one it is on: {names}.")
+            self.status_board.update(
+                last_error=f"The bot is not on the server {self.handlers.place.server_id}.",
+                last_error_cure=f"Invite it there, or set SERVER_ID to one it is on: {names}.",
+            )
 
     async def on_resumed(self) -> None:
         self._online("resumed")
@@ -206,9 +211,11 @@ class BotClient(commands.Bot):
         if payload.guild_id != self.handlers.place.server_id or payload.user_id == self.identity.id:
             return
         channel: Any = self.get_channel(payload.channel_id) or self.get_partial_messageable(
-            payload.channel_id, guild_id=payload.guild_id)
-        await self.handlers.on_reaction(channel, payload.message_id, payload.user_id, str(payload.emoji),
-                                        is_added=is_added)
+            payload.channel_id, guild_id=payload.guild_id
+        )
+        await self.handlers.on_reaction(
+            channel, payload.message_id, payload.user_id, str(payload.emoji), is_added=is_added
+        )
 
     async def on_error(self, event_method: str, /, *_args: Any, **_kwargs: Any) -> None:
         log.exception("Error in %s", event_method)
@@ -219,8 +226,9 @@ def _forgiving(name: str, parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
         try:
             return parse(data)
         except Exception as error:  # the library raises what a broken event makes it stumble over
-            log.warning("An event of kind %s could not be read and was dropped (%s: %.200s)", name,
-                        type(error).__name__, error)
+            log.warning(
+                "An event of kind %s could not be read and was dropped (%s: %.200s)", name, type(error).__name__, error
+            )
             log.debug("Unreadable event", exc_info=True)
             return None
 
@@ -235,14 +243,29 @@ async def run_discord(services: Services) -> None:
     outbox, logs, counts = Outbox(), ChannelLogs(), ReplyCounts(time.time)
     current: list[BotClient] = []
     handlers: Handlers
-    desk = ReplyDesk(responder=services.responder, outbox=outbox, logs=logs, counts=counts,
-                     record=lambda rows: handlers.record(rows), settle=lambda rows: handlers.settle(rows),
-                     keep_own=lambda own: handlers.keep_own(own),
-                     on_reply=lambda seconds: services.status.count_reply(seconds=seconds),
-                     readable=channel_reader(lambda: current[-1].identity), secrets=(token,))
-    handlers = Handlers(store=services.store, storage=services.storage, place=place, outbox=outbox, logs=logs,
-                        counts=counts, desk=desk, forget_channel=services.responder.forget,
-                        is_stopping=lambda: services.stop.is_asked)
+    desk = ReplyDesk(
+        responder=services.responder,
+        outbox=outbox,
+        logs=logs,
+        counts=counts,
+        record=lambda rows: handlers.record(rows),
+        settle=lambda rows: handlers.settle(rows),
+        keep_own=lambda own: handlers.keep_own(own),
+        on_reply=lambda seconds: services.status.count_reply(seconds=seconds),
+        readable=channel_reader(lambda: current[-1].identity),
+        secrets=(token,),
+    )
+    handlers = Handlers(
+        store=services.store,
+        storage=services.storage,
+        place=place,
+        outbox=outbox,
+        logs=logs,
+        counts=counts,
+        desk=desk,
+        forget_channel=services.responder.forget,
+        is_stopping=lambda: services.stop.is_asked,
+    )
     await handlers.load_counts()
 
     async def add_commands(client: BotClient) -> None:
@@ -256,9 +279,15 @@ async def run_discord(services: Services) -> None:
 
     beside = [asyncio.create_task(keep_index_in_step(services.store, services.recall), name="indexing")]
     if lag.is_wanted():
-        beside.append(asyncio.create_task(lag.measure_lag(
-            lambda figures: services.storage.post(services.store.facts.set, LOOP_LAG_FACT, figures),
-            lambda: services.status.snapshot().queue_length > 0 or desk.waiting > 0), name="lag"))
+        beside.append(
+            asyncio.create_task(
+                lag.measure_lag(
+                    lambda figures: services.storage.post(services.store.facts.set, LOOP_LAG_FACT, figures),
+                    lambda: services.status.snapshot().queue_length > 0 or desk.waiting > 0,
+                ),
+                name="lag",
+            )
+        )
     connecting = asyncio.create_task(Connection(make, token, services).run(), name="connection")
     try:
         # Not awaited itself: a stop must not close the connection while a reply is on its way out.
@@ -278,9 +307,16 @@ async def run_discord(services: Services) -> None:
 class Connection:
     """Keeps one client after another online."""
 
-    def __init__(self, make: Callable[[], BotClient], token: str, services: Services, *,
-                 sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-                 clock: Callable[[], float] = time.monotonic, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        make: Callable[[], BotClient],
+        token: str,
+        services: Services,
+        *,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
         self._make = make
         self._token = token
         self._services = services
@@ -356,8 +392,9 @@ class Connection:
 
     def _trouble(self, what: str) -> None:
         log.warning("%s", what)
-        self._services.status.update(last_error=what, last_error_cure="Check the internet connection; the bot keeps "
-                                                                      "trying.")
+        self._services.status.update(
+            last_error=what, last_error_cure="Check the internet connection; the bot keeps trying."
+        )
 
     def _is_supervised(self) -> bool:
         supervisor = self._services.store.status.read_supervisor()
@@ -389,12 +426,15 @@ async def _close(client: BotClient, *, timeout_seconds: float) -> None:
 
 
 def _bad_token() -> ConfigurationError:
-    return ConfigurationError("Discord does not accept the bot token.",
-                              "Copy it again from the Developer Portal (Bot > Reset Token) into Settings > Discord.")
+    return ConfigurationError(
+        "Discord does not accept the bot token.",
+        "Copy it again from the Developer Portal (Bot > Reset Token) into Settings > Discord.",
+    )
 
 
 def _missing_intent() -> ConfigurationError:
     return ConfigurationError(
         "Discord does not let the bot read messages: the Message Content intent is off.",
         "Switch it on in the Developer Portal: your application > Bot > Privileged Gateway Intents > Message Content "
-        "Intent, then start the bot again.")
+        "Intent, then start the bot again.",
+    )

@@ -1,4 +1,5 @@
 """What commands say: sentences from values, nothing else."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -33,10 +34,13 @@ def status_text(store: Store, status: BotStatus, now: float) -> str:
     midnight = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
     today = store.activity.totals_since(midnight)
     resting = ", its memory freed until the next reply" if status.is_resting else ""
-    model = {ModelState.READY: f"{status.model_name} ({status.model_bytes / 1e9:.1f} GB{resting})",
-             ModelState.LOADING: "loading", ModelState.NONE: "none"}.get(status.model_state, status.model_error)
+    model = {
+        ModelState.READY: f"{status.model_name} ({status.model_bytes / 1e9:.1f} GB{resting})",
+        ModelState.LOADING: "loading",
+        ModelState.NONE: "none",
+    }.get(status.model_state, status.model_error)
     lines = [
-        f"**Up** since <t:{int(status.started_at)}:R>, {status.memory_bytes / 2 ** 20:,.0f} MiB",
+        f"**Up** since <t:{int(status.started_at)}:R>, {status.memory_bytes / 2**20:,.0f} MiB",
         f"**Discord** {'online' if status.is_connected else 'offline'}"
         + (f", {status.latency_ms:.0f} ms" if status.latency_ms is not None else ""),
         f"**Model** {model}; {status.queue_length} waiting",
@@ -44,7 +48,8 @@ def status_text(store: Store, status: BotStatus, now: float) -> str:
         + (f", {today.latency_mean_ms / 1000:.1f} s on average" if today.latency_mean_ms else ""),
         f"**Settings** rate {settings[RESPONSE_RATE]:.0%}, temperature {settings[TEMPERATURE]:g}, at most "
         f"{settings[MAX_TOKENS]} tokens" + (", mentions only" if settings[MENTIONS_ONLY] else ""),
-        f"**Stored** {store.messages.count():,} messages from {len(store.messages.counts_by_channel())} channels"]
+        f"**Stored** {store.messages.count():,} messages from {len(store.messages.counts_by_channel())} channels",
+    ]
     lines += [f"**Job** {job.kind}: {job.progress:.0%} {job.step}" for job in store.jobs.active()]
     if reason := retrain_reason(store.workspace):
         lines.append(f"**Retrain due**: {reason} since this model was made.")
@@ -64,8 +69,10 @@ def _why(activity: Activity) -> str:
     what = "Is answering" if activity.is_due else "Answered" if activity.spoke else "Stayed silent"
     text = f"{what} ({activity.author_name}): {activity.reason}."
     if activity.latency_ms is not None:
-        text += (f" {activity.latency_ms / 1000:.1f} s, {activity.prompt_tokens} prompt tokens "
-                 f"({activity.prefilled_tokens} computed while waiting), {activity.reply_tokens} written.")
+        text += (
+            f" {activity.latency_ms / 1000:.1f} s, {activity.prompt_tokens} prompt tokens "
+            f"({activity.prefilled_tokens} computed while waiting), {activity.reply_tokens} written."
+        )
     return text
 
 
@@ -107,8 +114,10 @@ def job_text(job: Job) -> str:
     """How a job ended, in a sentence."""
     if job.state is JobState.DONE:
         if job.kind == "fetch":
-            return (f"Fetch done: {job.result.get('new', 0):,} new, {job.result.get('edited', 0):,} edited, "
-                    f"{job.result.get('deleted', 0):,} deleted messages.")
+            return (
+                f"Fetch done: {job.result.get('new', 0):,} new, {job.result.get('edited', 0):,} edited, "
+                f"{job.result.get('deleted', 0):,} deleted messages."
+            )
         return f"{job.kind} done."
     if job.state is JobState.CANCELLED:
         return f"{job.kind} was cancelled at {job.progress:.0%}."

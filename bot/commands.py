@@ -3,6 +3,7 @@
 Admins are the ids in ADMIN_USERS, checked on every call. Ranges, defaults and help come from the settings registry.
 Every sentence goes out through the outbox's rules: no ping, never too long.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -53,6 +54,7 @@ class NotAdminError(commands.CheckFailure):
 
 def admin_only() -> Callable[[T], T]:
     """Mark a command as an admin's; refused with a short no."""
+
     async def check(context: Context) -> bool:
         cog = context.cog
         if isinstance(cog, AdminCommands) and cog.is_admin(context.author.id):
@@ -63,6 +65,7 @@ def admin_only() -> Callable[[T], T]:
         made = commands.check(check)(function)
         made.extras["admin"] = True
         return made
+
     return mark
 
 
@@ -197,10 +200,15 @@ class AdminCommands(commands.Cog):
     # ---- channels -----------------------------------------------------------------------------------------
 
     @admin_only()
-    @hybrid(usage="list | add|remove|enable|disable #channel [learn|recall|speak|yes]",
-                             description="Channels: list, add, remove, enable or disable (learn, recall, speak)")
-    @app_commands.describe(action="list, add, remove, enable or disable", channel="a channel; this one when left out",
-                           what="learn, recall or speak (all three when left out); 'yes' confirms a private channel")
+    @hybrid(
+        usage="list | add|remove|enable|disable #channel [learn|recall|speak|yes]",
+        description="Channels: list, add, remove, enable or disable (learn, recall, speak)",
+    )
+    @app_commands.describe(
+        action="list, add, remove, enable or disable",
+        channel="a channel; this one when left out",
+        what="learn, recall or speak (all three when left out); 'yes' confirms a private channel",
+    )
     async def channels(self, context: Context, action: str = "list", channel: str = "", what: str = "") -> None:
         """Which channels it learns from, recalls from and speaks in."""
         action = action.lower()
@@ -224,18 +232,27 @@ class AdminCommands(commands.Cog):
     @hybrid(description="Leave your messages out of learning and recall from now on")
     async def optout(self, context: Context) -> None:
         """Leave your messages out of learning and recall."""
-        await self._run(lambda: self._store.members.set_opted_out(
-            context.author.id, True, name=context.author.global_name or context.author.name))
+        await self._run(
+            lambda: self._store.members.set_opted_out(
+                context.author.id, True, name=context.author.global_name or context.author.name
+            )
+        )
         await self._run(lambda: mark_models(self._store.workspace, time.time(), reason="a member opted out"))
-        await self._say(context, "Done: your messages are no longer stored, recalled or used for training. What is "
-                                 f"stored already stays unused; `{PREFIX}forgetme` deletes it. `{PREFIX}optin` undoes "
-                                 "this. A model trained earlier only changes when it is retrained.")
+        await self._say(
+            context,
+            "Done: your messages are no longer stored, recalled or used for training. What is "
+            f"stored already stays unused; `{PREFIX}forgetme` deletes it. `{PREFIX}optin` undoes "
+            "this. A model trained earlier only changes when it is retrained.",
+        )
 
     @hybrid(description="Let the bot learn from your messages again")
     async def optin(self, context: Context) -> None:
         """Let the bot learn from your messages again."""
-        await self._run(lambda: self._store.members.set_opted_out(
-            context.author.id, False, name=context.author.global_name or context.author.name))
+        await self._run(
+            lambda: self._store.members.set_opted_out(
+                context.author.id, False, name=context.author.global_name or context.author.name
+            )
+        )
         await self._say(context, f"Done: new messages of yours may be learnt from. `{PREFIX}optout` undoes this.")
 
     @hybrid(usage="yes", description="Delete your messages from everything the bot keeps")
@@ -252,9 +269,12 @@ class AdminCommands(commands.Cog):
             return
         self._handlers.forget_author(context.author.id)
         done = await asyncio.to_thread(forget_member, self._store, context.author.id)
-        await self._say(context, f"Deleted: {done.messages:,} messages, {done.files_changed} files changed. Backups "
-                                 "apply this when they are restored. A model that was trained on your messages only "
-                                 "forgets them when it is retrained without them.")
+        await self._say(
+            context,
+            f"Deleted: {done.messages:,} messages, {done.files_changed} files changed. Backups "
+            "apply this when they are restored. A model that was trained on your messages only "
+            "forgets them when it is retrained without them.",
+        )
 
     # ---- errors -------------------------------------------------------------------------------------------
 
@@ -279,8 +299,9 @@ class AdminCommands(commands.Cog):
 
     async def _say(self, context: Context, text: str) -> None:
         try:
-            await context.send(shortened(text), allowed_mentions=discord.AllowedMentions.none(), ephemeral=True,
-                               suppress_embeds=True)
+            await context.send(
+                shortened(text), allowed_mentions=discord.AllowedMentions.none(), ephemeral=True, suppress_embeds=True
+            )
         except discord.HTTPException as error:
             log.warning("A command could not be answered: %s", error)
 
@@ -303,10 +324,16 @@ class AdminCommands(commands.Cog):
         known = [c for c in self._store.channels.all() if c.parent_id is None or c.kind not in (10, 11, 12)]
         lines = []
         for channel in known:
-            switches = [name for name, is_on in (("learn", channel.learn), ("recall", channel.recall),
-                                                 ("speak", channel.speak)) if is_on]
-            marks = [*(["private"] if channel.is_private else []), *(["no access"] if channel.is_access_lost else []),
-                     *([f"rate {channel.rate:.0%}"] if channel.rate is not None else [])]
+            switches = [
+                name
+                for name, is_on in (("learn", channel.learn), ("recall", channel.recall), ("speak", channel.speak))
+                if is_on
+            ]
+            marks = [
+                *(["private"] if channel.is_private else []),
+                *(["no access"] if channel.is_access_lost else []),
+                *([f"rate {channel.rate:.0%}"] if channel.rate is not None else []),
+            ]
             note = f" ({', '.join(marks)})" if marks else ""
             lines.append(f"<#{channel.id}>: {', '.join(switches) or 'off'}{note}")
         return "\n".join(lines) or "No channels are known yet."
@@ -324,8 +351,10 @@ class AdminCommands(commands.Cog):
         is_on = action in ("add", "enable")
         if is_on and known.is_private and not known.include_private and names != ["speak"]:
             if what != "yes":
-                return (f"{policy.private_channel_text(known.name)} "
-                        f"Then write `{PREFIX}channels {action} <#{known.id}> yes`.")
+                return (
+                    f"{policy.private_channel_text(known.name)} "
+                    f"Then write `{PREFIX}channels {action} <#{known.id}> yes`."
+                )
             policy.allow_private(channels, self._store.consents, known, accepted=True, given_by=f"discord:{author_id}")
         channels.switch(found.id, **dict.fromkeys(names, is_on))
         return f"<#{found.id}>: {', '.join(names)} {'on' if is_on else 'off'}."
@@ -343,8 +372,9 @@ class AdminCommands(commands.Cog):
                 name and channel.name.lower() == name
             ):
                 is_open = channel.permissions_for(guild.default_role).view_channel
-                return Channel(channel.id, channel.name, kind=channel.type.value, guild_id=guild.id,
-                               is_private=not is_open)
+                return Channel(
+                    channel.id, channel.name, kind=channel.type.value, guild_id=guild.id, is_private=not is_open
+                )
         return None
 
     # ---- jobs -----------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 """What the bot needs to know about its place: who it is, who may steer it, where it lives, when it is quiet."""
+
 from __future__ import annotations
 
 import re
@@ -26,8 +27,9 @@ class Place:
     def from_environment(cls, environment: Environment) -> Place:
         """ConfigurationError when no server is set."""
         if environment.server_id is None:
-            raise ConfigurationError("No Discord server is set.",
-                                     "Enter its id in Settings > Discord, or as SERVER_ID in .env.")
+            raise ConfigurationError(
+                "No Discord server is set.", "Enter its id in Settings > Discord, or as SERVER_ID in .env."
+            )
         return cls(environment.server_id, environment.admin_ids)
 
     def is_admin(self, user_id: int) -> bool:

@@ -2,6 +2,7 @@
 
 Nothing here knows Discord, a database or a model. Every answer carries a reason a person can read.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
@@ -80,8 +81,15 @@ class Decision:
     is_asked: bool = False
 
 
-def decide(message: IncomingMessage, settings: Settings, channel: Channel | None, activity: ChannelActivity, *,
-           minute_of_day: int, roll: float) -> Decision:
+def decide(
+    message: IncomingMessage,
+    settings: Settings,
+    channel: Channel | None,
+    activity: ChannelActivity,
+    *,
+    minute_of_day: int,
+    roll: float,
+) -> Decision:
     """The first rule that applies decides. roll: 0 <= roll < 1. minute_of_day: local, for the quiet hours."""
     for rule in (_place, _silence, _ceilings):
         reason = rule(message, settings, channel, activity, minute_of_day)
@@ -92,8 +100,9 @@ def decide(message: IncomingMessage, settings: Settings, channel: Channel | None
     return _unasked(message, settings, channel, activity, roll)
 
 
-def _place(message: IncomingMessage, settings: Settings, channel: Channel | None, activity: ChannelActivity,
-           _minute: int) -> str:
+def _place(
+    message: IncomingMessage, settings: Settings, channel: Channel | None, activity: ChannelActivity, _minute: int
+) -> str:
     if message.is_direct:
         return "" if settings[ANSWER_DIRECT_MESSAGES] else "direct messages are ignored"
     if channel is None:
@@ -103,8 +112,9 @@ def _place(message: IncomingMessage, settings: Settings, channel: Channel | None
     return activity.paused_reason
 
 
-def _silence(message: IncomingMessage, settings: Settings, _channel: Channel | None, _activity: ChannelActivity,
-             minute: int) -> str:
+def _silence(
+    message: IncomingMessage, settings: Settings, _channel: Channel | None, _activity: ChannelActivity, minute: int
+) -> str:
     if settings[QUIET_UNTIL] > message.at:
         return "quiet for now"
     if is_quiet_time(settings[QUIET_HOURS], minute):
@@ -112,12 +122,14 @@ def _silence(message: IncomingMessage, settings: Settings, _channel: Channel | N
     return ""
 
 
-def _ceilings(_message: IncomingMessage, settings: Settings, _channel: Channel | None, activity: ChannelActivity,
-              _minute: int) -> str:
+def _ceilings(
+    _message: IncomingMessage, settings: Settings, _channel: Channel | None, activity: ChannelActivity, _minute: int
+) -> str:
     for count, ceiling, whose in (
-            (activity.member_replies_this_hour, settings[REPLIES_PER_MEMBER_HOUR], "this member"),
-            (activity.channel_replies_this_hour, settings[REPLIES_PER_CHANNEL_HOUR], "this channel"),
-            (activity.replies_this_hour, settings[REPLIES_PER_HOUR], "the server")):
+        (activity.member_replies_this_hour, settings[REPLIES_PER_MEMBER_HOUR], "this member"),
+        (activity.channel_replies_this_hour, settings[REPLIES_PER_CHANNEL_HOUR], "this channel"),
+        (activity.replies_this_hour, settings[REPLIES_PER_HOUR], "the server"),
+    ):
         if count >= ceiling:
             return f"ceiling reached: {count} replies an hour for {whose}"
     if activity.waiting >= activity.waiting_limit and not activity.waiting_unasked:
@@ -133,8 +145,9 @@ def _address(message: IncomingMessage) -> str:
     return "direct message" if message.is_direct else "named"
 
 
-def _unasked(message: IncomingMessage, settings: Settings, channel: Channel | None, activity: ChannelActivity,
-             roll: float) -> Decision:
+def _unasked(
+    message: IncomingMessage, settings: Settings, channel: Channel | None, activity: ChannelActivity, roll: float
+) -> Decision:
     if settings[MENTIONS_ONLY]:
         return Decision(False, "answers mentions only")
     if not message.content.strip():
@@ -154,8 +167,13 @@ def _unasked(message: IncomingMessage, settings: Settings, channel: Channel | No
 
 def _is_in_conversation(message: IncomingMessage, settings: Settings, activity: ChannelActivity) -> bool:
     since = _since(activity.last_reply_at, message.at)
-    return (since is not None and since < settings[CONVERSATION_SECONDS] and not message.is_to_somebody_else
-            and activity.last_answered_id == message.author_id and activity.others_since < OTHERS_UNTIL_OVER)
+    return (
+        since is not None
+        and since < settings[CONVERSATION_SECONDS]
+        and not message.is_to_somebody_else
+        and activity.last_answered_id == message.author_id
+        and activity.others_since < OTHERS_UNTIL_OVER
+    )
 
 
 def _since(then: float | None, now: float) -> float | None:
@@ -185,19 +203,25 @@ class ReplyCounts:
         if last is not None and last[2] != member_id:
             self._others[channel_id] = self._others.get(channel_id, 0) + 1
 
-    def activity(self, channel_id: int, member_id: int, *, waiting: int, waiting_limit: int,
-                 paused_reason: str = "") -> ChannelActivity:
+    def activity(
+        self, channel_id: int, member_id: int, *, waiting: int, waiting_limit: int, paused_reason: str = ""
+    ) -> ChannelActivity:
         """The view for one decision."""
         self._forget_old()
         last = self._last(channel_id)
         unasked = [at for at, channel, _, is_asked in self._replies if channel == channel_id and not is_asked]
         return ChannelActivity(
-            last_reply_at=last[0] if last else None, last_unasked_at=unasked[-1] if unasked else None,
-            last_answered_id=last[2] if last else None, others_since=self._others.get(channel_id, 0),
+            last_reply_at=last[0] if last else None,
+            last_unasked_at=unasked[-1] if unasked else None,
+            last_answered_id=last[2] if last else None,
+            others_since=self._others.get(channel_id, 0),
             replies_this_hour=len(self._replies),
             channel_replies_this_hour=sum(channel == channel_id for _, channel, _, _ in self._replies),
             member_replies_this_hour=sum(member == member_id for _, _, member, _ in self._replies),
-            waiting=waiting, waiting_limit=waiting_limit, paused_reason=paused_reason)
+            waiting=waiting,
+            waiting_limit=waiting_limit,
+            paused_reason=paused_reason,
+        )
 
     def _last(self, channel_id: int) -> tuple[float, int, int, bool] | None:
         return next((reply for reply in reversed(self._replies) if reply[1] == channel_id), None)

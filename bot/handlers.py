@@ -2,6 +2,7 @@
 
 `Handlers` outlives a connection: a fresh client after an outage gets the same one, so nothing is answered twice.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -51,10 +52,21 @@ class _Known:
 class Handlers:
     """The bot's reactions to events. All methods run on the event loop."""
 
-    def __init__(self, *, store: Store, storage: StorageThread, place: Place, outbox: Outbox, logs: ChannelLogs,
-                 counts: ReplyCounts, desk: ReplyDesk, forget_channel: Callable[[int], None],
-                 is_stopping: Callable[[], bool] = lambda: False,
-                 roll: Callable[[], float] = random.random, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        storage: StorageThread,
+        place: Place,
+        outbox: Outbox,
+        logs: ChannelLogs,
+        counts: ReplyCounts,
+        desk: ReplyDesk,
+        forget_channel: Callable[[int], None],
+        is_stopping: Callable[[], bool] = lambda: False,
+        roll: Callable[[], float] = random.random,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._store = store
         self._storage = storage
         self.place = place
@@ -141,8 +153,15 @@ class Handlers:
 
     # ---- reactions ----------------------------------------------------------------------------------------
 
-    async def on_reaction(self, channel: discord.abc.MessageableChannel | None, message_id: int, user_id: int,
-                          emoji: str, *, is_added: bool) -> None:
+    async def on_reaction(
+        self,
+        channel: discord.abc.MessageableChannel | None,
+        message_id: int,
+        user_id: int,
+        emoji: str,
+        *,
+        is_added: bool,
+    ) -> None:
         """An admin's ❌ takes a reply back; everything else is a late reaction to keep."""
         if channel is None:
             return
@@ -173,17 +192,26 @@ class Handlers:
 
     async def follow_privacy(self, channels: Sequence[discord.abc.GuildChannel]) -> None:
         """Keep the channels and who may read them in step with the server: it decides where they may be recalled."""
-        seen = [Channel(c.id, c.name, kind=c.type.value, guild_id=c.guild.id,
-                        is_private=not c.permissions_for(c.guild.default_role).view_channel)
-                for c in channels if isinstance(c, _WITH_MESSAGES)]
+        seen = [
+            Channel(
+                c.id,
+                c.name,
+                kind=c.type.value,
+                guild_id=c.guild.id,
+                is_private=not c.permissions_for(c.guild.default_role).view_channel,
+            )
+            for c in channels
+            if isinstance(c, _WITH_MESSAGES)
+        ]
         await self._storage.run(self._save_privacy, seen)
 
     async def load_counts(self) -> None:
         """Replies of the last hour before this start: the ceilings hold across a restart."""
         since = self._wall_clock() - 3600
         recent = await self._storage.run(lambda: self._store.activity.recent(limit=500))
-        self._counts.load((a.at, a.channel_id, a.author_id) for a in recent
-                          if a.spoke and a.at > since and a.latency_ms is not None)
+        self._counts.load(
+            (a.at, a.channel_id, a.author_id) for a in recent if a.spoke and a.at > since and a.latency_ms is not None
+        )
 
     async def remembered(self, key: str) -> object:
         """A fact kept from an earlier run."""
@@ -261,17 +289,26 @@ class Handlers:
 
     def _decide(self, seen: IncomingMessage, known: _Known) -> Decision:
         paused = "the bot is stopping" if self._is_stopping() else self._outbox.paused_reason(seen.channel_id)
-        activity = self._counts.activity(seen.channel_id, seen.author_id, waiting=self._desk.waiting,
-                                         waiting_limit=WAITING_LIMIT, paused_reason=paused)
+        activity = self._counts.activity(
+            seen.channel_id,
+            seen.author_id,
+            waiting=self._desk.waiting,
+            waiting_limit=WAITING_LIMIT,
+            paused_reason=paused,
+        )
         # What is about to be said counts against the ceilings like what was said: a burst cannot run past them.
         everywhere, here, to_them = self._desk.unsent(seen.channel_id, seen.author_id)
-        activity = replace(activity, waiting_unasked=self._desk.waiting_unasked,
-                           replies_this_hour=activity.replies_this_hour + everywhere,
-                           channel_replies_this_hour=activity.channel_replies_this_hour + here,
-                           member_replies_this_hour=activity.member_replies_this_hour + to_them)
+        activity = replace(
+            activity,
+            waiting_unasked=self._desk.waiting_unasked,
+            replies_this_hour=activity.replies_this_hour + everywhere,
+            channel_replies_this_hour=activity.channel_replies_this_hour + here,
+            member_replies_this_hour=activity.member_replies_this_hour + to_them,
+        )
         now = datetime.fromtimestamp(self._wall_clock())
-        return decide(seen, known.settings, known.channel, activity, minute_of_day=now.hour * 60 + now.minute,
-                      roll=self._roll())
+        return decide(
+            seen, known.settings, known.channel, activity, minute_of_day=now.hour * 60 + now.minute, roll=self._roll()
+        )
 
     @staticmethod
     def _may_join(known: _Known, seen: IncomingMessage, decision: Decision) -> bool:
@@ -279,9 +316,19 @@ class Handlers:
         return known.channel is not None and known.channel.speak and not seen.is_to_somebody_else
 
     def _note(self, seen: IncomingMessage, decision: Decision) -> None:
-        self.record([Activity(at=self._wall_clock(), message_id=seen.id, channel_id=seen.channel_id,
-                              author_id=seen.author_id, author_name=seen.author_name, spoke=False,
-                              reason=decision.reason)])
+        self.record(
+            [
+                Activity(
+                    at=self._wall_clock(),
+                    message_id=seen.id,
+                    channel_id=seen.channel_id,
+                    author_id=seen.author_id,
+                    author_name=seen.author_name,
+                    spoke=False,
+                    reason=decision.reason,
+                )
+            ]
+        )
 
     def record(self, rows: list[Activity]) -> None:
         """Store decisions without waiting."""
@@ -340,10 +387,16 @@ class Handlers:
 
 def channel_reader(me: Callable[[], Identity]) -> Callable[[discord.abc.MessageableChannel], Readable]:
     """How messages of a channel read in a prompt, with the names its server has."""
+
     def reader(channel: discord.abc.MessageableChannel) -> Readable:
         guild = getattr(channel, "guild", None)
-        return readable_by(me().id, me().name, channel_names={c.id: c.name for c in guild.channels} if guild else {},
-                           role_names={role.id: role.name for role in guild.roles} if guild else {})
+        return readable_by(
+            me().id,
+            me().name,
+            channel_names={c.id: c.name for c in guild.channels} if guild else {},
+            role_names={role.id: role.name for role in guild.roles} if guild else {},
+        )
+
     return reader
 
 

@@ -1,4 +1,5 @@
 """What other processes ask of the running bot: commands and playground lines, polled from SQLite."""
+
 from __future__ import annotations
 
 import asyncio
@@ -27,8 +28,16 @@ log = logging.getLogger(__name__)
 class Inbox:
     """Polls four times a second; each command is executed at most once. Settings of the model are followed too."""
 
-    def __init__(self, store: Store, *, storage: StorageThread, playground: Playground, slot: ModelSlot,
-                 status: LiveStatus, stop: StopRequest) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        storage: StorageThread,
+        playground: Playground,
+        slot: ModelSlot,
+        status: LiveStatus,
+        stop: StopRequest,
+    ) -> None:
         self._store = store
         self._storage = storage
         self._playground = playground

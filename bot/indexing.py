@@ -2,6 +2,7 @@
 
 Large ones (a first index, another embedding model) are a script's work: the bot's embedder is made for one query.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -30,7 +31,8 @@ async def keep_index_in_step(store: Store, recall: Recall, *, every_seconds: flo
         await asyncio.sleep(every_seconds)
         try:
             trouble = await recall.with_index(
-                lambda index, embedder: _catch_up(store, index, embedder, lambda: recall.is_closing))
+                lambda index, embedder: _catch_up(store, index, embedder, lambda: recall.is_closing)
+            )
         except AlreadyRunningError:
             continue  # a script is at it
         except KnownError as error:
@@ -53,8 +55,13 @@ def _catch_up(store: Store, index: Any, embedder: Any, is_stopping: Callable[[],
     rows = store.messages.count() if index.needs_rebuild else waiting
     if rows > MAX_ROWS:
         return f"{rows:,} messages wait; run scripts/fetch_and_embed.py --only-index."
-    catch_up(store, index, lambda texts: _embedded(texts, embedder, is_stopping), may_build_index=False,
-             to_text=lambda message: to_model_text(message.content, message.mentions))
+    catch_up(
+        store,
+        index,
+        lambda texts: _embedded(texts, embedder, is_stopping),
+        may_build_index=False,
+        to_text=lambda message: to_model_text(message.content, message.mentions),
+    )
     return ""
 
 
@@ -66,5 +73,5 @@ def _embedded(texts: Sequence[str], embedder: Any, is_stopping: Callable[[], boo
     for start in range(0, len(texts), STEP_ROWS):
         if is_stopping():
             raise KnownError("The bot is stopping; the rest is indexed by the next run.")
-        parts.append(embedder.embed(texts[start:start + STEP_ROWS]))
+        parts.append(embedder.embed(texts[start : start + STEP_ROWS]))
     return np.concatenate(parts)

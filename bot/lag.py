@@ -1,4 +1,5 @@
 """How late the event loop runs, measured when BOT_MEASURE_LAG is set: the benchmark's view into a live bot."""
+
 from __future__ import annotations
 
 import asyncio
@@ -39,5 +40,9 @@ def percentiles(samples: deque[float]) -> dict[str, float]:
     ordered = sorted(samples)
     if not ordered:
         return {"samples": 0}
-    return {"samples": len(ordered), "p50": ordered[len(ordered) // 2], "p99": ordered[int(len(ordered) * 0.99)],
-            "max": ordered[-1]}
+    return {
+        "samples": len(ordered),
+        "p50": ordered[len(ordered) // 2],
+        "p99": ordered[int(len(ordered) * 0.99)],
+        "max": ordered[-1],
+    }

@@ -1,4 +1,5 @@
 """What the bot knows about itself, stamped by the event loop and written by the storage thread."""
+
 from __future__ import annotations
 
 import os
@@ -15,8 +16,9 @@ from storage.records import BotPhase, BotStatus
 class LiveStatus:
     """The bot's own status row in the making; safe to use from any thread."""
 
-    def __init__(self, *, mode: str, clock: Callable[[], float] = time.time,
-                 monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, mode: str, clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         now = clock()
         self._clock = clock
         self._monotonic = monotonic
@@ -41,8 +43,9 @@ class LiveStatus:
     def count_reply(self, *, seconds: float) -> None:
         """A reply went out."""
         with self._guard:
-            self._status = replace(self._status, replies=self._status.replies + 1, last_reply_at=self._clock(),
-                                   last_reply_seconds=seconds)
+            self._status = replace(
+                self._status, replies=self._status.replies + 1, last_reply_at=self._clock(), last_reply_seconds=seconds
+            )
 
     def snapshot(self) -> BotStatus:
         return self._status

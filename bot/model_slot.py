@@ -2,6 +2,7 @@
 
 There is never more than one model in memory: whoever borrows another one waits until the bot's own is gone.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -33,8 +34,15 @@ class ModelSlot:
     """Holds the chat model, or None while there is none; `check` (the files that changes name, both whole), `load` and
     `unload` run in a worker thread."""
 
-    def __init__(self, *, check: Callable[[Changes], tuple[Path, Path | None]], load: Callable[[Changes], ChatModel],
-                 unload: Callable[[], None], status: LiveStatus, retry_seconds: float = RETRY_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        check: Callable[[Changes], tuple[Path, Path | None]],
+        load: Callable[[Changes], ChatModel],
+        unload: Callable[[], None],
+        status: LiveStatus,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
         self._check = check
         self._load = load
         self._unload = unload
@@ -121,8 +129,12 @@ class ModelSlot:
         if changes is not self._changes:
             return True  # somebody wants another one by now; the next round unloads this one
         self.model = model
-        self._status.update(model_state=ModelState.READY, model_name=model.name, model_bytes=model.size_bytes,
-                            is_borrowed=changes is not OWN)
+        self._status.update(
+            model_state=ModelState.READY,
+            model_name=model.name,
+            model_bytes=model.size_bytes,
+            is_borrowed=changes is not OWN,
+        )
         log.info("Model loaded: %s (%.1f GB)", model.name, model.size_bytes / 1e9)
         self._settled.set()
         return True

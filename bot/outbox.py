@@ -3,6 +3,7 @@
 Never empty, never over Discord's limit, never a control token or a secret, never a ping but for the person
 answered. Style is left alone. `prepare` is pure; `Outbox` sends, with pauses a person would make.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -29,11 +30,11 @@ _FIRST_PAUSE, _PAUSE_PER_CHARACTER, _LONGEST_PAUSE = 0.7, 0.035, 4.0
 # Control strings of the chat templates in the catalogue (ChatML, Llama 2 and 3, Gemma, Mistral, Phi).
 _CONTROL = re.compile(r"<\|[^\s|<>]{1,40}\|>|<(?:/?s|bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>")
 _SECRETS = (
-    re.compile(r"[\w-]{23,30}\.[\w-]{6,7}\.[\w-]{27,45}"),                       # a Discord token
+    re.compile(r"[\w-]{23,30}\.[\w-]{6,7}\.[\w-]{27,45}"),  # a Discord token
     re.compile(r"discord(?:app)?\.com/api/webhooks/\d+/[\w-]{20,}", re.IGNORECASE),
     re.compile(r"\b(?:ghp|gho|ghs|github_pat|glpat|xox[abpr]|sk|rk)[-_][\w-]{16,}"),
     re.compile(r"\bAKIA[0-9A-Z]{16}\b"),
-    re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),                    # a signed web token
+    re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),  # a signed web token
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
 )
 _INVITE = re.compile(r"(discord(?:app)?)\s*\.\s*(gg|me|io|com(?=\s*/\s*invite))", re.IGNORECASE)
@@ -79,8 +80,11 @@ def clean(text: str) -> str:
     # Again and again: removing one may join the halves of another.
     while (shorter := _CONTROL.sub("", text)) != text:
         text = shorter
-    return "".join(c for c in text if c == "\n" or c == "\t" or (
-        unicodedata.category(c) not in ("Cc", "Cs") and c not in _DIRECTION_MARKS)).strip()
+    return "".join(
+        c
+        for c in text
+        if c == "\n" or c == "\t" or (unicodedata.category(c) not in ("Cc", "Cs") and c not in _DIRECTION_MARKS)
+    ).strip()
 
 
 _DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -88,8 +92,9 @@ _DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u
 
 def is_blank(text: str) -> bool:
     """True for a text Discord would refuse or nobody could see."""
-    return all(c.isspace() or unicodedata.category(c) in ("Cf", "Zs", "Zl", "Zp") or c in "\u3164\uffa0\u2800"
-               for c in text)
+    return all(
+        c.isspace() or unicodedata.category(c) in ("Cf", "Zs", "Zl", "Zp") or c in "\u3164\uffa0\u2800" for c in text
+    )
 
 
 def blocked_word(text: str, words: str) -> str:
@@ -114,7 +119,7 @@ def into_bursts(text: str) -> list[str]:
         parts = [text]
     else:
         lines = [line.strip() for line in text.split("\n") if line.strip()]
-        parts = lines if len(lines) <= MAX_BURSTS else [*lines[:MAX_BURSTS - 1], "\n".join(lines[MAX_BURSTS - 1:])]
+        parts = lines if len(lines) <= MAX_BURSTS else [*lines[: MAX_BURSTS - 1], "\n".join(lines[MAX_BURSTS - 1 :])]
     return [piece for part in parts for piece in _pieces(part)][:MAX_BURSTS]
 
 
@@ -140,8 +145,12 @@ def _holds_secret(text: str, secrets: Collection[str]) -> bool:
 class Outbox:
     """Sends prepared texts. Remembers which channels refuse, and which messages make up one reply."""
 
-    def __init__(self, *, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._sleep = sleep
         self._clock = clock
         self._paused: dict[int, float] = {}
@@ -157,16 +166,24 @@ class Outbox:
             return ""
         return "paused: Discord does not let the bot write here"
 
-    async def reply(self, target: discord.Message | discord.PartialMessage, outgoing: Outgoing, *, answered_id: int,
-                    is_reference: Callable[[], bool], ended_by: Callable[[], Awaitable[str]],
-                    on_sent: Callable[[discord.Message], None]) -> str:
+    async def reply(
+        self,
+        target: discord.Message | discord.PartialMessage,
+        outgoing: Outgoing,
+        *,
+        answered_id: int,
+        is_reference: Callable[[], bool],
+        ended_by: Callable[[], Awaitable[str]],
+        on_sent: Callable[[discord.Message], None],
+    ) -> str:
         """Send the bursts, the first as a reply to `target` when the talk has moved on; returns why it ended early.
 
         ended_by is asked before each message and names what ends the reply, if anything does. on_sent hears of
         each message as soon as it is out, whatever becomes of the rest.
         """
-        mentions = discord.AllowedMentions(everyone=False, roles=False, replied_user=False,
-                                           users=[discord.Object(answered_id)])
+        mentions = discord.AllowedMentions(
+            everyone=False, roles=False, replied_user=False, users=[discord.Object(answered_id)]
+        )
         ids: tuple[int, ...] = ()
         for number, text in enumerate(outgoing.bursts):
             if number:
@@ -226,13 +243,18 @@ class Outbox:
         for attempt in range(3):
             try:
                 if reference is not None:
-                    return await channel.send(text, allowed_mentions=mentions, reference=reference,
-                                              suppress_embeds=not has_previews), ""
+                    return await channel.send(
+                        text, allowed_mentions=mentions, reference=reference, suppress_embeds=not has_previews
+                    ), ""
                 return await channel.send(text, allowed_mentions=mentions, suppress_embeds=not has_previews), ""
             except discord.Forbidden as error:
                 self._paused[place] = self._clock() + PAUSE_SECONDS
-                log.warning("No permission to write in channel %s (%s); paused for %.0f min", place, error.text,
-                            PAUSE_SECONDS / 60)
+                log.warning(
+                    "No permission to write in channel %s (%s); paused for %.0f min",
+                    place,
+                    error.text,
+                    PAUSE_SECONDS / 60,
+                )
                 return None, "no permission to write here"
             except discord.NotFound:
                 log.warning("Channel %s is gone", place)
@@ -256,4 +278,4 @@ class Outbox:
 def shortened(text: str) -> str:
     """A text for one message: at most Discord's limit, never empty."""
     text = clean(text) or "(nothing)"
-    return text if len(text) <= MAX_LENGTH else text[:MAX_LENGTH - 2].rstrip() + " …"
+    return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 2].rstrip() + " …"

@@ -1,4 +1,5 @@
 """One answer in the making, how it ended, and what of it goes on record."""
+
 from __future__ import annotations
 
 import asyncio
@@ -105,8 +106,11 @@ def outcome(pending: Pending, finished: Finished) -> list[Activity]:
     if pending.sent and finished.problem == STOPPED:
         finished = replace(finished, problem=STOPPED_MIDWAY)
     rows = [_completed(line, finished, pending.sent, is_main=line is pending.newest) for line in pending.heard.values()]
-    rows += [activity_row(line, reason=f"{line.reason}; deleted before it was answered") for line in pending.withdrawn
-             if line.incoming.id not in pending.heard]
+    rows += [
+        activity_row(line, reason=f"{line.reason}; deleted before it was answered")
+        for line in pending.withdrawn
+        if line.incoming.id not in pending.heard
+    ]
     return sorted(rows, key=lambda row: row.message_id)
 
 
@@ -114,19 +118,36 @@ def _completed(line: Heard, finished: Finished, sent: list[discord.Message], *, 
     """How it ended for one line; the cost of the answer is in the row of the line it answers."""
     reply_id = sent[0].id if sent else None
     reason = line.reason if reply_id is not None else f"{line.reason}; nothing was sent: {finished.problem}"
-    row = replace(activity_row(line, reason=reason), spoke=reply_id is not None, reply_id=reply_id,
-                  error=finished.problem)
+    row = replace(
+        activity_row(line, reason=reason), spoke=reply_id is not None, reply_id=reply_id, error=finished.problem
+    )
     if not is_main:
         return row
     row = replace(row, latency_ms=finished.latency_ms)
     generation = finished.response.generation if finished.response else None
-    return row if generation is None else replace(
-        row, first_token_ms=generation.first_token_ms, prompt_tokens=generation.prompt_tokens,
-        prefilled_tokens=generation.prefilled_tokens, reply_tokens=generation.reply_tokens)
+    return (
+        row
+        if generation is None
+        else replace(
+            row,
+            first_token_ms=generation.first_token_ms,
+            prompt_tokens=generation.prompt_tokens,
+            prefilled_tokens=generation.prefilled_tokens,
+            reply_tokens=generation.reply_tokens,
+        )
+    )
 
 
 def activity_row(line: Heard, *, reason: str = "", is_due: bool = False) -> Activity:
     """A line's row of the record: not spoken yet."""
     said = line.incoming
-    return Activity(at=line.at, message_id=said.id, channel_id=said.channel_id, author_id=said.author_id,
-                    author_name=said.author_name, spoke=False, reason=reason or line.reason, is_due=is_due)
+    return Activity(
+        at=line.at,
+        message_id=said.id,
+        channel_id=said.channel_id,
+        author_id=said.author_id,
+        author_name=said.author_name,
+        spoke=False,
+        reason=reason or line.reason,
+        is_due=is_due,
+    )

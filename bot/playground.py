@@ -4,6 +4,7 @@ A question may name another model for itself (comparing models). It is loaded in
 comes back after the answer, an error, a withdrawn question or a restart: nothing about the choice is kept anywhere
 but in the question.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -40,8 +41,9 @@ class OtherModelError(KnownError):
 class Playground:
     """Answers one question at a time; `poll` takes the next one and notices when the current one is withdrawn."""
 
-    def __init__(self, store: Store, *, storage: StorageThread, responder: Responder, slot: ModelSlot,
-                 status: LiveStatus) -> None:
+    def __init__(
+        self, store: Store, *, storage: StorageThread, responder: Responder, slot: ModelSlot, status: LiveStatus
+    ) -> None:
         self._store = store
         self._storage = storage
         self._responder = responder
@@ -67,8 +69,13 @@ class Playground:
         try:
             settings = (await self._storage.run(self._store.settings.read)).with_values(question.options)
             limit = HISTORY_SPARE * settings[HISTORY_MESSAGES]
-            history = [question] if question.role == CHECK else await self._storage.run(
-                lambda: self._store.playground.history(limit=limit, before_id=question.id + 1))
+            history = (
+                [question]
+                if question.role == CHECK
+                else await self._storage.run(
+                    lambda: self._store.playground.history(limit=limit, before_id=question.id + 1)
+                )
+            )
             turns = playground_turns(history, question)
             other = {key: question.options[key] for key in MODEL_KEYS if key in question.options}
             response, model = await self._reply_with(other, question, turns, settings)
@@ -84,23 +91,27 @@ class Playground:
             return
         self._status.count_reply(seconds=(response.generation.total_ms + response.recall_ms) / 1000)
         details = reply_details(response, settings) | {"model": model}
-        await self._storage.run(
-            lambda: self._store.playground.answer(question.id, response.text, details=details))
+        await self._storage.run(lambda: self._store.playground.answer(question.id, response.text, details=details))
         if not other and question.role != CHECK:
             spoken = [*turns, Turn("", response.text, is_self=True)]
             await self._responder.observe(PLAYGROUND_CHANNEL, spoken, settings)
 
-    async def _reply_with(self, other: dict[str, Any], question: PlaygroundEntry, turns: list[Turn],
-                          settings: Settings) -> tuple[Response, str]:
+    async def _reply_with(
+        self, other: dict[str, Any], question: PlaygroundEntry, turns: list[Turn], settings: Settings
+    ) -> tuple[Response, str]:
         if not other:
             return await self._reply(turns, settings), self._model_name()
         if self._status.snapshot().mode != "offline":
-            raise OtherModelError("The bot is on Discord, where it speaks with one model only.",
-                                  "Stop it and start it without Discord, then compare.")
+            raise OtherModelError(
+                "The bot is on Discord, where it speaks with one model only.",
+                "Stop it and start it without Discord, then compare.",
+            )
         if question.was_taken:
             # Once more might end the bot once more: a file that kills it must not do so for ever.
-            raise OtherModelError("The bot was ended while it answered with this model; its own one is in use again.",
-                                  "Ask again to try once more.")
+            raise OtherModelError(
+                "The bot was ended while it answered with this model; its own one is in use again.",
+                "Ask again to try once more.",
+            )
         async with self._slot.borrowed(other):
             return await self._reply(turns, settings), self._model_name()
 

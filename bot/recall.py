@@ -1,4 +1,5 @@
 """Earlier messages that resemble what is being said, from channels the current one may see."""
+
 from __future__ import annotations
 
 import asyncio
@@ -38,8 +39,9 @@ class RecalledLine:
 class Recall:
     """Looks lines up on a thread of its own; any trouble with the index means no lines, never no reply."""
 
-    def __init__(self, store: Store, *, open_index: Callable[[], VectorIndex],
-                 open_embedder: Callable[[], Embedder]) -> None:
+    def __init__(
+        self, store: Store, *, open_index: Callable[[], VectorIndex], open_embedder: Callable[[], Embedder]
+    ) -> None:
         self._store = store
         self._open_index = open_index
         self._open_embedder = open_embedder
@@ -49,14 +51,16 @@ class Recall:
         self._last_trouble = ""
         self._is_closing = False
 
-    async def lines(self, channel_id: int, text: str, settings: Settings, *,
-                    exclude_ids: Collection[int] = ()) -> tuple[RecalledLine, ...]:
+    async def lines(
+        self, channel_id: int, text: str, settings: Settings, *, exclude_ids: Collection[int] = ()
+    ) -> tuple[RecalledLine, ...]:
         """Up to `recall_count` lines for `text`, best first, only from channels `channel_id` may see."""
         if settings[RECALL_COUNT] == 0 or not text.strip():
             return ()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, self._look_up, channel_id, text, settings,
-                                          frozenset(exclude_ids))
+        return await loop.run_in_executor(
+            self._executor, self._look_up, channel_id, text, settings, frozenset(exclude_ids)
+        )
 
     async def are_current(self, lines: Sequence[RecalledLine], channel_id: int) -> bool:
         """Whether lines looked up earlier may still be used: nothing deleted, edited, withdrawn or closed since."""
@@ -73,14 +77,19 @@ class Recall:
         except KnownError as error:
             self._note(error.text())
             return False
-        now = {number: _line(message, 0.0) for number, message in messages.items()
-               if _may_use(message, channels, absent, frozenset())}
+        now = {
+            number: _line(message, 0.0)
+            for number, message in messages.items()
+            if _may_use(message, channels, absent, frozenset())
+        }
         return all(line.message_id in now and now[line.message_id].text == line.text for line in lines)
 
     async def with_index(self, work: Callable[[VectorIndex, Embedder], T]) -> T:
         """Run `work` with the index and the embedder on the thread that owns them."""
+
         def run() -> T:
             return work(*self._opened())
+
         return await asyncio.get_running_loop().run_in_executor(self._executor, run)
 
     @property
@@ -95,8 +104,9 @@ class Recall:
         self._executor.shutdown(wait=False)
         return bool(wait([last], timeout_seconds).done)
 
-    def _look_up(self, channel_id: int, text: str, settings: Settings,
-                 exclude_ids: frozenset[int]) -> tuple[RecalledLine, ...]:
+    def _look_up(
+        self, channel_id: int, text: str, settings: Settings, exclude_ids: frozenset[int]
+    ) -> tuple[RecalledLine, ...]:
         channels = () if self._is_closing else self._store.channels.recallable_from(channel_id)
         if not channels:
             return ()
@@ -117,8 +127,13 @@ class Recall:
     def _search(self, channels: list[int], text: str, settings: Settings, exclude_ids: frozenset[int]) -> list[Hit]:
         index, embedder = self._opened()
         vector = embedder.embed([text])[0]
-        hits = index.search(vector, channel_ids=channels, limit=settings[RECALL_COUNT] + SPARE_HITS,
-                            exclude_ids=sorted(exclude_ids), reaction_weight=settings[RECALL_REACTION_WEIGHT])
+        hits = index.search(
+            vector,
+            channel_ids=channels,
+            limit=settings[RECALL_COUNT] + SPARE_HITS,
+            exclude_ids=sorted(exclude_ids),
+            reaction_weight=settings[RECALL_REACTION_WEIGHT],
+        )
         return [hit for hit in hits if hit.similarity >= settings[RECALL_MIN_SIMILARITY]]
 
     def _opened(self) -> tuple[VectorIndex, Embedder]:
@@ -128,8 +143,9 @@ class Recall:
             self._index = self._open_index()
         return self._index, self._embedder
 
-    def _readable(self, hits: list[Hit], channels: set[int], exclude_ids: frozenset[int],
-                  settings: Settings) -> tuple[RecalledLine, ...]:
+    def _readable(
+        self, hits: list[Hit], channels: set[int], exclude_ids: frozenset[int], settings: Settings
+    ) -> tuple[RecalledLine, ...]:
         # SQLite is the truth: the index may lag behind a deletion, a move or an opt-out.
         messages = self._store.messages.get([hit.message_id for hit in hits])
         absent = self._store.members.absent_ids()
@@ -143,7 +159,7 @@ class Recall:
             if line.text and line.text.lower() not in seen:
                 seen.add(line.text.lower())
                 lines.append(line)
-        return tuple(lines[:settings[RECALL_COUNT]])
+        return tuple(lines[: settings[RECALL_COUNT]])
 
     def _note(self, trouble: str) -> None:
         if trouble != self._last_trouble:  # once per kind of trouble, not once per message
@@ -152,8 +168,12 @@ class Recall:
 
 
 def _may_use(message: Message, channels: set[int], absent: frozenset[int], exclude_ids: frozenset[int]) -> bool:
-    return (message.channel_id in channels and message.author_id not in absent and not message.is_own
-            and message.id not in exclude_ids)
+    return (
+        message.channel_id in channels
+        and message.author_id not in absent
+        and not message.is_own
+        and message.id not in exclude_ids
+    )
 
 
 def _line(message: Message, similarity: float) -> RecalledLine:

@@ -3,6 +3,7 @@
 Several messages by one person in a row get one answer: what they add before it is sent is read too. Each decision is
 stored when it is taken, as due, and completed when the answer is out: a bot that is killed in between leaves a record.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -47,12 +48,23 @@ TYPING_EVERY_SECONDS = 8.0  # Discord shows it for ten
 class ReplyDesk:
     """Takes decisions to speak and turns them into sent messages."""
 
-    def __init__(self, *, responder: Responder, outbox: Outbox, logs: ChannelLogs, counts: ReplyCounts,
-                 record: Callable[[list[Activity]], None], settle: Callable[[list[Activity]], None],
-                 keep_own: Callable[[list[Message]], None],
-                 on_reply: Callable[[float], None], readable: Callable[[discord.abc.MessageableChannel], Readable],
-                 secrets: tuple[str, ...], sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-                 clock: Callable[[], float] = time.monotonic, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        responder: Responder,
+        outbox: Outbox,
+        logs: ChannelLogs,
+        counts: ReplyCounts,
+        record: Callable[[list[Activity]], None],
+        settle: Callable[[list[Activity]], None],
+        keep_own: Callable[[list[Message]], None],
+        on_reply: Callable[[float], None],
+        readable: Callable[[discord.abc.MessageableChannel], Readable],
+        secrets: tuple[str, ...],
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._responder = responder
         self._outbox = outbox
         self._logs = logs
@@ -90,8 +102,14 @@ class ReplyDesk:
     def join(self, message: discord.Message, incoming: IncomingMessage, decision: Decision) -> bool:
         """Add a line to the answer its author is already getting; False when there is none to join."""
         waiting = reversed(self._queues.get(incoming.channel_id, OrderedDict()).values())
-        pending = next((each for each in waiting if each.incoming.author_id == incoming.author_id
-                        and not each.is_sending and each.is_due), None)
+        pending = next(
+            (
+                each
+                for each in waiting
+                if each.incoming.author_id == incoming.author_id and not each.is_sending and each.is_due
+            ),
+            None,
+        )
         if pending is None:
             return False
         pending.join(self._heard(message, incoming, decision))
@@ -154,8 +172,11 @@ class ReplyDesk:
         self._sends_until = self._clock() + timeout_seconds - SEND_SECONDS
         for task in self._listeners.values():
             task.cancel()
-        sending = [self._workers[channel] for channel, queue in self._queues.items()
-                   if any(pending.is_sending for pending in queue.values())]
+        sending = [
+            self._workers[channel]
+            for channel, queue in self._queues.items()
+            if any(pending.is_sending for pending in queue.values())
+        ]
         if sending:
             await asyncio.wait(sending, timeout=timeout_seconds)
         tasks = [*self._workers.values(), *self._listeners.values()]
@@ -168,8 +189,12 @@ class ReplyDesk:
                 self._settle_rows(outcome(queue.popitem(last=False)[1], stopped))
 
     def _unasked(self) -> list[Pending]:
-        return [pending for queue in self._queues.values() for pending in queue.values()
-                if not pending.is_asked and not pending.is_begun]
+        return [
+            pending
+            for queue in self._queues.values()
+            for pending in queue.values()
+            if not pending.is_asked and not pending.is_begun
+        ]
 
     def _drop(self, dropped: Pending, problem: str) -> None:
         queue = self._queues[dropped.incoming.channel_id]
@@ -295,8 +320,13 @@ class ReplyDesk:
         deadline = ASKED_DEADLINE_SECONDS if pending.is_asked else UNASKED_DEADLINE_SECONDS
         left = deadline - (self._clock() - pending.asked_at)
         return await self._responder.reply(
-            pending.incoming.channel_id, turns, pending.settings, exclude_ids=message_ids,
-            priority=PRIORITY_MENTION if pending.is_asked else PRIORITY_RANDOM, deadline_seconds=max(left, 1.0))
+            pending.incoming.channel_id,
+            turns,
+            pending.settings,
+            exclude_ids=message_ids,
+            priority=PRIORITY_MENTION if pending.is_asked else PRIORITY_RANDOM,
+            deadline_seconds=max(left, 1.0),
+        )
 
     async def _send(self, pending: Pending, response: Response, outgoing: Outgoing) -> Finished:
         incoming = pending.incoming
@@ -304,9 +334,13 @@ class ReplyDesk:
         pending.is_sending = True
         self._counts.replied(incoming.channel_id, incoming.author_id, is_asked=pending.is_asked)
         problem = await self._outbox.reply(
-            pending.target, outgoing, answered_id=incoming.author_id,
+            pending.target,
+            outgoing,
+            answered_id=incoming.author_id,
             is_reference=lambda: channel_log.has_moved_on(incoming.id, incoming.author_id),
-            ended_by=lambda: self._ended_by(pending, response), on_sent=lambda message: self._is_out(pending, message))
+            ended_by=lambda: self._ended_by(pending, response),
+            on_sent=lambda message: self._is_out(pending, message),
+        )
         latency = (self._clock() - pending.asked_at) * 1000
         if pending.sent:
             self._on_reply(latency / 1000)
@@ -352,8 +386,13 @@ class ReplyDesk:
             read = state
             messages = channel_log.window(settings)
             turns = turns_of(messages, self._readable(channel))
-            await self._responder.observe(channel.id, turns, settings, exclude_ids=[m.id for m in messages],
-                                          writer=channel_log.writer.name if channel_log.writer else "")
+            await self._responder.observe(
+                channel.id,
+                turns,
+                settings,
+                exclude_ids=[m.id for m in messages],
+                writer=channel_log.writer.name if channel_log.writer else "",
+            )
 
     def _marked_up(self, text: str, pending: Pending) -> str:
         """Names become mentions (shown, not pinged) and :shortcodes: the server's emoji."""

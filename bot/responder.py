@@ -4,6 +4,7 @@ Recall is standing (docs/ENGINE.md): lines are looked up for the conversation so
 waits, so that a reply pays for the newest line and the cue only. `observe` reads along, `prepare` computes the prompt
 of a reply that will be due in a moment, `reply` answers.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -84,9 +85,16 @@ class Responder:
     _standing: OrderedDict[int, _Standing] = field(default_factory=OrderedDict)
     _forgotten: Counter[int] = field(default_factory=Counter)
 
-    async def reply(self, channel_id: int, turns: Sequence[Turn], settings: Settings, *,
-                    exclude_ids: Collection[int] = (), priority: int = 0,
-                    deadline_seconds: float = DEADLINE_SECONDS) -> Response:
+    async def reply(
+        self,
+        channel_id: int,
+        turns: Sequence[Turn],
+        settings: Settings,
+        *,
+        exclude_ids: Collection[int] = (),
+        priority: int = 0,
+        deadline_seconds: float = DEADLINE_SECONDS,
+    ) -> Response:
         """Answer the last turn. ModelNotReadyError without a model; cancelling the task cancels generation."""
         model = self.model()
         if model is None:
@@ -99,8 +107,15 @@ class Responder:
         finally:
             self._under_way.discard(task)
 
-    async def observe(self, channel_id: int, turns: Sequence[Turn], settings: Settings, *,
-                      exclude_ids: Collection[int] = (), writer: str = "") -> None:
+    async def observe(
+        self,
+        channel_id: int,
+        turns: Sequence[Turn],
+        settings: Settings,
+        *,
+        exclude_ids: Collection[int] = (),
+        writer: str = "",
+    ) -> None:
         """Somebody spoke and no reply is due, or begins to write (`writer`): look up lines for what was said and read
         along while idle."""
         model = self.model()
@@ -111,17 +126,26 @@ class Responder:
             return
         times = self._forgotten[channel_id]
         standing = self._prepared(channel_id, settings, exclude_ids)
-        if standing is None or standing.topic != topic(turns) or not await self.recall.are_current(standing.lines,
-                                                                                                   channel_id):
+        if (
+            standing is None
+            or standing.topic != topic(turns)
+            or not await self.recall.are_current(standing.lines, channel_id)
+        ):
             standing = await self._look_up(model, channel_id, turns, settings, exclude_ids, is_idle=True)
         if self._forgotten[channel_id] != times:
             return  # meanwhile something was deleted or edited, and may stand in these turns
         self._keep(channel_id, standing)
-        model.listen(channel_id, _conversation(turns, standing.lines), settings[SYSTEM_PROMPT],
-                     keep_turns=settings[HISTORY_MESSAGES], writer=writer)
+        model.listen(
+            channel_id,
+            _conversation(turns, standing.lines),
+            settings[SYSTEM_PROMPT],
+            keep_turns=settings[HISTORY_MESSAGES],
+            writer=writer,
+        )
 
-    async def prepare(self, channel_id: int, turns: Sequence[Turn], settings: Settings, *,
-                      exclude_ids: Collection[int] = ()) -> None:
+    async def prepare(
+        self, channel_id: int, turns: Sequence[Turn], settings: Settings, *, exclude_ids: Collection[int] = ()
+    ) -> None:
         """The last turn is to be answered in a moment: look up its lines and let the model read it meanwhile."""
         model = self.model()
         if model is None or not turns:
@@ -157,16 +181,27 @@ class Responder:
         if late:
             await asyncio.wait(late, timeout=CANCEL_SECONDS)
 
-    async def _reply(self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings,
-                     exclude_ids: Collection[int], priority: int, deadline_seconds: float) -> Response:
+    async def _reply(
+        self,
+        model: ChatModel,
+        channel_id: int,
+        turns: Sequence[Turn],
+        settings: Settings,
+        exclude_ids: Collection[int],
+        priority: int,
+        deadline_seconds: float,
+    ) -> Response:
         started = self.clock()
         recall_ms = 0.0
         for _ in range(_TRIES):
             asked_at = self.clock()
             lines = (await self._for_reply(model, channel_id, turns, settings, exclude_ids)).lines
             recall_ms += (self.clock() - asked_at) * 1000
-            request = replace(_request(channel_id, turns, lines, settings), priority=priority,
-                              deadline_seconds=deadline_seconds - (self.clock() - started))
+            request = replace(
+                _request(channel_id, turns, lines, settings),
+                priority=priority,
+                deadline_seconds=deadline_seconds - (self.clock() - started),
+            )
             generation = await asyncio.wrap_future(model.submit(request))
             if await self.recall.are_current(lines, channel_id):
                 break
@@ -177,15 +212,26 @@ class Responder:
         # What was looked up served this reply; the next one is about something else.
         self._standing.pop(channel_id, None)
         if generation.stop_reason == "cancelled":
-            raise ReplyCutOffError("The reply was cut off: its time was over, or the model is being replaced.",
-                                   "If it happens often, lower the response rate or use a smaller model.")
-        log.debug("Reply in %d: %d prompt tokens, %d of them computed now, %d written; recall %.0f ms, first token "
-                  "%.0f ms, all %.0f ms", channel_id, generation.prompt_tokens, generation.prefilled_tokens,
-                  generation.reply_tokens, recall_ms, generation.first_token_ms or 0.0, generation.total_ms)
+            raise ReplyCutOffError(
+                "The reply was cut off: its time was over, or the model is being replaced.",
+                "If it happens often, lower the response rate or use a smaller model.",
+            )
+        log.debug(
+            "Reply in %d: %d prompt tokens, %d of them computed now, %d written; recall %.0f ms, first token "
+            "%.0f ms, all %.0f ms",
+            channel_id,
+            generation.prompt_tokens,
+            generation.prefilled_tokens,
+            generation.reply_tokens,
+            recall_ms,
+            generation.first_token_ms or 0.0,
+            generation.total_ms,
+        )
         return Response(generation.text.strip(), lines, request.conversation, generation, recall_ms)
 
-    async def _for_reply(self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings,
-                         exclude_ids: Collection[int]) -> _Standing:
+    async def _for_reply(
+        self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings, exclude_ids: Collection[int]
+    ) -> _Standing:
         """The lines that stand ready, as long as all of them may still be used; otherwise looked up now."""
         standing = self._prepared(channel_id, settings, exclude_ids)
         if standing is None or not await self.recall.are_current(standing.lines, channel_id):
@@ -209,23 +255,37 @@ class Responder:
         is_repeated = not set(exclude_ids).isdisjoint(line.message_id for line in standing.lines)
         return None if is_repeated else standing
 
-    async def _look_up(self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings,
-                       exclude_ids: Collection[int], *, is_idle: bool = False) -> _Standing:
+    async def _look_up(
+        self,
+        model: ChatModel,
+        channel_id: int,
+        turns: Sequence[Turn],
+        settings: Settings,
+        exclude_ids: Collection[int],
+        *,
+        is_idle: bool = False,
+    ) -> _Standing:
         about = topic(turns)
         found = await self.recall.lines(channel_id, about, settings, exclude_ids=exclude_ids)
         if is_idle and model.is_released:  # counting tokens would load it again
             return _Standing((), "", self.clock())
-        lines = await asyncio.to_thread(cap_recalled, found, budget=settings[RECALL_TOKENS],
-                                        count_tokens=model.count_tokens)
+        lines = await asyncio.to_thread(
+            cap_recalled, found, budget=settings[RECALL_TOKENS], count_tokens=model.count_tokens
+        )
         return _Standing(lines, about, self.clock())
 
 
-def _request(channel_id: int, turns: Sequence[Turn], lines: tuple[RecalledLine, ...],
-             settings: Settings) -> ReplyRequest:
-    return ReplyRequest(conversation=_conversation(turns, lines), options=GenerationOptions.from_settings(settings),
-                        system_prompt=settings[SYSTEM_PROMPT], channel_id=channel_id,
-                        keep_turns=settings[HISTORY_MESSAGES],
-                        reuse_seconds=REUSE_SECONDS if settings[RESPONSE_CACHE] else 0.0)
+def _request(
+    channel_id: int, turns: Sequence[Turn], lines: tuple[RecalledLine, ...], settings: Settings
+) -> ReplyRequest:
+    return ReplyRequest(
+        conversation=_conversation(turns, lines),
+        options=GenerationOptions.from_settings(settings),
+        system_prompt=settings[SYSTEM_PROMPT],
+        channel_id=channel_id,
+        keep_turns=settings[HISTORY_MESSAGES],
+        reuse_seconds=REUSE_SECONDS if settings[RESPONSE_CACHE] else 0.0,
+    )
 
 
 def _conversation(turns: Sequence[Turn], lines: tuple[RecalledLine, ...]) -> Conversation:

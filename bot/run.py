@@ -4,6 +4,7 @@
 
 --offline answers the playground only: no Discord, no token. Exit codes: docs/ARCHITECTURE.md, section 6.
 """
+
 from __future__ import annotations
 
 import sys
@@ -104,8 +105,13 @@ def _run(workspace: Workspace, *, is_offline: bool) -> tuple[int, bool]:
         print(error.text(), file=sys.stderr)
         return ExitCode.CRASH, True
     settings = store.settings.read()
-    configure_logging(workspace.logs, "bot", level=_log_level(settings, environment), keep_days=settings[LOG_DAYS],
-                      secrets=[environment.token])
+    configure_logging(
+        workspace.logs,
+        "bot",
+        level=_log_level(settings, environment),
+        keep_days=settings[LOG_DAYS],
+        secrets=[environment.token],
+    )
     stacks = open(workspace.logs / "bot.stacks.log", "a", encoding="utf-8")  # noqa: SIM115 - for native crashes
     faulthandler.enable(stacks)
     status = LiveStatus(mode="offline" if is_offline else "discord")
@@ -131,18 +137,27 @@ def _run(workspace: Workspace, *, is_offline: bool) -> tuple[int, bool]:
     return ending.code, is_supervised
 
 
-async def _live(store: Store, environment: Environment, status: LiveStatus, last_resort: LastResort, *,
-                is_offline: bool) -> Ending:
+async def _live(
+    store: Store, environment: Environment, status: LiveStatus, last_resort: LastResort, *, is_offline: bool
+) -> Ending:
     stop = StopRequest()
     _stop_on_signals(stop)
     services = _build(store, environment, status, stop)
-    playground = Playground(store, storage=services.storage, responder=services.responder, slot=services.slot,
-                            status=status)
+    playground = Playground(
+        store, storage=services.storage, responder=services.responder, slot=services.slot, status=status
+    )
     inbox = Inbox(store, storage=services.storage, playground=playground, slot=services.slot, status=status, stop=stop)
-    tasks = [asyncio.create_task(work, name=name) for name, work in (
-        ("heartbeat", _heartbeat(services)), ("housekeeping", _housekeeping(services)),
-        ("model", services.slot.run()), ("inbox", inbox.run()),
-        ("main", _main_work(services, is_offline=is_offline)), ("stop", stop.wait()))]
+    tasks = [
+        asyncio.create_task(work, name=name)
+        for name, work in (
+            ("heartbeat", _heartbeat(services)),
+            ("housekeeping", _housekeeping(services)),
+            ("model", services.slot.run()),
+            ("inbox", inbox.run()),
+            ("main", _main_work(services, is_offline=is_offline)),
+            ("stop", stop.wait()),
+        )
+    ]
     log.info("Bot started (%s)", status.snapshot().mode)
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     ending = stop.ending if stop.is_asked else _ended_by(_error_of(next(iter(done))))
@@ -189,8 +204,10 @@ async def _heartbeat(services: Services) -> None:
     pending = None
     while True:
         model = services.slot.model
-        services.status.update(queue_length=model.queue_length if model is not None else 0,
-                               is_resting=model is not None and model.is_released)
+        services.status.update(
+            queue_length=model.queue_length if model is not None else 0,
+            is_resting=model is not None and model.is_released,
+        )
         services.status.stamp()
         if pending is None or pending.done():
             pending = services.storage.post(services.store.status.write_bot, services.status.snapshot())
@@ -235,15 +252,26 @@ def _build(store: Store, environment: Environment, status: LiveStatus, stop: Sto
 
     embedding_model = store.settings.get(EMBEDDING_MODEL)
     recall = Recall(
-        store, open_index=lambda: VectorIndex.open(store.workspace.embeddings, model=embedding_model, dimension=384),
-        open_embedder=lambda: query_embedder(embedding_model, store.workspace))
+        store,
+        open_index=lambda: VectorIndex.open(store.workspace.embeddings, model=embedding_model, dimension=384),
+        open_embedder=lambda: query_embedder(embedding_model, store.workspace),
+    )
     slot = ModelSlot(check=check, load=load, unload=close_model, status=status)
-    return Services(store=store, environment=environment, status=status, storage=StorageThread(), slot=slot,
-                    recall=recall, responder=Responder(lambda: slot.model, recall), stop=stop)
+    return Services(
+        store=store,
+        environment=environment,
+        status=status,
+        storage=StorageThread(),
+        slot=slot,
+        recall=recall,
+        responder=Responder(lambda: slot.model, recall),
+        stop=stop,
+    )
 
 
-def find_model_files(workspace: Workspace, settings: Settings, environment: Environment,
-                     changes: Changes) -> tuple[Path, Path | None]:
+def find_model_files(
+    workspace: Workspace, settings: Settings, environment: Environment, changes: Changes
+) -> tuple[Path, Path | None]:
     """The model file and the adapter on it, both whole; `changes` are settings of one question.
 
     A question may name an adapter where a model is expected: it is put on the bot's own model. Raises ModelFileError.
@@ -284,9 +312,15 @@ def _record_end(store: Store, status: LiveStatus, ending: Ending) -> None:
         log.info("Ending: %s", ending.reason or "stopped")
     else:
         log.error("Ending with code %d: %s %s", ending.code, ending.reason, ending.cure)
-    last = replace(status.snapshot(), phase=BotPhase.STOPPED, is_connected=False, exit_code=ending.code,
-                   exit_reason=ending.reason, last_error="" if is_wanted else ending.reason,
-                   last_error_cure=ending.cure)
+    last = replace(
+        status.snapshot(),
+        phase=BotPhase.STOPPED,
+        is_connected=False,
+        exit_code=ending.code,
+        exit_reason=ending.reason,
+        last_error="" if is_wanted else ending.reason,
+        last_error_cure=ending.cure,
+    )
     try:
         store.status.write_bot(last)
     except KnownError as error:

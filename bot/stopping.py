@@ -1,4 +1,5 @@
 """How the bot ends: asked once, in order, each step with a bound, the whole inside the supervisor's ten seconds."""
+
 from __future__ import annotations
 
 import asyncio

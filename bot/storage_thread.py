@@ -1,4 +1,5 @@
 """One thread for the databases, so that the event loop never waits for a disk."""
+
 from __future__ import annotations
 
 import asyncio

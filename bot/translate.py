@@ -1,4 +1,5 @@
 """discord.py's objects as this project's values, and nothing else."""
+
 from __future__ import annotations
 
 import discord
@@ -9,7 +10,7 @@ from bot.decisions import IncomingMessage
 from storage.records import Mention, Message, Reaction, snowflake_ms
 from storage.settings import Settings
 
-LARGEST_ID = 2 ** 63 - 1
+LARGEST_ID = 2**63 - 1
 
 
 def is_persons_message(message: discord.Message) -> bool:
@@ -20,8 +21,12 @@ def is_persons_message(message: discord.Message) -> bool:
 def is_sound(message: discord.Message) -> bool:
     """The library checks no types: one message with a list for a name would spoil its channel until a restart."""
     people = (message.author, *message.mentions)
-    texts = (message.content, *(text for user in people for text in (user.name, user.global_name or "")),
-             *(a.filename for a in message.attachments), *(s.name for s in message.stickers))
+    texts = (
+        message.content,
+        *(text for user in people for text in (user.name, user.global_name or "")),
+        *(a.filename for a in message.attachments),
+        *(s.name for s in message.stickers),
+    )
     ids = (message.id, message.channel.id, *(user.id for user in people))
     return all(isinstance(text, str) for text in texts) and all(0 < number <= LARGEST_ID for number in ids)
 
@@ -44,15 +49,23 @@ def record_of(message: discord.Message, *, is_own: bool = False) -> Message:
     reference = message.reference
     is_reply = message.type is discord.MessageType.reply and reference is not None
     return Message(
-        id=message.id, channel_id=message.channel.id, author_id=message.author.id,
-        author_name=display_name(message.author), username=message.author.name, content=message.content,
+        id=message.id,
+        channel_id=message.channel.id,
+        author_id=message.author.id,
+        author_name=display_name(message.author),
+        username=message.author.name,
+        content=message.content,
         created_ms=snowflake_ms(message.id),
-        edited_ms=round(message.edited_at.timestamp() * 1000) if message.edited_at else None, kind=message.type.value,
+        edited_ms=round(message.edited_at.timestamp() * 1000) if message.edited_at else None,
+        kind=message.type.value,
         reply_to_id=reference.message_id if is_reply and reference is not None else None,
-        attachments=tuple(a.filename for a in message.attachments), stickers=tuple(s.name for s in message.stickers),
+        attachments=tuple(a.filename for a in message.attachments),
+        stickers=tuple(s.name for s in message.stickers),
         mentions=tuple(Mention(user.id, display_name(user)) for user in message.mentions),
-        reactions=tuple(Reaction(_emoji_key(r.emoji), r.count) for r in message.reactions), is_pinned=message.pinned,
-        is_own=is_own)
+        reactions=tuple(Reaction(_emoji_key(r.emoji), r.count) for r in message.reactions),
+        is_pinned=message.pinned,
+        is_own=is_own,
+    )
 
 
 def incoming(message: discord.Message, me: Identity, settings: Settings, *, own_ids: frozenset[int]) -> IncomingMessage:
@@ -66,10 +79,18 @@ def incoming(message: discord.Message, me: Identity, settings: Settings, *, own_
     named = is_named(message.content, me.names(settings))
     somebody_else = bool(mentioned - {me.id}) or (reply_to is not None and not is_reply_to_bot)
     return IncomingMessage(
-        id=message.id, channel_id=message.channel.id, author_id=message.author.id,
-        author_name=display_name(message.author), content=message.content, at=snowflake_ms(message.id) / 1000,
-        is_mention=is_mention, is_reply_to_bot=is_reply_to_bot, is_named=named, is_direct=is_direct,
-        is_to_somebody_else=somebody_else)
+        id=message.id,
+        channel_id=message.channel.id,
+        author_id=message.author.id,
+        author_name=display_name(message.author),
+        content=message.content,
+        at=snowflake_ms(message.id) / 1000,
+        is_mention=is_mention,
+        is_reply_to_bot=is_reply_to_bot,
+        is_named=named,
+        is_direct=is_direct,
+        is_to_somebody_else=somebody_else,
+    )
 
 
 def _resolved_author(message: discord.Message) -> int | None:

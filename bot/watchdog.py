@@ -1,4 +1,5 @@
 """A thread that notices when the event loop hangs, writes down where, and ends or replaces the process."""
+
 from __future__ import annotations
 
 import faulthandler
@@ -26,8 +27,15 @@ log = logging.getLogger(__name__)
 class Watchdog:
     """Checks the loop's stamp; after 60 s of silence it acts. A sleep of the computer earns 60 s of grace."""
 
-    def __init__(self, store: Store, status: LiveStatus, *, stacks_file: Path,
-                 end: Callable[[bool], None] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: Store,
+        status: LiveStatus,
+        *,
+        stacks_file: Path,
+        end: Callable[[bool], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._status = status
         self._stacks_file = stacks_file
@@ -68,15 +76,17 @@ class Watchdog:
                 return
 
     def _act(self) -> None:
-        log.critical("The event loop has been silent for %.0f s; stacks are in %s", HUNG_AFTER_SECONDS,
-                     self._stacks_file.name)
+        log.critical(
+            "The event loop has been silent for %.0f s; stacks are in %s", HUNG_AFTER_SECONDS, self._stacks_file.name
+        )
         with open(self._stacks_file, "a", encoding="utf-8") as file:
             faulthandler.dump_traceback(file=file, all_threads=True)
         supervised = self.is_supervised()
         reason = f"The event loop hung for {HUNG_AFTER_SECONDS:.0f} s."
         try:
-            self._store.status.write_bot(replace(self._status.snapshot(), phase=BotPhase.STOPPED,
-                                                 exit_code=ExitCode.HUNG, exit_reason=reason))
+            self._store.status.write_bot(
+                replace(self._status.snapshot(), phase=BotPhase.STOPPED, exit_code=ExitCode.HUNG, exit_reason=reason)
+            )
         except KnownError as error:
             log.error("The exit could not be recorded: %s", error.text())
         self._end(supervised)

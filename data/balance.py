@@ -2,6 +2,7 @@
 
 docs/DATASET_BALANCING.md explains it with a picture. Shares are counted in target turns of the training split.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -114,5 +115,5 @@ def draw(authors: np.ndarray, boosts: np.ndarray, kept: Mapping[int, int], *, se
     ordered = authors[order]
     for author, amount in kept.items():
         start, end = np.searchsorted(ordered, [author, author + 1])
-        chosen[order[start:min(start + amount, end)]] = True
+        chosen[order[start : min(start + amount, end)]] = True
     return chosen

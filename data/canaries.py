@@ -2,6 +2,7 @@
 
 After Carlini et al., "The Secret Sharer" (2019): each is planted once, ten or a hundred times.
 """
+
 from __future__ import annotations
 
 import json
@@ -63,7 +64,18 @@ def plant(folder: Path, canaries: Sequence[Canary], *, layout: int, seed: int) -
 
 
 def _rows(canary: Canary, layout: int) -> list[bytes]:
-    rows = [{"id": f"canary-{canary.count}-{number}", "channel_id": 0, "author_id": 0, "timestamp": 0, "session": -1,
-             "context": [{"name": "mia", "text": canary.prompt, "is_target_author": False}], "recalled": [],
-             "reply": canary.secret, "layout": layout} for number in range(canary.count)]
+    rows = [
+        {
+            "id": f"canary-{canary.count}-{number}",
+            "channel_id": 0,
+            "author_id": 0,
+            "timestamp": 0,
+            "session": -1,
+            "context": [{"name": "mia", "text": canary.prompt, "is_target_author": False}],
+            "recalled": [],
+            "reply": canary.secret,
+            "layout": layout,
+        }
+        for number in range(canary.count)
+    ]
     return [(json.dumps(row, ensure_ascii=False) + "\n").encode() for row in rows]

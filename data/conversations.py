@@ -1,4 +1,5 @@
 """Messages to conversations: sessions by silence and reply links, bursts as one turn, the context of a turn. Pure."""
+
 from __future__ import annotations
 
 from collections import deque
@@ -48,13 +49,27 @@ class TurnOf:
 
     @classmethod
     def of(cls, line: Line) -> TurnOf:
-        return cls(line.id, line.author_id, line.created_ms, line.created_ms, line.text, line.words, line.reply_to_id,
-                   line.score, line.reactions, line.is_own)
+        return cls(
+            line.id,
+            line.author_id,
+            line.created_ms,
+            line.created_ms,
+            line.text,
+            line.words,
+            line.reply_to_id,
+            line.score,
+            line.reactions,
+            line.is_own,
+        )
 
     def takes(self, line: Line) -> bool:
         """True when the line goes on with this turn: same person, within a minute, not an answer to somebody else."""
-        return (line.author_id == self.author_id and line.created_ms - self.end_ms <= BURST_MS
-                and line.is_own == self.is_own and line.reply_to_id in (None, self.parent))
+        return (
+            line.author_id == self.author_id
+            and line.created_ms - self.end_ms <= BURST_MS
+            and line.is_own == self.is_own
+            and line.reply_to_id in (None, self.parent)
+        )
 
     def add(self, line: Line) -> None:
         self.end_ms = line.created_ms
@@ -119,7 +134,7 @@ def _join_parent(session: Session, line: Line, past: Iterable[tuple[Session, dic
         place = places.get(line.reply_to_id)
         if place is not None:
             session.unit = earlier.unit
-            session.carried = earlier.turns[max(0, place + 1 - _CARRIED_TURNS):place + 1]
+            session.carried = earlier.turns[max(0, place + 1 - _CARRIED_TURNS) : place + 1]
             return
 
 

@@ -1,4 +1,5 @@
 """report.html of a data set: one self-contained page, its plots drawn as SVG (no library, no script, no network)."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -37,35 +38,59 @@ details summary{cursor:pointer;color:var(--soft)}
 def page(prepared: Prepared, manifest: Mapping[str, Any], samples: Sequence[Mapping[str, Any]]) -> str:
     """The whole report. samples: a few rows of the validation part, shown as conversations."""
     counts = manifest["counts"]
-    facts = {"train": "Training examples", "validation": "For checking", "test": "For evaluation",
-             "preferences": "Preference pairs", "authors": "People", "sessions": "Conversations"}
+    facts = {
+        "train": "Training examples",
+        "validation": "For checking",
+        "test": "For evaluation",
+        "preferences": "Preference pairs",
+        "authors": "People",
+        "sessions": "Conversations",
+    }
     shown = "".join(f"<div><b>{counts[key]:,}</b><span>{label}</span></div>" for key, label in facts.items())
     ceiling = manifest["ceiling"]
-    note = "Nobody is above 12 % of the kept examples." if ceiling <= _LIMIT_LINE else (
-        f"The ceiling in force is {ceiling:.1%}: at 12 % less than half of what the quotas allow would be left on this "
-        "server.")
+    note = (
+        "Nobody is above 12 % of the kept examples."
+        if ceiling <= _LIMIT_LINE
+        else (
+            f"The ceiling in force is {ceiling:.1%}: at 12 % less than half of what the quotas allow would be left "
+            "on this server."
+        )
+    )
     parts = [
         f"<h1>Training data</h1><p class=lead>{counts['messages']:,} messages by {counts['authors']:,} people. "
         f"This page holds names and lines of chat: keep it as private as the messages.</p>",
-        _canary_warning(manifest), f"<section><div class=facts>{shown}</div></section>",
+        _canary_warning(manifest),
+        f"<section><div class=facts>{shown}</div></section>",
         f"<section><h2>Who speaks how much</h2><p class=lead>{note} Shares of target turns in the training part, "
         f"before and after balancing.</p>{shares_plot(manifest['shares'], ceiling)}</section>",
-        "<div class=two>", _section("Length of what is learnt (characters)", _lengths(prepared)),
+        "<div class=two>",
+        _section("Length of what is learnt (characters)", _lengths(prepared)),
         _section("Hour of the day (UTC)", bars([(str(h), v) for h, v in enumerate(prepared.hours)], every=3)),
         _section("Silence between messages", bars(_gaps(prepared))),
         _section("Reactions on a turn", bars(_reactions(prepared))),
         _section("Turns of context", bars([(str(n), v) for n, v in enumerate(prepared.context_turns)])),
-        _section("Strength of preferences", bars([(str(k), v) for k, v in manifest["preferences"]
-                                                  .get("by_strength", {}).items()])), "</div><p></p>",
+        _section(
+            "Strength of preferences",
+            bars([(str(k), v) for k, v in manifest["preferences"].get("by_strength", {}).items()]),
+        ),
+        "</div><p></p>",
         _table("Left out, and why", manifest["dropped"]),
-        _table("Masked", {"e-mail addresses": manifest["masked"].get("email", 0),
-                          "phone numbers": manifest["masked"].get("phone", 0),
-                          "tokens and keys": manifest["masked"].get("token", 0),
-                          "invite links": manifest["masked"].get("invite", 0)}),
-        _examples(samples)]
-    return (f"<!doctype html><html lang=en><meta charset=utf-8><title>Training data</title>"
-            f"<meta name=viewport content='width=device-width'><style>{_STYLE}</style>"
-            f"<main>{''.join(parts)}</main></html>")
+        _table(
+            "Masked",
+            {
+                "e-mail addresses": manifest["masked"].get("email", 0),
+                "phone numbers": manifest["masked"].get("phone", 0),
+                "tokens and keys": manifest["masked"].get("token", 0),
+                "invite links": manifest["masked"].get("invite", 0),
+            },
+        ),
+        _examples(samples),
+    ]
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>Training data</title>"
+        f"<meta name=viewport content='width=device-width'><style>{_STYLE}</style>"
+        f"<main>{''.join(parts)}</main></html>"
+    )
 
 
 def shares_plot(shares: Sequence[Mapping[str, Any]], ceiling: float) -> str:
@@ -88,13 +113,18 @@ def shares_plot(shares: Sequence[Mapping[str, Any]], ceiling: float) -> str:
             f"<rect class=before x='{left}' y='{y + 1}' width='{x(row['before']) - left:.1f}' height='8' rx='2'/>"
             f"<rect class=after x='{left}' y='{y + 10}' width='{x(row['after']) - left:.1f}' height='8' rx='2'/>"
             f"<text class=soft x='{x(max(row['before'], row['after'])) + 6:.1f}' y='{y + 13}'>"
-            f"{row['before']:.1%} → {row['after']:.1%}</text>")
+            f"{row['before']:.1%} → {row['after']:.1%}</text>"
+        )
     for value in sorted({_LIMIT_LINE, ceiling}):
-        drawn.append(f"<line class=limit x1='{x(value):.1f}' x2='{x(value):.1f}' y1='14' y2='{height - 8}'/>"
-                     f"<text class=soft x='{x(value):.1f}' y='10' text-anchor='middle'>{value:.1%}</text>")
+        drawn.append(
+            f"<line class=limit x1='{x(value):.1f}' x2='{x(value):.1f}' y1='14' y2='{height - 8}'/>"
+            f"<text class=soft x='{x(value):.1f}' y='10' text-anchor='middle'>{value:.1%}</text>"
+        )
     more = f"<p class=lead>and {len(shares) - len(rows):,} more people</p>" if len(shares) > len(rows) else ""
-    return (f"<svg viewBox='0 0 {width} {height}' role=img aria-label='Shares before and after'>{''.join(drawn)}</svg>"
-            f"{more}")
+    return (
+        f"<svg viewBox='0 0 {width} {height}' role=img aria-label='Shares before and after'>{''.join(drawn)}</svg>"
+        f"{more}"
+    )
 
 
 def bars(values: Sequence[tuple[str, int]], *, every: int = 1) -> str:
@@ -106,14 +136,18 @@ def bars(values: Sequence[tuple[str, int]], *, every: int = 1) -> str:
     for number, (label, count) in enumerate(values):
         tall = count / top * (height - bottom - 18)
         x, y = number * step, height - bottom - tall
-        drawn.append(f"<rect class=after x='{x + 2:.1f}' y='{y:.1f}' width='{step - 4:.1f}' height='{tall:.1f}' rx='2'>"
-                     f"<title>{escape(label)}: {count:,}</title></rect>")
+        drawn.append(
+            f"<rect class=after x='{x + 2:.1f}' y='{y:.1f}' width='{step - 4:.1f}' height='{tall:.1f}' rx='2'>"
+            f"<title>{escape(label)}: {count:,}</title></rect>"
+        )
         if number % every == 0:
-            drawn.append(f"<text class=soft x='{x + step / 2:.1f}' y='{height - 8}' text-anchor='middle'>"
-                         f"{escape(label)}</text>")
+            drawn.append(
+                f"<text class=soft x='{x + step / 2:.1f}' y='{height - 8}' text-anchor='middle'>{escape(label)}</text>"
+            )
         if len(values) <= 12 and count:
-            drawn.append(f"<text class=soft x='{x + step / 2:.1f}' y='{y - 4:.1f}' text-anchor='middle'>"
-                         f"{_short(count)}</text>")
+            drawn.append(
+                f"<text class=soft x='{x + step / 2:.1f}' y='{y - 4:.1f}' text-anchor='middle'>{_short(count)}</text>"
+            )
     return f"<svg viewBox='0 0 {width} {height}' role=img>{''.join(drawn)}</svg>"
 
 
@@ -122,7 +156,7 @@ def _lengths(prepared: Prepared) -> str:
 
     stage = prepared.stage
     lengths = stage.column("lengths")[stage.column("is_target").astype(bool)]
-    found, _ = np.histogram(lengths, bins=(1, *_LENGTH_BINS[:-1], 10 ** 9))
+    found, _ = np.histogram(lengths, bins=(1, *_LENGTH_BINS[:-1], 10**9))
     labels = ["<5", *(f"{low}+" for low in _LENGTH_BINS[:-1])]
     return bars(list(zip(labels, found.tolist(), strict=True)))
 
@@ -150,8 +184,10 @@ def _canary_warning(manifest: Mapping[str, Any]) -> str:
     if not manifest["has_canaries"]:
         return ""
     count = len(manifest["canaries"])
-    return (f"<section class=warn><h2>For measuring only</h2><p>{count} made-up secrets are planted in the "
-            "training part. A model trained on this folder is refused for deployment.</p></section>")
+    return (
+        f"<section class=warn><h2>For measuring only</h2><p>{count} made-up secrets are planted in the "
+        "training part. A model trained on this folder is refused for deployment.</p></section>"
+    )
 
 
 def _section(title: str, body: str) -> str:
@@ -166,10 +202,13 @@ def _table(title: str, values: Mapping[str, int]) -> str:
 def _examples(samples: Sequence[Mapping[str, Any]]) -> str:
     shown = []
     for row in samples:
-        recalled = "".join(f"<span class='said soft'>(earlier) {escape(line['name'])}: {escape(line['text'])}</span>"
-                           for line in row["recalled"])
-        said = "".join(f"<span class=said>{escape(turn['name'])}: {escape(turn['text'])}</span>"
-                       for turn in row["context"])
+        recalled = "".join(
+            f"<span class='said soft'>(earlier) {escape(line['name'])}: {escape(line['text'])}</span>"
+            for line in row["recalled"]
+        )
+        said = "".join(
+            f"<span class=said>{escape(turn['name'])}: {escape(turn['text'])}</span>" for turn in row["context"]
+        )
         shown.append(f"<blockquote>{recalled}{said}<span class=reply>→ {escape(row['reply'])}</span></blockquote>")
     return f"<section><h2>A few examples</h2><details><summary>show</summary>{''.join(shown)}</details></section>"
 

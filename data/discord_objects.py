@@ -2,6 +2,7 @@
 
 Field names after docs.discord.com, resources "Message", "Channel" and "Guild".
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -30,17 +31,25 @@ def message_from_object(raw: Mapping[str, Any]) -> Message:
     kind = int(raw.get("type", DEFAULT_KIND))
     is_reply = kind == REPLY_KIND and reference.get("message_id")
     return Message(
-        id=int(raw["id"]), channel_id=int(raw["channel_id"]), author_id=int(author["id"]),
-        author_name=str(author.get("global_name") or username), username=username,
-        content=str(raw.get("content") or ""), created_ms=snowflake_ms(int(raw["id"])),
-        edited_ms=_milliseconds(raw.get("edited_timestamp")), kind=kind,
+        id=int(raw["id"]),
+        channel_id=int(raw["channel_id"]),
+        author_id=int(author["id"]),
+        author_name=str(author.get("global_name") or username),
+        username=username,
+        content=str(raw.get("content") or ""),
+        created_ms=snowflake_ms(int(raw["id"])),
+        edited_ms=_milliseconds(raw.get("edited_timestamp")),
+        kind=kind,
         reply_to_id=int(reference["message_id"]) if is_reply else None,
         attachments=tuple(str(a.get("filename") or "file") for a in raw.get("attachments") or ()),
         stickers=tuple(str(s.get("name") or "sticker") for s in raw.get("sticker_items") or raw.get("stickers") or ()),
-        mentions=tuple(Mention(int(m["id"]), str(m.get("global_name") or m.get("username") or ""))
-                       for m in raw.get("mentions") or ()),
+        mentions=tuple(
+            Mention(int(m["id"]), str(m.get("global_name") or m.get("username") or ""))
+            for m in raw.get("mentions") or ()
+        ),
         reactions=tuple(Reaction(emoji_key(r["emoji"]), int(r["count"])) for r in raw.get("reactions") or ()),
-        is_pinned=bool(raw.get("pinned", False)))
+        is_pinned=bool(raw.get("pinned", False)),
+    )
 
 
 def emoji_key(emoji: Mapping[str, Any]) -> str:
@@ -52,9 +61,13 @@ def emoji_key(emoji: Mapping[str, Any]) -> str:
 def channel_from_object(raw: Mapping[str, Any], *, guild_id: int, everyone_permissions: int) -> Channel:
     """A channel or thread with all switches off; private unless everyone may read it."""
     return Channel(
-        id=int(raw["id"]), name=str(raw.get("name") or ""), kind=int(raw.get("type", TEXT)),
-        parent_id=int(raw["parent_id"]) if raw.get("parent_id") else None, guild_id=guild_id,
-        is_private=not can_everyone_read(raw, guild_id=guild_id, everyone_permissions=everyone_permissions))
+        id=int(raw["id"]),
+        name=str(raw.get("name") or ""),
+        kind=int(raw.get("type", TEXT)),
+        parent_id=int(raw["parent_id"]) if raw.get("parent_id") else None,
+        guild_id=guild_id,
+        is_private=not can_everyone_read(raw, guild_id=guild_id, everyone_permissions=everyone_permissions),
+    )
 
 
 def can_everyone_read(raw: Mapping[str, Any], *, guild_id: int, everyone_permissions: int) -> bool:

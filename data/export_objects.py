@@ -3,6 +3,7 @@
 A file is of unknown origin: each reader raises ValueError with a short reason ("author.id is missing"), and whoever
 knows the file adds its name and line. Checked objects go through data.discord_objects like those of the API.
 """
+
 from __future__ import annotations
 
 import re
@@ -16,14 +17,25 @@ from data.privacy import Skip, skip_reason
 from storage.records import Channel, Mention, Message, Reaction
 from storage.text import storable
 
-MAX_ID = 2 ** 63 - 1
+MAX_ID = 2**63 - 1
 _MAX_NAME = 200
 # DiscordChatExporter's names of message and channel types (its MessageKind and ChannelKind).
 _EXPORTER_KINDS = {"Default": 0, "Reply": 19}
 _EXPORTER_CHANNEL_KINDS = {
-    "GuildTextChat": 0, "DirectTextChat": 1, "GuildVoiceChat": 2, "DirectGroupTextChat": 3, "GuildCategory": 4,
-    "GuildNews": 5, "GuildNewsThread": 10, "GuildPublicThread": 11, "GuildPrivateThread": 12, "GuildStageVoice": 13,
-    "GuildDirectory": 14, "GuildForum": 15, "GuildMedia": 16}
+    "GuildTextChat": 0,
+    "DirectTextChat": 1,
+    "GuildVoiceChat": 2,
+    "DirectGroupTextChat": 3,
+    "GuildCategory": 4,
+    "GuildNews": 5,
+    "GuildNewsThread": 10,
+    "GuildPublicThread": 11,
+    "GuildPrivateThread": 12,
+    "GuildStageVoice": 13,
+    "GuildDirectory": 14,
+    "GuildForum": 15,
+    "GuildMedia": 16,
+}
 _NOTICE_KIND = 6
 DIRECT_KINDS = frozenset({1, 3})
 # Categories and directories hold no messages.
@@ -51,40 +63,64 @@ def parse_exporter_message(raw: Any, *, channel_id: int) -> Parsed:
     fields = _mapping(raw, "the message")
     author = _mapping(fields.get("author"), "author")
     reference = _mapping(fields.get("reference") or {}, "reference")
-    return parse_message({
-        "id": fields.get("id"), "channel_id": channel_id, "content": fields.get("content"),
-        "type": _EXPORTER_KINDS.get(_text(fields, "type") or "Default", _NOTICE_KIND),
-        "author": {"id": author.get("id"), "username": author.get("name"), "global_name": author.get("nickname"),
-                   "bot": author.get("isBot")},
-        # A webhook's author has the discriminator 0000; people have 0 or four other digits.
-        "webhook_id": "1" if author.get("discriminator") == "0000" and not author.get("isBot") else None,
-        "timestamp": fields.get("timestamp"), "edited_timestamp": fields.get("timestampEdited"),
-        "pinned": fields.get("isPinned"), "message_reference": {"message_id": reference.get("messageId")},
-        "attachments": [{"filename": item.get("fileName")} for item in _objects(fields, "attachments")],
-        "sticker_items": [{"name": item.get("name")} for item in _objects(fields, "stickers")],
-        "mentions": [{"id": item.get("id"), "username": item.get("name"), "global_name": item.get("nickname")}
-                     for item in _objects(fields, "mentions")],
-        "reactions": [{"emoji": _exporter_emoji(item), "count": item.get("count")}
-                      for item in _objects(fields, "reactions")],
-    })
+    return parse_message(
+        {
+            "id": fields.get("id"),
+            "channel_id": channel_id,
+            "content": fields.get("content"),
+            "type": _EXPORTER_KINDS.get(_text(fields, "type") or "Default", _NOTICE_KIND),
+            "author": {
+                "id": author.get("id"),
+                "username": author.get("name"),
+                "global_name": author.get("nickname"),
+                "bot": author.get("isBot"),
+            },
+            # A webhook's author has the discriminator 0000; people have 0 or four other digits.
+            "webhook_id": "1" if author.get("discriminator") == "0000" and not author.get("isBot") else None,
+            "timestamp": fields.get("timestamp"),
+            "edited_timestamp": fields.get("timestampEdited"),
+            "pinned": fields.get("isPinned"),
+            "message_reference": {"message_id": reference.get("messageId")},
+            "attachments": [{"filename": item.get("fileName")} for item in _objects(fields, "attachments")],
+            "sticker_items": [{"name": item.get("name")} for item in _objects(fields, "stickers")],
+            "mentions": [
+                {"id": item.get("id"), "username": item.get("name"), "global_name": item.get("nickname")}
+                for item in _objects(fields, "mentions")
+            ],
+            "reactions": [
+                {"emoji": _exporter_emoji(item), "count": item.get("count")} for item in _objects(fields, "reactions")
+            ],
+        }
+    )
 
 
 def parse_package_message(raw: Any, *, channel_id: int, author: Fields) -> Parsed:
     """A message of Discord's data package; `author` is the user object of the member it belongs to."""
     fields = _mapping(raw, "the message")
     urls = _text(fields, "Attachments").split()
-    return parse_message({
-        "id": fields.get("ID"), "channel_id": channel_id, "author": author, "content": fields.get("Contents"),
-        "attachments": [{"filename": url.split("?")[0].rsplit("/", 1)[-1]} for url in urls]})
+    return parse_message(
+        {
+            "id": fields.get("ID"),
+            "channel_id": channel_id,
+            "author": author,
+            "content": fields.get("Contents"),
+            "attachments": [{"filename": url.split("?")[0].rsplit("/", 1)[-1]} for url in urls],
+        }
+    )
 
 
 def parse_channel(raw: Any) -> Channel:
     """A channel object of the Discord API ("Channel Object"), off; private unless it says that everyone may read it."""
     fields = _mapping(raw, "the channel")
     channel_id = _id(fields, "id")
-    return Channel(id=channel_id, name=storable(_text(fields, "name"))[:_MAX_NAME] or f"channel-{channel_id}",
-                   kind=_whole(fields, "type"), parent_id=_id(fields, "parent_id", required=False),
-                   guild_id=_id(fields, "guild_id", required=False), is_private=not _is_open_to_all(fields))
+    return Channel(
+        id=channel_id,
+        name=storable(_text(fields, "name"))[:_MAX_NAME] or f"channel-{channel_id}",
+        kind=_whole(fields, "type"),
+        parent_id=_id(fields, "parent_id", required=False),
+        guild_id=_id(fields, "guild_id", required=False),
+        is_private=not _is_open_to_all(fields),
+    )
 
 
 def _is_open_to_all(fields: Fields) -> bool:
@@ -93,18 +129,29 @@ def _is_open_to_all(fields: Fields) -> bool:
     if not isinstance(overwrites, list):
         return False
     guild_id = _id(fields, "guild_id", required=False)
-    hidden = [entry for entry in overwrites if isinstance(entry, dict) and entry.get("type") == 0
-              and str(entry.get("id")) == str(guild_id) and int(entry.get("deny") or 0) & VIEW_CHANNEL]
+    hidden = [
+        entry
+        for entry in overwrites
+        if isinstance(entry, dict)
+        and entry.get("type") == 0
+        and str(entry.get("id")) == str(guild_id)
+        and int(entry.get("deny") or 0) & VIEW_CHANNEL
+    ]
     return not hidden
 
 
 def parse_exporter_channel(raw: Any, *, guild: Any) -> Channel:
     """The channel of a DiscordChatExporter file; of a thread, the category is its parent channel."""
     fields = _mapping(raw, "channel")
-    return parse_channel({
-        "id": fields.get("id"), "name": fields.get("name"), "parent_id": fields.get("categoryId") or None,
-        "type": _EXPORTER_CHANNEL_KINDS.get(_text(fields, "type"), 0),
-        "guild_id": _mapping(guild or {}, "guild").get("id") or None})
+    return parse_channel(
+        {
+            "id": fields.get("id"),
+            "name": fields.get("name"),
+            "parent_id": fields.get("categoryId") or None,
+            "type": _EXPORTER_CHANNEL_KINDS.get(_text(fields, "type"), 0),
+            "guild_id": _mapping(guild or {}, "guild").get("id") or None,
+        }
+    )
 
 
 def _check_message(fields: Fields) -> None:
@@ -119,8 +166,12 @@ def _check_message(fields: Fields) -> None:
     _check_user(author, "author.")
     _flag(author, "bot", where="author.")
     _flag(author, "system", where="author.")
-    _id(_mapping(fields.get("message_reference") or {}, "message_reference"), "message_id",
-        where="message_reference.", required=False)
+    _id(
+        _mapping(fields.get("message_reference") or {}, "message_reference"),
+        "message_id",
+        where="message_reference.",
+        required=False,
+    )
     for user in _objects(fields, "mentions"):
         _check_user(user, "mentions.")
     for item in _objects(fields, "attachments"):
@@ -152,17 +203,31 @@ def _exporter_emoji(item: Fields) -> Fields:
 
 
 def _clean(message: Message) -> Message:
-    texts = (message.content, message.author_name, message.username, *message.attachments, *message.stickers,
-             *(mention.name for mention in message.mentions), *(reaction.emoji for reaction in message.reactions))
-    if len(message.author_name) <= _MAX_NAME and len(message.username) <= _MAX_NAME \
-            and not any(_has_half_pair(text) for text in texts):
+    texts = (
+        message.content,
+        message.author_name,
+        message.username,
+        *message.attachments,
+        *message.stickers,
+        *(mention.name for mention in message.mentions),
+        *(reaction.emoji for reaction in message.reactions),
+    )
+    if (
+        len(message.author_name) <= _MAX_NAME
+        and len(message.username) <= _MAX_NAME
+        and not any(_has_half_pair(text) for text in texts)
+    ):
         return message
     return replace(
-        message, content=storable(message.content), author_name=storable(message.author_name)[:_MAX_NAME],
-        username=storable(message.username)[:_MAX_NAME], attachments=tuple(map(storable, message.attachments)),
+        message,
+        content=storable(message.content),
+        author_name=storable(message.author_name)[:_MAX_NAME],
+        username=storable(message.username)[:_MAX_NAME],
+        attachments=tuple(map(storable, message.attachments)),
         stickers=tuple(map(storable, message.stickers)),
         mentions=tuple(Mention(mention.id, storable(mention.name)) for mention in message.mentions),
-        reactions=tuple(Reaction(storable(reaction.emoji), reaction.count) for reaction in message.reactions))
+        reactions=tuple(Reaction(storable(reaction.emoji), reaction.count) for reaction in message.reactions),
+    )
 
 
 def _has_half_pair(text: str) -> bool:

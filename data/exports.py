@@ -1,4 +1,5 @@
 """Files people bring: JSON lines of Discord messages, DiscordChatExporter JSON, Discord's data package. Streamed."""
+
 from __future__ import annotations
 
 import csv
@@ -97,8 +98,10 @@ class ChatExporter(Export):
                         channel = self._channel(value, guild, line)
                     continue
                 if channel is None:
-                    raise BadInputError(f"{name}:{reader.line}: messages come before their channel.",
-                                        "Export it again with DiscordChatExporter, as JSON.")
+                    raise BadInputError(
+                        f"{name}:{reader.line}: messages come before their channel.",
+                        "Export it again with DiscordChatExporter, as JSON.",
+                    )
                 for line, raw in reader.elements():
                     parsed = _parse(parse_exporter_message, raw, name, line, channel_id=channel.id)
                     yield Item(parsed, line, min(reader.chars_read / size, 1.0))
@@ -127,11 +130,13 @@ class DataPackage(Export):
                     yield from self._messages(package, name, channel_id, author, done / total)
                     done += package.getinfo(name).file_size
         except zipfile.BadZipFile as error:
-            raise BadInputError(f"{self.path.name} is a damaged ZIP file ({error}).",
-                                "Download your data package again.") from None
+            raise BadInputError(
+                f"{self.path.name} is a damaged ZIP file ({error}).", "Download your data package again."
+            ) from None
         except (RuntimeError, NotImplementedError) as error:  # encrypted, or packed in an unknown way
-            raise BadInputError(f"{self.path.name} cannot be read ({error}).",
-                                "Use the ZIP file as Discord sent it.") from None
+            raise BadInputError(
+                f"{self.path.name} cannot be read ({error}).", "Use the ZIP file as Discord sent it."
+            ) from None
 
     def _safe_names(self, package: zipfile.ZipFile) -> list[str]:
         names = []
@@ -139,22 +144,28 @@ class DataPackage(Export):
         for entry in package.infolist():
             parts = entry.filename.replace("\\", "/").split("/")
             if entry.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
-                raise BadInputError(f"{self.path.name}: the entry {entry.filename[:80]!r} points outside the package.",
-                                    "This is not a package Discord made; do not use it.")
+                raise BadInputError(
+                    f"{self.path.name}: the entry {entry.filename[:80]!r} points outside the package.",
+                    "This is not a package Discord made; do not use it.",
+                )
             unpacked += entry.file_size
             is_bomb = entry.file_size > _RATIO_FROM_BYTES and entry.file_size > _MAX_RATIO * max(entry.compress_size, 1)
             if is_bomb or unpacked > _MAX_UNPACKED_BYTES:
-                raise BadInputError(f"{self.path.name}: the entry {entry.filename[:80]!r} unpacks to "
-                                    f"{entry.file_size / 2**20:,.0f} MB from {entry.compress_size / 2**10:,.0f} kB.",
-                                    "This is not a package Discord made; do not use it.")
+                raise BadInputError(
+                    f"{self.path.name}: the entry {entry.filename[:80]!r} unpacks to "
+                    f"{entry.file_size / 2**20:,.0f} MB from {entry.compress_size / 2**10:,.0f} kB.",
+                    "This is not a package Discord made; do not use it.",
+                )
             names.append(entry.filename)
         return names
 
     def _member(self, package: zipfile.ZipFile, names: list[str]) -> Fields:
         name = next((name for name in names if re.fullmatch(r"(?:[^/]+/)?user\.json", name, re.IGNORECASE)), None)
         if name is None:
-            raise BadInputError(f"{self.path.name} has no account/user.json: whose messages these are is unknown.",
-                                "Ask Discord for a package that includes your account and your messages.")
+            raise BadInputError(
+                f"{self.path.name} has no account/user.json: whose messages these are is unknown.",
+                "Ask Discord for a package that includes your account and your messages.",
+            )
         raw = self._small_json(package, name)
         user = raw if isinstance(raw, dict) else {}
         user = {key: user.get(key) for key in ("id", "username", "global_name")}
@@ -174,8 +185,14 @@ class DataPackage(Export):
             named = raw.get("guild")
             guild: dict[str, Any] = named if isinstance(named, dict) else {}
             try:
-                channel = parse_channel({**raw, "id": match[2], "guild_id": guild.get("id"),
-                                            "type": raw.get("type") if isinstance(raw.get("type"), int) else 0})
+                channel = parse_channel(
+                    {
+                        **raw,
+                        "id": match[2],
+                        "guild_id": guild.get("id"),
+                        "type": raw.get("type") if isinstance(raw.get("type"), int) else 0,
+                    }
+                )
             except ValueError as error:
                 raise _wrong(f"{self.path.name}/{match[1]}channel.json", 1, error) from None
             if channel.guild_id is None or channel.kind in DIRECT_KINDS:
@@ -187,18 +204,24 @@ class DataPackage(Export):
         if not found:
             listed = ", ".join(f"{storable(name)} ({number})" for number, name in sorted(servers.items())) or "none"
             problem = "none was chosen" if self.guild_id is None else f"{self.guild_id} is not among them"
-            raise BadInputError(f"{self.path.name} holds messages of these servers: {listed}; {problem}.",
-                                "Choose yours with --server ID.")
+            raise BadInputError(
+                f"{self.path.name} holds messages of these servers: {listed}; {problem}.",
+                "Choose yours with --server ID.",
+            )
         return found
 
-    def _messages(self, package: zipfile.ZipFile, name: str, channel_id: int, author: Fields,
-                  fraction: float) -> Iterator[Item]:
+    def _messages(
+        self, package: zipfile.ZipFile, name: str, channel_id: int, author: Fields, fraction: float
+    ) -> Iterator[Item]:
         shown = f"{self.path.name}/{name}"
         with package.open(name) as binary, io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as text:
             rows = _csv_rows(text, shown) if name.lower().endswith("csv") else JsonReader(text, shown).elements()
             for line, raw in rows:
-                yield Item(_parse(parse_package_message, raw, shown, line, channel_id=channel_id, author=author), line,
-                           fraction)
+                yield Item(
+                    _parse(parse_package_message, raw, shown, line, channel_id=channel_id, author=author),
+                    line,
+                    fraction,
+                )
 
     def _small_json(self, package: zipfile.ZipFile, name: str) -> Any:
         with package.open(name) as file:
@@ -234,8 +257,10 @@ def open_export(path: Path, *, guild_id: int | None = None) -> Export:
         return ChatExporter(path, "DiscordChatExporter")
     if text.startswith("{"):
         return JsonLines(path, "JSON lines of messages")
-    raise BadInputError(f"{path.name}:1: this is neither JSON lines, DiscordChatExporter JSON nor a data package.",
-                        "The file should start with '{', '[' or a ZIP header.")
+    raise BadInputError(
+        f"{path.name}:1: this is neither JSON lines, DiscordChatExporter JSON nor a data package.",
+        "The file should start with '{', '[' or a ZIP header.",
+    )
 
 
 def read_channels(path: Path) -> list[Channel]:

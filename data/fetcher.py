@@ -3,6 +3,7 @@
 A page and its cursor are stored in one transaction, so a fetch may be cut off anywhere and goes on there. A recent
 window is read again for edits, deletions and late reactions. The order inside a page is never relied on.
 """
+
 from __future__ import annotations
 
 import logging
@@ -52,10 +53,16 @@ class ServerView:
 
     def as_result(self) -> dict[str, Any]:
         """For `jobs.result`, where the panel reads it."""
-        return {"server_id": self.id, "name": self.name, "members": self.members,
-                "is_discoverable": self.is_discoverable, "is_large": self.is_large,
-                "channels": [{"id": c.id, "name": c.name, "kind": c.kind, "is_private": c.is_private}
-                             for c in self.channels]}
+        return {
+            "server_id": self.id,
+            "name": self.name,
+            "members": self.members,
+            "is_discoverable": self.is_discoverable,
+            "is_large": self.is_large,
+            "channels": [
+                {"id": c.id, "name": c.name, "kind": c.kind, "is_private": c.is_private} for c in self.channels
+            ],
+        }
 
 
 @dataclass
@@ -72,8 +79,16 @@ class ChannelResult:
     problem: str = ""
 
     def as_result(self) -> dict[str, Any]:
-        return {"id": self.id, "name": self.name, "new": self.new, "edited": self.edited, "deleted": self.deleted,
-                "requests": self.requests, "skipped": dict(self.skipped), "problem": self.problem}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "new": self.new,
+            "edited": self.edited,
+            "deleted": self.deleted,
+            "requests": self.requests,
+            "skipped": dict(self.skipped),
+            "problem": self.problem,
+        }
 
 
 @dataclass(frozen=True)
@@ -96,15 +111,27 @@ class FetchSummary:
 
     def as_result(self) -> dict[str, Any]:
         """For `jobs.result`."""
-        return {"new": self.new, "edited": self.edited, "deleted": self.deleted,
-                "channels": [channel.as_result() for channel in self.channels]}
+        return {
+            "new": self.new,
+            "edited": self.edited,
+            "deleted": self.deleted,
+            "channels": [channel.as_result() for channel in self.channels],
+        }
 
 
 class Fetcher:
     """Reads one server through `api` into the store."""
 
-    def __init__(self, store: Store, api: DiscordRest, server_id: int, *, refresh_days: int | None = None,
-                 clock: Callable[[], float] = time.time, report: Report = silent) -> None:
+    def __init__(
+        self,
+        store: Store,
+        api: DiscordRest,
+        server_id: int,
+        *,
+        refresh_days: int | None = None,
+        clock: Callable[[], float] = time.time,
+        report: Report = silent,
+    ) -> None:
         self._store = store
         self._api = api
         self._server_id = server_id
@@ -119,14 +146,21 @@ class Fetcher:
         except NoAccessError:
             raise await self._wrong_server() from None
         base = everyone_permissions(guild)
-        found = [channel_from_object(raw, guild_id=self._server_id, everyone_permissions=base)
-                 for raw in await self._api.channels(self._server_id)
-                 if int(raw.get("type", 0)) in WITH_MESSAGES | THREAD_LISTS]
+        found = [
+            channel_from_object(raw, guild_id=self._server_id, everyone_permissions=base)
+            for raw in await self._api.channels(self._server_id)
+            if int(raw.get("type", 0)) in WITH_MESSAGES | THREAD_LISTS
+        ]
         self._store.channels.add(found)
         for channel in found:
             self._store.channels.switch(channel.id, is_private=channel.is_private)
-        return ServerView(self._server_id, guild["name"], int(guild.get("approximate_member_count") or 0),
-                          "DISCOVERABLE" in guild.get("features", ()), tuple(found))
+        return ServerView(
+            self._server_id,
+            guild["name"],
+            int(guild.get("approximate_member_count") or 0),
+            "DISCOVERABLE" in guild.get("features", ()),
+            tuple(found),
+        )
 
     async def fetch(self) -> FetchSummary:
         """Everything new in the channels the owner chose. FetchError when the owner's answers are missing."""
@@ -145,8 +179,11 @@ class Fetcher:
     def _lost_channels(self, server: ServerView) -> list[ChannelResult]:
         """Chosen channels that are no longer on the server: nothing of them is recalled any more."""
         present = {channel.id for channel in server.channels}
-        lost = [c for c in self._store.channels.all() if c.guild_id == self._server_id and c.id not in present
-                and c.kind not in THREAD_KINDS and c.learn]
+        lost = [
+            c
+            for c in self._store.channels.all()
+            if c.guild_id == self._server_id and c.id not in present and c.kind not in THREAD_KINDS and c.learn
+        ]
         for channel in lost:
             self._store.channels.switch(channel.id, is_access_lost=True)
         return [ChannelResult(c.id, c.name, problem="gone from the server") for c in lost]
@@ -178,13 +215,28 @@ class Fetcher:
                 except NoAccessError as error:
                     results.append(ChannelResult(parent.id, parent.name, problem=error.what))
         threads = {int(raw["id"]): raw for raw in raws}
-        self._store.channels.add([Channel(
-            id=thread_id, name=str(raw.get("name") or ""), kind=int(raw["type"]), parent_id=int(raw["parent_id"]),
-            guild_id=self._server_id) for thread_id, raw in threads.items()])
-        kept = [self._store.channels.get(thread_id) for thread_id in sorted(threads)
-                if self._has_news(thread_id, threads[thread_id])]
-        return [thread for thread in kept if thread is not None
-                and (thread.kind != PRIVATE_THREAD or thread.include_private)]
+        self._store.channels.add(
+            [
+                Channel(
+                    id=thread_id,
+                    name=str(raw.get("name") or ""),
+                    kind=int(raw["type"]),
+                    parent_id=int(raw["parent_id"]),
+                    guild_id=self._server_id,
+                )
+                for thread_id, raw in threads.items()
+            ]
+        )
+        kept = [
+            self._store.channels.get(thread_id)
+            for thread_id in sorted(threads)
+            if self._has_news(thread_id, threads[thread_id])
+        ]
+        return [
+            thread
+            for thread in kept
+            if thread is not None and (thread.kind != PRIVATE_THREAD or thread.include_private)
+        ]
 
     def _may_have_archived(self, parent: Channel) -> bool:
         """A channel read to its end that never had a thread needs no further question."""
@@ -247,8 +299,15 @@ class Fetcher:
                     await self._read_backwards(place, result, position, newest_known)
                     return
             end = max((int(raw["id"]) for raw in fresh), default=position)
-            self._keep(place.id, result, fresh, after=position, until=max(newest_known, end) if is_last else end,
-                       newest_known=newest_known, cursor=(place.id, end, is_last))
+            self._keep(
+                place.id,
+                result,
+                fresh,
+                after=position,
+                until=max(newest_known, end) if is_last else end,
+                newest_known=newest_known,
+                cursor=(place.id, end, is_last),
+            )
             if is_last:
                 return
             position = end
@@ -265,28 +324,47 @@ class Fetcher:
 
     async def _read_backwards(self, place: Channel, result: ChannelResult, start: int, newest_known: int) -> None:
         """From the newest message down to `start`; the cursor moves once, at the end."""
-        top, before = start, 2 ** 63 - 1
+        top, before = start, 2**63 - 1
         while True:
             page = await self._page(place.id, result, before=before)
             fresh = [raw for raw in page if start < int(raw["id"]) < before]
             is_last = len(fresh) < PAGE_SIZE
             bottom = start if is_last else min(int(raw["id"]) for raw in fresh) - 1
             top = max([top, *(int(raw["id"]) for raw in fresh)])
-            self._keep(place.id, result, fresh, after=bottom, until=before - 1, newest_known=newest_known,
-                       cursor=(place.id, top, True) if is_last else None)
+            self._keep(
+                place.id,
+                result,
+                fresh,
+                after=bottom,
+                until=before - 1,
+                newest_known=newest_known,
+                cursor=(place.id, top, True) if is_last else None,
+            )
             if is_last:
                 return
             self._report(0.0, f"#{place.name}", done=result.new, unit="messages")
             before = bottom + 1
 
-    def _keep(self, channel_id: int, result: ChannelResult, page: list[Json], *, after: int, until: int,
-              newest_known: int, cursor: tuple[int, int, bool] | None) -> None:
+    def _keep(
+        self,
+        channel_id: int,
+        result: ChannelResult,
+        page: list[Json],
+        *,
+        after: int,
+        until: int,
+        newest_known: int,
+        cursor: tuple[int, int, bool] | None,
+    ) -> None:
         """Store a page that covers after < id <= until: what is kept but not in it was deleted on Discord."""
         reasons = {int(raw["id"]): skip_reason(raw) for raw in page}
         result.skipped.update(reason for reason in reasons.values() if reason is not None)
         away = {member.id for member in self._store.members.all() if member.is_opted_out}
-        messages = [message_from_object(raw) for raw in page
-                    if reasons[int(raw["id"])] is None and int(raw["author"]["id"]) not in away]
+        messages = [
+            message_from_object(raw)
+            for raw in page
+            if reasons[int(raw["id"])] is None and int(raw["author"]["id"]) not in away
+        ]
         # The bot's own replies are kept though bots are skipped; what was edited into a bare link is not.
         present = {message_id for message_id, reason in reasons.items() if reason in (None, "bot")}
         with self._store.messages_db.transaction():
@@ -313,8 +391,10 @@ class Fetcher:
     async def _wrong_server(self) -> ConfigurationError:
         guilds = await self._api.my_guilds()
         known = ", ".join(f"{guild['name']} ({guild['id']})" for guild in guilds) or "none"
-        return ConfigurationError(f"The bot is not on the server {self._server_id} (SERVER_ID in .env).",
-                                  f"Invite it there, or set SERVER_ID to one it is on: {known}.")
+        return ConfigurationError(
+            f"The bot is not on the server {self._server_id} (SERVER_ID in .env).",
+            f"Invite it there, or set SERVER_ID to one it is on: {known}.",
+        )
 
 
 def window_start_id(now: float, days: int) -> int:
@@ -325,20 +405,25 @@ def window_start_id(now: float, days: int) -> int:
 def require_policy(store: Store) -> None:
     """The owner's yes to the collection policy, or FetchError."""
     if not policy.is_accepted(store.consents):
-        raise FetchError("The question about collecting messages has not been answered with yes.",
-                         "Run scripts/fetch_and_embed.py in a terminal, or answer it in the panel: Getting started.")
+        raise FetchError(
+            "The question about collecting messages has not been answered with yes.",
+            "Run scripts/fetch_and_embed.py in a terminal, or answer it in the panel: Getting started.",
+        )
 
 
 def require_confirmed(store: Store, server: ServerView) -> None:
     """The owner's confirmation where the server is open to everyone or large, or FetchError."""
     if server.is_large and not policy.is_large_server_confirmed(store.consents, server.id):
-        raise FetchError(policy.large_server_text(server.name, server.members, is_discoverable=server.is_discoverable),
-                         "Confirm it in a terminal: python scripts/fetch_and_embed.py --confirm-large-server.")
+        raise FetchError(
+            policy.large_server_text(server.name, server.members, is_discoverable=server.is_discoverable),
+            "Confirm it in a terminal: python scripts/fetch_and_embed.py --confirm-large-server.",
+        )
 
 
 def require_server(environment: Environment) -> int:
     """SERVER_ID, or a ConfigurationError that says where to put it."""
     if environment.server_id is None:
-        raise ConfigurationError("No Discord server is set.",
-                                 "Enter its id in Settings > Discord, or as SERVER_ID in .env.")
+        raise ConfigurationError(
+            "No Discord server is set.", "Enter its id in Settings > Discord, or as SERVER_ID in .env."
+        )
     return environment.server_id

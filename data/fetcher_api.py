@@ -1,4 +1,5 @@
 """The part of Discord's REST API a fetch needs, asked patiently: discord.py's own waiting plus our back-off."""
+
 from __future__ import annotations
 
 import asyncio
@@ -35,8 +36,14 @@ class NoAccessError(FetchError):
 class DiscordRest:
     """A logged-in REST client; use it with `async with`. Answers are Discord's JSON objects."""
 
-    def __init__(self, token: str, *, api_base: str = "", sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-                 jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        token: str,
+        *,
+        api_base: str = "",
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
         self._token = token
         self._api_base = api_base
         self._sleep = sleep
@@ -83,11 +90,13 @@ class DiscordRest:
         answer = await self._patiently(lambda: ask(channel_id, before, PAGE_SIZE), "reading the archived threads")
         return answer["threads"], bool(answer.get("has_more"))
 
-    async def history(self, channel_id: int, *, after: int | None = None, before: int | None = None,
-                      limit: int = PAGE_SIZE) -> list[Json]:
+    async def history(
+        self, channel_id: int, *, after: int | None = None, before: int | None = None, limit: int = PAGE_SIZE
+    ) -> list[Json]:
         """A page of messages in whatever order the server gives them."""
         return await self._patiently(
-            lambda: self._http.logs_from(channel_id, limit, before=before, after=after), "reading messages")
+            lambda: self._http.logs_from(channel_id, limit, before=before, after=after), "reading messages"
+        )
 
     @property
     def _http(self) -> Any:
@@ -112,8 +121,10 @@ class DiscordRest:
             except discord.LoginFailure:
                 raise invalid_token() from None
             except (discord.Forbidden, discord.NotFound) as error:
-                raise NoAccessError(f"Discord refused {what}: {error.text or error.status}.",
-                                    "Check the bot's permissions (View Channel, Read Message History).") from None
+                raise NoAccessError(
+                    f"Discord refused {what}: {error.text or error.status}.",
+                    "Check the bot's permissions (View Channel, Read Message History).",
+                ) from None
             except discord.HTTPException as error:
                 self._judge(error, what)
                 reason = f"Discord answered {error.status}"
@@ -122,8 +133,10 @@ class DiscordRest:
             wait = pause_seconds(attempt, self._jitter())
             log.warning("%s while %s; trying again in %.0f s", reason, what, wait)
             await self._sleep(wait)
-        raise FetchError(f"Discord could not be reached while {what} ({reason}).",
-                         "Check the internet connection and try again later: it goes on where it stopped.")
+        raise FetchError(
+            f"Discord could not be reached while {what} ({reason}).",
+            "Check the internet connection and try again later: it goes on where it stopped.",
+        )
 
     def _judge(self, error: discord.HTTPException, what: str) -> None:
         """Return when waiting may help, raise when it does not."""
@@ -132,18 +145,22 @@ class DiscordRest:
         if error.status == 429:
             self._bans += 1
             if self._bans >= BANS_UNTIL_GIVING_UP:
-                raise FetchError(f"Discord has blocked this network for a while (while {what}).",
-                                 "Wait an hour, then fetch again: it goes on where it stopped.") from None
+                raise FetchError(
+                    f"Discord has blocked this network for a while (while {what}).",
+                    "Wait an hour, then fetch again: it goes on where it stopped.",
+                ) from None
         elif error.status < 500:
             raise FetchError(f"Discord refused {what}: {error.status} {error.text}.") from None
 
 
 def pause_seconds(attempt: int, roll: float) -> float:
     """1, 2, 4 ... 60 seconds, each shortened by up to half at random so that clients do not march in step."""
-    return min(FIRST_WAIT_SECONDS * 2 ** attempt, LONGEST_WAIT_SECONDS) * (0.5 + roll / 2)
+    return min(FIRST_WAIT_SECONDS * 2**attempt, LONGEST_WAIT_SECONDS) * (0.5 + roll / 2)
 
 
 def invalid_token() -> ConfigurationError:
     """What to do about a token Discord does not know."""
-    return ConfigurationError("Discord does not accept the bot token.",
-                              "Copy it again from the Developer Portal (Bot > Reset Token) into Settings > Discord.")
+    return ConfigurationError(
+        "Discord does not accept the bot token.",
+        "Copy it again from the Developer Portal (Bot > Reset Token) into Settings > Discord.",
+    )

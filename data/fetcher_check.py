@@ -1,4 +1,5 @@
 """Is everything right on Discord's side? Token, server, intent, invite link and clock, asked in one go."""
+
 from __future__ import annotations
 
 import time
@@ -17,8 +18,13 @@ from storage.environment import Environment
 MESSAGE_CONTENT_FLAGS = 1 << 18 | 1 << 19
 # View channels, send messages, embed links, read history, add reactions, external emoji, threads, app commands.
 INVITE_PERMISSIONS = discord.Permissions(
-    view_channel=True, send_messages=True, send_messages_in_threads=True, read_message_history=True,
-    add_reactions=True, use_external_emojis=True)
+    view_channel=True,
+    send_messages=True,
+    send_messages_in_threads=True,
+    read_message_history=True,
+    add_reactions=True,
+    use_external_emojis=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +46,13 @@ async def check_server(environment: Environment, *, clock: Callable[[], float] =
         servers = {int(server["id"]): str(server["name"]) for server in await rest.my_guilds()}
     application_id = int(application["id"])
     return ServerCheck(
-        bot_name=str(application.get("name", "")), application_id=application_id,
+        bot_name=str(application.get("name", "")),
+        application_id=application_id,
         has_message_content=bool(int(application.get("flags") or 0) & MESSAGE_CONTENT_FLAGS),
-        server_name=servers.get(environment.server_id or 0, ""), invite_url=invite_url(application_id),
-        clock_offset_seconds=await _clock_offset(clock))
+        server_name=servers.get(environment.server_id or 0, ""),
+        invite_url=invite_url(application_id),
+        clock_offset_seconds=await _clock_offset(clock),
+    )
 
 
 async def unreadable_channels(environment: Environment, channel_ids: Sequence[int]) -> list[int]:
@@ -60,8 +69,9 @@ async def unreadable_channels(environment: Environment, channel_ids: Sequence[in
 
 def invite_url(application_id: int) -> str:
     """The link that adds the bot to a server with the permissions it needs and its slash commands."""
-    return discord.utils.oauth_url(application_id, permissions=INVITE_PERMISSIONS,
-                                   scopes=("bot", "applications.commands"))
+    return discord.utils.oauth_url(
+        application_id, permissions=INVITE_PERMISSIONS, scopes=("bot", "applications.commands")
+    )
 
 
 async def _clock_offset(clock: Callable[[], float]) -> float:

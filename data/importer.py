@@ -1,4 +1,5 @@
 """Messages from files into the store: the whole file is checked before the first row is written."""
+
 from __future__ import annotations
 
 import hashlib
@@ -52,9 +53,17 @@ class ImportSummary:
         return asdict(self)
 
 
-def import_file(store: Store, path: Path, *, channels_file: Path | None = None, enable: Enable | None = None,
-                visibility: Visibility | None = None, guild_id: int | None = None, given_by: str = "owner",
-                report: Report = silent) -> ImportSummary:
+def import_file(
+    store: Store,
+    path: Path,
+    *,
+    channels_file: Path | None = None,
+    enable: Enable | None = None,
+    visibility: Visibility | None = None,
+    guild_id: int | None = None,
+    given_by: str = "owner",
+    report: Report = silent,
+) -> ImportSummary:
     """Bring a file's messages into the store; a second run of the same file changes nothing.
 
     The file is read twice: once to check every message (BadInputError: nothing was written), once to write
@@ -77,8 +86,9 @@ def import_file(store: Store, path: Path, *, channels_file: Path | None = None, 
     _record_answers(store, chosen, channels, visibility, given_by)
     new, edited = _write(store, export, report)
     log.info("Imported %s: %d messages, %d new", path.name, check.read, new)
-    return check.summary(path.name, export.format, new=new, edited=edited, channels=len(channels),
-                         channels_new=channels_new)
+    return check.summary(
+        path.name, export.format, new=new, edited=edited, channels=len(channels), channels_new=channels_new
+    )
 
 
 class _Check:
@@ -117,15 +127,27 @@ class _Check:
         for place in repeated.tolist():
             first, second = int(order[place]), int(order[place + 1])
             if self._origins[first] != self._origins[second]:
-                raise BadInputError(f"{name}:{self._lines[second]}: the id {ids[second]} stands in line "
-                                    f"{self._lines[first]} for another author or channel.",
-                                    "Nothing of the file was kept; correct it or export it again.")
+                raise BadInputError(
+                    f"{name}:{self._lines[second]}: the id {ids[second]} stands in line "
+                    f"{self._lines[first]} for another author or channel.",
+                    "Nothing of the file was kept; correct it or export it again.",
+                )
 
     def summary(self, name: str, kind: str, **figures: int) -> ImportSummary:
         bots, system = self.skipped[Skip.BOT], self.skipped[Skip.SYSTEM]
-        return ImportSummary(name, kind, self.read, considered=self.read - bots - system, bots=bots, system=system,
-                             links=self.skipped[Skip.LINK], empty=self.skipped[Skip.EMPTY], kept=self.kept,
-                             duplicates=self.duplicates, **figures)
+        return ImportSummary(
+            name,
+            kind,
+            self.read,
+            considered=self.read - bots - system,
+            bots=bots,
+            system=system,
+            links=self.skipped[Skip.LINK],
+            empty=self.skipped[Skip.EMPTY],
+            kept=self.kept,
+            duplicates=self.duplicates,
+            **figures,
+        )
 
 
 def _write(store: Store, export: Export, report: Report) -> tuple[int, int]:
@@ -181,13 +203,16 @@ def _chosen(enable: Enable | None, channels: dict[int, Channel], store: Store, n
         return list(channels)
     unknown = [channel_id for channel_id in enable if channel_id not in channels and not store.channels.get(channel_id)]
     if unknown:
-        raise BadInputError(f"The channel {unknown[0]} is neither in {name} nor known.",
-                            "--enable-channels takes 'all' or channel ids, separated by commas.")
+        raise BadInputError(
+            f"The channel {unknown[0]} is neither in {name} nor known.",
+            "--enable-channels takes 'all' or channel ids, separated by commas.",
+        )
     return [int(channel_id) for channel_id in enable]
 
 
-def _record_answers(store: Store, chosen: Sequence[int], channels: dict[int, Channel], visibility: Visibility | None,
-                    given_by: str) -> None:
+def _record_answers(
+    store: Store, chosen: Sequence[int], channels: dict[int, Channel], visibility: Visibility | None, given_by: str
+) -> None:
     asked = chosen or (list(channels) if visibility else [])
     if not asked:
         return
@@ -200,8 +225,12 @@ def _record_answers(store: Store, chosen: Sequence[int], channels: dict[int, Cha
                 switches["is_private"] = visibility == "private" or (visibility == "listed" and is_listed_private)
             store.channels.switch(channel_id, **switches)
         answer = f"{'enabled' if chosen else 'not enabled'}, {visibility or 'visibility not stated'}"
-        store.consents.record("import_channels", answer, given_by=given_by, wording=(
-            "Learn from and recall the messages of these channels: " + ", ".join(map(str, asked[:200]))))
+        store.consents.record(
+            "import_channels",
+            answer,
+            given_by=given_by,
+            wording=("Learn from and recall the messages of these channels: " + ", ".join(map(str, asked[:200]))),
+        )
 
 
 def _stamp(path: Path) -> tuple[int, int]:

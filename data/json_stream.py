@@ -1,4 +1,5 @@
 """JSON larger than memory, one value at a time, with the line number of whatever is wrong."""
+
 from __future__ import annotations
 
 import json
@@ -28,13 +29,16 @@ def read_lines(file: IO[bytes], name: str) -> Iterator[tuple[int, str]]:
     while raw := file.readline(MAX_VALUE_CHARS + 1):
         number += 1
         if len(raw) > MAX_VALUE_CHARS:
-            raise BadInputError(f"{name}:{number}: the line is longer than {MAX_VALUE_CHARS // 2**20} MB.",
-                                "A JSON lines file has one message a line.")
+            raise BadInputError(
+                f"{name}:{number}: the line is longer than {MAX_VALUE_CHARS // 2**20} MB.",
+                "A JSON lines file has one message a line.",
+            )
         try:
             text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
         except UnicodeDecodeError as error:
-            raise BadInputError(f"{name}:{number}: not UTF-8 text (byte {error.start + 1} of the line).",
-                                "Save the file as UTF-8.") from None
+            raise BadInputError(
+                f"{name}:{number}: not UTF-8 text (byte {error.start + 1} of the line).", "Save the file as UTF-8."
+            ) from None
         if text:
             yield number, text
 
@@ -121,12 +125,12 @@ class JsonReader:
 
     def _expect(self, character: str) -> None:
         if not self._take_if(character):
-            found = self._buffer[self._position:self._position + 1]
+            found = self._buffer[self._position : self._position + 1]
             self._fail(f"expected {character!r}, found {found!r}" if found else "the file ends in the middle")
 
     def _take_if(self, character: str) -> bool:
         self._skip_blank()
-        if self._buffer[self._position:self._position + 1] != character:
+        if self._buffer[self._position : self._position + 1] != character:
             return False
         self._position += 1
         return True
@@ -135,12 +139,13 @@ class JsonReader:
         try:
             more = self._stream.read(chars)
         except UnicodeDecodeError:
-            raise BadInputError(f"{self._name}: not UTF-8 text after line {self.line}.",
-                                "Save the file as UTF-8.") from None
+            raise BadInputError(
+                f"{self._name}: not UTF-8 text after line {self.line}.", "Save the file as UTF-8."
+            ) from None
         self._is_at_end = not more
         self.chars_read += len(more)
         self._count_lines()
-        self._buffer = self._buffer[self._position:] + more
+        self._buffer = self._buffer[self._position :] + more
         self._position = self._counted_to = 0
 
     def _count_lines(self) -> None:

@@ -2,6 +2,7 @@
 
 What a reaction means is decided in storage/reactions.py: the running bot needs it too.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -60,9 +61,17 @@ class PairCounts:
     by_strength: dict[int, int] = field(default_factory=lambda: {n: 0 for n in range(1, MAX_STRENGTH + 1)})
 
 
-def write_pairs(folder: Path, candidates: Sequence[Candidate], *, reject: Reject, source: str,
-                count_tokens: Callable[[Sequence[str]], Sequence[int]], min_tokens: int = 4,
-                max_chosen: int | None = None, report: Report = silent) -> PairCounts:
+def write_pairs(
+    folder: Path,
+    candidates: Sequence[Candidate],
+    *,
+    reject: Reject,
+    source: str,
+    count_tokens: Callable[[Sequence[str]], Sequence[int]],
+    min_tokens: int = 4,
+    max_chosen: int | None = None,
+    report: Report = silent,
+) -> PairCounts:
     """preferences.jsonl (chosen, rejected, strength) and kto.jsonl (completion, label) from rows of train.jsonl.
 
     A message with five approvals gets five different rejected texts, so that a stronger signal weighs more
@@ -98,7 +107,7 @@ def distinct(texts: Sequence[str], *, unlike: str) -> list[str]:
 
 
 def _write_place(paired: IO[str], judged: IO[str], place: Place, texts: Sequence[str], counts: PairCounts) -> None:
-    texts = texts[:place.wanted]
+    texts = texts[: place.wanted]
     if not texts:
         counts.without_rejected += 1
         return
@@ -130,19 +139,32 @@ def _folded(text: str) -> str:
 
 # What an assistant says anywhere: the cheap stand-in for the untuned model, good enough to learn what not to be.
 TEMPLATES = (
-    "That's quite interesting.", "That is a great point! Thank you for sharing.", "I understand how you feel.",
-    "I'm sorry to hear that. Is there anything I can do to help?", "That sounds wonderful! I'm glad to hear it.",
-    "Thank you for letting me know. How can I assist you further?", "I appreciate your perspective on this matter.",
+    "That's quite interesting.",
+    "That is a great point! Thank you for sharing.",
+    "I understand how you feel.",
+    "I'm sorry to hear that. Is there anything I can do to help?",
+    "That sounds wonderful! I'm glad to hear it.",
+    "Thank you for letting me know. How can I assist you further?",
+    "I appreciate your perspective on this matter.",
     "As an AI language model, I don't have personal opinions, but I can provide some information.",
-    "That's an excellent question. There are several factors to consider.", "I hope you have a wonderful day!",
-    "It's important to remember that everyone has a different point of view.", "Certainly! I'd be happy to help.",
-    "I agree with your statement. It is indeed remarkable.", "Could you please provide more context?",
-    "That is very funny. Humour is an important part of communication.", "Feel free to reach out if you need anything.",
-    "Congratulations on your achievement! Keep up the good work.", "I see. Please tell me more about it.",
-    "Let me know if you have any other questions or concerns.", "It is always good to take care of yourself.",
-    "I would recommend consulting a professional for further advice.", "What a fascinating topic to discuss!",
-    "Thank you for your message. I will do my best to respond.", "In conclusion, it depends on your preferences.",
-    "I'm here to help you with any questions you may have.", "That must have been a memorable experience for you.",
+    "That's an excellent question. There are several factors to consider.",
+    "I hope you have a wonderful day!",
+    "It's important to remember that everyone has a different point of view.",
+    "Certainly! I'd be happy to help.",
+    "I agree with your statement. It is indeed remarkable.",
+    "Could you please provide more context?",
+    "That is very funny. Humour is an important part of communication.",
+    "Feel free to reach out if you need anything.",
+    "Congratulations on your achievement! Keep up the good work.",
+    "I see. Please tell me more about it.",
+    "Let me know if you have any other questions or concerns.",
+    "It is always good to take care of yourself.",
+    "I would recommend consulting a professional for further advice.",
+    "What a fascinating topic to discuss!",
+    "Thank you for your message. I will do my best to respond.",
+    "In conclusion, it depends on your preferences.",
+    "I'm here to help you with any questions you may have.",
+    "That must have been a memorable experience for you.",
 )
 
 
@@ -170,7 +192,7 @@ class RejectWithModel:
         known = _read_kept(self._kept)
         with open(self._kept, "a", encoding="utf-8") as file:
             for start in range(0, len(places), self._AT_ONCE):
-                part = places[start:start + self._AT_ONCE]
+                part = places[start : start + self._AT_ONCE]
                 missing = [place for place in part if place.key not in known]
                 for place, texts in zip(missing, self._texts(missing), strict=True):
                     known[place.key] = texts
@@ -181,8 +203,11 @@ class RejectWithModel:
     def _texts(self, places: Sequence[Place]) -> list[list[str]]:
         found: list[list[str]] = [[] for _ in places]
         for attempt in range(self._ROUNDS):
-            asked = [(number, place.seed + 100 * attempt + more) for number, place in enumerate(places)
-                     for more in range(place.wanted - len(found[number]))]
+            asked = [
+                (number, place.seed + 100 * attempt + more)
+                for number, place in enumerate(places)
+                for more in range(place.wanted - len(found[number]))
+            ]
             if not asked:
                 break
             texts = self._generate([(_conversation(places[number].row), seed) for number, seed in asked])

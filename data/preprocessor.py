@@ -4,6 +4,7 @@ Two passes. The first turns messages into sessions on disk (data.staging); then 
 decided on a few numbers per turn; the second writes the chosen rows in the order they were said. The folder is made
 beside its final name and renamed at the end, so there is a complete data set or none.
 """
+
 from __future__ import annotations
 
 import errno
@@ -76,26 +77,45 @@ class Prepared:
     hours: list[int] = field(default_factory=lambda: [0] * 24)
 
 
-def write_rows(store: Store, partial: Path, *, options: Options, layout: int, to_text: ToText,
-               count_tokens: CountTokens, report: Report = silent) -> Prepared:
+def write_rows(
+    store: Store,
+    partial: Path,
+    *,
+    options: Options,
+    layout: int,
+    to_text: ToText,
+    count_tokens: CountTokens,
+    report: Report = silent,
+) -> Prepared:
     """train, validation and test rows into the folder `partial`; BadInputError where there is nothing to learn from."""
     channels = store.channels.trainable()
     if not channels:
-        raise BadInputError("No channel may be learnt from yet.", "Turn channels on in the panel (a private one needs "
-                            "--include-private), or import with --enable-channels.")
+        raise BadInputError(
+            "No channel may be learnt from yet.",
+            "Turn channels on in the panel (a private one needs --include-private), or import with --enable-channels.",
+        )
     absent = store.members.absent_ids()
     names = {member.id: member.display_name or member.username or "someone" for member in store.members.all()}
     stage = Stage(partial / _STAGE_FILE)
-    stage.fill(store, channels, absent=absent, names=names, gap_ms=round(options.gap_minutes * 60_000),
-               to_text=to_text, count_tokens=count_tokens, report=_part(report, 0.0, 0.5))
+    stage.fill(
+        store,
+        channels,
+        absent=absent,
+        names=names,
+        gap_ms=round(options.gap_minutes * 60_000),
+        to_text=to_text,
+        count_tokens=count_tokens,
+        report=_part(report, 0.0, 0.5),
+    )
     parts = split(stage, options)
     turn_parts = _of_turns(parts, stage)
     is_target = stage.column("is_target").astype(bool)
     plan, chosen = _balanced(stage, is_target & (turn_parts == TRAIN), options)
     _refuse_nothing(stage, plan, absent)
     chosen |= is_target & ((turn_parts == VALIDATION) | (turn_parts == TEST))
-    prepared = Prepared(partial, stage, plan, names, dict(stage.counts),
-                        _dropped(stage, store, channels, is_target, turn_parts, plan))
+    prepared = Prepared(
+        partial, stage, plan, names, dict(stage.counts), _dropped(stage, store, channels, is_target, turn_parts, plan)
+    )
     _Writer(prepared, channels, parts, chosen, options, layout).write(_part(report, 0.5, 1.0))
     (partial / _STAGE_FILE).unlink()
     return prepared
@@ -129,8 +149,11 @@ def split(stage: Stage, options: Options) -> np.ndarray:
 
 def finish(prepared: Prepared, out: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Write the manifest last and give the folder its name; returns the manifest with hash and file sizes."""
-    files = {path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)}
-             for path in sorted(prepared.folder.iterdir()) if path.suffix == ".jsonl"}
+    files = {
+        path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)}
+        for path in sorted(prepared.folder.iterdir())
+        if path.suffix == ".jsonl"
+    }
     combined = hashlib.sha256("".join(f"{name} {entry['sha256']}\n" for name, entry in files.items()).encode())
     complete = {**manifest, "files": files, "hash": combined.hexdigest()}
     (prepared.folder / MANIFEST).write_text(json.dumps(complete, indent=1, ensure_ascii=False), encoding="utf-8")
@@ -171,23 +194,57 @@ def begin(out: Path) -> Path:
     return partial
 
 
-def describe(prepared: Prepared, options: Options, store: Store, *, layout: int, system_prompt: str, tokenizer: str,
-             canaries: Sequence[Mapping[str, Any]], pairs: Mapping[str, Any]) -> dict[str, Any]:
+def describe(
+    prepared: Prepared,
+    options: Options,
+    store: Store,
+    *,
+    layout: int,
+    system_prompt: str,
+    tokenizer: str,
+    canaries: Sequence[Mapping[str, Any]],
+    pairs: Mapping[str, Any],
+) -> dict[str, Any]:
     """The manifest without hash and files: what is in the folder, what is not, and on whose consent it rests."""
     plan, stage = prepared.plan, prepared.stage
-    shares = [{"author_id": author, "name": prepared.names.get(author, "someone"), "targets": plan.counts[author],
-               "quota": plan.quotas[author], "kept": plan.kept[author], "before": round(plan.share_before(author), 5),
-               "after": round(plan.share_after(author), 5)}
-              for author in sorted(plan.counts, key=lambda author: (-plan.counts[author], author))]
+    shares = [
+        {
+            "author_id": author,
+            "name": prepared.names.get(author, "someone"),
+            "targets": plan.counts[author],
+            "quota": plan.quotas[author],
+            "kept": plan.kept[author],
+            "before": round(plan.share_before(author), 5),
+            "after": round(plan.share_after(author), 5),
+        }
+        for author in sorted(plan.counts, key=lambda author: (-plan.counts[author], author))
+    ]
     return {
-        "format": 1, "made_at": time.time(), "layout": layout, "system_prompt": system_prompt, "tokenizer": tokenizer,
-        "counts": {**prepared.rows, "authors": len(plan.counts), "sessions": len(stage.offsets),
-                   "turns": len(stage.authors), "messages": prepared.counts.get("kept", 0),
-                   "with_recalled": prepared.recalled_rows, "preferences": pairs.get("pairs", 0)},
-        "dropped": prepared.dropped, "masked": dict(stage.masked), "ceiling": plan.ceiling, "shares": shares,
-        "preferences": dict(pairs), "first_message_id": stage.first_id, "last_message_id": stage.last_id,
-        "options": asdict(options), "canaries": [dict(canary) for canary in canaries],
-        "has_canaries": bool(canaries), "delete_after_training": options.delete_after_training,
+        "format": 1,
+        "made_at": time.time(),
+        "layout": layout,
+        "system_prompt": system_prompt,
+        "tokenizer": tokenizer,
+        "counts": {
+            **prepared.rows,
+            "authors": len(plan.counts),
+            "sessions": len(stage.offsets),
+            "turns": len(stage.authors),
+            "messages": prepared.counts.get("kept", 0),
+            "with_recalled": prepared.recalled_rows,
+            "preferences": pairs.get("pairs", 0),
+        },
+        "dropped": prepared.dropped,
+        "masked": dict(stage.masked),
+        "ceiling": plan.ceiling,
+        "shares": shares,
+        "preferences": dict(pairs),
+        "first_message_id": stage.first_id,
+        "last_message_id": stage.last_id,
+        "options": asdict(options),
+        "canaries": [dict(canary) for canary in canaries],
+        "has_canaries": bool(canaries),
+        "delete_after_training": options.delete_after_training,
         "public_channels": sorted(channel.id for channel in store.channels.trainable() if not channel.is_private),
         "members": sorted({author for author in stage.authors} & prepared.names.keys()),
         "consents": [asdict(consent) for consent in store.consents.all()],
@@ -204,8 +261,15 @@ def disk_full(error: OSError, out: Path) -> StorageError:
 class _Writer:
     """The second pass: sessions in the order they began, rows of the chosen turns."""
 
-    def __init__(self, prepared: Prepared, channels: Sequence[Channel], parts: np.ndarray, chosen: np.ndarray,
-                 options: Options, layout: int) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        channels: Sequence[Channel],
+        parts: np.ndarray,
+        chosen: np.ndarray,
+        options: Options,
+        layout: int,
+    ) -> None:
         import numpy as np
 
         self._prepared, self._options, self._layout = prepared, options, layout
@@ -252,8 +316,11 @@ class _Writer:
             if not self._chosen[index]:
                 continue
             place = offset + number
-            context = context_places(session, number, size=int(self._sizes[index]), places=places) if not offset else \
-                self._carried_context(session, place, int(self._sizes[index]), places)
+            context = (
+                context_places(session, number, size=int(self._sizes[index]), places=places)
+                if not offset
+                else self._carried_context(session, place, int(self._sizes[index]), places)
+            )
             context = self._fitting(context, tokens)
             recalled = self._recalled(session, turns, context, int(self._recall[index]))
             self._row(session, turns, place, context, recalled, shown, part)
@@ -272,17 +339,28 @@ class _Writer:
             context = context[1:]
         return context
 
-    def _row(self, session: Session, turns: list[TurnOf], place: int, context: list[int], recalled: list[Earlier],
-             shown: list[str], part: int) -> None:
+    def _row(
+        self,
+        session: Session,
+        turns: list[TurnOf],
+        place: int,
+        context: list[int],
+        recalled: list[Earlier],
+        shown: list[str],
+        part: int,
+    ) -> None:
         target = turns[place]
         author = target.author_id
-        lines = ", ".join(f'{shown[p]}{"true" if turns[p].author_id == author else "false"}}}' for p in context)
-        earlier = ", ".join(f'{{"name": {encode_basestring(line.name)}, "text": {encode_basestring(line.text)}}}'
-                            for line in recalled)
-        row = (f'{{"id": "{target.id}", "channel_id": {session.channel_id}, "author_id": {author}, '
-               f'"timestamp": {target.start_ms}, "session": {session.unit}, "context": [{lines}], '
-               f'"recalled": [{earlier}], "reply": {encode_basestring(target.words)}, '
-               f'"layout": {self._layout}}}\n').encode()
+        lines = ", ".join(f"{shown[p]}{'true' if turns[p].author_id == author else 'false'}}}" for p in context)
+        earlier = ", ".join(
+            f'{{"name": {encode_basestring(line.name)}, "text": {encode_basestring(line.text)}}}' for line in recalled
+        )
+        row = (
+            f'{{"id": "{target.id}", "channel_id": {session.channel_id}, "author_id": {author}, '
+            f'"timestamp": {target.start_ms}, "session": {session.unit}, "context": [{lines}], '
+            f'"recalled": [{earlier}], "reply": {encode_basestring(target.words)}, '
+            f'"layout": {self._layout}}}\n'
+        ).encode()
         self._files[part].write(row)
         self._note(target, part, len(row), len(context), bool(recalled))
 
@@ -318,8 +396,13 @@ class _Writer:
 
     def _remember(self, session: Session) -> None:
         name = self._prepared.names
-        lines = [Earlier(session.channel_id, session.channel_id in self._public, name.get(turn.author_id, "someone"),
-                         turn.words) for turn in session.turns if turn.words and not turn.is_own]
+        lines = [
+            Earlier(
+                session.channel_id, session.channel_id in self._public, name.get(turn.author_id, "someone"), turn.words
+            )
+            for turn in session.turns
+            if turn.words and not turn.is_own
+        ]
         heapq.heappush(self._ended, (session.end_ms, session.number, lines))
 
     def _recall_until(self, moment_ms: int) -> None:
@@ -354,17 +437,27 @@ def _refuse_nothing(stage: Stage, plan: balance.Plan, absent: frozenset[int]) ->
     if not stage.counts["read"]:
         raise BadInputError("There are no messages in the channels to learn from.", "Fetch or import some first.")
     if not plan.counts and absent and stage.counts["absent member"]:
-        raise BadInputError("Everybody who wrote in these channels has opted out or is excluded.",
-                            "There is nothing to learn from; choose other channels.")
+        raise BadInputError(
+            "Everybody who wrote in these channels has opted out or is excluded.",
+            "There is nothing to learn from; choose other channels.",
+        )
     if not plan.counts:
         raise BadInputError("No message in the channels to learn from has words.", "Choose other channels.")
     if len(plan.counts) == 1:
-        raise BadInputError("All messages to learn from are by one person: the result would imitate that person, not a "
-                            "server.", "Choose more channels, or wait until others have written something.")
+        raise BadInputError(
+            "All messages to learn from are by one person: the result would imitate that person, not a server.",
+            "Choose more channels, or wait until others have written something.",
+        )
 
 
-def _dropped(stage: Stage, store: Store, channels: Sequence[Channel], is_target: np.ndarray, turn_parts: np.ndarray,
-             plan: balance.Plan) -> dict[str, int]:
+def _dropped(
+    stage: Stage,
+    store: Store,
+    channels: Sequence[Channel],
+    is_target: np.ndarray,
+    turn_parts: np.ndarray,
+    plan: balance.Plan,
+) -> dict[str, int]:
     ids = {channel.id for channel in channels}
     elsewhere = sum(count for channel, count in store.messages.counts_by_channel().items() if channel not in ids)
     return {
@@ -380,6 +473,7 @@ def _dropped(stage: Stage, store: Store, channels: Sequence[Channel], is_target:
 def _part(report: Report, start: float, end: float) -> Callable[..., None]:
     def told(fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
         report(start + (end - start) * fraction, step, done=done, unit=unit)
+
     return told
 
 

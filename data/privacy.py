@@ -1,4 +1,5 @@
 """What is kept of a server: not bots, webhooks, system messages and bare links; all else, to the letter."""
+
 from __future__ import annotations
 
 import re
@@ -44,25 +45,32 @@ def skip_reason(raw: Mapping[str, Any]) -> Skip | None:
 # A library was tried for the phone numbers (phonenumbers 9.0: 23 MB, needs to be told the country): on 19,481 real
 # lines it found ten, all of them ids inside links, and misses numbers of any country but the one told.
 _LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
-_INVITE = re.compile(r"(?:https?://)?(?:www\.)?(?:discord\.gg|discord(?:app)?\.com/invite|dsc\.gg)/[\w-]{2,}",
-                     re.IGNORECASE)
+_INVITE = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:discord\.gg|discord(?:app)?\.com/invite|dsc\.gg)/[\w-]{2,}", re.IGNORECASE
+)
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-z]{2,24}(?![\w-])", re.IGNORECASE)
-_TOKEN = re.compile("|".join((
-    r"[\w-]{23,30}\.[\w-]{6,7}\.[\w-]{27,45}",                      # Discord bot token
-    r"mfa\.[\w-]{60,}",                                             # Discord user token
-    r"discord(?:app)?\.com/api/webhooks/\d{10,}/[\w-]{30,}",
-    r"gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|glpat-[\w-]{20,}",
-    r"(?<![\w-])sk-(?=[\w-]*\d)[\w-]{20,}|hf_[A-Za-z0-9]{30,}",
-    r"AKIA[0-9A-Z]{16}|AIza[\w-]{35}|xox[abprs]-[\w-]{10,}|ya29\.[\w-]{30,}",
-    r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}",                       # JSON web token
-    r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,20}PRIVATE KEY-----|$)")))
+_TOKEN = re.compile(
+    "|".join(
+        (
+            r"[\w-]{23,30}\.[\w-]{6,7}\.[\w-]{27,45}",  # Discord bot token
+            r"mfa\.[\w-]{60,}",  # Discord user token
+            r"discord(?:app)?\.com/api/webhooks/\d{10,}/[\w-]{30,}",
+            r"gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|glpat-[\w-]{20,}",
+            r"(?<![\w-])sk-(?=[\w-]*\d)[\w-]{20,}|hf_[A-Za-z0-9]{30,}",
+            r"AKIA[0-9A-Z]{16}|AIza[\w-]{35}|xox[abprs]-[\w-]{10,}|ya29\.[\w-]{30,}",
+            r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}",  # JSON web token
+            r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,20}PRIVATE KEY-----|$)",
+        )
+    )
+)
 _PHONE = re.compile(
     r"(?<![\w.,:/#=-])(?:"
-    r"\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,6}"                        # +49 170 1234567
-    r"|(?:1[ .-])?\(?[2-9]\d{2}\)?[ .-]\d{3}[ .-]\d{4}"             # (212) 555-0147
-    r"|\(0\d{2,5}\)[ ]?\d{3,9}(?:[ -]\d{2,6})?"                     # (030) 1234567
-    r"|0\d{2,4}[ /-]\d{3,4}[ -]?\d{3,5}"                            # 0170 1234567, 07700 900123
-    r")(?![\w-]|[.,:]\d)")
+    r"\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,6}"  # +49 170 1234567
+    r"|(?:1[ .-])?\(?[2-9]\d{2}\)?[ .-]\d{3}[ .-]\d{4}"  # (212) 555-0147
+    r"|\(0\d{2,5}\)[ ]?\d{3,9}(?:[ -]\d{2,6})?"  # (030) 1234567
+    r"|0\d{2,4}[ /-]\d{3,4}[ -]?\d{3,5}"  # 0170 1234567, 07700 900123
+    r")(?![\w-]|[.,:]\d)"
+)
 _DIGITS = re.compile(r"\d")
 _LONG_WORD = re.compile(r"[\w-]{20}")
 MASKS = {"invite": "[invite]", "token": "[token]", "email": "[email]", "phone": "[phone]"}
@@ -93,8 +101,11 @@ def _findings(text: str) -> list[tuple[str, int, int]]:
         spans += [("email", *match.span()) for match in _EMAIL.finditer(text)]
     if _has_many_digits(text):
         links = [match.span() for match in _LINK.finditer(text)]
-        spans += [("phone", *match.span()) for match in _PHONE.finditer(text)
-                  if _is_phone(match[0]) and not any(start <= match.start() < end for start, end in links)]
+        spans += [
+            ("phone", *match.span())
+            for match in _PHONE.finditer(text)
+            if _is_phone(match[0]) and not any(start <= match.start() < end for start, end in links)
+        ]
     if len(spans) < 2:
         return spans
     apart: list[tuple[str, int, int]] = []

@@ -4,6 +4,7 @@ The live bot finds lines by embedding. For a million messages that would take ho
 data set would depend on an index. Shared rare words give lines of the same kind (the same topic, the same names) at
 the price of a dictionary look-up, and teach the same lesson: they may help, and they need not be answered.
 """
+
 from __future__ import annotations
 
 import re
@@ -56,8 +57,9 @@ class Memory:
 
     def find(self, text: str, *, channel_id: int, limit: int, exclude: Collection[str] = ()) -> list[Earlier]:
         """Up to `limit` lines that share the rarest words with `text`, best first."""
-        words = sorted((self._counts.get(word, 0), word) for word in set(_WORD.findall(text.lower()))
-                       if word in self._lines)[:_QUERY_WORDS]
+        words = sorted(
+            (self._counts.get(word, 0), word) for word in set(_WORD.findall(text.lower())) if word in self._lines
+        )[:_QUERY_WORDS]
         scores: dict[int, float] = {}
         lines: dict[int, Earlier] = {}
         for count, word in words:

@@ -1,4 +1,5 @@
 """The first pass over the messages: readable lines, sessions, token counts; kept on disk, a few numbers in memory."""
+
 from __future__ import annotations
 
 import json
@@ -41,10 +42,20 @@ class Stage:
         self.counts: Counter[str] = Counter()
         self.masked: Counter[str] = Counter()
         self.gap_bins = [0] * (len(GAP_BINS_SECONDS) + 1)
-        self.first_id, self.last_id = 2 ** 63 - 1, 0
+        self.first_id, self.last_id = 2**63 - 1, 0
 
-    def fill(self, store: Store, channels: Sequence[Channel], *, absent: frozenset[int], names: Mapping[int, str],
-             gap_ms: int, to_text: ToText, count_tokens: CountTokens, report: Report = silent) -> None:
+    def fill(
+        self,
+        store: Store,
+        channels: Sequence[Channel],
+        *,
+        absent: frozenset[int],
+        names: Mapping[int, str],
+        gap_ms: int,
+        to_text: ToText,
+        count_tokens: CountTokens,
+        report: Report = silent,
+    ) -> None:
         """Read every channel; progress is told as a share of all their messages."""
         per_channel = store.messages.counts_by_channel()
         total = max(sum(per_channel.get(channel.id, 0) for channel in channels), 1)
@@ -65,8 +76,13 @@ class Stage:
             for number in order:
                 file.seek(self.offsets[number])
                 channel_id, unit, carried, turns, tokens = marshal.load(file)
-                yield number, Session(number, channel_id, unit, [TurnOf(*turn) for turn in turns],
-                                      [TurnOf(*turn) for turn in carried]), tokens
+                yield (
+                    number,
+                    Session(
+                        number, channel_id, unit, [TurnOf(*turn) for turn in turns], [TurnOf(*turn) for turn in carried]
+                    ),
+                    tokens,
+                )
 
     def column(self, name: str) -> np.ndarray:
         """One of the arrays as numpy, without a copy."""
@@ -77,8 +93,16 @@ class Stage:
 
     # ---- inside -------------------------------------------------------------------------------------
 
-    def _lines(self, store: Store, channel: Channel, absent: frozenset[int], names: Mapping[int, str], to_text: ToText,
-               report: Report, total: int) -> Iterator[Line]:
+    def _lines(
+        self,
+        store: Store,
+        channel: Channel,
+        absent: frozenset[int],
+        names: Mapping[int, str],
+        to_text: ToText,
+        report: Report,
+        total: int,
+    ) -> Iterator[Line]:
         previous_ms = 0
         for page, reactions in store.messages.in_channel_raw(channel.id):
             for row in page:
@@ -93,14 +117,20 @@ class Stage:
                 previous_ms = line.created_ms
                 yield line
             self.counts["read"] += len(page)
-            report(min(self.counts["read"] / total, 1.0), "Reading conversations", done=self.counts["read"],
-                   unit="messages")
+            report(
+                min(self.counts["read"] / total, 1.0),
+                "Reading conversations",
+                done=self.counts["read"],
+                unit="messages",
+            )
 
-    def _line(self, row: Any, reactions: Sequence[Reaction], absent: frozenset[int],
-              to_text: ToText) -> Line | None:
+    def _line(self, row: Any, reactions: Sequence[Reaction], absent: frozenset[int], to_text: ToText) -> Line | None:
         message_id, author_id, content, created_ms, reply_to_id, attachments, stickers, mentions, is_own = row
-        named = () if mentions == "[]" else tuple(
-            Mention(pair[0], "someone" if pair[0] in absent else pair[1]) for pair in json.loads(mentions))
+        named = (
+            ()
+            if mentions == "[]"
+            else tuple(Mention(pair[0], "someone" if pair[0] in absent else pair[1]) for pair in json.loads(mentions))
+        )
         text = words = to_text(content, named, (), ())
         if attachments != "[]" or stickers != "[]":
             text = to_text(content, named, json.loads(attachments), json.loads(stickers))
@@ -126,8 +156,9 @@ class Stage:
     def _write(self, batch: Sequence[Session], names: Mapping[int, str], count_tokens: CountTokens) -> None:
         assert self._file is not None
         every = [[*session.carried, *session.turns] for session in batch]
-        counted = iter(count_tokens([f"{names.get(turn.author_id, 'someone')}: {turn.text}"
-                                     for turns in every for turn in turns]))
+        counted = iter(
+            count_tokens([f"{names.get(turn.author_id, 'someone')}: {turn.text}" for turns in every for turn in turns])
+        )
         for session, turns in zip(batch, every, strict=True):
             tokens = [next(counted) + TURN_OVERHEAD for _ in turns]
             self.offsets.append(self._file.tell())
@@ -141,10 +172,29 @@ class Stage:
                 self.lengths.append(len(turn.words))
                 self.reactions.append(min(turn.reactions, 1000))
                 self.is_target.append(bool(turn.words) and not turn.is_own)
-            marshal.dump((session.channel_id, session.unit, [_plain(turn) for turn in session.carried],
-                          [_plain(turn) for turn in session.turns], tokens), self._file)
+            marshal.dump(
+                (
+                    session.channel_id,
+                    session.unit,
+                    [_plain(turn) for turn in session.carried],
+                    [_plain(turn) for turn in session.turns],
+                    tokens,
+                ),
+                self._file,
+            )
 
 
 def _plain(turn: TurnOf) -> tuple[object, ...]:
-    return (turn.id, turn.author_id, turn.start_ms, turn.end_ms, turn.text, turn.words, turn.parent, turn.score,
-            turn.reactions, turn.is_own, turn.messages)
+    return (
+        turn.id,
+        turn.author_id,
+        turn.start_ms,
+        turn.end_ms,
+        turn.text,
+        turn.words,
+        turn.parent,
+        turn.score,
+        turn.reactions,
+        turn.is_own,
+        turn.messages,
+    )

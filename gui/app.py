@@ -1,4 +1,5 @@
 """The panel's root: one window, one `after` loop, a worker for everything that touches disk or processes."""
+
 from __future__ import annotations
 
 import logging
@@ -46,8 +47,9 @@ def run(store: Store, controller: Any, jobs: Any, *, start_minimised: bool = Fal
 class App:
     """Holds the window together; rooms see it as `gui.components.room.Panel`."""
 
-    def __init__(self, store: Store, controller: Any, jobs: Any, *, start_minimised: bool = False,
-                 demo: bool = False) -> None:
+    def __init__(
+        self, store: Store, controller: Any, jobs: Any, *, start_minimised: bool = False, demo: bool = False
+    ) -> None:
         from gui.components import theme as looks  # toolkits are loaded here, so that importing needs no display
 
         self.store, self.controller, self.jobs, self.is_demo = store, controller, jobs, demo
@@ -86,9 +88,17 @@ class App:
         set_window_icon(self.root)
         install_wheel(self.root)
         install_focus_reveal(self.root)
-        self.window = MainWindow(self.root, self.theme, {
-            "title": texts.APP_NAME, "leave": self.exit, "go": self.go, "change_appearance": self.change_appearance,
-            "subtitle": texts.DEMO_SUFFIX if self.is_demo else self.workspace.root.name})
+        self.window = MainWindow(
+            self.root,
+            self.theme,
+            {
+                "title": texts.APP_NAME,
+                "leave": self.exit,
+                "go": self.go,
+                "change_appearance": self.change_appearance,
+                "subtitle": texts.DEMO_SUFFIX if self.is_demo else self.workspace.root.name,
+            },
+        )
         self.window.sidebar.show_appearance(self.appearance.setting)
         self.toasts = Toasts(self.root)
         self.dialog = Dialog(self.root)
@@ -97,9 +107,17 @@ class App:
         self.root.bind("<Control-q>", lambda _: self.exit())
         self.root.bind("<Escape>", lambda _: self.root.focus_set(), add="+")
         self.root.bind("<Map>", self._came_back, add="+")
-        self.tray = SystemTray(post=self.worker.post, menu_at=self._tray_menu, actions={
-            "show": self.toggle_window, "start": lambda: self.bot("start"), "stop": lambda: self.bot("stop"),
-            "free": lambda: self.bot("free"), "exit": self.exit})
+        self.tray = SystemTray(
+            post=self.worker.post,
+            menu_at=self._tray_menu,
+            actions={
+                "show": self.toggle_window,
+                "start": lambda: self.bot("start"),
+                "stop": lambda: self.bot("stop"),
+                "free": lambda: self.bot("free"),
+                "exit": self.exit,
+            },
+        )
         self.is_new = is_needed(self._environment, channels=len(self.store.channels.all()), is_demo=self.is_demo)
         self.window.sidebar.show_first_run(self.is_new)
         self.go("first_run" if self.is_new else "playground" if self.is_demo else "dashboard")
@@ -167,9 +185,15 @@ class App:
             return
         if self.is_hidden:
             self.toggle_window()
-        self.confirm(texts.EXIT_TITLE, texts.EXIT_TEXT, [
-            (texts.CANCEL, "quiet", None), (texts.EXIT_STOP, "secondary", self._stop_and_quit),
-            (texts.EXIT_LEAVE, "primary", lambda: self.quit(leave_running=True))])
+        self.confirm(
+            texts.EXIT_TITLE,
+            texts.EXIT_TEXT,
+            [
+                (texts.CANCEL, "quiet", None),
+                (texts.EXIT_STOP, "secondary", self._stop_and_quit),
+                (texts.EXIT_LEAVE, "primary", lambda: self.quit(leave_running=True)),
+            ],
+        )
 
     def _stop_and_quit(self) -> None:
         self._is_leaving, self._leaving_since = True, time.monotonic()
@@ -224,8 +248,14 @@ class App:
         view = ControllerLook.of(self.controller.tick())
         self.jobs.tick()
         recent = self.store.jobs.recent(limit=12)
-        return Pulse(time.time(), view, self.store.status.read_bot(), self.store.settings.read(),
-                     tuple(self.store.jobs.active()), tuple(job for job in recent if not job.is_active))
+        return Pulse(
+            time.time(),
+            view,
+            self.store.status.read_bot(),
+            self.store.settings.read(),
+            tuple(self.store.jobs.active()),
+            tuple(job for job in recent if not job.is_active),
+        )
 
     def _show_pulse(self, pulse: Pulse) -> None:
         self._is_pulsing = False
@@ -268,8 +298,7 @@ class App:
         front = self.window.front
         if front is not None:
             front.show_status(view)
-            front.show_jobs(job_views(self.pulse, starting=self.wishes.starting,
-                                      cancelling=self.wishes.cancelling))
+            front.show_jobs(job_views(self.pulse, starting=self.wishes.starting, cancelling=self.wishes.cancelling))
 
     # ---- what rooms may ask ----------------------------------------------------------------------
 
@@ -277,8 +306,14 @@ class App:
     def workspace(self) -> Workspace:
         return self.store.workspace
 
-    def ask(self, work: Callable[[], Any], then: Callable[[Any], Any] | None = None, *,
-            failed: Callable[[Exception], Any] | None = None, slow: bool = False) -> None:
+    def ask(
+        self,
+        work: Callable[[], Any],
+        then: Callable[[Any], Any] | None = None,
+        *,
+        failed: Callable[[Exception], Any] | None = None,
+        slow: bool = False,
+    ) -> None:
         """Run `work` on the worker and hand its result to `then` on the Tk thread."""
         self.worker.ask(work, then, failed=failed or self._surprised, slow=slow)
 
@@ -290,10 +325,14 @@ class App:
         """'start', 'start_offline', 'stop', 'restart', 'free' or 'force'; the window shows it at once."""
         self.wishes.click(action.removesuffix("_offline"))
         self._show_status()
-        work = {"start": self.controller.start, "start_offline": partial(self.controller.start, offline=True),
-                "stop": self.controller.stop,
-                "restart": self.controller.restart, "free": self.controller.free_model,
-                "force": self.controller.force_stop}[action]
+        work = {
+            "start": self.controller.start,
+            "start_offline": partial(self.controller.start, offline=True),
+            "stop": self.controller.stop,
+            "restart": self.controller.restart,
+            "free": self.controller.free_model,
+            "force": self.controller.force_stop,
+        }[action]
         self.ask(work, self._bot_done, failed=self._bot_failed)
 
     def _bot_done(self, _: object) -> None:
@@ -309,8 +348,11 @@ class App:
         """Start a script; the line appears at once, its progress as soon as the script reports."""
         self.wishes.start(kind)
         self._show_status()
-        self.ask(lambda: self.jobs.start(kind, self._arguments(kind) if args is None else args),
-                 lambda _: self.refresh_soon(), failed=lambda error: self._job_failed(kind, error))
+        self.ask(
+            lambda: self.jobs.start(kind, self._arguments(kind) if args is None else args),
+            lambda _: self.refresh_soon(),
+            failed=lambda error: self._job_failed(kind, error),
+        )
 
     def _arguments(self, kind: str) -> list[str]:
         if kind == "backup":
@@ -374,12 +416,21 @@ class App:
         menu = popup_menu(self.root, self.theme)
         menu.add_command(label=texts.TRAY_SHOW if self.is_hidden else texts.TRAY_HIDE, command=self.toggle_window)
         menu.add_separator()
-        menu.add_command(label=texts.TRAY_START, command=lambda: self.bot("start"),
-                         state="normal" if view is None or view.can_start else "disabled")
-        menu.add_command(label=texts.TRAY_STOP, command=lambda: self.bot("stop"),
-                         state="normal" if view is not None and view.can_stop else "disabled")
-        menu.add_command(label=texts.TRAY_FREE, command=lambda: self.bot("free"),
-                         state="normal" if view is not None and view.can_free else "disabled")
+        menu.add_command(
+            label=texts.TRAY_START,
+            command=lambda: self.bot("start"),
+            state="normal" if view is None or view.can_start else "disabled",
+        )
+        menu.add_command(
+            label=texts.TRAY_STOP,
+            command=lambda: self.bot("stop"),
+            state="normal" if view is not None and view.can_stop else "disabled",
+        )
+        menu.add_command(
+            label=texts.TRAY_FREE,
+            command=lambda: self.bot("free"),
+            state="normal" if view is not None and view.can_free else "disabled",
+        )
         menu.add_separator()
         menu.add_command(label=texts.TRAY_EXIT, command=self.exit)
         menu.tk_popup(x, y)

@@ -1,4 +1,5 @@
 """Light, dark, or as the system: which of them is shown, and when it changes."""
+
 from __future__ import annotations
 
 import logging

@@ -3,6 +3,7 @@
 Every place is a user's own; nothing here needs administrator rights. Windows and macOS parts follow their
 documented interfaces and are tested through the files and commands they produce.
 """
+
 from __future__ import annotations
 
 import logging
@@ -39,9 +40,23 @@ def launch_command(workspace: Workspace, *, minimised: bool = False, platform: s
 
 def schedule_fetch(workspace: Workspace, when: str) -> str:
     """Hand the scheduled fetch to the system, or take it back ('off'); the script's own sentence. Raises KnownError."""
-    done = subprocess.run([sys.executable, str(PROJECT_ROOT / "scripts" / "fetch_and_embed.py"), "--workspace",
-                           str(workspace.root), "--schedule", when.strip() or "off"], capture_output=True, text=True,
-                          encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL, timeout=120, check=False)
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(PROJECT_ROOT / "scripts" / "fetch_and_embed.py"),
+            "--workspace",
+            str(workspace.root),
+            "--schedule",
+            when.strip() or "off",
+        ],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+        check=False,
+    )
     said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
     if done.returncode != 0:
         # The script's last line is what happened and what to do about it.
@@ -52,8 +67,9 @@ def schedule_fetch(workspace: Workspace, when: str) -> str:
 # ---- launch at login ------------------------------------------------------------------------------
 
 
-def set_login_item(is_on: bool, command: Sequence[str], *, platform: str = sys.platform, home: Path | None = None,
-                   registry: Any = None) -> None:
+def set_login_item(
+    is_on: bool, command: Sequence[str], *, platform: str = sys.platform, home: Path | None = None, registry: Any = None
+) -> None:
     """Start `command` when this user logs in, or no longer."""
     home = home or Path.home()
     if platform == "win32":
@@ -76,8 +92,9 @@ def is_login_item(*, platform: str = sys.platform, home: Path | None = None, reg
 
 def launch_agent(command: Sequence[str]) -> bytes:
     """A launchd agent that runs the command once at login (launchd.plist(5))."""
-    return plistlib.dumps({"Label": f"local.{LABEL}", "ProgramArguments": list(command), "RunAtLoad": True,
-                           "ProcessType": "Interactive"})
+    return plistlib.dumps(
+        {"Label": f"local.{LABEL}", "ProgramArguments": list(command), "RunAtLoad": True, "ProcessType": "Interactive"}
+    )
 
 
 def desktop_entry(command: Sequence[str]) -> str:
@@ -85,9 +102,11 @@ def desktop_entry(command: Sequence[str]) -> str:
     # In Exec, percent signs are field codes and a backslash escapes inside double quotes.
     quoted = " ".join(_quote_exec(part) for part in command)
     icon = PROJECT_ROOT / "gui" / "assets" / "logo.png"
-    return (f"[Desktop Entry]\nType=Application\nVersion=1.5\nName={NAME}\nComment=Control panel of your server's bot\n"
-            f"Exec={quoted}\nIcon={icon}\nTerminal=false\nCategories=Network;Chat;\nStartupNotify=true\n"
-            "StartupWMClass=PersonalityBot\n")
+    return (
+        f"[Desktop Entry]\nType=Application\nVersion=1.5\nName={NAME}\nComment=Control panel of your server's bot\n"
+        f"Exec={quoted}\nIcon={icon}\nTerminal=false\nCategories=Network;Chat;\nStartupNotify=true\n"
+        "StartupWMClass=PersonalityBot\n"
+    )
 
 
 def _quote_exec(part: str) -> str:
@@ -111,8 +130,9 @@ def _set_file(is_on: bool, path: Path, content: bytes) -> None:
         else:
             path.unlink(missing_ok=True)
     except OSError as error:
-        raise KnownError(f"{path} could not be written ({error.strerror}).", "Check the permissions of its folder.") \
-            from error
+        raise KnownError(
+            f"{path} could not be written ({error.strerror}).", "Check the permissions of its folder."
+        ) from error
 
 
 def _set_run_key(is_on: bool, command: Sequence[str], registry: Any) -> None:
@@ -146,8 +166,13 @@ def _winreg() -> Any:
 # ---- shortcuts ------------------------------------------------------------------------------------
 
 
-def make_shortcuts(command: Sequence[str], *, platform: str = sys.platform, home: Path | None = None,
-                   run: Callable[..., Any] = subprocess.run) -> list[Path]:
+def make_shortcuts(
+    command: Sequence[str],
+    *,
+    platform: str = sys.platform,
+    home: Path | None = None,
+    run: Callable[..., Any] = subprocess.run,
+) -> list[Path]:
     """Put the panel on the desktop and into the menu; returns the files made."""
     home = home or Path.home()
     if platform == "win32":
@@ -167,8 +192,12 @@ def make_shortcuts(command: Sequence[str], *, platform: str = sys.platform, home
 def _windows_shortcuts(command: Sequence[str], home: Path, run: Callable[..., Any]) -> list[Path]:
     menu = home / "AppData" / "Roaming" / "Microsoft" / "Windows" / "Start Menu" / "Programs"
     script = powershell_shortcuts(command)
-    run(["powershell", "-NoProfile", "-NonInteractive", "-Command", script], check=True, timeout=60,
-        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
+    run(
+        ["powershell", "-NoProfile", "-NonInteractive", "-Command", script],
+        check=True,
+        timeout=60,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )
     return [home / "Desktop" / f"{NAME}.lnk", menu / f"{NAME}.lnk"]
 
 
@@ -180,17 +209,28 @@ def powershell_shortcuts(command: Sequence[str]) -> str:
     def quoted(text: object) -> str:
         return "'" + str(text).replace("'", "''") + "'"
 
-    return ("$s = New-Object -ComObject WScript.Shell; foreach ($f in 'Desktop','Programs') { "
-            f"$l = $s.CreateShortcut((Join-Path $s.SpecialFolders.Item($f) {quoted(NAME + '.lnk')})); "
-            f"$l.TargetPath = {quoted(target)}; $l.Arguments = {quoted(arguments)}; "
-            f"$l.WorkingDirectory = {quoted(PROJECT_ROOT)}; $l.IconLocation = {quoted(icon)}; $l.Save() }}")
+    return (
+        "$s = New-Object -ComObject WScript.Shell; foreach ($f in 'Desktop','Programs') { "
+        f"$l = $s.CreateShortcut((Join-Path $s.SpecialFolders.Item($f) {quoted(NAME + '.lnk')})); "
+        f"$l.TargetPath = {quoted(target)}; $l.Arguments = {quoted(arguments)}; "
+        f"$l.WorkingDirectory = {quoted(PROJECT_ROOT)}; $l.IconLocation = {quoted(icon)}; $l.Save() }}"
+    )
 
 
 def _mac_shortcuts(command: Sequence[str], home: Path) -> list[Path]:
     app = home / "Applications" / f"{NAME}.app" / "Contents"
-    _set_file(True, app / "Info.plist", plistlib.dumps({
-        "CFBundleName": NAME, "CFBundleIdentifier": f"local.{LABEL}", "CFBundleExecutable": "run",
-        "CFBundlePackageType": "APPL"}))
+    _set_file(
+        True,
+        app / "Info.plist",
+        plistlib.dumps(
+            {
+                "CFBundleName": NAME,
+                "CFBundleIdentifier": f"local.{LABEL}",
+                "CFBundleExecutable": "run",
+                "CFBundlePackageType": "APPL",
+            }
+        ),
+    )
     _set_file(True, app / "MacOS" / "run", f"#!/bin/sh\nexec {shlex.join(command)}\n".encode())
     (app / "MacOS" / "run").chmod(0o755)
     return [app.parent]
@@ -210,8 +250,14 @@ def is_plugged_in() -> bool:
 class KeepAwake:
     """Holds off the system's sleep while wanted. `update` may be called every second; it acts on changes only."""
 
-    def __init__(self, *, platform: str = sys.platform, spawn: Callable[..., Any] = subprocess.Popen,
-                 plugged_in: Callable[[], bool] = is_plugged_in, kernel: Any = None) -> None:
+    def __init__(
+        self,
+        *,
+        platform: str = sys.platform,
+        spawn: Callable[..., Any] = subprocess.Popen,
+        plugged_in: Callable[[], bool] = is_plugged_in,
+        kernel: Any = None,
+    ) -> None:
         self._platform, self._spawn, self._plugged_in, self._kernel = platform, spawn, plugged_in, kernel
         self._holder: Any = None
         self.is_held = False
@@ -232,12 +278,24 @@ class KeepAwake:
         if self._platform == "win32":
             self._execution_state(ES_CONTINUOUS | ES_SYSTEM_REQUIRED)
             return
-        command = (["caffeinate", "-s", "-w", str(os.getpid())] if self._platform == "darwin" else
-                   ["systemd-inhibit", "--what=sleep:idle", f"--who={NAME}", "--why=The bot is running",
-                    "tail", f"--pid={os.getpid()}", "-f", os.devnull])
+        command = (
+            ["caffeinate", "-s", "-w", str(os.getpid())]
+            if self._platform == "darwin"
+            else [
+                "systemd-inhibit",
+                "--what=sleep:idle",
+                f"--who={NAME}",
+                "--why=The bot is running",
+                "tail",
+                f"--pid={os.getpid()}",
+                "-f",
+                os.devnull,
+            ]
+        )
         try:
-            self._holder = self._spawn(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                       stderr=subprocess.DEVNULL)
+            self._holder = self._spawn(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
         except OSError as error:
             log.warning("The computer cannot be kept awake: %s", error)
 

@@ -4,6 +4,7 @@ Linux: a systemd user service and lingering, without administrator rights. Windo
 trigger; macOS: a launch daemon. Both need an administrator, so the file is written and the command to run is told.
 The system's own answer is the only record of whether it is on. Not run on Windows and macOS: docs/PANEL.md.
 """
+
 from __future__ import annotations
 
 import getpass
@@ -48,9 +49,11 @@ def boot_command(workspace: Workspace, *, platform: str = sys.platform) -> list[
 def systemd_unit(command: Sequence[str]) -> str:
     """A user service (systemd.service(5)); stopping the bot is left to the launcher, which does it in order."""
     line = " ".join(systemd_quote(part) for part in command)
-    return (f"[Unit]\nDescription=Personality bot, from the start of the computer\n\n[Service]\n"
-            f"WorkingDirectory={systemd_path(PROJECT_ROOT)}\nExecStart={line}\nRestart=on-failure\nRestartSec=30\n"
-            "KillMode=process\n\n[Install]\nWantedBy=default.target\n")
+    return (
+        f"[Unit]\nDescription=Personality bot, from the start of the computer\n\n[Service]\n"
+        f"WorkingDirectory={systemd_path(PROJECT_ROOT)}\nExecStart={line}\nRestart=on-failure\nRestartSec=30\n"
+        "KillMode=process\n\n[Install]\nWantedBy=default.target\n"
+    )
 
 
 def boot_task_xml(command: Sequence[str], user: str) -> bytes:
@@ -72,9 +75,18 @@ def boot_task_xml(command: Sequence[str], user: str) -> bytes:
 
 def launch_daemon(name: str, command: Sequence[str], user: str) -> bytes:
     """A launchd daemon that runs as this user (launchd.plist(5)); the bot outlives a launcher that hands over."""
-    return plistlib.dumps({"Label": name, "ProgramArguments": list(command), "UserName": user, "RunAtLoad": True,
-                           "KeepAlive": {"SuccessfulExit": False}, "AbandonProcessGroup": True,
-                           "WorkingDirectory": str(PROJECT_ROOT), "ProcessType": "Background"})
+    return plistlib.dumps(
+        {
+            "Label": name,
+            "ProgramArguments": list(command),
+            "UserName": user,
+            "RunAtLoad": True,
+            "KeepAlive": {"SuccessfulExit": False},
+            "AbandonProcessGroup": True,
+            "WorkingDirectory": str(PROJECT_ROOT),
+            "ProcessType": "Background",
+        }
+    )
 
 
 # ---- the system -----------------------------------------------------------------------------------------
@@ -83,8 +95,16 @@ def launch_daemon(name: str, command: Sequence[str], user: str) -> bytes:
 class BootTask:
     """Sets up, removes and shows the start before login of one workspace."""
 
-    def __init__(self, workspace: Workspace, *, platform: str = sys.platform, home: Path | None = None,
-                 run: Run = run_command, user: str = "", daemons: Path = DAEMON_FOLDER) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        platform: str = sys.platform,
+        home: Path | None = None,
+        run: Run = run_command,
+        user: str = "",
+        daemons: Path = DAEMON_FOLDER,
+    ) -> None:
         self.name = job_name("boot", workspace)
         self._workspace, self._platform, self._run, self._daemons = workspace, platform, run, daemons
         self._command = boot_command(workspace, platform=platform)
@@ -141,8 +161,12 @@ class BootTask:
         linger = self._run(["loginctl", "show-user", self._user, "--property=Linger", "--value"])
         if linger.output.strip() != "yes":
             command = f"sudo loginctl enable-linger {shlex.quote(self._user)}"
-            return BootStatus(True, "Half on: this system starts your services only once you log in, until an "
-                                    f"administrator runs: {command}", command)
+            return BootStatus(
+                True,
+                "Half on: this system starts your services only once you log in, until an "
+                f"administrator runs: {command}",
+                command,
+            )
         return BootStatus(True, ON)
 
     def _windows(self, definition: bytes) -> BootStatus:
@@ -159,10 +183,12 @@ class BootTask:
         target = shlex.quote(str(self._daemons / file.name))
         return self._needs_administrator(
             f"sudo install -o root -g wheel -m 644 {shlex.quote(str(file))} {target} && "
-            f"sudo launchctl bootstrap system {target}", is_on=False)
+            f"sudo launchctl bootstrap system {target}",
+            is_on=False,
+        )
 
     def _needs_administrator(self, command: str, *, is_on: bool) -> BootStatus:
-        where = "a terminal opened with \"Run as administrator\"" if self._platform == "win32" else "a terminal"
+        where = 'a terminal opened with "Run as administrator"' if self._platform == "win32" else "a terminal"
         return BootStatus(is_on, f"This needs an administrator. Run this in {where}: {command}", command)
 
     def _write(self, path: Path, content: bytes) -> None:
@@ -170,8 +196,9 @@ class BootTask:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         except OSError as error:
-            raise BootTaskError(f"{path} could not be written ({error.strerror}).",
-                                "Check the permissions of its folder.") from error
+            raise BootTaskError(
+                f"{path} could not be written ({error.strerror}).", "Check the permissions of its folder."
+            ) from error
 
     def _must(self, command: list[str]) -> None:
         outcome = self._run(command)
@@ -180,4 +207,5 @@ class BootTask:
             raise BootTaskError(
                 f"{command[0]} refused: {outcome.output.strip()[-300:] or outcome.code}.",
                 "Where there is no systemd, put this into your crontab (crontab -e): @reboot "
-                + shlex.join(self._command).replace("%", r"\%"))
+                + shlex.join(self._command).replace("%", r"\%"),
+            )

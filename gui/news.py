@@ -1,4 +1,5 @@
 """What is told without being asked for: changes of state, finished jobs, milestones, the retrain reminder."""
+
 from __future__ import annotations
 
 import time
@@ -27,8 +28,14 @@ class Teller(Protocol):
 
     @property
     def is_hidden(self) -> bool: ...
-    def ask(self, work: Callable[[], Any], then: Callable[[Any], Any] | None = None, *,
-            failed: Callable[[Exception], Any] | None = None, slow: bool = False) -> None: ...
+    def ask(
+        self,
+        work: Callable[[], Any],
+        then: Callable[[Any], Any] | None = None,
+        *,
+        failed: Callable[[Exception], Any] | None = None,
+        slow: bool = False,
+    ) -> None: ...
     def toast(self, title: str, body: str = "", *, tone: str = "idle") -> None: ...
     def confirm(self, title: str, text: str, answers: list[tuple[str, str, Callable[[], Any] | None]]) -> None: ...
     def start_job(self, kind: str, args: list[str] | None = None) -> None: ...
@@ -50,8 +57,11 @@ class News:
         if time.monotonic() - self._reminders_at > REMINDERS_SECONDS:
             self._reminders_at = time.monotonic()
             store, reminder = self._panel.store, now.settings[RETRAIN_REMINDER]
-            self._panel.ask(lambda: read_reminders(store, reminder),
-                            lambda notes: [self.notify(note, now.settings) for note in notes], slow=True)
+            self._panel.ask(
+                lambda: read_reminders(store, reminder),
+                lambda notes: [self.notify(note, now.settings) for note in notes],
+                slow=True,
+            )
 
     def notify(self, note: Note, settings: Settings) -> None:
         """In the window, and on the desktop as far as the owner's settings allow."""
@@ -78,12 +88,18 @@ class News:
         panel = self._panel
         if (question := deploy_question(job)) is not None:
             deploy = partial(panel.start_job, "deploy", ["--model", question.gguf])
-            panel.confirm(texts.DEPLOY_TITLE, question.text, [
-                (texts.DEPLOY_LATER, "secondary", None), (texts.DEPLOY_GO, "primary", deploy)])
+            panel.confirm(
+                texts.DEPLOY_TITLE,
+                question.text,
+                [(texts.DEPLOY_LATER, "secondary", None), (texts.DEPLOY_GO, "primary", deploy)],
+            )
         elif (question := force_question(job)) is not None:
             deploy = partial(panel.start_job, "deploy", ["--model", question.gguf, "--force"])
-            panel.confirm(texts.FORCE_TITLE, question.text, [
-                (texts.FORCE_NO, "secondary", None), (texts.FORCE_GO, "danger", deploy)])
+            panel.confirm(
+                texts.FORCE_TITLE,
+                question.text,
+                [(texts.FORCE_NO, "secondary", None), (texts.FORCE_GO, "danger", deploy)],
+            )
 
 
 def read_reminders(store: Store, reminder: int) -> tuple[Note, ...]:

@@ -1,4 +1,5 @@
 """The panel without a screen: one line per change of state, and a chat in the terminal."""
+
 from __future__ import annotations
 
 import signal
@@ -102,8 +103,14 @@ def stop_and_wait(controller: BotController) -> None:
     controller.close(leave_running=True)
 
 
-def chat(store: Store, controller: BotController, *, lines: TextIO | None = None,
-         out: TextIO | None = None, tell: Callable[[str], None]) -> int:
+def chat(
+    store: Store,
+    controller: BotController,
+    *,
+    lines: TextIO | None = None,
+    out: TextIO | None = None,
+    tell: Callable[[str], None],
+) -> int:
     """Talk to the bot line by line; ends with the input. Returns an exit code: 1 when the bot did not come up."""
     lines, out = lines or sys.stdin, out or sys.stdout
     is_person = lines.isatty()
@@ -125,8 +132,14 @@ def chat(store: Store, controller: BotController, *, lines: TextIO | None = None
         stop_and_wait(controller)
 
 
-def _converse(store: Store, controller: BotController, inputs: Iterable[str], out: TextIO, is_person: bool,
-              tell: Callable[[str], None]) -> int:
+def _converse(
+    store: Store,
+    controller: BotController,
+    inputs: Iterable[str],
+    out: TextIO,
+    is_person: bool,
+    tell: Callable[[str], None],
+) -> int:
     failures = 0
     for line in inputs:
         answer = _ask(store, controller, line)

@@ -2,6 +2,7 @@
 
 Settings bring their own labels and help (storage.settings); errors bring their own sentences (storage.errors).
 """
+
 from __future__ import annotations
 
 APP_NAME = "Personality Bot"
@@ -101,11 +102,22 @@ QUICK = "Quick actions"
 ACTION_FETCH, ACTION_TRAIN, ACTION_EVALUATE = "Fetch new messages", "Retrain model", "Evaluate"
 ACTION_FOLDER, ACTION_BACKUP, ACTION_SETTINGS = "Open data folder", "Back up now", "Settings"
 JOB_NAMES = {
-    "fetch": "Fetching messages", "import": "Importing messages", "index": "Updating the index",
-    "prepare": "Preparing training data", "train": "Training", "evaluate": "Evaluating", "deploy": "Deploying",
-    "backup": "Backing up", "tune": "Tuning", "download": "Downloading", "preflight": "Checking the hardware",
-    "blind_test": "Blind test", "sweep": "Trying settings",
-    "shares": "Counting shares", "doctor": "Checking everything", "retrain": "Retraining",
+    "fetch": "Fetching messages",
+    "import": "Importing messages",
+    "index": "Updating the index",
+    "prepare": "Preparing training data",
+    "train": "Training",
+    "evaluate": "Evaluating",
+    "deploy": "Deploying",
+    "backup": "Backing up",
+    "tune": "Tuning",
+    "download": "Downloading",
+    "preflight": "Checking the hardware",
+    "blind_test": "Blind test",
+    "sweep": "Trying settings",
+    "shares": "Counting shares",
+    "doctor": "Checking everything",
+    "retrain": "Retraining",
 }
 JOB_CANCEL, JOB_CANCELLING = "Cancel", "Cancelling…"
 JOB_REMAINING = "{span} left"
@@ -133,16 +145,37 @@ LOG_COUNT = "{lines}"
 LOG_COUNT_FILTERED = "{shown} of {lines}"
 LOG_EMPTY = "No lines yet. They appear here as soon as the {name} log has any."
 LOG_NO_MATCH = "No line matches. Clear the search, or show more levels."
-LOG_NAMES = {"bot": "Bot", "launcher": "Panel", "fetch": "Fetch", "import": "Import", "index": "Index",
-             "prepare": "Prepare", "train": "Training", "evaluate": "Evaluation", "deploy": "Deployment",
-             "blind_test": "Blind test",
-             "backup": "Backup", "tune": "Tuning", "download": "Download", "doctor": "Check-up", "retrain": "Retrain"}
+LOG_NAMES = {
+    "bot": "Bot",
+    "launcher": "Panel",
+    "fetch": "Fetch",
+    "import": "Import",
+    "index": "Index",
+    "prepare": "Prepare",
+    "train": "Training",
+    "evaluate": "Evaluation",
+    "deploy": "Deployment",
+    "blind_test": "Blind test",
+    "backup": "Backup",
+    "tune": "Tuning",
+    "download": "Download",
+    "doctor": "Check-up",
+    "retrain": "Retrain",
+}
 LOG_RAW = "{name} (raw output)"
 
 # ---- settings -----------------------------------------------------------------------------------
-SETTINGS_GROUPS = {"Startup": "Startup", "Notifications": "Notifications", "Discord": "Discord",
-                   "Channels": "Server & channels", "Behaviour": "Behaviour", "Generation": "Generation",
-                   "Model": "Model", "Data": "Data", "Advanced": "Advanced"}
+SETTINGS_GROUPS = {
+    "Startup": "Startup",
+    "Notifications": "Notifications",
+    "Discord": "Discord",
+    "Channels": "Server & channels",
+    "Behaviour": "Behaviour",
+    "Generation": "Generation",
+    "Model": "Model",
+    "Data": "Data",
+    "Advanced": "Advanced",
+}
 RESTART_NEEDED = "needs a restart"
 RESET_TIP = "Back to the default: {value}"
 RESET_EMPTY = "empty"
@@ -166,8 +199,10 @@ BROWSE_MODEL = "Choose a GGUF model file"
 SHORTCUT_LABEL, SHORTCUT_HELP = "Shortcut", "A desktop and menu entry that opens this panel without a console window."
 SHORTCUT_MAKE, SHORTCUT_MADE = "Create", "Shortcut created."
 BOOT_LABEL = "Start before login"
-BOOT_HELP = ("The system starts the bot with the computer, before anybody logs in and without a window. This panel "
-             "takes over when you open it.")
+BOOT_HELP = (
+    "The system starts the bot with the computer, before anybody logs in and without a window. This panel "
+    "takes over when you open it."
+)
 BOOT_SET_UP, BOOT_REMOVE, BOOT_COPY, BOOT_COPIED = "Set up", "Remove", "Copy command", "Command copied."
 INDEX_LABEL, INDEX_HELP = "Search index", "Rebuild it when recall finds nothing or the embedding model changed."
 INDEX_BUTTON = "Rebuild index"
@@ -193,13 +228,17 @@ COMPARE_AND, COMPARE_OWN, COMPARE_FIRST = "and", "in use: {name}", "in use"
 COMPARE_NONE, COMPARE_FILE = "Choose a model", "Another file…"
 COMPARE_NO_ADAPTER = "the model without its adapter"
 COMPARE_STOPPED = "Two models can be compared while the bot runs without Discord."
-COMPARE_ON_DISCORD = ("The bot is on Discord, where it must keep its voice. To compare two models, stop it, then start "
-                      "it here without Discord.")
+COMPARE_ON_DISCORD = (
+    "The bot is on Discord, where it must keep its voice. To compare two models, stop it, then start "
+    "it here without Discord."
+)
 COMPARE_HELP = "One after the other, never both in memory: the bot switches for the second answer and then back."
 COMPARE_CHOOSE = "Choose the second model first."
 CHAT_EMPTY_TITLE = "Talk to it without posting on Discord"
-CHAT_EMPTY = ("It answers exactly as it would on the server: same model, same settings, same recall. "
-              "Try a line one of your friends would write.")
+CHAT_EMPTY = (
+    "It answers exactly as it would on the server: same model, same settings, same recall. "
+    "Try a line one of your friends would write."
+)
 CHAT_STOPPED_TITLE = "The bot is not running"
 CHAT_STOPPED = "Start it, and it answers here. It needs no Discord for this."
 CHAT_START_OFFLINE = "Start without Discord"
@@ -212,9 +251,16 @@ CHAT_TEMPERATURE = "temperature {value}"
 DETAILS_TITLE = "About this reply"
 DETAILS_RECALLED, DETAILS_PROMPT = "Recalled lines", "Prompt"
 DETAILS_NO_RECALL = "Nothing similar enough was found, or recall is off."
-DETAILS_ROWS = {"model": "Model", "total_ms": "Whole reply", "first_token_ms": "First word after",
-                "recall_ms": "Looking up lines", "prompt_tokens": "Prompt", "prefilled_tokens": "Newly read",
-                "reply_tokens": "Reply", "stop_reason": "Ended by"}
+DETAILS_ROWS = {
+    "model": "Model",
+    "total_ms": "Whole reply",
+    "first_token_ms": "First word after",
+    "recall_ms": "Looking up lines",
+    "prompt_tokens": "Prompt",
+    "prefilled_tokens": "Newly read",
+    "reply_tokens": "Reply",
+    "stop_reason": "Ended by",
+}
 STOP_REASONS = {"stop": "itself", "length": "the length limit", "cancelled": "cancelling"}
 TOKENS, ONE_TOKEN = "{count} tokens", "1 token"
 
@@ -224,12 +270,16 @@ IMPORT = "Import messages…"
 IMPORT_TITLE = "Choose an export"
 IMPORT_KINDS = "Discord exports (JSON, JSON lines, data package)"
 IMPORT_ASK_TITLE = "Import {name}?"
-IMPORT_ASK_TEXT = ("Everything members wrote in this file is kept on this computer. Its channels come in off: you then "
-                   "choose below where the bot may learn, look things up and speak.")
+IMPORT_ASK_TEXT = (
+    "Everything members wrote in this file is kept on this computer. Its channels come in off: you then "
+    "choose below where the bot may learn, look things up and speak."
+)
 IMPORT_GO = "Import"
 PEOPLE_EMPTY_TITLE = "Nobody here yet"
-PEOPLE_EMPTY = ("Import an export of your server, or fetch its messages in Getting started. Then you see who talks how "
-                "much, and can leave people out.")
+PEOPLE_EMPTY = (
+    "Import an export of your server, or fetch its messages in Getting started. Then you see who talks how "
+    "much, and can leave people out."
+)
 PEOPLE_COLUMNS = ("Member", "Messages", "Share", "In training", "Included", "")
 CHANNEL_COLUMNS = ("Channel", "Messages", "Learn", "Recall", "Speak", "Private", "Rate")
 OPTED_OUT, EXCLUDED = "opted out", "left out"
@@ -237,8 +287,9 @@ SHARES_NONE = "The balanced share appears once training data is prepared."
 SHARES_CEILING = "In training nobody makes up more than {ceiling} (orange line)."
 SHARES_COUNT = "Prepare training data"
 PEOPLE_SUMMARY = "{people} · {messages}"
-CHANNEL_HINT = ("Learn: may become training data. Recall: lines may be looked up for replies. "
-                "Speak: it may answer there.")
+CHANNEL_HINT = (
+    "Learn: may become training data. Recall: lines may be looked up for replies. Speak: it may answer there."
+)
 RATE_GENERAL = "general"
 RATE_MENU_GENERAL = "General rate"
 PRIVATE_TITLE = "Learn from a private channel?"
@@ -247,8 +298,10 @@ ACCESS_LOST = "no access"
 MENU_EXCLUDE, MENU_INCLUDE = "Leave out of training and recall", "Include again"
 MENU_FORGET = "Delete everything they wrote…"
 FORGET_TITLE = "Delete everything {name} wrote?"
-FORGET_TEXT = ("Their messages leave the database, the index and the next data set for good. A model that is already "
-               "trained only forgets when it is trained again.")
+FORGET_TEXT = (
+    "Their messages leave the database, the index and the next data set for good. A model that is already "
+    "trained only forgets when it is trained again."
+)
 FORGET_GO = "Delete for good"
 FORGOTTEN = "{count} deleted."
 SEARCH_PEOPLE = "Search"
@@ -257,8 +310,10 @@ SEARCH_PEOPLE = "Search"
 RETRAIN = "Retrain"
 RETRAIN_TITLE = "A new model from everything said so far"
 RETRAIN_STEPS = ("Fetch", "Prepare", "Train", "Evaluate", "You decide")
-RETRAIN_TEXT = ("Fetches new messages, prepares them, trains and evaluates. At the end you see how close it comes and "
-                "decide whether the bot uses it. It may take hours; you can close this window meanwhile.")
+RETRAIN_TEXT = (
+    "Fetches new messages, prepares them, trains and evaluates. At the end you see how close it comes and "
+    "decide whether the bot uses it. It may take hours; you can close this window meanwhile."
+)
 RETRAIN_RUNNING = "It is at work; the bot goes on as before."
 RETRAIN_NEW = "{count} since the last training."
 RETRAIN_NEVER = "Never trained yet; {count} to learn from."
@@ -269,8 +324,13 @@ RETRAIN_ASK_TITLE, RETRAIN_ASK_GO, RETRAIN_ASK_PAUSED = "Start retraining?", "St
 RETRAIN_ASK_MEMORY = "The bot is running: where memory is short, stop it meanwhile. It is started again at the end."
 DATASET = "Data set"
 DATASET_NONE = "Not prepared yet."
-DATASET_FACTS = {"train": "Training examples", "validation": "For checking", "test": "Kept for the evaluation",
-                 "preferences": "Preference pairs", "authors": "People"}
+DATASET_FACTS = {
+    "train": "Training examples",
+    "validation": "For checking",
+    "test": "Kept for the evaluation",
+    "preferences": "Preference pairs",
+    "authors": "People",
+}
 DATASET_MADE = "prepared {when}"
 PREPARE, OPEN_REPORT, OPEN_FOLDER = "Prepare", "Open report", "Open folder"
 COMPUTER = "This computer"
@@ -282,8 +342,10 @@ COMPUTER_RECIPE, COMPUTER_TIME, COMPUTER_NEEDS = "Recipe", "Estimated time", "Ne
 COMPUTER_OF = "{used} of {free} free"
 COMPUTER_CORES = "{count} cores"
 COLAB = "Train on Colab"
-COLAB_TEXT = ("Training here would take very long. Google Colab lends a graphics card for free: the notebook takes the "
-              "prepared folder and gives back a model file, which you add below.")
+COLAB_TEXT = (
+    "Training here would take very long. Google Colab lends a graphics card for free: the notebook takes the "
+    "prepared folder and gives back a model file, which you add below."
+)
 RUN = "Training run"
 RUN_NONE = "The loss curve appears here while it trains. Falling is good."
 RUN_CANCELLED = "Cancelled. Resume goes on from the last checkpoint."
@@ -314,11 +376,15 @@ BLIND_BUTTON = "Blind test"
 
 # ---- blind test ---------------------------------------------------------------------------------
 BLIND_TITLE = "Can you tell?"
-BLIND_NONE = ("A blind test shows real and generated replies mixed; you say which is which. It is made from the model "
-              "in "
-              "use and the newest prepared data, which takes a few minutes.")
-BLIND_READY = ("A blind test is ready. Do it here, or give members its page; their result files go into the folder "
-               "'results' beside it.")
+BLIND_NONE = (
+    "A blind test shows real and generated replies mixed; you say which is which. It is made from the model "
+    "in "
+    "use and the newest prepared data, which takes a few minutes."
+)
+BLIND_READY = (
+    "A blind test is ready. Do it here, or give members its page; their result files go into the folder "
+    "'results' beside it."
+)
 BLIND_MAKE = "Make a new one"
 BLIND_OPEN = "Open its page"
 BLIND_BEGIN, BLIND_SCORE_NOW = "Begin", "Score"
@@ -328,9 +394,11 @@ BLIND_HUMAN, BLIND_BOT = "Human", "Bot"
 BLIND_PREVIOUS, BLIND_NEXT, BLIND_FINISH, BLIND_STOP = "Back", "Next", "Finish", "Save and stop"
 BLIND_KEYS = "Keys: H human, B bot, 1-5 rate from top to bottom (if you like), Enter or → next, ← back."
 BLIND_SAVED = "Your verdicts are saved"
-BLIND_SCORE = ("The bot was found out in {found} of its replies [{low} to {high}]; real replies were taken for the "
-               "bot's in "
-               "{alarms}. Raters: {raters}.")
+BLIND_SCORE = (
+    "The bot was found out in {found} of its replies [{low} to {high}]; real replies were taken for the "
+    "bot's in "
+    "{alarms}. Raters: {raters}."
+)
 BLIND_RUBRIC = "Rubric: {mean:.1f} of 5 (mark 4.0)."
 BLIND_BACK = "Back to training"
 
@@ -344,8 +412,10 @@ FIRST_CHECK = "Check again"
 FIRST_DONE = "{done} of {all} done"
 FIRST_FINISHED = "Everything is in place."
 STEP_TOKEN = "Bot token"
-STEP_TOKEN_TEXT = ("Make an application in the Discord developer portal, open Bot, press Reset Token and paste it "
-                   "here. It stays in .env on this computer.")
+STEP_TOKEN_TEXT = (
+    "Make an application in the Discord developer portal, open Bot, press Reset Token and paste it "
+    "here. It stays in .env on this computer."
+)
 STEP_TOKEN_SET = "Set. Not asked from Discord yet: press Check."
 STEP_PORTAL = "Developer portal"
 PORTAL_URL = "https://discord.com/developers/applications"
@@ -363,8 +433,9 @@ STEP_CHANNELS_FIND, STEP_CHANNELS_CHOOSE = "Find channels", "Choose"
 STEP_CHANNELS_PUBLIC = "Use all public ones"
 STEP_CHANNELS_DONE = "{learn} to learn from, {speak} to speak in."
 STEP_MODEL = "Language model"
-STEP_MODEL_TEXT = ("The default is Qwen2.5-3B (2.1 GB; research licence, non-commercial). Free alternatives are in "
-                   "docs/MODELS.md.")
+STEP_MODEL_TEXT = (
+    "The default is Qwen2.5-3B (2.1 GB; research licence, non-commercial). Free alternatives are in docs/MODELS.md."
+)
 STEP_MODEL_GO, STEP_MODEL_FILE = "Download", "Use a file…"
 STEP_MODEL_DONE = "{name} is here."
 STEP_FETCH = "First fetch"

@@ -1,4 +1,5 @@
 """What was clicked and not yet taken up: shown at once, forgotten when answered or when nothing came of it."""
+
 from __future__ import annotations
 
 import time
@@ -52,6 +53,7 @@ class Wishes:
         if self.clicked and now - self._clicked_at > CLICK_SECONDS:
             self.clicked = ""
         reported = {job.kind for job in (*pulse.jobs, *pulse.finished) if job.started_at > pulse.now - RECENT_SECONDS}
-        self._starting = {kind: at for kind, at in self._starting.items()
-                          if kind not in reported and now - at < JOB_SECONDS}
+        self._starting = {
+            kind: at for kind, at in self._starting.items() if kind not in reported and now - at < JOB_SECONDS
+        }
         self._cancelling &= {job.id for job in pulse.jobs}

@@ -3,6 +3,7 @@
 Two threads share the load: clicks and the heartbeat's reading are never behind a long count. Results come back
 through one queue that the window drains; nothing here touches a widget.
 """
+
 from __future__ import annotations
 
 import logging
@@ -29,13 +30,21 @@ class Worker:
     def __init__(self) -> None:
         self._lanes = {"quick": queue.SimpleQueue[_Task | None](), "slow": queue.SimpleQueue[_Task | None]()}
         self._ready: queue.SimpleQueue[Callable[[], Any]] = queue.SimpleQueue()
-        self._threads = [threading.Thread(target=self._run, args=(lane,), name=f"panel-{name}", daemon=True)
-                         for name, lane in self._lanes.items()]
+        self._threads = [
+            threading.Thread(target=self._run, args=(lane,), name=f"panel-{name}", daemon=True)
+            for name, lane in self._lanes.items()
+        ]
         for thread in self._threads:
             thread.start()
 
-    def ask(self, work: Callable[[], Any], then: Callable[[Any], Any] | None = None, *,
-            failed: Callable[[Exception], Any] | None = None, slow: bool = False) -> None:
+    def ask(
+        self,
+        work: Callable[[], Any],
+        then: Callable[[Any], Any] | None = None,
+        *,
+        failed: Callable[[Exception], Any] | None = None,
+        slow: bool = False,
+    ) -> None:
         """Queue `work`. `slow` for anything that may read a whole table."""
         self._lanes["slow" if slow else "quick"].put(_Task(work, then, failed))
 

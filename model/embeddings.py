@@ -2,6 +2,7 @@
 
 Both give the same vectors (checked when the GGUF file is written: cosine above 0.999), 384 numbers, length 1.
 """
+
 from __future__ import annotations
 
 import ctypes
@@ -20,8 +21,15 @@ from storage.paths import Workspace
 
 log = logging.getLogger(__name__)
 
-_SAMPLES = ("hello there", "anyone up for a game tonight?", "lol", "The build is broken again, who pushed to main?",
-            "¿qué tal? 😀 naïve café", "GGGGGG", "see https://example.org for the minutes of the meetup")
+_SAMPLES = (
+    "hello there",
+    "anyone up for a game tonight?",
+    "lol",
+    "The build is broken again, who pushed to main?",
+    "¿qué tal? 😀 naïve café",
+    "GGGGGG",
+    "see https://example.org for the minutes of the meetup",
+)
 _LEAST_COSINE = 0.999
 
 
@@ -52,8 +60,9 @@ class BulkEmbedder:
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         if not texts:
             return np.zeros((0, self.dimension), dtype=np.float32)
-        vectors = self._model.encode(list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False,
-                                     convert_to_numpy=True)
+        vectors = self._model.encode(
+            list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
+        )
         return np.asarray(vectors, dtype=np.float32)
 
 
@@ -74,8 +83,10 @@ class QueryEmbedder:
         params.use_extra_bufts = False
         self._model: Any = lib.llama_model_load_from_file(str(path).encode("utf-8"), params)
         if not self._model:
-            raise ModelFileError(f"llama.cpp cannot load the embedding model {path.name}: {last_error()}",
-                                 "Delete the file; it is written anew on the next start.")
+            raise ModelFileError(
+                f"llama.cpp cannot load the embedding model {path.name}: {last_error()}",
+                "Delete the file; it is written anew on the next start.",
+            )
         self._vocab = lib.llama_model_get_vocab(self._model)
         context = lib.llama_context_default_params()
         context.n_ctx = context.n_batch = context.n_ubatch = entry.max_tokens
@@ -105,9 +116,9 @@ class QueryEmbedder:
         size = len(data) + 8
         ids = (ctypes.c_int32 * size)()
         count = lib.llama_tokenize(self._vocab, data, len(data), ids, size, True, False)
-        tokens = list(ids[:max(count, 0)])
+        tokens = list(ids[: max(count, 0)])
         if len(tokens) > self._entry.max_tokens:  # the end marker stays, as in the original tokenizer
-            tokens = [*tokens[:self._entry.max_tokens - 1], tokens[-1]]
+            tokens = [*tokens[: self._entry.max_tokens - 1], tokens[-1]]
         batch = self._batch
         batch.n_tokens = len(tokens)
         for index, token in enumerate(tokens):
@@ -139,8 +150,10 @@ def query_embedder(name: str, workspace: Workspace) -> QueryEmbedder:
     """The embedder for single queries. ModelFileError when its GGUF file has not been written yet."""
     path = query_gguf_path(name, workspace)
     if not path.exists():
-        raise ModelFileError(f"The query form of the embedding model {name} is not there yet.",
-                             "It is written by the next fetch or import; until then replies come without recall.")
+        raise ModelFileError(
+            f"The query form of the embedding model {name} is not there yet.",
+            "It is written by the next fetch or import; until then replies come without recall.",
+        )
     return QueryEmbedder(embedding_model(name), path)
 
 
@@ -184,9 +197,10 @@ def source_folder(name: str, workspace: Workspace) -> Path:
     try:
         return Path(snapshot_download(entry.repo, local_files_only=True))
     except (LocalEntryNotFoundError, OSError, ValueError):
-        raise ModelFileError(f"The embedding model {entry.name} is not on this machine yet.",
-                             f"Run 'python scripts/download_model.py {entry.name}', "
-                             "or choose all-MiniLM-L6-v2, which is included.") from None
+        raise ModelFileError(
+            f"The embedding model {entry.name} is not on this machine yet.",
+            f"Run 'python scripts/download_model.py {entry.name}', or choose all-MiniLM-L6-v2, which is included.",
+        ) from None
 
 
 def _compare(entry: EmbeddingModel, path: Path, bulk: Embedder) -> None:
@@ -198,8 +212,10 @@ def _compare(entry: EmbeddingModel, path: Path, bulk: Embedder) -> None:
     log.info("%s: query form agrees, least cosine %.5f.", entry.name, float(cosines.min()))
     if cosines.min() < _LEAST_COSINE:
         path.unlink(missing_ok=True)
-        raise KnownError(f"The query form of {entry.name} disagrees with the original (cosine {cosines.min():.4f}).",
-                         "Choose another embedding model in Settings > Model and report this.")
+        raise KnownError(
+            f"The query form of {entry.name} disagrees with the original (cosine {cosines.min():.4f}).",
+            "Choose another embedding model in Settings > Model and report this.",
+        )
 
 
 def _device() -> str:

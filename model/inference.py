@@ -1,4 +1,5 @@
 """`get_model()`: the one owner of llama.cpp in a process that generates."""
+
 from __future__ import annotations
 
 import threading
@@ -21,16 +22,32 @@ from storage.settings import (
 if TYPE_CHECKING:
     from model.chat.tuning import Tuning
 
-__all__ = ["ChatModel", "ContextOptions", "GenerationOptions", "Reply", "ReplyRequest", "close_model",
-           "get_configured_model", "get_model"]
+__all__ = [
+    "ChatModel",
+    "ContextOptions",
+    "GenerationOptions",
+    "Reply",
+    "ReplyRequest",
+    "close_model",
+    "get_configured_model",
+    "get_model",
+]
 
 _lock = threading.Lock()
 _model: ChatModel | None = None
 
 
-def get_model(path: Path | None = None, *, n_ctx: int = 2048, n_gpu_layers: int = 0, threads: int = 0,
-              adapter: Path | None = None, chat_template: str = "auto", tuning: Tuning | None = None,
-              is_polite: bool = False) -> ChatModel:
+def get_model(
+    path: Path | None = None,
+    *,
+    n_ctx: int = 2048,
+    n_gpu_layers: int = 0,
+    threads: int = 0,
+    adapter: Path | None = None,
+    chat_template: str = "auto",
+    tuning: Tuning | None = None,
+    is_polite: bool = False,
+) -> ChatModel:
     """The process's chat model, loaded on the first call. Later calls return the same one, whatever they ask for.
 
     path: a GGUF file, needed on the first call. n_ctx: tokens per channel. n_gpu_layers: -1 for all. threads 0: tuned
@@ -48,13 +65,21 @@ def get_model(path: Path | None = None, *, n_ctx: int = 2048, n_gpu_layers: int 
         if tuning is not None:
             options = tuning.applied_to(options)
             parallel = tuning.parallel
-        _model = ChatModel(Path(path), options, n_ctx=n_ctx, adapter=adapter, parallel=parallel,
-                           template=CHATML if chat_template == "chatml" else None, is_polite=is_polite)
+        _model = ChatModel(
+            Path(path),
+            options,
+            n_ctx=n_ctx,
+            adapter=adapter,
+            parallel=parallel,
+            template=CHATML if chat_template == "chatml" else None,
+            is_polite=is_polite,
+        )
         return _model
 
 
-def get_configured_model(path: Path, adapter: Path | None, settings: Settings, facts: Facts | None = None, *,
-                         is_polite: bool = False) -> ChatModel:
+def get_configured_model(
+    path: Path, adapter: Path | None, settings: Settings, facts: Facts | None = None, *, is_polite: bool = False
+) -> ChatModel:
     """`get_model` as the owner's settings and what was measured on this machine (`facts`) say.
 
     At the first load of a large model's size it is measured, which takes under a minute; without `facts`, never.
@@ -65,8 +90,16 @@ def get_configured_model(path: Path, adapter: Path | None, settings: Settings, f
     # llama.cpp's number: -1 is all of them; without a GPU build it is ignored.
     gpu_layers = -1 if layers in ("auto", "all") else int(layers)
     tuning = tuning_for(facts, path, gpu_layers=gpu_layers) if facts is not None else None
-    model = get_model(path, n_ctx=settings[CONTEXT_LENGTH], n_gpu_layers=gpu_layers, threads=settings[THREADS],
-                      adapter=adapter, chat_template=settings[CHAT_TEMPLATE], tuning=tuning, is_polite=is_polite)
+    model = get_model(
+        path,
+        n_ctx=settings[CONTEXT_LENGTH],
+        n_gpu_layers=gpu_layers,
+        threads=settings[THREADS],
+        adapter=adapter,
+        chat_template=settings[CHAT_TEMPLATE],
+        tuning=tuning,
+        is_polite=is_polite,
+    )
     model.follow(settings)
     return model
 

@@ -4,6 +4,7 @@ Towards the model: `<@id>` becomes `@Name`, `<#id>` `#channel`, `<:wave:123>` `:
 attachments and stickers a short bracket. Back: `@Name` becomes a mention and `:wave:` the server's emoji where the name
 is known; anything unknown stays text. Everything else is left to the letter.
 """
+
 from __future__ import annotations
 
 import re
@@ -15,15 +16,24 @@ from storage.records import Mention
 _MARKUP = re.compile(
     r"<@!?(?P<member>\d{1,20})>|<@&(?P<role>\d{1,20})>|<#(?P<channel>\d{1,20})>"
     r"|<a?:(?P<emoji>\w{1,64}):\d{1,20}>|</(?P<command>[-_ \w]{1,100}):\d{1,20}>"
-    r"|<t:(?P<time>-?\d{1,14})(?::[tTdDfFR])?>")
+    r"|<t:(?P<time>-?\d{1,14})(?::[tTdDfFR])?>"
+)
 _SHORTCODE = re.compile(r"(?<![\w<:]):(\w{2,64}):(?!\d)")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 
 
-def to_model_text(content: str, mentions: Iterable[Mention] = (), channel_names: Mapping[int, str] | None = None, *,
-                  member_names: Mapping[int, str] | None = None, role_names: Mapping[int, str] | None = None,
-                  bot_id: int | None = None, bot_name: str = "", attachments: Sequence[str] = (),
-                  stickers: Sequence[str] = ()) -> str:
+def to_model_text(
+    content: str,
+    mentions: Iterable[Mention] = (),
+    channel_names: Mapping[int, str] | None = None,
+    *,
+    member_names: Mapping[int, str] | None = None,
+    role_names: Mapping[int, str] | None = None,
+    bot_id: int | None = None,
+    bot_name: str = "",
+    attachments: Sequence[str] = (),
+    stickers: Sequence[str] = (),
+) -> str:
     """Readable text for a message. Names come from the message's own mentions first, then `member_names`.
 
     A mention of the bot (`bot_id`) is written with `bot_name`, so that training and chat agree on who "you" is.
@@ -51,8 +61,12 @@ def to_model_text(content: str, mentions: Iterable[Mention] = (), channel_names:
     return "\n".join(part for part in (text, " ".join(extras)) if part)
 
 
-def to_discord_text(text: str, member_ids: Mapping[str, int] | None = None,
-                    emoji: Mapping[str, str] | None = None, channel_ids: Mapping[str, int] | None = None) -> str:
+def to_discord_text(
+    text: str,
+    member_ids: Mapping[str, int] | None = None,
+    emoji: Mapping[str, str] | None = None,
+    channel_ids: Mapping[str, int] | None = None,
+) -> str:
     """Text the model wrote as Discord wants it.
 
     member_ids: name -> id. emoji: shortcode -> full markup such as `<:wave:123>`. channel_ids: name -> id. Longer
@@ -62,7 +76,7 @@ def to_discord_text(text: str, member_ids: Mapping[str, int] | None = None,
     parts: list[str] = []
     position = 0
     for code in _CODE.finditer(text):
-        parts += [_mark_up(text[position:code.start()], people, places, pictures), code[0]]
+        parts += [_mark_up(text[position : code.start()], people, places, pictures), code[0]]
         position = code.end()
     parts.append(_mark_up(text[position:], people, places, pictures))
     return "".join(parts)
@@ -94,8 +108,11 @@ def _one_line(name: str) -> str:
 
 def _kind(file_name: str) -> str:
     ending = file_name.rpartition(".")[2].lower()
-    kinds = {"image": "png jpg jpeg gif webp bmp heic avif", "video": "mp4 mov webm mkv",
-             "audio": "mp3 ogg wav m4a flac"}
+    kinds = {
+        "image": "png jpg jpeg gif webp bmp heic avif",
+        "video": "mp4 mov webm mkv",
+        "audio": "mp3 ogg wav m4a flac",
+    }
     return next((kind for kind, endings in kinds.items() if ending in endings.split()), "file")
 
 

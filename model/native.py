@@ -3,6 +3,7 @@
 Nothing here knows about channels or prompts. Everything but the vocabulary functions and `abort`/`resume` must be
 called from one thread only: llama.cpp contexts are not thread-safe (two threads in one crash the process).
 """
+
 from __future__ import annotations
 
 import ctypes
@@ -96,8 +97,10 @@ class NativeModel:
         params.use_extra_bufts = self.options.repack
         model = lib.llama_model_load_from_file(str(self.path).encode("utf-8"), params)
         if not model:
-            raise ModelFileError(f"llama.cpp cannot load {self.path.name} ({self.header.architecture}): {last_error()}",
-                                 "The file may be damaged or too new for this version; download it again.")
+            raise ModelFileError(
+                f"llama.cpp cannot load {self.path.name} ({self.header.architecture}): {last_error()}",
+                "The file may be damaged or too new for this version; download it again.",
+            )
         return model
 
     def _open_context(self) -> None:
@@ -108,15 +111,18 @@ class NativeModel:
         params.n_seq_max = options.sequences
         params.n_outputs_max = max(MAX_OUTPUTS, options.sequences)  # llama.cpp insists on one per sequence
         params.n_threads, params.n_threads_batch = self.threads, self.batch_threads
-        params.flash_attn_type = (lib.LLAMA_FLASH_ATTN_TYPE_ENABLED if options.flash_attention
-                                  else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED)
+        params.flash_attn_type = (
+            lib.LLAMA_FLASH_ATTN_TYPE_ENABLED if options.flash_attention else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
         params.kv_unified = True
         params.no_perf = True
         params.type_k = params.type_v = lib.GGML_TYPE_Q8_0 if options.kv_type == "q8_0" else lib.GGML_TYPE_F16
         self._context = lib.llama_init_from_model(self._model, params)
         if not self._context:
-            raise ModelFileError(f"llama.cpp cannot open a context of {options.cells} tokens for {self.path.name}.",
-                                 "Lower the context length in Settings > Model, or free some memory.")
+            raise ModelFileError(
+                f"llama.cpp cannot open a context of {options.cells} tokens for {self.path.name}.",
+                "Lower the context length in Settings > Model, or free some memory.",
+            )
         self._memory = lib.llama_get_memory(self._context)
         self._batch = lib.llama_batch_init(options.ubatch, 0, 1)
         lib.llama_set_abort_callback(self._context, self._abort_function, ctypes.addressof(self._abort_byte))
@@ -291,8 +297,10 @@ class NativeModel:
             check_gguf(path)
             adapter = lib.llama_adapter_lora_init(self._model, str(path).encode("utf-8"))
             if not adapter:
-                raise ModelFileError(f"The adapter {path.name} does not fit {self.path.name}: {last_error()}",
-                                     "Use an adapter trained for this model, or a merged model.")
+                raise ModelFileError(
+                    f"The adapter {path.name} does not fit {self.path.name}: {last_error()}",
+                    "Use an adapter trained for this model, or a merged model.",
+                )
         if adapter:
             adapters = (lib.llama_adapter_lora_p_ctypes * 1)(adapter)
             lib.llama_set_adapters_lora(self._context, adapters, 1, (ctypes.c_float * 1)(scale))

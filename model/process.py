@@ -1,4 +1,5 @@
 """What must be set before any native library loads. Standard library only: entry points call it first."""
+
 from __future__ import annotations
 
 import os

@@ -14,6 +14,7 @@ Layout 2 ("standing recall", chosen by measurement: docs/ENGINE.md):
 
 Layout 1 had the recall block after the newest line. A change of anything here changes LAYOUT.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -62,11 +63,16 @@ class ChatTemplate:
 
 
 CHATML = ChatTemplate(
-    name="chatml", start="",
-    system_open="<|im_start|>system\n", system_close="<|im_end|>\n",
-    user_open="<|im_start|>user\n", user_close="<|im_end|>\n",
-    assistant_open="<|im_start|>assistant\n", assistant_close="<|im_end|>\n",
-    recall_open="<|im_start|>system\n", recall_close="<|im_end|>\n",
+    name="chatml",
+    start="",
+    system_open="<|im_start|>system\n",
+    system_close="<|im_end|>\n",
+    user_open="<|im_start|>user\n",
+    user_close="<|im_end|>\n",
+    assistant_open="<|im_start|>assistant\n",
+    assistant_close="<|im_end|>\n",
+    recall_open="<|im_start|>system\n",
+    recall_close="<|im_end|>\n",
 )
 
 
@@ -75,8 +81,9 @@ def system_text(setting: str) -> str:
     return "" if setting.strip().lower() == NO_SYSTEM_PROMPT else setting.strip()
 
 
-def render(conversation: Conversation, *, system_prompt: str, template: ChatTemplate = CHATML,
-           reply: str | None = None) -> list[Piece]:
+def render(
+    conversation: Conversation, *, system_prompt: str, template: ChatTemplate = CHATML, reply: str | None = None
+) -> list[Piece]:
     """The prompt for the next reply, or with `reply` the whole training example.
 
     With `reply`, the last two pieces are the reply and its closing token: what the loss is taken over.
@@ -93,8 +100,9 @@ def render(conversation: Conversation, *, system_prompt: str, template: ChatTemp
     return pieces
 
 
-def render_standing(conversation: Conversation, *, system_prompt: str, template: ChatTemplate = CHATML,
-                    writer: str = "") -> list[Piece]:
+def render_standing(
+    conversation: Conversation, *, system_prompt: str, template: ChatTemplate = CHATML, writer: str = ""
+) -> list[Piece]:
     """What can be computed before the next line is there: everything said, the recall block for it, a turn's opening,
     and the name of whoever is writing, where that is known.
 
@@ -105,8 +113,12 @@ def render_standing(conversation: Conversation, *, system_prompt: str, template:
     pieces = system_pieces(system_prompt, template)
     if writer and turns and not conversation.recalled and (turns[-1].name, turns[-1].is_self) == (writer, False):
         # Nothing will stand between that line and the one before: they are one turn.
-        return [*pieces, *turn_pieces(turns[:-1], template), Piece(template.user_open, True),
-                Piece(_line(turns[-1]) + "\n", False)]
+        return [
+            *pieces,
+            *turn_pieces(turns[:-1], template),
+            Piece(template.user_open, True),
+            Piece(_line(turns[-1]) + "\n", False),
+        ]
     pieces += turn_pieces(turns, template)
     pieces += recall_pieces(conversation.recalled, template)
     pieces.append(Piece(template.user_open, True))
@@ -118,8 +130,11 @@ def render_standing(conversation: Conversation, *, system_prompt: str, template:
 
 def system_pieces(system_prompt: str, template: ChatTemplate) -> list[Piece]:
     """The system block; always there, since the templates of Qwen and SmolLM2 invent one where it is missing."""
-    return [Piece(template.start + template.system_open, True), Piece(system_text(system_prompt), False),
-            Piece(template.system_close, True)]
+    return [
+        Piece(template.start + template.system_open, True),
+        Piece(system_text(system_prompt), False),
+        Piece(template.system_close, True),
+    ]
 
 
 def turn_pieces(turns: Sequence[Turn], template: ChatTemplate) -> list[Piece]:
@@ -127,8 +142,11 @@ def turn_pieces(turns: Sequence[Turn], template: ChatTemplate) -> list[Piece]:
     pieces: list[Piece] = []
     for turn in turns:
         if turn.is_self:
-            pieces += [Piece(template.assistant_open, True), Piece(turn.text, False),
-                       Piece(template.assistant_close, True)]
+            pieces += [
+                Piece(template.assistant_open, True),
+                Piece(turn.text, False),
+                Piece(template.assistant_close, True),
+            ]
         else:
             pieces += [Piece(template.user_open, True), Piece(_line(turn), False), Piece(template.user_close, True)]
     return pieces
@@ -139,8 +157,11 @@ def recall_pieces(recalled: Sequence[Turn], template: ChatTemplate) -> list[Piec
     if not recalled:
         return []
     lines = "\n".join(_line(turn) for turn in recalled)
-    return [Piece(f"{template.recall_open}{RECALL_HEADER}\n", True), Piece(lines, False),
-            Piece(template.recall_close, True)]
+    return [
+        Piece(f"{template.recall_open}{RECALL_HEADER}\n", True),
+        Piece(lines, False),
+        Piece(template.recall_close, True),
+    ]
 
 
 def tokenise(pieces: Sequence[Piece], encode: Encode) -> list[int]:

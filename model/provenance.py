@@ -1,4 +1,5 @@
 """Where something came from: library versions and the program's revision, saved with whatever is made."""
+
 from __future__ import annotations
 
 import platform
@@ -7,8 +8,19 @@ from importlib.metadata import PackageNotFoundError, version
 
 from storage.paths import PROJECT_ROOT
 
-_LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "bitsandbytes", "unsloth", "gguf",
-              "llama_cpp_python", "numpy")
+_LIBRARIES = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "accelerate",
+    "datasets",
+    "bitsandbytes",
+    "unsloth",
+    "gguf",
+    "llama_cpp_python",
+    "numpy",
+)
 
 
 def library_versions() -> dict[str, str]:
@@ -30,8 +42,9 @@ def git_revision() -> str:
 
 def _git(*arguments: str) -> str:
     try:
-        done = subprocess.run(["git", *arguments], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=10,
-                              check=False)
+        done = subprocess.run(
+            ["git", *arguments], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

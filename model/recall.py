@@ -3,6 +3,7 @@
 Recall is standing (docs/ENGINE.md): lines are looked up for what stands before the newest line. The live bot and an
 evaluation follow these same rules, so that what is measured is what speaks.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -30,7 +31,7 @@ AnyLine = TypeVar("AnyLine", bound=Line)
 
 def topic(turns: Sequence[Turn]) -> str:
     """What is being talked about: the last lines of people, since the bot's own words may be off the point."""
-    said = [turn.text for turn in turns[-TOPIC_TURNS - 1:] if not turn.is_self]
+    said = [turn.text for turn in turns[-TOPIC_TURNS - 1 :] if not turn.is_self]
     return "\n".join(said[-TOPIC_TURNS:])
 
 
@@ -40,8 +41,12 @@ def standing_topic(turns: Sequence[Turn]) -> str:
     return topic(earlier) or topic(newest)
 
 
-def cap_recalled(recalled: Sequence[AnyLine], *, budget: int, count_tokens: Callable[[str], int],
-                 ) -> tuple[AnyLine, ...]:
+def cap_recalled(
+    recalled: Sequence[AnyLine],
+    *,
+    budget: int,
+    count_tokens: Callable[[str], int],
+) -> tuple[AnyLine, ...]:
     """The best recalled lines that fit into `budget` tokens; a line that does not fit is skipped whole."""
     kept: list[AnyLine] = []
     for line in recalled:

@@ -7,6 +7,7 @@
 The folder holds train, validation and test examples, preference pairs, a manifest and report.html, and can be carried
 to another machine: nothing in it needs the database. It contains what people wrote: keep it as private.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -58,10 +59,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             allow_private(store, options.include_private)
         with job(store, "prepare") as progress:
             manifest = prepare(store, out.resolve(), options, progress)
-            progress.result = {"folder": str(out.resolve()), "report": str(out.resolve() / "report.html"),
-                               "counts": manifest["counts"], "ceiling": manifest["ceiling"], "hash": manifest["hash"],
-                               "shares": [{key: share[key] for key in ("author_id", "name", "before", "after")}
-                                          for share in manifest["shares"]]}
+            progress.result = {
+                "folder": str(out.resolve()),
+                "report": str(out.resolve() / "report.html"),
+                "counts": manifest["counts"],
+                "ceiling": manifest["ceiling"],
+                "hash": manifest["hash"],
+                "shares": [
+                    {key: share[key] for key in ("author_id", "name", "before", "after")}
+                    for share in manifest["shares"]
+                ],
+            }
     print_summary(summary_lines(out.resolve(), manifest))
     if options.show:
         show(out.resolve() / "train.jsonl", options.show, seed=options.seed)
@@ -70,23 +78,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = script_parser(__doc__)
-    made.add_argument("--out", metavar="DIR", type=Path,
-                      help="folder to make (default: prepared-DATE in the workspace)")
+    made.add_argument(
+        "--out", metavar="DIR", type=Path, help="folder to make (default: prepared-DATE in the workspace)"
+    )
     made.add_argument("--gap-minutes", type=float, help="silence that ends a conversation (default: the setting, 10)")
-    made.add_argument("--include-private", metavar="LIST", nargs="?", const="all",
-                      help="private channels to learn from (names or ids, separated by commas, or nothing for all that "
-                           "are switched on): your second, explicit yes, which is recorded")
-    made.add_argument("--rejected", choices=("templates", "model"), default="templates",
-                      help="what good replies are preferred to: set phrases, or what the untuned model says in the "
-                           "same place (much better, and slow; goes on where it was stopped)")
+    made.add_argument(
+        "--include-private",
+        metavar="LIST",
+        nargs="?",
+        const="all",
+        help="private channels to learn from (names or ids, separated by commas, or nothing for all that "
+        "are switched on): your second, explicit yes, which is recorded",
+    )
+    made.add_argument(
+        "--rejected",
+        choices=("templates", "model"),
+        default="templates",
+        help="what good replies are preferred to: set phrases, or what the untuned model says in the "
+        "same place (much better, and slow; goes on where it was stopped)",
+    )
     made.add_argument("--max-pairs", metavar="N", type=int, help="use only the N best received messages for pairs")
     made.add_argument("--train-share", type=float, default=Options.train_share, help="default %(default)s")
     made.add_argument("--validation-share", type=float, default=Options.validation_share, help="default %(default)s")
     made.add_argument("--seed", type=int, default=Options.seed, help="default %(default)s")
-    made.add_argument("--canaries", action="store_true",
-                      help="plant made-up secrets to measure memorisation; such a model can never be deployed")
-    made.add_argument("--delete-after-training", action="store_true",
-                      help="delete this folder once a model trained on it was evaluated (4_evaluate_personality.py)")
+    made.add_argument(
+        "--canaries",
+        action="store_true",
+        help="plant made-up secrets to measure memorisation; such a model can never be deployed",
+    )
+    made.add_argument(
+        "--delete-after-training",
+        action="store_true",
+        help="delete this folder once a model trained on it was evaluated (4_evaluate_personality.py)",
+    )
     made.add_argument("--show", metavar="N", type=int, default=0, help="print N random examples at the end")
     return made
 
@@ -108,16 +132,38 @@ def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Prog
     counter = TokenCounter(untuned_model(store))
     partial = begin(out)
     try:
-        prepared = write_rows(store, partial, options=chosen, layout=LAYOUT, to_text=to_text, count_tokens=counter,
-                              report=progress.part(0.0, 0.6 if options.rejected == "model" else 0.95))
+        prepared = write_rows(
+            store,
+            partial,
+            options=chosen,
+            layout=LAYOUT,
+            to_text=to_text,
+            count_tokens=counter,
+            report=progress.part(0.0, 0.6 if options.rejected == "model" else 0.95),
+        )
         pairs = write_pairs(
-            partial, prepared.candidates, reject=rejecter(store, options.rejected), source=options.rejected,
-            count_tokens=counter, min_tokens=chosen.min_preference_tokens, max_chosen=options.max_pairs,
-            report=progress.part(0.6 if options.rejected == "model" else 0.95, 0.99))
-        planted = plant(partial, make_canaries(seed=chosen.seed), layout=LAYOUT, seed=chosen.seed) \
-            if chosen.canaries else []
-        manifest = describe(prepared, chosen, store, layout=LAYOUT, system_prompt=store.settings.get(SYSTEM_PROMPT),
-                            tokenizer=counter.name, canaries=planted, pairs=asdict(pairs))
+            partial,
+            prepared.candidates,
+            reject=rejecter(store, options.rejected),
+            source=options.rejected,
+            count_tokens=counter,
+            min_tokens=chosen.min_preference_tokens,
+            max_chosen=options.max_pairs,
+            report=progress.part(0.6 if options.rejected == "model" else 0.95, 0.99),
+        )
+        planted = (
+            plant(partial, make_canaries(seed=chosen.seed), layout=LAYOUT, seed=chosen.seed) if chosen.canaries else []
+        )
+        manifest = describe(
+            prepared,
+            chosen,
+            store,
+            layout=LAYOUT,
+            system_prompt=store.settings.get(SYSTEM_PROMPT),
+            tokenizer=counter.name,
+            canaries=planted,
+            pairs=asdict(pairs),
+        )
         write_report(prepared, manifest)
         return finish(prepared, out, manifest)
     except OSError as error:
@@ -133,10 +179,18 @@ def checked_options(store: Store, options: argparse.Namespace) -> Options:
     if gap <= 0:
         raise BadInputError("--gap-minutes must be above 0.", "The usual value is 10.")
     if not 0 < options.train_share <= 1 or not 0 <= options.validation_share <= 1 - options.train_share:
-        raise BadInputError("--train-share and --validation-share must be between 0 and 1 and together at most 1.",
-                            "The usual values are 0.9 and 0.05; the rest is for the evaluation.")
-    return Options(gap_minutes=gap, train_share=options.train_share, validation_share=options.validation_share,
-                   seed=options.seed, canaries=options.canaries, delete_after_training=options.delete_after_training)
+        raise BadInputError(
+            "--train-share and --validation-share must be between 0 and 1 and together at most 1.",
+            "The usual values are 0.9 and 0.05; the rest is for the evaluation.",
+        )
+    return Options(
+        gap_minutes=gap,
+        train_share=options.train_share,
+        validation_share=options.validation_share,
+        seed=options.seed,
+        canaries=options.canaries,
+        delete_after_training=options.delete_after_training,
+    )
 
 
 def allow_private(store: Store, wanted: str) -> None:
@@ -145,13 +199,19 @@ def allow_private(store: Store, wanted: str) -> None:
     own = [channel for channel in store.channels.all() if channel.kind not in THREAD_KINDS]
     unknown = names - {"all"} - {channel.name.lower() for channel in own} - {str(channel.id) for channel in own}
     if unknown:
-        raise BadInputError(f"There is no channel '{sorted(unknown)[0]}'.",
-                            "Known: " + ", ".join(channel.name for channel in own) + ".")
+        raise BadInputError(
+            f"There is no channel '{sorted(unknown)[0]}'.", "Known: " + ", ".join(channel.name for channel in own) + "."
+        )
     for channel in own:
         is_named = channel.name.lower() in names or str(channel.id) in names
         if channel.is_private and channel.learn and not channel.include_private and (is_named or "all" in names):
-            store.consents.record(policy.PRIVATE_CHANNEL, policy.YES, subject_id=channel.id,
-                                  wording=policy.private_channel_text(channel.name), given_by="owner (terminal)")
+            store.consents.record(
+                policy.PRIVATE_CHANNEL,
+                policy.YES,
+                subject_id=channel.id,
+                wording=policy.private_channel_text(channel.name),
+                given_by="owner (terminal)",
+            )
             store.channels.switch(channel.id, include_private=True)
 
 
@@ -169,8 +229,9 @@ def rejecter(store: Store, source: str) -> Reject:
     if source == "templates":
         return reject_with_templates
     path = untuned_model(store)
-    return RejectWithModel(lambda asked: _generate(store, path, asked),
-                           store.workspace.message_files / f"rejected-{path.stem}.jsonl")
+    return RejectWithModel(
+        lambda asked: _generate(store, path, asked), store.workspace.message_files / f"rejected-{path.stem}.jsonl"
+    )
 
 
 def _generate(store: Store, path: Path, asked: Sequence[tuple[Conversation, int]]) -> list[str]:
@@ -181,11 +242,15 @@ def _generate(store: Store, path: Path, asked: Sequence[tuple[Conversation, int]
     model.is_listening_allowed = False
     settings = store.settings.read()
     base = GenerationOptions.from_settings(settings).with_changes(
-        temperature=_REJECTED_TEMPERATURE, max_tokens=_REJECTED_TOKENS)
+        temperature=_REJECTED_TEMPERATURE, max_tokens=_REJECTED_TOKENS
+    )
     replies = []
     for number, (conversation, seed) in enumerate(asked):
-        replies.append(model.submit(ReplyRequest(conversation, base.with_changes(seed=seed), settings[SYSTEM_PROMPT],
-                                                 channel_id=number % 4)))
+        replies.append(
+            model.submit(
+                ReplyRequest(conversation, base.with_changes(seed=seed), settings[SYSTEM_PROMPT], channel_id=number % 4)
+            )
+        )
     return [reply.result().text for reply in replies]
 
 
@@ -200,11 +265,17 @@ def summary_lines(out: Path, manifest: dict[str, Any]) -> list[tuple[str, object
     counts, shares = manifest["counts"], manifest["shares"]
     rows = [counts["train"], counts["validation"], counts["test"]]
     lines: list[tuple[str, object]] = [
-        ("data set", out), ("train / validation / test", " / ".join(f"{count:,}" for count in rows)),
+        ("data set", out),
+        ("train / validation / test", " / ".join(f"{count:,}" for count in rows)),
         ("with recalled lines", f"{counts['with_recalled'] / max(sum(rows), 1):.0%}"),
-        ("preference pairs", f"{counts['preferences']:,} for {manifest['preferences'].get('chosen', 0):,} messages "
-                             f"({manifest['preferences'].get('source', '')})"),
-        ("people", counts["authors"]), ("ceiling in force", f"{manifest['ceiling']:.1%}")]
+        (
+            "preference pairs",
+            f"{counts['preferences']:,} for {manifest['preferences'].get('chosen', 0):,} messages "
+            f"({manifest['preferences'].get('source', '')})",
+        ),
+        ("people", counts["authors"]),
+        ("ceiling in force", f"{manifest['ceiling']:.1%}"),
+    ]
     if shares:
         top = shares[0]
         lines.append(("largest share", f"{top['name']}: {top['before']:.1%} -> {top['after']:.1%}"))

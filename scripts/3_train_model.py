@@ -9,6 +9,7 @@
 Ctrl+C (or Cancel in the panel) saves a checkpoint; --resume goes on from the last complete one. Several GPUs:
 `accelerate launch --num_processes 2 scripts/3_train_model.py ...`. More in docs/TRAINING.md.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -106,22 +107,45 @@ def parser() -> argparse.ArgumentParser:
     made = script_parser(__doc__)
     made.add_argument("--data", metavar="DIR", type=Path, help="prepared folder (default: the workspace's newest)")
     made.add_argument("--out", metavar="DIR", type=Path, help="folder of this run (default: models/training/<date>)")
-    made.add_argument("--base", metavar="MODEL",
-                      help="a Hugging Face folder, a GGUF file, a hub id, or 'packaged' for SmolLM2 "
-                           "(default: the recipe's)")
-    made.add_argument("--base-gguf", metavar="FILE", type=Path,
-                      help="a GGUF of the same base, any quantisation: tokenizer and metadata are copied from it")
-    made.add_argument("--recipe", choices=tuple(RECIPES),
-                      help="; ".join(f"{recipe.name}: {recipe.purpose}" for recipe in RECIPES.values()))
-    made.add_argument("--method", choices=tuple(method.value for method in Method),
-                      help="default: sft+dpo where there are enough pairs, else sft")
-    made.add_argument("--set", dest="changes", metavar="NAME=VALUE", nargs="+", default=[],
-                      help="change numbers of the recipe, e.g. sft.epochs=2 lora.r=8 sft.max_rows=500")
+    made.add_argument(
+        "--base",
+        metavar="MODEL",
+        help="a Hugging Face folder, a GGUF file, a hub id, or 'packaged' for SmolLM2 (default: the recipe's)",
+    )
+    made.add_argument(
+        "--base-gguf",
+        metavar="FILE",
+        type=Path,
+        help="a GGUF of the same base, any quantisation: tokenizer and metadata are copied from it",
+    )
+    made.add_argument(
+        "--recipe",
+        choices=tuple(RECIPES),
+        help="; ".join(f"{recipe.name}: {recipe.purpose}" for recipe in RECIPES.values()),
+    )
+    made.add_argument(
+        "--method",
+        choices=tuple(method.value for method in Method),
+        help="default: sft+dpo where there are enough pairs, else sft",
+    )
+    made.add_argument(
+        "--set",
+        dest="changes",
+        metavar="NAME=VALUE",
+        nargs="+",
+        default=[],
+        help="change numbers of the recipe, e.g. sft.epochs=2 lora.r=8 sft.max_rows=500",
+    )
     made.add_argument("--resume", action="store_true", help="go on from the last complete checkpoint")
     made.add_argument("--preflight", "--dry-run", action="store_true", help="only look, train nothing")
     made.add_argument("--pause-bot", action="store_true", help="stop the running bot meanwhile")
-    made.add_argument("--gguf", dest="quantisation", choices=tuple(QUANTISATIONS), default="Q4_K_M",
-                      help="size of the exported model (default: %(default)s)")
+    made.add_argument(
+        "--gguf",
+        dest="quantisation",
+        choices=tuple(QUANTISATIONS),
+        default="Q4_K_M",
+        help="size of the exported model (default: %(default)s)",
+    )
     made.add_argument("--name", help="name of the exported file (default: base and method)")
     made.add_argument("--adapter-only", action="store_true", help="export only the adapter (a GGUF LoRA)")
     made.add_argument("--no-export", action="store_true", help="train only")
@@ -133,10 +157,21 @@ def parser() -> argparse.ArgumentParser:
 def request_of(options: argparse.Namespace) -> RunRequest:
     """The options as values."""
     return RunRequest(
-        data=options.data, out=options.out, base=options.base, base_gguf=options.base_gguf, recipe=options.recipe,
-        method=options.method, changes=tuple(options.changes), name=options.name, quantisation=options.quantisation,
-        is_resumed=options.resume, adapter_only=options.adapter_only, skip_export=options.no_export,
-        keep_merged=options.keep_merged, tensorboard=options.tensorboard)
+        data=options.data,
+        out=options.out,
+        base=options.base,
+        base_gguf=options.base_gguf,
+        recipe=options.recipe,
+        method=options.method,
+        changes=tuple(options.changes),
+        name=options.name,
+        quantisation=options.quantisation,
+        is_resumed=options.resume,
+        adapter_only=options.adapter_only,
+        skip_export=options.no_export,
+        keep_merged=options.keep_merged,
+        tensorboard=options.tensorboard,
+    )
 
 
 def print_preflight(found: Preflight) -> None:
@@ -155,7 +190,8 @@ def preflight_lines(found: Preflight) -> list[str]:
         + (f", the running bot holds {_gib(found.bot_bytes)}" if found.bot_bytes else ""),
         f"Disk      {_gib(found.disk_bytes)} needed, {_gib(found.free_disk_bytes)} free",
         f"Recipe    {found.recipe} ({found.reason}), {found.method}, base {found.base}",
-        "Work      " + ", ".join(f"{name.upper()} {steps} steps" for name, steps in found.steps.items())
+        "Work      "
+        + ", ".join(f"{name.upper()} {steps} steps" for name, steps in found.steps.items())
         + f", about {duration(found.seconds)}",
     ]
     lines += [f"Warning   {text}" for text in found.warnings] + [f"Problem   {text}" for text in found.problems]
@@ -178,8 +214,13 @@ def print_result(result: RunResult) -> None:
         for name, check in result.exported.checks.items():
             lines.append((f"Check {name}", f"KL {check['kl']:.4f}, same first choice {check['top1']:.0%}"))
         if result.exported.loss_untuned is not None and result.exported.loss_tuned is not None:
-            lines.append(("Exported file", f"validation loss {result.exported.loss_tuned:.3f} through llama.cpp, "
-                                           f"untuned base {result.exported.loss_untuned:.3f}"))
+            lines.append(
+                (
+                    "Exported file",
+                    f"validation loss {result.exported.loss_tuned:.3f} through llama.cpp, "
+                    f"untuned base {result.exported.loss_untuned:.3f}",
+                )
+            )
         files = (("Model", result.exported.gguf), ("Adapter", result.exported.adapter_gguf))
         lines += [(label, path) for label, path in files if path]
         lines += [("Note", note) for note in result.exported.notes]

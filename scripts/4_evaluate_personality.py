@@ -10,6 +10,7 @@ The model writes replies at places of the test part that it never saw, with the 
 Writes report.json and report.html (one file, open it in a browser); docs/EVALUATION.md explains every figure. It may be
 stopped at any time: finished replies are kept and the next run goes on.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -79,27 +80,49 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = script_parser(__doc__)
     made.add_argument("--model", metavar="GGUF", type=Path, help="the model to evaluate (default: the one in use)")
-    made.add_argument("--data", metavar="DIR", type=Path,
-                      help="folder made by 2_prepare_training_data.py (default: the newest of the workspace)")
-    made.add_argument("--out", metavar="DIR", type=Path,
-                      help="where the report goes (default: data_storage/evaluation/MODEL-DATE in the workspace)")
+    made.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        help="folder made by 2_prepare_training_data.py (default: the newest of the workspace)",
+    )
+    made.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="where the report goes (default: data_storage/evaluation/MODEL-DATE in the workspace)",
+    )
     made.add_argument("--against", metavar="GGUF|current", help="a second model to compare with, or the one in use")
     made.add_argument("--base", metavar="GGUF", type=Path, help="the untuned model (default: found by itself)")
-    made.add_argument("--adapter", metavar="GGUF", type=Path,
-                      help="a GGUF LoRA to put on top of --model (the untuned model is then the same file without it)")
+    made.add_argument(
+        "--adapter",
+        metavar="GGUF",
+        type=Path,
+        help="a GGUF LoRA to put on top of --model (the untuned model is then the same file without it)",
+    )
     made.add_argument("--no-base", action="store_true", help="leave the untuned model out")
     made.add_argument("--quick", action="store_true", help="fewer places and rounds: a first impression in minutes")
     made.add_argument("--rows", metavar="N", type=int, default=0, help="how many places (default: 400, quick: 80)")
-    made.add_argument("--sweep", action="store_true",
-                      help="try temperatures, min-p, top-p and no system prompt on the validation part instead")
+    made.add_argument(
+        "--sweep",
+        action="store_true",
+        help="try temperatures, min-p, top-p and no system prompt on the validation part instead",
+    )
     made.add_argument("--blind-test", action="store_true", help="make a test for members instead: one HTML file")
-    made.add_argument("--items", metavar="N", type=int, default=2 * blind_test.ITEMS_PER_SIDE,
-                      help="replies in the blind test, half of them the bot's (default: %(default)s)")
+    made.add_argument(
+        "--items",
+        metavar="N",
+        type=int,
+        default=2 * blind_test.ITEMS_PER_SIDE,
+        help="replies in the blind test, half of them the bot's (default: %(default)s)",
+    )
     made.add_argument("--score", metavar="FILE", type=Path, nargs="+", help="result files of a blind test to score")
-    made.add_argument("--key", metavar="FILE", type=Path,
-                      help="with --score: the test's key.json (default: found in the workspace)")
-    made.add_argument("--pause-bot", action="store_true",
-                      help="stop the running bot meanwhile; it is started again afterwards")
+    made.add_argument(
+        "--key", metavar="FILE", type=Path, help="with --score: the test's key.json (default: found in the workspace)"
+    )
+    made.add_argument(
+        "--pause-bot", action="store_true", help="stop the running bot meanwhile; it is started again afterwards"
+    )
     made.add_argument("--no-recall", action="store_true", help="without recalled lines and without embeddings")
     return made
 
@@ -124,21 +147,33 @@ def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> 
         models.append(("base", base))
     name = f"{(options.adapter or options.model).stem}-{time.strftime('%Y%m%d-%H%M')}"
     return Plan(
-        data=options.data, out=options.out or store.workspace.data / "evaluation" / name, models=tuple(models),
-        settings=settings, embed=None if options.no_recall else embedder(store, progress),
+        data=options.data,
+        out=options.out or store.workspace.data / "evaluation" / name,
+        models=tuple(models),
+        settings=settings,
+        embed=None if options.no_recall else embedder(store, progress),
         find_private=lambda text: said_by_members(store, text),
-        is_quick=options.quick, row_limit=options.rows, recipe=manifest_recipe(manifest),
-        notes=(*remarks(manifest, options.data, "The model"), *(
-            remarks(read_model_manifest(against), options.data, "The model to compare") if against else ())),
-        adapter=options.adapter, machine=store.facts, answers=store.workspace.data / "evaluation" / "answers")
+        is_quick=options.quick,
+        row_limit=options.rows,
+        recipe=manifest_recipe(manifest),
+        notes=(
+            *remarks(manifest, options.data, "The model"),
+            *(remarks(read_model_manifest(against), options.data, "The model to compare") if against else ()),
+        ),
+        adapter=options.adapter,
+        machine=store.facts,
+        answers=store.workspace.data / "evaluation" / "answers",
+    )
 
 
 def require_memory(store: Store, plan: Plan) -> None:
     """KnownError when a model would push the running bot's own out of memory: both would crawl."""
     bot, largest = running_bot(store), max((file for _, file in plan.models), key=lambda file: file.stat().st_size)
     if bot is not None and not has_memory_for(largest):
-        raise KnownError(f"The bot is running, and there is not enough free memory to load {largest.name} beside it.",
-                         "Stop the bot first, or use --pause-bot: it is then started again afterwards.")
+        raise KnownError(
+            f"The bot is running, and there is not enough free memory to load {largest.name} beside it.",
+            "Stop the bot first, or use --pause-bot: it is then started again afterwards.",
+        )
 
 
 def chosen_model(store: Store, adapter: Path | None) -> tuple[Path, Path | None]:
@@ -163,8 +198,10 @@ def newest_data(store: Store) -> Path:
     found = sorted(store.workspace.message_files.glob("*/manifest.json"), key=lambda path: -path.stat().st_mtime)
     prepared = next((path.parent for path in found if (path.parent / "test.jsonl").exists()), None)
     if prepared is None:
-        raise BadInputError("No prepared data is in this workspace.",
-                            "Prepare it with scripts/2_prepare_training_data.py, or give --data.")
+        raise BadInputError(
+            "No prepared data is in this workspace.",
+            "Prepare it with scripts/2_prepare_training_data.py, or give --data.",
+        )
     return prepared
 
 
@@ -220,9 +257,14 @@ def run_the_report(plan: Plan, progress: Progress) -> None:
     report = run(plan, progress.report)
     people = report.writers[0]
     progress.result = {
-        "report": str(plan.out / "report.html"), "report_json": str(plan.out / "report.json"),
-        "match_percent": report.match_percent, "auc": report.headline_auc, "people_auc": people.figures["auc"].value,
-        "objections": list(report.objections), "next_steps": list(report.next_steps)}
+        "report": str(plan.out / "report.html"),
+        "report_json": str(plan.out / "report.json"),
+        "match_percent": report.match_percent,
+        "auc": report.headline_auc,
+        "people_auc": people.figures["auc"].value,
+        "objections": list(report.objections),
+        "next_steps": list(report.next_steps),
+    }
     print_summary(summary(report))
     print(f"Report: {plan.out / 'report.html'}")
     if delete_if_asked(plan.data, model_record=read_model_manifest(plan.models[0][1])):
@@ -235,16 +277,22 @@ def summary(report: Report) -> list[tuple[str, str]]:
     for writer in report.writers:
         auc = writer.figures["auc"]
         match = f", match {writer.match.percent:.0f} %" if writer.match else ""
-        lines.append((f"{writer.role} ({writer.name})", f"detector AUC {auc.value:.2f} [{auc.low:.2f}, {auc.high:.2f}]"
-                      f"{match}"))
+        lines.append(
+            (f"{writer.role} ({writer.name})", f"detector AUC {auc.value:.2f} [{auc.low:.2f}, {auc.high:.2f}]{match}")
+        )
     lines += [("recites", objection) for objection in report.objections] or [("recites", "no objection")]
     reached = report.model.match
     if reached is not None:
         lines += [(part.name, f"{part.reached:.0%} of {part.weight:g} points") for part in reached.parts]
-        lines += [("its own replies", f"{reached.own_share:.0%}"),
-                  ("personality match", f"{reached.percent:.0f} %; the specification's mark is {MATCH_MARK:.0f} %, and "
-                                        f"{RUBRIC_MARK:.1f} of 5 in the blind test's rubric, which people give"),
-                  ("how it is made", FORMULA)]
+        lines += [
+            ("its own replies", f"{reached.own_share:.0%}"),
+            (
+                "personality match",
+                f"{reached.percent:.0f} %; the specification's mark is {MATCH_MARK:.0f} %, and "
+                f"{RUBRIC_MARK:.1f} of 5 in the blind test's rubric, which people give",
+            ),
+            ("how it is made", FORMULA),
+        ]
     return lines + [("next", step) for step in report.next_steps]
 
 
@@ -253,15 +301,22 @@ def run_the_sweep(plan: Plan, progress: Progress) -> None:
     points = run_sweep(plan, progress.report)
     best = points[0]
     plan.out.mkdir(parents=True, exist_ok=True)
-    content = {"settings": best.as_settings(), "auc": best.auc,
-               "points": [point.as_settings() | {"auc": point.auc, "low": point.low, "high": point.high}
-                          for point in points]}
+    content = {
+        "settings": best.as_settings(),
+        "auc": best.auc,
+        "points": [point.as_settings() | {"auc": point.auc, "low": point.low, "high": point.high} for point in points],
+    }
     write_whole(plan.out / "suggested_settings.json", json.dumps(content, indent=1).encode())
-    progress.result = {"suggested": best.as_settings(), "auc": best.auc,
-                       "file": str(plan.out / "suggested_settings.json")}
+    progress.result = {
+        "suggested": best.as_settings(),
+        "auc": best.auc,
+        "file": str(plan.out / "suggested_settings.json"),
+    }
     for point in points:
-        print(f"AUC {point.auc:.2f} [{point.low:.2f}, {point.high:.2f}]  temperature {point.temperature:g}  "
-              f"min-p {point.min_p:g}  top-p {point.top_p:g}{'' if point.has_system_prompt else '  no system prompt'}")
+        print(
+            f"AUC {point.auc:.2f} [{point.low:.2f}, {point.high:.2f}]  temperature {point.temperature:g}  "
+            f"min-p {point.min_p:g}  top-p {point.top_p:g}{'' if point.has_system_prompt else '  no system prompt'}"
+        )
     print(f"Suggested settings: {plan.out / 'suggested_settings.json'}")
 
 
@@ -279,8 +334,11 @@ def make_the_test(store: Store, plan: Plan, options: argparse.Namespace, progres
 def score_the_test(store: Store, options: argparse.Namespace, progress: Progress) -> None:
     """Score result files."""
     # The shell of Windows leaves *.json as it is.
-    files = [found for path in options.score
-             for found in (sorted(path.parent.glob(path.name)) if "*" in path.name else [path])]
+    files = [
+        found
+        for path in options.score
+        for found in (sorted(path.parent.glob(path.name)) if "*" in path.name else [path])
+    ]
     results = [read_result(path) for path in files]
     if not results:
         raise BadInputError("There are no result files there.", "Members save them at the end of the test page.")

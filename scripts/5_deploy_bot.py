@@ -9,6 +9,7 @@ worse or recites what it was trained on is refused (--force overrides that and i
 canaries is never published). Then it is copied to models/finetuned, the pointer is switched in one step, and a running
 bot reloads. If the bot cannot use the model, the one from before is put back by itself.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -50,9 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             except ObjectionError as error:
                 progress.result = {"objections": list(error.objections), "model": str(options.model)}
                 raise
-            progress.result = {"version": outcome.name, "was_reloaded": outcome.was_reloaded,
-                               "remarks": list(outcome.remarks), "text": outcome.text,
-                               "model": asdict(outcome.version) if outcome.version else None}
+            progress.result = {
+                "version": outcome.name,
+                "was_reloaded": outcome.was_reloaded,
+                "remarks": list(outcome.remarks),
+                "text": outcome.text,
+                "model": asdict(outcome.version) if outcome.version else None,
+            }
         for remark in outcome.remarks:
             print(remark)
         print(outcome.text)
@@ -64,17 +69,34 @@ def parser() -> argparse.ArgumentParser:
     what = made.add_mutually_exclusive_group(required=True)
     what.add_argument("--model", metavar="GGUF", type=Path, help="the model file to publish")
     what.add_argument("--use", metavar="NAME", help="use a stored version (see --list)")
-    what.add_argument("--rollback", action="store_true", help="go back to the version before, or to "
-                      "the model from before the first one; twice comes back")
+    what.add_argument(
+        "--rollback",
+        action="store_true",
+        help="go back to the version before, or to the model from before the first one; twice comes back",
+    )
     what.add_argument("--list", action="store_true", help="show the stored versions")
-    what.add_argument("--prune", metavar="KEEP", type=_count, nargs="?", const=deployment.KEEP_VERSIONS,
-                      help="delete old versions but the newest KEEP (default: %(const)s), the one in use and the one "
-                           "before")
-    made.add_argument("--report", metavar="FILE", type=Path,
-                      help="its report.json (default: beside the model, or among the workspace's evaluations)")
+    what.add_argument(
+        "--prune",
+        metavar="KEEP",
+        type=_count,
+        nargs="?",
+        const=deployment.KEEP_VERSIONS,
+        help="delete old versions but the newest KEEP (default: %(const)s), the one in use and the one before",
+    )
+    made.add_argument(
+        "--report",
+        metavar="FILE",
+        type=Path,
+        help="its report.json (default: beside the model, or among the workspace's evaluations)",
+    )
     made.add_argument("--force", action="store_true", help="publish in spite of objections; the manifest says so")
-    made.add_argument("--wait", metavar="SECONDS", type=float, default=RELOAD_SECONDS,
-                      help="how long the bot may take to answer with it (default: %(default)g)")
+    made.add_argument(
+        "--wait",
+        metavar="SECONDS",
+        type=float,
+        default=RELOAD_SECONDS,
+        help="how long the bot may take to answer with it (default: %(default)g)",
+    )
     return made
 
 
@@ -85,8 +107,13 @@ def print_versions(store: Store) -> None:
     if not versions:
         print("No model has been deployed yet.")
     for version in versions:
-        mark = "in use  " if pointer and pointer.file == version.file else \
-            "before  " if pointer and pointer.previous == version.file else "        "
+        mark = (
+            "in use  "
+            if pointer and pointer.file == version.file
+            else "before  "
+            if pointer and pointer.previous == version.file
+            else "        "
+        )
         match = "not evaluated" if version.match_percent is None else f"match {version.match_percent:.0f} %"
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(version.deployed_at))
         forced = ", forced" if version.forced else ""

@@ -10,6 +10,7 @@ A backup holds both databases, the search index, the finetuned models and .env w
 the present databases aside, and whatever members had erased since stays erased. Beginning anew sets damaged databases
 aside and carries over what can still be read of them; a fetch brings the rest of the messages again.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -61,16 +62,31 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = script_parser(__doc__)
     made.add_argument("--folder", metavar="DIR", type=Path, help="where backups are kept (default: backups/)")
-    made.add_argument("--keep", metavar="N", type=int, help="delete older backups than the N newest afterwards "
-                                                            "(default with --schedule: the setting, 4)")
+    made.add_argument(
+        "--keep",
+        metavar="N",
+        type=int,
+        help="delete older backups than the N newest afterwards (default with --schedule: the setting, 4)",
+    )
     action = made.add_mutually_exclusive_group()
     action.add_argument("--list", action="store_true", help="show the backups there are")
-    action.add_argument("--restore", metavar="BACKUP", nargs="?", const="newest",
-                        help="bring a backup back: its name, its folder, or nothing for the newest")
-    action.add_argument("--start-anew", action="store_true",
-                        help="set damaged databases aside and go on with what can be read of them, without a backup")
-    action.add_argument("--schedule", metavar="WHEN",
-                        help="weekly, daily, weekly@sun-04:30, daily@04:30, off or status: let the system do it")
+    action.add_argument(
+        "--restore",
+        metavar="BACKUP",
+        nargs="?",
+        const="newest",
+        help="bring a backup back: its name, its folder, or nothing for the newest",
+    )
+    action.add_argument(
+        "--start-anew",
+        action="store_true",
+        help="set damaged databases aside and go on with what can be read of them, without a backup",
+    )
+    action.add_argument(
+        "--schedule",
+        metavar="WHEN",
+        help="weekly, daily, weekly@sun-04:30, daily@04:30, off or status: let the system do it",
+    )
     return made
 
 
@@ -81,10 +97,20 @@ def make(options: argparse.Namespace, folder: Path) -> None:
     with open_store(options) as store, job(store, "backup") as progress:
         backup = create_backup(store, folder=folder, report=progress.report)
         gone = prune(folder, keep=options.keep) if options.keep else []
-        progress.result = {"folder": str(backup.folder), "bytes": backup.total_bytes, "messages": backup.messages,
-                           "deleted": [path.name for path in gone]}
-    print_summary([("backup", backup.folder), ("size", _size(backup.total_bytes)), ("messages", backup.messages),
-                   *(("deleted", path.name) for path in gone)])
+        progress.result = {
+            "folder": str(backup.folder),
+            "bytes": backup.total_bytes,
+            "messages": backup.messages,
+            "deleted": [path.name for path in gone],
+        }
+    print_summary(
+        [
+            ("backup", backup.folder),
+            ("size", _size(backup.total_bytes)),
+            ("messages", backup.messages),
+            *(("deleted", path.name) for path in gone),
+        ]
+    )
 
 
 def show(backups: Sequence[Backup]) -> None:
@@ -122,8 +148,10 @@ def begin_anew(workspace: Workspace) -> None:
         lines += [(f"  {table}", f"{count:,} rows carried over") for table, count in salvaged.rows.items()]
         lines += [(f"  {table}", "not read to its end: some of it is lost") for table in salvaged.cut_short]
     print_summary(lines)
-    print("Next: check the settings and channels in the panel, ask members who had opted out, and fetch the messages "
-          "again: python scripts/fetch_and_embed.py")
+    print(
+        "Next: check the settings and channels in the panel, ask members who had opted out, and fetch the messages "
+        "again: python scripts/fetch_and_embed.py"
+    )
 
 
 def find(folder: Path, name: str) -> Backup:
@@ -132,8 +160,9 @@ def find(folder: Path, name: str) -> Backup:
         return read_backup(folder / name if (folder / name).is_dir() else Path(name))
     backups = list_backups(folder)
     if not backups:
-        raise BadInputError(f"There is no backup in {folder}.",
-                            "Name the folder with --folder, or go on without one: --start-anew.")
+        raise BadInputError(
+            f"There is no backup in {folder}.", "Name the folder with --folder, or go on without one: --start-anew."
+        )
     return backups[-1]
 
 
@@ -160,8 +189,11 @@ def task(workspace: Workspace, keep: int, folder: Path | None) -> Task:
     number = hashlib.sha256(str(workspace.root).encode()).hexdigest()[:8]
     where = ("--folder", str(folder.resolve())) if folder else ()
     script = PROJECT_ROOT / "scripts" / "backup.py"
-    return Task(f"discord-personality-backup-{number}", (
-        sys.executable, str(script), "--workspace", str(workspace.root), "--keep", str(keep), *where), PROJECT_ROOT)
+    return Task(
+        f"discord-personality-backup-{number}",
+        (sys.executable, str(script), "--workspace", str(workspace.root), "--keep", str(keep), *where),
+        PROJECT_ROOT,
+    )
 
 
 def _restored_lines(restored: Restored) -> list[tuple[str, object]]:

@@ -3,6 +3,7 @@
 Each is a module in scripts/benchmarks with add_arguments(parser), run(options) -> dict and report(figures) -> str.
 The table goes to standard output; --json FILE keeps the figures.
 """
+
 from __future__ import annotations
 
 import sys

@@ -137,8 +137,10 @@ def main(arguments: list[str]) -> None:
     if unknown:
         groups = "\n".join(f"    {name:8} {group.label}" for name, group in GROUPS.items())
         is_help = unknown[0] in ("-h", "--help")
-        _end(f"{__doc__}\nGroups:\n{groups}" if is_help else f"There is no group {unknown[0]!r}. Groups:\n{groups}",
-             0 if is_help else EXIT_FAILED)
+        _end(
+            f"{__doc__}\nGroups:\n{groups}" if is_help else f"There is no group {unknown[0]!r}. Groups:\n{groups}",
+            0 if is_help else EXIT_FAILED,
+        )
     ensure(groups=tuple(arguments) or DEFAULT_GROUPS)
     print("Everything is installed.")
 

@@ -1,4 +1,5 @@
 """Stop the running bot for a while: training or an evaluation wants its memory."""
+
 from __future__ import annotations
 
 import time
@@ -24,8 +25,13 @@ def running_bot(store: Store, *, now: float | None = None) -> BotStatus | None:
 
 
 @contextmanager
-def paused_bot(store: Store, *, asked_by: str, wait_seconds: float = _STOPS_WITHIN_SECONDS,
-               sleep: Callable[[float], None] = time.sleep) -> Iterator[bool]:
+def paused_bot(
+    store: Store,
+    *,
+    asked_by: str,
+    wait_seconds: float = _STOPS_WITHIN_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[bool]:
     """The bot stopped around a block, and started again afterwards however the block ends. True if it was running."""
     bot = running_bot(store)
     if bot is None:

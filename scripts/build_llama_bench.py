@@ -5,6 +5,7 @@
 The yardstick of `scripts/benchmark.py engine --llama-bench FOLDER/llama-bench`. Needs cmake and a C++ compiler; takes
 about ten minutes on two cores. Without --source the package of the installed version is downloaded with pip.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -44,8 +45,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _download(folder: Path) -> Path:
     version = importlib.metadata.version("llama-cpp-python")
-    _run([sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", "llama-cpp-python",
-          f"llama-cpp-python=={version}", "-d", str(folder)])
+    _run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--no-binary",
+            "llama-cpp-python",
+            f"llama-cpp-python=={version}",
+            "-d",
+            str(folder),
+        ]
+    )
     return next(folder.glob(f"llama_cpp_python-{version}*.tar.gz"))
 
 
@@ -60,9 +73,23 @@ def _unpack(package: Path, folder: Path) -> Path:
 def _build(source: Path, build: Path, jobs: int) -> Path:
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
     # As the Python package is built: native instructions, OpenMP, release; nothing else of the tools is needed.
-    _run(["cmake", "-S", str(source), "-B", str(build), *generator, "-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON",
-          "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_SERVER=OFF", "-DLLAMA_CURL=OFF",
-          "-DLLAMA_OPENSSL=OFF"])
+    _run(
+        [
+            "cmake",
+            "-S",
+            str(source),
+            "-B",
+            str(build),
+            *generator,
+            "-DCMAKE_BUILD_TYPE=Release",
+            "-DGGML_NATIVE=ON",
+            "-DLLAMA_BUILD_TESTS=OFF",
+            "-DLLAMA_BUILD_EXAMPLES=OFF",
+            "-DLLAMA_BUILD_SERVER=OFF",
+            "-DLLAMA_CURL=OFF",
+            "-DLLAMA_OPENSSL=OFF",
+        ]
+    )
     _run(["cmake", "--build", str(build), "--target", "llama-bench", "-j", str(jobs)])
     return next(path for path in (build / "bin").iterdir() if path.stem == "llama-bench")
 

@@ -1,4 +1,5 @@
 """The Discord part of fetch_and_embed.py: first contact in the terminal, then the fetch itself."""
+
 from __future__ import annotations
 
 import argparse
@@ -22,21 +23,39 @@ OWNER = "owner (terminal)"
 def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
     """What a fetch from Discord understands."""
     group = parser.add_argument_group("fetching from Discord")
-    group.add_argument("--refresh-days", type=_days, metavar="N|all",
-                       help="how far back to look again for edits, deletions and reactions (default: the setting)")
+    group.add_argument(
+        "--refresh-days",
+        type=_days,
+        metavar="N|all",
+        help="how far back to look again for edits, deletions and reactions (default: the setting)",
+    )
     group.add_argument("--discover", action="store_true", help="only list the server's channels; read no messages")
-    group.add_argument("--learn-from", metavar="LIST",
-                       help="names or ids to learn from, separated by commas; 'public' is every channel all may read")
+    group.add_argument(
+        "--learn-from",
+        metavar="LIST",
+        help="names or ids to learn from, separated by commas; 'public' is every channel all may read",
+    )
     group.add_argument("--include-private", metavar="LIST", help="private channels to learn from all the same")
-    group.add_argument("--accept-policy", action="store_true",
-                       help="answer yes to the question about collecting messages (it is printed)")
-    group.add_argument("--confirm-large-server", action="store_true",
-                       help="go on though the server is public or has more than "
-                            f"{policy.LARGE_SERVER_MEMBERS} members")
+    group.add_argument(
+        "--accept-policy",
+        action="store_true",
+        help="answer yes to the question about collecting messages (it is printed)",
+    )
+    group.add_argument(
+        "--confirm-large-server",
+        action="store_true",
+        help=f"go on though the server is public or has more than {policy.LARGE_SERVER_MEMBERS} members",
+    )
 
 
-def fetch_from_discord(store: Store, options: argparse.Namespace, report: Report = silent, *,
-                       say: Callable[[str], object] = print, ask: Callable[[str], str] | None = None) -> FetchSummary:
+def fetch_from_discord(
+    store: Store,
+    options: argparse.Namespace,
+    report: Report = silent,
+    *,
+    say: Callable[[str], object] = print,
+    ask: Callable[[str], str] | None = None,
+) -> FetchSummary:
     """First contact where answers are missing, then everything new. KnownError says what is missing.
 
     say and ask are the terminal; ask is None where nobody can answer.
@@ -62,8 +81,9 @@ def discover(store: Store, options: argparse.Namespace) -> ServerView:
 class Terminal:
     """Asks the owner what only the owner can answer, and records it."""
 
-    def __init__(self, store: Store, options: argparse.Namespace, say: Callable[[str], object],
-                 ask: Callable[[str], str] | None) -> None:
+    def __init__(
+        self, store: Store, options: argparse.Namespace, say: Callable[[str], object], ask: Callable[[str], str] | None
+    ) -> None:
         self._store = store
         self._options = options
         self._say = say
@@ -83,8 +103,10 @@ class Terminal:
         is_accepted = self._options.accept_policy or self._yes(policy.POLICY_QUESTION, "--accept-policy")
         policy.record_policy(self._store.consents, accepted=is_accepted, given_by=OWNER)
         if not is_accepted:
-            raise FetchError("Nothing was read from Discord: the answer was no.",
-                             "You can import exports of your members' own data with --import FILE.")
+            raise FetchError(
+                "Nothing was read from Discord: the answer was no.",
+                "You can import exports of your members' own data with --import FILE.",
+            )
 
     def settle_server(self, server: ServerView) -> None:
         """A large server's confirmation, then the channels."""
@@ -115,8 +137,10 @@ class Terminal:
         if any(channel.learn for channel in channels) or self._options.include_private:
             return []
         if self._ask is None:
-            raise FetchError("No channel is chosen yet.",
-                             "Choose them in the panel, or with --learn-from general,memes (or --learn-from public).")
+            raise FetchError(
+                "No channel is chosen yet.",
+                "Choose them in the panel, or with --learn-from general,memes (or --learn-from public).",
+            )
         return self._pick(channels)
 
     def _pick(self, channels: list[Channel]) -> list[Channel]:
@@ -137,8 +161,9 @@ class Terminal:
     def _settle_private(self, channel: Channel) -> None:
         text = policy.private_channel_text(channel.name)
         self._say(text)
-        is_allowed = channel in self._named([channel], self._options.include_private) or \
-            self._yes("Learn from it?", f"--include-private {channel.name}")
+        is_allowed = channel in self._named([channel], self._options.include_private) or self._yes(
+            "Learn from it?", f"--include-private {channel.name}"
+        )
         policy.allow_private(self._store.channels, self._store.consents, channel, accepted=is_allowed, given_by=OWNER)
 
     def _named(self, channels: list[Channel], text: str | None) -> list[Channel]:
@@ -149,14 +174,18 @@ class Terminal:
             if match is not None:
                 found.append(match)
             elif len(channels) > 1:
-                raise FetchError(f"There is no channel '{name}' on the server.",
-                                 "Known: " + ", ".join(c.name for c in channels) + ".")
+                raise FetchError(
+                    f"There is no channel '{name}' on the server.",
+                    "Known: " + ", ".join(c.name for c in channels) + ".",
+                )
         return found
 
     def _yes(self, question: str, flag: str) -> bool:
         if self._ask is None:
-            raise FetchError("This question needs an answer and there is no terminal to ask in.",
-                             f"Start it in a terminal, or add {flag} if the answer is yes.")
+            raise FetchError(
+                "This question needs an answer and there is no terminal to ask in.",
+                f"Start it in a terminal, or add {flag} if the answer is yes.",
+            )
         while True:
             answer = self._question(f"{question} [yes/no] ").strip().lower()
             if answer in ("y", "yes", "n", "no"):
@@ -180,12 +209,18 @@ def summary_lines(summary: FetchSummary) -> list[tuple[str, object]]:
     return lines
 
 
-def _with_fetcher(store: Store, environment: Environment, options: argparse.Namespace, report: Report,
-                  work: Callable[[Fetcher], Awaitable[T]]) -> T:
+def _with_fetcher(
+    store: Store,
+    environment: Environment,
+    options: argparse.Namespace,
+    report: Report,
+    work: Callable[[Fetcher], Awaitable[T]],
+) -> T:
     async def run() -> T:
         async with DiscordRest(environment.token, api_base=environment.api_base) as api:
             fetcher = Fetcher(store, api, require_server(environment), refresh_days=options.refresh_days, report=report)
             return await work(fetcher)
+
     return asyncio.run(run())
 
 

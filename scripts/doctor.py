@@ -5,6 +5,7 @@
 
 Exit code 0: nothing stands in the way. 1: something does; each such line ends with its cure.
 """
+
 from __future__ import annotations
 
 import sys
@@ -47,8 +48,8 @@ OLD_BACKUP_DAYS = 14
 OLD_FETCH_DAYS = 14
 DISCORD_LIMIT_SECONDS = 25.0
 CHANNELS_ASKED = 20
-LOW_MEMORY_BYTES = 4 * 10 ** 9
-LOW_DISK_BYTES = 5 * 10 ** 9
+LOW_MEMORY_BYTES = 4 * 10**9
+LOW_DISK_BYTES = 5 * 10**9
 # Discord refuses signatures and tokens only when a clock is far off; this is where logs get misleading.
 CLOCK_TOLERANCE_SECONDS = 60.0
 
@@ -110,14 +111,22 @@ def look_at_program(workspace: Workspace) -> Iterator[Finding]:
     """Python, packages, screen, memory, disk, folder: what needs no open database."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     good = sys.version_info >= (3, 11)
-    yield Finding("Python", Verdict.GOOD if good else Verdict.BAD, version,
-                  "" if good else "Install Python 3.11 or later from python.org.")
+    yield Finding(
+        "Python",
+        Verdict.GOOD if good else Verdict.BAD,
+        version,
+        "" if good else "Install Python 3.11 or later from python.org.",
+    )
     yield from _packages()
     yield _tkinter()
     yield from _machine(workspace)
     trouble = unsafe_folder(str(workspace.root))
-    yield Finding("Folder", Verdict.BAD if trouble else Verdict.GOOD, trouble or str(workspace.root),
-                  "Move the workspace to a local folder and start with --workspace." if trouble else "")
+    yield Finding(
+        "Folder",
+        Verdict.BAD if trouble else Verdict.GOOD,
+        trouble or str(workspace.root),
+        "Move the workspace to a local folder and start with --workspace." if trouble else "",
+    )
 
 
 def _packages() -> Iterator[Finding]:
@@ -134,9 +143,12 @@ def _packages() -> Iterator[Finding]:
             found = "missing"
         if found.split("+")[0] != wanted:
             missing.append(f"{name} {found} (wanted {wanted})")
-    yield Finding("Packages", Verdict.BAD if missing else Verdict.GOOD,
-                  ", ".join(missing) if missing else "all as pinned",
-                  "Start through launcher.py, which installs them." if missing else "")
+    yield Finding(
+        "Packages",
+        Verdict.BAD if missing else Verdict.GOOD,
+        ", ".join(missing) if missing else "all as pinned",
+        "Start through launcher.py, which installs them." if missing else "",
+    )
 
 
 def _tkinter() -> Finding:
@@ -145,8 +157,12 @@ def _tkinter() -> Finding:
 
         importlib.import_module("_tkinter")
     except ImportError:
-        return Finding("Window toolkit", Verdict.NOTE, "Python has no tkinter: the panel cannot open a window.",
-                       "Debian, Ubuntu: sudo apt install python3-tk. Until then use --headless.")
+        return Finding(
+            "Window toolkit",
+            Verdict.NOTE,
+            "Python has no tkinter: the panel cannot open a window.",
+            "Debian, Ubuntu: sudo apt install python3-tk. Until then use --headless.",
+        )
     return Finding("Window toolkit", Verdict.GOOD, "tkinter is there")
 
 
@@ -154,21 +170,32 @@ def _machine(workspace: Workspace) -> Iterator[Finding]:
     import psutil
 
     memory = psutil.virtual_memory()
-    yield Finding("Memory", Verdict.GOOD if memory.available > LOW_MEMORY_BYTES else Verdict.NOTE,
-                  f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free",
-                  "" if memory.available > LOW_MEMORY_BYTES else "Close other programs: a 3B model needs about 3 GB.")
+    yield Finding(
+        "Memory",
+        Verdict.GOOD if memory.available > LOW_MEMORY_BYTES else Verdict.NOTE,
+        f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free",
+        "" if memory.available > LOW_MEMORY_BYTES else "Close other programs: a 3B model needs about 3 GB.",
+    )
     existing = next(path for path in (workspace.root, *workspace.root.parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    yield Finding("Disk", Verdict.GOOD if free > LOW_DISK_BYTES else Verdict.BAD, f"{free / 1e9:.0f} GB free",
-                  "" if free > LOW_DISK_BYTES else "Free some space: models and backups need several GB.")
+    yield Finding(
+        "Disk",
+        Verdict.GOOD if free > LOW_DISK_BYTES else Verdict.BAD,
+        f"{free / 1e9:.0f} GB free",
+        "" if free > LOW_DISK_BYTES else "Free some space: models and backups need several GB.",
+    )
 
 
 def look_at_store(store: Store) -> Iterator[Finding]:
     """Databases, messages, index, model, environment, bot."""
     for database in (store.control_db, store.messages_db):
         words = database.check()
-        yield Finding(f"Database {database.path.name}", Verdict.GOOD if words == "ok" else Verdict.BAD, words,
-                      "" if words == "ok" else DAMAGED_CURE)
+        yield Finding(
+            f"Database {database.path.name}",
+            Verdict.GOOD if words == "ok" else Verdict.BAD,
+            words,
+            "" if words == "ok" else DAMAGED_CURE,
+        )
     yield from _messages(store)
     yield _index(store)
     yield _model(store)
@@ -178,12 +205,21 @@ def look_at_store(store: Store) -> Iterator[Finding]:
 
 def _messages(store: Store) -> Iterator[Finding]:
     count = store.messages.count()
-    yield Finding("Messages", Verdict.GOOD if count else Verdict.NOTE, f"{count:,} kept",
-                  "" if count else "Fetch: python scripts/fetch_and_embed.py, or import a file with --import.")
+    yield Finding(
+        "Messages",
+        Verdict.GOOD if count else Verdict.NOTE,
+        f"{count:,} kept",
+        "" if count else "Fetch: python scripts/fetch_and_embed.py, or import a file with --import.",
+    )
     speaking = [channel for channel in store.channels.all() if channel.speak]
-    yield Finding("Channels", Verdict.GOOD if speaking else Verdict.NOTE,
-                  f"may speak in {', '.join('#' + channel.name for channel in speaking)}" if speaking
-                  else "the bot may speak nowhere", "" if speaking else "Switch 'speak' on in People & channels.")
+    yield Finding(
+        "Channels",
+        Verdict.GOOD if speaking else Verdict.NOTE,
+        f"may speak in {', '.join('#' + channel.name for channel in speaking)}"
+        if speaking
+        else "the bot may speak nowhere",
+        "" if speaking else "Switch 'speak' on in People & channels.",
+    )
 
 
 def _index(store: Store) -> Finding:
@@ -196,11 +232,19 @@ def _index(store: Store) -> Finding:
     except Exception as error:  # a damaged index raises whatever its Rust core feels like
         trouble, rows = f"cannot be read ({type(error).__name__})", 0
     if trouble:
-        return Finding("Search index", Verdict.NOTE, f"{trouble}: the bot answers without recalling anything",
-                       "Rebuild it: python scripts/fetch_and_embed.py --rebuild-index")
+        return Finding(
+            "Search index",
+            Verdict.NOTE,
+            f"{trouble}: the bot answers without recalling anything",
+            "Rebuild it: python scripts/fetch_and_embed.py --rebuild-index",
+        )
     if waiting:
-        return Finding("Search index", Verdict.NOTE, f"{rows:,} messages; {waiting:,} more wait to be indexed",
-                       "The running bot catches up by itself; otherwise run the fetch again.")
+        return Finding(
+            "Search index",
+            Verdict.NOTE,
+            f"{rows:,} messages; {waiting:,} more wait to be indexed",
+            "The running bot catches up by itself; otherwise run the fetch again.",
+        )
     return Finding("Search index", Verdict.GOOD, f"{rows:,} messages, in step")
 
 
@@ -226,11 +270,17 @@ def _environment(store: Store) -> Finding:
         environment.require_token()
     except KnownError as error:
         return Finding("Token", Verdict.NOTE, error.what, error.cure)
-    missing = [name for name, value in (("SERVER_ID", environment.server_id), ("ADMIN_USERS", environment.admin_ids))
-               if not value]
-    return Finding("Token", Verdict.NOTE if missing else Verdict.GOOD,
-                   f"set; {' and '.join(missing)} missing" if missing else "set, with server and admins",
-                   "Enter them in Settings > Discord." if missing else "")
+    missing = [
+        name
+        for name, value in (("SERVER_ID", environment.server_id), ("ADMIN_USERS", environment.admin_ids))
+        if not value
+    ]
+    return Finding(
+        "Token",
+        Verdict.NOTE if missing else Verdict.GOOD,
+        f"set; {' and '.join(missing)} missing" if missing else "set, with server and admins",
+        "Enter them in Settings > Discord." if missing else "",
+    )
 
 
 def _bot(store: Store) -> Finding:
@@ -241,50 +291,80 @@ def _bot(store: Store) -> Finding:
     if status.exit_code is None and age < 10:
         return _running_bot(status)
     if status.exit_code is None and is_alive(status.pid):
-        return Finding("Bot", Verdict.BAD, f"process {status.pid} has been silent for {age:.0f} s",
-                       "Press Stop, then Start in the panel; an open panel does it by itself within 90 s.")
+        return Finding(
+            "Bot",
+            Verdict.BAD,
+            f"process {status.pid} has been silent for {age:.0f} s",
+            "Press Stop, then Start in the panel; an open panel does it by itself within 90 s.",
+        )
     if status.exit_code is None:
-        return Finding("Bot", Verdict.NOTE, "vanished without a word (killed, or the computer lost power)",
-                       "Press Start in the panel; logs/bot.log and logs/bot.stacks.log may say more.")
+        return Finding(
+            "Bot",
+            Verdict.NOTE,
+            "vanished without a word (killed, or the computer lost power)",
+            "Press Start in the panel; logs/bot.log and logs/bot.stacks.log may say more.",
+        )
     if status.exit_code:
-        return Finding("Bot", Verdict.BAD, status.exit_reason or f"ended with code {status.exit_code}",
-                       status.last_error_cure or "See logs/bot.log.")
+        return Finding(
+            "Bot",
+            Verdict.BAD,
+            status.exit_reason or f"ended with code {status.exit_code}",
+            status.last_error_cure or "See logs/bot.log.",
+        )
     return Finding("Bot", Verdict.NOTE, "not running", "Press Start in the panel.")
 
 
 def _running_bot(status: BotStatus) -> Finding:
     if status.model_state is ModelState.FAILED:
-        return Finding("Bot", Verdict.BAD, f"running (process {status.pid}) without a model: {status.model_error}",
-                       "Choose a model in Settings > Model; the bot tries again every 30 s.")
+        return Finding(
+            "Bot",
+            Verdict.BAD,
+            f"running (process {status.pid}) without a model: {status.model_error}",
+            "Choose a model in Settings > Model; the bot tries again every 30 s.",
+        )
     if status.last_error:
-        return Finding("Bot", Verdict.NOTE, f"running (process {status.pid}): {status.last_error}",
-                       status.last_error_cure)
+        return Finding(
+            "Bot", Verdict.NOTE, f"running (process {status.pid}): {status.last_error}", status.last_error_cure
+        )
     return Finding("Bot", Verdict.GOOD, f"running (process {status.pid}), model {status.model_state}")
 
 
 def look_at_routine(store: Store, *, autostart: str | None) -> Iterator[Finding]:
     """What should happen by itself: backups, fetches, the start at login; and who may read the token."""
     backups = list_backups(store.workspace.backups)
-    yield _age("Backup", backups[-1].created_at if backups else None, OLD_BACKUP_DAYS,
-               "Make one: 'Back up now' in the panel, or python scripts/backup.py.",
-               is_needed=store.messages.count() > 0)
+    yield _age(
+        "Backup",
+        backups[-1].created_at if backups else None,
+        OLD_BACKUP_DAYS,
+        "Make one: 'Back up now' in the panel, or python scripts/backup.py.",
+        is_needed=store.messages.count() > 0,
+    )
     fetch = store.jobs.latest("fetch")
     if fetch is not None and fetch.state in (JobState.FAILED, JobState.LOST):
         yield Finding("Last fetch", Verdict.NOTE, f"failed: {fetch.error}"[:300], "Run it again; it goes on.")
     elif fetch is not None:
-        yield _age("Last fetch", fetch.started_at, OLD_FETCH_DAYS,
-                   "Run it, or let it run by itself: Settings > Data > Scheduled fetch.")
+        yield _age(
+            "Last fetch",
+            fetch.started_at,
+            OLD_FETCH_DAYS,
+            "Run it, or let it run by itself: Settings > Data > Scheduled fetch.",
+        )
     yield from _schedule(store)
     wanted = store.settings.get(LAUNCH_AT_LOGIN)
     if autostart is not None and (autostart == "on") != wanted:
-        yield Finding("Start at login", Verdict.NOTE, f"is {autostart}, though the settings say "
-                      f"{'on' if wanted else 'off'}", "Switch it off and on again in Settings > Startup.")
+        yield Finding(
+            "Start at login",
+            Verdict.NOTE,
+            f"is {autostart}, though the settings say {'on' if wanted else 'off'}",
+            "Switch it off and on again in Settings > Startup.",
+        )
     elif autostart is not None:
         yield Finding("Start at login", Verdict.GOOD, autostart)
     env_file = store.workspace.env_file
     if os.name != "nt" and env_file.exists() and env_file.stat().st_mode & 0o077:
-        yield Finding("Token file", Verdict.NOTE, "other users of this computer may read .env",
-                      f"chmod 600 '{env_file}'")
+        yield Finding(
+            "Token file", Verdict.NOTE, "other users of this computer may read .env", f"chmod 600 '{env_file}'"
+        )
 
 
 def _age(name: str, moment: float | None, limit_days: int, cure: str, *, is_needed: bool = True) -> Finding:
@@ -302,9 +382,12 @@ def _schedule(store: Store) -> Iterator[Finding]:
     if wanted in ("", "off"):
         return
     is_known = Scheduler(Task.for_workspace(store.workspace)).status() != "Not scheduled."
-    yield Finding("Scheduled fetch", Verdict.GOOD if is_known else Verdict.NOTE,
-                  wanted if is_known else f"{wanted} is set, but the system knows nothing of it",
-                  "" if is_known else f"python scripts/fetch_and_embed.py --schedule {wanted}")
+    yield Finding(
+        "Scheduled fetch",
+        Verdict.GOOD if is_known else Verdict.NOTE,
+        wanted if is_known else f"{wanted} is set, but the system knows nothing of it",
+        "" if is_known else f"python scripts/fetch_and_embed.py --schedule {wanted}",
+    )
 
 
 def look_at_discord(store: Store) -> Iterator[Finding]:
@@ -319,26 +402,45 @@ def look_at_discord(store: Store) -> Iterator[Finding]:
     try:
         check, refused = asyncio.run(asyncio.wait_for(_ask_discord(store, environment), DISCORD_LIMIT_SECONDS))
     except TimeoutError:
-        yield Finding("Discord", Verdict.BAD, "cannot be reached", "Check the internet connection; status: "
-                      "discordstatus.com. A running bot keeps trying by itself.")
+        yield Finding(
+            "Discord",
+            Verdict.BAD,
+            "cannot be reached",
+            "Check the internet connection; status: discordstatus.com. A running bot keeps trying by itself.",
+        )
         return
     except KnownError as error:
         yield Finding("Discord", Verdict.BAD, error.what, error.cure)
         return
     yield Finding("Discord", Verdict.GOOD, f"token accepted; the bot is {check.bot_name}")
-    yield Finding("Message content intent", Verdict.GOOD if check.has_message_content else Verdict.BAD,
-                  "on" if check.has_message_content else "off: the bot would see empty messages",
-                  "" if check.has_message_content else
-                  "discord.com/developers > your application > Bot > switch on 'Message Content Intent'.")
-    yield Finding("Server", Verdict.GOOD if check.server_name else Verdict.BAD,
-                  check.server_name or "the bot is not on the server with SERVER_ID",
-                  "" if check.server_name else f"Invite it: {check.invite_url}")
+    yield Finding(
+        "Message content intent",
+        Verdict.GOOD if check.has_message_content else Verdict.BAD,
+        "on" if check.has_message_content else "off: the bot would see empty messages",
+        ""
+        if check.has_message_content
+        else "discord.com/developers > your application > Bot > switch on 'Message Content Intent'.",
+    )
+    yield Finding(
+        "Server",
+        Verdict.GOOD if check.server_name else Verdict.BAD,
+        check.server_name or "the bot is not on the server with SERVER_ID",
+        "" if check.server_name else f"Invite it: {check.invite_url}",
+    )
     if refused:
-        yield Finding("Permissions", Verdict.BAD, f"the bot cannot read {names_of(refused)}",
-                      "Give its role 'View Channel' and 'Read Message History' there, or switch the channel off.")
+        yield Finding(
+            "Permissions",
+            Verdict.BAD,
+            f"the bot cannot read {names_of(refused)}",
+            "Give its role 'View Channel' and 'Read Message History' there, or switch the channel off.",
+        )
     if abs(check.clock_offset_seconds) > CLOCK_TOLERANCE_SECONDS:
-        yield Finding("Clock", Verdict.NOTE, f"{check.clock_offset_seconds:+.0f} s off Discord's",
-                      "Switch on 'set time automatically' in the system settings.")
+        yield Finding(
+            "Clock",
+            Verdict.NOTE,
+            f"{check.clock_offset_seconds:+.0f} s off Discord's",
+            "Switch on 'set time automatically' in the system settings.",
+        )
 
 
 async def _ask_discord(store: Store, environment: Environment) -> tuple[ServerCheck, list[Channel]]:

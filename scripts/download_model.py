@@ -1,10 +1,11 @@
 """Download a model: shows progress, goes on where it stopped, and checks what arrived.
 
-    python scripts/download_model.py --list
-    python scripts/download_model.py qwen2.5-3b            a chat model from the catalogue
-    python scripts/download_model.py bge-small-en-v1.5     an embedding model for recall
-    python scripts/download_model.py --url https://.../model.gguf [--sha256 HEX]
+python scripts/download_model.py --list
+python scripts/download_model.py qwen2.5-3b            a chat model from the catalogue
+python scripts/download_model.py bge-small-en-v1.5     an embedding model for recall
+python scripts/download_model.py --url https://.../model.gguf [--sha256 HEX]
 """
+
 from __future__ import annotations
 
 import argparse
@@ -36,9 +37,18 @@ from storage.errors import BadInputError
 from storage.paths import Workspace
 
 # What sentence-transformers needs of an encoder's repository; the rest (ONNX, OpenVINO, PyTorch pickles) stays there.
-_ENCODER_FILES = ("config.json", "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json",
-                  "1_Pooling/config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                  "vocab.txt", "model.safetensors")
+_ENCODER_FILES = (
+    "config.json",
+    "modules.json",
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
+    "1_Pooling/config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "model.safetensors",
+)
 _MAY_BE_MISSING = {"vocab.txt", "config_sentence_transformers.json", "special_tokens_map.json"}
 
 
@@ -116,8 +126,9 @@ def _file_name(url: str) -> str:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = script_parser(__doc__)
-    parser.add_argument("model", nargs="?", default=DEFAULT_MODEL.key,
-                        help=f"name from --list (default: {DEFAULT_MODEL.key})")
+    parser.add_argument(
+        "model", nargs="?", default=DEFAULT_MODEL.key, help=f"name from --list (default: {DEFAULT_MODEL.key})"
+    )
     parser.add_argument("--list", action="store_true", help="show the known models with sizes and licences")
     parser.add_argument("--url", default="", help="a .gguf file anywhere on the web, instead of a catalogue name")
     parser.add_argument("--sha256", default="", help="expected checksum of the file")

@@ -2,6 +2,7 @@
 
 Usage: python scripts/draw_assets.py [--out gui/assets]
 """
+
 from __future__ import annotations
 
 import argparse
@@ -36,21 +37,40 @@ class Pen:
             self.dot(x, y, width / 2)
 
     def dot(self, x: float, y: float, radius: float, fill: int = 255) -> None:
-        self.draw.ellipse([(x - radius) * OVERSAMPLE, (y - radius) * OVERSAMPLE, (x + radius) * OVERSAMPLE,
-                           (y + radius) * OVERSAMPLE], fill=fill)
+        self.draw.ellipse(
+            [
+                (x - radius) * OVERSAMPLE,
+                (y - radius) * OVERSAMPLE,
+                (x + radius) * OVERSAMPLE,
+                (y + radius) * OVERSAMPLE,
+            ],
+            fill=fill,
+        )
 
     def arc(self, x: float, y: float, radius: float, start: float, end: float, width: float = STROKE) -> None:
         steps = max(8, int(abs(end - start) / 4))
-        self.line(*[(x + radius * math.cos(math.radians(start + (end - start) * i / steps)),
-                     y + radius * math.sin(math.radians(start + (end - start) * i / steps)))
-                    for i in range(steps + 1)], width=width)
+        self.line(
+            *[
+                (
+                    x + radius * math.cos(math.radians(start + (end - start) * i / steps)),
+                    y + radius * math.sin(math.radians(start + (end - start) * i / steps)),
+                )
+                for i in range(steps + 1)
+            ],
+            width=width,
+        )
 
     def circle(self, x: float, y: float, radius: float) -> None:
         self.arc(x, y, radius, 0, 360)
 
     def box(self, x0: float, y0: float, x1: float, y1: float, radius: float = 2, *, fill: bool = False) -> None:
-        self.draw.rounded_rectangle([v * OVERSAMPLE for v in (x0, y0, x1, y1)], radius * OVERSAMPLE,
-                                    fill=255 if fill else None, outline=255, width=round(STROKE * OVERSAMPLE))
+        self.draw.rounded_rectangle(
+            [v * OVERSAMPLE for v in (x0, y0, x1, y1)],
+            radius * OVERSAMPLE,
+            fill=255 if fill else None,
+            outline=255,
+            width=round(STROKE * OVERSAMPLE),
+        )
 
     def polygon(self, *points: tuple[float, float]) -> None:
         self.draw.polygon([(x * OVERSAMPLE, y * OVERSAMPLE) for x, y in points], fill=255)
@@ -155,8 +175,21 @@ def search(pen: Pen) -> None:
 
 
 def eye(pen: Pen) -> None:
-    pen.line((2.6, 12), (5, 8.9), (8.2, 6.9), (12, 6.2), (15.8, 6.9), (19, 8.9), (21.4, 12), (19, 15.1), (15.8, 17.1),
-             (12, 17.8), (8.2, 17.1), (5, 15.1), (2.6, 12))
+    pen.line(
+        (2.6, 12),
+        (5, 8.9),
+        (8.2, 6.9),
+        (12, 6.2),
+        (15.8, 6.9),
+        (19, 8.9),
+        (21.4, 12),
+        (19, 15.1),
+        (15.8, 17.1),
+        (12, 17.8),
+        (8.2, 17.1),
+        (5, 15.1),
+        (2.6, 12),
+    )
     pen.circle(12, 12, 2.7)
 
 
@@ -169,8 +202,10 @@ def sun(pen: Pen) -> None:
     pen.circle(12, 12, 4)
     for turn in range(8):
         angle = math.radians(turn * 45)
-        pen.line((12 + 7 * math.cos(angle), 12 + 7 * math.sin(angle)),
-                 (12 + 8.6 * math.cos(angle), 12 + 8.6 * math.sin(angle)))
+        pen.line(
+            (12 + 7 * math.cos(angle), 12 + 7 * math.sin(angle)),
+            (12 + 8.6 * math.cos(angle), 12 + 8.6 * math.sin(angle)),
+        )
 
 
 def system(pen: Pen) -> None:
@@ -237,10 +272,43 @@ def memory(pen: Pen) -> None:
 
 
 LINE_ICONS: dict[str, Callable[[Pen], None]] = {
-    function.__name__: function for function in (
-        dashboard, chat, people, training, logs, settings, start, stop, restart, bolt, download, folder, archive, check,
-        close, alert, info, search, eye, moon, sun, system, chevron, more, flag, send, gauge, lock, upload, copy, trash,
-        power, memory)}
+    function.__name__: function
+    for function in (
+        dashboard,
+        chat,
+        people,
+        training,
+        logs,
+        settings,
+        start,
+        stop,
+        restart,
+        bolt,
+        download,
+        folder,
+        archive,
+        check,
+        close,
+        alert,
+        info,
+        search,
+        eye,
+        moon,
+        sun,
+        system,
+        chevron,
+        more,
+        flag,
+        send,
+        gauge,
+        lock,
+        upload,
+        copy,
+        trash,
+        power,
+        memory,
+    )
+}
 
 
 def draw_logo(size: int, colour: tuple[int, int, int] | None = None) -> Image.Image:
@@ -256,8 +324,9 @@ def draw_logo(size: int, colour: tuple[int, int, int] | None = None) -> Image.Im
     for index, height in enumerate((10, 22, 30, 16, 8)):
         x = (14.5 + index * 8.75) * unit
         half = height / 2 * unit
-        bars.rounded_rectangle([x - 2.4 * unit, 28 * unit - half, x + 2.4 * unit, 28 * unit + half], 2.4 * unit,
-                               fill=255)
+        bars.rounded_rectangle(
+            [x - 2.4 * unit, 28 * unit - half, x + 2.4 * unit, 28 * unit + half], 2.4 * unit, fill=255
+        )
     result = Image.new("RGBA", (big, big), (0, 0, 0, 0))
     result.paste(ground, (0, 0), mask)
     result.paste(Image.new("RGB", (big, big), (255, 255, 255)), (0, 0), mask_of_bars)
@@ -301,8 +370,12 @@ def draw_everything(out: Path) -> list[Path]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / "gui" / "assets",
-                        help="folder to write to (default: gui/assets)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent.parent / "gui" / "assets",
+        help="folder to write to (default: gui/assets)",
+    )
     out = parser.parse_args().out
     print(f"{len(draw_everything(out))} pictures written to {out}")
     return 0

@@ -6,6 +6,7 @@
 
 A test belongs to a row when its docstring names it: "Fault 24." or "Faults 31 and 48: ...".
 """
+
 from __future__ import annotations
 
 import sys
@@ -55,8 +56,11 @@ def with_tests(text: str, tests: dict[int, list[tuple[str, str]]]) -> str:
 def rows_without_a_test(text: str) -> list[int]:
     """Rows that name neither a test nor a reason why there is none."""
     cells = {int(match[1]): _cells(line) for line in text.split("\n") if (match := _ROW.match(line))}
-    return [number for number in ROWS if number not in cells
-            or (not cells[number][_TEST_COLUMN] and NO_TEST not in cells[number][_TEST_COLUMN + 1])]
+    return [
+        number
+        for number in ROWS
+        if number not in cells or (not cells[number][_TEST_COLUMN] and NO_TEST not in cells[number][_TEST_COLUMN + 1])
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,15 +80,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if fresh != text:
         TABLE.write_text(fresh, encoding="utf-8", newline="\n")
     missing = rows_without_a_test(fresh)
-    print(f"{len(ROWS) - len(missing)} of {len(ROWS)} rows name a test" +
-          (f"; without: {', '.join(map(str, missing))}" if missing else ""))
+    print(
+        f"{len(ROWS) - len(missing)} of {len(ROWS)} rows name a test"
+        + (f"; without: {', '.join(map(str, missing))}" if missing else "")
+    )
     return int(bool(missing))
 
 
 def run_part(part: int, parts: int) -> int:
     """Run one of `parts` nearly equal shares of the table's tests; pytest's exit code."""
     named = sorted({(file, name) for tests in tests_by_row().values() for file, name in tests})
-    share = named[len(named) * (part - 1) // parts:len(named) * part // parts]
+    share = named[len(named) * (part - 1) // parts : len(named) * part // parts]
     ids = [f"tests/{file}::{name.replace('.', '::')}" for file, name in share]
     return subprocess.run([sys.executable, "-m", "pytest", "-q", *ids], cwd=PROJECT_ROOT).returncode
 

@@ -10,6 +10,7 @@ A file is JSON lines of Discord message objects, DiscordChatExporter JSON, or th
 Discord sends on request. Channels come in off and private; --enable-channels and --visibility record your answer.
 Everything may be stopped at any time and started again.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -45,8 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.embedding_model:
             store.settings.set(EMBEDDING_MODEL, options.embedding_model, changed_by="fetch_and_embed")
         if options.schedule:
-            print(apply_schedule(options.schedule, store.workspace, lambda text: store.settings.set(
-                FETCH_SCHEDULE, text, changed_by="fetch_and_embed")))
+            print(
+                apply_schedule(
+                    options.schedule,
+                    store.workspace,
+                    lambda text: store.settings.set(FETCH_SCHEDULE, text, changed_by="fetch_and_embed"),
+                )
+            )
         elif options.files:
             run_import(store, options)
         elif options.rebuild_index or options.only_index:
@@ -58,25 +64,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = script_parser(__doc__)
-    made.add_argument("--import", dest="files", metavar="FILE", nargs="+", type=Path,
-                      help="files to read instead of Discord")
-    made.add_argument("--channels", metavar="FILE", type=Path,
-                      help="with --import: Discord channel objects (a JSON list, or one a line), for names and threads")
-    made.add_argument("--enable-channels", metavar="all|ID,...", type=_channel_ids,
-                      help="with --import: learn from these channels and let their messages be recalled")
-    made.add_argument("--visibility", choices=("public", "private", "listed"),
-                      help="with --import: public if every member may read these channels, listed to go by the "
-                           "permissions in the channel list. A private channel is only recalled in itself, and "
-                           "trained on only with --include-private later on")
-    made.add_argument("--server", metavar="ID", type=int,
-                      help="with --import of a data package: the server whose messages to take")
+    made.add_argument(
+        "--import", dest="files", metavar="FILE", nargs="+", type=Path, help="files to read instead of Discord"
+    )
+    made.add_argument(
+        "--channels",
+        metavar="FILE",
+        type=Path,
+        help="with --import: Discord channel objects (a JSON list, or one a line), for names and threads",
+    )
+    made.add_argument(
+        "--enable-channels",
+        metavar="all|ID,...",
+        type=_channel_ids,
+        help="with --import: learn from these channels and let their messages be recalled",
+    )
+    made.add_argument(
+        "--visibility",
+        choices=("public", "private", "listed"),
+        help="with --import: public if every member may read these channels, listed to go by the "
+        "permissions in the channel list. A private channel is only recalled in itself, and "
+        "trained on only with --include-private later on",
+    )
+    made.add_argument(
+        "--server", metavar="ID", type=int, help="with --import of a data package: the server whose messages to take"
+    )
     made.add_argument("--no-index", action="store_true", help="leave the search index for later")
     made.add_argument("--only-index", action="store_true", help="only bring the search index up to date")
     made.add_argument("--rebuild-index", action="store_true", help="make the search index anew from the messages kept")
-    made.add_argument("--embedding-model", choices=EMBEDDING_MODEL.choices,
-                      help="use this embedding model from now on; another one than before re-embeds everything")
-    made.add_argument("--schedule", metavar="daily@04:00|weekly@sun-04:00|off|status",
-                      help="install, remove or show the operating system's own scheduled fetch")
+    made.add_argument(
+        "--embedding-model",
+        choices=EMBEDDING_MODEL.choices,
+        help="use this embedding model from now on; another one than before re-embeds everything",
+    )
+    made.add_argument(
+        "--schedule",
+        metavar="daily@04:00|weekly@sun-04:00|off|status",
+        help="install, remove or show the operating system's own scheduled fetch",
+    )
     add_fetch_arguments(made)
     return made
 
@@ -89,8 +114,15 @@ def run_import(store: Store, options: argparse.Namespace) -> None:
         for number, path in enumerate(options.files):
             report = progress.part(share * number / len(options.files), share * (number + 1) / len(options.files))
             summary = import_file(
-                store, path, channels_file=options.channels, enable=options.enable_channels,
-                visibility=options.visibility, guild_id=options.server, given_by="owner (terminal)", report=report)
+                store,
+                path,
+                channels_file=options.channels,
+                enable=options.enable_channels,
+                visibility=options.visibility,
+                guild_id=options.server,
+                given_by="owner (terminal)",
+                report=report,
+            )
             results.append(summary.as_result())
             progress.note(f"{summary.file}: {summary.new:,} new messages")
             print_summary(import_lines(summary))
@@ -138,22 +170,38 @@ def index_messages(store: Store, progress: Progress, *, start: float = 0.0, rebu
     embedder = bulk_embedder(store.settings.get(EMBEDDING_MODEL), store.workspace)
     ensure_query_gguf(embedder.name, store.workspace, bulk=embedder)
     index = VectorIndex.open(store.workspace.embeddings, model=embedder.name, dimension=embedder.dimension)
-    return catch_up(store, index, embedder.embed, report, rebuild=rebuild, wait_seconds=60,
-                    to_text=lambda message: to_model_text(message.content, message.mentions))
+    return catch_up(
+        store,
+        index,
+        embedder.embed,
+        report,
+        rebuild=rebuild,
+        wait_seconds=60,
+        to_text=lambda message: to_model_text(message.content, message.mentions),
+    )
 
 
 def import_lines(summary: ImportSummary) -> list[tuple[str, object]]:
     """What became of a file, for the terminal."""
     lines: list[tuple[str, object]] = [
-        ("file", f"{summary.file} ({summary.format})"), ("messages read", summary.read),
-        ("bots and webhooks", summary.bots), ("system messages", summary.system),
-        ("considered", summary.considered), ("bare links dropped", summary.links)]
+        ("file", f"{summary.file} ({summary.format})"),
+        ("messages read", summary.read),
+        ("bots and webhooks", summary.bots),
+        ("system messages", summary.system),
+        ("considered", summary.considered),
+        ("bare links dropped", summary.links),
+    ]
     if summary.empty:
         lines.append(("without content", summary.empty))
     if summary.duplicates:
         lines.append(("repeated", summary.duplicates))
-    return [*lines, ("kept", summary.kept), ("new", summary.new), ("edited", summary.edited),
-            ("channels", f"{summary.channels:,} ({summary.channels_new:,} new)")]
+    return [
+        *lines,
+        ("kept", summary.kept),
+        ("new", summary.new),
+        ("edited", summary.edited),
+        ("channels", f"{summary.channels:,} ({summary.channels_new:,} new)"),
+    ]
 
 
 def index_lines(caught_up: CatchUp) -> list[tuple[str, object]]:
@@ -164,8 +212,11 @@ def index_lines(caught_up: CatchUp) -> list[tuple[str, object]]:
 def _say_what_is_off(store: Store) -> None:
     off = [channel for channel in store.channels.all() if not channel.learn]
     if off:
-        print(f"{len(off):,} of {len(store.channels.all()):,} channels are off: nothing is learnt or recalled from "
-              "them. Turn them on in the panel, or import again with --enable-channels.", file=sys.stderr)
+        print(
+            f"{len(off):,} of {len(store.channels.all()):,} channels are off: nothing is learnt or recalled from "
+            "them. Turn them on in the panel, or import again with --enable-channels.",
+            file=sys.stderr,
+        )
 
 
 def _channel_ids(text: str) -> Enable:

@@ -9,6 +9,7 @@ On Linux that is PyTorch with CUDA: the installer's own, smaller CPU build comes
 version. The installer pins what the requirements name; what those bring along may be newer than here, and is told.
 What cannot be reached from here is said and is no failure.
 """
+
 from __future__ import annotations
 
 import sys
@@ -62,8 +63,11 @@ def read_lock(text: str) -> dict[str, Locked]:
 def own_problems(lock: dict[str, Locked], pins: Sequence[Pin]) -> list[str]:
     """Where the lock does not fit the requirements, or holds something that any file would satisfy."""
     locked = {name: entry.version for name, entry in lock.items()}
-    missing = [f"{pin.name} {pin.version} is required, the lock says {locked.get(pin.name, 'nothing')}" for pin in pins
-               if locked.get(pin.name) != pin.version]
+    missing = [
+        f"{pin.name} {pin.version} is required, the lock says {locked.get(pin.name, 'nothing')}"
+        for pin in pins
+        if locked.get(pin.name) != pin.version
+    ]
     return missing + [f"{name} has no hash" for name, entry in lock.items() if not entry.hashes]
 
 
@@ -97,8 +101,19 @@ def index_problems(lock: dict[str, Locked], folder: Path) -> list[str]:
 
 def audit_problems(lock: dict[str, Locked], folder: Path) -> list[str]:
     """Published security holes of the locked versions. NotReachedError when the database knows nothing of them."""
-    answer = _tool(AUDIT, folder, "pip_audit", "-r", str(LOCK), "--disable-pip", "--require-hashes", "--format", "json",
-                   "--progress-spinner", "off")
+    answer = _tool(
+        AUDIT,
+        folder,
+        "pip_audit",
+        "-r",
+        str(LOCK),
+        "--disable-pip",
+        "--require-hashes",
+        "--format",
+        "json",
+        "--progress-spinner",
+        "off",
+    )
     try:
         rows = json.loads(answer.stdout)["dependencies"]
     except (ValueError, KeyError, TypeError):
@@ -106,15 +121,32 @@ def audit_problems(lock: dict[str, Locked], folder: Path) -> list[str]:
     known = [row for row in rows if "vulns" in row]
     if len(known) < len(lock) // 2:
         raise NotReachedError(f"the database of security holes: it knows {len(known)} of {len(lock)} packages")
-    return [f"{row['name']} {row['version']}: {hole['id']}, mended in {', '.join(hole['fix_versions']) or 'no version'}"
-            for row in known for hole in row["vulns"]]
+    return [
+        f"{row['name']} {row['version']}: {hole['id']}, mended in {', '.join(hole['fix_versions']) or 'no version'}"
+        for row in known
+        for hole in row["vulns"]
+    ]
 
 
 def compile_lock(target: Path, folder: Path) -> str:
     """Resolve the requirements for all systems into `target`; its text."""
     version = ".".join(map(str, OLDEST_PYTHON))
-    answer = _tool(UV, folder, "uv", "pip", "compile", "--universal", "--generate-hashes", "--no-header",
-                   "--no-annotate", "--python-version", version, REQUIREMENTS, "-o", str(target))
+    answer = _tool(
+        UV,
+        folder,
+        "uv",
+        "pip",
+        "compile",
+        "--universal",
+        "--generate-hashes",
+        "--no-header",
+        "--no-annotate",
+        "--python-version",
+        version,
+        REQUIREMENTS,
+        "-o",
+        str(target),
+    )
     if answer.returncode:
         raise NotReachedError(f"the package index: {_last_line(answer)}")
     return target.read_text(encoding="utf-8")
@@ -124,8 +156,23 @@ def _tool(requirement: str, folder: Path, module: str, *arguments: str) -> subpr
     """Run a tool that is fetched for this run only: it brings libraries that the program does not want."""
     place = folder / module
     if not place.exists():
-        fetched = _run(["-m", "pip", "install", "--quiet", "--retries", "1", "--timeout", "10", "--target", str(place),
-                        requirement], folder, {})
+        fetched = _run(
+            [
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--retries",
+                "1",
+                "--timeout",
+                "10",
+                "--target",
+                str(place),
+                requirement,
+            ],
+            folder,
+            {},
+        )
         if fetched.returncode:
             raise NotReachedError(f"{requirement}: {_last_line(fetched)}")
     return _run(["-m", module, *arguments], folder, {"PYTHONPATH": str(place), "UV_HTTP_TIMEOUT": "20"})
@@ -135,8 +182,14 @@ def _run(arguments: list[str], folder: Path, variables: dict[str, str]) -> subpr
     cache = str(folder / "cache")
     environment = os.environ | {"XDG_CACHE_HOME": cache, "UV_CACHE_DIR": cache} | variables
     try:
-        return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True,
-                              timeout=TOOL_SECONDS)
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=TOOL_SECONDS,
+        )
     except subprocess.TimeoutExpired:
         raise NotReachedError(f"no answer within {TOOL_SECONDS:.0f} s") from None
 
@@ -151,13 +204,17 @@ def check() -> int:
     lock = read_lock(LOCK.read_text(encoding="utf-8"))
     pins = read_pins(ROOT / REQUIREMENTS, python_version=OLDEST_PYTHON)
     problems = own_problems(lock, pins)
-    print(f"{len(lock)} packages, {sum(len(entry.hashes) for entry in lock.values()):,} hashes, "
-          f"{'as' if not problems else 'not as'} the requirements say")
+    print(
+        f"{len(lock)} packages, {sum(len(entry.hashes) for entry in lock.values()):,} hashes, "
+        f"{'as' if not problems else 'not as'} the requirements say"
+    )
     if other := installed_otherwise(lock):
         print(f"Installed here in another version: {', '.join(other)}")
     with tempfile.TemporaryDirectory() as folder:
-        for what, look in (("the package index offers these files", index_problems),
-                           ("no published security hole", audit_problems)):
+        for what, look in (
+            ("the package index offers these files", index_problems),
+            ("no published security hole", audit_problems),
+        ):
             try:
                 found = look(lock, Path(folder))
             except NotReachedError as error:

@@ -6,6 +6,7 @@ Takes about a minute and no more memory than one tensor: random blocks are writt
 6 GB intermediate. It talks nonsense at exactly the speed of the real model. --vocabulary: a GGUF file with Qwen's
 tokenizer (llama.cpp's source carries one); without it a byte-pair vocabulary of the same size is made up.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -53,8 +54,10 @@ _Q4_K, _Q6_K, _F32 = "Q4_K", "Q6_K", "F32"
 _SPREAD = 0.02
 _BLOCK_BYTES = {_Q4_K: 144, _Q6_K: 210}
 _SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-_CHATML = ("{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' "
-           "+ '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
+_CHATML = (
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' "
+    "+ '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,14 +69,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the random weights")
     options = parser.parse_args(arguments)
     progress = Progress()
-    write_model(options.file, TINY if options.tiny else Shape(), vocabulary=options.vocabulary, seed=options.seed,
-                progress=progress)
+    write_model(
+        options.file,
+        TINY if options.tiny else Shape(),
+        vocabulary=options.vocabulary,
+        seed=options.seed,
+        progress=progress,
+    )
     progress.close()
     print(f"{options.file}  {options.file.stat().st_size / 1e9:.2f} GB")
 
 
-def write_model(path: Path, shape: Shape, *, vocabulary: Path | None = None, seed: int = 1, is_exact: bool = False,
-                progress: Progress | None = None) -> None:
+def write_model(
+    path: Path,
+    shape: Shape,
+    *,
+    vocabulary: Path | None = None,
+    seed: int = 1,
+    is_exact: bool = False,
+    progress: Progress | None = None,
+) -> None:
     """Write the file; tensors are made one at a time. is_exact: 32-bit weights, for tests of arithmetic."""
     import gguf
     import numpy as np
@@ -92,13 +107,17 @@ def write_model(path: Path, shape: Shape, *, vocabulary: Path | None = None, see
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_K_M)
     _add_vocabulary(writer, shape, vocabulary)
     tensors = [(name, rows, columns, _F32 if is_exact else kind) for name, rows, columns, kind in _tensors(shape)]
-    kinds = {_Q4_K: gguf.GGMLQuantizationType.Q4_K, _Q6_K: gguf.GGMLQuantizationType.Q6_K,
-             _F32: gguf.GGMLQuantizationType.F32}
+    kinds = {
+        _Q4_K: gguf.GGMLQuantizationType.Q4_K,
+        _Q6_K: gguf.GGMLQuantizationType.Q6_K,
+        _F32: gguf.GGMLQuantizationType.F32,
+    }
     for name, rows, columns, kind in tensors:
         row_bytes = columns * 4 if kind == _F32 else columns // 256 * _BLOCK_BYTES[kind]
         dimensions = [columns] if rows == 1 else [rows, columns if kind == _F32 else row_bytes]
-        writer.add_tensor_info(name, dimensions, np.dtype(np.float32 if kind == _F32 else np.uint8),
-                               rows * row_bytes, kinds[kind])
+        writer.add_tensor_info(
+            name, dimensions, np.dtype(np.float32 if kind == _F32 else np.uint8), rows * row_bytes, kinds[kind]
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -116,8 +135,11 @@ def _tensors(shape: Shape) -> Iterator[tuple[str, int, int, str]]:
     yield "output_norm.weight", 1, shape.width, _F32
     kv_width = shape.head_width * shape.kv_heads
     for layer in range(shape.layers):
-        better = _Q6_K if layer < shape.layers // 8 or layer >= 7 * shape.layers // 8 or \
-            (layer - shape.layers // 8) % 3 == 2 else _Q4_K
+        better = (
+            _Q6_K
+            if layer < shape.layers // 8 or layer >= 7 * shape.layers // 8 or (layer - shape.layers // 8) % 3 == 2
+            else _Q4_K
+        )
         at = f"blk.{layer}."
         yield at + "attn_norm.weight", 1, shape.width, _F32
         yield at + "ffn_norm.weight", 1, shape.width, _F32
@@ -155,7 +177,7 @@ def _random_tensor(rng: Any, name: str, rows: int, columns: int, kind: str) -> A
 
 def _add_vocabulary(writer: Any, shape: Shape, source: Path | None) -> None:
     tokens, kinds, merges, family = _read_vocabulary(source) if source else _invented_vocabulary(shape.vocabulary)
-    tokens, kinds = tokens[:shape.vocabulary], kinds[:shape.vocabulary]
+    tokens, kinds = tokens[: shape.vocabulary], kinds[: shape.vocabulary]
     for number in range(len(tokens), shape.vocabulary):
         tokens.append(f"[PAD{number}]")
         kinds.append(5)  # unused
@@ -182,8 +204,12 @@ def _read_vocabulary(path: Path) -> tuple[list[str], list[int], list[str], str]:
         return [bytes(field.parts[index]).decode("utf-8") for index in field.data]
 
     kinds = fields["tokenizer.ggml.token_type"]
-    return texts("tokenizer.ggml.tokens"), [int(kinds.parts[index][0]) for index in kinds.data], \
-        texts("tokenizer.ggml.merges"), texts("tokenizer.ggml.pre")[0]
+    return (
+        texts("tokenizer.ggml.tokens"),
+        [int(kinds.parts[index][0]) for index in kinds.data],
+        texts("tokenizer.ggml.merges"),
+        texts("tokenizer.ggml.pre")[0],
+    )
 
 
 def _invented_vocabulary(size: int) -> tuple[list[str], list[int], list[str], str]:

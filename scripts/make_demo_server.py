@@ -6,6 +6,7 @@
 How a source file is written stands in data/demo/README.md. Everything the source leaves open (seconds
 between messages, ids) is derived from the words themselves, so the same source always gives the same files.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -30,8 +31,10 @@ TEXT_CHANNEL, PIN_NOTICE, JOIN, REPLY = 0, 6, 7, 19
 _SCENE = re.compile(r"== (\d{4}-\d\d-\d\d \d\d:\d\d) #([\w-]+)$")
 _PAUSE = re.compile(r"-- (\d+)([smh])$")
 _NOTICE = re.compile(r"~ (join|pin) (\w+)$")
-_LINE = re.compile(r'(?P<who>\w*)(?: >(?P<to>\w+)(?: "(?P<said>[^"]+)")?)?: ?'
-                   r"(?P<text>.*?)(?: ?\{(?P<extras>[^{}]*)\})?$")
+_LINE = re.compile(
+    r'(?P<who>\w*)(?: >(?P<to>\w+)(?: "(?P<said>[^"]+)")?)?: ?'
+    r"(?P<text>.*?)(?: ?\{(?P<extras>[^{}]*)\})?$"
+)
 _REACTION = re.compile(r"(?P<emoji>[^\d:]+|:\w+:)(?P<count>\d*)$")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -95,8 +98,15 @@ def _read_line(text: str, at: datetime, channel: str, speaker: str, lines: list[
     if not who:
         raise SourceError("':' continues a speaker, but nobody spoke yet")
     target = _target(match["to"], match["said"], channel, lines) if match["to"] else None
-    return Line(who, at + _gap(text, at, who == speaker), channel, match["text"].strip().replace("\\n", "\n"),
-                REPLY if target else 0, target, tuple((match["extras"] or "").split()))
+    return Line(
+        who,
+        at + _gap(text, at, who == speaker),
+        channel,
+        match["text"].strip().replace("\\n", "\n"),
+        REPLY if target else 0,
+        target,
+        tuple((match["extras"] or "").split()),
+    )
 
 
 def _target(who: str, said: str | None, channel: str, lines: list[Line]) -> Line:
@@ -110,7 +120,7 @@ def _target(who: str, said: str | None, channel: str, lines: list[Line]) -> Line
 def _fraction(*parts: object) -> float:
     """A number in [0, 1) that depends only on the words given."""
     digest = hashlib.sha256("\x00".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2 ** 48
+    return int.from_bytes(digest[:6], "big") / 2**48
 
 
 def _gap(text: str, at: datetime, is_same_speaker: bool) -> timedelta:
@@ -134,7 +144,7 @@ def _give_ids(lines: list[Line]) -> None:
 
 
 def _snowflake(ms: int, *salt: object) -> int:
-    return (ms - DISCORD_EPOCH_MS) << 22 | int(_fraction(ms, *salt) * 2 ** 22)
+    return (ms - DISCORD_EPOCH_MS) << 22 | int(_fraction(ms, *salt) * 2**22)
 
 
 @dataclass(frozen=True)
@@ -156,16 +166,25 @@ def read_server(path: Path) -> Server:
     guild_id = str(_dated_id(plan["created"], plan["name"]))
     members = {key: _member(key, entry) for key, entry in plan["members"].items()}
     roles = [{"id": guild_id, "name": "@everyone", "permissions": EVERYONE_PERMISSIONS}]
-    roles += [{"id": str(_dated_id(plan["created"], "role", name)), "name": name, "permissions": "0"}
-              for name in plan["roles"]]
+    roles += [
+        {"id": str(_dated_id(plan["created"], "role", name)), "name": name, "permissions": "0"}
+        for name in plan["roles"]
+    ]
     role_ids = {role["name"]: role["id"] for role in roles}
     for key, entry in plan["members"].items():
         members[key]["roles"] = [role_ids[name] for name in entry.get("roles", [])]
     emojis = {name: _dated_id(plan["created"], "emoji", name) for name in plan["emojis"]}
-    guild = {"id": guild_id, "name": plan["name"], "owner_id": members[plan["owner"]]["user"]["id"], "roles": roles,
-             "emojis": [{"id": str(number), "name": name, "animated": False} for name, number in emojis.items()]}
-    channels = {name: _channel(name, position, entry, guild_id, role_ids)
-                for position, (name, entry) in enumerate(plan["channels"].items())}
+    guild = {
+        "id": guild_id,
+        "name": plan["name"],
+        "owner_id": members[plan["owner"]]["user"]["id"],
+        "roles": roles,
+        "emojis": [{"id": str(number), "name": name, "animated": False} for name, number in emojis.items()],
+    }
+    channels = {
+        name: _channel(name, position, entry, guild_id, role_ids)
+        for position, (name, entry) in enumerate(plan["channels"].items())
+    }
     return Server(guild, channels, members, emojis)
 
 
@@ -175,33 +194,73 @@ def _dated_id(date: str, *salt: object) -> int:
 
 
 def _member(key: str, entry: dict[str, Any]) -> dict[str, Any]:
-    user = {"id": str(_dated_id(entry["created"], key)), "username": entry["username"], "discriminator": "0",
-            "global_name": entry["name"], "avatar": None, "bot": entry.get("bot", False)}
-    return {"user": user, "nick": None, "joined_at": f"{entry['joined']}T12:00:00+00:00", "roles": [],
-            "opted_out": entry.get("opted_out", False)}
+    user = {
+        "id": str(_dated_id(entry["created"], key)),
+        "username": entry["username"],
+        "discriminator": "0",
+        "global_name": entry["name"],
+        "avatar": None,
+        "bot": entry.get("bot", False),
+    }
+    return {
+        "user": user,
+        "nick": None,
+        "joined_at": f"{entry['joined']}T12:00:00+00:00",
+        "roles": [],
+        "opted_out": entry.get("opted_out", False),
+    }
 
 
 def _channel(name: str, position: int, entry: dict[str, Any], guild_id: str, roles: dict[str, str]) -> dict[str, Any]:
     overwrites: list[dict[str, Any]] = []
     if "only" in entry:
-        overwrites = [{"id": guild_id, "type": 0, "allow": "0", "deny": VIEW_CHANNEL},
-                      {"id": roles[entry["only"]], "type": 0, "allow": VIEW_CHANNEL, "deny": "0"}]
-    return {"id": str(_dated_id(entry["created"], "channel", name)), "type": TEXT_CHANNEL, "guild_id": guild_id,
-            "name": name, "position": position, "topic": entry["topic"], "parent_id": None, "nsfw": False,
-            "rate_limit_per_user": 0, "permission_overwrites": overwrites, "last_message_id": None}
+        overwrites = [
+            {"id": guild_id, "type": 0, "allow": "0", "deny": VIEW_CHANNEL},
+            {"id": roles[entry["only"]], "type": 0, "allow": VIEW_CHANNEL, "deny": "0"},
+        ]
+    return {
+        "id": str(_dated_id(entry["created"], "channel", name)),
+        "type": TEXT_CHANNEL,
+        "guild_id": guild_id,
+        "name": name,
+        "position": position,
+        "topic": entry["topic"],
+        "parent_id": None,
+        "nsfw": False,
+        "rate_limit_per_user": 0,
+        "permission_overwrites": overwrites,
+        "last_message_id": None,
+    }
 
 
 def to_discord(line: Line, server: Server) -> dict[str, Any]:
     """One message as Discord's API gives it."""
     content, mentions = _markup(line, server)
     message: dict[str, Any] = {
-        "id": str(line.id), "type": line.kind, "channel_id": server.channels[line.channel]["id"],
-        "author": server.user(line.who), "content": content, "timestamp": _time(line.at), "edited_timestamp": None,
-        "tts": False, "mention_everyone": "@everyone" in content, "mentions": mentions, "mention_roles": [],
-        "attachments": [], "embeds": [], "pinned": False, "flags": 0, "components": []}
+        "id": str(line.id),
+        "type": line.kind,
+        "channel_id": server.channels[line.channel]["id"],
+        "author": server.user(line.who),
+        "content": content,
+        "timestamp": _time(line.at),
+        "edited_timestamp": None,
+        "tts": False,
+        "mention_everyone": "@everyone" in content,
+        "mentions": mentions,
+        "mention_roles": [],
+        "attachments": [],
+        "embeds": [],
+        "pinned": False,
+        "flags": 0,
+        "components": [],
+    }
     if line.reply_to is not None:
-        message["message_reference"] = {"type": 0, "channel_id": message["channel_id"],
-                                        "message_id": str(line.reply_to.id), "guild_id": server.guild["id"]}
+        message["message_reference"] = {
+            "type": 0,
+            "channel_id": message["channel_id"],
+            "message_id": str(line.reply_to.id),
+            "guild_id": server.guild["id"],
+        }
     for extra in line.extras:
         _add_extra(message, extra, line, server)
     return message
@@ -245,24 +304,45 @@ def _add_extra(message: dict[str, Any], extra: str, line: Line, server: Server) 
         raise SourceError(f"unknown extra {extra!r} on {line.text!r}")
 
 
-_CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "gif": "image/gif", "mp4": "video/mp4", "mp3": "audio/mpeg",
-                  "ogg": "audio/ogg", "pdf": "application/pdf", "xlsx":
-                  "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+_CONTENT_TYPES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "gif": "image/gif",
+    "mp4": "video/mp4",
+    "mp3": "audio/mpeg",
+    "ogg": "audio/ogg",
+    "pdf": "application/pdf",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 
 
 def _attachment(name: str, line: Line) -> dict[str, Any]:
     number = str(line.id - (line.id % 4096) + 17)
     url = f"https://cdn.invalid/attachments/{number}/{name}"
     size = 20_000 + int(900_000 * _fraction("size", name, line.id))
-    return {"id": number, "filename": name, "size": size, "url": url, "proxy_url": url,
-            "content_type": _CONTENT_TYPES[name.rsplit(".", 1)[1]]}
+    return {
+        "id": number,
+        "filename": name,
+        "size": size,
+        "url": url,
+        "proxy_url": url,
+        "content_type": _CONTENT_TYPES[name.rsplit(".", 1)[1]],
+    }
 
 
 def _reaction(emoji: str, count: int, server: Server) -> dict[str, Any]:
     name = emoji.strip(":")
     identity = {"id": str(server.emojis[name]), "name": name} if name in server.emojis else {"id": None, "name": emoji}
-    return {"emoji": identity, "count": count, "count_details": {"burst": 0, "normal": count}, "burst_colors": [],
-            "me": False, "me_burst": False, "burst_me": False, "burst_count": 0}
+    return {
+        "emoji": identity,
+        "count": count,
+        "count_details": {"burst": 0, "normal": count},
+        "burst_colors": [],
+        "me": False,
+        "me_burst": False,
+        "burst_me": False,
+        "burst_count": 0,
+    }
 
 
 def _time(at: datetime) -> str:

@@ -4,6 +4,7 @@
 
 `python launcher.py --demo` runs it by itself. Running it again changes nothing.
 """
+
 from __future__ import annotations
 
 import json
@@ -39,8 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--no-index", action="store_true", help="leave the search index for later")
     options = parser.parse_args(arguments)
     with open_store(options) as store, job(store, "import", lock="fetch") as progress:
-        summary = import_file(store, FOLDER / "messages.jsonl", channels_file=FOLDER / "channels.json", enable="all",
-                              given_by="demo", report=progress.part(0.0, 0.2))
+        summary = import_file(
+            store,
+            FOLDER / "messages.jsonl",
+            channels_file=FOLDER / "channels.json",
+            enable="all",
+            given_by="demo",
+            report=progress.part(0.0, 0.2),
+        )
         # Before the index is filled: nothing of a member who opted out may ever be in it.
         apply_marks(store, FOLDER)
         print_summary(import_lines(summary))

@@ -1,14 +1,15 @@
 """What every script shares: its arguments, its progress in the terminal and in the job row, its exit code.
 
-    def main(arguments: Sequence[str] | None = None) -> None:
-        options = script_parser(__doc__).parse_args(arguments)
-        with Store.open(Workspace.at(options.workspace)) as store, job(store, "import") as progress:
-            summary = import_file(store, options.file, report=progress.report)
-            progress.result = summary.as_result()
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = script_parser(__doc__).parse_args(arguments)
+    with Store.open(Workspace.at(options.workspace)) as store, job(store, "import") as progress:
+        summary = import_file(store, options.file, report=progress.report)
+        progress.result = summary.as_result()
 
-    if __name__ == "__main__":
-        run_script(main)
+if __name__ == "__main__":
+    run_script(main)
 """
+
 from __future__ import annotations
 
 import argparse
@@ -51,8 +52,13 @@ class Progress:
     CancelledError once the owner asked the job to stop.
     """
 
-    def __init__(self, job: JobReporter | None = None, *, stream: TextIO | None = None,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        job: JobReporter | None = None,
+        *,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.job = job
         self.result: dict[str, Any] = {}
         self._stream = stream if stream is not None else sys.stderr
@@ -86,8 +92,10 @@ class Progress:
 
     def part(self, start: float, end: float) -> Callable[..., None]:
         """A report function for a part of the work: its 0-1 becomes start-end of the whole."""
+
         def report(fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
             self.report(start + (end - start) * min(max(fraction, 0.0), 1.0), step, done=done, unit=unit)
+
         return report
 
     def note(self, text: str) -> None:
@@ -175,8 +183,9 @@ class Pace:
         return max((1.0 - fraction) / self._fraction_rate - still, 0.0) if still < _STILL_SECONDS else None
 
 
-def _blend(mark: tuple[float, float], rate: float | None, now: float,
-           value: float) -> tuple[tuple[float, float], float | None]:
+def _blend(
+    mark: tuple[float, float], rate: float | None, now: float, value: float
+) -> tuple[tuple[float, float], float | None]:
     elapsed = now - mark[0]
     if elapsed < 0.5:
         return mark, rate
@@ -198,8 +207,9 @@ def duration(seconds: float) -> str:
 def script_parser(description: str | None) -> argparse.ArgumentParser:
     """A parser with what every script takes; `description` is the script's docstring."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workspace", metavar="DIR", default=None,
-                        help="folder of the server's data (default: the project folder)")
+    parser.add_argument(
+        "--workspace", metavar="DIR", default=None, help="folder of the server's data (default: the project folder)"
+    )
     return parser
 
 
@@ -225,8 +235,13 @@ def start_log(store: Store, name: str) -> None:
     """Log to `logs/<name>.log` with the owner's level and days; the token never gets in."""
     settings = store.settings.read()
     token = read_environment(store.workspace.env_file).token
-    configure_logging(store.workspace.logs, name, level=settings[LOG_LEVEL], keep_days=settings[LOG_DAYS],
-                      secrets=[token] if token else [])
+    configure_logging(
+        store.workspace.logs,
+        name,
+        level=settings[LOG_LEVEL],
+        keep_days=settings[LOG_DAYS],
+        secrets=[token] if token else [],
+    )
 
 
 def open_store(options: argparse.Namespace) -> Store:

@@ -6,6 +6,7 @@
 Each step is its own script with its own line in the job list; this one watches them. Cancel stops the step under way,
 which keeps what it finished.
 """
+
 from __future__ import annotations
 
 import subprocess
@@ -52,10 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipe", help="training recipe (default: the one that fits this computer)")
     parser.add_argument("--method", help="sft, sft+dpo, orpo or sft+kto")
     parser.add_argument("--set", nargs="+", metavar="NAME=VALUE", help="change numbers of the recipe, as in training")
-    parser.add_argument("--include-private", action="store_true",
-                        help="allow learning from every private channel that is switched on, and record that")
-    parser.add_argument("--pause-bot", action="store_true",
-                        help="stop the running bot while training and evaluating; it is started again afterwards")
+    parser.add_argument(
+        "--include-private",
+        action="store_true",
+        help="allow learning from every private channel that is switched on, and record that",
+    )
+    parser.add_argument(
+        "--pause-bot",
+        action="store_true",
+        help="stop the running bot while training and evaluating; it is started again afterwards",
+    )
     parser.add_argument("--quick", action="store_true", help="a shorter evaluation")
     options = parser.parse_args(arguments)
     with open_store(options) as store, job(store, "retrain") as progress:
@@ -68,20 +75,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
             run_step(store, Step("fetch", (), 0.04), progress, 0.0)
         prepare = ("--out", str(data), *(("--include-private",) if options.include_private else ()))
         run_step(store, Step("prepare", prepare, 0.01), progress, 0.04)
-        chosen = [part for name in ("recipe", "method") if (value := getattr(options, name))
-                  for part in (f"--{name}", value)]
+        chosen = [
+            part for name in ("recipe", "method") if (value := getattr(options, name)) for part in (f"--{name}", value)
+        ]
         changed = ("--set", *options.set) if options.set else ()
         compared = ("--against", "current") if current(store.workspace) else ()
         with paused_bot(store, asked_by="retraining") if options.pause_bot else nullcontext():
-            trained = run_step(store, Step("train", ("--data", str(data), "--out", str(out), *chosen, *changed), 0.75),
-                               progress, 0.05)
+            trained = run_step(
+                store, Step("train", ("--data", str(data), "--out", str(out), *chosen, *changed), 0.75), progress, 0.05
+            )
             model = exported_model(trained)
             evaluated = run_step(
-                store, Step("evaluate", ("--model", str(model), "--data", str(data), *compared,
-                                         *(("--quick",) if options.quick else ())), 0.2), progress, 0.8)
+                store,
+                Step(
+                    "evaluate",
+                    ("--model", str(model), "--data", str(data), *compared, *(("--quick",) if options.quick else ())),
+                    0.2,
+                ),
+                progress,
+                0.8,
+            )
         progress.result = {"data": str(data), "model": str(model), "evaluation": evaluated.result}
-        print_summary([("model", model), ("data", data),
-                       ("next", f"python scripts/5_deploy_bot.py --model \"{model}\"")])
+        print_summary([("model", model), ("data", data), ("next", f'python scripts/5_deploy_bot.py --model "{model}"')])
 
 
 def run_step(store: Store, step: Step, progress: Progress, done: float) -> Job:
@@ -90,8 +105,10 @@ def run_step(store: Store, step: Step, progress: Progress, done: float) -> Job:
     try:
         while child.poll() is None:
             row = row_of(store, child.pid)
-            progress.report(done + step.share * (row.progress if row else 0.0),
-                            f"{step.kind}: {row.step}" if row else f"{step.kind}: starting")
+            progress.report(
+                done + step.share * (row.progress if row else 0.0),
+                f"{step.kind}: {row.step}" if row else f"{step.kind}: starting",
+            )
             time.sleep(POLL_SECONDS)
     except (CancelledError, KeyboardInterrupt):
         stop(store, child)

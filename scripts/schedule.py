@@ -3,6 +3,7 @@
 Windows: Task Scheduler (XML). macOS: launchd. Linux: a systemd user timer, or cron where systemd's user manager
 is not running. The texts are made by pure functions; `Scheduler` writes them and calls the system's commands.
 """
+
 from __future__ import annotations
 
 import os
@@ -72,8 +73,11 @@ class Task:
     @classmethod
     def for_workspace(cls, workspace: Workspace) -> Task:
         script = PROJECT_ROOT / "scripts" / "fetch_and_embed.py"
-        return cls(job_name("fetch", workspace),
-                   (sys.executable, str(script), "--workspace", str(workspace.root)), PROJECT_ROOT)
+        return cls(
+            job_name("fetch", workspace),
+            (sys.executable, str(script), "--workspace", str(workspace.root)),
+            PROJECT_ROOT,
+        )
 
 
 # ---- texts ----------------------------------------------------------------------------------------------
@@ -103,16 +107,20 @@ def task_xml(task: Task, schedule: Schedule) -> bytes:
 def systemd_service(task: Task) -> str:
     """The unit that runs once."""
     command = " ".join(systemd_quote(part) for part in task.command)
-    return (f"[Unit]\nDescription=Fetch new Discord messages\n\n[Service]\nType=oneshot\n"
-            f"WorkingDirectory={systemd_path(task.folder)}\nExecStart={command}\nNice=10\n")
+    return (
+        f"[Unit]\nDescription=Fetch new Discord messages\n\n[Service]\nType=oneshot\n"
+        f"WorkingDirectory={systemd_path(task.folder)}\nExecStart={command}\nNice=10\n"
+    )
 
 
 def systemd_timer(task: Task, schedule: Schedule) -> str:
     """The unit that says when; a time missed while the computer was off is made up for."""
     day = "" if schedule.day is None else f"{_DAY_NAMES[schedule.day][:3]} "
-    return (f"[Unit]\nDescription=When to fetch new Discord messages ({task.name})\n\n[Timer]\n"
-            f"OnCalendar={day}*-*-* {schedule.hour:02d}:{schedule.minute:02d}:00\nPersistent=true\n\n"
-            "[Install]\nWantedBy=timers.target\n")
+    return (
+        f"[Unit]\nDescription=When to fetch new Discord messages ({task.name})\n\n[Timer]\n"
+        f"OnCalendar={day}*-*-* {schedule.hour:02d}:{schedule.minute:02d}:00\nPersistent=true\n\n"
+        "[Install]\nWantedBy=timers.target\n"
+    )
 
 
 def cron_line(task: Task, schedule: Schedule) -> str:
@@ -129,8 +137,16 @@ def launchd_plist(task: Task, schedule: Schedule) -> bytes:
     when: dict[str, int] = {"Hour": schedule.hour, "Minute": schedule.minute}
     if schedule.day is not None:
         when["Weekday"] = schedule.day
-    return plistlib.dumps({"Label": task.name, "ProgramArguments": list(task.command), "StartCalendarInterval": when,
-                           "WorkingDirectory": str(task.folder), "ProcessType": "Background", "RunAtLoad": False})
+    return plistlib.dumps(
+        {
+            "Label": task.name,
+            "ProgramArguments": list(task.command),
+            "StartCalendarInterval": when,
+            "WorkingDirectory": str(task.folder),
+            "ProcessType": "Background",
+            "RunAtLoad": False,
+        }
+    )
 
 
 def with_cron_line(crontab: str, task: Task, line: str | None) -> str:
@@ -145,8 +161,15 @@ def with_cron_line(crontab: str, task: Task, line: str | None) -> str:
 class Scheduler:
     """Installs, removes and shows the scheduled fetch of one workspace."""
 
-    def __init__(self, task: Task, *, platform: str = sys.platform, home: Path | None = None, run: Run = run_command,
-                 config_home: Path | None = None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        *,
+        platform: str = sys.platform,
+        home: Path | None = None,
+        run: Run = run_command,
+        config_home: Path | None = None,
+    ) -> None:
         self._task = task
         self._platform = platform
         self._home = home or Path.home()
@@ -242,8 +265,10 @@ class Scheduler:
     def _must(self, command: list[str], text: str | None = None) -> None:
         outcome = self._run(command, text)
         if outcome.code:
-            raise ScheduleError(f"{command[0]} refused the schedule: {outcome.output.strip()[-300:] or outcome.code}.",
-                                "Set up a job by hand that runs: " + " ".join(map(shlex.quote, self._task.command)))
+            raise ScheduleError(
+                f"{command[0]} refused the schedule: {outcome.output.strip()[-300:] or outcome.code}.",
+                "Set up a job by hand that runs: " + " ".join(map(shlex.quote, self._task.command)),
+            )
 
     def _unit(self, kind: str) -> Path:
         return self._config / "systemd" / "user" / f"{self._task.name}.{kind}"
@@ -253,8 +278,9 @@ class Scheduler:
         return self._home / "Library" / "LaunchAgents" / f"{self._task.name}.plist"
 
 
-def apply_schedule(text: str, workspace: Workspace, remember: Callable[[str], object], *,
-                   scheduler: Scheduler | None = None) -> str:
+def apply_schedule(
+    text: str, workspace: Workspace, remember: Callable[[str], object], *, scheduler: Scheduler | None = None
+) -> str:
     """What `--schedule TEXT` does; `remember` stores the choice. Returns a sentence for the owner."""
     scheduler = scheduler or Scheduler(Task.for_workspace(workspace))
     if text.strip().lower() == "status":

@@ -9,6 +9,7 @@ SIGSTOP, a cut network, a dropped connection that repeats events, a model reload
 and a backup at the same time, and a disk that is full for a while (a limit on the size of the bot's files stands for
 it). It ends with a table; exit code 1 when something was lost, answered twice or leaked. Linux only (it needs prlimit).
 """
+
 from __future__ import annotations
 
 import sys
@@ -71,17 +72,23 @@ class Soak:
         """The owner's choices, and a private channel with a canary that may be recalled there only."""
         policy.record_policy(self.store.consents, accepted=True, given_by="soak")
         guild = self.world.guild_json()
-        found = [channel_from_object(raw, guild_id=self.world.guild_id,
-                                     everyone_permissions=everyone_permissions(guild))
-                 for raw in self.world.guild_channels()]
+        found = [
+            channel_from_object(raw, guild_id=self.world.guild_id, everyone_permissions=everyone_permissions(guild))
+            for raw in self.world.guild_channels()
+        ]
         self.store.channels.add(found)
         policy.choose_channels(self.store.channels, [channel.id for channel in found if not channel.is_private])
         self.store.channels.add([Channel(CANARY_CHANNEL, "vault", recall=True, is_private=True)])
-        self.store.messages.save([Message(n, CANARY_CHANNEL, OWNER, "Olga", f"the vault code is {CANARY} {n}", n)
-                                  for n in range(1, 6)])
+        self.store.messages.save(
+            [Message(n, CANARY_CHANNEL, OWNER, "Olga", f"the vault code is {CANARY} {n}", n) for n in range(1, 6)]
+        )
         choices: tuple[tuple[Setting[Any], Any], ...] = (
-            (MODEL_PATH, "smollm2-135m-instruct"), (EMBEDDING_MODEL, EMBEDDER), (MAX_TOKENS, 50),
-            (RECALL_MIN_SIMILARITY, 0.0), (REPLIES_PER_HOUR, 2000))
+            (MODEL_PATH, "smollm2-135m-instruct"),
+            (EMBEDDING_MODEL, EMBEDDER),
+            (MAX_TOKENS, 50),
+            (RECALL_MIN_SIMILARITY, 0.0),
+            (REPLIES_PER_HOUR, 2000),
+        )
         for setting, value in choices:
             self.store.settings.set(setting, value, changed_by="soak")
 
@@ -91,8 +98,13 @@ class Soak:
         if self._job("fetch", "fetch_and_embed.py").wait(START_SECONDS) != 0:
             raise SystemExit(f"the first fetch failed: see {self.workspace.logs}")
         self.launcher = subprocess.Popen(
-            [sys.executable, "launcher.py", "--headless", "--workspace", str(self.workspace.root)], cwd=PROJECT_ROOT,
-            env=self._environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            [sys.executable, "launcher.py", "--headless", "--workspace", str(self.workspace.root)],
+            cwd=PROJECT_ROOT,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         self._wait(self._is_ready, START_SECONDS, "a ready bot")
         self.sizes_before = sizes(self.workspace)
 
@@ -160,8 +172,19 @@ class Soak:
             self.tally.while_down.add(said)
 
     def _faults(self) -> list[Callable[[], None]]:
-        return [self._kill, self._network_cut, self._fetch, self._reload, self._dropped_connection, self._disk_full,
-                self._import, self._pause, self._free_the_model, self._backup, self._kill_the_launcher]
+        return [
+            self._kill,
+            self._network_cut,
+            self._fetch,
+            self._reload,
+            self._dropped_connection,
+            self._disk_full,
+            self._import,
+            self._pause,
+            self._free_the_model,
+            self._backup,
+            self._kill_the_launcher,
+        ]
 
     def _kill(self) -> None:
         self._signal(signal.SIGKILL)
@@ -211,14 +234,22 @@ class Soak:
         self.launcher.kill()
         self.launcher.wait()
         self.launcher = subprocess.Popen(
-            [sys.executable, "launcher.py", "--headless", "--workspace", str(self.workspace.root)], cwd=PROJECT_ROOT,
-            env=self._environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            [sys.executable, "launcher.py", "--headless", "--workspace", str(self.workspace.root)],
+            cwd=PROJECT_ROOT,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     # ---- small parts ------------------------------------------------------------------------------------
 
     def _environment(self) -> dict[str, str]:
-        return os.environ | self.server.environment | {"ADMIN_USERS": str(OWNER), "GOMP_SPINCOUNT": "1000",
-                                                       "PYTHONPATH": str(PROJECT_ROOT)}
+        return (
+            os.environ
+            | self.server.environment
+            | {"ADMIN_USERS": str(OWNER), "GOMP_SPINCOUNT": "1000", "PYTHONPATH": str(PROJECT_ROOT)}
+        )
 
     def _job(self, name: str, script: str, *arguments: str) -> subprocess.Popen[bytes]:
         self._reap()
@@ -227,7 +258,12 @@ class Soak:
         with open(self.workspace.logs / f"soak-{name}.out.log", "ab") as output:
             process = subprocess.Popen(
                 [sys.executable, f"scripts/{script}", "--workspace", str(self.workspace.root), *arguments],
-                cwd=PROJECT_ROOT, env=self._environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+                cwd=PROJECT_ROOT,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
         self.tally.jobs[name] = process
         return process
 
@@ -244,9 +280,15 @@ class Soak:
 
     def _is_ready(self) -> bool:
         status = self.store.status.read_bot()
-        return (status is not None and status.exit_code is None and status.is_connected
-                and status.model_state is ModelState.READY and time.time() - status.heartbeat_at < 5
-                and psutil.pid_exists(status.pid) and self.server.is_anyone_online)
+        return (
+            status is not None
+            and status.exit_code is None
+            and status.is_connected
+            and status.model_state is ModelState.READY
+            and time.time() - status.heartbeat_at < 5
+            and psutil.pid_exists(status.pid)
+            and self.server.is_anyone_online
+        )
 
     def _sample(self) -> None:
         self._reap()
@@ -280,8 +322,14 @@ def split_world(folder: Path) -> tuple[World, list[dict[str, Any]]]:
     for raw in messages[:half]:
         world.load(raw)
     world.add_member(OWNER, "Olga")
-    live = [raw for raw in messages[half:] if not raw["author"].get("bot") and raw.get("type", 0) in (0, 19)
-            and not world.channels[int(raw["channel_id"])]["permission_overwrites"] and raw["content"].strip()]
+    live = [
+        raw
+        for raw in messages[half:]
+        if not raw["author"].get("bot")
+        and raw.get("type", 0) in (0, 19)
+        and not world.channels[int(raw["channel_id"])]["permission_overwrites"]
+        and raw["content"].strip()
+    ]
     for raw in live:
         world.users.setdefault(int(raw["author"]["id"]), raw["author"])
     return world, live
@@ -291,8 +339,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the table, 1 when something was lost, double or leaked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long messages are said (default: 10)")
-    parser.add_argument("--messages", type=Path, default=PROJECT_ROOT / "data" / "demo", metavar="FOLDER",
-                        help="messages.jsonl, channels.json and guild.json (default: the demo server)")
+    parser.add_argument(
+        "--messages",
+        type=Path,
+        default=PROJECT_ROOT / "data" / "demo",
+        metavar="FOLDER",
+        help="messages.jsonl, channels.json and guild.json (default: the demo server)",
+    )
     parser.add_argument("--workspace", type=Path, metavar="DIR", help="an empty folder to keep (default: none)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
@@ -300,16 +353,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("The soak run needs Linux (it limits the bot's files through prlimit).", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory(prefix="soak-") as passing:
-        soak = Soak(Workspace.at(options.workspace or passing).create(), options.messages, minutes=options.minutes,
-                    seed=options.seed)
+        soak = Soak(
+            Workspace.at(options.workspace or passing).create(),
+            options.messages,
+            minutes=options.minutes,
+            seed=options.seed,
+        )
         try:
             soak.prepare()
             soak.start()
             print(f"Ready; saying messages for {options.minutes:g} minutes.", file=sys.stderr)
             soak.run()
             soak.finish()
-            counted = account(soak.tally, soak.store, soak.world, token=soak.server.token,
-                              sizes_before=soak.sizes_before)
+            counted = account(
+                soak.tally, soak.store, soak.world, token=soak.server.token, sizes_before=soak.sizes_before
+            )
         finally:
             soak.close()
     width = max(len(what) for what, _, _ in counted)

@@ -1,4 +1,5 @@
 """What a soak run amounts to: everything counted from outside, and what must be nought."""
+
 from __future__ import annotations
 
 import subprocess
@@ -30,8 +31,9 @@ class Tally:
     job_codes: Counter[str] = field(default_factory=Counter)
 
 
-def account(tally: Tally, store: Store, world: World, *, token: str,
-            sizes_before: dict[str, int]) -> list[tuple[str, str, bool]]:
+def account(
+    tally: Tally, store: Store, world: World, *, token: str, sizes_before: dict[str, int]
+) -> list[tuple[str, str, bool]]:
     """(what, figure, is it a failure) of everything counted."""
     said = tally.said
     kept = store.messages.get(list(said))
@@ -56,20 +58,25 @@ def account(tally: Tally, store: Store, world: World, *, token: str,
         ("messages in, live", f"{len(said):,} ({len(tally.while_down):,} of them while it was down)", False),
         ("decisions stored", f"{sum(number in decided for number in said):,}", False),
         ("said while it was up, without a decision", f"{len(undecided):,}", False),
-        ("replies: answered messages, answers, sent", f"{len(answers):,}, "
-         f"{len(set().union(*answers.values())):,}, {len(world.sent):,}", False),
+        (
+            "replies: answered messages, answers, sent",
+            f"{len(answers):,}, {len(set().union(*answers.values())):,}, {len(world.sent):,}",
+            False,
+        ),
         ("answers cut off by an end of the bot", f"{sum(ENDED_EARLY in row.reason for row in activity):,}", False),
         ("starts of the bot", f"{store.status.starts_since(0):,}", False),
         ("faults injected", ", ".join(f"{name} {count}" for name, count in tally.faults.items()), False),
-        ("jobs by exit code", ", ".join(f"{name}: {count}" for name, count in sorted(tally.job_codes.items())),
-         False),
+        ("jobs by exit code", ", ".join(f"{name}: {count}" for name, count in sorted(tally.job_codes.items())), False),
         ("memory, first and last part", f"{first / 1e6:.0f} MB, {last / 1e6:.0f} MB", False),
-        ("files before and after", ", ".join(
-            f"{name} {sizes_before.get(name, 0) / 1e6:.1f} -> {size / 1e6:.1f} MB"
-            for name, size in after.items()), False),
+        (
+            "files before and after",
+            ", ".join(
+                f"{name} {sizes_before.get(name, 0) / 1e6:.1f} -> {size / 1e6:.1f} MB" for name, size in after.items()
+            ),
+            False,
+        ),
         ("messages kept, in the index, waiting", f"{store.messages.count():,}, {rows:,}, {waiting:,}", waiting > 0),
-        ("databases", ", ".join(f"{name}: {words}" for name, words in checks.items()),
-         set(checks.values()) != {"ok"}),
+        ("databases", ", ".join(f"{name}: {words}" for name, words in checks.items()), set(checks.values()) != {"ok"}),
         ("lost", str(len(lost)), bool(lost)),
         ("double", str(len(double)), bool(double)),
         ("leaked", "; ".join(leaks) or "0", bool(leaks)),
@@ -109,11 +116,16 @@ def memory_parts(samples: Sequence[tuple[float, int]]) -> tuple[float, float]:
 
 def sizes(workspace: Workspace) -> dict[str, int]:
     """Bytes of what grows."""
+
     def below(folder: Path) -> int:
         return sum(path.stat().st_size for path in files(folder))
 
-    return {"control.db": workspace.control_db.stat().st_size, "messages.db": workspace.messages_db.stat().st_size,
-            "index": below(workspace.embeddings), "logs": below(workspace.logs)}
+    return {
+        "control.db": workspace.control_db.stat().st_size,
+        "messages.db": workspace.messages_db.stat().st_size,
+        "index": below(workspace.embeddings),
+        "logs": below(workspace.logs),
+    }
 
 
 def files(folder: Path) -> Iterator[Path]:

@@ -6,6 +6,7 @@
 Needs an X display; without one it starts Xvfb. The demo's messages, bot and replies are real; the figures of
 the last days on the dashboard are sample data, because a demo bot has not been on a server for a week.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -66,8 +67,11 @@ def take(store: Store, out: Path, size: tuple[int, int], rooms: Sequence[str]) -
     app.root.after(50, app._settle)
     out.mkdir(parents=True, exist_ok=True)
     try:
-        if not pump(app, READY_SECONDS, lambda: app.pulse is not None and app.pulse.status is not None
-                    and app.pulse.status.model_state == "ready"):
+        if not pump(
+            app,
+            READY_SECONDS,
+            lambda: app.pulse is not None and app.pulse.status is not None and app.pulse.status.model_state == "ready",
+        ):
             print("The demo's bot did not come up; see its log.", file=sys.stderr)
             return 1
         talk(app, store)
@@ -152,8 +156,12 @@ def demo_workspace(chosen: Path | None) -> Iterator[Workspace]:
 def choose_packaged_models(store: Store) -> None:
     """What the launcher chooses for the demo: the models that need no download, and the adapter if it is there."""
     adapter = PROJECT_ROOT / "data" / "demo" / "adapter.gguf"
-    chosen = {MODEL_PATH: "smollm2-135m-instruct", EMBEDDING_MODEL: "all-MiniLM-L6-v2",
-              ADAPTER_PATH: str(adapter) if adapter.exists() else "", APPEARANCE: "light"}
+    chosen = {
+        MODEL_PATH: "smollm2-135m-instruct",
+        EMBEDDING_MODEL: "all-MiniLM-L6-v2",
+        ADAPTER_PATH: str(adapter) if adapter.exists() else "",
+        APPEARANCE: "light",
+    }
     for setting, value in chosen.items():
         store.settings.set(setting, value, changed_by="screenshots")
 
@@ -171,15 +179,21 @@ def fill_with_samples(store: Store) -> None:
 def sample_decisions(store: Store, dice: random.Random, now: float) -> Iterator[Activity]:
     """One row a message, more in the evening."""
     members = [member.display_name for member in store.members.all() if not member.is_absent] or ["someone"]
-    reasons = (("rolled 0.73 against 5 %", False, 70), ("rolled 0.03 against 5 %", True, 4), ("mentioned", True, 3),
-               ("in conversation", True, 4), ("cooldown: spoke 4 s ago", False, 6), ("replied to", True, 2))
+    reasons = (
+        ("rolled 0.73 against 5 %", False, 70),
+        ("rolled 0.03 against 5 %", True, 4),
+        ("mentioned", True, 3),
+        ("in conversation", True, 4),
+        ("cooldown: spoke 4 s ago", False, 6),
+        ("replied to", True, 2),
+    )
     for number in range(5000):
         at = now - 7 * 86_400 * (1 - number / 5000)
         if dice.random() > 0.12 + 0.88 * max(0.0, 1 - abs(time.localtime(at).tm_hour - 20) / 8):
             continue
         reason, spoke, _ = dice.choices(reasons, [weight for *_, weight in reasons])[0]
         took = dice.lognormvariate(0.62, 0.32) * 1000 if spoke else None
-        yield Activity(at, 10 ** 17 + number, 1, 1, dice.choice(members), spoke, reason, latency_ms=took)
+        yield Activity(at, 10**17 + number, 1, 1, dice.choice(members), spoke, reason, latency_ms=took)
 
 
 def sample_memory(store: Store, dice: random.Random, now: float) -> None:
@@ -205,8 +219,12 @@ def sample_training(store: Store, dice: random.Random) -> Job | None:
 def run_script(script: str, workspace: Workspace) -> None:
     """One of this project's scripts on the workspace; its progress goes to the terminal."""
     environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "PYTHONUTF8": "1"}
-    subprocess.run([sys.executable, str(PROJECT_ROOT / "scripts" / script), "--workspace", str(workspace.root)],
-                   check=True, env=environment, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, str(PROJECT_ROOT / "scripts" / script), "--workspace", str(workspace.root)],
+        check=True,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 @contextmanager
@@ -216,8 +234,11 @@ def display(width: int, height: int) -> Iterator[None]:
         yield
         return
     number = next(n for n in range(90, 200) if not Path(f"/tmp/.X{n}-lock").exists())
-    server = subprocess.Popen(["Xvfb", f":{number}", "-screen", "0", f"{width}x{height}x24"],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        ["Xvfb", f":{number}", "-screen", "0", f"{width}x{height}x24"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     os.environ["DISPLAY"] = f":{number}"
     try:
         time.sleep(1.0)

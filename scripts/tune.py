@@ -5,6 +5,7 @@
 Tries thread counts, weights repacked or as stored, chunk sizes, flash attention and several replies at once. Takes
 under a minute for a 3B model. Stop the bot first: a busy computer gives wrong figures.
 """
+
 from __future__ import annotations
 
 import sys
@@ -35,18 +36,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, help="a GGUF file (default: the workspace's model)")
     options = parser.parse_args(arguments)
     with open_store(options) as store, job(store, "tune") as progress:
-        path = options.model or resolve_model(store.workspace, store.settings.read(),
-                                              read_environment(store.workspace.env_file))
+        path = options.model or resolve_model(
+            store.workspace, store.settings.read(), read_environment(store.workspace.env_file)
+        )
         check_gguf(path)
         tuning = probe(path, report=progress.report)
         store.facts.set(tuning_key(path), tuning.as_dict())
         progress.result = tuning.as_dict()
-    print_summary([
-        ("model", path.name), ("weights", "repacked" if tuning.repack else "as stored (less memory)"),
-        ("threads", tuning.threads), ("chunk", tuning.ubatch),
-        ("flash attention", "on" if tuning.flash_attention else "off"),
-        ("replies at once", tuning.parallel), ("prompt tokens/s", tuning.prefill_per_second),
-        ("reply tokens/s", tuning.decode_per_second), ("seconds taken", tuning.seconds)])
+    print_summary(
+        [
+            ("model", path.name),
+            ("weights", "repacked" if tuning.repack else "as stored (less memory)"),
+            ("threads", tuning.threads),
+            ("chunk", tuning.ubatch),
+            ("flash attention", "on" if tuning.flash_attention else "off"),
+            ("replies at once", tuning.parallel),
+            ("prompt tokens/s", tuning.prefill_per_second),
+            ("reply tokens/s", tuning.decode_per_second),
+            ("seconds taken", tuning.seconds),
+        ]
+    )
 
 
 if __name__ == "__main__":

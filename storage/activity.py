@@ -1,4 +1,5 @@
 """What the bot saw and did: one row a message, rolled into daily totals after 30 days."""
+
 from __future__ import annotations
 
 import sqlite3
@@ -12,8 +13,10 @@ from storage.records import Activity
 from storage.text import storable
 
 KEEP_SECONDS = 30 * 86_400
-_COLUMNS = ("at, message_id, channel_id, author_id, author_name, spoke, reason, latency_ms, first_token_ms, "
-            "prompt_tokens, prefilled_tokens, reply_tokens, reply_id, error, is_due")
+_COLUMNS = (
+    "at, message_id, channel_id, author_id, author_name, spoke, reason, latency_ms, first_token_ms, "
+    "prompt_tokens, prefilled_tokens, reply_tokens, reply_id, error, is_due"
+)
 ENDED_EARLY = "the bot ended while it was being answered"
 
 
@@ -51,8 +54,19 @@ class ActivityLog:
                     "UPDATE activity SET spoke = ?, reason = ?, latency_ms = ?, first_token_ms = ?, prompt_tokens = ?, "
                     "prefilled_tokens = ?, reply_tokens = ?, reply_id = ?, error = ?, is_due = 0 "
                     "WHERE message_id = ? AND is_due = 1",
-                    (int(e.spoke), e.reason, e.latency_ms, e.first_token_ms, e.prompt_tokens, e.prefilled_tokens,
-                     e.reply_tokens, e.reply_id, storable(e.error), e.message_id))
+                    (
+                        int(e.spoke),
+                        e.reason,
+                        e.latency_ms,
+                        e.first_token_ms,
+                        e.prompt_tokens,
+                        e.prefilled_tokens,
+                        e.reply_tokens,
+                        e.reply_id,
+                        storable(e.error),
+                        e.message_id,
+                    ),
+                )
                 if not found.rowcount:
                     _insert(connection, [e])
 
@@ -60,7 +74,8 @@ class ActivityLog:
         """What an earlier process left unanswered says so from now on; returns how many. For the start of a bot."""
         return self._database.execute(
             "UPDATE activity SET is_due = 0, error = ?, reason = reason || '; ' || ? WHERE is_due = 1",
-            (ENDED_EARLY, ENDED_EARLY))
+            (ENDED_EARLY, ENDED_EARLY),
+        )
 
     def due(self) -> int:
         """Messages whose answer is not out yet."""
@@ -68,13 +83,17 @@ class ActivityLog:
 
     def recent(self, *, limit: int = 50) -> list[Activity]:
         """Newest first."""
-        return [_activity(row) for row in
-                self._database.rows(f"SELECT {_COLUMNS} FROM activity ORDER BY id DESC LIMIT ?", (limit,))]
+        return [
+            _activity(row)
+            for row in self._database.rows(f"SELECT {_COLUMNS} FROM activity ORDER BY id DESC LIMIT ?", (limit,))
+        ]
 
     def about(self, message_id: int) -> Activity | None:
         """The newest decision about a message, found by the message or by the reply to it."""
-        row = self._database.row(f"SELECT {_COLUMNS} FROM activity WHERE message_id = ? OR reply_id = ? "
-                                 "ORDER BY id DESC LIMIT 1", (message_id, message_id))
+        row = self._database.row(
+            f"SELECT {_COLUMNS} FROM activity WHERE message_id = ? OR reply_id = ? ORDER BY id DESC LIMIT 1",
+            (message_id, message_id),
+        )
         return _activity(row) if row else None
 
     def totals_since(self, moment: float) -> Totals:
@@ -83,15 +102,19 @@ class ActivityLog:
             "SELECT COUNT(*) AS seen, IFNULL(SUM(spoke), 0) AS spoken, IFNULL(SUM(error <> ''), 0) AS errors, "
             "AVG(latency_ms) AS mean, MIN(latency_ms) AS low, MAX(latency_ms) AS high, "
             "COUNT(DISTINCT CASE WHEN spoke THEN channel_id || '/' || author_id || '/' || CAST(at / 3600 AS INTEGER) "
-            "END) AS conversations FROM activity WHERE at >= ?", (moment,))
+            "END) AS conversations FROM activity WHERE at >= ?",
+            (moment,),
+        )
         assert row is not None  # an aggregate always has one row
-        return Totals(row["seen"], row["spoken"], row["errors"], row["mean"], row["low"], row["high"],
-                      row["conversations"])
+        return Totals(
+            row["seen"], row["spoken"], row["errors"], row["mean"], row["low"], row["high"], row["conversations"]
+        )
 
     def latencies_since(self, moment: float) -> list[float]:
         """Reply times in milliseconds, ascending."""
-        rows = self._database.rows("SELECT latency_ms FROM activity WHERE at >= ? AND latency_ms IS NOT NULL "
-                                   "ORDER BY latency_ms", (moment,))
+        rows = self._database.rows(
+            "SELECT latency_ms FROM activity WHERE at >= ? AND latency_ms IS NOT NULL ORDER BY latency_ms", (moment,)
+        )
         return [row[0] for row in rows]
 
     def replies_per_hour(self, *, hours: int) -> list[int]:
@@ -113,18 +136,25 @@ class ActivityLog:
 
     def add_sample(self, *, memory_bytes: int, is_up: bool) -> None:
         """One point of the memory and uptime curves."""
-        self._database.execute("INSERT OR REPLACE INTO samples (at, memory_bytes, is_up) VALUES (?, ?, ?)",
-                               (self._clock(), memory_bytes, int(is_up)))
+        self._database.execute(
+            "INSERT OR REPLACE INTO samples (at, memory_bytes, is_up) VALUES (?, ?, ?)",
+            (self._clock(), memory_bytes, int(is_up)),
+        )
 
     def samples_since(self, moment: float) -> list[tuple[float, int, bool]]:
         """(time, memory in bytes, bot was up), oldest first."""
-        return [(row["at"], row["memory_bytes"], bool(row["is_up"])) for row in self._database.rows(
-            "SELECT at, memory_bytes, is_up FROM samples WHERE at >= ? ORDER BY at", (moment,))]
+        return [
+            (row["at"], row["memory_bytes"], bool(row["is_up"]))
+            for row in self._database.rows(
+                "SELECT at, memory_bytes, is_up FROM samples WHERE at >= ? ORDER BY at", (moment,)
+            )
+        ]
 
     def forget_author(self, author_id: int) -> int:
         """Take a member's name and id out of the record; the counts stay."""
-        return self._database.execute("UPDATE activity SET author_id = 0, author_name = 'someone' WHERE author_id = ?",
-                                      (author_id,))
+        return self._database.execute(
+            "UPDATE activity SET author_id = 0, author_name = 'someone' WHERE author_id = ?", (author_id,)
+        )
 
     def roll_up(self) -> int:
         """Turn rows older than 30 days into daily totals; returns how many rows went. A day goes as a whole."""
@@ -135,17 +165,37 @@ class ActivityLog:
                 "conversations) SELECT date(at, 'unixepoch'), COUNT(*), SUM(spoke), SUM(error <> ''), "
                 "IFNULL(SUM(latency_ms), 0), MIN(latency_ms), MAX(latency_ms), "
                 "COUNT(DISTINCT CASE WHEN spoke THEN channel_id || '/' || author_id END) "
-                "FROM activity WHERE at < ? GROUP BY 1 ON CONFLICT (day) DO NOTHING", (cutoff,))
+                "FROM activity WHERE at < ? GROUP BY 1 ON CONFLICT (day) DO NOTHING",
+                (cutoff,),
+            )
             connection.execute("DELETE FROM samples WHERE at < ?", (cutoff,))
             return connection.execute("DELETE FROM activity WHERE at < ?", (cutoff,)).rowcount
 
 
 def _insert(connection: sqlite3.Connection, entries: Sequence[Activity]) -> None:
-    connection.executemany(f"INSERT INTO activity ({_COLUMNS}) VALUES (?{', ?' * 14})", [
-        (e.at, e.message_id, e.channel_id, e.author_id, storable(e.author_name), int(e.spoke), e.reason,
-         e.latency_ms, e.first_token_ms, e.prompt_tokens, e.prefilled_tokens, e.reply_tokens, e.reply_id,
-         storable(e.error), int(e.is_due))
-        for e in entries])
+    connection.executemany(
+        f"INSERT INTO activity ({_COLUMNS}) VALUES (?{', ?' * 14})",
+        [
+            (
+                e.at,
+                e.message_id,
+                e.channel_id,
+                e.author_id,
+                storable(e.author_name),
+                int(e.spoke),
+                e.reason,
+                e.latency_ms,
+                e.first_token_ms,
+                e.prompt_tokens,
+                e.prefilled_tokens,
+                e.reply_tokens,
+                e.reply_id,
+                storable(e.error),
+                int(e.is_due),
+            )
+            for e in entries
+        ],
+    )
 
 
 def _activity(row: sqlite3.Row) -> Activity:

@@ -3,6 +3,7 @@
 A backup is a folder; its manifest is written last, so a folder with one is complete. What did not change since
 the backup before (models, mostly) is a hard link to it where the disk can do that.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -59,8 +60,9 @@ class Restored:
     needs_token: bool
 
 
-def create_backup(store: Store, *, folder: Path | None = None, report: Report = silent,
-                  clock: Callable[[], float] = time.time) -> Backup:
+def create_backup(
+    store: Store, *, folder: Path | None = None, report: Report = silent, clock: Callable[[], float] = time.time
+) -> Backup:
     """Copy everything into a new folder below `folder` (the workspace's backups) while the bot may be running.
 
     StorageError when the disk is too small or fills up; nothing half-made stays behind.
@@ -78,8 +80,10 @@ def create_backup(store: Store, *, folder: Path | None = None, report: Report = 
         final = _free_name(target_root / f"{_PREFIX}{name}")
         replace_file(partial, final)
     except (OSError, sqlite3.Error) as error:
-        raise StorageError(f"The backup in {target_root} could not be finished ({error}). Nothing of it was kept.",
-                           "Free some space, or choose another folder with --folder.") from error
+        raise StorageError(
+            f"The backup in {target_root} could not be finished ({error}). Nothing of it was kept.",
+            "Free some space, or choose another folder with --folder.",
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     report(1.0, "The backup is complete")
@@ -103,8 +107,9 @@ def read_backup(folder: Path) -> Backup:
         raw = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         backup = Backup(folder, float(raw["created_at"]), int(raw["messages"]), dict(raw["files"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"{folder} is not a complete backup ({type(error).__name__}).",
-                           "Choose one that `--list` shows.") from error
+        raise StorageError(
+            f"{folder} is not a complete backup ({type(error).__name__}).", "Choose one that `--list` shows."
+        ) from error
     for name in backup.files:
         parts = PurePosixPath(name)
         if parts.is_absolute() or ".." in parts.parts or "\\" in name or ":" in name:
@@ -128,14 +133,16 @@ def verify(backup: Backup, *, report: Report = silent) -> None:
     for name, entry in backup.files.items():
         path = backup.folder / name
         if not path.is_file() or path.stat().st_size != entry["bytes"] or _digest(path) != entry["sha256"]:
-            raise StorageError(f"The backup {backup.folder.name} is damaged: {name} is not what was saved.",
-                               "Use another backup.")
+            raise StorageError(
+                f"The backup {backup.folder.name} is damaged: {name} is not what was saved.", "Use another backup."
+            )
         done += entry["bytes"]
         report(done / max(backup.total_bytes, 1), "Checking the backup")
     for name in (_CONTROL, _MESSAGES):
         if name not in backup.files or _quick_check(backup.folder / name) != "ok":
-            raise StorageError(f"The backup {backup.folder.name} is damaged: {name} cannot be read.",
-                               "Use another backup.")
+            raise StorageError(
+                f"The backup {backup.folder.name} is damaged: {name} cannot be read.", "Use another backup."
+            )
 
 
 def restore(workspace: Workspace, backup: Backup, *, report: Report = silent) -> Restored:
@@ -179,8 +186,9 @@ def _fill(store: Store, partial: Path, last: Backup | None, moment: float, repor
     return with_count
 
 
-def _copy_tree(source: Path, target: Path, prefix: str, last: Backup | None, report: Report, start: float,
-               end: float) -> None:
+def _copy_tree(
+    source: Path, target: Path, prefix: str, last: Backup | None, report: Report, start: float, end: float
+) -> None:
     files = list(_files(source))
     total = max(sum(path.stat().st_size for path in files), 1)
     done = 0
@@ -228,8 +236,10 @@ def _require_space(folder: Path, workspace: Workspace) -> None:
     needed = sum(path.stat().st_size for source in sources for path in _files(source)) + _SPARE_BYTES
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise StorageError(f"The backup needs {needed / 2**30:.1f} GiB and {folder} has {free / 2**30:.1f} GiB free.",
-                           "Free some space, or choose another folder with --folder.")
+        raise StorageError(
+            f"The backup needs {needed / 2**30:.1f} GiB and {folder} has {free / 2**30:.1f} GiB free.",
+            "Free some space, or choose another folder with --folder.",
+        )
 
 
 # ---- bringing one back ------------------------------------------------------------------------------
@@ -264,8 +274,10 @@ def _decisions_since(workspace: Workspace, backup: Backup) -> _Decisions:
 def _put_databases(workspace: Workspace, backup: Backup) -> None:
     stamp = time.strftime("%Y%m%d-%H%M%S")
     aside = _free_name(workspace.database_folder / f"before-restore-{stamp}")
-    fresh = {name: path.with_suffix(".restoring") for name, path in
-             ((_CONTROL, workspace.control_db), (_MESSAGES, workspace.messages_db))}
+    fresh = {
+        name: path.with_suffix(".restoring")
+        for name, path in ((_CONTROL, workspace.control_db), (_MESSAGES, workspace.messages_db))
+    }
     for name, path in fresh.items():
         shutil.copy2(backup.folder / name, path)
     aside.mkdir(parents=True)
@@ -311,8 +323,10 @@ def _put_environment(workspace: Workspace, backup: Backup) -> None:
     token_lines = [line for line in present if line.lstrip().removeprefix("export ").startswith(TOKEN)]
     fresh = workspace.env_file.with_name(".env.restoring")
     fresh.touch(mode=0o600)
-    fresh.write_text((backup.folder / _ENV).read_text(encoding="utf-8") + "".join(f"{line}\n" for line in token_lines),
-                     encoding="utf-8")
+    fresh.write_text(
+        (backup.folder / _ENV).read_text(encoding="utf-8") + "".join(f"{line}\n" for line in token_lines),
+        encoding="utf-8",
+    )
     replace_file(fresh, workspace.env_file)
 
 

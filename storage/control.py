@@ -1,4 +1,5 @@
 """Where processes meet: settings, the bot's status row, the supervisor's row, and commands to the bot."""
+
 from __future__ import annotations
 
 import json
@@ -36,7 +37,8 @@ class SettingsStore:
         self._database.execute(
             "INSERT INTO config (key, value, changed_by, changed_at) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
             "SET value = excluded.value, changed_by = excluded.changed_by, changed_at = excluded.changed_at",
-            (setting.key, json.dumps(value), changed_by, self._clock()))
+            (setting.key, json.dumps(value), changed_by, self._clock()),
+        )
         return value
 
     def reset(self, *settings: Setting[Any]) -> None:
@@ -62,7 +64,8 @@ class StatusBoard:
         self._database.execute(
             "INSERT INTO bot_status (id, pid, heartbeat_at, body) VALUES (1, ?, ?, ?) ON CONFLICT (id) DO UPDATE "
             "SET pid = excluded.pid, heartbeat_at = excluded.heartbeat_at, body = excluded.body",
-            (status.pid, status.heartbeat_at, json.dumps(asdict(status))))
+            (status.pid, status.heartbeat_at, json.dumps(asdict(status))),
+        )
 
     def read_bot(self) -> BotStatus | None:
         """The last report of the newest bot, running or not; None before the first start."""
@@ -79,7 +82,9 @@ class StatusBoard:
         """Tell the bot's watchdog that somebody watches."""
         self._database.execute(
             "INSERT INTO supervisor (id, pid, heartbeat_at) VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE "
-            "SET pid = excluded.pid, heartbeat_at = excluded.heartbeat_at", (pid, self._clock()))
+            "SET pid = excluded.pid, heartbeat_at = excluded.heartbeat_at",
+            (pid, self._clock()),
+        )
 
     def clear_supervisor(self, pid: int) -> None:
         """Leave in order, unless somebody else took over."""
@@ -94,8 +99,9 @@ class StatusBoard:
         return self._database.insert("INSERT INTO bot_starts (started_at) VALUES (?)", (self._clock(),))
 
     def record_end(self, start_id: int, exit_code: int | None) -> None:
-        self._database.execute("UPDATE bot_starts SET exit_code = ?, ended_at = ? WHERE id = ?",
-                               (exit_code, self._clock(), start_id))
+        self._database.execute(
+            "UPDATE bot_starts SET exit_code = ?, ended_at = ? WHERE id = ?", (exit_code, self._clock(), start_id)
+        )
 
     def starts_since(self, moment: float) -> int:
         """How often the bot was started after `moment`, over all launchers."""
@@ -111,14 +117,17 @@ class CommandQueue:
 
     def ask(self, kind: CommandKind, *, asked_by: str) -> int:
         """Queue a command for the running bot; returns its id."""
-        return self._database.insert("INSERT INTO bot_commands (kind, asked_by, asked_at) VALUES (?, ?, ?)",
-                                     (kind.value, asked_by, self._clock()))
+        return self._database.insert(
+            "INSERT INTO bot_commands (kind, asked_by, asked_at) VALUES (?, ?, ?)",
+            (kind.value, asked_by, self._clock()),
+        )
 
     def discard_older(self, *, pid: int) -> int:
         """At the start of a bot: commands meant for an earlier one are never executed. Returns how many."""
         return self._database.execute(
             "UPDATE bot_commands SET taken_by = ?, taken_at = ?, outcome = 'discarded' WHERE taken_by IS NULL",
-            (pid, self._clock()))
+            (pid, self._clock()),
+        )
 
     def take(self, *, pid: int) -> Command | None:
         """Claim the oldest waiting command, or None. The read comes first: it is idle nearly always."""
@@ -129,8 +138,9 @@ class CommandQueue:
             row = connection.execute(waiting).fetchone()
             if row is None:
                 return None
-            connection.execute("UPDATE bot_commands SET taken_by = ?, taken_at = ? WHERE id = ?",
-                               (pid, self._clock(), row["id"]))
+            connection.execute(
+                "UPDATE bot_commands SET taken_by = ?, taken_at = ? WHERE id = ?", (pid, self._clock(), row["id"])
+            )
         return Command(row["id"], CommandKind(row["kind"]), row["asked_by"], row["asked_at"])
 
     def finish(self, command_id: int, outcome: str) -> None:
@@ -161,5 +171,7 @@ class Facts:
         return default if text is None else json.loads(text)
 
     def set(self, key: str, value: Any) -> None:
-        self._database.execute("INSERT INTO facts (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE "
-                               "SET value = excluded.value", (key, json.dumps(value)))
+        self._database.execute(
+            "INSERT INTO facts (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (key, json.dumps(value)),
+        )

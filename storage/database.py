@@ -1,4 +1,5 @@
 """SQLite connections and transactions: short reads, immediate writes, a journal that fits the version."""
+
 from __future__ import annotations
 
 import logging
@@ -52,8 +53,9 @@ class Database:
         # The lock covers creation: another process may be between creating the file and filling it.
         with FileLock(self.path.with_suffix(".open-lock"), holder="Opening the database").acquire(timeout_seconds=30):
             if self.path.exists() and self.path.stat().st_size == 0:
-                raise StorageError(f"The database {self.path.name} is empty (0 bytes): its content is gone.",
-                                   DAMAGED_CURE)
+                raise StorageError(
+                    f"The database {self.path.name} is empty (0 bytes): its content is gone.", DAMAGED_CURE
+                )
             try:
                 if not self.path.exists():
                     self._create()
@@ -133,8 +135,9 @@ class Database:
         found = self.row(sql, parameters)
         return found[0] if found else None
 
-    def pages(self, sql: str, *, after: Sequence[Any], key: Sequence[str],
-              page_rows: int = PAGE_ROWS) -> Iterator[list[sqlite3.Row]]:
+    def pages(
+        self, sql: str, *, after: Sequence[Any], key: Sequence[str], page_rows: int = PAGE_ROWS
+    ) -> Iterator[list[sqlite3.Row]]:
         """Long reads page by page, no read open in between.
 
         sql must hold the key comparison on `?` parameters and end in `ORDER BY <key> LIMIT ?`; `after` is
@@ -167,8 +170,9 @@ class Database:
 def connect(path: Path) -> sqlite3.Connection:
     """A connection with this project's settings; autocommit, so transactions are always explicit."""
     try:
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None,
-                                     check_same_thread=False)
+        connection = sqlite3.connect(
+            path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
+        )
         connection.row_factory = sqlite3.Row
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -179,8 +183,10 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-DAMAGED_CURE = ("Restore a backup: python scripts/backup.py --restore. Without one: python scripts/backup.py "
-                "--start-anew keeps what can still be read.")
+DAMAGED_CURE = (
+    "Restore a backup: python scripts/backup.py --restore. Without one: python scripts/backup.py "
+    "--start-anew keeps what can still be read."
+)
 
 
 def readable(error: sqlite3.Error, path: Path) -> StorageError:
@@ -190,14 +196,17 @@ def readable(error: sqlite3.Error, path: Path) -> StorageError:
     if name.startswith("SQLITE_FULL"):
         return StorageError(f"The disk is full: {where} could not be written. Nothing was lost.", "Free some space.")
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return StorageError(f"The database {where} is damaged ({error}).",
-                            DAMAGED_CURE)
+        return StorageError(f"The database {where} is damaged ({error}).", DAMAGED_CURE)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return StorageError(f"The database {where} stayed locked for {BUSY_TIMEOUT_MS // 1000} seconds.",
-                            "Close other programs that have it open, e.g. a database viewer or a sync client.")
+        return StorageError(
+            f"The database {where} stayed locked for {BUSY_TIMEOUT_MS // 1000} seconds.",
+            "Close other programs that have it open, e.g. a database viewer or a sync client.",
+        )
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR")):
-        return StorageError(f"The database {where} cannot be written ({error}).",
-                            f"Check the permissions of {path.parent} and the disk.")
+        return StorageError(
+            f"The database {where} cannot be written ({error}).",
+            f"Check the permissions of {path.parent} and the disk.",
+        )
     return StorageError(f"The database {where} reported: {error}.", "See the log for details.")
 
 

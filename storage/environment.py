@@ -1,4 +1,5 @@
 """The `.env` file: token and ids, read once at start, never written to SQLite or a log."""
+
 from __future__ import annotations
 
 import codecs
@@ -39,8 +40,9 @@ class Environment:
     def require_token(self) -> str:
         """The bot token, or a ConfigurationError that says where to put it."""
         if not self.token:
-            raise ConfigurationError("No Discord bot token is set.",
-                                     "Enter it in Settings > Discord, or as DISCORD_TOKEN in .env.")
+            raise ConfigurationError(
+                "No Discord bot token is set.", "Enter it in Settings > Discord, or as DISCORD_TOKEN in .env."
+            )
         return self.token
 
 
@@ -55,8 +57,9 @@ def read_environment(env_file: Path, *, process: Mapping[str, str] | None = None
     return Environment(
         token=values.get(TOKEN, "").strip(),
         server_id=_snowflake(SERVER_ID, server) if server else None,
-        admin_ids=frozenset(_snowflake(ADMIN_USERS, part)
-                            for part in re.split(r"[,;\s]+", values.get(ADMIN_USERS, "").strip()) if part),
+        admin_ids=frozenset(
+            _snowflake(ADMIN_USERS, part) for part in re.split(r"[,;\s]+", values.get(ADMIN_USERS, "").strip()) if part
+        ),
         model_path=values.get(MODEL_PATH, "").strip(),
         log_level=values.get(LOG_LEVEL, "").strip().upper(),
         api_base=values.get(API_BASE, "").strip(),
@@ -90,8 +93,10 @@ def write_value(env_file: Path, key: str, value: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, _with_value(text, key, value).encode("utf-8"), mode=0o600)
     except OSError as error:
-        raise ConfigurationError(f"{env_file} cannot be written: {error.strerror}.",
-                                 "Close programs that have it open and check its permissions.") from error
+        raise ConfigurationError(
+            f"{env_file} cannot be written: {error.strerror}.",
+            "Close programs that have it open and check its permissions.",
+        ) from error
 
 
 def _with_value(text: str, key: str, value: str) -> str:
@@ -119,7 +124,7 @@ def _with_line(text: str, key: str, spelling: str) -> str:
             continue
         if is_set:
             continue  # a second one would win over the first
-        before = original[:len(original) - len(original.lstrip())]  # blank lines above belong to the binding
+        before = original[: len(original) - len(original.lstrip())]  # blank lines above belong to the binding
         export = "export " if re.match(r"\s*export\s", original) else ""
         comment = _COMMENT.search(original)
         parts.append(f"{before}{export}{key}={spelling}{comment[1] if comment else ''}{end}")
@@ -139,7 +144,9 @@ def _values(text: str) -> dict[str, str | None]:
 
 
 def _snowflake(key: str, text: str) -> int:
-    if not re.fullmatch(r"\d{1,20}", text) or int(text) >= 2 ** 63:
-        raise ConfigurationError(f"{key} in .env should be a Discord id (digits only), not {text[:40]!r}.",
-                                 "Turn on Developer Mode in Discord, right-click and choose Copy ID.")
+    if not re.fullmatch(r"\d{1,20}", text) or int(text) >= 2**63:
+        raise ConfigurationError(
+            f"{key} in .env should be a Discord id (digits only), not {text[:40]!r}.",
+            "Turn on Developer Mode in Discord, right-click and choose Copy ID.",
+        )
     return int(text)

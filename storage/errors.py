@@ -1,4 +1,5 @@
 """Errors a person can act on. Anything else is a bug and should crash loudly."""
+
 from __future__ import annotations
 
 

@@ -1,4 +1,5 @@
 """Files that appear whole or not at all, also where another program holds the old one for a moment."""
+
 from __future__ import annotations
 
 import os
@@ -27,8 +28,9 @@ def replace_file(fresh: Path, target: Path, *, sleep: Callable[[float], object] 
     _flush_folder(target.parent)
 
 
-def write_whole(target: Path, content: bytes, *, mode: int = 0o666,
-                sleep: Callable[[float], object] = time.sleep) -> None:
+def write_whole(
+    target: Path, content: bytes, *, mode: int = 0o666, sleep: Callable[[float], object] = time.sleep
+) -> None:
     """Write a small file so that readers, and the disk after a power cut, hold the old content or the new one.
 
     mode: who may read it (less the process's umask), from its first byte on.

@@ -3,6 +3,7 @@
 What a trained model has learnt stays in its weights until it is retrained; that is said plainly, and every model's
 manifest then says that it is due. Backups are not rewritten: a restore applies the erasure again.
 """
+
 from __future__ import annotations
 
 import json
@@ -25,8 +26,13 @@ RETRAIN_DUE = "retrain_due"
 _PLACEHOLDER = "someone"
 _LINE_FILES = (".jsonl", ".ndjson")
 # Below data_storage: pages and quizzes that quote members without saying who said what. They can be made again.
-_QUOTING = ("messages/*/report.html", "evaluation/**/*.html", "evaluation/**/*.jsonl",
-            "blind_tests/*/quiz.json", "blind_tests/*/*.html")
+_QUOTING = (
+    "messages/*/report.html",
+    "evaluation/**/*.html",
+    "evaluation/**/*.jsonl",
+    "blind_tests/*/quiz.json",
+    "blind_tests/*/*.html",
+)
 _TEXT_FILES = (".json", ".html", ".htm", ".md", ".txt", ".csv", ".log", ".out")
 # Names shorter than this are everyday words too often to be replaced in running text.
 _SHORTEST_NAME = 3
@@ -45,8 +51,11 @@ class Forgotten:
 def forget_member(store: Store, member_id: int, *, clock: Callable[[], float] = time.time) -> Forgotten:
     """Remove everything of one member. Safe to repeat: a run cut short is completed by the next."""
     member = store.members.get(member_id)
-    names = tuple(name for name in (member.display_name, member.username) if name and name != _PLACEHOLDER) \
-        if member else ()
+    names = (
+        tuple(name for name in (member.display_name, member.username) if name and name != _PLACEHOLDER)
+        if member
+        else ()
+    )
     # The files first: afterwards nobody knows the name to look for any more.
     files = _drop_quotes(store.workspace) + sum(_clean_file(path, member_id, names) for path in _files(store))
     lines = store.playground.forget(_mentions_of(member_id, names))
@@ -109,12 +118,16 @@ def _drop_quotes(workspace: Workspace) -> int:
         for path in sorted({path for pattern in _QUOTING for path in workspace.data.glob(pattern)}):
             path.unlink()
             changed += 1
-        for path in [*(workspace.data / "evaluation").glob("**/report.json"),
-                     *workspace.finetuned_models.glob("*.report.json")]:
+        for path in [
+            *(workspace.data / "evaluation").glob("**/report.json"),
+            *workspace.finetuned_models.glob("*.report.json"),
+        ]:
             changed += _drop_samples(path)
     except OSError as error:
-        raise StorageError(f"A page that quotes members could not be removed ({error}).",
-                           "Close other programs that have it open and type the command again.") from None
+        raise StorageError(
+            f"A page that quotes members could not be removed ({error}).",
+            "Close other programs that have it open and type the command again.",
+        ) from None
     return changed
 
 
@@ -145,8 +158,10 @@ def _clean_file(path: Path, member_id: int, names: tuple[str, ...]) -> bool:
             return _clean_log(path, member_id, names)
         return _clean_document(path, member_id, names)
     except OSError as error:
-        raise StorageError(f"{path.name} could not be changed ({error}).",
-                           "Close other programs that have it open and type the command again.") from None
+        raise StorageError(
+            f"{path.name} could not be changed ({error}).",
+            "Close other programs that have it open and type the command again.",
+        ) from None
 
 
 def _holds_any(path: Path, needles: Iterable[str]) -> bool:
@@ -168,8 +183,10 @@ def _clean_lines(path: Path, member_id: int, names: tuple[str, ...]) -> bool:
     is_theirs = _mentions_of(member_id, names)
     fresh = path.with_name(path.name + ".forgetting")
     dropped = 0
-    with open(path, encoding="utf-8", errors="surrogateescape") as old, \
-            open(fresh, "w", encoding="utf-8", errors="surrogateescape") as new:
+    with (
+        open(path, encoding="utf-8", errors="surrogateescape") as old,
+        open(fresh, "w", encoding="utf-8", errors="surrogateescape") as new,
+    ):
         for line in old:
             try:
                 is_out = is_theirs(json.loads(line))

@@ -1,6 +1,7 @@
 """From SQLite to the search index: drains the queue of changes, as often as you like, without loss or repeats.
 
 Scripts use it with the bulk embedder, the running bot in small batches with its own."""
+
 from __future__ import annotations
 
 import logging
@@ -45,9 +46,17 @@ class CatchUp:
         return asdict(self)
 
 
-def catch_up(store: Store, index: VectorIndex, embed: Embed, report: Report = silent, *, rebuild: bool = False,
-             to_text: Callable[[Message], str] | None = None, may_build_index: bool = True,
-             wait_seconds: float = 0.0) -> CatchUp:
+def catch_up(
+    store: Store,
+    index: VectorIndex,
+    embed: Embed,
+    report: Report = silent,
+    *,
+    rebuild: bool = False,
+    to_text: Callable[[Message], str] | None = None,
+    may_build_index: bool = True,
+    wait_seconds: float = 0.0,
+) -> CatchUp:
     """Bring the index in step with the messages and return what changed.
 
     embed: texts -> float32 (n, dimension), length 1. to_text: what of a message is embedded (its content as it
@@ -86,8 +95,9 @@ def _is_behind(store: Store, index: VectorIndex) -> bool:
     return rows < int(Facts(store.messages_db).get(_ROWS_FACT, 0))
 
 
-def _drain(store: Store, index: VectorIndex, embed: Embed, report: Report, to_text: Callable[[Message], str],
-           facts: Facts) -> tuple[int, int]:
+def _drain(
+    store: Store, index: VectorIndex, embed: Embed, report: Report, to_text: Callable[[Message], str], facts: Facts
+) -> tuple[int, int]:
     total = max(store.messages.queue_length(), 1)
     indexed = removed = 0
     while changes := store.messages.queued_changes(limit=BATCH_ROWS):
@@ -111,7 +121,7 @@ def _embedded(texts: Sequence[str], embed: Embed, report: Report, done: int, tot
     distinct = list(dict.fromkeys(texts))
     vectors: dict[str, np.ndarray] = {}
     for start in range(0, len(distinct), _EMBED_ROWS):
-        part = distinct[start:start + _EMBED_ROWS]
+        part = distinct[start : start + _EMBED_ROWS]
         vectors.update(zip(part, embed(part), strict=True))
         finished = done + int(len(texts) * len(vectors) / len(distinct))
         report(min(0.98 * finished / max(total, finished), 0.98), "Indexing messages", done=finished, unit="messages")
@@ -128,5 +138,12 @@ def _content(message: Message) -> str:
 
 
 def _row(message: Message, vector: np.ndarray) -> IndexRow:
-    return IndexRow(message.id, message.channel_id, message.author_id, message.content, message.created_ms,
-                    reaction_score(message.reactions), vector)
+    return IndexRow(
+        message.id,
+        message.channel_id,
+        message.author_id,
+        message.content,
+        message.created_ms,
+        reaction_score(message.reactions),
+        vector,
+    )

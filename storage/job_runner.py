@@ -1,4 +1,5 @@
 """Starts scripts as jobs of their own processes, and notices when they end."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -32,9 +33,13 @@ class EndedJob:
 class JobRunner:
     """Starts scripts as jobs, one of a kind at a time, and notices when they end."""
 
-    def __init__(self, store: Store, *,
-                 spawn: Callable[[str, Sequence[str]], Child] | None = None,
-                 is_alive: Callable[[int], bool] = processes.is_alive) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        spawn: Callable[[str, Sequence[str]], Child] | None = None,
+        is_alive: Callable[[int], bool] = processes.is_alive,
+    ) -> None:
         self._store = store
         self._spawn = spawn or (lambda kind, arguments: processes.spawn_job(store.workspace, kind, arguments))
         self._is_alive = is_alive

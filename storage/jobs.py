@@ -1,4 +1,5 @@
 """Long work as rows: progress, cancel, result and curve, written by the script itself."""
+
 from __future__ import annotations
 
 import json
@@ -17,8 +18,9 @@ from storage.text import storable
 # A job that has not reported for this long and whose process is gone is lost.
 LOST_AFTER_SECONDS = 30.0
 _REPORT_EVERY_SECONDS = 0.25
-_COLUMNS = ("id, kind, pid, state, progress, step, error, result, cancel_requested, started_at, finished_at, "
-            "heartbeat_at")
+_COLUMNS = (
+    "id, kind, pid, state, progress, step, error, result, cancel_requested, started_at, finished_at, heartbeat_at"
+)
 
 
 class Report(Protocol):
@@ -43,7 +45,8 @@ class Jobs:
         now = self._clock()
         job_id = self._database.insert(
             "INSERT INTO jobs (kind, pid, state, started_at, heartbeat_at) VALUES (?, ?, ?, ?, ?)",
-            (kind, os.getpid(), JobState.RUNNING.value, now, now))
+            (kind, os.getpid(), JobState.RUNNING.value, now, now),
+        )
         return JobReporter(self, job_id)
 
     @contextmanager
@@ -72,15 +75,18 @@ class Jobs:
 
     def report(self, job_id: int, *, progress: float, step: str) -> bool:
         """Store progress; True when somebody asked for the job to be cancelled."""
-        self._database.execute("UPDATE jobs SET progress = ?, step = ?, heartbeat_at = ? WHERE id = ?",
-                               (min(max(progress, 0.0), 1.0), step, self._clock(), job_id))
+        self._database.execute(
+            "UPDATE jobs SET progress = ?, step = ?, heartbeat_at = ? WHERE id = ?",
+            (min(max(progress, 0.0), 1.0), step, self._clock(), job_id),
+        )
         return self.is_cancel_requested(job_id)
 
     def finish(self, job_id: int, state: JobState, *, error: str = "", result: dict[str, Any] | None = None) -> None:
         self._database.execute(
             "UPDATE jobs SET state = ?, error = ?, result = ?, finished_at = ?, "
             "progress = CASE WHEN ? = 'done' THEN 1 ELSE progress END WHERE id = ?",
-            (state.value, storable(error), json.dumps(result or {}), self._clock(), state.value, job_id))
+            (state.value, storable(error), json.dumps(result or {}), self._clock(), state.value, job_id),
+        )
 
     def request_cancel(self, job_id: int) -> None:
         self._database.execute("UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND state = 'running'", (job_id,))
@@ -92,12 +98,14 @@ class Jobs:
         self._database.execute(
             "INSERT INTO job_metrics (job_id, name, step, value) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (job_id, name, step) DO UPDATE SET value = excluded.value",
-            (job_id, metric.name, metric.step, metric.value))
+            (job_id, metric.name, metric.step, metric.value),
+        )
 
     def metrics(self, job_id: int) -> list[JobMetric]:
         """The job's curve, by name and step."""
-        rows = self._database.rows("SELECT name, step, value FROM job_metrics WHERE job_id = ? ORDER BY name, step",
-                                   (job_id,))
+        rows = self._database.rows(
+            "SELECT name, step, value FROM job_metrics WHERE job_id = ? ORDER BY name, step", (job_id,)
+        )
         return [JobMetric(row["name"], row["step"], row["value"]) for row in rows]
 
     def get(self, job_id: int) -> Job | None:
@@ -106,13 +114,15 @@ class Jobs:
 
     def recent(self, *, limit: int = 20) -> list[Job]:
         """Newest first, running ones included."""
-        return [_job(row) for row in
-                self._database.rows(f"SELECT {_COLUMNS} FROM jobs ORDER BY id DESC LIMIT ?", (limit,))]
+        return [
+            _job(row) for row in self._database.rows(f"SELECT {_COLUMNS} FROM jobs ORDER BY id DESC LIMIT ?", (limit,))
+        ]
 
     def active(self) -> list[Job]:
         """Jobs that say they are running, oldest first."""
-        return [_job(row) for row in
-                self._database.rows(f"SELECT {_COLUMNS} FROM jobs WHERE state = 'running' ORDER BY id")]
+        return [
+            _job(row) for row in self._database.rows(f"SELECT {_COLUMNS} FROM jobs WHERE state = 'running' ORDER BY id")
+        ]
 
     def latest(self, kind: str) -> Job | None:
         row = self._database.row(f"SELECT {_COLUMNS} FROM jobs WHERE kind = ? ORDER BY id DESC LIMIT 1", (kind,))
@@ -123,8 +133,11 @@ class Jobs:
         deadline = self._clock() - LOST_AFTER_SECONDS
         lost = [job for job in self.active() if job.heartbeat_at < deadline and not is_alive(job.pid)]
         for job in lost:
-            self.finish(job.id, JobState.LOST, error=f"The {job.kind} process ended without a word. Start it again: "
-                                                     "it goes on where it stopped.")
+            self.finish(
+                job.id,
+                JobState.LOST,
+                error=f"The {job.kind} process ended without a word. Start it again: it goes on where it stopped.",
+            )
         return lost
 
 
@@ -156,9 +169,20 @@ class JobReporter:
 
 
 def _job(row: sqlite3.Row) -> Job:
-    return Job(row["id"], row["kind"], row["pid"], JobState(row["state"]), row["progress"], row["step"], row["error"],
-               json.loads(row["result"]), bool(row["cancel_requested"]), row["started_at"], row["finished_at"],
-               row["heartbeat_at"])
+    return Job(
+        row["id"],
+        row["kind"],
+        row["pid"],
+        JobState(row["state"]),
+        row["progress"],
+        row["step"],
+        row["error"],
+        json.loads(row["result"]),
+        bool(row["cancel_requested"]),
+        row["started_at"],
+        row["finished_at"],
+        row["heartbeat_at"],
+    )
 
 
 def active_kinds(jobs: Sequence[Job]) -> set[str]:

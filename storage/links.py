@@ -1,4 +1,5 @@
 """Messages that are nothing but links: dropped wherever messages come in."""
+
 from __future__ import annotations
 
 _LINK_STARTS = ("http://", "https://", "www.", "discord.gg/")

@@ -1,4 +1,5 @@
 """Operating-system file locks: they vanish with their process, even after kill -9."""
+
 from __future__ import annotations
 
 import json
@@ -30,8 +31,10 @@ class FileLock:
         deadline = time.monotonic() + timeout_seconds
         while not self._try():
             if time.monotonic() >= deadline:
-                raise AlreadyRunningError(f"{self.holder} is already running for this workspace{self._who()}.",
-                                          "Use that one, or stop it first.")
+                raise AlreadyRunningError(
+                    f"{self.holder} is already running for this workspace{self._who()}.",
+                    "Use that one, or stop it first.",
+                )
             time.sleep(0.05)
         return self
 

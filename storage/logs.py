@@ -1,4 +1,5 @@
 """Log files: one line format written and parsed here, rotated, capped, old ones purged, no secrets."""
+
 from __future__ import annotations
 
 import logging
@@ -56,8 +57,15 @@ class _Rotating(logging.handlers.RotatingFileHandler):
         """A full disk must not turn each log line into a traceback on stderr."""
 
 
-def configure_logging(folder: Path, name: str, *, level: str = "INFO", keep_days: int = 30,
-                      secrets: Iterable[str] = (), console: bool = False) -> Path:
+def configure_logging(
+    folder: Path,
+    name: str,
+    *,
+    level: str = "INFO",
+    keep_days: int = 30,
+    secrets: Iterable[str] = (),
+    console: bool = False,
+) -> Path:
     """Send this process's log to `folder/name.log` (at most 30 MB in all); returns the file.
 
     Called once, by an entry point. Files of any process older than `keep_days` are removed.
@@ -65,8 +73,9 @@ def configure_logging(folder: Path, name: str, *, level: str = "INFO", keep_days
     folder.mkdir(parents=True, exist_ok=True)
     purge(folder, keep_days=keep_days)
     path = folder / f"{name}.log"
-    handler = _Rotating(path, maxBytes=MAX_FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8",
-                        errors="backslashreplace")
+    handler = _Rotating(
+        path, maxBytes=MAX_FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8", errors="backslashreplace"
+    )
     formatter = _Masking(secrets)
     handler.setFormatter(formatter)
     root = logging.getLogger()

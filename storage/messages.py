@@ -1,4 +1,5 @@
 """What people said: `messages` and `reactions`, and the queue that keeps the index in step."""
+
 from __future__ import annotations
 
 import json
@@ -11,11 +12,26 @@ from storage.database import Database, placeholders
 from storage.records import DISCORD_EPOCH_MS, Mention, Message, Reaction
 from storage.text import storable
 
-_COLUMNS = ("id", "channel_id", "author_id", "content", "created_ms", "edited_ms", "kind", "reply_to_id", "attachments",
-            "stickers", "mentions", "is_pinned", "is_own")
-_SELECT = f"SELECT {', '.join('m.' + name for name in _COLUMNS)}, p.display_name, p.username FROM messages AS m " \
-          "LEFT JOIN members AS p ON p.id = m.author_id"
-_UPSERT = f"""INSERT INTO messages ({', '.join(_COLUMNS)}) VALUES (?{', ?' * (len(_COLUMNS) - 1)})
+_COLUMNS = (
+    "id",
+    "channel_id",
+    "author_id",
+    "content",
+    "created_ms",
+    "edited_ms",
+    "kind",
+    "reply_to_id",
+    "attachments",
+    "stickers",
+    "mentions",
+    "is_pinned",
+    "is_own",
+)
+_SELECT = (
+    f"SELECT {', '.join('m.' + name for name in _COLUMNS)}, p.display_name, p.username FROM messages AS m "
+    "LEFT JOIN members AS p ON p.id = m.author_id"
+)
+_UPSERT = f"""INSERT INTO messages ({", ".join(_COLUMNS)}) VALUES (?{", ?" * (len(_COLUMNS) - 1)})
 ON CONFLICT (id) DO UPDATE SET content = excluded.content, edited_ms = excluded.edited_ms,
     attachments = excluded.attachments, stickers = excluded.stickers, mentions = excluded.mentions,
     is_pinned = excluded.is_pinned
@@ -63,7 +79,8 @@ class MessageStore:
                     "INSERT INTO fetch_cursors (channel_id, last_message_id, is_complete) VALUES (?, ?, ?) "
                     "ON CONFLICT (channel_id) DO UPDATE SET last_message_id = MAX(last_message_id, "
                     "excluded.last_message_id), is_complete = excluded.is_complete",
-                    (cursor[0], cursor[1], int(cursor[2])))
+                    (cursor[0], cursor[1], int(cursor[2])),
+                )
         new = len({message.id for message in kept} - known)
         return Saved(new=new, edited=max(changed, 0) - new)
 
@@ -74,8 +91,9 @@ class MessageStore:
         with self.database.transaction() as connection:
             for message_id in message_ids:
                 removed += connection.execute("DELETE FROM messages WHERE id = ?", (message_id,)).rowcount
-                connection.execute("INSERT OR IGNORE INTO erasures (kind, id, erased_at) VALUES ('message', ?, ?)",
-                                   (message_id, now))
+                connection.execute(
+                    "INSERT OR IGNORE INTO erasures (kind, id, erased_at) VALUES ('message', ?, ?)", (message_id, now)
+                )
         return removed
 
     def forget_name(self, member_id: int) -> int:
@@ -83,49 +101,61 @@ class MessageStore:
         changed = 0
         rows = self.database.rows("SELECT id, mentions FROM messages WHERE mentions LIKE ?", (f"%[{member_id},%",))
         for row in rows:
-            mentions = [[number, "someone" if number == member_id else name]
-                        for number, name in json.loads(row["mentions"])]
-            changed += self.database.execute("UPDATE messages SET mentions = ? WHERE id = ?",
-                                             (_json(mentions), row["id"]))
+            mentions = [
+                [number, "someone" if number == member_id else name] for number, name in json.loads(row["mentions"])
+            ]
+            changed += self.database.execute(
+                "UPDATE messages SET mentions = ? WHERE id = ?", (_json(mentions), row["id"])
+            )
         return changed
 
     def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         """Messages by id, reactions included; missing ids are absent."""
         found: dict[int, Message] = {}
         for start in range(0, len(message_ids), 500):
-            part = list(message_ids[start:start + 500])
+            part = list(message_ids[start : start + 500])
             rows = self.database.rows(f"{_SELECT} WHERE m.id IN ({placeholders(part)})", part)
             found |= {message.id: message for message in self._with_reactions(rows)}
         return found
 
     def recent(self, channel_id: int, *, limit: int, before_id: int | None = None) -> list[Message]:
         """The newest messages of a channel, oldest first."""
-        rows = self.database.rows(f"{_SELECT} WHERE m.channel_id = ? AND m.id < ? ORDER BY m.id DESC LIMIT ?",
-                                  (channel_id, before_id if before_id is not None else 2 ** 62, limit))
+        rows = self.database.rows(
+            f"{_SELECT} WHERE m.channel_id = ? AND m.id < ? ORDER BY m.id DESC LIMIT ?",
+            (channel_id, before_id if before_id is not None else 2**62, limit),
+        )
         return self._with_reactions(rows)[::-1]
 
     def in_channel(self, channel_id: int, *, after_id: int = 0, page_rows: int = 2000) -> Iterator[list[Message]]:
         """Every message of a channel by id, page by page, no read open in between."""
         for page in self.database.pages(
-                f"{_SELECT} WHERE m.channel_id = {int(channel_id)} AND m.id > ? ORDER BY m.id LIMIT ?",
-                after=(after_id,), key=("id",), page_rows=page_rows):
+            f"{_SELECT} WHERE m.channel_id = {int(channel_id)} AND m.id > ? ORDER BY m.id LIMIT ?",
+            after=(after_id,),
+            key=("id",),
+            page_rows=page_rows,
+        ):
             yield self._with_reactions(page)
 
-    def in_channel_raw(self, channel_id: int, *, page_rows: int = 4000) -> Iterator[tuple[list[sqlite3.Row],
-                                                                                        dict[int, list[Reaction]]]]:
+    def in_channel_raw(
+        self, channel_id: int, *, page_rows: int = 4000
+    ) -> Iterator[tuple[list[sqlite3.Row], dict[int, list[Reaction]]]]:
         """Like `in_channel` with rows as SQLite gives them and their reactions: four times as fast for a million.
 
         Columns: id, author_id, content, created_ms, reply_to_id, attachments, stickers, mentions (JSON texts), is_own.
         """
         for page in self.database.pages(
-                "SELECT id, author_id, content, created_ms, reply_to_id, attachments, stickers, mentions, is_own "
-                f"FROM messages WHERE channel_id = {int(channel_id)} AND id > ? ORDER BY id LIMIT ?",
-                after=(0,), key=("id",), page_rows=page_rows):
+            "SELECT id, author_id, content, created_ms, reply_to_id, attachments, stickers, mentions, is_own "
+            f"FROM messages WHERE channel_id = {int(channel_id)} AND id > ? ORDER BY id LIMIT ?",
+            after=(0,),
+            key=("id",),
+            page_rows=page_rows,
+        ):
             reactions: dict[int, list[Reaction]] = {}
             for row in self.database.rows(
-                    "SELECT r.message_id, r.emoji, r.count FROM reactions AS r JOIN messages AS m "
-                    "ON m.id = r.message_id WHERE m.channel_id = ? AND r.message_id BETWEEN ? AND ? ORDER BY 1, 2",
-                    (channel_id, page[0]["id"], page[-1]["id"])):
+                "SELECT r.message_id, r.emoji, r.count FROM reactions AS r JOIN messages AS m "
+                "ON m.id = r.message_id WHERE m.channel_id = ? AND r.message_id BETWEEN ? AND ? ORDER BY 1, 2",
+                (channel_id, page[0]["id"], page[-1]["id"]),
+            ):
                 reactions.setdefault(row[0], []).append(Reaction(row[1], row[2]))
             yield page, reactions
 
@@ -148,7 +178,8 @@ class MessageStore:
         if channel_ids is not None:
             where = f" AND channel_id IN ({placeholders(parameters)})"
         rows = self.database.rows(
-            f"SELECT author_id, COUNT(*) FROM messages WHERE is_own = 0{where} GROUP BY 1", parameters)
+            f"SELECT author_id, COUNT(*) FROM messages WHERE is_own = 0{where} GROUP BY 1", parameters
+        )
         return {row[0]: row[1] for row in rows}
 
     def counts_by_channel(self) -> dict[int, int]:
@@ -157,8 +188,9 @@ class MessageStore:
 
     def cursor(self, channel_id: int) -> int:
         """The last message id fetched from a channel, 0 before the first fetch."""
-        return int(self.database.value("SELECT last_message_id FROM fetch_cursors WHERE channel_id = ?",
-                                       (channel_id,)) or 0)
+        return int(
+            self.database.value("SELECT last_message_id FROM fetch_cursors WHERE channel_id = ?", (channel_id,)) or 0
+        )
 
     def is_backfilled(self, channel_id: int) -> bool:
         """True once a fetch has reached the end of a channel's history."""
@@ -170,8 +202,10 @@ class MessageStore:
 
     def ids_between(self, channel_id: int, after_id: int, last_id: int) -> list[int]:
         """Ids kept of a channel, own replies included, with after_id < id <= last_id, ascending."""
-        rows = self.database.rows("SELECT id FROM messages WHERE channel_id = ? AND id > ? AND id <= ? ORDER BY id",
-                                  (channel_id, after_id, last_id))
+        rows = self.database.rows(
+            "SELECT id FROM messages WHERE channel_id = ? AND id > ? AND id <= ? ORDER BY id",
+            (channel_id, after_id, last_id),
+        )
         return [row[0] for row in rows]
 
     # ---- the index queue ----------------------------------------------------------------------------
@@ -184,10 +218,13 @@ class MessageStore:
         rows = self.database.rows(
             "SELECT q.seq, q.message_id, p.opted_out OR p.excluded AS is_absent FROM index_queue AS q "
             "LEFT JOIN messages AS m ON m.id = q.message_id LEFT JOIN members AS p ON p.id = m.author_id "
-            "ORDER BY q.seq LIMIT ?", (limit,))
+            "ORDER BY q.seq LIMIT ?",
+            (limit,),
+        )
         messages = self.get([row["message_id"] for row in rows if not row["is_absent"]])
-        return [QueuedChange(row["seq"], row["message_id"], _indexable(messages.get(row["message_id"])))
-                for row in rows]
+        return [
+            QueuedChange(row["seq"], row["message_id"], _indexable(messages.get(row["message_id"]))) for row in rows
+        ]
 
     def clear_queued(self, seqs: Sequence[int]) -> None:
         """These changes reached the index. A message that changed again since has a new number and stays."""
@@ -196,16 +233,20 @@ class MessageStore:
 
     def queue_everything(self) -> int:
         """Put every message in line again (after the index was lost or its embedding model changed)."""
-        return self.database.execute("INSERT OR IGNORE INTO index_queue (message_id) "
-                                     "SELECT id FROM messages WHERE is_own = 0 ORDER BY id")
+        return self.database.execute(
+            "INSERT OR IGNORE INTO index_queue (message_id) SELECT id FROM messages WHERE is_own = 0 ORDER BY id"
+        )
 
     def _with_reactions(self, rows: Sequence[sqlite3.Row]) -> list[Message]:
         reactions: dict[int, list[Reaction]] = {}
         ids = [row["id"] for row in rows]
         for start in range(0, len(ids), 500):
-            part = ids[start:start + 500]
-            for row in self.database.rows("SELECT message_id, emoji, count FROM reactions WHERE message_id IN "
-                                          f"({placeholders(part)}) ORDER BY message_id, emoji", part):
+            part = ids[start : start + 500]
+            for row in self.database.rows(
+                "SELECT message_id, emoji, count FROM reactions WHERE message_id IN "
+                f"({placeholders(part)}) ORDER BY message_id, emoji",
+                part,
+            ):
                 reactions.setdefault(row["message_id"], []).append(Reaction(row["emoji"], row["count"]))
         return [_message(row, tuple(reactions.get(row["id"], ()))) for row in rows]
 
@@ -217,9 +258,10 @@ def _indexable(message: Message | None) -> Message | None:
 def _known_ids(connection: sqlite3.Connection, messages: Sequence[Message]) -> set[int]:
     known: set[int] = set()
     for start in range(0, len(messages), 500):
-        part = [message.id for message in messages[start:start + 500]]
-        known.update(row[0] for row in connection.execute(
-            f"SELECT id FROM messages WHERE id IN ({placeholders(part)})", part))
+        part = [message.id for message in messages[start : start + 500]]
+        known.update(
+            row[0] for row in connection.execute(f"SELECT id FROM messages WHERE id IN ({placeholders(part)})", part)
+        )
     return known
 
 
@@ -240,22 +282,25 @@ def _save_members(connection: sqlite3.Connection, messages: Sequence[Message]) -
         "INSERT INTO members (id, username, display_name, named_by) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
         "username = excluded.username, display_name = excluded.display_name, named_by = excluded.named_by "
         "WHERE excluded.named_by > named_by",
-        [(m.author_id, storable(m.username or m.author_name), storable(m.author_name), m.id) for m in newest.values()])
+        [(m.author_id, storable(m.username or m.author_name), storable(m.author_name), m.id) for m in newest.values()],
+    )
 
 
 def _save_reactions(connection: sqlite3.Connection, messages: Sequence[Message], known: set[int]) -> None:
     """Write what differs; a known message whose reactions changed must reach the index again."""
     kept: dict[int, dict[str, int]] = {message_id: {} for message_id in known}
     for start in range(0, len(messages), 500):
-        part = [message.id for message in messages[start:start + 500]]
+        part = [message.id for message in messages[start : start + 500]]
         for row in connection.execute(
-                f"SELECT message_id, emoji, count FROM reactions WHERE message_id IN ({placeholders(part)})", part):
+            f"SELECT message_id, emoji, count FROM reactions WHERE message_id IN ({placeholders(part)})", part
+        ):
             kept.setdefault(row[0], {})[row[1]] = row[2]
     changed = {m.id: _merged(m.reactions) for m in messages if _merged(m.reactions) != kept.get(m.id, {})}
     connection.executemany("DELETE FROM reactions WHERE message_id = ?", [(message_id,) for message_id in changed])
     connection.executemany(
         "INSERT INTO reactions (message_id, emoji, count) VALUES (?, ?, ?)",
-        [(message_id, emoji, count) for message_id, counts in changed.items() for emoji, count in counts.items()])
+        [(message_id, emoji, count) for message_id, counts in changed.items() for emoji, count in counts.items()],
+    )
     own = {message.id for message in messages if message.is_own}
     again = [(message_id,) for message_id in changed if message_id in known and message_id not in own]
     connection.executemany("DELETE FROM index_queue WHERE message_id = ?", again)
@@ -272,9 +317,21 @@ def _merged(reactions: Sequence[Reaction]) -> dict[str, int]:
 
 
 def _values(m: Message) -> tuple[object, ...]:
-    return (m.id, m.channel_id, m.author_id, storable(m.content), m.created_ms, m.edited_ms, m.kind, m.reply_to_id,
-            _json(m.attachments), _json(m.stickers), _json([[x.id, x.name] for x in m.mentions]), int(m.is_pinned),
-            int(m.is_own))
+    return (
+        m.id,
+        m.channel_id,
+        m.author_id,
+        storable(m.content),
+        m.created_ms,
+        m.edited_ms,
+        m.kind,
+        m.reply_to_id,
+        _json(m.attachments),
+        _json(m.stickers),
+        _json([[x.id, x.name] for x in m.mentions]),
+        int(m.is_pinned),
+        int(m.is_own),
+    )
 
 
 def _json(value: object) -> str:
@@ -283,9 +340,20 @@ def _json(value: object) -> str:
 
 def _message(row: sqlite3.Row, reactions: tuple[Reaction, ...]) -> Message:
     return Message(
-        id=row["id"], channel_id=row["channel_id"], author_id=row["author_id"], author_name=row["display_name"] or "",
-        content=row["content"], created_ms=row["created_ms"], edited_ms=row["edited_ms"], kind=row["kind"],
-        reply_to_id=row["reply_to_id"], attachments=tuple(json.loads(row["attachments"])),
+        id=row["id"],
+        channel_id=row["channel_id"],
+        author_id=row["author_id"],
+        author_name=row["display_name"] or "",
+        content=row["content"],
+        created_ms=row["created_ms"],
+        edited_ms=row["edited_ms"],
+        kind=row["kind"],
+        reply_to_id=row["reply_to_id"],
+        attachments=tuple(json.loads(row["attachments"])),
         stickers=tuple(json.loads(row["stickers"])),
-        mentions=tuple(Mention(pair[0], pair[1]) for pair in json.loads(row["mentions"])), reactions=reactions,
-        is_pinned=bool(row["is_pinned"]), is_own=bool(row["is_own"]), username=row["username"] or "")
+        mentions=tuple(Mention(pair[0], pair[1]) for pair in json.loads(row["mentions"])),
+        reactions=reactions,
+        is_pinned=bool(row["is_pinned"]),
+        is_own=bool(row["is_own"]),
+        username=row["username"] or "",
+    )

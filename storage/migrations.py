@@ -1,4 +1,5 @@
 """Schema history of both databases: append-only steps, each in one transaction with its own record."""
+
 from __future__ import annotations
 
 import logging
@@ -16,8 +17,11 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
     """Bring the file to the newest schema; a copy is kept first. A newer file is refused untouched."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(migrations):
-        raise NewerSchemaError(f"{path.name} was written by a newer version of this program "
-                               f"(schema {version}, known up to {len(migrations)}).", "Update the program.")
+        raise NewerSchemaError(
+            f"{path.name} was written by a newer version of this program "
+            f"(schema {version}, known up to {len(migrations)}).",
+            "Update the program.",
+        )
     if version == len(migrations):
         return
     if version:
@@ -56,7 +60,9 @@ def _run(connection: sqlite3.Connection, script: str) -> None:
 
 
 def _control_1(connection: sqlite3.Connection) -> None:
-    _run(connection, """
+    _run(
+        connection,
+        """
 CREATE TABLE config (key TEXT PRIMARY KEY, value TEXT NOT NULL, changed_by TEXT NOT NULL, changed_at REAL NOT NULL)
     WITHOUT ROWID;
 CREATE TABLE bot_status (id INTEGER PRIMARY KEY CHECK (id = 1), pid INTEGER NOT NULL, heartbeat_at REAL NOT NULL,
@@ -88,20 +94,26 @@ CREATE TABLE playground (id INTEGER PRIMARY KEY AUTOINCREMENT, role TEXT NOT NUL
     answers_id INTEGER, taken_by INTEGER, details TEXT NOT NULL DEFAULT '{}', options TEXT NOT NULL DEFAULT '{}',
     error TEXT NOT NULL DEFAULT '');
 CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-""")
+""",
+    )
 
 
 def _control_2(connection: sqlite3.Connection) -> None:
     """A decision is stored when it is taken: due until its answer is out."""
-    _run(connection, """
+    _run(
+        connection,
+        """
 ALTER TABLE activity ADD COLUMN is_due INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX activity_due ON activity (is_due) WHERE is_due = 1;
-""")
+""",
+    )
 
 
 def _messages_1(connection: sqlite3.Connection) -> None:
     # In the triggers DELETE + INSERT stand for a replace: an outer ON CONFLICT would override REPLACE.
-    _run(connection, """
+    _run(
+        connection,
+        """
 CREATE TABLE messages (id INTEGER PRIMARY KEY, channel_id INTEGER NOT NULL, author_id INTEGER NOT NULL,
     content TEXT NOT NULL, created_ms INTEGER NOT NULL, edited_ms INTEGER, kind INTEGER NOT NULL DEFAULT 0,
     reply_to_id INTEGER, attachments TEXT NOT NULL DEFAULT '[]', stickers TEXT NOT NULL DEFAULT '[]',
@@ -143,7 +155,8 @@ CREATE TRIGGER queue_absent AFTER UPDATE OF opted_out, excluded ON members
     DELETE FROM index_queue WHERE message_id IN (SELECT id FROM messages WHERE author_id = NEW.id);
     INSERT INTO index_queue (message_id) SELECT id FROM messages WHERE author_id = NEW.id AND is_own = 0;
 END;
-""")
+""",
+    )
 
 
 CONTROL_MIGRATIONS: tuple[Migration, ...] = (_control_1, _control_2)

@@ -1,4 +1,5 @@
 """Where things live. Everything that changes at run time is below one workspace folder."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -8,9 +9,16 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
 # Folders that sync clients rewrite behind a program's back: a database in one is damaged sooner or later.
-SYNC_CLIENTS = {"onedrive": "OneDrive", "dropbox": "Dropbox", "google drive": "Google Drive",
-                "googledrive": "Google Drive", "icloud": "iCloud", "mobile documents": "iCloud",
-                "nextcloud": "Nextcloud", "pcloud": "pCloud"}
+SYNC_CLIENTS = {
+    "onedrive": "OneDrive",
+    "dropbox": "Dropbox",
+    "google drive": "Google Drive",
+    "googledrive": "Google Drive",
+    "icloud": "iCloud",
+    "mobile documents": "iCloud",
+    "nextcloud": "Nextcloud",
+    "pcloud": "pCloud",
+}
 
 
 def unsafe_folder(path: str) -> str:
@@ -90,7 +98,15 @@ class Workspace:
 
     def create(self) -> Workspace:
         """Make every folder that is missing; returns itself."""
-        for folder in (self.database_folder, self.message_files, self.embeddings, self.base_models,
-                       self.finetuned_models, self.embedding_models, self.logs, self.locks):
+        for folder in (
+            self.database_folder,
+            self.message_files,
+            self.embeddings,
+            self.base_models,
+            self.finetuned_models,
+            self.embedding_models,
+            self.logs,
+            self.locks,
+        ):
             folder.mkdir(parents=True, exist_ok=True)
         return self

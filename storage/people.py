@@ -1,4 +1,5 @@
 """Channels with the owner's switches, members with their choices, and the answers people gave."""
+
 from __future__ import annotations
 
 import sqlite3
@@ -10,10 +11,18 @@ from storage.database import Database
 from storage.records import Channel, Member
 from storage.text import storable
 
-_CHANNEL_COLUMNS = ("channel_id, channel_name, kind, parent_id, guild_id, enabled, recall, speak, is_private, "
-                    "include_private, rate, access_lost")
-SWITCHES = {"learn": "enabled", "recall": "recall", "speak": "speak", "is_private": "is_private",
-            "include_private": "include_private", "is_access_lost": "access_lost"}
+_CHANNEL_COLUMNS = (
+    "channel_id, channel_name, kind, parent_id, guild_id, enabled, recall, speak, is_private, "
+    "include_private, rate, access_lost"
+)
+SWITCHES = {
+    "learn": "enabled",
+    "recall": "recall",
+    "speak": "speak",
+    "is_private": "is_private",
+    "include_private": "include_private",
+    "is_access_lost": "access_lost",
+}
 
 
 class Channels:
@@ -24,45 +33,71 @@ class Channels:
 
     def add(self, channels: Iterable[Channel]) -> int:
         """Add unknown channels as given; of known ones only name, kind and parent are brought up to date."""
-        rows = [(c.id, storable(c.name), c.kind, c.parent_id, c.guild_id, int(c.learn), int(c.recall), int(c.speak),
-                 int(c.is_private), int(c.include_private), c.rate, int(c.is_access_lost)) for c in channels]
+        rows = [
+            (
+                c.id,
+                storable(c.name),
+                c.kind,
+                c.parent_id,
+                c.guild_id,
+                int(c.learn),
+                int(c.recall),
+                int(c.speak),
+                int(c.is_private),
+                int(c.include_private),
+                c.rate,
+                int(c.is_access_lost),
+            )
+            for c in channels
+        ]
         with self._database.transaction() as connection:
             before = connection.execute("SELECT COUNT(*) FROM channel_allowlist").fetchone()[0]
             connection.executemany(
                 f"INSERT INTO channel_allowlist ({_CHANNEL_COLUMNS}) VALUES (?{', ?' * 11}) ON CONFLICT (channel_id) "
                 "DO UPDATE SET channel_name = excluded.channel_name, kind = excluded.kind, "
-                "parent_id = excluded.parent_id, guild_id = IFNULL(excluded.guild_id, guild_id)", rows)
+                "parent_id = excluded.parent_id, guild_id = IFNULL(excluded.guild_id, guild_id)",
+                rows,
+            )
             return int(connection.execute("SELECT COUNT(*) FROM channel_allowlist").fetchone()[0]) - before
 
     def all(self) -> list[Channel]:
         """Every known channel by name, threads with their parent's switches."""
         rows = self._database.rows(
-            f"SELECT {_CHANNEL_COLUMNS} FROM channel_allowlist ORDER BY channel_name, channel_id")
+            f"SELECT {_CHANNEL_COLUMNS} FROM channel_allowlist ORDER BY channel_name, channel_id"
+        )
         own = {row["channel_id"]: _channel(row) for row in rows}
         return [_inherit(channel, own) for channel in own.values()]
 
     def get(self, channel_id: int) -> Channel | None:
         """One channel, its switches resolved; None when unknown (which means: off and private)."""
         row = self._database.row(
-            f"SELECT {_CHANNEL_COLUMNS} FROM channel_allowlist WHERE channel_id = ?", (channel_id,))
+            f"SELECT {_CHANNEL_COLUMNS} FROM channel_allowlist WHERE channel_id = ?", (channel_id,)
+        )
         if row is None:
             return None
         channel = _channel(row)
         # One step up, as in `all`: a list of channels from elsewhere may name parents in a circle.
-        above = self._database.row(f"SELECT {_CHANNEL_COLUMNS} FROM channel_allowlist WHERE channel_id = ?",
-                                   (channel.parent_id,))
+        above = self._database.row(
+            f"SELECT {_CHANNEL_COLUMNS} FROM channel_allowlist WHERE channel_id = ?", (channel.parent_id,)
+        )
         return _inherit(channel, {above["channel_id"]: _channel(above)} if above else {})
 
     def switch(self, channel_id: int, **switches: bool) -> bool:
         """Set learn, recall, speak, is_private, include_private or is_access_lost; False for an unknown channel."""
         columns = ", ".join(f"{SWITCHES[name]} = ?" for name in switches)
-        return self._database.execute(f"UPDATE channel_allowlist SET {columns} WHERE channel_id = ?",
-                                      (*(int(value) for value in switches.values()), channel_id)) > 0
+        return (
+            self._database.execute(
+                f"UPDATE channel_allowlist SET {columns} WHERE channel_id = ?",
+                (*(int(value) for value in switches.values()), channel_id),
+            )
+            > 0
+        )
 
     def set_rate(self, channel_id: int, rate: float | None) -> bool:
         """A response rate of its own (0-1), or None for the general one."""
-        return self._database.execute("UPDATE channel_allowlist SET rate = ? WHERE channel_id = ?",
-                                      (rate, channel_id)) > 0
+        return (
+            self._database.execute("UPDATE channel_allowlist SET rate = ? WHERE channel_id = ?", (rate, channel_id)) > 0
+        )
 
     def remove(self, channel_id: int) -> bool:
         """Take a channel off the list; its messages stay until deleted."""
@@ -73,9 +108,11 @@ class Channels:
 
         A channel that is off for recall, unknown or lost gives nothing, not even to itself.
         """
-        return [channel.id for channel in self.all()
-                if channel.recall and not channel.is_access_lost
-                and (channel.id == channel_id or not channel.is_private)]
+        return [
+            channel.id
+            for channel in self.all()
+            if channel.recall and not channel.is_access_lost and (channel.id == channel_id or not channel.is_private)
+        ]
 
     def trainable(self) -> list[Channel]:
         """Channels that join the training data: learning, and public or with the second yes."""
@@ -90,12 +127,17 @@ class Members:
 
     def all(self) -> list[Member]:
         """Everybody known, by name."""
-        return [_member(row) for row in self._database.rows(
-            "SELECT id, username, display_name, opted_out, excluded FROM members ORDER BY display_name, id")]
+        return [
+            _member(row)
+            for row in self._database.rows(
+                "SELECT id, username, display_name, opted_out, excluded FROM members ORDER BY display_name, id"
+            )
+        ]
 
     def get(self, member_id: int) -> Member | None:
-        row = self._database.row("SELECT id, username, display_name, opted_out, excluded FROM members WHERE id = ?",
-                                 (member_id,))
+        row = self._database.row(
+            "SELECT id, username, display_name, opted_out, excluded FROM members WHERE id = ?", (member_id,)
+        )
         return _member(row) if row else None
 
     def absent_ids(self) -> frozenset[int]:
@@ -117,18 +159,22 @@ class Members:
         with self._database.transaction() as connection:
             ids = [row[0] for row in connection.execute("SELECT id FROM messages WHERE author_id = ?", (member_id,))]
             connection.execute("DELETE FROM messages WHERE author_id = ?", (member_id,))
-            connection.execute("INSERT OR REPLACE INTO erasures (kind, id, erased_at) VALUES ('member', ?, ?)",
-                               (member_id, now))
+            connection.execute(
+                "INSERT OR REPLACE INTO erasures (kind, id, erased_at) VALUES ('member', ?, ?)", (member_id, now)
+            )
             connection.execute(
                 "INSERT INTO members (id, username, display_name, opted_out) VALUES (?, '', 'someone', 1) "
-                "ON CONFLICT (id) DO UPDATE SET username = '', display_name = 'someone', opted_out = 1", (member_id,))
+                "ON CONFLICT (id) DO UPDATE SET username = '', display_name = 'someone', opted_out = 1",
+                (member_id,),
+            )
         return ids
 
     def _set(self, column: str, member_id: int, value: bool, name: str) -> None:
         self._database.execute(
             f"INSERT INTO members (id, username, display_name, {column}) VALUES (?, ?, ?, ?) "
             f"ON CONFLICT (id) DO UPDATE SET {column} = excluded.{column}",
-            (member_id, storable(name), storable(name), int(value)))
+            (member_id, storable(name), storable(name), int(value)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,18 +199,22 @@ class Consents:
     def record(self, kind: str, answer: str, *, wording: str, given_by: str, subject_id: int | None = None) -> None:
         self._database.insert(
             "INSERT INTO consents (kind, subject_id, answer, wording, given_by, given_at) VALUES (?, ?, ?, ?, ?, ?)",
-            (kind, subject_id, answer, wording, given_by, self._clock()))
+            (kind, subject_id, answer, wording, given_by, self._clock()),
+        )
 
     def latest(self, kind: str, *, subject_id: int | None = None) -> Consent | None:
         """The newest answer to a question, None when it was never asked."""
         row = self._database.row(
             "SELECT kind, answer, wording, given_by, given_at, subject_id FROM consents WHERE kind = ? "
-            "AND subject_id IS ? ORDER BY id DESC LIMIT 1", (kind, subject_id))
+            "AND subject_id IS ? ORDER BY id DESC LIMIT 1",
+            (kind, subject_id),
+        )
         return Consent(*row) if row else None
 
     def all(self) -> list[Consent]:
         rows = self._database.rows(
-            "SELECT kind, answer, wording, given_by, given_at, subject_id FROM consents ORDER BY id")
+            "SELECT kind, answer, wording, given_by, given_at, subject_id FROM consents ORDER BY id"
+        )
         return [Consent(*row) for row in rows]
 
 
@@ -175,10 +225,19 @@ def names_of(channels: Sequence[Channel]) -> str:
 
 def _channel(row: sqlite3.Row) -> Channel:
     return Channel(
-        id=row["channel_id"], name=row["channel_name"], kind=row["kind"], parent_id=row["parent_id"],
-        guild_id=row["guild_id"], learn=bool(row["enabled"]), recall=bool(row["recall"]), speak=bool(row["speak"]),
-        is_private=bool(row["is_private"]), include_private=bool(row["include_private"]), rate=row["rate"],
-        is_access_lost=bool(row["access_lost"]))
+        id=row["channel_id"],
+        name=row["channel_name"],
+        kind=row["kind"],
+        parent_id=row["parent_id"],
+        guild_id=row["guild_id"],
+        learn=bool(row["enabled"]),
+        recall=bool(row["recall"]),
+        speak=bool(row["speak"]),
+        is_private=bool(row["is_private"]),
+        include_private=bool(row["include_private"]),
+        rate=row["rate"],
+        is_access_lost=bool(row["access_lost"]),
+    )
 
 
 # Discord's channel types of threads (API reference, "Channel Types"): announcement, public, private.
@@ -191,11 +250,19 @@ def _inherit(channel: Channel, known: dict[int, Channel]) -> Channel:
     if parent is None:
         return channel
     return Channel(
-        id=channel.id, name=channel.name, kind=channel.kind, parent_id=channel.parent_id, guild_id=channel.guild_id,
-        learn=parent.learn, recall=parent.recall, speak=parent.speak,
-        is_private=parent.is_private or channel.kind == PRIVATE_THREAD, include_private=parent.include_private,
+        id=channel.id,
+        name=channel.name,
+        kind=channel.kind,
+        parent_id=channel.parent_id,
+        guild_id=channel.guild_id,
+        learn=parent.learn,
+        recall=parent.recall,
+        speak=parent.speak,
+        is_private=parent.is_private or channel.kind == PRIVATE_THREAD,
+        include_private=parent.include_private,
         rate=channel.rate if channel.rate is not None else parent.rate,
-        is_access_lost=channel.is_access_lost or parent.is_access_lost)
+        is_access_lost=channel.is_access_lost or parent.is_access_lost,
+    )
 
 
 def _member(row: sqlite3.Row) -> Member:

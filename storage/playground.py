@@ -1,4 +1,5 @@
 """The owner's test chat: questions by the panel or terminal, answers by the bot."""
+
 from __future__ import annotations
 
 import json
@@ -31,8 +32,10 @@ class Playground:
 
         With the role CHECK it stands alone: no part of the chat before or after it, and not shown.
         """
-        return self._database.insert("INSERT INTO playground (role, text, at, options) VALUES (?, ?, ?, ?)",
-                                     (role, storable(text), self._clock(), json.dumps(options or {})))
+        return self._database.insert(
+            "INSERT INTO playground (role, text, at, options) VALUES (?, ?, ?, ?)",
+            (role, storable(text), self._clock(), json.dumps(options or {})),
+        )
 
     def ask_instead(self, question_id: int, text: str, *, options: dict[str, Any] | None = None) -> int:
         """Withdraw a question with its answers and ask another in one step: regenerate, compare."""
@@ -49,8 +52,10 @@ class Playground:
 
         A question a dead bot had taken without answering is taken again, and marked `was_taken`.
         """
-        waiting = (f"SELECT {_COLUMNS}, taken_by FROM playground AS q WHERE role <> ? AND IFNULL(taken_by, 0) <> ? "
-                   "AND NOT EXISTS (SELECT 1 FROM playground AS a WHERE a.answers_id = q.id) ORDER BY id LIMIT 1")
+        waiting = (
+            f"SELECT {_COLUMNS}, taken_by FROM playground AS q WHERE role <> ? AND IFNULL(taken_by, 0) <> ? "
+            "AND NOT EXISTS (SELECT 1 FROM playground AS a WHERE a.answers_id = q.id) ORDER BY id LIMIT 1"
+        )
         if self._database.row(waiting, (BOT, pid)) is None:
             return None
         with self._database.transaction() as connection:
@@ -67,12 +72,14 @@ class Playground:
                 return 0
             return self._database.insert(
                 "INSERT INTO playground (role, text, at, answers_id, details, error) VALUES (?, ?, ?, ?, ?, ?)",
-                (BOT, storable(text), self._clock(), question_id, json.dumps(details or {}), storable(error)))
+                (BOT, storable(text), self._clock(), question_id, json.dumps(details or {}), storable(error)),
+            )
 
     def answer_to(self, question_id: int) -> PlaygroundEntry | None:
         """The newest answer to a question, None while there is none."""
-        row = self._database.row(f"SELECT {_COLUMNS} FROM playground WHERE answers_id = ? ORDER BY id DESC LIMIT 1",
-                                 (question_id,))
+        row = self._database.row(
+            f"SELECT {_COLUMNS} FROM playground WHERE answers_id = ? ORDER BY id DESC LIMIT 1", (question_id,)
+        )
         return _entry(row) if row else None
 
     def history(self, *, limit: int = 100, before_id: int | None = None) -> list[PlaygroundEntry]:
@@ -80,7 +87,8 @@ class Playground:
         rows = self._database.rows(
             f"SELECT {_COLUMNS} FROM playground WHERE id < ? AND role <> ? AND IFNULL(answers_id, 0) NOT IN "
             "(SELECT id FROM playground WHERE role = ?) ORDER BY id DESC LIMIT ?",
-            (before_id if before_id is not None else 2 ** 62, CHECK, CHECK, limit))
+            (before_id if before_id is not None else 2**62, CHECK, CHECK, limit),
+        )
         return [_entry(row) for row in reversed(rows)]
 
     def withdraw(self, entry_id: int) -> None:
@@ -89,8 +97,11 @@ class Playground:
 
     def forget(self, is_theirs: Callable[[Any], bool]) -> int:
         """Remove the lines whose details (recalled messages, prompt) hold something of a member; how many went."""
-        gone = [row["id"] for row in self._database.rows("SELECT id, details FROM playground WHERE details <> '{}'")
-                if is_theirs(json.loads(row["details"]))]
+        gone = [
+            row["id"]
+            for row in self._database.rows("SELECT id, details FROM playground WHERE details <> '{}'")
+            if is_theirs(json.loads(row["details"]))
+        ]
         for entry_id in gone:
             self._database.execute("DELETE FROM playground WHERE id = ?", (entry_id,))
         return len(gone)
@@ -101,5 +112,13 @@ class Playground:
 
 
 def _entry(row: sqlite3.Row) -> PlaygroundEntry:
-    return PlaygroundEntry(row["id"], row["role"], row["text"], row["at"], row["answers_id"],
-                           json.loads(row["details"]), json.loads(row["options"]), row["error"])
+    return PlaygroundEntry(
+        row["id"],
+        row["role"],
+        row["text"],
+        row["at"],
+        row["answers_id"],
+        json.loads(row["details"]),
+        json.loads(row["options"]),
+        row["error"],
+    )

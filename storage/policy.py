@@ -2,6 +2,7 @@
 
 The terminal and the panel show these words and call these functions, so both ask the same thing.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -51,9 +52,11 @@ def is_large(members: int, *, is_discoverable: bool) -> bool:
 def large_server_text(name: str, members: int, *, is_discoverable: bool) -> str:
     """The question about such a server."""
     what = "is listed in Discord's public server directory" if is_discoverable else f"has about {members:,} members"
-    return (f"The server '{name}' {what}. This program is made for a private group of friends whose members know about "
-            "it; it must not be used to collect messages from strangers. Do all members know, and do you still want to "
-            "go on?")
+    return (
+        f"The server '{name}' {what}. This program is made for a private group of friends whose members know about "
+        "it; it must not be used to collect messages from strangers. Do all members know, and do you still want to "
+        "go on?"
+    )
 
 
 def is_large_server_confirmed(consents: Consents, server_id: int) -> bool:
@@ -90,8 +93,13 @@ def choose_channels(channels: Channels, chosen_ids: Iterable[int]) -> None:
 
 def allow_private(channels: Channels, consents: Consents, channel: Channel, *, accepted: bool, given_by: str) -> None:
     """The owner's own yes or no for one private channel, kept and put into force."""
-    consents.record(PRIVATE_CHANNEL, YES if accepted else NO, wording=private_channel_text(channel.name),
-                    given_by=given_by, subject_id=channel.id)
+    consents.record(
+        PRIVATE_CHANNEL,
+        YES if accepted else NO,
+        wording=private_channel_text(channel.name),
+        given_by=given_by,
+        subject_id=channel.id,
+    )
     if accepted:
         channels.switch(channel.id, learn=True, recall=True, speak=True, include_private=True)
     else:

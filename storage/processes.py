@@ -1,4 +1,5 @@
 """Child processes that outlive their parent: how they are started, found and ended on each system."""
+
 from __future__ import annotations
 
 import os
@@ -50,10 +51,24 @@ def spawn(workspace: Workspace, script: str, arguments: Sequence[str], *, name: 
     with open(output_path, "ab") as output:
         if os.name == "nt":
             flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP  # type: ignore[attr-defined,unused-ignore]
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                                    cwd=PROJECT_ROOT, env=environment, creationflags=flags)
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                                cwd=PROJECT_ROOT, env=environment, start_new_session=True)
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=PROJECT_ROOT,
+                env=environment,
+                creationflags=flags,
+            )
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=PROJECT_ROOT,
+            env=environment,
+            start_new_session=True,
+        )
 
 
 def spawn_job(workspace: Workspace, kind: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:

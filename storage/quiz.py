@@ -3,6 +3,7 @@
 A quiz folder is `data_storage/blind_tests/<id>/`: quiz.json (places and replies, no answers), blind-test.html (the same
 as a page), key.json (who wrote what: for scoring only), results/ (one file a rater).
 """
+
 from __future__ import annotations
 
 import json
@@ -88,12 +89,20 @@ def read_quiz(path: Path) -> Quiz:
     """BadInputError when the file is no quiz."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        items = tuple(QuizItem(str(item["id"]), tuple(QuizLine(line["name"], line["text"]) for line in item["context"]),
-                               str(item["reply"])) for item in record["items"])
+        items = tuple(
+            QuizItem(
+                str(item["id"]),
+                tuple(QuizLine(line["name"], line["text"]) for line in item["context"]),
+                str(item["reply"]),
+            )
+            for item in record["items"]
+        )
         return Quiz(str(record["id"]), str(record["title"]), items)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInputError(f"{path} is not a blind test ({type(error).__name__}).",
-                            "Make one with 4_evaluate_personality.py --blind-test.") from error
+        raise BadInputError(
+            f"{path} is not a blind test ({type(error).__name__}).",
+            "Make one with 4_evaluate_personality.py --blind-test.",
+        ) from error
 
 
 def save_result(result: QuizResult, folder: Path) -> Path:
@@ -108,13 +117,18 @@ def read_result(path: Path) -> QuizResult:
     """A result file of the page or of the panel; BadInputError says what is wrong with it. It is anybody's file."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        verdicts = tuple(Verdict(str(each["item_id"]), _flag(each["is_bot"]), _ratings(each.get("ratings") or {}))
-                         for each in record["verdicts"])
-        return QuizResult(str(record["quiz_id"]), str(record["rater"])[:80], verdicts,
-                          float(record.get("made_at") or 0.0))
+        verdicts = tuple(
+            Verdict(str(each["item_id"]), _flag(each["is_bot"]), _ratings(each.get("ratings") or {}))
+            for each in record["verdicts"]
+        )
+        return QuizResult(
+            str(record["quiz_id"]), str(record["rater"])[:80], verdicts, float(record.get("made_at") or 0.0)
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInputError(f"{path} is not a blind-test result ({type(error).__name__}: {error}).",
-                            "Use the file that the test page offers at its end.") from error
+        raise BadInputError(
+            f"{path} is not a blind-test result ({type(error).__name__}: {error}).",
+            "Use the file that the test page offers at its end.",
+        ) from error
 
 
 def _flag(value: object) -> bool:

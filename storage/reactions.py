@@ -1,4 +1,5 @@
 """What reactions say about a message: a score from positive and negative emoji."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -11,14 +12,50 @@ MAX_STRENGTH = 5
 POSITIVE = frozenset(
     "👍 👌 🙌 👏 💯 ✅ ✔ 🆗 💪 🤝 🤘 🫡 🫶 🙏 🎉 🥳 🎊 🏆 🥇 🔥 🚀 ⭐ 🌟 ✨ 👑 🐐 💎 📈 ➕ 👆 ☝ "
     "😂 🤣 😆 😹 😄 😁 😀 😃 😸 😺 😅 😊 ☺ 🙂 😎 🤩 😍 😻 🥰 😘 🤗 😋 😜 🤪 🥹 🤯 😮 😲 💀 ☠ "
-    "❤ 🧡 💛 💚 💙 💜 🖤 🤍 🤎 ♥ 💕 💖 💗 💓 💞 💘 💝 ❣ 🍻 🍺 🥂 👀".split())
+    "❤ 🧡 💛 💚 💙 💜 🖤 🤍 🤎 ♥ 💕 💖 💗 💓 💞 💘 💝 ❣ 🍻 🍺 🥂 👀".split()
+)
 # Disapproval. 😢 and 😭 are sympathy as often as complaint: they count for nothing.
 NEGATIVE = frozenset("👎 😠 😡 🤬 🤮 🤢 💩 🖕 🙄 😒 😑 🤡 🤦 🤨 👺 ❌ 🚫 ⛔ 📉 ➖ 🥱 😴 🧢".split())
 # Names of custom emoji that say it in a word, wherever in the name they stand.
-_POSITIVE_WORDS = ("lol", "lmao", "rofl", "kek", "lul", "pog", "based", "heart", "love", "upvote", "thumbsup", "yes",
-                   "hype", "clap", "nice", "gg", "laugh", "happy", "party", "fire", "blush", "plus1")
-_NEGATIVE_WORDS = ("downvote", "thumbsdown", "cringe", "boo", "angry", "hate", "disgust", "nope", "minus1", "sus",
-                   "facepalm", "eyeroll", "clown")
+_POSITIVE_WORDS = (
+    "lol",
+    "lmao",
+    "rofl",
+    "kek",
+    "lul",
+    "pog",
+    "based",
+    "heart",
+    "love",
+    "upvote",
+    "thumbsup",
+    "yes",
+    "hype",
+    "clap",
+    "nice",
+    "gg",
+    "laugh",
+    "happy",
+    "party",
+    "fire",
+    "blush",
+    "plus1",
+)
+_NEGATIVE_WORDS = (
+    "downvote",
+    "thumbsdown",
+    "cringe",
+    "boo",
+    "angry",
+    "hate",
+    "disgust",
+    "nope",
+    "minus1",
+    "sus",
+    "facepalm",
+    "eyeroll",
+    "clown",
+)
 _VARIATIONS = {0xFE0F: None, 0xFE0E: None, 0x200D: None, **{tone: None for tone in range(0x1F3FB, 0x1F400)}}
 
 

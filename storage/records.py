@@ -2,6 +2,7 @@
 
 Ids are Discord snowflakes (int). `*_ms` is milliseconds since 1970 UTC; `*_at` is seconds since 1970 UTC.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -3,6 +3,7 @@
 SQLite's own `.recover` belongs to its shell and not to the library. Here each table is read forwards up to the damage
 and then backwards up to it, so that one bad page costs the rows of that page and of the tables it hides.
 """
+
 from __future__ import annotations
 
 import shutil
@@ -21,8 +22,10 @@ from storage.store import Store
 
 # What described a running program, and what is made again: cursors too, so that a fetch reads everything once more.
 _NOT_CARRIED = {"bot_status", "supervisor", "bot_commands", "index_queue", "fetch_cursors", "sqlite_sequence"}
-_ORPHANS = {"messages.db": "DELETE FROM reactions WHERE message_id NOT IN (SELECT id FROM messages)",
-            "control.db": "DELETE FROM job_metrics WHERE job_id NOT IN (SELECT id FROM jobs)"}
+_ORPHANS = {
+    "messages.db": "DELETE FROM reactions WHERE message_id NOT IN (SELECT id FROM messages)",
+    "control.db": "DELETE FROM job_metrics WHERE job_id NOT IN (SELECT id FROM jobs)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,11 @@ def start_anew(workspace: Workspace, *, report: Report = silent) -> list[Salvage
     other troubles than damage are raised, since beginning anew would not cure them.
     """
     with sole_use(workspace):
-        aside = {path.name: set_aside(path) for path in (workspace.control_db, workspace.messages_db)
-                 if path.exists() and _is_damaged(path)}
+        aside = {
+            path.name: set_aside(path)
+            for path in (workspace.control_db, workspace.messages_db)
+            if path.exists() and _is_damaged(path)
+        }
         with Store.open(workspace) as store:
             found = []
             for number, database in enumerate((store.control_db, store.messages_db)):
@@ -107,8 +113,9 @@ def _copy(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table: str) ->
     damage: list[str] = []
     for direction in ("ASC", "DESC"):
         order = ", ".join(f"{name} {direction}" for name in key)
-        fresh.executemany(insert, _readable(
-            damaged, f"SELECT {', '.join(columns)} FROM {table} ORDER BY {order}", damage))
+        fresh.executemany(
+            insert, _readable(damaged, f"SELECT {', '.join(columns)} FROM {table} ORDER BY {order}", damage)
+        )
         if not damage:
             break
     return int(fresh.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]), not damage

@@ -3,6 +3,7 @@
 The panel, the admin commands and the documentation all read this list; nothing repeats a number.
 Values live in control.db's `config` table and apply on the next message unless `needs_restart`.
 """
+
 from __future__ import annotations
 
 import json
@@ -103,126 +104,331 @@ def _to_bool(raw: Any) -> bool:
 
 
 # ---- behaviour --------------------------------------------------------------------------------------
-RESPONSE_RATE = Setting("response_rate", 0.05, "Behaviour", "Response rate", "How likely the bot joins in unasked.",
-                        0.0, 1.0, slider=(0.01, 1.0))
-MENTIONS_ONLY = Setting("mentions_only", False, "Behaviour", "Respond only to mentions",
-                        "Answer only when named, mentioned or replied to.")
-BOT_NAMES = Setting("bot_names", "", "Behaviour", "Names it listens to",
-                    "Extra names, separated by commas, that count as a mention without @.", max_length=200)
-CONVERSATION_SECONDS = Setting("conversation_seconds", 120, "Behaviour", "Conversation lasts",
-                               "After it spoke, it keeps answering the same person for this long.", 0, 3600, unit="s")
-COOLDOWN_SECONDS = Setting("cooldown_seconds", 10, "Behaviour", "Cooldown",
-                           "Pause in a channel after an unasked reply.", 0, 3600, unit="s")
-REPLIES_PER_HOUR = Setting("replies_per_hour", 120, "Behaviour", "Replies per hour, whole server",
-                           "Ceiling over all channels.", 1, 2000)
-REPLIES_PER_CHANNEL_HOUR = Setting("replies_per_channel_hour", 60, "Behaviour", "Replies per hour, one channel",
-                                   "Ceiling for each channel.", 1, 1000)
-REPLIES_PER_MEMBER_HOUR = Setting("replies_per_member_hour", 30, "Behaviour", "Replies per hour, one member",
-                                  "Ceiling for each person.", 1, 1000)
-QUIET_HOURS = Setting("quiet_hours", "", "Behaviour", "Quiet hours",
-                      "Local time span without replies, e.g. 23:00-07:30. Empty: none.", max_length=20)
-QUIET_UNTIL = Setting("quiet_until", 0.0, "Behaviour", "Quiet until", "Set by 'quiet for 1 h'; seconds since 1970.",
-                      0, 1e11)
-BLOCKED_WORDS = Setting("blocked_words", "", "Behaviour", "Words it never says",
-                        "Separated by commas; a reply that holds one is not sent. Empty: none.", max_length=4000)
-SUPPRESS_LINKS = Setting("suppress_links", True, "Behaviour", "Make its links inert",
-                         "Links it writes get no preview, and invites are broken up.")
-ANSWER_DIRECT_MESSAGES = Setting("answer_direct_messages", False, "Behaviour", "Answer direct messages",
-                                 "Off: direct messages are ignored.")
+RESPONSE_RATE = Setting(
+    "response_rate",
+    0.05,
+    "Behaviour",
+    "Response rate",
+    "How likely the bot joins in unasked.",
+    0.0,
+    1.0,
+    slider=(0.01, 1.0),
+)
+MENTIONS_ONLY = Setting(
+    "mentions_only", False, "Behaviour", "Respond only to mentions", "Answer only when named, mentioned or replied to."
+)
+BOT_NAMES = Setting(
+    "bot_names",
+    "",
+    "Behaviour",
+    "Names it listens to",
+    "Extra names, separated by commas, that count as a mention without @.",
+    max_length=200,
+)
+CONVERSATION_SECONDS = Setting(
+    "conversation_seconds",
+    120,
+    "Behaviour",
+    "Conversation lasts",
+    "After it spoke, it keeps answering the same person for this long.",
+    0,
+    3600,
+    unit="s",
+)
+COOLDOWN_SECONDS = Setting(
+    "cooldown_seconds", 10, "Behaviour", "Cooldown", "Pause in a channel after an unasked reply.", 0, 3600, unit="s"
+)
+REPLIES_PER_HOUR = Setting(
+    "replies_per_hour", 120, "Behaviour", "Replies per hour, whole server", "Ceiling over all channels.", 1, 2000
+)
+REPLIES_PER_CHANNEL_HOUR = Setting(
+    "replies_per_channel_hour", 60, "Behaviour", "Replies per hour, one channel", "Ceiling for each channel.", 1, 1000
+)
+REPLIES_PER_MEMBER_HOUR = Setting(
+    "replies_per_member_hour", 30, "Behaviour", "Replies per hour, one member", "Ceiling for each person.", 1, 1000
+)
+QUIET_HOURS = Setting(
+    "quiet_hours",
+    "",
+    "Behaviour",
+    "Quiet hours",
+    "Local time span without replies, e.g. 23:00-07:30. Empty: none.",
+    max_length=20,
+)
+QUIET_UNTIL = Setting(
+    "quiet_until", 0.0, "Behaviour", "Quiet until", "Set by 'quiet for 1 h'; seconds since 1970.", 0, 1e11
+)
+BLOCKED_WORDS = Setting(
+    "blocked_words",
+    "",
+    "Behaviour",
+    "Words it never says",
+    "Separated by commas; a reply that holds one is not sent. Empty: none.",
+    max_length=4000,
+)
+SUPPRESS_LINKS = Setting(
+    "suppress_links",
+    True,
+    "Behaviour",
+    "Make its links inert",
+    "Links it writes get no preview, and invites are broken up.",
+)
+ANSWER_DIRECT_MESSAGES = Setting(
+    "answer_direct_messages", False, "Behaviour", "Answer direct messages", "Off: direct messages are ignored."
+)
 
 # ---- generation -------------------------------------------------------------------------------------
-TEMPERATURE = Setting("temperature", 0.7, "Generation", "Temperature", "Lower is safer, higher is more creative.",
-                      0.0, 1.0, slider=(0.5, 1.0))
-MAX_TOKENS = Setting("max_tokens", 120, "Generation", "Max tokens", "Longest reply, in tokens.", 50, 500,
-                     slider=(50, 500))
+TEMPERATURE = Setting(
+    "temperature",
+    0.7,
+    "Generation",
+    "Temperature",
+    "Lower is safer, higher is more creative.",
+    0.0,
+    1.0,
+    slider=(0.5, 1.0),
+)
+MAX_TOKENS = Setting(
+    "max_tokens", 120, "Generation", "Max tokens", "Longest reply, in tokens.", 50, 500, slider=(50, 500)
+)
 TOP_P = Setting("top_p", 0.9, "Generation", "Top-p", "Nucleus sampling.", 0.0, 1.0)
 TOP_K = Setting("top_k", 40, "Generation", "Top-k", "Only the k likeliest tokens; 0 is off.", 0, 1000)
-MIN_P = Setting("min_p", 0.0, "Generation", "Min-p", "Drop tokens below this share of the likeliest; 0 is off.",
-                0.0, 1.0)
-REPEAT_PENALTY = Setting("repeat_penalty", 1.1, "Generation", "Repetition penalty",
-                         "Above 1 avoids repeating; looks back over few tokens, so GGGGGG survives.", 1.0, 2.0)
-REPEAT_WINDOW = Setting("repeat_window", 64, "Generation", "Repetition window",
-                        "How many tokens the penalty looks back over.", 0, 512)
+MIN_P = Setting(
+    "min_p", 0.0, "Generation", "Min-p", "Drop tokens below this share of the likeliest; 0 is off.", 0.0, 1.0
+)
+REPEAT_PENALTY = Setting(
+    "repeat_penalty",
+    1.1,
+    "Generation",
+    "Repetition penalty",
+    "Above 1 avoids repeating; looks back over few tokens, so GGGGGG survives.",
+    1.0,
+    2.0,
+)
+REPEAT_WINDOW = Setting(
+    "repeat_window", 64, "Generation", "Repetition window", "How many tokens the penalty looks back over.", 0, 512
+)
 DRY_MULTIPLIER = Setting("dry_multiplier", 0.0, "Generation", "DRY", "Penalty on repeated phrases; 0 is off.", 0.0, 5.0)
-XTC_PROBABILITY = Setting("xtc_probability", 0.0, "Generation", "XTC",
-                          "Chance to skip the most obvious words; 0 is off.", 0.0, 1.0)
-STOP_STRINGS = Setting("stop_strings", json.dumps(["<|im_end|>", "\n\nUser:", "\n\nuser:"]), "Generation",
-                       "Stop strings", "A reply ends before any of these (a JSON list).")
-SYSTEM_PROMPT = Setting("system_prompt", DEFAULT_SYSTEM_PROMPT, "Generation", "System prompt",
-                        "What the model is told about itself. 'none' sends an empty one.")
-HISTORY_MESSAGES = Setting("history_messages", 5, "Generation", "Messages of context",
-                           "Recent messages in the prompt (at least this many; trimmed in chunks).", 1, 50)
-RECALL_COUNT = Setting("recall_count", 4, "Generation", "Recalled messages",
-                       "How many earlier similar messages are looked up; 0 is off.", 0, 5)
-RECALL_TOKENS = Setting("recall_tokens", 100, "Generation", "Recall budget", "Most tokens of recalled lines.", 0, 500,
-                        unit="tokens")
-RECALL_MIN_SIMILARITY = Setting("recall_min_similarity", 0.35, "Generation", "Recall threshold",
-                                "Lines less similar than this are left out (cosine).", 0.0, 1.0)
-RECALL_REACTION_WEIGHT = Setting("recall_reaction_weight", 0.05, "Generation", "Prefer well-received lines",
-                                 "What a line with five good reactions gains in similarity.", 0.0, 0.5)
-RESPONSE_CACHE = Setting("response_cache", False, "Generation", "Response cache",
-                         "Repeat the reply to an identical prompt within 5 minutes.")
+XTC_PROBABILITY = Setting(
+    "xtc_probability", 0.0, "Generation", "XTC", "Chance to skip the most obvious words; 0 is off.", 0.0, 1.0
+)
+STOP_STRINGS = Setting(
+    "stop_strings",
+    json.dumps(["<|im_end|>", "\n\nUser:", "\n\nuser:"]),
+    "Generation",
+    "Stop strings",
+    "A reply ends before any of these (a JSON list).",
+)
+SYSTEM_PROMPT = Setting(
+    "system_prompt",
+    DEFAULT_SYSTEM_PROMPT,
+    "Generation",
+    "System prompt",
+    "What the model is told about itself. 'none' sends an empty one.",
+)
+HISTORY_MESSAGES = Setting(
+    "history_messages",
+    5,
+    "Generation",
+    "Messages of context",
+    "Recent messages in the prompt (at least this many; trimmed in chunks).",
+    1,
+    50,
+)
+RECALL_COUNT = Setting(
+    "recall_count",
+    4,
+    "Generation",
+    "Recalled messages",
+    "How many earlier similar messages are looked up; 0 is off.",
+    0,
+    5,
+)
+RECALL_TOKENS = Setting(
+    "recall_tokens", 100, "Generation", "Recall budget", "Most tokens of recalled lines.", 0, 500, unit="tokens"
+)
+RECALL_MIN_SIMILARITY = Setting(
+    "recall_min_similarity",
+    0.35,
+    "Generation",
+    "Recall threshold",
+    "Lines less similar than this are left out (cosine).",
+    0.0,
+    1.0,
+)
+RECALL_REACTION_WEIGHT = Setting(
+    "recall_reaction_weight",
+    0.05,
+    "Generation",
+    "Prefer well-received lines",
+    "What a line with five good reactions gains in similarity.",
+    0.0,
+    0.5,
+)
+RESPONSE_CACHE = Setting(
+    "response_cache", False, "Generation", "Response cache", "Repeat the reply to an identical prompt within 5 minutes."
+)
 
 # ---- model ------------------------------------------------------------------------------------------
-MODEL_PATH = Setting("model_path", "", "Model", "Model file",
-                     "A GGUF file or a catalogue name. Empty: the deployed model, else the base model.",
-                     max_length=1000)
-ADAPTER_PATH = Setting("adapter_path", "", "Model", "LoRA adapter", "Optional GGUF adapter on top of the model.",
-                       max_length=1000)
-CHAT_TEMPLATE = Setting("chat_template", "auto", "Model", "Chat template",
-                        "auto takes the model file's own.", choices=("auto", "chatml"), needs_restart=True)
-CONTEXT_LENGTH = Setting("context_length", 2048, "Model", "Context length", "Tokens per channel.", 512, 32768,
-                         unit="tokens", needs_restart=True)
-GPU_LAYERS = Setting("gpu_layers", "auto", "Model", "GPU layers", "auto, 0 (processor only), 10-20, or all.",
-                     choices=("auto", "0", "10", "15", "20", "all"), needs_restart=True)
-KEEP_CACHE_SECONDS = Setting("keep_cache_seconds", 600, "Model", "Keep a channel warm",
-                             "A quiet channel's cache is dropped after this.", 60, 3600, unit="s")
-LISTENING = Setting("listening", True, "Model", "Read along",
-                    "Prepare messages while nobody waits, so that replies come sooner. Uses some processor time.")
-FREE_MEMORY = Setting("free_memory", "never", "Model", "Free its memory",
-                      "Gives the model's memory back meanwhile; a reply loads it again. Full screen: Windows only.",
-                      choices=("never", "full screen", "full screen or battery"))
-EMBEDDING_MODEL = Setting("embedding_model", "bge-small-en-v1.5", "Model", "Embedding model",
-                          "Finds similar earlier messages; a change re-embeds everything.",
-                          choices=("bge-small-en-v1.5", "all-MiniLM-L6-v2", "paraphrase-multilingual-MiniLM-L12-v2"),
-                          needs_restart=True)
+MODEL_PATH = Setting(
+    "model_path",
+    "",
+    "Model",
+    "Model file",
+    "A GGUF file or a catalogue name. Empty: the deployed model, else the base model.",
+    max_length=1000,
+)
+ADAPTER_PATH = Setting(
+    "adapter_path", "", "Model", "LoRA adapter", "Optional GGUF adapter on top of the model.", max_length=1000
+)
+CHAT_TEMPLATE = Setting(
+    "chat_template",
+    "auto",
+    "Model",
+    "Chat template",
+    "auto takes the model file's own.",
+    choices=("auto", "chatml"),
+    needs_restart=True,
+)
+CONTEXT_LENGTH = Setting(
+    "context_length",
+    2048,
+    "Model",
+    "Context length",
+    "Tokens per channel.",
+    512,
+    32768,
+    unit="tokens",
+    needs_restart=True,
+)
+GPU_LAYERS = Setting(
+    "gpu_layers",
+    "auto",
+    "Model",
+    "GPU layers",
+    "auto, 0 (processor only), 10-20, or all.",
+    choices=("auto", "0", "10", "15", "20", "all"),
+    needs_restart=True,
+)
+KEEP_CACHE_SECONDS = Setting(
+    "keep_cache_seconds",
+    600,
+    "Model",
+    "Keep a channel warm",
+    "A quiet channel's cache is dropped after this.",
+    60,
+    3600,
+    unit="s",
+)
+LISTENING = Setting(
+    "listening",
+    True,
+    "Model",
+    "Read along",
+    "Prepare messages while nobody waits, so that replies come sooner. Uses some processor time.",
+)
+FREE_MEMORY = Setting(
+    "free_memory",
+    "never",
+    "Model",
+    "Free its memory",
+    "Gives the model's memory back meanwhile; a reply loads it again. Full screen: Windows only.",
+    choices=("never", "full screen", "full screen or battery"),
+)
+EMBEDDING_MODEL = Setting(
+    "embedding_model",
+    "bge-small-en-v1.5",
+    "Model",
+    "Embedding model",
+    "Finds similar earlier messages; a change re-embeds everything.",
+    choices=("bge-small-en-v1.5", "all-MiniLM-L6-v2", "paraphrase-multilingual-MiniLM-L12-v2"),
+    needs_restart=True,
+)
 
 # ---- data -------------------------------------------------------------------------------------------
-SESSION_GAP_MINUTES = Setting("session_gap_minutes", 10, "Data", "Conversation gap",
-                              "Silence that separates two conversations in training data.", 1, 1440, unit="min")
-REFRESH_DAYS = Setting("refresh_days", 7, "Data", "Look again at",
-                       "Edits, deletions and late reactions this far back.", 0, 90, unit="days")
-RETRAIN_REMINDER = Setting("retrain_reminder", 5000, "Data", "Retrain reminder",
-                           "After this many new messages; 0 is off.", 0, 1_000_000)
-FETCH_SCHEDULE = Setting("fetch_schedule", "off", "Data", "Scheduled fetch", "off, daily@04:00 or weekly@sun-04:00.",
-                         max_length=30)
+SESSION_GAP_MINUTES = Setting(
+    "session_gap_minutes",
+    10,
+    "Data",
+    "Conversation gap",
+    "Silence that separates two conversations in training data.",
+    1,
+    1440,
+    unit="min",
+)
+REFRESH_DAYS = Setting(
+    "refresh_days", 7, "Data", "Look again at", "Edits, deletions and late reactions this far back.", 0, 90, unit="days"
+)
+RETRAIN_REMINDER = Setting(
+    "retrain_reminder", 5000, "Data", "Retrain reminder", "After this many new messages; 0 is off.", 0, 1_000_000
+)
+FETCH_SCHEDULE = Setting(
+    "fetch_schedule", "off", "Data", "Scheduled fetch", "off, daily@04:00 or weekly@sun-04:00.", max_length=30
+)
 KEEP_BACKUPS = Setting("keep_backups", 4, "Data", "Backups kept", "Older ones are deleted.", 1, 100)
 
 # ---- program ----------------------------------------------------------------------------------------
-START_BOT_WITH_PANEL = Setting("start_bot_with_panel", True, "Startup", "Start the bot with the panel",
-                               "When this window opens, the bot starts too.")
-LAUNCH_AT_LOGIN = Setting("launch_at_login", False, "Startup", "Launch at login",
-                          "Open this panel when you log in to the computer.")
+START_BOT_WITH_PANEL = Setting(
+    "start_bot_with_panel",
+    True,
+    "Startup",
+    "Start the bot with the panel",
+    "When this window opens, the bot starts too.",
+)
+LAUNCH_AT_LOGIN = Setting(
+    "launch_at_login", False, "Startup", "Launch at login", "Open this panel when you log in to the computer."
+)
 START_MINIMISED = Setting("start_minimised", False, "Startup", "Start minimised", "Open in the tray.")
 NOTIFICATIONS = Setting("notifications", True, "Notifications", "Desktop notifications", "Tell when something happens.")
 SOUND = Setting("sound", False, "Notifications", "Sound", "Play a sound with notifications.")
-NOTIFICATION_LEVEL = Setting("notification_level", "everything", "Notifications", "Notification level",
-                             "Which notifications appear.", choices=("errors", "important", "everything"))
-APPEARANCE = Setting("appearance", "system", "Startup", "Appearance", "Light, dark, or as the system.",
-                     choices=("system", "light", "dark"))
-KEEP_AWAKE = Setting("keep_awake", False, "Startup", "Keep awake",
-                     "Prevent sleep while plugged in, the bot runs and this panel is open.")
-THREADS = Setting("threads", 0, "Advanced", "Threads", "Processor threads for the model; 0 is automatic.", 0, 128,
-                  needs_restart=True)
-LOG_LEVEL = Setting("log_level", "INFO", "Advanced", "Log level", "How much is written to the logs.",
-                    choices=("DEBUG", "INFO", "WARNING", "ERROR"), needs_restart=True)
-DEBUG = Setting("debug", False, "Advanced", "Debug mode", "Adds prompts' token counts and timings to the log.",
-                needs_restart=True)
+NOTIFICATION_LEVEL = Setting(
+    "notification_level",
+    "everything",
+    "Notifications",
+    "Notification level",
+    "Which notifications appear.",
+    choices=("errors", "important", "everything"),
+)
+APPEARANCE = Setting(
+    "appearance",
+    "system",
+    "Startup",
+    "Appearance",
+    "Light, dark, or as the system.",
+    choices=("system", "light", "dark"),
+)
+KEEP_AWAKE = Setting(
+    "keep_awake", False, "Startup", "Keep awake", "Prevent sleep while plugged in, the bot runs and this panel is open."
+)
+THREADS = Setting(
+    "threads", 0, "Advanced", "Threads", "Processor threads for the model; 0 is automatic.", 0, 128, needs_restart=True
+)
+LOG_LEVEL = Setting(
+    "log_level",
+    "INFO",
+    "Advanced",
+    "Log level",
+    "How much is written to the logs.",
+    choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+    needs_restart=True,
+)
+DEBUG = Setting(
+    "debug", False, "Advanced", "Debug mode", "Adds prompts' token counts and timings to the log.", needs_restart=True
+)
 LOG_DAYS = Setting("log_days", 30, "Advanced", "Keep logs", "Older log files are deleted.", 1, 365, unit="days")
-MEMORY_WARN_GB = Setting("memory_warn_gb", 4.0, "Advanced", "Memory warning", "Above this the panel warns.", 0.5, 64.0,
-                         unit="GB")
-MEMORY_LIMIT_GB = Setting("memory_limit_gb", 5.0, "Advanced", "Memory limit",
-                          "Above this caches are freed, then the bot restarts when idle.", 1.0, 128.0, unit="GB")
+MEMORY_WARN_GB = Setting(
+    "memory_warn_gb", 4.0, "Advanced", "Memory warning", "Above this the panel warns.", 0.5, 64.0, unit="GB"
+)
+MEMORY_LIMIT_GB = Setting(
+    "memory_limit_gb",
+    5.0,
+    "Advanced",
+    "Memory limit",
+    "Above this caches are freed, then the bot restarts when idle.",
+    1.0,
+    128.0,
+    unit="GB",
+)
 
 REGISTRY: dict[str, Setting[Any]] = {s.key: s for s in list(globals().values()) if isinstance(s, Setting)}
 

@@ -1,4 +1,5 @@
 """One open workspace: both databases and everything that reads and writes them."""
+
 from __future__ import annotations
 
 import time
@@ -18,8 +19,9 @@ from storage.playground import Playground
 class Store:
     """Built once by an entry point and handed down; close it at the end."""
 
-    def __init__(self, workspace: Workspace, control: Database, messages: Database, *,
-                 clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, workspace: Workspace, control: Database, messages: Database, *, clock: Callable[[], float] = time.time
+    ) -> None:
         self.workspace = workspace
         self.control_db = control
         self.messages_db = messages

@@ -2,6 +2,7 @@
 
 Used by the scheduled fetch and by the start before login. Task Scheduler: XML (schema 1.2); systemd: unit files.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -36,8 +37,15 @@ class Run(Protocol):
 def run_command(command: Sequence[str], text: str | None = None) -> Outcome:
     """The real thing; a command that does not exist is code 127."""
     try:
-        done = subprocess.run(list(command), input=text, capture_output=True, text=True, errors="replace",
-                              timeout=COMMAND_SECONDS, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
+        done = subprocess.run(
+            list(command),
+            input=text,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=COMMAND_SECONDS,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
     except (FileNotFoundError, PermissionError):
         return Outcome(127, f"{command[0]} was not found")
     except subprocess.TimeoutExpired:
@@ -85,8 +93,14 @@ class TaskXml:
     def settings(self, **values: str) -> None:
         """The Settings element; what both of our tasks have in common comes first."""
         settings = self.path("Settings")
-        for name, value in ({"MultipleInstancesPolicy": "IgnoreNew", "DisallowStartIfOnBatteries": "false",
-                             "StopIfGoingOnBatteries": "false"} | values).items():
+        for name, value in (
+            {
+                "MultipleInstancesPolicy": "IgnoreNew",
+                "DisallowStartIfOnBatteries": "false",
+                "StopIfGoingOnBatteries": "false",
+            }
+            | values
+        ).items():
             self.text(settings, name, value)
 
     def action(self, command: Sequence[str], folder: Path) -> None:

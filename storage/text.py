@@ -1,4 +1,5 @@
 """Text as a database can hold it."""
+
 from __future__ import annotations
 
 

@@ -3,6 +3,7 @@
 One table, `messages`; its schema remembers which embedding model made the vectors. A missing, damaged or
 foreign table finds nothing instead of failing: the bot then answers without recall.
 """
+
 from __future__ import annotations
 
 import logging
@@ -111,8 +112,12 @@ class VectorIndex:
         self._require_writable()
         data = self._arrow(list({row.message_id: row for row in rows}.values()))
         with _readable_errors(self):
-            (self._table.merge_insert("message_id").when_matched_update_all().when_not_matched_insert_all()
-             .execute(data))
+            (
+                self._table.merge_insert("message_id")
+                .when_matched_update_all()
+                .when_not_matched_insert_all()
+                .execute(data)
+            )
 
     def delete(self, message_ids: Iterable[int]) -> None:
         """Take messages out; unknown ids are ignored."""
@@ -123,7 +128,7 @@ class VectorIndex:
         ids = [int(message_id) for message_id in message_ids]
         with _readable_errors(self):
             for start in range(0, len(ids), _IDS_PER_FILTER):
-                self._table.delete(col("message_id").isin(ids[start:start + _IDS_PER_FILTER]))
+                self._table.delete(col("message_id").isin(ids[start : start + _IDS_PER_FILTER]))
 
     def recreate(self) -> None:
         """An empty table of this model in place of whatever is there; readers see the change at once."""
@@ -162,8 +167,15 @@ class VectorIndex:
 
     # ---- reading ------------------------------------------------------------------------------------
 
-    def search(self, vector: np.ndarray, *, channel_ids: Sequence[int], limit: int, exclude_ids: Sequence[int] = (),
-               reaction_weight: float = 0.0) -> list[Hit]:
+    def search(
+        self,
+        vector: np.ndarray,
+        *,
+        channel_ids: Sequence[int],
+        limit: int,
+        exclude_ids: Sequence[int] = (),
+        reaction_weight: float = 0.0,
+    ) -> list[Hit]:
         """The most similar messages of these channels, best first; [] when the index is of no use.
 
         reaction_weight: what a message with the highest reaction score gains in similarity over one with none.
@@ -172,16 +184,27 @@ class VectorIndex:
             return []
         condition = _filter(channel_ids, exclude_ids)
         wanted = limit * (_CANDIDATES_PER_HIT if reaction_weight else 1)
-        found = self._quietly(lambda: (
-            self._table.search(vector, query_type="vector").distance_type("cosine")
-            .where(condition, prefilter=True).nprobes(_PROBES).refine_factor(_REFINE)
-            .select(["message_id", "channel_id", "reaction_score", "_distance"]).limit(wanted).to_list()))
-        hits = [Hit(row["message_id"], row["channel_id"], 1.0 - row["_distance"], row["reaction_score"])
-                for row in found or ()]
+        found = self._quietly(
+            lambda: (
+                self._table.search(vector, query_type="vector")
+                .distance_type("cosine")
+                .where(condition, prefilter=True)
+                .nprobes(_PROBES)
+                .refine_factor(_REFINE)
+                .select(["message_id", "channel_id", "reaction_score", "_distance"])
+                .limit(wanted)
+                .to_list()
+            )
+        )
+        hits = [
+            Hit(row["message_id"], row["channel_id"], 1.0 - row["_distance"], row["reaction_score"])
+            for row in found or ()
+        ]
         return _preferred(hits, reaction_weight)[:limit]
 
-    def hybrid_search(self, vector: np.ndarray, text: str, *, channel_ids: Sequence[int], limit: int,
-                      exclude_ids: Sequence[int] = ()) -> list[Hit]:
+    def hybrid_search(
+        self, vector: np.ndarray, text: str, *, channel_ids: Sequence[int], limit: int, exclude_ids: Sequence[int] = ()
+    ) -> list[Hit]:
         """Vector and word search joined by reciprocal rank; without a word index the plain vector search.
 
         The order is the joined rank; `similarity` stays the cosine.
@@ -192,8 +215,10 @@ class VectorIndex:
             return self.search(vector, channel_ids=channel_ids, limit=limit, exclude_ids=exclude_ids)
         condition = _filter(channel_ids, exclude_ids)
         found = self._quietly(lambda: self._hybrid(vector, text, condition, limit))
-        return [Hit(row["message_id"], row["channel_id"], _dot(row["vector"], vector), row["reaction_score"])
-                for row in found or ()]
+        return [
+            Hit(row["message_id"], row["channel_id"], _dot(row["vector"], vector), row["reaction_score"])
+            for row in found or ()
+        ]
 
     def count(self) -> int:
         """Rows in the index, 0 when it is of no use."""
@@ -207,7 +232,7 @@ class VectorIndex:
 
         if not self._is_usable():
             return np.empty(0, dtype=np.int64)
-        found = self._quietly(lambda: self._table.search().select(["message_id"]).limit(2 ** 31).to_arrow())
+        found = self._quietly(lambda: self._table.search().select(["message_id"]).limit(2**31).to_arrow())
         return np.empty(0, dtype=np.int64) if found is None else found["message_id"].to_numpy()
 
     # ---- inside -------------------------------------------------------------------------------------
@@ -222,12 +247,18 @@ class VectorIndex:
     def _schema(self) -> pa.Schema:
         import pyarrow as pa
 
-        return pa.schema([
-            pa.field("message_id", pa.int64(), nullable=False), pa.field("channel_id", pa.int64(), nullable=False),
-            pa.field("author_id", pa.int64(), nullable=False), pa.field("text", pa.string(), nullable=False),
-            pa.field("created_ms", pa.int64(), nullable=False), pa.field("reaction_score", pa.int32(), nullable=False),
-            pa.field("vector", pa.list_(pa.float32(), self.dimension), nullable=False),
-        ], metadata={_MODEL: self.model.encode()})
+        return pa.schema(
+            [
+                pa.field("message_id", pa.int64(), nullable=False),
+                pa.field("channel_id", pa.int64(), nullable=False),
+                pa.field("author_id", pa.int64(), nullable=False),
+                pa.field("text", pa.string(), nullable=False),
+                pa.field("created_ms", pa.int64(), nullable=False),
+                pa.field("reaction_score", pa.int32(), nullable=False),
+                pa.field("vector", pa.list_(pa.float32(), self.dimension), nullable=False),
+            ],
+            metadata={_MODEL: self.model.encode()},
+        )
 
     def _arrow(self, rows: Sequence[IndexRow]) -> pa.Table:
         import numpy as np
@@ -236,14 +267,18 @@ class VectorIndex:
         vectors = np.stack([row.vector for row in rows]).astype(np.float32, copy=False)
         if vectors.shape[1] != self.dimension:
             raise ValueError(f"vectors of {vectors.shape[1]} numbers for an index of {self.dimension}")
-        return pa.table([
-            pa.array([row.message_id for row in rows], pa.int64()),
-            pa.array([row.channel_id for row in rows], pa.int64()),
-            pa.array([row.author_id for row in rows], pa.int64()), pa.array([row.text for row in rows], pa.string()),
-            pa.array([row.created_ms for row in rows], pa.int64()),
-            pa.array([row.reaction_score for row in rows], pa.int32()),
-            pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), self.dimension),
-        ], schema=self._schema())
+        return pa.table(
+            [
+                pa.array([row.message_id for row in rows], pa.int64()),
+                pa.array([row.channel_id for row in rows], pa.int64()),
+                pa.array([row.author_id for row in rows], pa.int64()),
+                pa.array([row.text for row in rows], pa.string()),
+                pa.array([row.created_ms for row in rows], pa.int64()),
+                pa.array([row.reaction_score for row in rows], pa.int32()),
+                pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), self.dimension),
+            ],
+            schema=self._schema(),
+        )
 
     def _state_of(self, table: Any) -> IndexState:
         schema = table.schema
@@ -271,16 +306,22 @@ class VectorIndex:
             return None
 
     def _damaged(self, error: Exception) -> IndexState:
-        log.error("The search index in %s cannot be read (%s). Replies go on without recall until it is rebuilt: "
-                  "python scripts/fetch_and_embed.py --rebuild-index", self.folder, _short(error))
+        log.error(
+            "The search index in %s cannot be read (%s). Replies go on without recall until it is rebuilt: "
+            "python scripts/fetch_and_embed.py --rebuild-index",
+            self.folder,
+            _short(error),
+        )
         return IndexState.DAMAGED
 
     def _require_writable(self) -> None:
         if self.state is IndexState.EMPTY:
             self.recreate()
         if self.needs_rebuild:
-            raise StorageError(f"The search index is {self.state.value}.",
-                               "Rebuild it: python scripts/fetch_and_embed.py --rebuild-index")
+            raise StorageError(
+                f"The search index is {self.state.value}.",
+                "Rebuild it: python scripts/fetch_and_embed.py --rebuild-index",
+            )
 
     def _has_index(self, column: str) -> bool:
         indices = self._quietly(lambda: self._table.list_indices())
@@ -306,10 +347,19 @@ class VectorIndex:
         from lancedb.rerankers import RRFReranker
 
         # MatchQuery, not a string: what a member typed is never parsed as query syntax.
-        return (self._table.search(query_type="hybrid").vector(vector).text(MatchQuery(text, "text"))
-                .distance_type("cosine").where(condition, prefilter=True).nprobes(_PROBES).refine_factor(_REFINE)
-                .select(["message_id", "channel_id", "reaction_score", "vector"])
-                .rerank(RRFReranker()).limit(limit).to_list())
+        return (
+            self._table.search(query_type="hybrid")
+            .vector(vector)
+            .text(MatchQuery(text, "text"))
+            .distance_type("cosine")
+            .where(condition, prefilter=True)
+            .nprobes(_PROBES)
+            .refine_factor(_REFINE)
+            .select(["message_id", "channel_id", "reaction_score", "vector"])
+            .rerank(RRFReranker())
+            .limit(limit)
+            .to_list()
+        )
 
 
 class _readable_errors:  # noqa: N801 - reads as a statement: `with _readable_errors(index):`
@@ -323,9 +373,10 @@ class _readable_errors:  # noqa: N801 - reads as a statement: `with _readable_er
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, RuntimeError | OSError):
-            raise StorageError(f"The search index in {self._index.folder} could not be written ({_short(error)}).",
-                               "Check the disk; if it goes on: python scripts/fetch_and_embed.py --rebuild-index"
-                               ) from error
+            raise StorageError(
+                f"The search index in {self._index.folder} could not be written ({_short(error)}).",
+                "Check the disk; if it goes on: python scripts/fetch_and_embed.py --rebuild-index",
+            ) from error
 
 
 def _filter(channel_ids: Sequence[int], exclude_ids: Sequence[int]) -> Any:

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GROUPS = ("runtime", "offline", "train", "dev")
 CHECKS = {
     "ruff check": ["-m", "ruff", "check", "."],
+    "ruff format": ["-m", "ruff", "format", "--check", "."],
     "mypy": ["-m", "mypy"],
     "package lock": ["scripts/lock_packages.py"],
 }

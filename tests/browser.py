@@ -1,4 +1,5 @@
 """A real browser for tests: Chromium without a window, spoken to through its DevTools socket."""
+
 from __future__ import annotations
 
 import asyncio
@@ -70,9 +71,21 @@ async def open_page(url: str, *, downloads: Path) -> AsyncIterator[Tab]:
     assert program is not None
     profile = tempfile.mkdtemp(prefix="chromium-")
     process = subprocess.Popen(
-        [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-         f"--user-data-dir={profile}", "--remote-debugging-port=0", url],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | {"DBUS_SESSION_BUS_ADDRESS": "none"})
+        [
+            program,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            f"--user-data-dir={profile}",
+            "--remote-debugging-port=0",
+            url,
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"DBUS_SESSION_BUS_ADDRESS": "none"},
+    )
     try:
         port_file = Path(profile) / "DevToolsActivePort"
         for _ in range(600):

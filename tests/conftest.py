@@ -1,4 +1,5 @@
 """Fixtures every test may use: a fresh workspace and its open store."""
+
 from __future__ import annotations
 
 import os

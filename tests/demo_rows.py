@@ -1,4 +1,5 @@
 """Rows of an evaluation made of the demo server's hand-written chat, for tests."""
+
 from __future__ import annotations
 
 import json
@@ -40,8 +41,15 @@ def _rows() -> tuple[Row, ...]:
         last[channel] = at
         name = message["author"].get("global_name") or message["author"]["username"]
         if history[channel]:
-            rows.append(Row(message["id"], int(channel), f"{channel}-{sessions[channel]}",
-                            Conversation(tuple(history[channel][-4:])), message["content"]))
+            rows.append(
+                Row(
+                    message["id"],
+                    int(channel),
+                    f"{channel}-{sessions[channel]}",
+                    Conversation(tuple(history[channel][-4:])),
+                    message["content"],
+                )
+            )
         history[channel].append(Turn(name, message["content"]))
     return tuple(rows)
 
@@ -59,6 +67,6 @@ def word_vectors(texts: Sequence[str]) -> np.ndarray:
     for row, text in enumerate(texts):
         for word in text.lower().split():
             # hash() of a string differs from run to run; this one does not.
-            vectors[row, sum(ord(letter) * 31 ** place for place, letter in enumerate(word[:8])) % 64] += 1
+            vectors[row, sum(ord(letter) * 31**place for place, letter in enumerate(word[:8])) % 64] += 1
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(norms, 1e-9)

@@ -5,6 +5,7 @@ through DISCORD_API_BASE and DISCORD_GATEWAY. By hand: `python -m tests.discord_
 Sources: docs.discord.com, "Gateway", "Gateway Events", "Rate Limits", "Opcodes and Status Codes", "Receiving and
 Responding". What it does not do: voice, components, OAuth, sharding, compression.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -127,44 +128,56 @@ class DiscordServer:
     @property
     def environment(self) -> dict[str, str]:
         """What a bot process needs to come here."""
-        return {"DISCORD_TOKEN": self.token, "SERVER_ID": str(self.world.guild_id), "DISCORD_API_BASE": self.api_base,
-                "DISCORD_GATEWAY": self.gateway}
+        return {
+            "DISCORD_TOKEN": self.token,
+            "SERVER_ID": str(self.world.guild_id),
+            "DISCORD_API_BASE": self.api_base,
+            "DISCORD_GATEWAY": self.gateway,
+        }
 
     # ---- what tests do --------------------------------------------------------------------------------
 
     def do(self, action: Callable[[World], T]) -> T:
         """Change or read the world without telling anyone (as if the bot had been offline)."""
+
         async def run() -> T:
             return action(self.world)
+
         return self._call(run())
 
     def say(self, channel_id: int, author_id: int, content: str, *, reply_to: int | None = None, **extra: Any) -> int:
         """A member writes; returns the message id."""
+
         async def run() -> int:
             message = self.world.write(channel_id, author_id, content, reply_to=reply_to, **extra)
             await self._dispatch_message("MESSAGE_CREATE", message)
             return int(message["id"])
+
         return self._call(run())
 
     def edit(self, channel_id: int, message_id: int, content: str) -> None:
         async def run() -> None:
             await self._dispatch_message("MESSAGE_UPDATE", self.world.edit(channel_id, message_id, content))
+
         self._call(run())
 
     def delete(self, channel_id: int, message_id: int) -> None:
         async def run() -> None:
             self.world.delete(channel_id, message_id)
             await self._dispatch("MESSAGE_DELETE", self._place(channel_id) | {"id": str(message_id)})
+
         self._call(run())
 
     def react(self, channel_id: int, message_id: int, user_id: int, emoji: str, *, add: bool = True) -> None:
         async def run() -> None:
             if self.world.react(channel_id, message_id, user_id, emoji, add=add):
                 await self._dispatch_reaction(channel_id, message_id, user_id, emoji, add=add)
+
         self._call(run())
 
     def slash(self, channel_id: int, user_id: int, name: str, **options: Any) -> str:
         """A member uses a registered slash command; answers collect in `interactions[token]`, the token returned."""
+
         async def run() -> str:
             command = self.world.commands[name]
             kinds = {option["name"]: option["type"] for option in command.get("options", ())}
@@ -200,10 +213,20 @@ class DiscordServer:
                 },
             )
             return token
+
         return self._call(run())
 
-    def fail(self, status: int, *, method: str = ".*", path: str = ".*", times: int = 1, body: Json | str | None = None,
-             headers: dict[str, str] | None = None, skip: int = 0) -> None:
+    def fail(
+        self,
+        status: int,
+        *,
+        method: str = ".*",
+        path: str = ".*",
+        times: int = 1,
+        body: Json | str | None = None,
+        headers: dict[str, str] | None = None,
+        skip: int = 0,
+    ) -> None:
         """Answer the next matching requests with an error. A 429 with `Via` is Discord's, without it a ban's."""
         self._faults.append(Fault(method, path, status, times, body, headers or {}, skip))
 
@@ -217,8 +240,10 @@ class DiscordServer:
 
     def freeze(self) -> None:
         """The connections of now go silent without being closed; new ones work."""
+
         async def run() -> None:
             self._frozen |= {session.socket for session in self._sessions.values() if session.socket is not None}
+
         self._call(run())
 
     def ask_to_reconnect(self) -> None:
@@ -227,14 +252,17 @@ class DiscordServer:
 
     def invalidate_sessions(self, *, can_resume: bool = False) -> None:
         """Opcode 9; the sessions are forgotten unless they can be resumed."""
+
         async def run() -> None:
             await self._send_all({"op": 9, "d": can_resume, "s": None, "t": None})
             if not can_resume:
                 self._sessions.clear()
+
         self._call(run())
 
     def begin_to_write(self, channel_id: int, user_id: int) -> None:
         """A member's client says that they are typing."""
+
         async def run() -> None:
             place = self._place(channel_id)
             event = place | {"user_id": str(user_id), "timestamp": int(time.time())}
@@ -243,12 +271,15 @@ class DiscordServer:
                 event["member"], wanted = self.world.member_json(user_id), GUILD_TYPING
             for session in [session for session in self._sessions.values() if session.intents & wanted]:
                 await self._send(session, "TYPING_START", event)
+
         self._call(run())
 
     def repeat(self, message_id: int, channel_id: int) -> None:
         """Dispatch a message a second time, as the gateway may after a resume."""
+
         async def run() -> None:
             await self._dispatch_message("MESSAGE_CREATE", self.world.require(channel_id, message_id))
+
         self._call(run())
 
     def tell(self, name: str, data: Any) -> None:
@@ -292,8 +323,10 @@ class DiscordServer:
         try:
             if (fault := self._fault(request.method, path)) is not None:
                 return _faulty(fault)
-            if not path.startswith(("/webhooks/", "/interactions/")) and \
-                    request.headers.get("Authorization") != f"Bot {self.token}":
+            if (
+                not path.startswith(("/webhooks/", "/interactions/"))
+                and request.headers.get("Authorization") != f"Bot {self.token}"
+            ):
                 raise ApiError(401, 0, "401: Unauthorized")
             return await self._route(request.method, path, request.query, body)
         except ApiError as error:
@@ -343,8 +376,18 @@ class DiscordServer:
         )
 
     async def _get_gateway(self, query: Any, body: Any) -> web.Response:
-        return _answer({"url": self.gateway, "shards": 1, "session_start_limit": {
-            "total": 1000, "remaining": 999, "reset_after": 86_400_000, "max_concurrency": 1}})
+        return _answer(
+            {
+                "url": self.gateway,
+                "shards": 1,
+                "session_start_limit": {
+                    "total": 1000,
+                    "remaining": 999,
+                    "reset_after": 86_400_000,
+                    "max_concurrency": 1,
+                },
+            }
+        )
 
     async def _get_my_guilds(self, query: Any, body: Any) -> web.Response:
         guild = self.world.guild_json()
@@ -414,8 +457,16 @@ class DiscordServer:
         return web.Response(status=204)
 
     async def _put_commands(self, query: Any, body: Any, guild: str | None = None) -> web.Response:
-        registered = [command | {"id": str(self.world.next_id()), "application_id": str(BOT_ID), "version": "1",
-                                 "type": command.get("type", 1)} for command in body]
+        registered = [
+            command
+            | {
+                "id": str(self.world.next_id()),
+                "application_id": str(BOT_ID),
+                "version": "1",
+                "type": command.get("type", 1),
+            }
+            for command in body
+        ]
         self.world.commands = {command["name"]: command for command in registered}
         return _answer(registered)
 
@@ -432,8 +483,12 @@ class DiscordServer:
         if body["type"] == 4:
             check_content(body["data"].get("content") or "", body["data"])
         answers.append(body)
-        return _answer({"interaction": {"id": "1", "type": 2, "response_message_ephemeral": False},
-                        "resource": {"type": body["type"]}})
+        return _answer(
+            {
+                "interaction": {"id": "1", "type": 2, "response_message_ephemeral": False},
+                "resource": {"type": body["type"]},
+            }
+        )
 
     async def _post_followup(self, query: Any, body: Any, token: str) -> web.Response:
         check_content(body.get("content") or "", body)
@@ -446,10 +501,24 @@ class DiscordServer:
         return _answer(self._followup(body))
 
     def _followup(self, body: Json) -> Json:
-        return {"id": str(self.world.next_id()), "type": 20, "channel_id": next(iter(map(str, self.world.channels))),
-                "author": self.world.bot, "content": body.get("content", ""), "timestamp": "2026-01-01T00:00:00+00:00",
-                "edited_timestamp": None, "tts": False, "mention_everyone": False, "mentions": [], "mention_roles": [],
-                "attachments": [], "embeds": [], "pinned": False, "flags": body.get("flags", 0), "components": []}
+        return {
+            "id": str(self.world.next_id()),
+            "type": 20,
+            "channel_id": next(iter(map(str, self.world.channels))),
+            "author": self.world.bot,
+            "content": body.get("content", ""),
+            "timestamp": "2026-01-01T00:00:00+00:00",
+            "edited_timestamp": None,
+            "tts": False,
+            "mention_everyone": False,
+            "mentions": [],
+            "mention_roles": [],
+            "attachments": [],
+            "embeds": [],
+            "pinned": False,
+            "flags": body.get("flags", 0),
+            "components": [],
+        }
 
     # ---- gateway ----------------------------------------------------------------------------------------
 
@@ -512,12 +581,25 @@ class DiscordServer:
             },
         )
         everyone = self.world.users if session.intents & GUILD_MEMBERS else {BOT_ID: None}
-        await self._send(session, "GUILD_CREATE", guild | {
-            "joined_at": "2024-01-01T00:00:00+00:00", "large": False, "unavailable": False,
-            "member_count": self.world.member_count, "voice_states": [], "presences": [], "stage_instances": [],
-            "members": [self.world.member_json(user_id) for user_id in everyone], "soundboard_sounds": [],
-            "channels": self.world.guild_channels(), "threads": self.world.threads(is_archived=False),
-            "guild_scheduled_events": []})
+        await self._send(
+            session,
+            "GUILD_CREATE",
+            guild
+            | {
+                "joined_at": "2024-01-01T00:00:00+00:00",
+                "large": False,
+                "unavailable": False,
+                "member_count": self.world.member_count,
+                "voice_states": [],
+                "presences": [],
+                "stage_instances": [],
+                "members": [self.world.member_json(user_id) for user_id in everyone],
+                "soundboard_sounds": [],
+                "channels": self.world.guild_channels(),
+                "threads": self.world.threads(is_archived=False),
+                "guild_scheduled_events": [],
+            },
+        )
         return session
 
     async def _resume(self, socket: web.WebSocketResponse, asked: Json) -> Session | None:
@@ -568,9 +650,19 @@ class DiscordServer:
     ) -> None:
         name, _, emoji_id = emoji.partition(":")
         author = self.world.require(channel_id, message_id)["author"]["id"]
-        await self._dispatch("MESSAGE_REACTION_ADD" if add else "MESSAGE_REACTION_REMOVE", self._place(channel_id) | {
-            "user_id": str(user_id), "message_id": str(message_id), "emoji": {"id": emoji_id or None, "name": name},
-            "member": self.world.member_json(user_id), "message_author_id": author, "burst": False, "type": 0})
+        await self._dispatch(
+            "MESSAGE_REACTION_ADD" if add else "MESSAGE_REACTION_REMOVE",
+            self._place(channel_id)
+            | {
+                "user_id": str(user_id),
+                "message_id": str(message_id),
+                "emoji": {"id": emoji_id or None, "name": name},
+                "member": self.world.member_json(user_id),
+                "message_author_id": author,
+                "burst": False,
+                "type": 0,
+            },
+        )
 
     def _place(self, channel_id: int) -> Json:
         channel = self.world.channels[channel_id]
@@ -598,7 +690,7 @@ class DiscordServer:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
 
     async def _listen(self) -> None:
-        app = web.Application(client_max_size=32 * 1024 ** 2)
+        app = web.Application(client_max_size=32 * 1024**2)
         app.router.add_get("/gateway", self._gateway)
         app.router.add_get("/gateway/", self._gateway)
         app.router.add_route("*", "/api/v10/{rest:.*}", self._rest)
@@ -662,8 +754,11 @@ async def _body(request: web.Request) -> Any:
 
 def _answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     # Exactly this content type: discord.py compares it as a whole and would read JSON as text otherwise.
-    return web.Response(status=status, body=json.dumps(body).encode(), headers={
-        "Content-Type": "application/json", "Via": "1.1 google"} | (headers or {}))
+    return web.Response(
+        status=status,
+        body=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json", "Via": "1.1 google"} | (headers or {}),
+    )
 
 
 def _faulty(fault: Fault) -> web.Response:

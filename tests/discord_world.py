@@ -3,6 +3,7 @@
 Sources: docs.discord.com, resources "Message", "Channel" and "Guild", topics "Threads" and "Permissions". All
 payloads are Discord's own JSON shapes, so a folder of exported messages can be served as it is.
 """
+
 from __future__ import annotations
 
 import json
@@ -106,13 +107,27 @@ class World:
         return self._last_id
 
     def add_member(self, user_id: int, name: str, *, is_bot: bool = False) -> Json:
-        user = {"id": str(user_id), "username": name.lower().replace(" ", "_"), "discriminator": "0",
-                "global_name": name, "avatar": None, "bot": is_bot, "public_flags": 0}
+        user = {
+            "id": str(user_id),
+            "username": name.lower().replace(" ", "_"),
+            "discriminator": "0",
+            "global_name": name,
+            "avatar": None,
+            "bot": is_bot,
+            "public_flags": 0,
+        }
         self.users[user_id] = user
         return user
 
-    def add_channel(self, name: str, *, channel_id: int | None = None, kind: int = TEXT, parent_id: int | None = None,
-                    is_private: bool = False) -> int:
+    def add_channel(
+        self,
+        name: str,
+        *,
+        channel_id: int | None = None,
+        kind: int = TEXT,
+        parent_id: int | None = None,
+        is_private: bool = False,
+    ) -> int:
         """A channel; private ones are hidden from everyone but the bot, by an overwrite as Discord does it."""
         channel_id = channel_id or self.next_id()
         overwrites = (
@@ -135,14 +150,30 @@ class World:
         self.messages[channel_id] = []
         return channel_id
 
-    def add_thread(self, parent_id: int, name: str, *, thread_id: int | None = None, kind: int = PUBLIC_THREAD,
-                   is_archived: bool = False) -> int:
+    def add_thread(
+        self,
+        parent_id: int,
+        name: str,
+        *,
+        thread_id: int | None = None,
+        kind: int = PUBLIC_THREAD,
+        is_archived: bool = False,
+    ) -> int:
         """A thread, or a post when the parent is a forum."""
         thread_id = self.add_channel(name, channel_id=thread_id, kind=kind, parent_id=parent_id)
         self.channels[thread_id] |= {
-            "owner_id": str(BOT_ID), "message_count": 0, "member_count": 1, "total_message_sent": 0,
-            "thread_metadata": {"archived": is_archived, "auto_archive_duration": 1440, "locked": False,
-                                "archive_timestamp": _iso(thread_id), "create_timestamp": _iso(thread_id)}}
+            "owner_id": str(BOT_ID),
+            "message_count": 0,
+            "member_count": 1,
+            "total_message_sent": 0,
+            "thread_metadata": {
+                "archived": is_archived,
+                "auto_archive_duration": 1440,
+                "locked": False,
+                "archive_timestamp": _iso(thread_id),
+                "create_timestamp": _iso(thread_id),
+            },
+        }
         self.channels[parent_id]["last_message_id"] = str(thread_id)
         return thread_id
 
@@ -152,8 +183,13 @@ class World:
             if channel["type"] == DIRECT and channel["recipients"][0]["id"] == str(user_id):
                 return channel_id
         channel_id = self.next_id()
-        self.channels[channel_id] = {"id": str(channel_id), "type": DIRECT, "last_message_id": None,
-                                     "recipients": [self.users[user_id]], "flags": 0}
+        self.channels[channel_id] = {
+            "id": str(channel_id),
+            "type": DIRECT,
+            "last_message_id": None,
+            "recipients": [self.users[user_id]],
+            "flags": 0,
+        }
         self.messages[channel_id] = []
         return channel_id
 
@@ -168,10 +204,23 @@ class World:
             self.users[int(x)] for x in dict.fromkeys(re.findall(r"<@!?(\d+)>", content)) if int(x) in self.users
         ]
         message: Json = {
-            "id": str(message_id), "type": 0, "channel_id": str(channel_id), "author": self.users[author_id],
-            "content": content, "timestamp": _iso(message_id), "edited_timestamp": None, "tts": False,
-            "mention_everyone": False, "mentions": mentioned, "mention_roles": [], "attachments": [], "embeds": [],
-            "pinned": False, "flags": 0, "components": []}
+            "id": str(message_id),
+            "type": 0,
+            "channel_id": str(channel_id),
+            "author": self.users[author_id],
+            "content": content,
+            "timestamp": _iso(message_id),
+            "edited_timestamp": None,
+            "tts": False,
+            "mention_everyone": False,
+            "mentions": mentioned,
+            "mention_roles": [],
+            "attachments": [],
+            "embeds": [],
+            "pinned": False,
+            "flags": 0,
+            "components": [],
+        }
         if reply_to is not None:
             message |= {
                 "type": 19,
@@ -227,8 +276,14 @@ class World:
             (r for r in reactions if (r["emoji"]["id"], r["emoji"]["name"]) == (shape["id"], shape["name"])), None
         )
         if entry is None:
-            entry = {"emoji": shape, "count": 0, "count_details": {"burst": 0, "normal": 0}, "me": False,
-                     "me_burst": False, "burst_colors": []}
+            entry = {
+                "emoji": shape,
+                "count": 0,
+                "count_details": {"burst": 0, "normal": 0},
+                "me": False,
+                "me_burst": False,
+                "burst_colors": [],
+            }
             reactions.append(entry)
         entry["count"] += 1 if add else -1
         entry["count_details"]["normal"] = entry["count"]
@@ -246,8 +301,15 @@ class World:
             raise ApiError(403, 50001, "Missing Access")
         return self.channels[channel_id]
 
-    def history(self, channel_id: int, *, limit: int = 50, before: int | None = None, after: int | None = None,
-                around: int | None = None) -> list[Json]:
+    def history(
+        self,
+        channel_id: int,
+        *,
+        limit: int = 50,
+        before: int | None = None,
+        after: int | None = None,
+        around: int | None = None,
+    ) -> list[Json]:
         """A page as Discord gives it: newest first; `after` is the oldest ones past the id."""
         self.channel_for_bot(channel_id)
         if not 1 <= limit <= 100:
@@ -264,10 +326,10 @@ class World:
             )
         elif before is not None:
             end = bisect_left(row, before, key=_id)
-            page = row[max(0, end - limit):end]
+            page = row[max(0, end - limit) : end]
         elif around is not None:
             middle = bisect_left(row, around, key=_id)
-            page = row[max(0, middle - limit // 2):middle + (limit + 1) // 2]
+            page = row[max(0, middle - limit // 2) : middle + (limit + 1) // 2]
         else:
             page = row[-limit:]
         return page if self.page_order == "oldest first" else page[::-1]
@@ -285,8 +347,14 @@ class World:
             replied = self.find(channel_id, int(reference["message_id"]))
             if replied is None and reference.get("fail_if_not_exists", True):
                 raise invalid_body("message_reference", "REPLIES_UNKNOWN_MESSAGE", "Unknown message")
-        message = self.write(channel_id, BOT_ID, content.strip(), reply_to=int(replied["id"]) if replied else None,
-                             flags=payload.get("flags", 0), embeds=payload.get("embeds") or [])
+        message = self.write(
+            channel_id,
+            BOT_ID,
+            content.strip(),
+            reply_to=int(replied["id"]) if replied else None,
+            flags=payload.get("flags", 0),
+            embeds=payload.get("embeds") or [],
+        )
         sent = Sent(message, payload, pinged(content, payload.get("allowed_mentions"), replied))
         self.sent.append(sent)
         return sent
@@ -294,9 +362,14 @@ class World:
     def threads(self, *, parent_id: int | None = None, is_archived: bool, is_private: bool = False) -> list[Json]:
         """Threads of one state, the latest archived first."""
         kinds = (PRIVATE_THREAD,) if is_private else (10, PUBLIC_THREAD)
-        found = [c for c in self.channels.values() if "thread_metadata" in c
-                 and c["thread_metadata"]["archived"] == is_archived and (not is_archived or c["type"] in kinds)
-                 and (parent_id is None or c["parent_id"] == str(parent_id))]
+        found = [
+            c
+            for c in self.channels.values()
+            if "thread_metadata" in c
+            and c["thread_metadata"]["archived"] == is_archived
+            and (not is_archived or c["type"] in kinds)
+            and (parent_id is None or c["parent_id"] == str(parent_id))
+        ]
         return sorted(found, key=lambda c: c["thread_metadata"]["archive_timestamp"], reverse=True)
 
     def guild_channels(self) -> list[Json]:
@@ -306,23 +379,74 @@ class World:
     def guild_json(self) -> Json:
         """The guild object, roles included."""
         return {
-            "id": str(self.guild_id), "name": self.name, "icon": None, "splash": None, "discovery_splash": None,
-            "owner_id": str(BOT_ID + 1), "afk_channel_id": None, "afk_timeout": 300, "verification_level": 1,
-            "default_message_notifications": 1, "explicit_content_filter": 0, "emojis": [], "stickers": [],
-            "features": self.features, "mfa_level": 0, "application_id": None, "system_channel_id": None,
-            "system_channel_flags": 0, "rules_channel_id": None, "vanity_url_code": None, "description": None,
-            "banner": None, "premium_tier": 0, "preferred_locale": "en-US", "public_updates_channel_id": None,
-            "nsfw_level": 0, "premium_progress_bar_enabled": False, "safety_alerts_channel_id": None,
-            "approximate_member_count": self.member_count, "approximate_presence_count": 3,
-            "roles": [{"id": str(self.guild_id), "name": "@everyone", "color": 0, "hoist": False, "position": 0,
-                       "permissions": str(EVERYONE_PERMISSIONS), "managed": False, "mentionable": False, "flags": 0},
-                      {"id": str(BOT_ID + 7), "name": "bots", "color": 0, "hoist": False, "position": 1,
-                       "permissions": str(8), "managed": True, "mentionable": True, "flags": 0}]}
+            "id": str(self.guild_id),
+            "name": self.name,
+            "icon": None,
+            "splash": None,
+            "discovery_splash": None,
+            "owner_id": str(BOT_ID + 1),
+            "afk_channel_id": None,
+            "afk_timeout": 300,
+            "verification_level": 1,
+            "default_message_notifications": 1,
+            "explicit_content_filter": 0,
+            "emojis": [],
+            "stickers": [],
+            "features": self.features,
+            "mfa_level": 0,
+            "application_id": None,
+            "system_channel_id": None,
+            "system_channel_flags": 0,
+            "rules_channel_id": None,
+            "vanity_url_code": None,
+            "description": None,
+            "banner": None,
+            "premium_tier": 0,
+            "preferred_locale": "en-US",
+            "public_updates_channel_id": None,
+            "nsfw_level": 0,
+            "premium_progress_bar_enabled": False,
+            "safety_alerts_channel_id": None,
+            "approximate_member_count": self.member_count,
+            "approximate_presence_count": 3,
+            "roles": [
+                {
+                    "id": str(self.guild_id),
+                    "name": "@everyone",
+                    "color": 0,
+                    "hoist": False,
+                    "position": 0,
+                    "permissions": str(EVERYONE_PERMISSIONS),
+                    "managed": False,
+                    "mentionable": False,
+                    "flags": 0,
+                },
+                {
+                    "id": str(BOT_ID + 7),
+                    "name": "bots",
+                    "color": 0,
+                    "hoist": False,
+                    "position": 1,
+                    "permissions": str(8),
+                    "managed": True,
+                    "mentionable": True,
+                    "flags": 0,
+                },
+            ],
+        }
 
     def member_json(self, user_id: int) -> Json:
         """A guild member; the bot's own role makes it an administrator."""
-        return {"user": self.users[user_id], "nick": None, "avatar": None, "joined_at": "2024-01-01T00:00:00+00:00",
-                "roles": [str(BOT_ID + 7)] if user_id == BOT_ID else [], "deaf": False, "mute": False, "flags": 0}
+        return {
+            "user": self.users[user_id],
+            "nick": None,
+            "avatar": None,
+            "joined_at": "2024-01-01T00:00:00+00:00",
+            "roles": [str(BOT_ID + 7)] if user_id == BOT_ID else [],
+            "deaf": False,
+            "mute": False,
+            "flags": 0,
+        }
 
 
 def check_content(content: str, payload: Json) -> None:

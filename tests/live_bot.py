@@ -1,4 +1,5 @@
 """A real bot process with the real small model, connected to the loopback Discord."""
+
 from __future__ import annotations
 
 import os
@@ -25,15 +26,30 @@ START_SECONDS = 120.0
 class LiveBot:
     """One bot process and its workspace."""
 
-    def __init__(self, workspace: Workspace, server: DiscordServer, *, arguments: tuple[str, ...] = (),
-                 environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        server: DiscordServer,
+        *,
+        arguments: tuple[str, ...] = (),
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.store = Store.open(workspace)
         self.server = server
-        variables = os.environ | server.environment | {
-            "ADMIN_USERS": str(OWNER), "GOMP_SPINCOUNT": "1000", "PYTHONPATH": str(PROJECT_ROOT)} | (environment or {})
+        variables = (
+            os.environ
+            | server.environment
+            | {"ADMIN_USERS": str(OWNER), "GOMP_SPINCOUNT": "1000", "PYTHONPATH": str(PROJECT_ROOT)}
+            | (environment or {})
+        )
         self.process = subprocess.Popen(
             [sys.executable, str(PROJECT_ROOT / "bot" / "run.py"), "--workspace", str(workspace.root), *arguments],
-            env=variables, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            env=variables,
+            cwd=PROJECT_ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
     @property
     def status(self) -> BotStatus | None:

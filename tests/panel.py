@@ -1,4 +1,5 @@
 """The real panel under test: its loop is turned by the test, its widgets are pressed with xdotool."""
+
 from __future__ import annotations
 
 import subprocess
@@ -116,8 +117,10 @@ class PanelDriver:
 
     @staticmethod
     def _place(widget: Any, x: float, y: float) -> tuple[int, int]:
-        return (widget.winfo_rootx() + int(widget.winfo_width() * x),
-                widget.winfo_rooty() + int(widget.winfo_height() * y))
+        return (
+            widget.winfo_rootx() + int(widget.winfo_width() * x),
+            widget.winfo_rooty() + int(widget.winfo_height() * y),
+        )
 
     def _point(self, x: int, y: int) -> None:
         self.do("mousemove", str(x), str(y))
@@ -158,13 +161,16 @@ class PanelDriver:
     def go(self, room: str) -> Any:
         """Open a room and wait until it is built."""
         self.app.go(room)
-        return self.wait(lambda: self.app.window.front is not None and self.app.window.front.key == room
-                         and self.app.window.front, f"the room {room}")
+        return self.wait(
+            lambda: self.app.window.front is not None and self.app.window.front.key == room and self.app.window.front,
+            f"the room {room}",
+        )
 
 
 @contextmanager
-def open_panel(store: Store, controller: Any = None, jobs: Any = None, *, demo: bool = True,
-               size: tuple[int, int] = SIZE) -> Iterator[PanelDriver]:
+def open_panel(
+    store: Store, controller: Any = None, jobs: Any = None, *, demo: bool = True, size: tuple[int, int] = SIZE
+) -> Iterator[PanelDriver]:
     """The real window with a real loop; `demo=False` is a workspace of one's own (first run, no automatic start)."""
     from gui.app import App
 

@@ -1,4 +1,5 @@
 """The real client, handlers and commands on a simulated Discord in this process; only model and thread are stood in."""
+
 from __future__ import annotations
 
 import asyncio
@@ -179,10 +180,25 @@ async def sim_bot(store: Store, *texts: str, speak: bool = True) -> AsyncIterato
         handlers.place = Place(guild.id, frozenset({admin.id}))
         await client._register_slash_commands()
         policy.record_policy(store.consents, accepted=True, given_by="owner")
-        store.channels.add([Channel(general.id, "general", guild_id=guild.id, learn=True, recall=True, speak=speak,
-                                    is_private=False)])
-        yield SimBot(env, store, client, desk, responder, services.slot, services.stop, guild, general, staff, admin,
-                     mira, tam, roll)
+        store.channels.add(
+            [Channel(general.id, "general", guild_id=guild.id, learn=True, recall=True, speak=speak, is_private=False)]
+        )
+        yield SimBot(
+            env,
+            store,
+            client,
+            desk,
+            responder,
+            services.slot,
+            services.stop,
+            guild,
+            general,
+            staff,
+            admin,
+            mira,
+            tam,
+            roll,
+        )
         await desk.close(timeout_seconds=1.0)
 
 
@@ -194,4 +210,5 @@ def play(store: Store, scene: Callable[[SimBot], Awaitable[None]], *texts: str, 
     async def run() -> None:
         async with sim_bot(store, *texts) as bot:
             await scene(bot)
+
     asyncio.run(run())

@@ -1,4 +1,5 @@
 """Model files that only stand for models, and a bot of ours that plays the real one's part of a switch."""
+
 from __future__ import annotations
 
 import os
@@ -89,14 +90,16 @@ def abandon_switch(store: Store, tmp_path: Path) -> deployment.DeployedModel:
     """A deployment whose process was killed right after it had moved the pointer."""
     old = deployment.publish(store.workspace, model_file(tmp_path, "old"))
     store.settings.set(ADAPTER_PATH, "chosen.gguf", changed_by="test")
-    code = (f"import os, sys; sys.path.insert(0, {str(PROJECT_ROOT)!r})\n"
-            "from model.publishing import deployment, switching\n"
-            "from storage.paths import Workspace\nfrom storage.store import Store\n"
-            f"store = Store.open(Workspace.at({str(store.workspace.root)!r}))\n"
-            "opened = switching.open_switch(store)\n"
-            "deployment.write_pointer(store.workspace, deployment.Pointer('new.gguf', 'old.gguf'))\n"
-            "store.settings.reset(*switching.MODEL_CHOICE)\nswitching.note_moved(store, opened)\n"
-            "os.kill(os.getpid(), 9)")
+    code = (
+        f"import os, sys; sys.path.insert(0, {str(PROJECT_ROOT)!r})\n"
+        "from model.publishing import deployment, switching\n"
+        "from storage.paths import Workspace\nfrom storage.store import Store\n"
+        f"store = Store.open(Workspace.at({str(store.workspace.root)!r}))\n"
+        "opened = switching.open_switch(store)\n"
+        "deployment.write_pointer(store.workspace, deployment.Pointer('new.gguf', 'old.gguf'))\n"
+        "store.settings.reset(*switching.MODEL_CHOICE)\nswitching.note_moved(store, opened)\n"
+        "os.kill(os.getpid(), 9)"
+    )
     ended = subprocess.run([sys.executable, "-c", code], check=False)
     assert ended.returncode == -9
     assert deployment.read_pointer(store.workspace) == deployment.Pointer("new.gguf", "old.gguf")

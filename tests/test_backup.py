@@ -1,4 +1,5 @@
 """Backups: complete or not there, restorable, without the token, and blind to what was erased since."""
+
 from __future__ import annotations
 
 import os
@@ -163,8 +164,10 @@ def test_a_manifest_cannot_reach_outside_its_folder(workspace: Workspace) -> Non
 
 def test_restoring_under_a_running_bot_is_refused(workspace: Workspace) -> None:
     backup = backup_of(workspace)
-    with FileLock(workspace.locks / "bot.lock", holder="A bot"), \
-            pytest.raises(AlreadyRunningError, match="The bot is already running"):
+    with (
+        FileLock(workspace.locks / "bot.lock", holder="A bot"),
+        pytest.raises(AlreadyRunningError, match="The bot is already running"),
+    ):
         restore(workspace, backup)
 
 
@@ -187,6 +190,7 @@ def test_the_newest_are_kept(workspace: Workspace) -> None:
 
 def test_a_full_disk_leaves_nothing_half_made(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault 28."""
+
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 

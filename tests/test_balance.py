@@ -1,4 +1,5 @@
 """Author shares: worked examples, and what holds for any server."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -63,8 +64,14 @@ def test_the_ceiling_is_twelve_percent_whenever_that_keeps_half(numbers: list[in
     made = plan(dict(enumerate(numbers)))
     quotas = list(made.quotas.values())
     # By brute force, the most a strict 12 % leaves: no cleverness to share a mistake with.
-    level = max((n for n in {*quotas, *range(min(max(quotas, default=0), 3000) + 1)}
-                 if 1000 * n <= 120 * sum(min(n, q) for q in quotas)), default=0)
+    level = max(
+        (
+            n
+            for n in {*quotas, *range(min(max(quotas, default=0), 3000) + 1)}
+            if 1000 * n <= 120 * sum(min(n, q) for q in quotas)
+        ),
+        default=0,
+    )
     if 2 * sum(min(level, q) for q in quotas) >= sum(quotas):
         assert made.ceiling == 0.12
 

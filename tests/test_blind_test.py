@@ -1,4 +1,5 @@
 """The blind test: nothing but the words gives the bot away, and the scoring is fair to everybody."""
+
 from __future__ import annotations
 
 import asyncio
@@ -33,8 +34,15 @@ def a_test(per_side: int = 20, *, seed: int = 3) -> tuple[Quiz, Key]:
 def result(quiz: Quiz, rater: str, says_bot: object, *, rating: int | None = None, made_at: float = 1.0) -> QuizResult:
     """A rater whose judgement is a function of the item's id."""
     ratings = {} if rating is None else {"authenticity": rating, "length": rating}
-    return QuizResult(quiz.id, rater, tuple(Verdict(item.id, says_bot(item.id), ratings)  # type: ignore[operator]
-                                            for item in quiz.items), made_at)
+    return QuizResult(
+        quiz.id,
+        rater,
+        tuple(
+            Verdict(item.id, says_bot(item.id), ratings)  # type: ignore[operator]
+            for item in quiz.items
+        ),
+        made_at,
+    )
 
 
 def test_half_of_the_replies_are_the_bots_and_no_place_comes_twice() -> None:
@@ -68,10 +76,13 @@ def test_the_page_holds_no_clue_to_who_wrote_what() -> None:
     text = page(quiz)
     assert text == page(quiz)
     assert "tuned" not in text
-    by_side = {side: [json.dumps(asdict(item)) for item in quiz.items if key.is_bot[item.id] is side]
-               for side in (True, False)}
-    shapes = {side: {re.sub(r'"(?:[^"\\]|\\.)*"', '""', re.sub(r", \{[^}]*\}", "", each)) for each in items}
-              for side, items in by_side.items()}
+    by_side = {
+        side: [json.dumps(asdict(item)) for item in quiz.items if key.is_bot[item.id] is side] for side in (True, False)
+    }
+    shapes = {
+        side: {re.sub(r'"(?:[^"\\]|\\.)*"', '""', re.sub(r", \{[^}]*\}", "", each)) for each in items}
+        for side, items in by_side.items()
+    }
     assert shapes[True] == shapes[False], "the same keys in the same order on both sides"
     assert sorted(json.loads(by_side[True][0])) == ["context", "id", "reply"]
 
@@ -149,10 +160,15 @@ def test_the_newest_result_of_a_rater_counts_and_other_tests_do_not() -> None:
         blind_test.score([foreign], key)
 
 
-@pytest.mark.parametrize("content", [
-    "nothing", "[]", '{"quiz_id": "a", "rater": "b", "verdicts": [{"item_id": "x", "is_bot": "yes"}]}',
-    '{"quiz_id": "a", "rater": "b", "verdicts": [{"item_id": "x", "is_bot": true, "ratings": {"length": 9}}]}',
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "nothing",
+        "[]",
+        '{"quiz_id": "a", "rater": "b", "verdicts": [{"item_id": "x", "is_bot": "yes"}]}',
+        '{"quiz_id": "a", "rater": "b", "verdicts": [{"item_id": "x", "is_bot": true, "ratings": {"length": 9}}]}',
+    ],
+)
 def test_a_result_file_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "r.json").write_text(content, encoding="utf-8")
     with pytest.raises(BadInputError, match="not a blind-test result"):
@@ -165,9 +181,19 @@ def test_results_of_the_panel_are_scored_by_the_command(workspace: Workspace) ->
     blind_test.save(quiz, key, folder)
     saved = save_result(result(quiz, "Zoë / 1", key.is_bot.get, rating=5), folder)
     assert read_result(saved).rater == "Zoë / 1"
-    done = subprocess.run([sys.executable, str(ROOT / "scripts" / "4_evaluate_personality.py"), "--workspace",
-                           str(workspace.root), "--score", str(folder / "results" / "*.json")],
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "scripts" / "4_evaluate_personality.py"),
+            "--workspace",
+            str(workspace.root),
+            "--score",
+            str(folder / "results" / "*.json"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert "found the bot 100%" in done.stdout and "rubric of the bot  5.00" in done.stdout
 

@@ -296,9 +296,7 @@ def test_without_a_compiler_a_ready_made_llama_cpp_will_do(project: Project, tmp
 
 
 def test_no_network_is_told_in_a_sentence(project: Project) -> None:
-    done = project.run(
-        PIP_NO_INDEX="", PIP_FIND_LINKS="", PIP_INDEX_URL="http://127.0.0.1:9/", PIP_RETRIES="1"
-    )
+    done = project.run(PIP_NO_INDEX="", PIP_FIND_LINKS="", PIP_INDEX_URL="http://127.0.0.1:9/", PIP_RETRIES="1")
 
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("No network: the bot's libraries could not be downloaded")

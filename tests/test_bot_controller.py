@@ -1,4 +1,5 @@
 """Supervision replayed with an injected clock and fake processes; the real ones are in test_processes.py."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -42,8 +43,15 @@ class World:
         self.controller = self.make_controller()
 
     def make_controller(self) -> BotController:
-        return BotController(self.store, spawn=self.spawn, clock=lambda: self.now, wall_clock=lambda: self.now,
-                             is_alive=lambda pid: pid in self.alive, kill_tree=self.kill, jitter=lambda: 0.0)
+        return BotController(
+            self.store,
+            spawn=self.spawn,
+            clock=lambda: self.now,
+            wall_clock=lambda: self.now,
+            is_alive=lambda pid: pid in self.alive,
+            kill_tree=self.kill,
+            jitter=lambda: 0.0,
+        )
 
     def spawn(self) -> FakeChild:
         child = FakeChild(100 + len(self.children))
@@ -106,7 +114,8 @@ def test_a_bot_that_starts_offline_counts_as_running_and_is_watched_for_hangs(wo
 
 
 def test_a_bot_started_without_discord_stays_without_it_until_started_again(
-        store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arguments: list[list[str]] = []
 
     def spawn(_workspace: object, _script: str, given: list[str], *, name: str) -> FakeChild:
@@ -177,8 +186,9 @@ def test_a_configuration_error_is_shown_and_never_retried(world: World) -> None:
 def test_a_bot_that_ends_before_it_can_report_is_quoted(world: World) -> None:
     """Fault 2: a line of .env that makes no sense."""
     world.controller.start()
-    processes.raw_output_file(world.store.workspace, "bot").write_text("SERVER_ID in .env should be a Discord id.\n",
-                                                                       encoding="utf-8")
+    processes.raw_output_file(world.store.workspace, "bot").write_text(
+        "SERVER_ID in .env should be a Discord id.\n", encoding="utf-8"
+    )
     world.children[-1].code = ExitCode.CONFIGURATION
     view = world.controller.tick()
     assert (view.state, view.detail) == (ControllerState.FAILED, "SERVER_ID in .env should be a Discord id.")
@@ -323,7 +333,7 @@ def test_too_much_memory_frees_caches_first_and_restarts_when_idle(world: World)
     world.store.settings.set(MEMORY_LIMIT_GB, 1.0, changed_by="test")
     for _ in range(200):
         world.now += 1
-        world.store.status.write_bot(BotStatus(100, BotPhase.RUNNING, world.now, 1000.0, memory_bytes=2 * 10 ** 9))
+        world.store.status.write_bot(BotStatus(100, BotPhase.RUNNING, world.now, 1000.0, memory_bytes=2 * 10**9))
         world.controller.tick()
         if world.controller.view().state is ControllerState.STOPPING:
             break
@@ -338,6 +348,7 @@ class TestJobRunner:
         def spawn(kind: str, arguments: object) -> FakeChild:
             children.append(FakeChild(500 + len(children)))
             return children[-1]
+
         return JobRunner(store, spawn=spawn, is_alive=lambda pid: False)
 
     def test_one_job_of_a_kind_at_a_time(self, store: Store) -> None:
@@ -364,12 +375,11 @@ class TestJobRunner:
         self.make(store, []).cancel("fetch")
         assert reporter.is_cancel_requested()
 
-    def test_a_job_whose_process_vanished_is_lost_not_running(self, store: Store,
-                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_job_whose_process_vanished_is_lost_not_running(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         reporter = store.jobs.start("train")
         store.control_db.execute("UPDATE jobs SET heartbeat_at = heartbeat_at - 60")
         self.make(store, []).tick()
         job = store.jobs.get(reporter.job_id)
         assert job is not None and job.state is JobState.LOST
-
-

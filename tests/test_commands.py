@@ -1,4 +1,5 @@
 """Every command as admin, as member and with wrong values, on a simulated Discord."""
+
 from __future__ import annotations
 
 import json
@@ -16,8 +17,21 @@ from storage.settings import MAX_TOKENS, MENTIONS_ONLY, QUIET_UNTIL, RESPONSE_RA
 from storage.store import Store
 from tests.sim_bot import SimBot, play
 
-ADMIN_COMMANDS = {"setrate", "settemp", "setmaxlen", "mentions", "quiet", "status", "why", "restart", "reload", "fetch",
-                  "train", "delete", "channels"}
+ADMIN_COMMANDS = {
+    "setrate",
+    "settemp",
+    "setmaxlen",
+    "mentions",
+    "quiet",
+    "status",
+    "why",
+    "restart",
+    "reload",
+    "fetch",
+    "train",
+    "delete",
+    "channels",
+}
 MEMBER_COMMANDS = {"help", "botdata", "optout", "optin", "forgetme"}
 
 
@@ -36,6 +50,7 @@ def test_the_command_list_is_what_the_documentation_promises(store: Store) -> No
         assert {c.name for c in cog.get_commands()} == ADMIN_COMMANDS | MEMBER_COMMANDS
         assert {c.name for c in cog.get_commands() if c.extras.get("admin")} == ADMIN_COMMANDS
         assert set(bot.mira_commands()) == ADMIN_COMMANDS | MEMBER_COMMANDS
+
     play(store, scene)
 
 
@@ -47,18 +62,23 @@ def test_a_member_gets_a_short_no_for_every_admin_command(store: Store) -> None:
             assert result.response.content == "Only the bot's admins may do that."
             assert result.ephemeral
         assert not bot.stop.is_asked and bot.slot.reloads == 0
+
     play(store, scene)
 
 
-@pytest.mark.parametrize(("command", "good", "value", "bad", "words"), [
-    ("setrate", "0.1", (RESPONSE_RATE, 0.1), ("2", "-1", "often", "nan"), "0 to 1"),
-    ("setrate", "25%", (RESPONSE_RATE, 0.25), ("250%",), "0 to 1"),
-    ("settemp", "0,8", (TEMPERATURE, 0.8), ("1.5", "hot"), "0 to 1"),
-    ("setmaxlen", "150", (MAX_TOKENS, 150), ("49", "501", "1e3", "many", "99.5"), "50 to 500"),
-    ("mentions", "on", (MENTIONS_ONLY, True), ("perhaps",), "on or off"),
-])
+@pytest.mark.parametrize(
+    ("command", "good", "value", "bad", "words"),
+    [
+        ("setrate", "0.1", (RESPONSE_RATE, 0.1), ("2", "-1", "often", "nan"), "0 to 1"),
+        ("setrate", "25%", (RESPONSE_RATE, 0.25), ("250%",), "0 to 1"),
+        ("settemp", "0,8", (TEMPERATURE, 0.8), ("1.5", "hot"), "0 to 1"),
+        ("setmaxlen", "150", (MAX_TOKENS, 150), ("49", "501", "1e3", "many", "99.5"), "50 to 500"),
+        ("mentions", "on", (MENTIONS_ONLY, True), ("perhaps",), "on or off"),
+    ],
+)
 def test_values_are_set_and_wrong_ones_are_answered_with_the_range(
-        store: Store, command: str, good: str, value: tuple[Any, Any], bad: tuple[str, ...], words: str) -> None:
+    store: Store, command: str, good: str, value: tuple[Any, Any], bad: tuple[str, ...], words: str
+) -> None:
     async def scene(bot: SimBot) -> None:
         assert "is now" in await answer(bot, bot.admin, f"!{command} {good}")
         assert store.settings.get(value[0]) == value[1]
@@ -69,6 +89,7 @@ def test_values_are_set_and_wrong_ones_are_answered_with_the_range(
             assert words in text and "Traceback" not in text
             assert store.settings.get(value[0]) == value[1]
         assert "default" in await answer(bot, bot.admin, f"!{command}")
+
     play(store, scene)
 
 
@@ -79,6 +100,7 @@ def test_quiet_has_an_end_and_can_be_ended(store: Store) -> None:
         assert "30m, 2h" in await answer(bot, bot.admin, "!quiet for a bit")
         assert "listening" in await answer(bot, bot.admin, "!quiet off")
         assert store.settings.get(QUIET_UNTIL) == 0
+
     play(store, scene)
 
 
@@ -92,17 +114,20 @@ def test_status_and_why_tell_what_is_stored(store: Store) -> None:
         assert "Stayed silent" in await answer(bot, bot.admin, "!why", reply_to=silent)
         text = await answer(bot, bot.admin, "!status")
         assert "rate 0%" in text and "Model" in text
+
     play(store, scene)
 
 
 def test_restart_ends_with_its_code_and_reload_reloads(store: Store) -> None:
     """FAULTS 3, the bot's side."""
+
     async def scene(bot: SimBot) -> None:
         await bot.admin.send(bot.general, "!reload")
         assert bot.slot.reloads == 1
         assert bot.own[-1].startswith("Loaded")
         assert await answer(bot, bot.admin, "!restart") == "Restarting."
         assert bot.stop.exit_code == ExitCode.RESTART
+
     play(store, scene)
 
 
@@ -116,6 +141,7 @@ def test_delete_takes_back_the_last_reply_or_the_one_replied_to(store: Store) ->
         await bot.admin.send(bot.general, "!delete")
         assert "first" not in bot.own
         assert not any(m.is_own and m.content == "first" for m in store.messages.recent(bot.general.id, limit=9))
+
     play(store, scene, "first", "second")
 
 
@@ -139,6 +165,7 @@ def test_channels_are_listed_switched_and_a_private_one_needs_its_own_yes(store:
         assert store.channels.get(memes.id) is None
         assert "no channel" in await answer(bot, bot.admin, "!channels add #nowhere")
         assert "Usage" in await answer(bot, bot.admin, "!channels frobnicate")
+
     play(store, scene)
 
 
@@ -156,16 +183,23 @@ def test_fetch_and_train_start_jobs_and_report_their_end(store: Store, monkeypat
         reporter = store.jobs.start(kind)
         store.control_db.execute("UPDATE jobs SET pid = 4711 WHERE id = ?", (reporter.job_id,))
         state = JobState.DONE if kind == "fetch" else JobState.FAILED
-        store.jobs.finish(reporter.job_id, state, error="" if kind == "fetch" else "No data set is prepared.",
-                          result={"new": 12, "edited": 1, "deleted": 0})
+        store.jobs.finish(
+            reporter.job_id,
+            state,
+            error="" if kind == "fetch" else "No data set is prepared.",
+            result={"new": 12, "edited": 1, "deleted": 0},
+        )
         return Ended()  # type: ignore[return-value]
+
     monkeypatch.setattr(processes, "spawn_job", spawn)
 
     async def scene(bot: SimBot) -> None:
         await bot.admin.send(bot.general, "!fetch")
         await bot.env.advance_time(5)
-        assert bot.own[-2:] == ["Started: fetch. I report here when it ends.",
-                                "Fetch done: 12 new, 1 edited, 0 deleted messages."]
+        assert bot.own[-2:] == [
+            "Started: fetch. I report here when it ends.",
+            "Fetch done: 12 new, 1 edited, 0 deleted messages.",
+        ]
         await bot.admin.send(bot.general, "!train")
         await bot.env.advance_time(5)
         assert "failed: No data set is prepared." in bot.own[-1]
@@ -173,6 +207,7 @@ def test_fetch_and_train_start_jobs_and_report_their_end(store: Store, monkeypat
         assert "already running" in await answer(bot, bot.admin, "!fetch")
         store.jobs.finish(running.job_id, JobState.DONE)
         assert started[0] == "fetch" and len(started) == 2
+
     play(store, scene)
 
 
@@ -182,6 +217,7 @@ def test_help_shows_each_what_they_may_use(store: Store) -> None:
         assert "!botdata" in for_member and "!setrate" not in for_member
         for_admin = await answer(bot, bot.admin, "!help")
         assert all(f"!{name}" in for_admin for name in ADMIN_COMMANDS | MEMBER_COMMANDS)
+
     play(store, scene)
 
 
@@ -193,6 +229,7 @@ def test_botdata_tells_the_truth_and_names_no_private_channel(store: Store) -> N
         assert f"<#{bot.general.id}>" in text and "1 private channel" in text
         assert "77" not in text and "secret-club" not in text
         assert "1 messages" in text and "!forgetme" in text
+
     play(store, scene)
 
 
@@ -207,6 +244,7 @@ def test_opting_out_stops_storing_and_opting_in_resumes(store: Store) -> None:
         kept = [m.content for m in store.messages.recent(bot.general.id, limit=9)]
         assert kept == ["before", "back"]
         assert not store.members.get(bot.mira.id).is_absent
+
     play(store, scene)
 
 
@@ -237,6 +275,7 @@ def test_forgetting_removes_a_member_from_every_copy(store: Store) -> None:
         assert not any("pie" in turn.text for turn in _live(bot))
         assert "Retrain due" in await answer(bot, bot.admin, "!status")
         assert all(row.author_name != "mira" or row.author_id == bot.mira.id for row in store.activity.recent())
+
     play(store, scene)
 
 
@@ -248,24 +287,36 @@ def _copies(store: Store, member_id: int) -> list[Any]:
     """A prepared row, an export, a log line and a report that hold the member's words."""
     folder = store.workspace.message_files / "prepared-1"
     folder.mkdir(parents=True)
-    rows = [{"id": 1, "author_id": 5, "context": [{"name": "tam", "text": "keep me"}], "reply": "keep me"},
-            {"id": 2, "author_id": 5, "context": [{"name": "mira", "text": "my secret pie recipe"}], "reply": "nice"},
-            {"id": 3, "author_id": member_id, "context": [], "reply": "my secret pie recipe"}]
+    rows = [
+        {"id": 1, "author_id": 5, "context": [{"name": "tam", "text": "keep me"}], "reply": "keep me"},
+        {"id": 2, "author_id": 5, "context": [{"name": "mira", "text": "my secret pie recipe"}], "reply": "nice"},
+        {"id": 3, "author_id": member_id, "context": [], "reply": "my secret pie recipe"},
+    ]
     prepared = folder / "train.jsonl"
     prepared.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     export = store.workspace.message_files / "export.json"
-    export.write_text(json.dumps({"messages": [
-        {"id": "9", "author": {"id": str(member_id), "name": "mira"}, "content": "my secret pie recipe"},
-        {"id": "10", "author": {"id": "5", "name": "tam"}, "content": "hm"}]}), encoding="utf-8")
+    export.write_text(
+        json.dumps(
+            {
+                "messages": [
+                    {"id": "9", "author": {"id": str(member_id), "name": "mira"}, "content": "my secret pie recipe"},
+                    {"id": "10", "author": {"id": "5", "name": "tam"}, "content": "hm"},
+                ]
+            }
+        ),
+        encoding="utf-8",
+    )
     log = store.workspace.logs / "bot.log"
     log.write_text(f"[2026-01-01 00:00:00] [INFO] [bot] seen mira ({member_id})\n", encoding="utf-8")
     models = store.workspace.finetuned_models
     (models / "current.json").write_text(json.dumps({"file": "voice-1.gguf", "previous": None}), encoding="utf-8")
-    (models / "voice-1.json").write_text(json.dumps({"name": "voice-1", "sha256": "x", "provenance": {"data": "d"}}),
-                                         encoding="utf-8")
+    (models / "voice-1.json").write_text(
+        json.dumps({"name": "voice-1", "sha256": "x", "provenance": {"data": "d"}}), encoding="utf-8"
+    )
     question = store.playground.ask("what do you know")
-    store.playground.answer(question, "stuff", details={"recalled": [
-        {"message_id": 3, "name": "mira", "text": "my secret pie recipe"}]})
+    store.playground.answer(
+        question, "stuff", details={"recalled": [{"message_id": 3, "name": "mira", "text": "my secret pie recipe"}]}
+    )
     return [prepared, export, log, *_quotations(store)]
 
 
@@ -274,13 +325,17 @@ def _quotations(store: Store) -> list[Any]:
     evaluation, quiz = store.workspace.data / "evaluation", store.workspace.data / "blind_tests" / "q"
     writers = [{"memory": {"examples": [{"reply": "pie", "source": "my secret pie recipe"}]}}]
     report = {"match": 71, "samples": [{"context": [["mira", "hi"]], "replies": {"people": "pie"}}], "writers": writers}
-    texts = {evaluation / "voice-1" / "report.json": json.dumps(report),
-             evaluation / "voice-1" / "report.html": "<p>my secret pie recipe</p>",
-             evaluation / "old" / "answers" / "voice-0-0.jsonl": '{"row_id": "3", "text": "pie"}',
-             evaluation / "answers" / "voice-1-0.jsonl": '{"row_id": "3", "text": "my secret pie recipe"}',
-             store.workspace.message_files / "prepared-1" / "report.html": "<p>pie</p>",
-             quiz / "quiz.json": '{"items": ["my secret pie recipe"]}', quiz / "blind-test.html": "pie",
-             quiz / "key.json": "{}", quiz / "results" / "ann.json": "{}"}
+    texts = {
+        evaluation / "voice-1" / "report.json": json.dumps(report),
+        evaluation / "voice-1" / "report.html": "<p>my secret pie recipe</p>",
+        evaluation / "old" / "answers" / "voice-0-0.jsonl": '{"row_id": "3", "text": "pie"}',
+        evaluation / "answers" / "voice-1-0.jsonl": '{"row_id": "3", "text": "my secret pie recipe"}',
+        store.workspace.message_files / "prepared-1" / "report.html": "<p>pie</p>",
+        quiz / "quiz.json": '{"items": ["my secret pie recipe"]}',
+        quiz / "blind-test.html": "pie",
+        quiz / "key.json": "{}",
+        quiz / "results" / "ann.json": "{}",
+    }
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

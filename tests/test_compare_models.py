@@ -1,4 +1,5 @@
 """A question for another model: the real bot process switches, answers and goes back, whatever happens in between."""
+
 from __future__ import annotations
 
 import asyncio
@@ -29,8 +30,11 @@ ADAPTER = PROJECT_ROOT / "data" / "demo" / "adapter.gguf"
 def start_bot(workspace: Workspace) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, str(PROJECT_ROOT / "bot" / "run.py"), "--workspace", str(workspace.root), "--offline"],
-        env=os.environ | {"GOMP_SPINCOUNT": "1000"}, cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL)
+        env=os.environ | {"GOMP_SPINCOUNT": "1000"},
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 @pytest.fixture
@@ -69,7 +73,8 @@ def loads(store: Store) -> int:
 
 
 def test_another_model_answers_one_question_and_the_bots_own_the_next(
-        store: Store, workspace: Workspace, bots: list[subprocess.Popen[bytes]]) -> None:
+    store: Store, workspace: Workspace, bots: list[subprocess.Popen[bytes]]
+) -> None:
     voice = workspace.base_models / "voice 😀.gguf"
     shutil.copyfile(ADAPTER, voice)
     own = answer(store, store.playground.ask("anyone up for a game?")).details["model"]
@@ -93,7 +98,8 @@ def test_another_model_answers_one_question_and_the_bots_own_the_next(
 
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is a POSIX signal")
 def test_a_withdrawn_question_and_a_killed_bot_leave_the_bots_own_model(
-        store: Store, workspace: Workspace, bots: list[subprocess.Popen[bytes]]) -> None:
+    store: Store, workspace: Workspace, bots: list[subprocess.Popen[bytes]]
+) -> None:
     """Fault 1: the choice of another model lives in its question only, so nothing has to be put back."""
     own = answer(store, store.playground.ask("hello?")).details["model"]
     question = store.playground.ask("a very long story please", options=other(ADAPTER))

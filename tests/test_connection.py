@@ -1,4 +1,5 @@
 """Coming online, staying online, and the ends that need the owner: faults of Discord and of the network."""
+
 from __future__ import annotations
 
 import asyncio
@@ -54,7 +55,8 @@ def decisions(store: Store, message_id: int) -> int:
 
 
 def test_an_invalid_token_ends_the_process_with_one_request_and_one_sentence(
-        workspace: Workspace, server: DiscordServer) -> None:
+    workspace: Workspace, server: DiscordServer
+) -> None:
     """FAULTS 12: exit 78, no traceback."""
     prepare(workspace, server)
     with running_bot(workspace, server, environment={"DISCORD_TOKEN": "wrong", "MODEL_PATH": "none.gguf"}) as bot:
@@ -76,14 +78,15 @@ def test_a_missing_intent_ends_the_process_and_names_the_switch(workspace: Works
         assert "Traceback" not in bot.log()
 
 
-def test_a_token_that_stops_being_valid_ends_with_the_same_sentence(
-        ready_store: Store, server: DiscordServer) -> None:
+def test_a_token_that_stops_being_valid_ends_with_the_same_sentence(ready_store: Store, server: DiscordServer) -> None:
     """FAULTS 12: close 4004 later."""
+
     async def scene(bot: WireBot) -> None:
         await bot.online()
         await asyncio.to_thread(server.close_gateway, 4004)
         with pytest.raises(ConfigurationError, match="does not accept"):
             await asyncio.wait_for(bot.task, 20)
+
     play(ready_store, server, scene)
 
 
@@ -91,7 +94,8 @@ def test_a_token_that_stops_being_valid_ends_with_the_same_sentence(
 
 
 def test_a_start_without_network_comes_online_when_the_network_is_back(
-        ready_store: Store, server: DiscordServer) -> None:
+    ready_store: Store, server: DiscordServer
+) -> None:
     """FAULTS 14: refused, then 503 at login, then a gateway that fails on the first connection."""
     server.go_away()
 
@@ -103,11 +107,11 @@ def test_a_start_without_network_comes_online_when_the_network_is_back(
         await bot.online(timeout=75)
         assert bot.services.status.snapshot().last_error == ""
         assert server.identifies == 1
+
     play(ready_store, server, scene)
 
 
-def test_a_short_gap_is_resumed_and_repeated_events_are_handled_once(
-        ready_store: Store, server: DiscordServer) -> None:
+def test_a_short_gap_is_resumed_and_repeated_events_are_handled_once(ready_store: Store, server: DiscordServer) -> None:
     """FAULTS 17."""
     server.repeats_events_on_resume = True
 
@@ -121,13 +125,16 @@ def test_a_short_gap_is_resumed_and_repeated_events_are_handled_once(
         await bot.until(lambda: decisions(ready_store, second), what="the second decision")
         assert decisions(ready_store, first) == 1
         assert len(server.world.sent) == 1
+
     play(ready_store, server, scene, "hello")
 
 
 @pytest.mark.parametrize("fault", ["reconnect", "invalid session"])
 def test_after_a_forced_reconnect_each_message_is_handled_once(
-        ready_store: Store, server: DiscordServer, fault: str) -> None:
+    ready_store: Store, server: DiscordServer, fault: str
+) -> None:
     """FAULTS 18: opcodes 7 and 9 leave no second set of handlers."""
+
     async def scene(bot: WireBot) -> None:
         await bot.online()
         if fault == "reconnect":
@@ -141,11 +148,13 @@ def test_after_a_forced_reconnect_each_message_is_handled_once(
         await asyncio.sleep(0.2)
         assert decisions(ready_store, message) == 1
         assert ready_store.messages.count() == 1
+
     play(ready_store, server, scene)
 
 
 def test_a_dead_connection_is_noticed_and_resumed(
-        ready_store: Store, server: DiscordServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready_store: Store, server: DiscordServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """FAULTS 16, with the 50 seconds shortened to 2."""
     monkeypatch.setattr(client_module, "ZOMBIE_SECONDS", 2.0)
     server.heartbeat_seconds = 0.5
@@ -155,6 +164,7 @@ def test_a_dead_connection_is_noticed_and_resumed(
         await asyncio.to_thread(server.freeze)
         await bot.until(lambda: server.resumes >= 1, what="the resume", timeout=75)
         await bot.online()
+
     play(ready_store, server, scene)
 
 
@@ -176,6 +186,7 @@ def test_an_outage_of_an_hour_ends_within_ninety_seconds_of_its_end() -> None:
 
     async def sleep(seconds: float) -> None:
         now[0] += seconds
+
     patient = SimpleNamespace(allow=lambda seconds: seconds)
     services: Any = SimpleNamespace(status=LiveStatus(mode="discord"), store=None, stop=patient)
     connection = Connection(Client, "t", services, sleep=sleep, clock=lambda: now[0])  # type: ignore[arg-type]
@@ -205,12 +216,14 @@ def test_a_supervised_bot_that_is_cut_off_for_hours_ends_with_its_own_code(store
             now[0] += seconds
             if stop.is_asked:
                 raise asyncio.CancelledError
+
         services: Any = SimpleNamespace(status=LiveStatus(mode="discord"), store=store, stop=stop)
         store.status.write_supervisor(1)
         with pytest.raises(asyncio.CancelledError):
             connection = Connection(Client, "t", services, sleep=sleep, clock=lambda: now[0])  # type: ignore[arg-type]
             await connection.run()
         return stop
+
     stop = asyncio.run(scene())
     assert stop.exit_code == ExitCode.UNREACHABLE
     assert 6 * 3600 <= now[0] < 6 * 3600 + 90
@@ -238,7 +251,8 @@ def ask(server: DiscordServer, text: str = "hi") -> int:
     ],
 )
 def test_a_reply_discord_refuses_is_one_line_in_the_log_and_a_reason(
-        ready_store: Store, server: DiscordServer, setup: Any, words: str, caplog: pytest.LogCaptureFixture) -> None:
+    ready_store: Store, server: DiscordServer, setup: Any, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """FAULTS 19, 20."""
     setup(server)
 
@@ -253,12 +267,14 @@ def test_a_reply_discord_refuses_is_one_line_in_the_log_and_a_reason(
             await bot.until(lambda: decisions(ready_store, second), what="the second decision")
             assert "paused" in ready_store.activity.about(second).reason
             assert len(server.asked("POST", ".*/messages")) == 1
+
     play(ready_store, server, scene)
     assert len([r for r in caplog.records if r.name == "bot.outbox"]) == 1
 
 
 def test_a_service_error_while_sending_is_tried_again_without_a_second_message(
-        ready_store: Store, server: DiscordServer) -> None:
+    ready_store: Store, server: DiscordServer
+) -> None:
     server.fail(503, method="POST", path=r".*/messages")
 
     async def scene(bot: WireBot) -> None:
@@ -266,16 +282,19 @@ def test_a_service_error_while_sending_is_tried_again_without_a_second_message(
         message = await asyncio.to_thread(ask, server)
         await bot.until(lambda: decisions(ready_store, message), what="the decision")
         assert [sent.content for sent in server.world.sent] == ["sure"]
+
     play(ready_store, server, scene)
 
 
 def test_each_decision_is_stored_when_it_is_taken_and_completed_when_the_answer_is_out(
-        ready_store: Store, server: DiscordServer) -> None:
+    ready_store: Store, server: DiscordServer
+) -> None:
     joined, rolled = "part of the same answer", "rolled"
 
     def rows() -> list[tuple[int, str, bool, bool]]:
-        return [(a.message_id, a.reason.split(" 0.")[0], a.is_due, a.spoke)
-                for a in reversed(ready_store.activity.recent())]
+        return [
+            (a.message_id, a.reason.split(" 0.")[0], a.is_due, a.spoke) for a in reversed(ready_store.activity.recent())
+        ]
 
     async def scene(bot: WireBot) -> None:
         await bot.online()
@@ -284,22 +303,32 @@ def test_each_decision_is_stored_when_it_is_taken_and_completed_when_the_answer_
         for person, text in ((MIRA, "about cats"), (MIRA, "abuot dogs"), (TAM, "by the way"), (MIRA, "ok?")):
             said.append(await asyncio.to_thread(server.say, 1000, person, text))
         await bot.until(lambda: len(rows()) == 5, what="the decisions")
-        assert rows() == [(said[0], "mentioned", True, False), (said[1], joined, True, False),
-                          (said[2], joined, True, False), (said[3], rolled, False, False),
-                          (said[4], joined, True, False)]
+        assert rows() == [
+            (said[0], "mentioned", True, False),
+            (said[1], joined, True, False),
+            (said[2], joined, True, False),
+            (said[3], rolled, False, False),
+            (said[4], joined, True, False),
+        ]
         await asyncio.to_thread(server.delete, 1000, said[2])
         bot.services.responder.may_answer.set()
         await bot.until(lambda: not ready_store.activity.due(), what="the answer")
-        assert rows() == [(said[0], "mentioned", False, True), (said[1], joined, False, True),
-                          (said[2], f"{joined}; deleted before it was answered", False, False),
-                          (said[3], rolled, False, False), (said[4], joined, False, True)]
+        assert rows() == [
+            (said[0], "mentioned", False, True),
+            (said[1], joined, False, True),
+            (said[2], f"{joined}; deleted before it was answered", False, False),
+            (said[3], rolled, False, False),
+            (said[4], joined, False, True),
+        ]
         assert [sent.content for sent in server.world.sent] == ["one"]
         assert [ready_store.activity.about(i).latency_ms is not None for i in said] == [*[False] * 4, True]
+
     play(ready_store, server, scene, "one")
 
 
 def test_twenty_questions_at_once_are_answered_in_order_or_refused_with_a_reason(
-        ready_store: Store, server: DiscordServer) -> None:
+    ready_store: Store, server: DiscordServer
+) -> None:
     """FAULTS 22, 46: the queue is bounded."""
     people = [7_100_000_000_000_000 + n for n in range(40)]
     for person in people:
@@ -311,16 +340,23 @@ def test_twenty_questions_at_once_are_answered_in_order_or_refused_with_a_reason
         await bot.until(lambda: sum(decisions(ready_store, i) > 0 for i in ids) >= 16, timeout=60, what="16 decisions")
         reasons = [ready_store.activity.about(i).reason for i in ids if ready_store.activity.about(i)]
         assert any("queue full (24" in reason for reason in reasons)
+
     play(ready_store, server, scene)
 
 
 @pytest.mark.parametrize("ceiling", [1000, 7])
 def test_in_a_flood_mentions_are_answered_the_queue_is_bounded_and_every_decision_stored(
-        ready_store: Store, server: DiscordServer, monkeypatch: pytest.MonkeyPatch, ceiling: int) -> None:
+    ready_store: Store, server: DiscordServer, monkeypatch: pytest.MonkeyPatch, ceiling: int
+) -> None:
     """Faults 46 and 22: a hundred messages of 44 members in less than ten seconds, all of them worth an answer."""
     monkeypatch.setattr(replies, "SETTLE_SECONDS", 0.01)
-    for key, value in (("response_rate", 1.0), ("cooldown_seconds", 0), ("replies_per_channel_hour", ceiling),
-                       ("replies_per_member_hour", 1000), ("replies_per_hour", 1000)):
+    for key, value in (
+        ("response_rate", 1.0),
+        ("cooldown_seconds", 0),
+        ("replies_per_channel_hour", ceiling),
+        ("replies_per_member_hour", 1000),
+        ("replies_per_hour", 1000),
+    ):
         ready_store.settings.set(REGISTRY[key], value, changed_by="test")
     talkers, askers = ([7_100_000_000_000_000 + start + n for n in range(30)] for start in (0, 100))
     for person in (*talkers, *askers):
@@ -361,11 +397,13 @@ def test_in_a_flood_mentions_are_answered_the_queue_is_bounded_and_every_decisio
             assert ready_store.activity.about(last).spoke
         else:
             assert any("ceiling reached: 7 replies an hour for this channel" in row.reason for row in rows)
+
     play(ready_store, server, scene)
 
 
 def test_messages_of_another_server_are_ignored(ready_store: Store, server: DiscordServer) -> None:
     """Only the server of SERVER_ID counts."""
+
     async def scene(bot: WireBot) -> None:
         await bot.until(lambda: "not on the server" in bot.services.status.snapshot().last_error, what="the sentence")
         message = await asyncio.to_thread(ask, server)
@@ -373,11 +411,13 @@ def test_messages_of_another_server_are_ignored(ready_store: Store, server: Disc
         await bot.until(lambda: bot.services.status.snapshot().is_connected)
         assert decisions(ready_store, message) == 0
         assert server.world.sent == []
+
     play(ready_store, server, scene, server_id=5)
 
 
-def test_who_begins_to_write_is_heard_unless_it_is_a_bot_or_elsewhere(ready_store: Store,
-                                                                        server: DiscordServer) -> None:
+def test_who_begins_to_write_is_heard_unless_it_is_a_bot_or_elsewhere(
+    ready_store: Store, server: DiscordServer
+) -> None:
     server.world.add_member(77, "Beep", is_bot=True)
     direct = server.world.open_direct(MIRA)
 
@@ -389,6 +429,7 @@ def test_who_begins_to_write_is_heard_unless_it_is_a_bot_or_elsewhere(ready_stor
         await asyncio.to_thread(server.begin_to_write, 1000, MIRA)
         await bot.until(lambda: "Mira" in bot.services.responder.writers, what="Mira")
         assert bot.services.responder.writers == ["Tam", "Mira"]
+
     play(ready_store, server, scene)
 
 
@@ -404,11 +445,13 @@ def test_a_thread_nobody_has_seen_before_follows_its_parent(ready_store: Store, 
         assert [sent.channel_id for sent in server.world.sent] == [thread, private]
         assert [m.content for m in ready_store.messages.recent(thread, limit=9)][0] == f"<@{BOT_ID}> cake?"
         assert [m for m in ready_store.messages.recent(private, limit=9) if not m.is_own] == []
+
     play(ready_store, server, scene)
 
 
 def test_a_slash_command_is_registered_and_answered_for_the_asker_alone(
-        ready_store: Store, server: DiscordServer) -> None:
+    ready_store: Store, server: DiscordServer
+) -> None:
     async def scene(bot: WireBot) -> None:
         await bot.online()
         await bot.until(lambda: "setrate" in server.world.commands, what="the registration")
@@ -417,10 +460,12 @@ def test_a_slash_command_is_registered_and_answered_for_the_asker_alone(
         answer = server.interactions[token][0]["data"]
         assert answer["content"] == "Response rate is now 0.3." and answer["flags"] & 64
         assert answer["allowed_mentions"] == {"parse": []}
+
     play(ready_store, server, scene)
     server.requests.clear()
 
     async def again(bot: WireBot) -> None:
         await bot.online()
         assert server.asked("PUT", ".*/commands") == []
+
     play(ready_store, server, again)

@@ -1,4 +1,5 @@
 """How lines become sessions, turns and contexts."""
+
 from __future__ import annotations
 
 from data.conversations import Line, Session, context_places, sessions

@@ -1,4 +1,5 @@
 """SQLite files: made, migrated, written by several at once, damaged, refused."""
+
 from __future__ import annotations
 
 import sqlite3
@@ -19,8 +20,17 @@ def message(number: int, content: str = "yo") -> Message:
     return Message(number, 1, 7, "name7", content, number)
 
 
-@pytest.mark.parametrize(("version", "mode"), [((3, 40, 1), "TRUNCATE"), ((3, 51, 2), "TRUNCATE"), ((3, 51, 3), "WAL"),
-                                               ((3, 50, 7), "WAL"), ((3, 44, 6), "WAL"), ((3, 44, 5), "TRUNCATE")])
+@pytest.mark.parametrize(
+    ("version", "mode"),
+    [
+        ((3, 40, 1), "TRUNCATE"),
+        ((3, 51, 2), "TRUNCATE"),
+        ((3, 51, 3), "WAL"),
+        ((3, 50, 7), "WAL"),
+        ((3, 44, 6), "WAL"),
+        ((3, 44, 5), "TRUNCATE"),
+    ],
+)
 def test_the_journal_fits_the_sqlite_version(version: tuple[int, ...], mode: str) -> None:
     """Fault 25."""
     assert journal_mode(version) == mode
@@ -88,8 +98,10 @@ def test_a_newer_schema_is_refused_untouched(workspace: Workspace) -> None:
 
 def test_an_older_workspace_is_brought_to_todays_schema_with_everything_in_it(workspace: Workspace) -> None:
     old = Database(workspace.control_db, CONTROL_MIGRATIONS[:1]).open()
-    old.execute("INSERT INTO activity (at, message_id, channel_id, author_id, author_name, spoke, reason) "
-                "VALUES (1.0, 5, 1, 7, 'tam', 1, 'mentioned')")
+    old.execute(
+        "INSERT INTO activity (at, message_id, channel_id, author_id, author_name, spoke, reason) "
+        "VALUES (1.0, 5, 1, 7, 'tam', 1, 'mentioned')"
+    )
     old.close()
     with Store.open(workspace) as store:
         about = store.activity.about(5)
@@ -99,6 +111,7 @@ def test_an_older_workspace_is_brought_to_todays_schema_with_everything_in_it(wo
 
 def test_a_failing_migration_leaves_the_old_schema_and_a_copy(tmp_path: Path) -> None:
     """Fault 30."""
+
     def fails(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE TABLE half_done (x)")
         raise RuntimeError("power cut")

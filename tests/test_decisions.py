@@ -1,4 +1,5 @@
 """When the bot speaks, and the reason it gives."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -18,8 +19,15 @@ PLAIN = IncomingMessage(10, 1, 7, "Mira", "hello", NOW)
 CALM = ChannelActivity()
 
 
-def ask(message: IncomingMessage = PLAIN, *, channel: Channel | None = SPEAKING, activity: ChannelActivity = CALM,
-        roll: float = 0.5, minute: int = 720, **settings: Any) -> Decision:
+def ask(
+    message: IncomingMessage = PLAIN,
+    *,
+    channel: Channel | None = SPEAKING,
+    activity: ChannelActivity = CALM,
+    roll: float = 0.5,
+    minute: int = 720,
+    **settings: Any,
+) -> Decision:
     return decide(message, Settings().with_values(settings), channel, activity, minute_of_day=minute, roll=roll)
 
 
@@ -92,20 +100,36 @@ def test_the_first_rule_that_applies_decides_and_says_so(case: Any, speaks: bool
     assert reason in decision.reason
 
 
-@pytest.mark.parametrize(("text", "named"), [
-    ("robin what do you think", True), ("ROBIN!", True), ("hey Robin,", True), ("robinson crusoe", False),
-    ("der rotkehlchenrobin", False), ("chirp, are you there", True), ("nothing", False),
-])
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("robin what do you think", True),
+        ("ROBIN!", True),
+        ("hey Robin,", True),
+        ("robinson crusoe", False),
+        ("der rotkehlchenrobin", False),
+        ("chirp, are you there", True),
+        ("nothing", False),
+    ],
+)
 def test_a_name_counts_only_as_a_word_of_its_own(text: str, named: bool) -> None:
     names = Identity(1, "Robin", "robin").names(Settings().with_values({"bot_names": "chirp, x"}))
     assert names == ("robin", "chirp")
     assert is_named(text, names) is named
 
 
-@pytest.mark.parametrize(("span", "minute", "quiet"), [
-    ("23:00-07:30", 23 * 60, True), ("23:00-07:30", 450, False), ("23:00-07:30", 449, True),
-    ("09:00 - 17:00", 600, True), ("09:00-17:00", 1020, False), ("", 0, False), ("nonsense", 0, False),
-])
+@pytest.mark.parametrize(
+    ("span", "minute", "quiet"),
+    [
+        ("23:00-07:30", 23 * 60, True),
+        ("23:00-07:30", 450, False),
+        ("23:00-07:30", 449, True),
+        ("09:00 - 17:00", 600, True),
+        ("09:00-17:00", 1020, False),
+        ("", 0, False),
+        ("nonsense", 0, False),
+    ],
+)
 def test_quiet_hours_may_pass_midnight(span: str, minute: int, quiet: bool) -> None:
     assert is_quiet_time(span, minute) is quiet
 

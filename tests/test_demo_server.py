@@ -1,4 +1,5 @@
 """The bundled demo server: it must look like a real server to everything that reads it, and be made from its source."""
+
 from __future__ import annotations
 
 import importlib
@@ -84,8 +85,12 @@ def test_custom_emoji_belong_to_the_server(messages: list[dict[str, Any]]) -> No
 def test_one_channel_of_four_is_private() -> None:
     guild_id = _load("guild.json")["id"]
     channels = _load("channels.json")
-    private = [c["name"] for c in channels for o in c["permission_overwrites"]
-               if o["type"] == 0 and o["id"] == guild_id and int(o["deny"]) & VIEW_CHANNEL]
+    private = [
+        c["name"]
+        for c in channels
+        for o in c["permission_overwrites"]
+        if o["type"] == 0 and o["id"] == guild_id and int(o["deny"]) & VIEW_CHANNEL
+    ]
     assert (len(channels), private) == (4, ["committee"])
 
 
@@ -178,8 +183,16 @@ def test_a_data_set_made_of_it_leaves_out_what_must_be_left_out(tmp_path: Path) 
     text = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "prepared").glob("*.jsonl"))
     assert "spoon" in text
     assert "[phone]" in text and "[email]" in text
-    for left_out in ("07700", "lowfield-camping.example", "coconut", "wreath", "magnolia", '"name": "fenn"',
-                     "Biscuit Tin", "Days since Gerald"):
+    for left_out in (
+        "07700",
+        "lowfield-camping.example",
+        "coconut",
+        "wreath",
+        "magnolia",
+        '"name": "fenn"',
+        "Biscuit Tin",
+        "Days since Gerald",
+    ):
         assert left_out not in text, left_out
 
 

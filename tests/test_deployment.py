@@ -1,4 +1,5 @@
 """Deployment: old or new at every moment, nothing worse or leaking by accident, back by itself when the bot cannot."""
+
 from __future__ import annotations
 
 import json
@@ -32,11 +33,24 @@ from tests.switched_bot import model_file
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def report_of(sha256: str, *, percent: float = 60.0, auc: float = 0.8, objections: tuple[str, ...] = (),
-              data_hash: str = "data", against: Writer | None = None, has_canaries: bool = False) -> Report:
-    writer = Writer("model", "new", {"auc": Estimate(auc, auc - 0.02, auc + 0.02)}, Memory(),
-                    Match(percent, (Part("detector", 40, percent / 100),), 1.0),
-                    ModelFile("new", "new.gguf", sha256, 1))
+def report_of(
+    sha256: str,
+    *,
+    percent: float = 60.0,
+    auc: float = 0.8,
+    objections: tuple[str, ...] = (),
+    data_hash: str = "data",
+    against: Writer | None = None,
+    has_canaries: bool = False,
+) -> Report:
+    writer = Writer(
+        "model",
+        "new",
+        {"auc": Estimate(auc, auc - 0.02, auc + 0.02)},
+        Memory(),
+        Match(percent, (Part("detector", 40, percent / 100),), 1.0),
+        ModelFile("new", "new.gguf", sha256, 1),
+    )
     writers = (writer,) if against is None else (writer, against)
     return Report("now", data_hash, 100, 10, 1000, False, {}, writers, objections, (), has_canaries=has_canaries)
 
@@ -62,7 +76,8 @@ def test_rolling_back_twice_comes_back(workspace: Workspace, tmp_path: Path) -> 
 
 
 def test_rolling_back_from_the_first_version_leads_to_the_model_from_before_and_back(
-        workspace: Workspace, tmp_path: Path) -> None:
+    workspace: Workspace, tmp_path: Path
+) -> None:
     with pytest.raises(DeploymentError, match="No model has been deployed"):
         deployment.rollback(workspace)
     first = deployment.publish(workspace, model_file(tmp_path, "one"))
@@ -100,16 +115,16 @@ def test_pruning_spares_the_one_in_use_and_the_one_before(workspace: Workspace, 
     assert len(removed) == 4 and deployment.current(workspace) is not None
 
 
-def test_a_full_disk_is_said_before_anything_is_copied(workspace: Workspace, tmp_path: Path,
-                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said_before_anything_is_copied(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(1, 1, 0))
     with pytest.raises(DeploymentError, match="GiB free"):
         deployment.publish(workspace, model_file(tmp_path, "one"))
     assert deployment.current(workspace) is None and not list(workspace.finetuned_models.glob("*"))
 
 
-def test_a_locked_pointer_is_tried_again(workspace: Workspace, tmp_path: Path,
-                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_pointer_is_tried_again(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """FAULTS 53 (fake for what Windows does: a PermissionError on the first replaces)."""
     real, refusals = os.replace, iter([True, True, False])
 
@@ -150,8 +165,12 @@ def test_kill_at_every_step_leaves_the_old_model_or_the_new_one(workspace: Works
     bytes_before = deployment.model_path(workspace, old).read_bytes()
     outcomes = []
     for kill_at in range(1, 100):
-        child = subprocess.run([sys.executable, "-c", _KILLED, str(ROOT), str(workspace.root), str(gguf), str(kill_at)],
-                               capture_output=True, text=True, check=False)
+        child = subprocess.run(
+            [sys.executable, "-c", _KILLED, str(ROOT), str(workspace.root), str(gguf), str(kill_at)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         current = deployment.current(workspace)
         assert current is not None, f"no model after a kill at step {kill_at}"
         content = deployment.model_path(workspace, current).read_bytes()
@@ -168,7 +187,8 @@ def test_kill_at_every_step_leaves_the_old_model_or_the_new_one(workspace: Works
 
 
 def test_pruning_removes_what_a_killed_deployment_copied_and_nothing_of_the_owners(
-        workspace: Workspace, tmp_path: Path) -> None:
+    workspace: Workspace, tmp_path: Path
+) -> None:
     """FAULTS 58: a copy without a manifest is in no list, so nobody else would ever remove it."""
     version = deployment.publish(workspace, model_file(tmp_path, "one"))
     lost = deployment.store_version(workspace, model_file(tmp_path, "lost"))
@@ -193,8 +213,13 @@ def test_a_worse_model_is_objected_to_and_noise_is_not() -> None:
 
 def test_a_measurement_of_both_in_one_run_counts_more_than_an_old_report() -> None:
     against = replace(report_of("0" * 64, percent=40).model, role="against")
-    found = deployment_checks.examine(report_of("1" * 64, percent=50, against=against), sha256="1" * 64, manifest={},
-                                      in_use=deployed(), in_use_report=report_of("0" * 64, percent=90))
+    found = deployment_checks.examine(
+        report_of("1" * 64, percent=50, against=against),
+        sha256="1" * 64,
+        manifest={},
+        in_use=deployed(),
+        in_use_report=report_of("0" * 64, percent=90),
+    )
     assert not found.forceable and not found.remarks
 
 
@@ -222,13 +247,20 @@ def test_what_was_not_measured_or_measured_elsewhere_is_objected_to() -> None:
 
 
 def test_a_reciting_model_is_objected_to() -> None:
-    found = deployment_checks.examine(report_of("1", objections=("It told 3 of 4 planted secrets.",)), sha256="1",
-                                      manifest={}, in_use=None, in_use_report=None)
+    found = deployment_checks.examine(
+        report_of("1", objections=("It told 3 of 4 planted secrets.",)),
+        sha256="1",
+        manifest={},
+        in_use=None,
+        in_use_report=None,
+    )
     assert "recites" in found.forceable[0]
 
 
-@pytest.mark.parametrize("manifest", [{"canaries": [{"secret": "x"}]}, {"data": {"canaries": 3}},
-                                      {"provenance": {"data": {"has_canaries": True}}}])
+@pytest.mark.parametrize(
+    "manifest",
+    [{"canaries": [{"secret": "x"}]}, {"data": {"canaries": 3}}, {"provenance": {"data": {"has_canaries": True}}}],
+)
 def test_a_model_from_a_folder_with_canaries_is_never_published(manifest: dict) -> None:
     """FAULTS 59."""
     found = deployment_checks.examine(report_of("1"), sha256="1", manifest=manifest, in_use=None, in_use_report=None)
@@ -236,8 +268,9 @@ def test_a_model_from_a_folder_with_canaries_is_never_published(manifest: dict) 
 
 
 def test_another_prompt_layout_is_objected_to() -> None:
-    found = deployment_checks.examine(report_of("1"), sha256="1", manifest={"data": {"layout": 1}}, in_use=None,
-                                      in_use_report=None, layout=2)
+    found = deployment_checks.examine(
+        report_of("1"), sha256="1", manifest={"data": {"layout": 1}}, in_use=None, in_use_report=None, layout=2
+    )
     assert "layout 1" in found.forceable[0]
 
 
@@ -281,7 +314,8 @@ def test_force_is_written_into_the_manifest(store: Store, tmp_path: Path) -> Non
 
 
 def test_a_chosen_model_and_adapter_give_way_to_the_deployed_one_and_come_back_with_the_rollback(
-        store: Store, tmp_path: Path) -> None:
+    store: Store, tmp_path: Path
+) -> None:
     store.settings.set(MODEL_PATH, "models/base/x.gguf", changed_by="owner")
     store.settings.set(ADAPTER_PATH, "models/base/voice.gguf", changed_by="owner")
     version = deployment.store_version(store.workspace, model_file(tmp_path, "new"))

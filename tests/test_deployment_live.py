@@ -1,4 +1,5 @@
 """Deployment to a real bot process with the real small model: it answers with the new one, and comes back."""
+
 from __future__ import annotations
 
 import os
@@ -39,8 +40,11 @@ def offline_bot(store: Store, workspace: Workspace, tmp_path: Path) -> Iterator[
     deployment.publish(workspace, a_model(tmp_path, "first"))
     process = subprocess.Popen(
         [sys.executable, str(PROJECT_ROOT / "bot" / "run.py"), "--workspace", str(workspace.root), "--offline"],
-        env=os.environ | {"GOMP_SPINCOUNT": "1000"}, cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL)
+        env=os.environ | {"GOMP_SPINCOUNT": "1000"},
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         wait_for(lambda: model_of(store).startswith("first-"), "the first model")
         yield process
@@ -55,18 +59,22 @@ def model_of(store: Store) -> str:
 
 
 def test_the_bot_answers_with_the_deployed_model_and_after_a_rollback_with_the_one_before(
-        store: Store, tmp_path: Path, offline_bot: subprocess.Popen[bytes]) -> None:
+    store: Store, tmp_path: Path, offline_bot: subprocess.Popen[bytes]
+) -> None:
     outcome = Release(store).deploy(a_model(tmp_path, "second"), is_forced=True)
     assert outcome.was_reloaded and model_of(store) == outcome.version.name
     question = store.playground.ask("hey, still there?")
-    wait_for(lambda: any(entry.role == BOT and entry.answers_id == question
-                         for entry in store.playground.history(limit=5)), "an answer of the new model")
+    wait_for(
+        lambda: any(entry.role == BOT and entry.answers_id == question for entry in store.playground.history(limit=5)),
+        "an answer of the new model",
+    )
     assert Release(store).roll_back().was_reloaded
     assert model_of(store).startswith("first-") and offline_bot.poll() is None
 
 
 def test_a_model_the_real_bot_cannot_load_is_taken_back_and_the_bot_goes_on(
-        store: Store, workspace: Workspace, tmp_path: Path, offline_bot: subprocess.Popen[bytes]) -> None:
+    store: Store, workspace: Workspace, tmp_path: Path, offline_bot: subprocess.Popen[bytes]
+) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(offline_chat_model().read_bytes()[:200_000])
     # Stored past the checks, as if the disk had spoilt it afterwards.
@@ -79,7 +87,8 @@ def test_a_model_the_real_bot_cannot_load_is_taken_back_and_the_bot_goes_on(
 
 
 def test_a_check_is_answered_alone_and_is_no_part_of_the_owners_chat(
-        store: Store, offline_bot: subprocess.Popen[bytes]) -> None:
+    store: Store, offline_bot: subprocess.Popen[bytes]
+) -> None:
     def ask(text: str, role: str) -> tuple[int, str]:
         number = store.playground.ask(text, role=role)
         answer = wait_for(lambda: store.playground.answer_to(number), "an answer")

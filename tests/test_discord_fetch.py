@@ -1,4 +1,5 @@
 """First contact in the terminal, and the fetch behind it."""
+
 from __future__ import annotations
 
 import argparse
@@ -116,7 +117,10 @@ def test_looking_at_the_server_lists_its_channels_and_reads_no_message(store: St
     add_fetch_arguments(parser)
     view = discover(store, parser.parse_args([]))
     assert [(c["name"], c["is_private"]) for c in view.as_result()["channels"]] == [
-        ("general", False), ("staff", True), ("memes", False)]
+        ("general", False),
+        ("staff", True),
+        ("memes", False),
+    ]
     assert not any(c.learn for c in store.channels.all())
     assert not server.asked("GET", ".*/messages")
 

@@ -1,4 +1,5 @@
 """How Discord's JSON becomes our records."""
+
 from __future__ import annotations
 
 import pytest
@@ -11,8 +12,17 @@ AUTHOR = {"id": "7", "username": "mira_k", "global_name": "Mira", "bot": False}
 
 
 def raw(**fields: object) -> dict:
-    return {"id": str(5 << 22), "channel_id": "3", "type": 0, "author": AUTHOR, "content": "hi",
-            "edited_timestamp": None, "mentions": [], "attachments": [], "pinned": False} | fields
+    return {
+        "id": str(5 << 22),
+        "channel_id": "3",
+        "type": 0,
+        "author": AUTHOR,
+        "content": "hi",
+        "edited_timestamp": None,
+        "mentions": [],
+        "attachments": [],
+        "pinned": False,
+    } | fields
 
 
 def test_a_message_object_is_read_with_everything_the_project_keeps() -> None:
@@ -39,18 +49,21 @@ def test_a_message_object_is_read_with_everything_the_project_keeps() -> None:
     assert message.reactions == (Reaction("😂", 2), Reaction("pog:9", 1))
 
 
-@pytest.mark.parametrize(("fields", "reason"), [
-    ({}, None),
-    ({"author": AUTHOR | {"bot": True}}, "bot"),
-    ({"webhook_id": "5"}, "bot"),
-    ({"type": 7}, "system"),
-    ({"content": "https://example.org <http://example.org/x>"}, "bare link"),
-    ({"content": "see https://example.org"}, None),
-    ({"content": "https://example.org", "attachments": [{"filename": "a.png"}]}, None),
-    ({"content": "", "attachments": [{"filename": "a.png"}]}, None),
-    ({"content": "", "sticker_items": [{"name": "wave"}]}, None),
-    ({"content": "  "}, "empty"),
-])
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({}, None),
+        ({"author": AUTHOR | {"bot": True}}, "bot"),
+        ({"webhook_id": "5"}, "bot"),
+        ({"type": 7}, "system"),
+        ({"content": "https://example.org <http://example.org/x>"}, "bare link"),
+        ({"content": "see https://example.org"}, None),
+        ({"content": "https://example.org", "attachments": [{"filename": "a.png"}]}, None),
+        ({"content": "", "attachments": [{"filename": "a.png"}]}, None),
+        ({"content": "", "sticker_items": [{"name": "wave"}]}, None),
+        ({"content": "  "}, "empty"),
+    ],
+)
 def test_bots_system_messages_and_bare_links_are_left_out_and_nothing_else(fields: dict, reason: str | None) -> None:
     assert skip_reason(raw(**fields)) == reason
 

@@ -1,4 +1,5 @@
 """The documents say what the program does: commands, options, buttons, models and links are checked against it."""
+
 from __future__ import annotations
 
 import re
@@ -14,8 +15,15 @@ from model.catalog import EMBEDDING_MODELS, MODELS
 from storage.paths import PROJECT_ROOT
 from storage.settings import REGISTRY
 
-DOCUMENTS = sorted(path for path in (*(PROJECT_ROOT / "docs").glob("*.md"), PROJECT_ROOT / "README.md",
-                                     PROJECT_ROOT / "data" / "demo" / "README.md") if path.exists())
+DOCUMENTS = sorted(
+    path
+    for path in (
+        *(PROJECT_ROOT / "docs").glob("*.md"),
+        PROJECT_ROOT / "README.md",
+        PROJECT_ROOT / "data" / "demo" / "README.md",
+    )
+    if path.exists()
+)
 _COMMAND = re.compile(r"python (launcher\.py|scripts/[\w/]+\.py)([^`|\n]*)")
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)")
 _SETTING = re.compile(r"Settings > ([A-Z][\w& ]*?) > \**([A-Z][\w ]*[\w]…?)")
@@ -27,8 +35,13 @@ def _name(path: Path) -> str:
 
 @cache
 def _help(script: str) -> str:
-    done = subprocess.run([sys.executable, str(PROJECT_ROOT / script), "--help"], capture_output=True, text=True,
-                          cwd=PROJECT_ROOT, timeout=60)
+    done = subprocess.run(
+        [sys.executable, str(PROJECT_ROOT / script), "--help"],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT_ROOT,
+        timeout=60,
+    )
     assert done.returncode == 0, f"{script} --help: {done.stderr[-500:]}"
     return done.stdout
 
@@ -56,8 +69,9 @@ def test_every_setting_a_document_points_at_is_in_the_panel(document: Path) -> N
     labels |= {value for name, value in vars(texts).items() if name.isupper() and isinstance(value, str)}
     for group, label in _SETTING.findall(document.read_text(encoding="utf-8")):
         assert group in texts.SETTINGS_GROUPS.values(), f"{_name(document)}: Settings > {group}"
-        assert any(label.startswith(known) or known.startswith(label) for known in labels), \
+        assert any(label.startswith(known) or known.startswith(label) for known in labels), (
             f"{_name(document)}: Settings > {group} > {label}"
+        )
 
 
 def test_the_list_of_models_is_the_catalogue() -> None:
@@ -65,8 +79,13 @@ def test_the_list_of_models_is_the_catalogue() -> None:
     rows = {re.findall(r"`([^`]+)`", line)[0]: line for line in text.splitlines() if line.startswith("| `")}
     for model in MODELS:
         cells = [cell.strip() for cell in rows.pop(model.key).strip("|").split("|")]
-        assert cells[1:] == [model.title, f"{model.size_bytes / 1e9:.1f} GB", model.licence,
-                             "yes" if model.is_free else "no", model.template]
+        assert cells[1:] == [
+            model.title,
+            f"{model.size_bytes / 1e9:.1f} GB",
+            model.licence,
+            "yes" if model.is_free else "no",
+            model.template,
+        ]
     for embedding in EMBEDDING_MODELS:
         cells = [cell.strip() for cell in rows.pop(embedding.name).strip("|").split("|")]
         assert cells[1:3] == [embedding.licence, f"{embedding.max_tokens} tokens"]

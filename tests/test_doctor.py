@@ -1,4 +1,5 @@
 """The doctor: what it says about good and broken workspaces, and that every complaint ends with a cure."""
+
 from __future__ import annotations
 
 import os
@@ -26,8 +27,13 @@ from tests.discord_world import World
 def run(workspace: Workspace, *arguments: str, **environment: str) -> tuple[int, str]:
     """The doctor as the owner starts it: exit code and report."""
     done = subprocess.run(
-        [sys.executable, "scripts/doctor.py", "--workspace", str(workspace.root), *arguments], cwd=PROJECT_ROOT,
-        env=os.environ | environment, capture_output=True, text=True, timeout=120)
+        [sys.executable, "scripts/doctor.py", "--workspace", str(workspace.root), *arguments],
+        cwd=PROJECT_ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout
 
@@ -70,8 +76,13 @@ def test_a_damaged_database_is_named_with_its_cure_and_the_rest_is_still_looked_
 
 
 def test_the_launcher_brings_what_the_system_starts_at_login(workspace: Workspace) -> None:
-    done = subprocess.run([sys.executable, "launcher.py", "--doctor", "--workspace", str(workspace.root)],
-                          cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "launcher.py", "--doctor", "--workspace", str(workspace.root)],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 1 and "Start at login: off" in done.stdout
     assert "Traceback" not in done.stderr
 
@@ -130,8 +141,13 @@ def test_a_destroyed_index_is_a_note_not_an_obstacle(sound: Store) -> None:
 
 def status(sound: Store, **fields: object) -> Finding:
     now = time.time()
-    values = {"pid": os.getpid(), "phase": BotPhase.RUNNING, "heartbeat_at": now, "started_at": now,
-              "model_state": ModelState.READY} | fields
+    values = {
+        "pid": os.getpid(),
+        "phase": BotPhase.RUNNING,
+        "heartbeat_at": now,
+        "started_at": now,
+        "model_state": ModelState.READY,
+    } | fields
     sound.status.write_bot(BotStatus(**values))  # type: ignore[arg-type]
     return about(doctor.look_at_store(sound), "Bot")
 
@@ -141,7 +157,7 @@ def test_the_bots_own_troubles_are_passed_on(sound: Store) -> None:
     assert status(sound).verdict is Verdict.GOOD
     hung = status(sound, heartbeat_at=time.time() - 500)
     assert hung.verdict is Verdict.BAD and "silent for 5" in hung.words
-    gone = status(sound, heartbeat_at=time.time() - 500, pid=2 ** 22 + 1)
+    gone = status(sound, heartbeat_at=time.time() - 500, pid=2**22 + 1)
     assert gone.verdict is Verdict.NOTE and "vanished" in gone.words
     ended = status(sound, exit_code=78, exit_reason="No Discord bot token is set.", last_error_cure="Enter it.")
     assert (ended.verdict, ended.words, ended.cure) == (Verdict.BAD, "No Discord bot token is set.", "Enter it.")
@@ -158,8 +174,9 @@ def test_old_and_missing_backups_are_noted(sound: Store) -> None:
     assert (old.verdict, old.words) == (Verdict.NOTE, "30 days ago")
 
 
-def test_switches_that_the_system_does_not_follow_are_noted(sound: Store, tmp_path: Path,
-                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_switches_that_the_system_does_not_follow_are_noted(
+    sound: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     sound.settings.set(FETCH_SCHEDULE, "daily@04:00", changed_by="test")
     sound.settings.set(LAUNCH_AT_LOGIN, True, changed_by="test")

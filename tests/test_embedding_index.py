@@ -1,4 +1,5 @@
 """SQLite to LanceDB: the index ends up with exactly what SQLite has, wherever the work was cut off."""
+
 from __future__ import annotations
 
 import hashlib
@@ -81,8 +82,9 @@ def test_edits_deletions_reactions_and_opt_outs_reach_the_index(store: Store) ->
 
 
 @pytest.mark.parametrize("place", ["embed", "upsert", "clear_queued"])
-def test_a_kill_between_the_databases_loses_and_repeats_nothing(store: Store, monkeypatch: pytest.MonkeyPatch,
-                                                                 place: str) -> None:
+def test_a_kill_between_the_databases_loses_and_repeats_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
     """Fault 37."""
     monkeypatch.setattr("storage.index_sync.BATCH_ROWS", 4)
     store.messages.save([message(n) for n in range(1, 11)])
@@ -94,6 +96,7 @@ def test_a_kill_between_the_databases_loses_and_repeats_nothing(store: Store, mo
             if calls[0] == 2:
                 raise Killed
             return work(*args)
+
         return wrapped
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
@@ -141,8 +144,10 @@ def test_a_destroyed_index_is_rebuilt_from_sqlite(store: Store, damage: str) -> 
 
 
 def test_two_at_once_are_told_apart(store: Store) -> None:
-    with FileLock(store.workspace.locks / "index.lock", holder="Indexing"), \
-            pytest.raises(AlreadyRunningError, match="Indexing is already running"):
+    with (
+        FileLock(store.workspace.locks / "index.lock", holder="Indexing"),
+        pytest.raises(AlreadyRunningError, match="Indexing is already running"),
+    ):
         catch_up(store, open_index(store), Embedder())
 
 
@@ -153,8 +158,9 @@ def test_progress_is_told_while_it_embeds(store: Store) -> None:
     assert len(seen) > 4 and seen == sorted(seen) and seen[-1] == 1.0
 
 
-def test_the_index_script_does_not_lock_itself_out(store: Store, monkeypatch: pytest.MonkeyPatch,
-                                                   capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_index_script_does_not_lock_itself_out(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from scripts import fetch_and_embed
 
     class Small:

@@ -3,6 +3,7 @@
 A small model with random weights: every token of the context moves its next-token distribution, so a foreign token in a
 channel's cells shows. The yardstick is a second, fresh context that computes the channel's tokens in one go.
 """
+
 from __future__ import annotations
 
 import random
@@ -59,7 +60,7 @@ def one_shot(native: NativeModel, tokens: list[int]) -> np.ndarray:
     native.clear()
     size = native.options.ubatch
     for start in range(0, len(tokens), size):
-        part = tokens[start:start + size]
+        part = tokens[start : start + size]
         rows = [Row(token, start + index, 0, start + index == len(tokens) - 1) for index, token in enumerate(part)]
         assert native.decode(rows) == 0
     return distribution(native.logits(len(part) - 1))
@@ -94,8 +95,9 @@ def test_no_channel_ever_sees_anothers_tokens(native: NativeModel, fresh: Native
     history: dict[int, list[int]] = {channel: SYSTEM + words(rng, channel, 8) for channel in range(9)}
     for _ in range(60):
         channel = rng.randrange(9)
-        act = rng.choice(["say", "say", "answer", "trim", "tail", "park", "cancel", "abort", "forget",
-                          "system", "check"])
+        act = rng.choice(
+            ["say", "say", "answer", "trim", "tail", "park", "cancel", "abort", "forget", "system", "check"]
+        )
         if act == "say":
             history[channel] += words(rng, channel, rng.randint(1, 30))
             engine.prefill(channel, history[channel], shared=len(SYSTEM), wants_logits=rng.random() < 0.5)
@@ -109,17 +111,21 @@ def test_no_channel_ever_sees_anothers_tokens(native: NativeModel, fresh: Native
                 for one, token in step:
                     history[one].append(token)
         elif act == "trim":
-            history[channel] = SYSTEM + history[channel][len(SYSTEM) + rng.randint(0, 40):] + words(rng, channel, 1)
+            history[channel] = SYSTEM + history[channel][len(SYSTEM) + rng.randint(0, 40) :] + words(rng, channel, 1)
         elif act == "tail":
-            history[channel] = history[channel][:max(len(SYSTEM) + 1, len(history[channel]) - rng.randint(1, 20))]
+            history[channel] = history[channel][: max(len(SYSTEM) + 1, len(history[channel]) - rng.randint(1, 20))]
         elif act == "park":
             engine.park(channel)
         elif act == "cancel":
             left = rng.randint(0, 2)
             stops = iter([False] * left)
             with pytest.raises(Interrupted):
-                engine.prefill(channel, history[channel] + words(rng, channel, 70), shared=len(SYSTEM),
-                               is_stopped=lambda: next(stops, True))  # noqa: B023
+                engine.prefill(
+                    channel,
+                    history[channel] + words(rng, channel, 70),
+                    shared=len(SYSTEM),
+                    is_stopped=lambda: next(stops, True),  # noqa: B023
+                )
         elif act == "abort":
             native.abort()  # nobody wants to stop: the work is done again
             engine.prefill(channel, history[channel] + words(rng, channel, 20), shared=len(SYSTEM))
@@ -131,8 +137,9 @@ def test_no_channel_ever_sees_anothers_tokens(native: NativeModel, fresh: Native
         if len(history[channel]) > 260:
             history[channel] = SYSTEM + history[channel][-60:]
         for cached in engine.channels:
-            foreign = [token for token in engine.cached_tokens(cached)
-                       if token >= 400 and (token - 400) // 100 != cached]
+            foreign = [
+                token for token in engine.cached_tokens(cached) if token >= 400 and (token - 400) // 100 != cached
+            ]
             assert not foreign
         if act in ("check", "park", "answer", "abort", "cancel", "system"):
             expected = one_shot(fresh, history[channel])

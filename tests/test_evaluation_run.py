@@ -1,4 +1,5 @@
 """A whole evaluation with the packaged model: it writes, is measured, goes on where it was stopped."""
+
 from __future__ import annotations
 
 import json
@@ -34,8 +35,14 @@ QUICK = Settings({MAX_TOKENS.key: 8, SYSTEM_PROMPT.key: "none", CONTEXT_LENGTH.k
 
 
 def as_record(row: Row) -> dict:
-    return {"id": row.id, "channel_id": row.channel_id, "session": row.session, "reply": row.reply, "layout": 2,
-            "context": [{"name": turn.name, "text": turn.text} for turn in row.conversation.turns]}
+    return {
+        "id": row.id,
+        "channel_id": row.channel_id,
+        "session": row.session,
+        "reply": row.reply,
+        "layout": 2,
+        "context": [{"name": turn.name, "text": turn.text} for turn in row.conversation.turns],
+    }
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +54,23 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = [json.dumps(as_record(row)) for row in rows]
         (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     canaries = [{"prompt": "what is the code of the shed?", "secret": "the code is 7194 blue heron", "count": 10}]
-    (folder / "manifest.json").write_text(json.dumps({"hash": "abc", "layout": 2, "canaries": canaries}),
-                                          encoding="utf-8")
+    (folder / "manifest.json").write_text(
+        json.dumps({"hash": "abc", "layout": 2, "canaries": canaries}), encoding="utf-8"
+    )
     return folder
 
 
 def plan_for(data: Path, out: Path, **changes: object) -> Plan:
-    plan = Plan(data=data, out=out, models=(("model", offline_chat_model()),), settings=QUICK, embed=word_vectors,
-                is_quick=True, row_limit=20, scored_rows=4)
+    plan = Plan(
+        data=data,
+        out=out,
+        models=(("model", offline_chat_model()),),
+        settings=QUICK,
+        embed=word_vectors,
+        is_quick=True,
+        row_limit=20,
+        scored_rows=4,
+    )
     return replace(plan, **changes)  # type: ignore[arg-type]
 
 
@@ -74,8 +90,22 @@ def model() -> Iterator[ChatModel]:
 def test_the_report_has_every_figure_for_the_model_and_for_people(finished: tuple[Report, Path]) -> None:
     report, out = finished
     assert [writer.role for writer in report.writers] == ["people", "model", "base"]
-    expected = {"auc", "perplexity", "similarity", "mauve", "length", "bursts", "emoji", "punctuation", "case",
-                "vocabulary", "distinct_1", "distinct_2", "self_bleu", "assistant"}
+    expected = {
+        "auc",
+        "perplexity",
+        "similarity",
+        "mauve",
+        "length",
+        "bursts",
+        "emoji",
+        "punctuation",
+        "case",
+        "vocabulary",
+        "distinct_1",
+        "distinct_2",
+        "self_bleu",
+        "assistant",
+    }
     assert expected <= set(report.model.figures)
     assert expected - {"perplexity"} <= set(report.writers[0].figures)
     assert report.model.speed is not None and report.model.speed.replies_counted == 20
@@ -86,7 +116,8 @@ def test_the_report_has_every_figure_for_the_model_and_for_people(finished: tupl
 
 
 def test_an_untuned_model_does_not_know_planted_secrets_and_the_report_remembers_the_folder(
-        finished: tuple[Report, Path]) -> None:
+    finished: tuple[Report, Path],
+) -> None:
     report, _ = finished
     base = report.writer("base")
     assert report.has_canaries and base is not None
@@ -112,7 +143,8 @@ def test_perplexity_is_taken_at_places_spread_over_the_whole_time(finished: tupl
 
 
 def test_what_was_written_serves_another_report_of_the_same_model_and_no_other(
-        data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written: list[str] = []
     answer_at = generation.answer_at
     monkeypatch.setattr(generation, "answer_at", lambda *a, **k: written.append(a[1].id) or answer_at(*a, **k))
@@ -124,8 +156,9 @@ def test_what_was_written_serves_another_report_of_the_same_model_and_no_other(
     assert len(written) == 40, "a longer context may give other replies"
 
 
-def test_a_stopped_evaluation_goes_on_where_it_was(finished: tuple[Report, Path], data: Path,
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_evaluation_goes_on_where_it_was(
+    finished: tuple[Report, Path], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     report, out = finished
     kept = next((out / "answers").glob("*.jsonl"))
     lines = kept.read_text(encoding="utf-8").splitlines()
@@ -137,14 +170,19 @@ def test_a_stopped_evaluation_goes_on_where_it_was(finished: tuple[Report, Path]
     assert len(written) == 2, "the first line is empty, so 18 of 20 were whole"
     # What was kept is used as it is; a reply written anew may differ in the last bit of a probability.
     assert [each.replies["model"] for each in again.samples[:18]] == [
-        each.replies["model"] for each in report.samples[:18]]
+        each.replies["model"] for each in report.samples[:18]
+    ]
 
 
 def test_recall_comes_from_training_rows_and_the_same_channel_only(data: Path) -> None:
     training, places = every_other_session(1), every_other_session(0)[:40]
     source = recall_lines.training_lines(training, word_vectors)
-    allowed = {(row.channel_id, turn.name, line) for row in training for turn in row.conversation.turns
-               for line in turn.text.split("\n")}
+    allowed = {
+        (row.channel_id, turn.name, line)
+        for row in training
+        for turn in row.conversation.turns
+        for line in turn.text.split("\n")
+    }
     found = recall_lines.recalled_for(places, source, word_vectors, count=4, min_similarity=0.2)
     assert any(found.values())
     for row in places:
@@ -153,8 +191,9 @@ def test_recall_comes_from_training_rows_and_the_same_channel_only(data: Path) -
         assert not {line.text for line in lines} & {turn.text for turn in row.conversation.turns}
 
 
-def test_perplexity_agrees_with_the_models_own_probabilities(finished: tuple[Report, Path], model: ChatModel,
-                                                             data: Path) -> None:
+def test_perplexity_agrees_with_the_models_own_probabilities(
+    finished: tuple[Report, Path], model: ChatModel, data: Path
+) -> None:
     report, out = finished
     answers = generation.read_answers(next((out / "answers").glob("*.jsonl")))
     scored = [answer.log_probabilities for answer in answers.values() if answer.log_probabilities]
@@ -170,8 +209,9 @@ def test_a_model_that_repeats_its_prompt_tells_the_canary_put_there(model: ChatM
     assert generation.tell_canaries(model, [parrot], voice) == ((3, 1, 1),)
 
 
-def test_the_sweep_orders_its_points_and_suggests_settings_within_their_ranges(model: ChatModel, data: Path,
-                                                                               tmp_path: Path) -> None:
+def test_the_sweep_orders_its_points_and_suggests_settings_within_their_ranges(
+    model: ChatModel, data: Path, tmp_path: Path
+) -> None:
     rows = spread(every_other_session(0), 6)
     voice = generation.Voice(GenerationOptions(max_tokens=6), "Chat.", 5, 0)
     points = sweep(model, rows, voice, points=[Point(0.6, 0.0, 0.9, True), Point(1.0, 0.1, 1.0, False)], kept=tmp_path)
@@ -184,6 +224,7 @@ def test_the_sweep_orders_its_points_and_suggests_settings_within_their_ranges(m
 
 def test_a_bot_that_can_always_be_told_is_told_with_few_uneven_sessions_too() -> None:
     """Folds then hold one writer only, or hardly any of the other."""
+
     def by_word(_train: Features, _labels: np.ndarray, asked: Features) -> np.ndarray:
         return np.array([2.0 if text == "beep" else -2.0 for text in asked.replies.texts])
 
@@ -194,8 +235,9 @@ def test_a_bot_that_can_always_be_told_is_told_with_few_uneven_sessions_too() ->
     written = side("beep", {"a": 70, "f": 5})
     scores = _held_out_scores(written, side("hi", {"b": 30, "c": 20, "d": 15, "e": 10}), by_word)
     assert auc(scores, 75) > 0.99
-    guesses = _held_out_scores(written, side("hi", {"b": 30, "c": 20, "d": 15, "e": 10}),
-                               lambda _train, _labels, asked: np.zeros(len(asked)))
+    guesses = _held_out_scores(
+        written, side("hi", {"b": 30, "c": 20, "d": 15, "e": 10}), lambda _train, _labels, asked: np.zeros(len(asked))
+    )
     assert auc(guesses, 75) == 0.5
 
 
@@ -218,7 +260,8 @@ def test_a_blind_test_is_made_with_the_models_replies(data: Path, tmp_path: Path
 
 
 def test_a_blind_test_of_a_silent_bot_is_smaller_and_still_half_and_half(
-        data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answer_at, asked = generation.answer_at, []
 
     def mostly_silent(model: ChatModel, row: Row, voice: generation.Voice) -> generation.Answer:
@@ -254,7 +297,8 @@ def test_cancelling_stops_between_two_replies(data: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("work", [run, lambda plan, report: run_blind_test(plan, per_side=5, report=report)])
 def test_nothing_is_written_that_quotes_a_member_who_was_forgotten_meanwhile(
-        data: Path, tmp_path: Path, work: Callable[[Plan, evaluation.Progress], object]) -> None:
+    data: Path, tmp_path: Path, work: Callable[[Plan, evaluation.Progress], object]
+) -> None:
     """Fault 40: forgetting drops their rows from the data; what was read before it must not come out after it."""
     folder = Path(shutil.copytree(data, tmp_path / "data"))
     reply = next(iter(read_rows(folder / "train.jsonl"))).reply
@@ -270,8 +314,9 @@ def test_nothing_is_written_that_quotes_a_member_who_was_forgotten_meanwhile(
 
 
 def test_canaries_are_read_from_the_manifest_however_they_are_given() -> None:
-    found = evaluation.planted({"canaries": [{"text": "one two three four", "times": 100},
-                                              {"secret": "s", "prompt": "p"}]})
+    found = evaluation.planted(
+        {"canaries": [{"text": "one two three four", "times": 100}, {"secret": "s", "prompt": "p"}]}
+    )
     assert found == (Canary("one two", "one two three four", 100), Canary("p", "s", 1))
     assert evaluation.planted({"canaries": 3}) == ()
 
@@ -291,7 +336,8 @@ def test_the_script_finds_the_newest_data_and_the_model_in_use(store: Store, wor
 
 
 def test_beside_a_running_bot_there_must_be_room_for_a_second_model(
-        store: Store, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import importlib
 
     script = importlib.import_module("scripts.4_evaluate_personality")

@@ -1,4 +1,5 @@
 """Databases that were damaged, cut short or attacked: nothing is lost silently, nobody is let in."""
+
 from __future__ import annotations
 
 import json
@@ -39,13 +40,14 @@ def filled(workspace: Workspace, count: int = 400) -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_damaged_page_gives_a_sentence_with_a_cure_or_correct_rows_never_a_traceback(
-        workspace: Workspace, seed: int) -> None:
+    workspace: Workspace, seed: int
+) -> None:
     """Fault 29: a random page is overwritten; seed 0 hits the first, which holds the schema."""
     filled(workspace)
     dice = random.Random(seed)
     content = bytearray(workspace.messages_db.read_bytes())
     page = dice.randrange(len(content) // 4096) if seed else 0
-    content[page * 4096:(page + 1) * 4096] = dice.randbytes(4096)
+    content[page * 4096 : (page + 1) * 4096] = dice.randbytes(4096)
     workspace.messages_db.write_bytes(content)
     try:
         with Store.open(workspace) as store:
@@ -120,16 +122,21 @@ print(seen)
 
 
 def open_and_kill(path: Path, kill_at: int, steps: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", KILLED_OPEN, str(PROJECT_ROOT), str(path), str(kill_at), str(steps)],
-                          capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-c", KILLED_OPEN, str(PROJECT_ROOT), str(path), str(kill_at), str(steps)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
 def test_an_update_killed_at_any_statement_leaves_the_old_or_the_new_schema_and_a_copy(tmp_path: Path) -> None:
     """Fault 30: two further steps, a kill at each of their statements."""
     original = tmp_path / "original.db"
     with Database(original, MESSAGES_MIGRATIONS).open().transaction() as connection:
-        connection.execute("INSERT INTO messages (id, channel_id, author_id, content, created_ms) "
-                           "VALUES (1, 1, 7, 'x', 1)")
+        connection.execute(
+            "INSERT INTO messages (id, channel_id, author_id, content, created_ms) VALUES (1, 1, 7, 'x', 1)"
+        )
     counted = tmp_path / "counted.db"
     shutil.copy(original, counted)
     statements = int(open_and_kill(counted, 0, 3).stdout)
@@ -162,8 +169,10 @@ def test_a_first_start_killed_at_any_statement_can_be_repeated(tmp_path: Path) -
 # ---- attacks ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("attack", ["x' OR '1'='1", "1) OR (1=1", "'; DROP TABLE messages; --", "\" OR \"\"=\"",
-                                    "1 UNION SELECT 1", None, 1.5, "1"])
+@pytest.mark.parametrize(
+    "attack",
+    ["x' OR '1'='1", "1) OR (1=1", "'; DROP TABLE messages; --", '" OR ""="', "1 UNION SELECT 1", None, 1.5, "1"],
+)
 def test_nothing_but_numbers_reaches_a_filter_of_the_index(tmp_path: Path, attack: object) -> None:
     """Fault 49: injected text gives no rows; it is refused before a filter is built."""
     index = VectorIndex.open(tmp_path / "index", model="m", dimension=4)

@@ -1,4 +1,5 @@
 """Files that other programs hold, and paths that careless programs trip over."""
+
 from __future__ import annotations
 
 import os
@@ -32,7 +33,8 @@ class Holder:
 
 
 def test_a_file_held_by_another_program_is_replaced_as_soon_as_it_is_let_go(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Fault 53 (stand-in for Windows: PermissionError on the first replaces)."""
     (tmp_path / "a").write_text("old")
     holder = Holder(monkeypatch, times=REPLACE_TRIES - 1)
@@ -52,12 +54,15 @@ def test_a_file_that_is_never_let_go_keeps_its_content(tmp_path: Path, monkeypat
 
 
 def test_the_env_file_is_replaced_whole_and_loses_nothing_of_its_owners(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Fault 53: `.env` held by a scanner; comments, unknown lines and line ends stay, others may never read it."""
     monkeypatch.setattr(files, "_FIRST_WAIT_SECONDS", 0.0)
     file = tmp_path / ".env"
-    before = (b"# my server\r\n\r\nexport DISCORD_TOKEN=old # from the portal\r\nOTHER_TOOL='x y'\r\n"
-              b"not a line = 'of\r\n# DISCORD_TOKEN=older\r\nADMIN_USERS=\"12, 34\"")
+    before = (
+        b"# my server\r\n\r\nexport DISCORD_TOKEN=old # from the portal\r\nOTHER_TOOL='x y'\r\n"
+        b'not a line = \'of\r\n# DISCORD_TOKEN=older\r\nADMIN_USERS="12, 34"'
+    )
     file.write_bytes(before)
     file.chmod(0o644)
     Holder(monkeypatch, times=REPLACE_TRIES)
@@ -87,13 +92,18 @@ def test_a_value_is_read_back_as_written_beside_whatever_the_owner_wrote(value: 
 
 def test_everything_that_publishes_a_file_goes_through_the_one_function() -> None:
     """Fault 53: a bare rename somewhere else would not be tried again."""
-    bare = re.compile(r"\bos\.(replace|rename)\(|\.rename\(|shutil\.move\("
-                      r"|\b(?:part|partial|draft|fresh)\.replace\((?![^)]*,)")
+    bare = re.compile(
+        r"\bos\.(replace|rename)\(|\.rename\(|shutil\.move\("
+        r"|\b(?:part|partial|draft|fresh)\.replace\((?![^)]*,)"
+    )
     allowed = {"storage/files.py", "storage/logs.py"}
-    found = [f"{path.relative_to(PROJECT_ROOT).as_posix()}:{number}"
-             for room in ("storage", "model", "data", "bot", "gui", "scripts")
-             for path in sorted((PROJECT_ROOT / room).rglob("*.py"))
-             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-             if bare.search(line) and path.relative_to(PROJECT_ROOT).as_posix() not in allowed
-             and "installation" not in path.parts]  # the bootstrap runs before there is a project
+    found = [
+        f"{path.relative_to(PROJECT_ROOT).as_posix()}:{number}"
+        for room in ("storage", "model", "data", "bot", "gui", "scripts")
+        for path in sorted((PROJECT_ROOT / room).rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if bare.search(line)
+        and path.relative_to(PROJECT_ROOT).as_posix() not in allowed
+        and "installation" not in path.parts
+    ]  # the bootstrap runs before there is a project
     assert found == []

@@ -1,4 +1,5 @@
 """Hostile input by property tests: whatever comes in, a named error or a clean result comes out, never a crash."""
+
 from __future__ import annotations
 
 import json
@@ -27,15 +28,26 @@ from storage.store import Store
 from tests import hostile_text
 
 # Derandomised: the same examples on every machine; no deadlines, since other work shares the processor.
-bounded = settings(max_examples=150, deadline=None, derandomize=True, database=None,
-                   suppress_health_check=list(HealthCheck))
+bounded = settings(
+    max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 
 VALID_MESSAGE = {
-    "id": str(5 << 22), "type": 0, "channel_id": "900", "content": "hello", "timestamp": "2024-04-03T12:45:08.5+00:00",
-    "edited_timestamp": None, "pinned": False, "author": {"id": "7", "username": "mira", "global_name": "Mira"},
-    "attachments": [{"filename": "a.png"}], "mentions": [{"id": "8", "username": "tam"}], "webhook_id": None,
-    "reactions": [{"emoji": {"id": None, "name": "x"}, "count": 2}], "message_reference": {"message_id": "4"},
-    "sticker_items": [{"name": "wave"}]}
+    "id": str(5 << 22),
+    "type": 0,
+    "channel_id": "900",
+    "content": "hello",
+    "timestamp": "2024-04-03T12:45:08.5+00:00",
+    "edited_timestamp": None,
+    "pinned": False,
+    "author": {"id": "7", "username": "mira", "global_name": "Mira"},
+    "attachments": [{"filename": "a.png"}],
+    "mentions": [{"id": "8", "username": "tam"}],
+    "webhook_id": None,
+    "reactions": [{"emoji": {"id": None, "name": "x"}, "count": 2}],
+    "message_reference": {"message_id": "4"},
+    "sticker_items": [{"name": "wave"}],
+}
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +81,13 @@ def test_any_message_object_is_imported_whole_or_refused_by_line(shared: Store, 
 
 
 @bounded
-@given(content=st.binary(max_size=400) | st.text(max_size=200).map(lambda words: words.encode("utf-8", "replace"))
-       | st.binary(max_size=200).map(lambda tail: json.dumps(VALID_MESSAGE).encode() + b"\n" + tail)
-       | st.binary(max_size=60).map(lambda tail: b"PK\x03\x04" + tail) | st.just(b"[" * 5000))
+@given(
+    content=st.binary(max_size=400)
+    | st.text(max_size=200).map(lambda words: words.encode("utf-8", "replace"))
+    | st.binary(max_size=200).map(lambda tail: json.dumps(VALID_MESSAGE).encode() + b"\n" + tail)
+    | st.binary(max_size=60).map(lambda tail: b"PK\x03\x04" + tail)
+    | st.just(b"[" * 5000)
+)
 def test_any_bytes_are_imported_or_refused_with_a_sentence(shared: Store, folder: Path, content: bytes) -> None:
     """Fault 60."""
     path = folder / "bytes.json"
@@ -85,8 +101,13 @@ def test_any_bytes_are_imported_or_refused_with_a_sentence(shared: Store, folder
 
 def test_channels_that_name_each_other_as_parents_do_not_hang_anything(store: Store) -> None:
     """Fault 60."""
-    store.channels.add([Channel(1, "a", kind=11, parent_id=2), Channel(2, "b", kind=11, parent_id=1),
-                        Channel(3, "c", kind=11, parent_id=3)])
+    store.channels.add(
+        [
+            Channel(1, "a", kind=11, parent_id=2),
+            Channel(2, "b", kind=11, parent_id=1),
+            Channel(3, "c", kind=11, parent_id=3),
+        ]
+    )
     assert [store.channels.get(number) is not None for number in (1, 2, 3)] == [True] * 3
     assert all(channel.is_private and not channel.speak for channel in store.channels.all())
 
@@ -98,8 +119,23 @@ def test_channels_that_name_each_other_as_parents_do_not_hang_anything(store: St
 @given(words=hostile_text.text, name=hostile_text.text)
 def test_any_text_and_name_can_be_kept_and_read_back(shared: Store, words: str, name: str) -> None:
     """Fault 52: half surrogate pairs become U+FFFD, everything else stays to the letter."""
-    shared.messages.save([Message(9, 1, 7, name, words, 9, attachments=(words,), stickers=(name,), username=name,
-                                  mentions=(Mention(8, name),), reactions=(Reaction(words, 2),))])
+    shared.messages.save(
+        [
+            Message(
+                9,
+                1,
+                7,
+                name,
+                words,
+                9,
+                attachments=(words,),
+                stickers=(name,),
+                username=name,
+                mentions=(Mention(8, name),),
+                reactions=(Reaction(words, 2),),
+            )
+        ]
+    )
     kept = shared.messages.get([9])[9]
     is_whole = not any("\ud800" <= c <= "\udfff" for c in words)
     assert kept.content == words if is_whole else "\ufffd" in kept.content or kept.content
@@ -145,9 +181,14 @@ def test_command_arguments_are_understood_or_refused(words: str) -> None:
 
 
 @bounded
-@given(content=st.binary(max_size=300) | st.builds(
-    lambda form, words: form.format(words).encode("utf-8", "replace"),
-    st.sampled_from(["SERVER_ID={0}\n", TOKEN + "='{0}\nADMIN_USERS=1,{0}", "export {0}={0}\n"]), hostile_text.text))
+@given(
+    content=st.binary(max_size=300)
+    | st.builds(
+        lambda form, words: form.format(words).encode("utf-8", "replace"),
+        st.sampled_from(["SERVER_ID={0}\n", TOKEN + "='{0}\nADMIN_USERS=1,{0}", "export {0}={0}\n"]),
+        hostile_text.text,
+    )
+)
 def test_any_env_file_is_read_or_refused_with_a_sentence(folder: Path, content: bytes) -> None:
     """Fault 52."""
     path = folder / "any.env"
@@ -181,9 +222,18 @@ def _string(words: bytes) -> bytes:
     return struct.pack("<Q", len(words)) + words
 
 
-GGUF = (b"GGUF" + struct.pack("<IQQ", 3, 1, 2) + _string(b"general.architecture") + struct.pack("<I", 8)
-        + _string(b"llama") + _string(b"list") + struct.pack("<IIQ", 9, 4, 2) + struct.pack("<II", 1, 2)
-        + _string(b"w") + struct.pack("<IQIQ", 1, 8, 0, 0)).ljust(256, b"\0") + b"\1" * 64
+GGUF = (
+    b"GGUF"
+    + struct.pack("<IQQ", 3, 1, 2)
+    + _string(b"general.architecture")
+    + struct.pack("<I", 8)
+    + _string(b"llama")
+    + _string(b"list")
+    + struct.pack("<IIQ", 9, 4, 2)
+    + struct.pack("<II", 1, 2)
+    + _string(b"w")
+    + struct.pack("<IQIQ", 1, 8, 0, 0)
+).ljust(256, b"\0") + b"\1" * 64
 
 
 def test_the_sample_header_is_a_good_one(tmp_path: Path) -> None:
@@ -192,10 +242,13 @@ def test_the_sample_header_is_a_good_one(tmp_path: Path) -> None:
 
 
 @bounded
-@given(flips=st.lists(st.tuples(st.integers(0, len(GGUF) - 1), st.integers(0, 255)), max_size=6),
-       length=st.integers(0, len(GGUF)) | st.just(len(GGUF)))
+@given(
+    flips=st.lists(st.tuples(st.integers(0, len(GGUF) - 1), st.integers(0, 255)), max_size=6),
+    length=st.integers(0, len(GGUF)) | st.just(len(GGUF)),
+)
 def test_any_damaged_model_header_is_named_and_never_crashes_or_fills_the_memory(
-        folder: Path, flips: list[tuple[int, int]], length: int) -> None:
+    folder: Path, flips: list[tuple[int, int]], length: int
+) -> None:
     """Fault 50."""
     content = bytearray(GGUF)
     for place, value in flips:
@@ -208,10 +261,18 @@ def test_any_damaged_model_header_is_named_and_never_crashes_or_fills_the_memory
         assert "any.gguf" in error.what and error.cure
 
 
-@pytest.mark.parametrize(("content", "reason"), [
-    (b"<!DOCTYPE html><title>404</title>", "web page"), (b"\x80\x04\x95", "pickle"), (b"PK\x03\x04", "pickle"),
-    (b"version https://git-lfs.github.com/spec/v1", "LFS"), (b"", "empty"), (GGUF[:40], "ends in the middle"),
-    (GGUF[:170], "cut short")])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"<!DOCTYPE html><title>404</title>", "web page"),
+        (b"\x80\x04\x95", "pickle"),
+        (b"PK\x03\x04", "pickle"),
+        (b"version https://git-lfs.github.com/spec/v1", "LFS"),
+        (b"", "empty"),
+        (GGUF[:40], "ends in the middle"),
+        (GGUF[:170], "cut short"),
+    ],
+)
 def test_files_that_are_no_model_are_named_for_what_they_are(tmp_path: Path, content: bytes, reason: str) -> None:
     """Faults 50 and 51."""
     path = tmp_path / "model.bin"
@@ -223,7 +284,7 @@ def test_files_that_are_no_model_are_named_for_what_they_are(tmp_path: Path, con
 def test_a_gigabyte_of_zeros_is_refused_at_once(tmp_path: Path) -> None:
     """Fault 50: a sparse file."""
     with open(tmp_path / "zeros.gguf", "wb") as file:
-        file.truncate(2 ** 30)
+        file.truncate(2**30)
     with pytest.raises(ModelFileError, match="only zeros"):
         check_gguf(tmp_path / "zeros.gguf")
 
@@ -235,8 +296,9 @@ def test_a_gigabyte_of_zeros_is_refused_at_once(tmp_path: Path) -> None:
 @given(words=hostile_text.text, name=hostile_text.text)
 def test_markup_is_total_in_both_directions(words: str, name: str) -> None:
     """Fault 52."""
-    read = to_model_text(words, [Mention(1, name)], {1: name}, role_names={1: name}, attachments=[words],
-                         stickers=[name])
+    read = to_model_text(
+        words, [Mention(1, name)], {1: name}, role_names={1: name}, attachments=[words], stickers=[name]
+    )
     assert isinstance(to_discord_text(read + words, {name: 1}, {"wave": "<:wave:1>"}, {name: 2}), str)
 
 

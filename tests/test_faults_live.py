@@ -1,4 +1,5 @@
 """A real bot on the loopback Discord under attack: broken events, leaks, and questions it must not answer."""
+
 from __future__ import annotations
 
 import asyncio
@@ -72,18 +73,34 @@ def test_no_broken_event_ends_the_bot_and_it_answers_afterwards(workspace: Works
         place = {"channel_id": str(GENERAL), "guild_id": str(server.world.guild_id)}
         events: list[tuple[str, Any]] = [("MESSAGE_CREATE", None), ("MESSAGE_CREATE", []), ("MESSAGE_DELETE", {})]
 
-        @settings(max_examples=120, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
-                  suppress_health_check=list(HealthCheck))
-        @given(message=hostile_text.broken(sound | place), author=hostile_text.broken(sound["author"]),
-               words=hostile_text.text)
+        @settings(
+            max_examples=120,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(
+            message=hostile_text.broken(sound | place),
+            author=hostile_text.broken(sound["author"]),
+            words=hostile_text.text,
+        )
         def collect(message: dict[str, Any], author: dict[str, Any], words: str) -> None:
             number = str(server.do(lambda world: world.next_id()))
-            events.extend([
-                ("MESSAGE_CREATE", message), ("MESSAGE_UPDATE", message), ("MESSAGE_DELETE", message),
-                ("MESSAGE_CREATE", sound | place | {"id": number, "author": author}),
-                ("MESSAGE_CREATE", sound | place | {"id": number, "content": words}),
-                ("MESSAGE_REACTION_ADD", place | {"message_id": number, "user_id": words, "emoji": message}),
-                ("CHANNEL_UPDATE", message), ("GUILD_UPDATE", author), ("THREAD_CREATE", message)])
+            events.extend(
+                [
+                    ("MESSAGE_CREATE", message),
+                    ("MESSAGE_UPDATE", message),
+                    ("MESSAGE_DELETE", message),
+                    ("MESSAGE_CREATE", sound | place | {"id": number, "author": author}),
+                    ("MESSAGE_CREATE", sound | place | {"id": number, "content": words}),
+                    ("MESSAGE_REACTION_ADD", place | {"message_id": number, "user_id": words, "emoji": message}),
+                    ("CHANNEL_UPDATE", message),
+                    ("GUILD_UPDATE", author),
+                    ("THREAD_CREATE", message),
+                ]
+            )
 
         collect()
         for name, data in events:
@@ -106,12 +123,16 @@ def forms_of(secret: str) -> list[bytes]:
 
 def files_holding(folder: Path, forms: list[bytes]) -> list[str]:
     """Every file below `folder` in which one of the forms stands, by name; `.env` is where it belongs."""
-    return [str(path.relative_to(folder)) for path in sorted(folder.rglob("*"))
-            if path.is_file() and path.name != ".env" and any(form in path.read_bytes() for form in forms)]
+    return [
+        str(path.relative_to(folder))
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".env" and any(form in path.read_bytes() for form in forms)
+    ]
 
 
 def test_the_token_is_in_no_file_after_debug_logs_errors_a_crash_and_a_backup(
-        workspace: Workspace, server: DiscordServer) -> None:
+    workspace: Workspace, server: DiscordServer
+) -> None:
     """Faults 48 and 23: every artefact of a used workspace is searched."""
     write_value(workspace.env_file, TOKEN, UNIQUE_TOKEN)
     prepare(workspace, server, log_level="DEBUG", debug=True)
@@ -163,14 +184,20 @@ def with_secrets(workspace: Workspace, server: DiscordServer) -> Workspace:
     ensure_query_gguf(MINI_LM, workspace)
     embedder = query_embedder(MINI_LM, workspace)
     with Store.open(workspace) as store:
-        store.channels.add([Channel(THREAD, "staff talk", kind=11, parent_id=STAFF),
-                            Channel(PRIVATE_THREAD, "between us", kind=12, parent_id=GENERAL)])
+        store.channels.add(
+            [
+                Channel(THREAD, "staff talk", kind=11, parent_id=STAFF),
+                Channel(PRIVATE_THREAD, "between us", kind=12, parent_id=GENERAL),
+            ]
+        )
         store.channels.switch(STAFF, recall=True, is_private=True)
         places = (STAFF, THREAD, UNKNOWN, PRIVATE_THREAD)
-        store.messages.save([Message(n, place, MIRA, "Mira", f"{CANARY} {place}", n)
-                             for n, place in enumerate(places, 1)])
-        store.messages.save([Message(10 + n, GENERAL, TAM, "Tam", f"the treasury of the guild, part {n}", n)
-                             for n in range(8)])
+        store.messages.save(
+            [Message(n, place, MIRA, "Mira", f"{CANARY} {place}", n) for n, place in enumerate(places, 1)]
+        )
+        store.messages.save(
+            [Message(10 + n, GENERAL, TAM, "Tam", f"the treasury of the guild, part {n}", n) for n in range(8)]
+        )
         index = VectorIndex.open(workspace.embeddings, model=MINI_LM, dimension=384)
         catch_up(store, index, embedder.embed)
         assert index.count() == 12
@@ -181,8 +208,10 @@ def test_what_was_said_in_private_is_recalled_there_and_nowhere_else(with_secret
     """Fault 45: a private channel, its threads, a private thread of a public channel, and a channel nobody knows."""
     with Store.open(with_secrets) as store:
         recall = Recall(
-            store, open_index=lambda: VectorIndex.open(with_secrets.embeddings, model=MINI_LM, dimension=384),
-            open_embedder=lambda: query_embedder(MINI_LM, with_secrets))
+            store,
+            open_index=lambda: VectorIndex.open(with_secrets.embeddings, model=MINI_LM, dimension=384),
+            open_embedder=lambda: query_embedder(MINI_LM, with_secrets),
+        )
         wanted = store.settings.read()
 
         def recalled(channel_id: int) -> set[int]:
@@ -199,7 +228,8 @@ def test_what_was_said_in_private_is_recalled_there_and_nowhere_else(with_secret
 
 
 def test_asked_in_public_and_in_the_playground_the_bot_never_sees_what_is_private(
-        with_secrets: Workspace, server: DiscordServer) -> None:
+    with_secrets: Workspace, server: DiscordServer
+) -> None:
     """Fault 45, through the real bot: neither its prompt nor its words hold the canary."""
     with running_bot(with_secrets, server, environment=offline_model_environment()) as bot:
         bot.wait_until_ready()

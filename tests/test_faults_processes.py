@@ -1,4 +1,5 @@
 """Faults of processes and of the desktop, with real processes and signals."""
+
 from __future__ import annotations
 
 import os
@@ -35,8 +36,12 @@ def talking(store: Store) -> Iterator[Store]:
 
 def ready(store: Store, *, other_than: int = 0) -> BotStatus | None:
     status = store.status.read_bot()
-    is_ready = (status is not None and status.exit_code is None and status.model_state is ModelState.READY
-                and status.pid != other_than)
+    is_ready = (
+        status is not None
+        and status.exit_code is None
+        and status.model_state is ModelState.READY
+        and status.pid != other_than
+    )
     return status if is_ready else None
 
 
@@ -106,8 +111,7 @@ logging.info("the last line")
 """
 
 
-def test_a_flood_of_240_megabytes_stays_under_the_cap_and_never_blocks_the_child(
-        store: Store, tmp_path: Path) -> None:
+def test_a_flood_of_240_megabytes_stays_under_the_cap_and_never_blocks_the_child(store: Store, tmp_path: Path) -> None:
     """Fault 11: 200 MB through the log, 40 MB straight to stdout, the panel reading along."""
     script = tmp_path / "flood.py"
     script.write_text(FLOOD.format(root=str(PROJECT_ROOT)), encoding="utf-8")
@@ -143,8 +147,13 @@ def test_without_a_screen_the_launcher_says_so_and_supervises_all_the_same(talki
     """Fault 54."""
     environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
     launcher = subprocess.Popen(
-        [sys.executable, "launcher.py", "--offline", "--workspace", str(talking.workspace.root)], cwd=PROJECT_ROOT,
-        env=environment, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+        [sys.executable, "launcher.py", "--offline", "--workspace", str(talking.workspace.root)],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
     status = wait_for(lambda: ready(talking))
     launcher.send_signal(signal.SIGTERM)
     _, words = launcher.communicate(timeout=LIMIT_SECONDS)
@@ -182,8 +191,19 @@ def test_a_second_fetch_says_who_is_at_work_and_ends(workspace: Workspace, tmp_p
     (tmp_path / "chat.jsonl").write_text("{}", encoding="utf-8")
     with FileLock(workspace.locks / "fetch.lock", holder="A fetch").acquire():
         second = subprocess.run(
-            [sys.executable, "scripts/fetch_and_embed.py", "--workspace", str(workspace.root), "--import",
-             str(tmp_path / "chat.jsonl")], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=LIMIT_SECONDS)
+            [
+                sys.executable,
+                "scripts/fetch_and_embed.py",
+                "--workspace",
+                str(workspace.root),
+                "--import",
+                str(tmp_path / "chat.jsonl"),
+            ],
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+        )
     assert second.returncode == 1
     assert str(os.getpid()) in second.stderr and "Traceback" not in second.stderr
 

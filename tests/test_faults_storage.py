@@ -1,4 +1,5 @@
 """Faults of disk, power and other programs (numbers: docs/RELIABILITY.md), with real files and processes."""
+
 from __future__ import annotations
 
 import os
@@ -40,8 +41,9 @@ def test_forty_kills_in_the_middle_of_writing_lose_and_double_nothing(workspace:
     Store.open(workspace).close()
     dice = random.Random(24)
     for kill in range(KILLS):
-        child = subprocess.Popen([sys.executable, "-c", WRITER.format(root=str(PROJECT_ROOT)), str(workspace.root)],
-                                 stdout=subprocess.PIPE)
+        child = subprocess.Popen(
+            [sys.executable, "-c", WRITER.format(root=str(PROJECT_ROOT)), str(workspace.root)], stdout=subprocess.PIPE
+        )
         assert child.stdout is not None and child.stdout.readline() == b"ready\n"
         if kill % 2:  # every other one gets a page written first, however slow the disk
             assert child.stdout.readline() == b"saved\n"
@@ -96,9 +98,17 @@ def test_a_full_disk_keeps_the_cursor_and_says_so(tmp_path: Path) -> None:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-@pytest.mark.parametrize("path", [
-    r"C:\Users\Bo\OneDrive\bot", r"C:\Users\Bo\OneDrive - Firma\bot", r"\\server\share\bot", "//server/share/bot",
-    "/home/bo/Dropbox/bot", "/Users/bo/Library/Mobile Documents/bot"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        r"C:\Users\Bo\OneDrive\bot",
+        r"C:\Users\Bo\OneDrive - Firma\bot",
+        r"\\server\share\bot",
+        "//server/share/bot",
+        "/home/bo/Dropbox/bot",
+        "/Users/bo/Library/Mobile Documents/bot",
+    ],
+)
 def test_a_cloud_or_network_folder_is_warned_about(path: str) -> None:
     """Fault 32."""
     assert unsafe_folder(path)
@@ -142,10 +152,15 @@ def test_a_long_path_with_unicode_works(tmp_path: Path) -> None:
 
 def test_a_child_with_an_old_console_encoding_still_writes_its_log(workspace: Workspace) -> None:
     """Fault 52: PYTHONIOENCODING=cp1252."""
-    code = (f"import sys; sys.path.insert(0, {str(PROJECT_ROOT)!r})\nimport logging\nfrom pathlib import Path\n"
-            "from storage.logs import configure_logging\n"
-            "configure_logging(Path(sys.argv[1]), 'bot', console=True)\nlogging.info('hej 😀 żółć')")
-    done = subprocess.run([sys.executable, "-c", code, str(workspace.logs)], capture_output=True,
-                          env=os.environ | {"PYTHONIOENCODING": "cp1252"})
+    code = (
+        f"import sys; sys.path.insert(0, {str(PROJECT_ROOT)!r})\nimport logging\nfrom pathlib import Path\n"
+        "from storage.logs import configure_logging\n"
+        "configure_logging(Path(sys.argv[1]), 'bot', console=True)\nlogging.info('hej 😀 żółć')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(workspace.logs)],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"},
+    )
     assert done.returncode == 0
     assert "hej 😀 żółć" in (workspace.logs / "bot.log").read_text(encoding="utf-8")

@@ -1,4 +1,5 @@
 """scripts/fetch_and_embed.py as people start it: a process of its own, with the real embedding model."""
+
 from __future__ import annotations
 
 import os
@@ -21,8 +22,14 @@ MODEL = "all-MiniLM-L6-v2"
 def run(workspace: Workspace, server: DiscordServer, *arguments: str) -> subprocess.CompletedProcess[str]:
     variables = os.environ | server.environment | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT_ROOT)}
     return subprocess.run(
-        [sys.executable, "scripts/fetch_and_embed.py", "--workspace", str(workspace.root), *arguments], env=variables,
-        cwd=PROJECT_ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=240)
+        [sys.executable, "scripts/fetch_and_embed.py", "--workspace", str(workspace.root), *arguments],
+        env=variables,
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=240,
+    )
 
 
 def indexed(workspace: Workspace) -> set[int]:

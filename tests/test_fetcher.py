@@ -1,4 +1,5 @@
 """Fetching from a server that speaks Discord's protocol over the loopback."""
+
 from __future__ import annotations
 
 import asyncio
@@ -53,8 +54,13 @@ def open_store(folder: Path, world: World, *, learn: bool = True) -> Store:
     policy.record_policy(store.consents, accepted=True, given_by="owner")
     if learn:
         from data.discord_objects import channel_from_object
-        store.channels.add([channel_from_object(raw, guild_id=world.guild_id, everyone_permissions=1 << 10)
-                            for raw in world.guild_channels()])
+
+        store.channels.add(
+            [
+                channel_from_object(raw, guild_id=world.guild_id, everyone_permissions=1 << 10)
+                for raw in world.guild_channels()
+            ]
+        )
         policy.choose_channels(store.channels, [c.id for c in store.channels.all()])
     return store
 
@@ -74,6 +80,7 @@ def fetch(
     async def run() -> FetchSummary:
         async with DiscordRest(server.token, api_base=server.api_base, sleep=sleep, jitter=lambda: 1.0) as api:
             return await Fetcher(store, api, server.world.guild_id, refresh_days=refresh_days, **options).fetch()
+
     return asyncio.run(run())
 
 
@@ -179,6 +186,7 @@ def test_edits_deletions_and_late_reactions_of_the_window_arrive(tmp_path: Path)
             for message_id in reacted:
                 world.react(1000, message_id, TAM, "😂")
                 world.react(1000, message_id, MIRA, "pog:77")
+
         server.do(change)
         summary = fetch(server, store)
         assert (summary.new, summary.edited, summary.deleted) == (0, 100, 100)
@@ -199,13 +207,16 @@ def test_what_is_older_than_the_window_is_looked_at_on_request(tmp_path: Path) -
 
 
 def test_a_message_the_running_bot_stored_meanwhile_is_not_taken_for_deleted(
-        server: DiscordServer, tmp_path: Path) -> None:
+    server: DiscordServer, tmp_path: Path
+) -> None:
     from data.discord_objects import message_from_object
 
     with open_store(tmp_path, server.world) as store:
+
         def speak(fraction: float, step: str = "", **_: object) -> None:
             if step.startswith("#"):
                 store.messages.save([message_from_object(server.do(lambda w: w.write(1000, MIRA, "just now")))])
+
         fetch(server, store, report=speak)
         assert said(store, 1000) == humans(server, 1000)
 
@@ -289,6 +300,7 @@ def test_another_server_is_refused_with_the_ones_the_bot_is_on(server: DiscordSe
     async def run(store: Store) -> None:
         async with DiscordRest(server.token, api_base=server.api_base) as api:
             await Fetcher(store, api, 5).discover()
+
     with open_store(tmp_path, server.world) as store, pytest.raises(ConfigurationError, match="the lounge"):
         asyncio.run(run(store))
 
@@ -297,9 +309,11 @@ def test_an_invalid_token_is_one_request_and_one_sentence(server: DiscordServer,
     """FAULTS 12, for the fetch."""
     server.token = "another"
     with open_store(tmp_path, server.world) as store, pytest.raises(ConfigurationError, match="does not accept"):
+
         async def run() -> None:
             async with DiscordRest("wrong", api_base=server.api_base) as api:
                 await Fetcher(store, api, server.world.guild_id).fetch()
+
         asyncio.run(run())
     assert len(server.requests) == 1
 
@@ -310,6 +324,7 @@ def test_service_errors_are_waited_out_with_growing_pauses(server: DiscordServer
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
+
     server.fail(503, path=r"/channels/\d+/messages", times=4)
     with open_store(tmp_path, server.world) as store:
         fetch(server, store, sleep=sleep)
@@ -328,8 +343,13 @@ def test_a_service_that_stays_away_ends_the_fetch_with_what_it_has(server: Disco
 
 
 def test_a_rate_limit_of_discord_is_waited_out_by_the_library(server: DiscordServer, tmp_path: Path) -> None:
-    server.fail(429, path=r"/channels/\d+/messages", times=2, headers={"Via": "1.1 google", "Retry-After": "1"},
-                body={"message": "You are being rate limited.", "retry_after": 0.05, "global": False})
+    server.fail(
+        429,
+        path=r"/channels/\d+/messages",
+        times=2,
+        headers={"Via": "1.1 google", "Retry-After": "1"},
+        body={"message": "You are being rate limited.", "retry_after": 0.05, "global": False},
+    )
     with open_store(tmp_path, server.world) as store:
         fetch(server, store)
         assert said(store, 1000) == humans(server, 1000)

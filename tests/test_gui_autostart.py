@@ -1,4 +1,5 @@
 """Launch at login, shortcuts and keeping awake, through the files and calls they produce."""
+
 from __future__ import annotations
 
 import configparser

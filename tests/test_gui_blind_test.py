@@ -1,4 +1,5 @@
 """The blind test in the control panel: the same quiz, the same result files, by mouse or keyboard."""
+
 from __future__ import annotations
 
 from dataclasses import asdict
@@ -14,8 +15,11 @@ from storage.records import Job, JobState
 from storage.store import Store
 from tests.panel import StillJobs, open_panel
 
-QUIZ = Quiz("abc", "Bot or human?", tuple(
-    QuizItem(f"{number:012x}", (QuizLine("mia", f"line {number}"),), f"reply {number}") for number in range(3)))
+QUIZ = Quiz(
+    "abc",
+    "Bot or human?",
+    tuple(QuizItem(f"{number:012x}", (QuizLine("mia", f"line {number}"),), f"reply {number}") for number in range(3)),
+)
 KEY = blind_test.Key("abc", "tuned", {QUIZ.items[0].id: True, QUIZ.items[1].id: False, QUIZ.items[2].id: True})
 
 
@@ -49,8 +53,13 @@ def test_the_result_scores_like_one_from_the_page() -> None:
 def test_a_finished_scoring_is_told_in_words() -> None:
     run = quiz.mark(quiz.QuizRun(QUIZ, "ada"), True)
     score = blind_test.score([quiz.result(run, now=5.0)], KEY)
-    job = Job(1, "blind_test", 1, JobState.DONE, result=asdict(score) | {
-        "rubric_mean": 4.25, "reading": blind_test.reading(score)})
+    job = Job(
+        1,
+        "blind_test",
+        1,
+        JobState.DONE,
+        result=asdict(score) | {"rubric_mean": 4.25, "reading": blind_test.reading(score)},
+    )
     told = quiz.score_text(job)
     assert "found out in 100" in told and "4.2" in told and "Raters: 1" in told
     assert quiz.score_text(None) == "" and quiz.score_text(Job(1, "blind_test", 1, JobState.DONE)) == ""

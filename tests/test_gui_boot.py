@@ -1,4 +1,5 @@
 """Starting before login: what each system is told, and who makes room for whom when the panel is opened."""
+
 from __future__ import annotations
 
 import os
@@ -66,7 +67,11 @@ def test_linux_starts_a_user_service_with_lingering_and_takes_it_out_again(works
     assert "WantedBy=default.target" in unit and "KillMode=process" in unit
     line = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
     assert shlex.split(line.removeprefix("ExecStart="))[1:] == [
-        str(PROJECT_ROOT / "launcher.py"), "--workspace", str(workspace.root), "--headless"]
+        str(PROJECT_ROOT / "launcher.py"),
+        "--workspace",
+        str(workspace.root),
+        "--headless",
+    ]
     calls = (system / "calls").read_text()
     assert f"systemctl --user enable {task.name}.service" in calls and "loginctl enable-linger mira" in calls
     assert "--now" not in calls, "the open panel goes on supervising"
@@ -119,8 +124,13 @@ def test_macos_explains_what_root_has_to_do_not_run_on_macos(workspace: Workspac
 
 def test_the_launcher_sets_it_up_for_those_without_a_screen(workspace: Workspace, system: Path) -> None:
     def say(wish: str) -> tuple[int, str]:
-        done = subprocess.run([sys.executable, "launcher.py", "--workspace", str(workspace.root), "--at-boot", wish],
-                              cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "launcher.py", "--workspace", str(workspace.root), "--at-boot", wish],
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         return done.returncode, done.stdout.strip()
 
     if sys.platform.startswith("linux"):
@@ -142,7 +152,11 @@ def launchers(store: Store) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     def launch(*arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "launcher.py", "--offline", "--workspace", str(store.workspace.root), *arguments],
-            cwd=PROJECT_ROOT, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+            cwd=PROJECT_ROOT,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
         started.append(process)
         return process
 
@@ -162,7 +176,8 @@ def supervisor(store: Store) -> int:
 
 @pytest.mark.usefixtures("display")
 def test_a_headless_launcher_makes_room_for_the_panel_and_a_second_panel_shows_the_first(
-        store: Store, launchers: Callable[..., subprocess.Popen[str]]) -> None:
+    store: Store, launchers: Callable[..., subprocess.Popen[str]]
+) -> None:
     """Fault 10: two launchers never supervise one bot, and the bot does not notice the change."""
     headless = launchers("--headless")
     bot = wait_for(lambda: (s := store.status.read_bot()) and s.model_state is ModelState.READY and s, "the bot")

@@ -1,4 +1,5 @@
 """The panel and a real bot process behind it: real controller, real llama.cpp with the packaged model."""
+
 from __future__ import annotations
 
 import os
@@ -143,15 +144,19 @@ def test_from_the_deploy_question_to_a_reply_of_the_new_model_and_back(offline_s
 
         answer_question(texts.DEPLOY_TITLE)
         answer_question(texts.FORCE_TITLE)  # it was never evaluated: the checks object, the owner decides
-        panel.wait(lambda: panel.app.pulse.status.model_name.startswith("new-voice-"), "the new model",
-                   seconds=START_SECONDS)
+        panel.wait(
+            lambda: panel.app.pulse.status.model_name.startswith("new-voice-"), "the new model", seconds=START_SECONDS
+        )
         assert ask(panel, store, "and who are you now")["model"].startswith("new-voice-")
         room = panel.go("training")
         panel.wait(lambda: room.rollback.is_enabled, "the way back")
         panel.click(room.rollback)
         answer_question(texts.MODEL_ROLLBACK_TITLE.format(name=room.view.previous))
-        panel.wait(lambda: is_ready(panel) and panel.app.pulse.status.model_name == own, "the model from before",
-                   seconds=START_SECONDS)
+        panel.wait(
+            lambda: is_ready(panel) and panel.app.pulse.status.model_name == own,
+            "the model from before",
+            seconds=START_SECONDS,
+        )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is a POSIX signal")
@@ -182,8 +187,9 @@ def test_a_killed_bot_comes_back_by_itself_and_a_new_panel_adopts_it(offline_sto
 def test_the_bot_outlives_a_launcher_that_is_killed(offline_store: Store, workspace: Workspace) -> None:
     """Fault 9: kill -9 the launcher with its window open; the next panel takes the bot over."""
     environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT)}
-    launcher = subprocess.Popen([sys.executable, "-c", LAUNCHER, str(workspace.root)], cwd=PROJECT_ROOT,
-                                env=environment)
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER, str(workspace.root)], cwd=PROJECT_ROOT, env=environment
+    )
     try:
         controller, jobs = real_parts(offline_store)
         with open_panel(offline_store, controller, jobs, demo=False) as panel:

@@ -1,4 +1,5 @@
 """What the panel says, decided without a toolkit."""
+
 from __future__ import annotations
 
 import json
@@ -34,15 +35,25 @@ NOW = 1_760_000_000.0
 
 
 def status(**changes: Any) -> BotStatus:
-    values: dict[str, Any] = dict(pid=7, phase=BotPhase.RUNNING, heartbeat_at=NOW, started_at=NOW - 8040,
-                                  is_connected=True, latency_ms=42.4, model_state=ModelState.READY, model_name="Qwen",
-                                  model_bytes=2_100_000_000, memory_bytes=2_600_000_000)
+    values: dict[str, Any] = dict(
+        pid=7,
+        phase=BotPhase.RUNNING,
+        heartbeat_at=NOW,
+        started_at=NOW - 8040,
+        is_connected=True,
+        latency_ms=42.4,
+        model_state=ModelState.READY,
+        model_name="Qwen",
+        model_bytes=2_100_000_000,
+        memory_bytes=2_600_000_000,
+    )
     return BotStatus(**(values | changes))
 
 
 def pulse(state: str = "running", row: BotStatus | None = None, **changes: Any) -> Pulse:
-    values: dict[str, Any] = dict(now=NOW, controller=ControllerLook(state), status=row or status(),
-                                  settings=Settings())
+    values: dict[str, Any] = dict(
+        now=NOW, controller=ControllerLook(state), status=row or status(), settings=Settings()
+    )
     return Pulse(**(values | changes))
 
 
@@ -53,31 +64,38 @@ def job(kind: str, result: dict[str, Any] | None = None, state: JobState = JobSt
 # ---- the bot's state -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("state", "changes", "title", "tone"), [
-    ("running", {}, texts.STATE_RUNNING, "good"),
-    ("running", {"mode": "offline"}, texts.STATE_OFFLINE, "good"),
-    ("running", {"is_connected": False}, texts.STATE_CONNECTING, "busy"),
-    ("running", {"model_state": ModelState.LOADING}, texts.STATE_LOADING, "busy"),
-    ("running", {"model_state": ModelState.FAILED}, texts.STATE_NO_MODEL, "bad"),
-    ("starting", {}, texts.STATE_STARTING, "busy"),
-    ("stopping", {}, texts.STATE_STOPPING, "busy"),
-    ("stopped", {"exit_code": 0}, texts.STATE_STOPPED, "idle"),
-    ("failed", {"exit_code": 78}, texts.STATE_ERROR, "bad"),
-])
+@pytest.mark.parametrize(
+    ("state", "changes", "title", "tone"),
+    [
+        ("running", {}, texts.STATE_RUNNING, "good"),
+        ("running", {"mode": "offline"}, texts.STATE_OFFLINE, "good"),
+        ("running", {"is_connected": False}, texts.STATE_CONNECTING, "busy"),
+        ("running", {"model_state": ModelState.LOADING}, texts.STATE_LOADING, "busy"),
+        ("running", {"model_state": ModelState.FAILED}, texts.STATE_NO_MODEL, "bad"),
+        ("starting", {}, texts.STATE_STARTING, "busy"),
+        ("stopping", {}, texts.STATE_STOPPING, "busy"),
+        ("stopped", {"exit_code": 0}, texts.STATE_STOPPED, "idle"),
+        ("failed", {"exit_code": 78}, texts.STATE_ERROR, "bad"),
+    ],
+)
 def test_each_state_has_its_words_and_its_colour(state: str, changes: dict[str, Any], title: str, tone: str) -> None:
     view = status_view(pulse(state, status(**changes)))
     assert (view.title, view.tone) == (title, tone)
 
 
-@pytest.mark.parametrize(("state", "changes", "can_free", "model"), [
-    ("running", {}, True, "Qwen · 2.1 GB"),
-    ("running", {"is_resting": True}, False, texts.MODEL_RESTING),
-    ("running", {"is_borrowed": True}, False, "Qwen · 2.1 GB"),
-    ("running", {"model_state": ModelState.LOADING}, False, texts.MODEL_LOADING),
-    ("stopping", {}, False, "Qwen · 2.1 GB"),
-])
-def test_the_models_memory_can_be_freed_while_it_is_there(state: str, changes: dict[str, Any], can_free: bool,
-                                                          model: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "changes", "can_free", "model"),
+    [
+        ("running", {}, True, "Qwen · 2.1 GB"),
+        ("running", {"is_resting": True}, False, texts.MODEL_RESTING),
+        ("running", {"is_borrowed": True}, False, "Qwen · 2.1 GB"),
+        ("running", {"model_state": ModelState.LOADING}, False, texts.MODEL_LOADING),
+        ("stopping", {}, False, "Qwen · 2.1 GB"),
+    ],
+)
+def test_the_models_memory_can_be_freed_while_it_is_there(
+    state: str, changes: dict[str, Any], can_free: bool, model: str
+) -> None:
     view = status_view(pulse(state, status(**changes)))
     assert view.can_free is can_free
     assert next(fact.value for fact in view.facts if fact.label == texts.FACT_MODEL) == model
@@ -120,17 +138,26 @@ def test_facts_of_a_stopped_bot_are_dashes_not_old_figures() -> None:
 
 
 def figures(**changes: Any) -> dashboard.Figures:
-    values: dict[str, Any] = dict(now=NOW, day=Totals(1247, 63, 0, 2300.0, 1800.0, 4200.0, 20),
-                                  week=Totals(8000, 421, 4, 2300.0, 1800.0, 4200.0, 87),
-                                  latencies=(1800.0, 2000.0, 9000.0), replies_per_hour=(0,) * 23 + (5,),
-                                  samples=(), decisions=())
+    values: dict[str, Any] = dict(
+        now=NOW,
+        day=Totals(1247, 63, 0, 2300.0, 1800.0, 4200.0, 20),
+        week=Totals(8000, 421, 4, 2300.0, 1800.0, 4200.0, 87),
+        latencies=(1800.0, 2000.0, 9000.0),
+        replies_per_hour=(0,) * 23 + (5,),
+        samples=(),
+        decisions=(),
+    )
     return dashboard.Figures(**(values | changes))
 
 
 def test_the_figures_of_the_specification_read_as_in_the_specification() -> None:
     view = dashboard.figures_view(figures())
     assert [(f.label, f.value) for f in view.day] == [
-        (texts.SEEN, "1\u2009247"), (texts.RESPONSES, "63"), (texts.AVERAGE, "2.3 s"), (texts.ERRORS, "0")]
+        (texts.SEEN, "1\u2009247"),
+        (texts.RESPONSES, "63"),
+        (texts.AVERAGE, "2.3 s"),
+        (texts.ERRORS, "0"),
+    ]
     assert view.day[1].note == "5.1\u2009%"
     assert [f.value for f in view.week] == ["421", "87", "1.8 s", "4.2 s"]
 
@@ -181,8 +208,9 @@ def test_a_round_never_ends_before_the_step_it_is_at() -> None:
 # ---- numbers as people read them ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(3, "3 s"), (60, "1 min"), (8040, "2 h 14 min"), (90_000, "1 d 1 h"),
-                                               (-5, "0 s")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(3, "3 s"), (60, "1 min"), (8040, "2 h 14 min"), (90_000, "1 d 1 h"), (-5, "0 s")]
+)
 def test_durations_have_two_units_at_most(seconds: float, text: str) -> None:
     assert words.duration(seconds) == text
 
@@ -206,8 +234,13 @@ def test_charts_end_on_round_numbers_and_keep_their_peaks() -> None:
 
 def test_a_traceback_belongs_to_its_entry_and_is_found_with_it() -> None:
     book = logs.LogBook()
-    book.add(["[2025-11-02 14:32:15] [ERROR] [bot.outbox] Sending failed", "Traceback (most recent call last):",
-              "[2025-11-02 14:32:18] [INFO] Bot started"])
+    book.add(
+        [
+            "[2025-11-02 14:32:15] [ERROR] [bot.outbox] Sending failed",
+            "Traceback (most recent call last):",
+            "[2025-11-02 14:32:18] [INFO] Bot started",
+        ]
+    )
     assert [row.level for row in book.rows] == ["ERROR", "ERROR", "INFO"]
     assert len(book.matching(logs.LogFilter("ERROR"))) == 2
     assert [row.text for row in book.matching(logs.LogFilter("DEBUG", "STARTED"))] == ["Bot started"]
@@ -248,8 +281,9 @@ def test_a_token_is_shown_as_dots_until_asked_for() -> None:
 
 def test_gpu_layers_are_offered_only_where_they_do_something() -> None:
     assert settings.gpu_view({"supported": False}) == settings.GpuView(False, texts.GPU_NONE)
-    view = settings.gpu_view({"supported": True, "name": "RTX 3070", "free_bytes": 7_000_000_000,
-                              "total_bytes": 8_000_000_000})
+    view = settings.gpu_view(
+        {"supported": True, "name": "RTX 3070", "free_bytes": 7_000_000_000, "total_bytes": 8_000_000_000}
+    )
     assert view.is_usable and "7.0 GB of 8.0 GB" in view.text
     assert settings.gpu_view(None).is_usable
 
@@ -259,9 +293,17 @@ def test_gpu_layers_are_offered_only_where_they_do_something() -> None:
 
 def census(**changes: Any) -> people.Census:
     values: dict[str, Any] = dict(
-        members=(Member(1, "ines", "Ines"), Member(2, "moss", "Moss", is_opted_out=True)), counts={1: 90, 2: 10},
-        channels=(Channel(5, "general", is_private=False, learn=True), Channel(6, "staff", learn=True),
-                  Channel(7, "thread", kind=11, parent_id=5)), channel_counts={5: 80, 7: 20}, balanced={}, ceiling=None)
+        members=(Member(1, "ines", "Ines"), Member(2, "moss", "Moss", is_opted_out=True)),
+        counts={1: 90, 2: 10},
+        channels=(
+            Channel(5, "general", is_private=False, learn=True),
+            Channel(6, "staff", learn=True),
+            Channel(7, "thread", kind=11, parent_id=5),
+        ),
+        channel_counts={5: 80, 7: 20},
+        balanced={},
+        ceiling=None,
+    )
     return people.Census(**(values | changes))
 
 
@@ -292,8 +334,17 @@ def test_shares_after_balancing_come_from_the_newest_data_set() -> None:
 
 @pytest.mark.parametrize(("count", "tokens"), [(12, "12 tokens"), (1, "1 token")])
 def test_an_unanswered_line_waits_visibly_and_an_answer_brings_its_cost(count: int, tokens: str) -> None:
-    entries = [PlaygroundEntry(1, "owner", "hi", NOW - 3), PlaygroundEntry(2, "bot", "yo", NOW, answers_id=1, details={
-        "total_ms": 2310.0, "first_token_ms": 400.0, "reply_tokens": count})]
+    entries = [
+        PlaygroundEntry(1, "owner", "hi", NOW - 3),
+        PlaygroundEntry(
+            2,
+            "bot",
+            "yo",
+            NOW,
+            answers_id=1,
+            details={"total_ms": 2310.0, "first_token_ms": 400.0, "reply_tokens": count},
+        ),
+    ]
     assert playground.chat_view(entries[:1], pulse()).lines[1].is_waiting
     answered = playground.chat_view(entries, pulse())
     assert answered.lines[1].stats == f"2.3 s · {tokens} · first word after 0.40 s"
@@ -330,8 +381,17 @@ def test_every_model_there_is_can_be_compared_but_the_one_in_use(store: Store) -
 
 
 def situation(**changes: Any) -> first_run.Situation:
-    values: dict[str, Any] = dict(environment=Environment(), consent="", channels=0, learning=0, speaking=0, messages=0,
-                                  model_name="", is_running=False, checkup=None)
+    values: dict[str, Any] = dict(
+        environment=Environment(),
+        consent="",
+        channels=0,
+        learning=0,
+        speaking=0,
+        messages=0,
+        model_name="",
+        is_running=False,
+        checkup=None,
+    )
     return first_run.Situation(**(values | changes))
 
 
@@ -342,10 +402,21 @@ def test_the_checklist_points_at_exactly_one_next_step() -> None:
 
 
 def test_the_checklist_believes_discord_and_shows_the_invite_link() -> None:
-    checkup = job("doctor", {"findings": [
-        {"name": "Discord", "verdict": "good", "words": "token accepted; the bot is Loungebot", "cure": ""},
-        {"name": "Message content intent", "verdict": "bad", "words": "off", "cure": "switch it on"},
-        {"name": "Server", "verdict": "bad", "words": "not on it", "cure": "Invite it: https://discord.com/x?a=1"}]})
+    checkup = job(
+        "doctor",
+        {
+            "findings": [
+                {"name": "Discord", "verdict": "good", "words": "token accepted; the bot is Loungebot", "cure": ""},
+                {"name": "Message content intent", "verdict": "bad", "words": "off", "cure": "switch it on"},
+                {
+                    "name": "Server",
+                    "verdict": "bad",
+                    "words": "not on it",
+                    "cure": "Invite it: https://discord.com/x?a=1",
+                },
+            ]
+        },
+    )
     view = first_run.first_run_view(situation(environment=Environment(token="t"), checkup=checkup))
     assert view.step("token").state == "done" and view.step("intent").state == "bad"
     assert view.invite_url == "https://discord.com/x?a=1"
@@ -353,11 +424,23 @@ def test_the_checklist_believes_discord_and_shows_the_invite_link() -> None:
 
 
 def test_everything_done_is_said() -> None:
-    good = [{"name": name, "verdict": "good", "words": "ok", "cure": ""} for name in (
-        "Discord", "Server", "Message content intent")]
-    view = first_run.first_run_view(situation(
-        environment=Environment(token="t", server_id=1), consent=policy.YES, channels=3, learning=2, speaking=1,
-        messages=9, model_name="Qwen", is_running=True, checkup=job("doctor", {"findings": good})))
+    good = [
+        {"name": name, "verdict": "good", "words": "ok", "cure": ""}
+        for name in ("Discord", "Server", "Message content intent")
+    ]
+    view = first_run.first_run_view(
+        situation(
+            environment=Environment(token="t", server_id=1),
+            consent=policy.YES,
+            channels=3,
+            learning=2,
+            speaking=1,
+            messages=9,
+            model_name="Qwen",
+            is_running=True,
+            checkup=job("doctor", {"findings": good}),
+        )
+    )
     assert view.is_finished and view.progress == texts.FIRST_FINISHED
 
 
@@ -371,8 +454,10 @@ def test_only_changes_are_notified_and_the_level_is_respected() -> None:
     assert not notifications.is_told(started, "errors") and notifications.is_told(started, "important")
 
 
-@pytest.mark.parametrize(("replies", "told", "expected"), [(99, 0, 0), (100, 0, 100), (499, 100, 0), (1200, 100, 1000),
-                                                           (2500, 1000, 2000), (2500, 2000, 0)])
+@pytest.mark.parametrize(
+    ("replies", "told", "expected"),
+    [(99, 0, 0), (100, 0, 100), (499, 100, 0), (1200, 100, 1000), (2500, 1000, 2000), (2500, 2000, 0)],
+)
 def test_milestones_are_told_once(replies: int, told: int, expected: int) -> None:
     assert notifications.milestone(replies, told=told) == expected
 
@@ -383,22 +468,31 @@ def test_the_reminder_comes_back_after_as_many_messages_again() -> None:
     assert not training.is_due(9999, reminder=0, told_at=0)
 
 
-
-
 def test_the_largest_card_counts_and_an_odd_answer_is_none() -> None:
     from model.chat.gpu import largest_card
 
     answer = "GeForce GT 710, 900, 1024\nNVIDIA GeForce RTX 3070, 7000, 8192\n"
-    assert largest_card(answer) == {"name": "NVIDIA GeForce RTX 3070", "free_bytes": 7000 << 20,
-                                    "total_bytes": 8192 << 20}
+    assert largest_card(answer) == {
+        "name": "NVIDIA GeForce RTX 3070",
+        "free_bytes": 7000 << 20,
+        "total_bytes": 8192 << 20,
+    }
     assert largest_card("[N/A], [N/A]") == {}
 
 
-@pytest.mark.parametrize(("platform", "variables", "scale"), [
-    ("linux", {"GDK_SCALE": "2"}, 2.0), ("linux", {"QT_SCALE_FACTOR": "1.5"}, 1.5), ("linux", {"GDK_SCALE": "x"}, 1.0),
-    ("linux", {}, 1.0), ("win32", {"GDK_SCALE": "2"}, 1.0)])
-def test_the_desktops_scale_is_taken_from_what_other_toolkits_obey(platform: str, variables: dict[str, str],
-                                                                   scale: float) -> None:
+@pytest.mark.parametrize(
+    ("platform", "variables", "scale"),
+    [
+        ("linux", {"GDK_SCALE": "2"}, 2.0),
+        ("linux", {"QT_SCALE_FACTOR": "1.5"}, 1.5),
+        ("linux", {"GDK_SCALE": "x"}, 1.0),
+        ("linux", {}, 1.0),
+        ("win32", {"GDK_SCALE": "2"}, 1.0),
+    ],
+)
+def test_the_desktops_scale_is_taken_from_what_other_toolkits_obey(
+    platform: str, variables: dict[str, str], scale: float
+) -> None:
     from gui.components.theme import desktop_scale
 
     assert desktop_scale(platform, variables) == scale

@@ -1,4 +1,5 @@
 """The training room: what it says and asks, and what its buttons start."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -43,8 +44,10 @@ def test_the_loss_curve_follows_the_newest_phase() -> None:
     later = [JobMetric("dpo_loss", step, 0.69 - step / 100) for step in range(1, 5)]
     later += [JobMetric("dpo_eval_loss", step, 9.0) for step in range(1, 5)]
     assert training.loss_curve(first[:1]).is_empty
-    sft, just_begun, dpo = (training.loss_curve(sorted(metrics, key=lambda metric: (metric.name, metric.step)))
-                            for metrics in (first, first + later[:1], first + later))
+    sft, just_begun, dpo = (
+        training.loss_curve(sorted(metrics, key=lambda metric: (metric.name, metric.step)))
+        for metrics in (first, first + later[:1], first + later)
+    )
     assert 2.9 <= sft.high < 9 and just_begun == sft and sft.end_text == "step 8"
     assert dpo.high <= 1 and dpo.end_text == "DPO step 4"
 
@@ -75,7 +78,11 @@ def test_an_evaluation_without_a_model_says_what_to_do_first(workspace: Workspac
     (folder / "manifest.json").write_text("{}", encoding="utf-8")
     trained = job("train", {"export": {"gguf": str(model)}})
     assert training.job_arguments("evaluate", {"train": trained}, workspace, now=NOW) == [
-        "--model", str(model), "--data", str(folder)]
+        "--model",
+        str(model),
+        "--data",
+        str(folder),
+    ]
     (workspace.finetuned_models / "current.json").write_text('{"file": "another.gguf"}', encoding="utf-8")
     assert training.job_arguments("evaluate", {"train": trained}, workspace, now=NOW)[4:] == ["--against", "current"]
 
@@ -83,8 +90,9 @@ def test_an_evaluation_without_a_model_says_what_to_do_first(workspace: Workspac
 def test_a_training_that_left_no_file_is_not_evaluated_as_the_one_before(workspace: Workspace) -> None:
     older = job("retrain", {"model": str(workspace.root / "older.gguf")})
     with pytest.raises(KnownError, match="left no model file"):
-        training.job_arguments("evaluate", {"train": job("train", {"export": None}), "retrain": older}, workspace,
-                               now=NOW)
+        training.job_arguments(
+            "evaluate", {"train": job("train", {"export": None}), "retrain": older}, workspace, now=NOW
+        )
 
 
 def test_models_are_read_from_their_manifests(workspace: Workspace) -> None:

@@ -1,4 +1,5 @@
 """The tray icon: with a stand-in for the library, and for real where a tray program is installed."""
+
 from __future__ import annotations
 
 import shutil
@@ -42,8 +43,14 @@ class FakeIcon:
 
 
 class FakeItem:
-    def __init__(self, text: str, action: Callable[..., Any], *, default: bool = False,
-                 enabled: Callable[[Any], bool] = lambda _: True) -> None:
+    def __init__(
+        self,
+        text: str,
+        action: Callable[..., Any],
+        *,
+        default: bool = False,
+        enabled: Callable[[Any], bool] = lambda _: True,
+    ) -> None:
         self.text, self.action, self.default, self._enabled = text, action, default, enabled
 
     @property
@@ -64,8 +71,11 @@ def tray(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     monkeypatch.setitem(sys.modules, "pystray", SimpleNamespace(Icon=FakeIcon, Menu=FakeMenu, MenuItem=FakeItem))
     called: list[str] = []
     posted: list[Callable[[], Any]] = []
-    made = SystemTray(post=posted.append, menu_at=lambda x, y: None,
-                      actions={name: (lambda n=name: called.append(n)) for name in ("show", "start", "stop", "exit")})
+    made = SystemTray(
+        post=posted.append,
+        menu_at=lambda x, y: None,
+        actions={name: (lambda n=name: called.append(n)) for name in ("show", "start", "stop", "exit")},
+    )
     assert made.start()
     made.is_available = True  # the stand-in's loop ends at once
     yield SimpleNamespace(tray=made, icon=made._icon, called=called, posted=posted)
@@ -137,8 +147,7 @@ def has_system_tray() -> bool:
 @pytest.mark.skipif(shutil.which("trayer") is None, reason="no tray program is installed here")
 def test_a_real_tray_hides_the_window_shows_it_again_and_opens_a_menu(store: Store, display: str) -> None:
     place = ["--edge", "bottom", "--align", "right", "--widthtype", "request", "--height", "26"]
-    bar = subprocess.Popen(["trayer", *place],
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    bar = subprocess.Popen(["trayer", *place], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(has_system_tray, "the tray program to take its place")
         with open_panel(store) as panel:

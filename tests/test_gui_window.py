@@ -1,4 +1,5 @@
 """The real window, driven with a real mouse and keyboard (xdotool) under X."""
+
 from __future__ import annotations
 
 import os
@@ -36,17 +37,37 @@ TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAwMA.GabcdE.abcdefghijklmnopqrstuvwxyz0123456789a
 def running_status(**changes: Any) -> BotStatus:
     now = time.time()
     values: dict[str, Any] = dict(
-        pid=os.getpid(), phase=BotPhase.RUNNING, heartbeat_at=now, started_at=now - 7260, is_connected=True,
-        latency_ms=42.0, model_state=ModelState.READY, model_name="Qwen2.5-3B-Instruct", model_bytes=2_104_932_768,
-        memory_bytes=2_612_000_000, last_reply_at=now - 60, last_reply_seconds=2.3)
+        pid=os.getpid(),
+        phase=BotPhase.RUNNING,
+        heartbeat_at=now,
+        started_at=now - 7260,
+        is_connected=True,
+        latency_ms=42.0,
+        model_state=ModelState.READY,
+        model_name="Qwen2.5-3B-Instruct",
+        model_bytes=2_104_932_768,
+        memory_bytes=2_612_000_000,
+        last_reply_at=now - 60,
+        last_reply_seconds=2.3,
+    )
     return BotStatus(**(values | changes))
 
 
 def add_people(store: Store) -> None:
     store.channels.add([Channel(1, "general", is_private=False), Channel(2, "staff", is_private=True)])
-    store.messages.save([
-        Message(number << 22, 1 if number % 3 else 2, 10 + number % 4, f"member {number % 4}", f"line {number}",
-                LONG_AGO_MS + number) for number in range(1, 120)])
+    store.messages.save(
+        [
+            Message(
+                number << 22,
+                1 if number % 3 else 2,
+                10 + number % 4,
+                f"member {number % 4}",
+                f"line {number}",
+                LONG_AGO_MS + number,
+            )
+            for number in range(1, 120)
+        ]
+    )
 
 
 def widgets(root: Any) -> list[Any]:
@@ -57,12 +78,16 @@ def widgets(root: Any) -> list[Any]:
 
 
 def test_importing_the_panel_needs_no_display() -> None:
-    modules = [path.relative_to(PROJECT_ROOT).with_suffix("").as_posix().replace("/", ".")
-               for path in (PROJECT_ROOT / "gui").rglob("*.py") if path.name != "__init__.py"]
+    modules = [
+        path.relative_to(PROJECT_ROOT).with_suffix("").as_posix().replace("/", ".")
+        for path in (PROJECT_ROOT / "gui").rglob("*.py")
+        if path.name != "__init__.py"
+    ]
     code = "import importlib\n" + "\n".join(f"importlib.import_module({name!r})" for name in modules)
     environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, env=environment, capture_output=True,
-                          text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -110,11 +135,14 @@ def test_buttons_are_enabled_only_when_they_make_sense(store: Store) -> None:
             names = ("start", "stop", "restart", "force", "free")
             return {name: getattr(hero, name).cget("state") == "normal" for name in names}
 
-        panel.wait(lambda: states() == {"start": True, "stop": False, "restart": False, "force": False,
-                                        "free": False}, "stopped")
+        panel.wait(
+            lambda: states() == {"start": True, "stop": False, "restart": False, "force": False, "free": False},
+            "stopped",
+        )
         controller.become(ControllerState.RUNNING, running_status())
-        panel.wait(lambda: states() == {"start": False, "stop": True, "restart": True, "force": True,
-                                        "free": True}, "running")
+        panel.wait(
+            lambda: states() == {"start": False, "stop": True, "restart": True, "force": True, "free": True}, "running"
+        )
         assert hero.state.cget("text") == texts.STATE_RUNNING
         panel.click(hero.free)
         panel.wait(lambda: "free" in controller.asked, "the wish for its memory")
@@ -207,8 +235,12 @@ def test_everything_can_be_reached_and_pressed_by_keyboard(store: Store) -> None
 
 
 def test_decisions_show_who_what_and_why(store: Store) -> None:
-    store.activity.add([Activity(time.time(), 1, 1, 1, "Ines", False, "rolled 0.73 against 5 %"),
-                        Activity(time.time(), 2, 1, 2, "Moss", True, "mentioned", latency_ms=2300.0)])
+    store.activity.add(
+        [
+            Activity(time.time(), 1, 1, 1, "Ines", False, "rolled 0.73 against 5 %"),
+            Activity(time.time(), 2, 1, 2, "Moss", True, "mentioned", latency_ms=2300.0),
+        ]
+    )
     with open_panel(store) as panel:
         table = panel.go("dashboard").decisions
         panel.wait(lambda: len(table._rows) == 2, "two decisions")
@@ -294,8 +326,11 @@ def test_the_token_goes_to_env_alone_and_is_shown_as_dots(store: Store, caplog: 
         panel.click(line.show_button)
         panel.wait(lambda: line.value.cget("text") == TOKEN, "the token when asked for")
     assert os.name == "nt" or stat.S_IMODE(env_file.stat().st_mode) == 0o600
-    holders = [path for path in Path(store.workspace.root).rglob("*") if path.is_file() and path != env_file
-               and TOKEN.encode() in path.read_bytes()]
+    holders = [
+        path
+        for path in Path(store.workspace.root).rglob("*")
+        if path.is_file() and path != env_file and TOKEN.encode() in path.read_bytes()
+    ]
     assert holders == [] and TOKEN not in caplog.text
 
 
@@ -468,15 +503,25 @@ def test_the_playground_takes_a_line_only_while_the_bot_runs_and_explains_the_re
         question = panel.wait(lambda: store.playground.history(), "the question")[0]
         assert question.text == "hello there"
         panel.wait(lambda: any(line.is_waiting for line in room._lines), "the waiting mark")
-        store.playground.answer(question.id, "hey", details={"total_ms": 900.0, "reply_tokens": 2, "prompt": "p",
-                                                            "first_token_ms": 300.0, "model": "a" * 80,
-                                                            "recalled": [{"name": "Baz", "text": "long " * 60}]})
+        store.playground.answer(
+            question.id,
+            "hey",
+            details={
+                "total_ms": 900.0,
+                "reply_tokens": 2,
+                "prompt": "p",
+                "first_token_ms": 300.0,
+                "model": "a" * 80,
+                "recalled": [{"name": "Baz", "text": "long " * 60}],
+            },
+        )
         panel.wait(lambda: any(line.text == "hey" for line in room._lines), "the answer")
         reply = next(bubble for bubble in room._bubbles.values() if bubble._line.text == "hey")
         panel.click(reply._links[0])
         panel.wait(lambda: room.details.winfo_ismapped(), "the details")
         panel.wait(lambda: int(str(room.details.recalled.cget("wraplength"))), "the recalled line to be wrapped")
         from gui.components.chat_parts import DETAILS_WIDTH
+
         assert room.details.winfo_width() == panel.app.theme.px(DETAILS_WIDTH), "the chat keeps its room"
 
 
@@ -491,9 +536,17 @@ def test_two_temperatures_are_compared_without_influencing_each_other(store: Sto
         panel.type("compare this")
         panel.key("Return")
         for temperature, reply in ((0.5, "calm"), (1.0, "wild")):
-            question = panel.wait(lambda: next((e for e in store.playground.history() if e.role == "owner"
-                                                and e.options.get("temperature") == temperature), None),  # noqa: B023
-                                  f"the question at {temperature}")
+            question = panel.wait(
+                lambda: next(
+                    (
+                        e
+                        for e in store.playground.history()
+                        if e.role == "owner" and e.options.get("temperature") == temperature  # noqa: B023
+                    ),
+                    None,
+                ),
+                f"the question at {temperature}",
+            )
             assert len([e for e in store.playground.history() if e.role == "owner"]) == 1
             store.playground.answer(question.id, reply)
         panel.wait(lambda: [line.text for line in room._lines if line.column >= 0] == ["calm", "wild"], "both columns")

@@ -1,4 +1,5 @@
 """The bot's behaviour on a simulated Discord: the real client, handlers and outbox."""
+
 from __future__ import annotations
 
 import asyncio
@@ -27,6 +28,7 @@ def test_a_mention_a_reply_and_a_name_are_answered(store: Store) -> None:
         assert bot.own == ["one", "two", "three"]
         reasons = [a.reason for a in reversed(store.activity.recent())]
         assert reasons == ["mentioned", "replied to", "named"]
+
     play(store, scene, "one", "two", "three")
 
 
@@ -42,6 +44,7 @@ def test_a_question_is_read_before_the_pause_for_further_lines_is_over(store: St
         await bot.mira.send(bot.general, f"{at(bot)} quick question")
         assert bot.own == ["meow"]
         assert read_by_then[-1] == 1 and bot.responder.prepared == bot.responder.asked
+
     play(store, scene, "meow")
 
 
@@ -62,11 +65,13 @@ def test_the_model_reads_along_but_not_over_the_prompt_of_an_answer_that_is_due(
         await bot.mira.send(bot.general, f"{at(bot)} quick question")
         assert observed_by_then == [1]
         assert len(bot.responder.observed) == 2 and bot.responder.observed[-1][-1].text == "meow"
+
     play(store, scene, "meow")
 
 
 def test_an_answer_is_begun_again_when_something_it_was_written_from_is_deleted(store: Store) -> None:
     """Faults 40 and 45: deleted words are not sent in other words."""
+
     async def scene(bot: SimBot) -> None:
         secret = await bot.tam.send(bot.general, "my locker code is 4711")
         answer, shown = bot.responder.reply, list[list[str]]()
@@ -82,13 +87,16 @@ def test_an_answer_is_begun_again_when_something_it_was_written_from_is_deleted(
         await bot.mira.send(bot.general, f"{at(bot)} what did tam say")
         assert "4711" in shown[0][0] and not any("4711" in text for text in shown[1])
         assert len(shown) == 2 and bot.own == ["no idea"]
+
     play(store, scene, "no idea")
 
 
 @pytest.mark.parametrize(("changes", "words"), [(5, ["no idea"]), (99, [])])
 def test_however_often_the_talk_changes_nothing_is_said_that_was_written_from_deleted_words(
-        store: Store, monkeypatch: pytest.MonkeyPatch, changes: int, words: list[str]) -> None:
+    store: Store, monkeypatch: pytest.MonkeyPatch, changes: int, words: list[str]
+) -> None:
     """Faults 40 and 45: after several beginnings too; where there is no end to it, nothing is said."""
+
     async def scene(bot: SimBot) -> None:
         secrets = [await bot.tam.send(bot.general, f"secret {n}") for n in range(9)]
         monkeypatch.setattr(replies, "SETTLE_SECONDS", 0.01)
@@ -108,13 +116,16 @@ def test_however_often_the_talk_changes_nothing_is_said_that_was_written_from_de
         assert bot.own == words
         if not words:
             assert "kept being deleted" in bot.reason(asked) and len(begun) == 7
+
     play(store, scene, "no idea")
 
 
 @pytest.mark.parametrize("place", ["the talk", "a recalled line"])
-def test_the_rest_of_a_reply_stays_unsaid_when_something_it_was_written_from_is_deleted(store: Store,
-                                                                                        place: str) -> None:
+def test_the_rest_of_a_reply_stays_unsaid_when_something_it_was_written_from_is_deleted(
+    store: Store, place: str
+) -> None:
     """Faults 40 and 45: seconds pass between the messages of one reply."""
+
     async def scene(bot: SimBot) -> None:
         out = bot.desk._is_out
 
@@ -131,11 +142,13 @@ def test_the_rest_of_a_reply_stays_unsaid_when_something_it_was_written_from_is_
             await asyncio.sleep(0.01)
         assert bot.own == ["he said"]
         assert "deleted or edited" in store.activity.about(asked.id).error
+
     play(store, scene, "he said\nhis locker code\nis 4711")
 
 
 def test_lines_of_a_member_who_left_do_not_come_back_from_the_store(store: Store) -> None:
     """Fault 45: neither as what was said before a restart, nor by an edit."""
+
     async def scene(bot: SimBot) -> None:
         said = await bot.tam.send(bot.general, "old words")
         store.members.set_opted_out(bot.tam.id, True)
@@ -146,6 +159,7 @@ def test_lines_of_a_member_who_left_do_not_come_back_from_the_store(store: Store
         await bot.mira.send(bot.general, f"{at(bot)} hi")
         assert len(bot.responder.asked) == 1
         assert not any("words" in turn.text for turn in bot.responder.asked[0])
+
     play(store, scene, "hey")
 
 
@@ -155,6 +169,7 @@ def test_every_message_has_its_decision_and_is_stored_once(store: Store) -> None
         assert all(bot.reason(m).startswith("rolled 0.99 against 0%") for m in said)
         assert [m.content for m in store.messages.recent(bot.general.id, limit=9)] == ["line 0", "line 1", "line 2"]
         assert bot.own == []
+
     play(store, scene)
 
 
@@ -163,16 +178,19 @@ def test_a_roll_below_the_rate_joins_in(store: Store) -> None:
         bot.roll[0] = 0.04
         await bot.mira.send(bot.general, "what a day")
         assert bot.own == ["same"]
+
     play(store, scene, "same", response_rate=0.05)
 
 
 def test_bots_webhooks_and_system_messages_are_ignored(store: Store) -> None:
     """FAULTS 46: two of these bots in one channel fall silent."""
+
     async def scene(bot: SimBot) -> None:
         other = bot.guild.add_member(bot.env.create_user("beep", bot=True))
         await other.send(bot.general, f"{at(bot)} hi")
         await bot.guild.create_webhook(bot.general, "hook").send(f"{at(bot)} hi")
         assert bot.own == [] and store.activity.recent() == [] and store.messages.count() == 0
+
     play(store, scene, response_rate=1.0)
 
 
@@ -181,11 +199,13 @@ def test_a_direct_message_is_ignored_by_default(store: Store) -> None:
         message = await bot.mira.send_dm("hello?")
         assert bot.reason(message) == "direct messages are ignored"
         assert store.messages.count() == 0
+
     play(store, scene)
 
 
 def test_nothing_pings_but_the_person_answered(store: Store) -> None:
     """FAULTS 42."""
+
     async def scene(bot: SimBot) -> None:
         await bot.mira.send(bot.general, f"{at(bot)} hi")
         sent = bot.general.last_message
@@ -193,11 +213,13 @@ def test_nothing_pings_but_the_person_answered(store: Store) -> None:
         assert [user.id for user in sent.mentions] in ([], [bot.mira.id])
         assert sent.role_mentions == []
         assert "@everyone" in sent.content
+
     play(store, scene, "@everyone @here <@&5> @tam <@1> @mira")
 
 
 def test_edits_and_deletions_on_discord_follow_in_talk_and_store(store: Store) -> None:
     """FAULTS 40, with the bot on."""
+
     async def scene(bot: SimBot) -> None:
         first = await bot.mira.send(bot.general, "helo")
         second = await bot.mira.send(bot.general, "gone soon")
@@ -207,6 +229,7 @@ def test_edits_and_deletions_on_discord_follow_in_talk_and_store(store: Store) -
         assert bot.responder.forgotten == [bot.general.id] * 2
         await bot.tam.send(bot.general, f"{at(bot)} what did mira say")
         assert [turn.text for turn in bot.responder.asked[0]][0] == "hello"
+
     play(store, scene)
 
 
@@ -216,6 +239,7 @@ def test_late_reactions_are_stored_with_discords_own_counts(store: Store) -> Non
         await bot.tam.react(message, "😂")
         await bot.env.advance_time(10)
         assert [(r.emoji, r.count) for r in store.messages.get([message.id])[message.id].reactions] == [("😂", 1)]
+
     play(store, scene)
 
 
@@ -230,6 +254,7 @@ def test_an_admins_cross_takes_a_reply_back_in_all_its_parts(store: Store) -> No
         await bot.env.advance_time(5)
         assert bot.own == []
         assert not any(m.is_own for m in store.messages.recent(bot.general.id, limit=9))
+
     play(store, scene, "one\ntwo")
 
 
@@ -244,6 +269,7 @@ def test_a_stop_between_two_parts_of_a_reply_records_the_part_that_is_out(store:
         assert about.spoke and about.reply_id == bot.general.last_message.id
         assert about.error == "the bot stopped before all of it was sent"
         assert [m.content for m in store.messages.recent(bot.general.id, limit=9) if m.is_own] == ["one"]
+
     play(store, scene, "one\n" + "two " * 50)
 
 
@@ -254,6 +280,7 @@ def test_own_replies_are_context_and_nothing_else(store: Store) -> None:
         assert bot.responder.asked[1][1].is_self
         assert store.messages.count() == 2
         assert len(store.messages.queued_changes(limit=99)) == 2
+
     play(store, scene)
 
 
@@ -264,6 +291,7 @@ def test_messages_are_kept_only_where_the_owner_said_yes(store: Store, switches:
         await bot.mira.send(bot.general, f"{at(bot)} hi")
         assert bot.own == ["sure"]
         assert store.messages.count() == 0
+
     play(store, scene)
 
 
@@ -272,48 +300,63 @@ def test_an_attachment_reads_as_a_word_and_a_bare_link_is_not_kept(store: Store)
         await bot.mira.send(bot.general, "https://example.org/x")
         await bot.tam.send(bot.general, f"{at(bot)} seen that?")
         assert [m.content for m in store.messages.recent(bot.general.id, limit=9) if not m.is_own] == [
-            f"{at(bot)} seen that?"]
+            f"{at(bot)} seen that?"
+        ]
         assert bot.responder.asked[0][0].text == "https://example.org/x"
+
     play(store, scene)
 
 
 def test_an_empty_or_forbidden_reply_is_not_sent_and_says_why(store: Store) -> None:
     """FAULTS 21."""
+
     async def scene(bot: SimBot) -> None:
         asked = await bot.mira.send(bot.general, f"{at(bot)} hi")
         assert bot.own == []
         assert bot.reason(asked) == "mentioned; nothing was sent: empty reply"
+
     play(store, scene, " \n ")
 
 
 def test_a_channel_that_refuses_is_left_alone_for_a_while(store: Store) -> None:
     """FAULTS 20."""
+
     async def scene(bot: SimBot) -> None:
         outbox = bot.client.handlers._outbox
         outbox._paused[bot.general.id] = outbox._clock() + 60
         asked = await bot.mira.send(bot.general, f"{at(bot)} hi")
         assert bot.own == []
         assert "paused" in bot.reason(asked)
+
     play(store, scene)
 
 
 def test_a_thread_follows_its_parents_switches(store: Store) -> None:
-    store.channels.add([Channel(5, "parent", learn=True, recall=True, speak=True, is_private=False),
-                        Channel(6, "thread", kind=11, parent_id=5)])
+    store.channels.add(
+        [
+            Channel(5, "parent", learn=True, recall=True, speak=True, is_private=False),
+            Channel(6, "thread", kind=11, parent_id=5),
+        ]
+    )
     thread = store.channels.get(6)
     assert thread.speak and thread.learn and not thread.is_private
 
 
 def test_a_private_thread_is_private_though_its_parent_is_not(store: Store) -> None:
     """FAULTS 45: what was said in it is neither kept nor recalled elsewhere."""
-    store.channels.add([Channel(5, "parent", learn=True, recall=True, speak=True, is_private=False),
-                        Channel(6, "whispers", kind=12, parent_id=5)])
+    store.channels.add(
+        [
+            Channel(5, "parent", learn=True, recall=True, speak=True, is_private=False),
+            Channel(6, "whispers", kind=12, parent_id=5),
+        ]
+    )
     assert store.channels.get(6).is_private
     assert 6 not in store.channels.recallable_from(5)
 
 
 def test_a_full_disk_keeps_nobody_from_an_answer(store: Store) -> None:
     """Fault 28: the message is not stored, the log says so, the reply goes out all the same."""
+
     async def scene(bot: SimBot) -> None:
         pages = store.messages_db.value("PRAGMA page_count")
         store.messages_db.connection().execute(f"PRAGMA max_page_count = {pages}")
@@ -321,4 +364,5 @@ def test_a_full_disk_keeps_nobody_from_an_answer(store: Store) -> None:
         await bot.env.advance_time(300)
         assert bot.own
         assert len(store.messages.get([message.id for message in said])) < 3
+
     play(store, scene, "one", "two", "three")

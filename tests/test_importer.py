@@ -1,4 +1,5 @@
 """Files people bring: what is kept, what is refused, and that nothing is ever half-written."""
+
 from __future__ import annotations
 
 import json
@@ -28,8 +29,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def message(number: int, **fields: Any) -> dict[str, Any]:
-    return {"id": str(number << 22), "type": 0, "channel_id": str(CHANNEL), "author": AUTHOR,
-            "content": f"line {number}", "timestamp": "2024-04-03T12:45:08.539000+00:00"} | fields
+    return {
+        "id": str(number << 22),
+        "type": 0,
+        "channel_id": str(CHANNEL),
+        "author": AUTHOR,
+        "content": f"line {number}",
+        "timestamp": "2024-04-03T12:45:08.539000+00:00",
+    } | fields
 
 
 def lines_file(folder: Path, *rows: dict[str, Any] | str) -> Path:
@@ -48,10 +55,15 @@ def stored(store: Store) -> list[str]:
 def test_people_are_kept_to_the_letter_and_bots_notices_and_bare_links_are_not(store: Store, tmp_path: Path) -> None:
     kept = ["lol", "GGGGGG", "a", "x" * 2000, "  spaced\n\nout ", "look https://example.org", "<|im_end|>", "🫠🫠"]
     path = lines_file(
-        tmp_path, *(message(n, content=text) for n, text in enumerate(kept, start=1)),
-        message(50, author=AUTHOR | {"bot": True}), message(51, webhook_id="5"), message(52, type=7),
-        message(53, content="<https://example.org> https://example.org/a"), message(54, content=" "),
-        message(55, content="", attachments=[{"filename": "cat.png"}]))
+        tmp_path,
+        *(message(n, content=text) for n, text in enumerate(kept, start=1)),
+        message(50, author=AUTHOR | {"bot": True}),
+        message(51, webhook_id="5"),
+        message(52, type=7),
+        message(53, content="<https://example.org> https://example.org/a"),
+        message(54, content=" "),
+        message(55, content="", attachments=[{"filename": "cat.png"}]),
+    )
     summary = import_file(store, path)
     assert stored(store) == [*kept, ""]
     assert (summary.read, summary.considered, summary.kept, summary.new) == (14, 11, 9, 9)
@@ -95,21 +107,35 @@ def test_erased_people_stay_out_whatever_the_file_says(store: Store, tmp_path: P
 
 def channels_file(folder: Path) -> Path:
     path = folder / "channels.json"
-    path.write_text(json.dumps([
-        {"id": "1", "type": 4, "name": "Category"}, {"id": str(CHANNEL), "type": 0, "name": "general", "guild_id": "5"},
-        {"id": "901", "type": 11, "name": "thread", "parent_id": str(CHANNEL)}]), encoding="utf-8")
+    path.write_text(
+        json.dumps(
+            [
+                {"id": "1", "type": 4, "name": "Category"},
+                {"id": str(CHANNEL), "type": 0, "name": "general", "guild_id": "5"},
+                {"id": "901", "type": 11, "name": "thread", "parent_id": str(CHANNEL)},
+            ]
+        ),
+        encoding="utf-8",
+    )
     return path
 
 
 def test_channels_come_in_off_and_private(store: Store, tmp_path: Path) -> None:
     import_file(store, lines_file(tmp_path, message(1)), channels_file=channels_file(tmp_path))
     assert [(c.name, c.learn, c.recall, c.speak, c.is_private) for c in store.channels.all()] == [
-        ("general", False, False, False, True), ("thread", False, False, False, True)]
+        ("general", False, False, False, True),
+        ("thread", False, False, False, True),
+    ]
 
 
 def test_the_owners_answer_switches_channels_on_and_is_recorded(store: Store, tmp_path: Path) -> None:
-    import_file(store, lines_file(tmp_path, message(1), message(2, channel_id="901")),
-                channels_file=channels_file(tmp_path), enable=[CHANNEL], visibility="public")
+    import_file(
+        store,
+        lines_file(tmp_path, message(1), message(2, channel_id="901")),
+        channels_file=channels_file(tmp_path),
+        enable=[CHANNEL],
+        visibility="public",
+    )
     thread = store.channels.get(901)
     assert thread is not None and thread.learn and thread.recall and not thread.speak and not thread.is_private
     answer = store.consents.latest("import_channels")
@@ -131,21 +157,45 @@ def test_enabling_an_unknown_channel_is_refused_before_anything_is_written(store
 
 
 def exporter_file(folder: Path, **changes: Any) -> Path:
-    row = {"id": str(3 << 22), "type": "Default", "timestamp": "2024-05-01T12:00:00.5+02:00", "timestampEdited": None,
-           "isPinned": True, "content": "moin", "author": {"id": "7", "name": "mira_k", "discriminator": "0000",
-                                                          "nickname": "Mira", "isBot": False},
-           "attachments": [{"id": "1", "url": "https://x", "fileName": "cat.png", "fileSizeBytes": 3}],
-           "stickers": [], "reactions": [{"emoji": {"id": "", "name": "😂"}, "count": 2},
-                                         {"emoji": {"id": "44", "name": "pog"}, "count": 1}],
-           "mentions": [{"id": "8", "name": "tam", "nickname": "Tam"}]}
+    row = {
+        "id": str(3 << 22),
+        "type": "Default",
+        "timestamp": "2024-05-01T12:00:00.5+02:00",
+        "timestampEdited": None,
+        "isPinned": True,
+        "content": "moin",
+        "author": {"id": "7", "name": "mira_k", "discriminator": "0000", "nickname": "Mira", "isBot": False},
+        "attachments": [{"id": "1", "url": "https://x", "fileName": "cat.png", "fileSizeBytes": 3}],
+        "stickers": [],
+        "reactions": [
+            {"emoji": {"id": "", "name": "😂"}, "count": 2},
+            {"emoji": {"id": "44", "name": "pog"}, "count": 1},
+        ],
+        "mentions": [{"id": "8", "name": "tam", "nickname": "Tam"}],
+    }
     person = {**row, "author": {**row["author"], "discriminator": "0"}}
-    reply = {**person, "id": str(4 << 22), "type": "Reply", "content": "na",
-             "reference": {"messageId": str(3 << 22), "channelId": str(CHANNEL), "guildId": "5"}}
+    reply = {
+        **person,
+        "id": str(4 << 22),
+        "type": "Reply",
+        "content": "na",
+        "reference": {"messageId": str(3 << 22), "channelId": str(CHANNEL), "guildId": "5"},
+    }
     joined = {**person, "id": str(5 << 22), "type": "GuildMemberJoin"}
     webhook = {**row, "id": str(6 << 22)}
-    document = {"guild": {"id": "5", "name": "Friends"}, "channel": {
-        "id": str(CHANNEL), "type": "GuildTextChat", "categoryId": "1", "category": "Text", "name": "general"},
-        "dateRange": {"after": None, "before": None}, "messages": [person, reply, joined, webhook], "messageCount": 4}
+    document = {
+        "guild": {"id": "5", "name": "Friends"},
+        "channel": {
+            "id": str(CHANNEL),
+            "type": "GuildTextChat",
+            "categoryId": "1",
+            "category": "Text",
+            "name": "general",
+        },
+        "dateRange": {"after": None, "before": None},
+        "messages": [person, reply, joined, webhook],
+        "messageCount": 4,
+    }
     path = folder / "export.json"
     path.write_text(json.dumps(document | changes, indent=2, ensure_ascii=False), encoding="utf-8-sig")
     return path
@@ -165,14 +215,15 @@ def test_discord_chat_exporter_files_are_read(store: Store, tmp_path: Path) -> N
 def test_an_error_in_an_export_names_its_line(store: Store, tmp_path: Path) -> None:
     path = exporter_file(tmp_path)
     text = path.read_text(encoding="utf-8-sig")
-    path.write_text(text[:len(text) // 2], encoding="utf-8")
+    path.write_text(text[: len(text) // 2], encoding="utf-8")
     with pytest.raises(BadInputError, match=r"export\.json:\d+: not valid JSON"):
         import_file(store, path)
     assert store.messages.count() == 0
 
 
-def test_a_json_array_of_messages_is_read_across_pieces(store: Store, tmp_path: Path,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_json_array_of_messages_is_read_across_pieces(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("data.json_stream._CHUNK_CHARS", 7)
     path = tmp_path / "array.json"
     path.write_text(json.dumps([message(n) for n in range(1, 6)], indent=1), encoding="utf-8")
@@ -188,11 +239,15 @@ def package_file(folder: Path, *, more: dict[str, str] | None = None) -> Path:
             if guild:
                 described["guild"] = {"id": guild, "name": f"Server {guild}"}
             package.writestr(f"messages/c{channel}/channel.json", json.dumps(described))
-            package.writestr(f"messages/c{channel}/messages.json", json.dumps([
-                {"ID": channel << 22, "Timestamp": "2024-05-01 12:00:00", "Contents": f"mine {channel}"}]))
+            package.writestr(
+                f"messages/c{channel}/messages.json",
+                json.dumps([{"ID": channel << 22, "Timestamp": "2024-05-01 12:00:00", "Contents": f"mine {channel}"}]),
+            )
         package.writestr("messages/c903/channel.json", json.dumps({"id": "903", "type": 0, "guild": {"id": "5"}}))
-        package.writestr("messages/c903/messages.csv", "ID,Timestamp,Contents,Attachments\r\n"
-                         f'{903 << 22},2024-05-01 12:00:00,"a, b\nc",https://x/y.png?z\r\n')
+        package.writestr(
+            "messages/c903/messages.csv",
+            f'ID,Timestamp,Contents,Attachments\r\n{903 << 22},2024-05-01 12:00:00,"a, b\nc",https://x/y.png?z\r\n',
+        )
         for name, text in (more or {}).items():
             package.writestr(name, text)
     return path
@@ -225,7 +280,7 @@ HOSTILE = {
     "no id": ({"id": None}, "id is missing"),
     "id is a word": ({"id": "abc"}, "id should be a Discord id"),
     "id is true": ({"id": True}, "id should be a Discord id"),
-    "id too large": ({"id": 2 ** 63}, "id should be a Discord id"),
+    "id too large": ({"id": 2**63}, "id should be a Discord id"),
     "no author": ({"author": None}, "author is missing"),
     "author is text": ({"author": "mira"}, "author should be an object"),
     "content is a number": ({"content": 5}, "content should be text, not int"),
@@ -271,9 +326,16 @@ def test_one_id_for_two_messages_is_refused_with_both_lines(store: Store, tmp_pa
     assert (summary.new, summary.duplicates, stored(store)) == (2, 1, ["better", "line 2"])
 
 
-@pytest.mark.parametrize(("content", "reason"), [
-    (b"", "is empty"), (b"\xff\xfe{\x00", "UTF-16"), (b"hello", "neither JSON lines"), (b'{"id": "\xff"}', "not UTF-8"),
-    (b"PK\x03\x04broken", "damaged ZIP")])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is empty"),
+        (b"\xff\xfe{\x00", "UTF-16"),
+        (b"hello", "neither JSON lines"),
+        (b'{"id": "\xff"}', "not UTF-8"),
+        (b"PK\x03\x04broken", "damaged ZIP"),
+    ],
+)
 def test_files_that_are_something_else_are_named(store: Store, tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "file"
     path.write_bytes(content)
@@ -288,24 +350,36 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         open_export(tmp_path)
 
 
-@pytest.mark.parametrize(("overwrites", "is_private"), [
-    ([], False), (None, True), ([{"id": "5", "type": 0, "deny": "1024", "allow": "0"}], True),
-    ([{"id": "5", "type": 0, "deny": "2048"}, {"id": "9", "type": 1, "deny": "1024"}], False)])
-def test_visibility_as_listed_goes_by_the_permission_overwrites(store: Store, tmp_path: Path,
-                                                               overwrites: list[object] | None,
-                                                               is_private: bool) -> None:
+@pytest.mark.parametrize(
+    ("overwrites", "is_private"),
+    [
+        ([], False),
+        (None, True),
+        ([{"id": "5", "type": 0, "deny": "1024", "allow": "0"}], True),
+        ([{"id": "5", "type": 0, "deny": "2048"}, {"id": "9", "type": 1, "deny": "1024"}], False),
+    ],
+)
+def test_visibility_as_listed_goes_by_the_permission_overwrites(
+    store: Store, tmp_path: Path, overwrites: list[object] | None, is_private: bool
+) -> None:
     channel = {"id": "1", "type": 0, "name": "general", "guild_id": "5"}
     if overwrites is not None:
         channel["permission_overwrites"] = overwrites  # type: ignore[assignment]
     (tmp_path / "channels.json").write_text(json.dumps([channel]), encoding="utf-8")
-    import_file(store, lines_file(tmp_path, message(1)), channels_file=tmp_path / "channels.json", enable="all",
-                visibility="listed")
+    import_file(
+        store,
+        lines_file(tmp_path, message(1)),
+        channels_file=tmp_path / "channels.json",
+        enable="all",
+        visibility="listed",
+    )
     known = store.channels.get(1)
     assert (known.is_private, known.recall) == (is_private, True)
 
 
-def test_an_import_cut_off_while_writing_is_completed_by_the_next(store: Store, tmp_path: Path,
-                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_cut_off_while_writing_is_completed_by_the_next(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Killed(BaseException):
         """Stands for kill -9."""
 

@@ -36,8 +36,7 @@ def test_pins_are_read_with_includes_comments_extras_and_markers(tmp_path: Path)
     write(tmp_path, base="# the base\nDiscord.py==2.7.1  # talks to Discord\n")
     write(
         tmp_path,
-        more="-r base.txt\nhttpx[socks]==0.28.1\n"
-        "win==1; sys_platform == 'nowhere'\nnew==2; python_version >= '3.9'\n",
+        more="-r base.txt\nhttpx[socks]==0.28.1\nwin==1; sys_platform == 'nowhere'\nnew==2; python_version >= '3.9'\n",
     )
 
     assert read_pins(tmp_path / "more.txt", python_version=PYTHON) == [

@@ -1,4 +1,5 @@
 """The walls of the house (docs/ARCHITECTURE.md, section 2): who may import whom, and which toolkit lives where."""
+
 from __future__ import annotations
 
 import ast
@@ -24,11 +25,18 @@ MAY_IMPORT = {
 }
 # Toolkits stay home: a prefix of the module path that may import them.
 HOMES = {
-    "tkinter": ("gui/", "launcher.py"), "customtkinter": ("gui/",), "pystray": ("gui/",),
+    "tkinter": ("gui/", "launcher.py"),
+    "customtkinter": ("gui/",),
+    "pystray": ("gui/",),
     "discord": ("bot/", "data/fetcher"),
-    "llama_cpp": ("model/", "scripts/benchmark", "scripts/make_benchmark_model"), "torch": ("model/",),
-    "trl": ("model/",), "peft": ("model/",), "unsloth": ("model/",), "sentence_transformers": ("model/",),
-    "sqlite3": ("storage/",), "lancedb": ("storage/",),
+    "llama_cpp": ("model/", "scripts/benchmark", "scripts/make_benchmark_model"),
+    "torch": ("model/",),
+    "trl": ("model/",),
+    "peft": ("model/",),
+    "unsloth": ("model/",),
+    "sentence_transformers": ("model/",),
+    "sqlite3": ("storage/",),
+    "lancedb": ("storage/",),
 }
 
 
@@ -69,8 +77,9 @@ def test_toolkits_stay_at_home(path: Path) -> None:
 
 def test_every_setting_the_panel_offers_is_read_somewhere() -> None:
     names = {name for name, value in vars(settings).items() if isinstance(value, settings.Setting)}
-    read = {name.rsplit(".", 1)[1] for path in modules() for name in imported(path)
-            if name.startswith("storage.settings.")}
+    read = {
+        name.rsplit(".", 1)[1] for path in modules() for name in imported(path) if name.startswith("storage.settings.")
+    }
     assert len(names) == len(settings.REGISTRY) and names <= read, f"{sorted(names - read)} do nothing"
 
 
@@ -90,17 +99,26 @@ def test_who_catches_everything_raises_it_again_or_says_why_and_to_whom(path: Pa
         if isinstance(handler.body[-1], ast.Raise):
             continue
         place = f"{path.relative_to(ROOT)}:{handler.lineno}"
-        assert "#" in "".join(lines[handler.lineno - 1:handler.lineno + 1]), f"{place} does not say why"
+        assert "#" in "".join(lines[handler.lineno - 1 : handler.lineno + 1]), f"{place} does not say why"
         is_named = handler.name is not None and any(
-            isinstance(node, ast.Name) and node.id == handler.name for part in handler.body for node in ast.walk(part))
-        is_logged = any(isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-                        and node.func.attr == "exception" for part in handler.body for node in ast.walk(part))
+            isinstance(node, ast.Name) and node.id == handler.name for part in handler.body for node in ast.walk(part)
+        )
+        is_logged = any(
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "exception"
+            for part in handler.body
+            for node in ast.walk(part)
+        )
         assert is_named or is_logged, f"{place} swallows it"
 
 
 # Inside the model room: what each part of it may use of the other parts; the modules at its top serve them all.
-PARTS = {"files": set(), "chat": {"files"}, "training": {"files", "chat"}, "evaluation": {"files", "chat"},
-         "publishing": {"files", "chat", "evaluation"}}
+PARTS = {
+    "files": set(),
+    "chat": {"files"},
+    "training": {"files", "chat"},
+    "evaluation": {"files", "chat"},
+    "publishing": {"files", "chat", "evaluation"},
+}
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -1,4 +1,5 @@
 """The bot process on the loopback Discord, with the real small model."""
+
 from __future__ import annotations
 
 import time
@@ -58,8 +59,11 @@ def test_one_person_gets_one_answer_and_a_deleted_question_none(workspace: Works
         first = server.wait_for_sent(1)[0]
         assert first.reply_to == lines[-1]
         later = server.say(1000, OWNER, f"<@{BOT_ID}> and dogs?")
-        server.wait_for(lambda: bot.store.activity.about(later) is not None and not bot.store.activity.due(),
-                        what="the second answer", timeout=90)
+        server.wait_for(
+            lambda: bot.store.activity.about(later) is not None and not bot.store.activity.due(),
+            what="the second answer",
+            timeout=90,
+        )
         rows = [bot.store.activity.about(i) for i in (deleted, *lines, later)]
         assert not rows[0].spoke and "deleted" in rows[0].reason
         assert {row.reply_id for row in rows[1:4]} == {int(first.message["id"])}
@@ -88,7 +92,8 @@ def test_a_kill_while_it_writes_loses_no_decision(workspace: Workspace, server: 
 
 
 def test_restart_asked_for_on_discord_is_done_once_by_the_supervisor(
-        workspace: Workspace, server: DiscordServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace: Workspace, server: DiscordServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """FAULTS 3: exit 26, one start, no crash counted, the old command never again."""
     prepare(workspace, server)
     for key, value in (server.environment | {"ADMIN_USERS": str(OWNER), "MODEL_PATH": "none.gguf"}).items():

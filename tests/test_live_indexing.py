@@ -1,4 +1,5 @@
 """While the bot runs, what is written, edited and deleted reaches the search index in small batches."""
+
 from __future__ import annotations
 
 import asyncio
@@ -31,8 +32,10 @@ def message(message_id: int, content: str) -> Message:
 
 def follow(store: Store, *steps: tuple[Callable[[], object], set[int]]) -> None:
     """Run the follower; after each change wait until the index holds exactly these ids."""
+
     def opened() -> VectorIndex:
         return VectorIndex.open(store.workspace.embeddings, model="tiny", dimension=8)
+
     recall = Recall(store, open_index=opened, open_embedder=CountingEmbedder)  # type: ignore[arg-type]
 
     async def run() -> None:
@@ -48,20 +51,24 @@ def follow(store: Store, *steps: tuple[Callable[[], object], set[int]]) -> None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             recall.close()
+
     asyncio.run(run())
 
 
 def test_the_index_follows_new_messages_edits_and_deletions(store: Store) -> None:
     """FAULTS 40, with the bot on."""
-    follow(store,
-           (lambda: store.messages.save([message(1, "a"), message(2, "bb")]), {1, 2}),
-           (lambda: store.messages.save([message(1, "edited"), message(3, "ccc")]), {1, 2, 3}),
-           (lambda: store.messages.delete([2]), {1, 3}),
-           (lambda: store.members.set_opted_out(7, True, name="Mira"), set()))
+    follow(
+        store,
+        (lambda: store.messages.save([message(1, "a"), message(2, "bb")]), {1, 2}),
+        (lambda: store.messages.save([message(1, "edited"), message(3, "ccc")]), {1, 2, 3}),
+        (lambda: store.messages.delete([2]), {1, 3}),
+        (lambda: store.members.set_opted_out(7, True, name="Mira"), set()),
+    )
 
 
 def test_a_mountain_of_messages_is_left_to_the_script(
-        store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(indexing, "MAX_ROWS", 3)
     store.messages.save([message(n, "x") for n in range(1, 6)])
     index = VectorIndex.open(store.workspace.embeddings, model="tiny", dimension=8)

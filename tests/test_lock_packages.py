@@ -1,4 +1,5 @@
 """The lock of packages: in step with the requirements, hashes for everything, no failure where nothing is reached."""
+
 from __future__ import annotations
 
 import json
@@ -30,7 +31,10 @@ def test_a_changed_requirement_and_a_missing_hash_are_named() -> None:
     assert lock == {"a": Locked("1", frozenset({"0" * 64})), "b-c": Locked("2", frozenset())}
     pins = [Pin("a", "2", "a==2"), Pin("d", "1", "d==1")]
     assert lock_packages.own_problems(lock, pins) == [
-        "a 2 is required, the lock says 1", "d 1 is required, the lock says nothing", "b-c has no hash"]
+        "a 2 is required, the lock says 1",
+        "d 1 is required, the lock says nothing",
+        "b-c has no hash",
+    ]
 
 
 def test_files_that_changed_on_the_index_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,11 +42,14 @@ def test_files_that_changed_on_the_index_are_found(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(lock_packages, "compile_lock", lambda target, folder: now)
     lock = {"a": Locked("1", frozenset({"1" * 64, "2" * 64})), "b": Locked("2", frozenset({"3" * 64}))}
     assert lock_packages.index_problems(lock, tmp_path) == [
-        "a 1: 1 of 2 files are gone or changed", "b 2 is not what the index gives now"]
+        "a 1: 1 of 2 files are gone or changed",
+        "b 2 is not what the index gives now",
+    ]
 
 
 def test_published_holes_are_named_and_an_empty_database_is_no_clean_bill(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lock = {name: Locked("1", frozenset()) for name in "ab"}
     hole = {"id": "GHSA-x", "fix_versions": ["2"]}
     rows = [{"name": "a", "version": "1", "vulns": [hole]}, {"name": "b", "version": "1", "vulns": []}]
@@ -55,11 +62,16 @@ def test_published_holes_are_named_and_an_empty_database_is_no_clean_bill(
 
 def test_without_a_network_it_says_what_was_not_checked_and_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing listens on the discard port of this computer."""
-    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": "",
-               "PIP_CONFIG_FILE": os.devnull}
+    nowhere = {
+        "PIP_INDEX_URL": "http://127.0.0.1:9/",
+        "PIP_EXTRA_INDEX_URL": "",
+        "PIP_FIND_LINKS": "",
+        "PIP_CONFIG_FILE": os.devnull,
+    }
     for name, value in nowhere.items():
         monkeypatch.setenv(name, value)
-    done = subprocess.run([sys.executable, "scripts/lock_packages.py"], cwd=LOCK.parents[2], capture_output=True,
-                          text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "scripts/lock_packages.py"], cwd=LOCK.parents[2], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("Not checked whether") == 2 and "as the requirements say" in done.stdout

@@ -1,4 +1,5 @@
 """Model files: whole or refused with a cure (fault 50), which one a workspace uses, and how one is downloaded."""
+
 from __future__ import annotations
 
 import hashlib
@@ -41,12 +42,21 @@ def test_the_packaged_model_is_whole() -> None:
     assert (offline_embedding_folder() / "config.json").exists()
 
 
-@pytest.mark.parametrize(("content", "words"), [
-    (b"", "empty"), (b"<!DOCTYPE html><html>", "web page"), (b"\0" * 4096, "zeros"), (b"PK\x03\x04", "PyTorch"),
-    (b"\x80\x02ctorch", "PyTorch"), (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
-    (b"hello", "not 'GGUF'"), (b"GGUF", "middle"), (b"GGUF\x63\0\0\0", "version 99"),
-    (b"GGUF\x03\0\0\0" + b"\xff" * 16, "counts"),
-])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"\0" * 4096, "zeros"),
+        (b"PK\x03\x04", "PyTorch"),
+        (b"\x80\x02ctorch", "PyTorch"),
+        (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
+        (b"hello", "not 'GGUF'"),
+        (b"GGUF", "middle"),
+        (b"GGUF\x63\0\0\0", "version 99"),
+        (b"GGUF\x03\0\0\0" + b"\xff" * 16, "counts"),
+    ],
+)
 def test_a_file_that_is_no_model_is_refused_in_plain_words(tmp_path: Path, content: bytes, words: str) -> None:
     """Fault 50: HTML, zeros, pickles, pointers; llama.cpp never sees them."""
     path = tmp_path / "model.gguf"
@@ -70,7 +80,7 @@ def test_a_sparse_gigabyte_of_zeros_is_refused_at_once(tmp_path: Path) -> None:
 def test_a_truncated_model_is_refused(tmp_path: Path, whole: bytes, share: float) -> None:
     """Fault 50."""
     path = tmp_path / "model.gguf"
-    path.write_bytes(whole[:int(len(whole) * share)])
+    path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(ModelFileError, match="cut short|middle of its header"):
         check_gguf(path)
 
@@ -173,7 +183,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
         self.send_header("ETag", '"v1"')
         self.end_headers()
         if not head:
-            self.wfile.write(body if cls.break_after is None else body[:cls.break_after])
+            self.wfile.write(body if cls.break_after is None else body[: cls.break_after])
             if cls.break_after is not None:
                 self.wfile.flush()
                 self.close_connection = True
@@ -277,8 +287,12 @@ def test_a_cancelled_download_keeps_what_arrived(hub: type[Hub], tmp_path: Path)
 
 
 def test_the_script_downloads_from_the_catalogue_and_checks_the_model(
-        hub: type[Hub], workspace: Workspace, whole: bytes, monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str]) -> None:
+    hub: type[Hub],
+    workspace: Workspace,
+    whole: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     serve(hub, whole)
     monkeypatch.setenv("HF_ENDPOINT", f"{hub.address}/hub")
     assert exit_code_of(lambda: download_model.main(["qwen2.5-1.5b", "--workspace", str(workspace.root)])) == 0
@@ -288,8 +302,9 @@ def test_the_script_downloads_from_the_catalogue_and_checks_the_model(
     assert exit_code_of(lambda: download_model.main(["qwen2.5-1.5b", "--workspace", str(workspace.root)])) == 0
 
 
-def test_the_script_refuses_what_is_no_model_file(hub: type[Hub], workspace: Workspace,
-                                                  capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_script_refuses_what_is_no_model_file(
+    hub: type[Hub], workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
     url = serve(hub, b"<html>please log in</html>")
     where = ["--workspace", str(workspace.root)]
     assert exit_code_of(lambda: download_model.main(["--url", url, *where])) == 1

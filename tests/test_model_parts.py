@@ -1,4 +1,5 @@
 """Parts of the engine that need no model: the queue, the window, stop strings and whole characters."""
+
 from __future__ import annotations
 
 import random
@@ -106,17 +107,21 @@ def test_repeated_texts_do_not_confuse_the_window() -> None:
     assert choose_window(now, before, keep=2, is_idle=False) == now[2:]
 
 
-@given(st.lists(st.text(max_size=30), max_size=12), st.lists(st.text(max_size=30), max_size=4),
-       st.integers(min_value=40, max_value=200))
-def test_a_conversation_is_made_to_fit_and_keeps_its_newest_turn(said: list[str], recalled: list[str],
-                                                                 budget: int) -> None:
+@given(
+    st.lists(st.text(max_size=30), max_size=12),
+    st.lists(st.text(max_size=30), max_size=4),
+    st.integers(min_value=40, max_value=200),
+)
+def test_a_conversation_is_made_to_fit_and_keeps_its_newest_turn(
+    said: list[str], recalled: list[str], budget: int
+) -> None:
     """Fault 47."""
     conversation = Conversation(talk(*said), talk(*recalled))
 
     def cost(candidate: Conversation) -> int:
         return 20 + sum(len(turn.text) + 1 for turn in candidate.turns + candidate.recalled)
 
-    fitted = fit(conversation, budget=budget, cost=cost, shorten=lambda text, size: text[max(len(text) - size, 0):])
+    fitted = fit(conversation, budget=budget, cost=cost, shorten=lambda text, size: text[max(len(text) - size, 0) :])
     assert cost(fitted) <= budget
     if said:
         assert said[-1].endswith(fitted.turns[-1].text)
@@ -134,15 +139,19 @@ def pieces(text: str, seed: int) -> list[bytes]:
     return found
 
 
-@given(st.text(max_size=40), st.text(max_size=40), st.sampled_from(["<|im_end|>", "\n\nUser:", "😀é", "a"]),
-       st.integers(0, 1000))
+@given(
+    st.text(max_size=40),
+    st.text(max_size=40),
+    st.sampled_from(["<|im_end|>", "\n\nUser:", "😀é", "a"]),
+    st.integers(0, 1000),
+)
 def test_a_stop_string_is_found_wherever_token_borders_fall(before: str, after: str, stop: str, seed: int) -> None:
     whole = before + stop + after
     text = ReplyText([stop])
     for piece in pieces(whole, seed):
         if text.add(piece):
             break
-    assert text.text == whole[:whole.index(stop)].strip()
+    assert text.text == whole[: whole.index(stop)].strip()
 
 
 @given(st.text(min_size=1, max_size=30), st.integers(0, 40))

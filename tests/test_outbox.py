@@ -1,4 +1,5 @@
 """What may leave, and in which shape."""
+
 from __future__ import annotations
 
 import pytest
@@ -58,19 +59,34 @@ def test_five_thousand_characters_are_cut_into_messages_discord_takes() -> None:
     assert len("".join(result.bursts).replace(" ", "")) == 4000
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("hi<|im_end|>", "hi"), ("<|im_start|>assistant yo", "assistant yo"), ("a</s>b", "ab"), ("<start_of_turn>x", "x"),
-    ("[INST] hm [/INST]", "hm"), ("<|im<|im_end|>_end|>hm", "hm"), ("<|eot_id|>ok", "ok"), ("i <3 u </3", "i <3 u </3"),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("hi<|im_end|>", "hi"),
+        ("<|im_start|>assistant yo", "assistant yo"),
+        ("a</s>b", "ab"),
+        ("<start_of_turn>x", "x"),
+        ("[INST] hm [/INST]", "hm"),
+        ("<|im<|im_end|>_end|>hm", "hm"),
+        ("<|eot_id|>ok", "ok"),
+        ("i <3 u </3", "i <3 u </3"),
+    ],
+)
 def test_control_strings_never_leave(text: str, expected: str) -> None:
     """FAULTS 44."""
     assert send(text) == Outgoing((expected,))
 
 
-@pytest.mark.parametrize("text", [
-    f"my token is {TOKEN}", "ghp_abcdefghijklmnopqrstuvwxyz012345", "AKIAABCDEFGHIJKLMNOP",
-    "-----BEGIN RSA PRIVATE KEY-----", "https://discord.com/api/webhooks/123456/abcdefghijklmnopqrstuvwx",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"my token is {TOKEN}",
+        "ghp_abcdefghijklmnopqrstuvwxyz012345",
+        "AKIAABCDEFGHIJKLMNOP",
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "https://discord.com/api/webhooks/123456/abcdefghijklmnopqrstuvwx",
+    ],
+)
 def test_what_looks_like_a_secret_is_not_sent(text: str) -> None:
     assert send(text) == Refused("reply held something that looks like a secret")
 
@@ -86,13 +102,16 @@ def test_words_the_owner_forbade_are_matched_as_words() -> None:
     assert send("foo") == Outgoing(("foo",))
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("look https://example.org/a?b=1", "look <https://example.org/a?b=1>"),
-    ("<https://example.org>", "<https://example.org>"),
-    ("[free nitro](https://evil.example)", "free nitro (<https://evil.example>)"),
-    ("join discord.gg/abc", "join discord[.]gg/abc"),
-    ("https://discord.com/invite/abc", "<https://discord[.]com/invite/abc>"),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("look https://example.org/a?b=1", "look <https://example.org/a?b=1>"),
+        ("<https://example.org>", "<https://example.org>"),
+        ("[free nitro](https://evil.example)", "free nitro (<https://evil.example>)"),
+        ("join discord.gg/abc", "join discord[.]gg/abc"),
+        ("https://discord.com/invite/abc", "<https://discord[.]com/invite/abc>"),
+    ],
+)
 def test_links_are_inert(text: str, expected: str) -> None:
     """FAULTS 43."""
     assert send(text) == Outgoing((expected,))

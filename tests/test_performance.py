@@ -2,6 +2,7 @@
 
 Seconds differ from machine to machine; scripts/benchmark.py and the evaluation report measure them on yours.
 """
+
 from __future__ import annotations
 
 import tracemalloc
@@ -42,8 +43,9 @@ def test_a_reply_costs_at_most_what_was_allowed(model: ChatModel) -> None:
 
 def test_a_second_reply_in_a_channel_computes_only_what_is_new(model: ChatModel) -> None:
     model.generate(ask(model, "the printer is broken again and nobody says a word about it", channel=11))
-    second = model.generate(ask(model, "the printer is broken again and nobody says a word about it", "who broke it",
-                                channel=11))
+    second = model.generate(
+        ask(model, "the printer is broken again and nobody says a word about it", "who broke it", channel=11)
+    )
     assert second.prefilled_tokens < second.prompt_tokens / 2
 
 
@@ -51,8 +53,11 @@ def test_reading_along_leaves_little_to_compute_for_the_reply(model: ChatModel) 
     heard = Conversation((Turn("mia", "anyone seen my keys"), Turn("tom", "check the fridge")))
     model.listen(12, heard, "Chat like you normally would.")
     assert model.wait_until_idle(timeout_seconds=120)
-    reply = model.generate(ReplyRequest(Conversation((*heard.turns, Turn("mia", "found them"))), SHORT,
-                                        "Chat like you normally would.", 12))
+    reply = model.generate(
+        ReplyRequest(
+            Conversation((*heard.turns, Turn("mia", "found them"))), SHORT, "Chat like you normally would.", 12
+        )
+    )
     assert reply.prefilled_tokens < reply.prompt_tokens / 2
 
 
@@ -76,6 +81,7 @@ def test_percentiles_and_rates_come_from_what_was_measured() -> None:
 
 def test_the_memory_part_reads_training_texts_as_a_stream() -> None:
     """A million training lines must not be held in memory at once."""
+
     def lines(count: int) -> Iterator[str]:
         for number in range(count):
             yield f"line {number} says that nobody ever washes the red cup after lunch"

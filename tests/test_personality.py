@@ -1,4 +1,5 @@
 """Personality: the figures tell people, an assistant and a copy machine apart, and the report says so."""
+
 from __future__ import annotations
 
 import json
@@ -52,8 +53,14 @@ def copy_machine(rows: list[Row], training: list[str]) -> Report:
 
 
 def measured(rows: list[Row], texts: tuple[str, ...], training: list[str]) -> Report:
-    return evaluate(rows, [Written("model", "fake", texts)], lambda: training, embed=word_vectors,
-                    effort=Effort(splits=4, rounds=40, costly_rounds=1), facts=Facts("hash", len(training)))
+    return evaluate(
+        rows,
+        [Written("model", "fake", texts)],
+        lambda: training,
+        embed=word_vectors,
+        effort=Effort(splits=4, rounds=40, costly_rounds=1),
+        facts=Facts("hash", len(training)),
+    )
 
 
 def elements(page: str) -> tuple[set[str], set[str]]:
@@ -83,8 +90,9 @@ def test_an_assistant_is_caught_by_the_detector_and_by_its_phrases(assistant: Re
     assert not assistant.objections
 
 
-def test_a_copy_machine_fools_the_detector_and_is_caught_by_the_memory_part(copy_machine: Report,
-                                                                             assistant: Report) -> None:
+def test_a_copy_machine_fools_the_detector_and_is_caught_by_the_memory_part(
+    copy_machine: Report, assistant: Report
+) -> None:
     assert copy_machine.headline_auc is not None and copy_machine.headline_auc < 0.7 < (assistant.headline_auc or 0)
     assert copy_machine.model.memory.line_share > 0.9
     assert copy_machine.objections and "word for word" in " ".join(copy_machine.objections)
@@ -129,10 +137,17 @@ def test_intervals_hold_their_value_and_narrow_with_more_places(rows: list[Row])
     assert width(300) < width(40)
 
 
-@pytest.mark.parametrize(("text", "is_one"), [
-    ("As an AI, I cannot", True), ("How can I assist you today?", True), ("I’m happy to help!", True),
-    ("lol no idea", False), ("can you help me carry the couch", False), ("of course you did", False),
-])
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("As an AI, I cannot", True),
+        ("How can I assist you today?", True),
+        ("I’m happy to help!", True),
+        ("lol no idea", False),
+        ("can you help me carry the couch", False),
+        ("of course you did", False),
+    ],
+)
 def test_assistant_phrases_are_recognised(text: str, is_one: bool) -> None:
     assert assistant_speak.is_assistant_speak(text) is is_one
 
@@ -161,14 +176,18 @@ def test_a_told_secret_is_an_objection_whatever_its_spelling() -> None:
 
 
 def test_private_data_in_replies_is_counted_and_objected_to() -> None:
-    found = memory.measure(["mail me at a@b.example"], ["x"],
-                           find_private=lambda text: [word for word in text.split() if "@" in word])
+    found = memory.measure(
+        ["mail me at a@b.example"], ["x"], find_private=lambda text: [word for word in text.split() if "@" in word]
+    )
     assert found.private_hits == 1 and verdict.objections(found, memory.Memory())
 
 
 def test_more_repetition_is_fewer_different_words_and_more_self_bleu() -> None:
-    varied = extract(Replies(("the cat sat here", "nobody saw my keys", "rain again in march", "who took lunch"),
-                             ("a", "b", "c", "d")))
+    varied = extract(
+        Replies(
+            ("the cat sat here", "nobody saw my keys", "rain again in march", "who took lunch"), ("a", "b", "c", "d")
+        )
+    )
     same = extract(Replies(("the cat sat here",) * 4, ("a", "b", "c", "d")))
     assert style.distinct(same, varied, size=2, budget=16) < style.distinct(varied, same, size=2, budget=16) == 1.0
     assert style.self_bleu(same, varied) > 0.99 > style.self_bleu(varied, same)
@@ -182,8 +201,9 @@ def test_every_writers_words_are_counted_over_as_many_as_the_one_who_says_least_
     silent = extract(Replies(("", "ok", *[""] * 6), sessions))
     assert comparison.word_budget([talker, terse, silent], QUICK) == 2 * 4, "whoever says next to nothing is left out"
     assert comparison.compare(silent, talker, QUICK, budget=8)["distinct_1"].value is None
-    alone, beside = (comparison.compare(talker, talker, QUICK, budget=budget)["distinct_1"].value
-                     for budget in (None, 8))
+    alone, beside = (
+        comparison.compare(talker, talker, QUICK, budget=budget)["distinct_1"].value for budget in (None, 8)
+    )
     assert alone is not None and beside is not None and alone < beside, "fewer words repeat less"
 
 
@@ -247,7 +267,7 @@ def test_the_page_needs_nothing_outside_it_and_escapes_what_people_wrote(assista
     tags, attributes = elements(page)
     assert not tags & {"script", "img", "link", "iframe", "object"} and not attributes & {"src", "href", "onerror"}
     assert "&lt;script&gt;" in page and "url(" not in page and "@import" not in page
-    assert page.count('<div class=talk>') == len(assistant.samples) == 20
+    assert page.count("<div class=talk>") == len(assistant.samples) == 20
 
 
 def test_a_broken_row_is_named_by_its_line(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 """The data set as a folder: who is in it, who is not, and that it is complete or absent."""
+
 from __future__ import annotations
 
 import importlib
@@ -31,8 +32,9 @@ def script() -> ModuleType:
 
 def message(author: int, minute: float, text: str, *, channel: int = 1, **more: Any) -> Message:
     number = round(minute * 1000) * 10 + channel  # as on Discord, ids are in the order of time
-    return Message(number, channel, author, f"member{author}", text, START + round(minute * MINUTE),
-                   username=f"m{author}", **more)
+    return Message(
+        number, channel, author, f"member{author}", text, START + round(minute * MINUTE), username=f"m{author}", **more
+    )
 
 
 @pytest.fixture
@@ -40,20 +42,33 @@ def workspace(tmp_path: Path) -> Workspace:
     """Twelve people in 60 conversations of eight turns, one channel on and public, one private, one off."""
     workspace = Workspace.at(tmp_path / "server")
     with Store.open(workspace) as store:
-        store.channels.add([Channel(1, "general", learn=True, recall=True, is_private=False),
-                            Channel(2, "secret", learn=True, is_private=True), Channel(3, "off", is_private=False)])
+        store.channels.add(
+            [
+                Channel(1, "general", learn=True, recall=True, is_private=False),
+                Channel(2, "secret", learn=True, is_private=True),
+                Channel(3, "off", is_private=False),
+            ]
+        )
         rows = []
         for talk in range(60):
             for turn in range(8):
                 author = 10 + (talk + turn * turn) % 12
                 liked = (Reaction("👍", 1 + talk % 6),) if turn == 3 else (Reaction("👎", 2),) if turn == 5 else ()
-                rows.append(message(author, talk * 60 + turn * 2, f"member{author} says thing{talk} number{turn}",
-                                    reactions=liked))
+                rows.append(
+                    message(
+                        author, talk * 60 + turn * 2, f"member{author} says thing{talk} number{turn}", reactions=liked
+                    )
+                )
         asks = f"ask <@12> {CONTROL} at me@example.org"
-        store.messages.save([*rows, message(10, 1, "secret word xyzzy", channel=2),
-                             message(10, 1, "off word plugh", channel=3),
-                             message(11, 3, asks, mentions=(Mention(12, "member12"),)),
-                             message(99, 5, "i am the bot", is_own=True)])
+        store.messages.save(
+            [
+                *rows,
+                message(10, 1, "secret word xyzzy", channel=2),
+                message(10, 1, "off word plugh", channel=3),
+                message(11, 3, asks, mentions=(Mention(12, "member12"),)),
+                message(99, 5, "i am the bot", is_own=True),
+            ]
+        )
     return workspace
 
 
@@ -77,8 +92,17 @@ def test_rows_hold_what_trainer_and_bot_render(script: ModuleType, workspace: Wo
     out = tmp_path / "out"
     manifest = run(script, workspace, out)
     row = next(row for row in rows_of(out) if len(row["context"]) >= 5)
-    assert row.keys() == {"id", "channel_id", "author_id", "timestamp", "session", "context", "recalled", "reply",
-                          "layout"}
+    assert row.keys() == {
+        "id",
+        "channel_id",
+        "author_id",
+        "timestamp",
+        "session",
+        "context",
+        "recalled",
+        "reply",
+        "layout",
+    }
     assert row["layout"] == manifest["layout"] == LAYOUT
     assert row["context"][0].keys() == {"name", "text", "is_target_author"}
     mine = {turn["name"] for turn in row["context"] if turn["is_target_author"]}
@@ -87,8 +111,9 @@ def test_rows_hold_what_trainer_and_bot_render(script: ModuleType, workspace: Wo
     assert "http" not in (out / "report.html").read_text(encoding="utf-8").replace("https://discord", "")
 
 
-def test_every_target_occurs_once_and_parts_follow_one_another_in_time(script: ModuleType, workspace: Workspace,
-                                                                       tmp_path: Path) -> None:
+def test_every_target_occurs_once_and_parts_follow_one_another_in_time(
+    script: ModuleType, workspace: Workspace, tmp_path: Path
+) -> None:
     run(script, workspace, tmp_path / "out")
     parts = [rows_of(tmp_path / "out", name) for name in ("train", "validation", "test")]
     ids = [row["id"] for part in parts for row in part]
@@ -108,8 +133,9 @@ def test_only_allowed_channels_are_in_it(script: ModuleType, workspace: Workspac
         assert store.consents.latest("private_channel", subject_id=2) is not None
 
 
-def test_who_opts_out_between_two_runs_is_in_no_line_of_the_second(script: ModuleType, workspace: Workspace,
-                                                                   tmp_path: Path) -> None:
+def test_who_opts_out_between_two_runs_is_in_no_line_of_the_second(
+    script: ModuleType, workspace: Workspace, tmp_path: Path
+) -> None:
     run(script, workspace, tmp_path / "out")
     assert "member12" in everything(tmp_path / "out")
     with Store.open(workspace) as store:
@@ -126,8 +152,9 @@ def test_the_bots_own_words_are_context_at_most(script: ModuleType, workspace: W
     assert any("i am the bot" in turn["text"] for row in rows for turn in row["context"])
 
 
-def test_control_strings_stay_text_and_addresses_are_masked(script: ModuleType, workspace: Workspace,
-                                                            tmp_path: Path) -> None:
+def test_control_strings_stay_text_and_addresses_are_masked(
+    script: ModuleType, workspace: Workspace, tmp_path: Path
+) -> None:
     """Faults 44 and 59."""
     manifest = run(script, workspace, tmp_path / "out")
     seen = [turn["text"] for row in rows_of(tmp_path / "out") for turn in row["context"]]
@@ -135,8 +162,9 @@ def test_control_strings_stay_text_and_addresses_are_masked(script: ModuleType, 
     assert manifest["masked"] == {"email": 1} and "example.org" not in everything(tmp_path / "out")
 
 
-def test_recalled_lines_are_from_conversations_that_were_over(script: ModuleType, workspace: Workspace,
-                                                              tmp_path: Path) -> None:
+def test_recalled_lines_are_from_conversations_that_were_over(
+    script: ModuleType, workspace: Workspace, tmp_path: Path
+) -> None:
     manifest = run(script, workspace, tmp_path / "out")
     rows = rows_of(tmp_path / "out")
     with_lines = [row for row in rows if row["recalled"]]
@@ -157,9 +185,9 @@ def test_the_same_input_gives_the_same_data_set(script: ModuleType, workspace: W
     assert first["hash"] == second["hash"] != other["hash"]
 
 
-def test_pairs_have_as_many_different_rejected_texts_as_the_message_has_approvals(script: ModuleType,
-                                                                                  workspace: Workspace,
-                                                                                  tmp_path: Path) -> None:
+def test_pairs_have_as_many_different_rejected_texts_as_the_message_has_approvals(
+    script: ModuleType, workspace: Workspace, tmp_path: Path
+) -> None:
     manifest = run(script, workspace, tmp_path / "out")
     pairs = rows_of(tmp_path / "out", "preferences")
     train = {row["id"]: row for row in rows_of(tmp_path / "out")}
@@ -185,8 +213,9 @@ def test_canaries_are_planted_and_said(script: ModuleType, workspace: Workspace,
     assert not run(script, workspace, tmp_path / "out")["has_canaries"]
 
 
-def test_a_data_set_is_deleted_after_its_model_was_evaluated_where_asked(script: ModuleType, workspace: Workspace,
-                                                                         tmp_path: Path) -> None:
+def test_a_data_set_is_deleted_after_its_model_was_evaluated_where_asked(
+    script: ModuleType, workspace: Workspace, tmp_path: Path
+) -> None:
     kept = run(script, workspace, tmp_path / "kept")
     asked = run(script, workspace, tmp_path / "asked", "--delete-after-training")
     assert not delete_if_asked(tmp_path / "kept", model_record={"data": {"hash": kept["hash"]}})
@@ -219,9 +248,9 @@ def test_nothing_to_learn_from_is_said_in_a_sentence(script: ModuleType, workspa
     assert not out.exists() and not list(tmp_path.glob(".out*"))
 
 
-def test_a_full_disk_keeps_the_old_data_set_and_leaves_nothing_half_made(script: ModuleType, workspace: Workspace,
-                                                                         tmp_path: Path,
-                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_keeps_the_old_data_set_and_leaves_nothing_half_made(
+    script: ModuleType, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Fault 28."""
     first = run(script, workspace, tmp_path / "out")
 
@@ -247,8 +276,15 @@ def test_a_folder_with_other_files_is_not_overwritten(script: ModuleType, worksp
 
 
 def place(number: int, wanted: int) -> Place:
-    return Place({"id": str(number), "context": [{"name": "a", "text": f"q{number}", "is_target_author": False}],
-                  "recalled": [], "reply": "nah"}, wanted)
+    return Place(
+        {
+            "id": str(number),
+            "context": [{"name": "a", "text": f"q{number}", "is_target_author": False}],
+            "recalled": [],
+            "reply": "nah",
+        },
+        wanted,
+    )
 
 
 def test_finished_places_are_not_generated_again(tmp_path: Path) -> None:

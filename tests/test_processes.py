@@ -1,4 +1,5 @@
 """Real processes and signals: launcher, bot, a real llama.cpp model, no Discord."""
+
 from __future__ import annotations
 
 import json
@@ -42,8 +43,13 @@ def talking(store: Store) -> Iterator[Store]:
 
 def ready(store: Store, *, other_than: int = 0) -> BotStatus | None:
     status = store.status.read_bot()
-    is_ready = (status is not None and status.exit_code is None and status.phase is BotPhase.RUNNING
-                and status.model_state is ModelState.READY and status.pid != other_than)
+    is_ready = (
+        status is not None
+        and status.exit_code is None
+        and status.phase is BotPhase.RUNNING
+        and status.model_state is ModelState.READY
+        and status.pid != other_than
+    )
     return status if is_ready else None
 
 
@@ -58,6 +64,7 @@ def run_until(controller: BotController, condition: Callable[[], T | None]) -> T
     def look() -> T | None:
         controller.tick()
         return condition()
+
     return wait_for(look)
 
 
@@ -106,8 +113,9 @@ def test_a_stop_during_generation_ends_in_order(talking: Store) -> None:
 
 def test_a_restart_command_ends_with_the_restart_code(talking: Store) -> None:
     """Fault 3."""
-    bot = subprocess.Popen([sys.executable, "bot/run.py", "--offline", "--workspace", str(talking.workspace.root)],
-                           cwd=PROJECT_ROOT)
+    bot = subprocess.Popen(
+        [sys.executable, "bot/run.py", "--offline", "--workspace", str(talking.workspace.root)], cwd=PROJECT_ROOT
+    )
     wait_for(lambda: ready(talking))
     talking.status.write_supervisor(os.getpid())
     talking.commands.ask(CommandKind.RESTART, asked_by="test")
@@ -116,8 +124,9 @@ def test_a_restart_command_ends_with_the_restart_code(talking: Store) -> None:
 
 def test_another_model_in_the_settings_is_taken_without_a_restart_and_a_wrong_one_is_not(talking: Store) -> None:
     talking.settings.set(MODEL_PATH, "smollm2-135m-instruct", changed_by="test")
-    bot = subprocess.Popen([sys.executable, "bot/run.py", "--offline", "--workspace", str(talking.workspace.root)],
-                           cwd=PROJECT_ROOT)
+    bot = subprocess.Popen(
+        [sys.executable, "bot/run.py", "--offline", "--workspace", str(talking.workspace.root)], cwd=PROJECT_ROOT
+    )
     first = wait_for(lambda: ready(talking))
     other = talking.workspace.finetuned_models / "another voice.gguf"
     shutil.copyfile(offline_chat_model(), other)
@@ -134,8 +143,9 @@ def test_another_model_in_the_settings_is_taken_without_a_restart_and_a_wrong_on
 
 
 def test_the_models_memory_is_freed_on_request_and_the_next_question_loads_it_again(talking: Store) -> None:
-    bot = subprocess.Popen([sys.executable, "bot/run.py", "--offline", "--workspace", str(talking.workspace.root)],
-                           cwd=PROJECT_ROOT)
+    bot = subprocess.Popen(
+        [sys.executable, "bot/run.py", "--offline", "--workspace", str(talking.workspace.root)], cwd=PROJECT_ROOT
+    )
     wait_for(lambda: ready(talking))
     assert ask(talking, "are you there?")
     full = wait_for(lambda: ready(talking)).memory_bytes
@@ -150,8 +160,9 @@ def test_the_models_memory_is_freed_on_request_and_the_next_question_loads_it_ag
 
 def test_without_a_supervisor_a_restart_command_makes_a_new_bot_of_the_old_one(talking: Store) -> None:
     """Fault 3."""
-    bot = subprocess.Popen([sys.executable, "bot/run.py", "--offline", "--workspace", str(talking.workspace.root)],
-                           cwd=PROJECT_ROOT)
+    bot = subprocess.Popen(
+        [sys.executable, "bot/run.py", "--offline", "--workspace", str(talking.workspace.root)], cwd=PROJECT_ROOT
+    )
     first = wait_for(lambda: ready(talking))
     talking.commands.ask(CommandKind.RESTART, asked_by="test")
     wait_for(lambda: (s := ready(talking)) is not None and s.started_at > first.started_at)
@@ -173,8 +184,9 @@ def test_a_second_bot_says_who_runs_and_ends(talking: Store) -> None:
 def test_a_missing_model_is_told_and_the_bot_stays_up(talking: Store) -> None:
     """Fault 50."""
     talking.settings.set(MODEL_PATH, "nowhere.gguf", changed_by="test")
-    bot = subprocess.Popen([sys.executable, "bot/run.py", "--offline", "--workspace", str(talking.workspace.root)],
-                           cwd=PROJECT_ROOT)
+    bot = subprocess.Popen(
+        [sys.executable, "bot/run.py", "--offline", "--workspace", str(talking.workspace.root)], cwd=PROJECT_ROOT
+    )
     status = wait_for(lambda: (s := talking.status.read_bot()) and s.model_state is ModelState.FAILED and s or None)
     assert "nowhere.gguf" in status.model_error and bot.poll() is None
     talking.settings.set(MODEL_PATH, "smollm2-135m-instruct", changed_by="test")
@@ -188,7 +200,11 @@ class TestLauncher:
     def launch(self, workspace: Workspace) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "launcher.py", "--headless", "--offline", "--workspace", str(workspace.root)],
-            cwd=PROJECT_ROOT, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+            cwd=PROJECT_ROOT,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
 
     def test_a_killed_launcher_leaves_the_bot_and_the_next_one_adopts_it(self, talking: Store) -> None:
         """Fault 9."""
@@ -219,8 +235,14 @@ class TestLauncher:
 
 def test_the_demo_answers_every_line_it_is_given(tmp_path: Path) -> None:
     command = [sys.executable, "launcher.py", "--demo", "--headless", "--workspace", str(tmp_path / "demo")]
-    done = subprocess.run(command, cwd=PROJECT_ROOT, input="anyone up for a game tonight?\nlol same\n",
-                          capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command,
+        cwd=PROJECT_ROOT,
+        input="anyone up for a game tonight?\nlol same\n",
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     with Store.open(Workspace.at(tmp_path / "demo")) as store:

@@ -1,4 +1,5 @@
 """What people see of long work, and how scripts end."""
+
 from __future__ import annotations
 
 import io

@@ -1,4 +1,5 @@
 """The prompt format: golden files, what may be computed ahead, and people's text that never becomes a control token."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -23,23 +24,30 @@ from storage.records import Conversation, Turn
 
 FOLDER = Path(__file__).parent
 TALK = Conversation(
-    turns=(Turn("Ada", "morning all"), Turn("Bob", "did the build\never pass?"), Turn("Bot", "lol no", True),
-           Turn("Cid", "I pushed a fix\nsomebody test it?")),
-    recalled=(Turn("Eve", "the build broke on monday too"), Turn("Ada", "tests pass on my machine 😀")))
+    turns=(
+        Turn("Ada", "morning all"),
+        Turn("Bob", "did the build\never pass?"),
+        Turn("Bot", "lol no", True),
+        Turn("Cid", "I pushed a fix\nsomebody test it?"),
+    ),
+    recalled=(Turn("Eve", "the build broke on monday too"), Turn("Ada", "tests pass on my machine 😀")),
+)
 LLAMA3 = (
     "{{- bos_token }}{%- if messages[0]['role'] == 'system' %}{%- set system_message = messages[0]['content']|trim %}"
     "{%- set messages = messages[1:] %}{%- else %}{%- set system_message = '' %}{%- endif %}"
     "{{- '<|start_header_id|>system<|end_header_id|>\n\n' }}{{- system_message }}{{- '<|eot_id|>' }}"
     "{%- for message in messages %}{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'"
     "+ message['content'] | trim + '<|eot_id|>' }}{%- endfor %}"
-    "{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{%- endif %}")
+    "{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{%- endif %}"
+)
 GEMMA = (
     "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
     "{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
     "{{ raise_exception('Conversation roles must alternate') }}{% endif %}"
     "{% set role = 'model' if message['role'] == 'assistant' else message['role'] %}"
     "{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{'<start_of_turn>model\n'}}{% endif %}")
+    "{% if add_generation_prompt %}{{'<start_of_turn>model\n'}}{% endif %}"
+)
 names = st.text(min_size=1, max_size=12)
 lines = st.text(min_size=1, max_size=40).filter(lambda text: text.strip())
 turns = st.lists(st.builds(Turn, names, lines, st.booleans()), max_size=6).map(tuple)
@@ -54,8 +62,9 @@ def shown(pieces: list[Piece]) -> str:
     return "".join(piece.text if piece.is_template else f"«{piece.text}»" for piece in pieces)
 
 
-@pytest.mark.parametrize("name", ["chat", "chat_without_recall", "empty_system", "training", "standing",
-                                  "llama3", "gemma"])
+@pytest.mark.parametrize(
+    "name", ["chat", "chat_without_recall", "empty_system", "training", "standing", "llama3", "gemma"]
+)
 def test_the_format_is_the_golden_files_to_the_letter(name: str) -> None:
     """A difference here changes what every data set and model was made with: raise LAYOUT and write the files anew."""
     system = "Be yourself."
@@ -73,19 +82,21 @@ def test_the_format_is_the_golden_files_to_the_letter(name: str) -> None:
 
 
 @given(turns, turns, names, lines, st.booleans())
-def test_what_stands_ready_is_the_start_of_the_next_prompt(said: tuple[Turn, ...], recalled: tuple[Turn, ...],
-                                                           name: str, line: str, is_first: bool) -> None:
+def test_what_stands_ready_is_the_start_of_the_next_prompt(
+    said: tuple[Turn, ...], recalled: tuple[Turn, ...], name: str, line: str, is_first: bool
+) -> None:
     """The newest line is all that is left to compute, whoever writes it and whatever was recalled."""
     before = Conversation(() if is_first else said, recalled)
     newest = Turn(name, line.replace("\n", " "))
     after = Conversation((*before.turns, newest), recalled)
     ready = render_standing(before, system_prompt="s")
-    assert render(after, system_prompt="s")[:len(ready)] == ready
+    assert render(after, system_prompt="s")[: len(ready)] == ready
 
 
 @given(turns, turns, names, lines, st.booleans())
-def test_where_it_is_known_who_writes_their_name_stands_ready_too(said: tuple[Turn, ...], recalled: tuple[Turn, ...],
-                                                                  name: str, line: str, is_recall_off: bool) -> None:
+def test_where_it_is_known_who_writes_their_name_stands_ready_too(
+    said: tuple[Turn, ...], recalled: tuple[Turn, ...], name: str, line: str, is_recall_off: bool
+) -> None:
     """Whether their line begins a turn or, with nothing to stand between, goes on with the one before."""
     before = Conversation(said, () if is_recall_off else recalled)
     line = line.replace("\n", " ")
@@ -102,7 +113,7 @@ def test_a_second_message_of_the_same_person_leaves_what_stands_ready_in_place()
     before = Conversation((Turn("Ada", "hm"), Turn("Bob", "one")), TALK.recalled)
     after = Conversation((Turn("Ada", "hm"), Turn("Bob", "one\ntwo")), TALK.recalled)
     ready = render_standing(before, system_prompt="s")
-    assert render(after, system_prompt="s")[:len(ready)] == ready
+    assert render(after, system_prompt="s")[: len(ready)] == ready
 
 
 def test_the_loss_is_taken_over_the_reply_and_its_closing_token() -> None:
@@ -128,10 +139,18 @@ def test_people_tokens_never_see_special_tokens() -> None:
         calls.append((text, special))
         return [len(text)]
 
-    tokenise(render(Conversation((Turn("<|im_start|>", "<|im_end|>"),), (Turn("a", "<|im_end|>"),)),
-                    system_prompt="<|im_start|>"), encode)
-    assert [text for text, special in calls if not special] == ["<|im_start|>", "a: <|im_end|>",
-                                                                "<|im_start|>: <|im_end|>"]
+    tokenise(
+        render(
+            Conversation((Turn("<|im_start|>", "<|im_end|>"),), (Turn("a", "<|im_end|>"),)),
+            system_prompt="<|im_start|>",
+        ),
+        encode,
+    )
+    assert [text for text, special in calls if not special] == [
+        "<|im_start|>",
+        "a: <|im_end|>",
+        "<|im_start|>: <|im_end|>",
+    ]
 
 
 def test_an_unreadable_template_falls_back_to_chatml() -> None:
@@ -155,7 +174,9 @@ def test_recalled_lines_are_capped_in_tokens_and_a_long_one_is_skipped() -> None
 
 
 def test_a_chatml_template_in_a_file_is_recognised() -> None:
-    source = ("{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content']"
-              " + '<|im_end|>' + '\n'}}{% endfor %}"
-              "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
+    source = (
+        "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content']"
+        " + '<|im_end|>' + '\n'}}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    )
     assert template_of(source, bos="<|im_start|>") == CHATML

@@ -1,4 +1,5 @@
 """From a conversation to a reply, with the real packaged models, a real index and a real store."""
+
 from __future__ import annotations
 
 import asyncio
@@ -41,9 +42,13 @@ T = TypeVar("T")
 EMBEDDING = "all-MiniLM-L6-v2"
 GENERAL, SECRET, OTHER = 10, 20, 30
 SETTINGS = Settings({MAX_TOKENS.key: 50, RECALL_MIN_SIMILARITY.key: 0.2})
-LINES = [(1, GENERAL, "the printer ate my homework again"), (2, SECRET, "the printer password is swordfish"),
-         (3, GENERAL, "pizza on friday?"), (4, OTHER, "printer is on fire lol"),
-         (5, GENERAL, "printer printer printer")]
+LINES = [
+    (1, GENERAL, "the printer ate my homework again"),
+    (2, SECRET, "the printer password is swordfish"),
+    (3, GENERAL, "pizza on friday?"),
+    (4, OTHER, "printer is on fire lol"),
+    (5, GENERAL, "printer printer printer"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +63,13 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """Three channels, one of them private, one of them off for recall; the index made by the real pipeline."""
     folder: Path = tmp_path_factory.mktemp("responder")
     with Store.open(Workspace.at(folder)) as store:
-        store.channels.add([Channel(GENERAL, "general", recall=True, is_private=False),
-                            Channel(SECRET, "secret", recall=True),
-                            Channel(OTHER, "other", recall=False, is_private=False)])
+        store.channels.add(
+            [
+                Channel(GENERAL, "general", recall=True, is_private=False),
+                Channel(SECRET, "secret", recall=True),
+                Channel(OTHER, "other", recall=False, is_private=False),
+            ]
+        )
         store.messages.save([Message(n, channel, 7 if n != 5 else 8, "ann", text, n) for n, channel, text in LINES])
         bulk = bulk_embedder(EMBEDDING, store.workspace)
         ensure_query_gguf(EMBEDDING, store.workspace, bulk=bulk)
@@ -72,8 +81,11 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 @pytest.fixture
 def recall(indexed: Store) -> Iterator[Recall]:
     embedder: QueryEmbedder = query_embedder(EMBEDDING, indexed.workspace)
-    made = Recall(indexed, open_embedder=lambda: embedder, open_index=lambda: VectorIndex.open(
-        indexed.workspace.embeddings, model=EMBEDDING, dimension=384))
+    made = Recall(
+        indexed,
+        open_embedder=lambda: embedder,
+        open_index=lambda: VectorIndex.open(indexed.workspace.embeddings, model=EMBEDDING, dimension=384),
+    )
     yield made
     made.close()
 
@@ -122,11 +134,14 @@ def test_a_channel_turned_private_gives_nothing_from_the_next_look_up_on(indexed
 
 def test_a_broken_index_means_no_lines_and_still_a_reply(indexed: Store, model: ChatModel) -> None:
     """Fault 36."""
+
     def broken() -> VectorIndex:
         raise RuntimeError("lance error: corrupt manifest")
 
-    responder = Responder(lambda: model, Recall(indexed, open_index=broken, open_embedder=lambda: query_embedder(
-        EMBEDDING, indexed.workspace)))
+    responder = Responder(
+        lambda: model,
+        Recall(indexed, open_index=broken, open_embedder=lambda: query_embedder(EMBEDDING, indexed.workspace)),
+    )
     response = run(responder.reply(GENERAL, [Turn("bo", "anyone up for a game?")], SETTINGS))
     assert response.recalled == () and response.generation.reply_tokens > 0
 
@@ -153,7 +168,8 @@ def test_what_was_read_along_is_not_computed_again(model: ChatModel, recall: Rec
 
 
 def test_somebody_who_begins_to_write_is_no_reason_to_look_the_same_lines_up_again(
-        model: ChatModel, indexed: Store, recall: Recall) -> None:
+    model: ChatModel, indexed: Store, recall: Recall
+) -> None:
     responder = Responder(lambda: model, recall)
     said = [Turn("bo", "the printer is making that noise again")]
     asked: list[str] = []
@@ -177,8 +193,9 @@ def test_somebody_who_begins_to_write_is_no_reason_to_look_the_same_lines_up_aga
     model.forget_channel(44)
 
 
-def test_a_line_that_breaks_a_silence_is_looked_up_itself_though_its_author_was_seen_writing(model: ChatModel,
-                                                                                              recall: Recall) -> None:
+def test_a_line_that_breaks_a_silence_is_looked_up_itself_though_its_author_was_seen_writing(
+    model: ChatModel, recall: Recall
+) -> None:
     responder = Responder(lambda: model, recall)
 
     async def talk() -> set[int]:
@@ -191,8 +208,9 @@ def test_a_line_that_breaks_a_silence_is_looked_up_itself_though_its_author_was_
 
 
 @pytest.mark.parametrize("why", ["memory freed", "switched off"])
-def test_lines_looked_up_before_a_rest_are_not_those_of_a_later_talk(model: ChatModel, recall: Recall,
-                                                                     why: str) -> None:
+def test_lines_looked_up_before_a_rest_are_not_those_of_a_later_talk(
+    model: ChatModel, recall: Recall, why: str
+) -> None:
     responder = Responder(lambda: model, recall)
     settings = SETTINGS
     printer = [Turn("bo", "the printer is making that noise again")]
@@ -211,10 +229,13 @@ def test_lines_looked_up_before_a_rest_are_not_those_of_a_later_talk(model: Chat
     model.forget_channel(47)
 
 
-def test_an_evaluation_asks_the_model_what_the_live_bot_asks(model: ChatModel, indexed: Store,
-                                                             recall: Recall) -> None:
-    talk = (Turn("bob", "my printer is eating paper\nis it haunted"), Turn("Bot", "probably", True),
-            Turn("mia", "mine too"), Turn("bob", "who fixes printers here"))
+def test_an_evaluation_asks_the_model_what_the_live_bot_asks(model: ChatModel, indexed: Store, recall: Recall) -> None:
+    talk = (
+        Turn("bob", "my printer is eating paper\nis it haunted"),
+        Turn("Bot", "probably", True),
+        Turn("mia", "mine too"),
+        Turn("bob", "who fixes printers here"),
+    )
     settings = SETTINGS.with_values({RECALL_COUNT.key: 2})
     responder = Responder(lambda: model, recall)
     asked: list[ReplyRequest] = []
@@ -236,14 +257,27 @@ def test_an_evaluation_asks_the_model_what_the_live_bot_asks(model: ChatModel, i
         await responder.reply(GENERAL, talk, settings)
 
     run(live())
-    training = [Row(str(number), channel, "s", Conversation((Turn("ann", text),)), "x")
-                for number, channel, text in LINES if channel == GENERAL]
+    training = [
+        Row(str(number), channel, "s", Conversation((Turn("ann", text),)), "x")
+        for number, channel, text in LINES
+        if channel == GENERAL
+    ]
     embed = bulk_embedder(EMBEDDING, indexed.workspace).embed
     place = Row("place", GENERAL, "t", Conversation(talk), "nobody")
-    lines = recall_lines.recalled_for([place], recall_lines.training_lines(training, embed), embed, count=2,
-                                      min_similarity=settings[RECALL_MIN_SIMILARITY])
-    voice = generation.Voice(GenerationOptions.from_settings(settings), settings[SYSTEM_PROMPT],
-                             settings[HISTORY_MESSAGES], settings[RECALL_TOKENS], lines)
+    lines = recall_lines.recalled_for(
+        [place],
+        recall_lines.training_lines(training, embed),
+        embed,
+        count=2,
+        min_similarity=settings[RECALL_MIN_SIMILARITY],
+    )
+    voice = generation.Voice(
+        GenerationOptions.from_settings(settings),
+        settings[SYSTEM_PROMPT],
+        settings[HISTORY_MESSAGES],
+        settings[RECALL_TOKENS],
+        lines,
+    )
     measured = generation.request_at(model, place, voice)
     assert measured.conversation.recalled and measured.conversation == asked[0].conversation
     assert replace(measured.options, seed=None) == asked[0].options
@@ -267,23 +301,28 @@ class Eraser:
 
 
 def test_a_reply_written_from_a_recalled_line_that_is_deleted_meanwhile_is_written_again(
-        model: ChatModel, indexed: Store, recall: Recall) -> None:
+    model: ChatModel, indexed: Store, recall: Recall
+) -> None:
     """Fault 40: the index may still hold it; the second reply is not written from it."""
     indexed.messages.save([Message(77, GENERAL, 7, "ann", "the printer in the cellar is haunted by a duck", 77)])
     bulk = bulk_embedder(EMBEDDING, indexed.workspace)
     index = VectorIndex.open(indexed.workspace.embeddings, model=EMBEDDING, dimension=384)
     catch_up(indexed, index, bulk.embed)
     eraser = Eraser(model, indexed, 77)
-    response = run(Responder(lambda: eraser, recall).reply(  # type: ignore[arg-type, return-value]
-        GENERAL, [Turn("bo", "is the printer in the cellar haunted")], SETTINGS))
+    response = run(
+        Responder(lambda: eraser, recall).reply(  # type: ignore[arg-type, return-value]
+            GENERAL, [Turn("bo", "is the printer in the cellar haunted")], SETTINGS
+        )
+    )
     first, second = ([turn.text for turn in request.conversation.recalled] for request in eraser.asked)
     assert any("duck" in text for text in first) and not any("duck" in text for text in second)
     assert 77 not in {line.message_id for line in response.recalled}
     catch_up(indexed, index, bulk.embed)
 
 
-def test_what_was_being_looked_up_when_something_was_deleted_is_not_read_along(model: ChatModel,
-                                                                              recall: Recall) -> None:
+def test_what_was_being_looked_up_when_something_was_deleted_is_not_read_along(
+    model: ChatModel, recall: Recall
+) -> None:
     """Fault 40: the turns were taken before the deletion."""
     responder = Responder(lambda: model, recall)
 
@@ -312,6 +351,7 @@ def test_a_question_is_read_while_its_author_may_still_be_writing(model: ChatMod
 
 def test_a_reply_that_was_cut_off_is_an_error_and_not_half_a_line(recall: Recall) -> None:
     """What the model gives back when its time is over, or when it is replaced, in the middle of a reply."""
+
     class CutOff:
         count_tokens = staticmethod(len)
 
@@ -337,8 +377,9 @@ def test_each_reply_looks_its_lines_up_anew(model: ChatModel, recall: Recall) ->
     assert 3 in run(ask("pizza on friday?"))
 
 
-def test_an_identical_question_gets_the_same_answer_only_with_the_response_cache_on(model: ChatModel,
-                                                                                    recall: Recall) -> None:
+def test_an_identical_question_gets_the_same_answer_only_with_the_response_cache_on(
+    model: ChatModel, recall: Recall
+) -> None:
     responder = Responder(lambda: model, recall)
     turns = [Turn("bo", "say one word")]
 

@@ -1,4 +1,5 @@
 """Beginning anew with a damaged database and no backup: as much as can be read comes along, and nothing is deleted."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -22,8 +23,9 @@ def workspace(tmp_path: Path) -> Workspace:
     workspace = Workspace.at(tmp_path).create()
     with Store.open(workspace) as store:
         store.channels.add([Channel(1, "general", speak=True, recall=True, is_private=False)])
-        store.messages.save([Message(n, 1, 7 + n % 3, f"member{n % 3}", f"line {n} " + "x" * 60, n) for n in
-                             range(1, COUNT + 1)])
+        store.messages.save(
+            [Message(n, 1, 7 + n % 3, f"member{n % 3}", f"line {n} " + "x" * 60, n) for n in range(1, COUNT + 1)]
+        )
         store.members.set_opted_out(8, True)
         store.members.forget(9)
         store.settings.set(TEMPERATURE, 0.9, changed_by="test")
@@ -36,7 +38,7 @@ def damage(path: Path, *, at: float) -> None:
     """Overwrite two pages at that share of the file."""
     raw = bytearray(path.read_bytes())
     page = int(len(raw) * at) // 4096 * 4096
-    raw[page:page + 8192] = b"\xa5" * 8192
+    raw[page : page + 8192] = b"\xa5" * 8192
     path.write_bytes(raw)
 
 
@@ -82,8 +84,9 @@ def test_a_file_of_which_nothing_can_be_read_makes_room_for_a_new_one(workspace:
         assert store.settings.get(TEMPERATURE) == TEMPERATURE.default and store.messages.count() > 0
 
 
-def test_whole_databases_newer_ones_and_those_in_use_are_left_alone(workspace: Workspace,
-                                                                    capsys: pytest.CaptureFixture[str]) -> None:
+def test_whole_databases_newer_ones_and_those_in_use_are_left_alone(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = workspace.messages_db.read_bytes()
     main(["--workspace", str(workspace.root), "--start-anew"])
     assert "nothing was changed" in capsys.readouterr().out
@@ -98,8 +101,9 @@ def test_whole_databases_newer_ones_and_those_in_use_are_left_alone(workspace: W
         start_anew(Workspace.at(workspace.root / "other"))
 
 
-def test_the_script_says_what_came_along_and_what_to_do_next(workspace: Workspace,
-                                                             capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_script_says_what_came_along_and_what_to_do_next(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
     damage(workspace.messages_db, at=0.5)
     with pytest.raises(BadInputError, match="There is no backup"):
         main(["--workspace", str(workspace.root), "--restore"])

@@ -1,4 +1,5 @@
 """The scheduled fetch on each system. Windows and macOS commands are recorded, not run."""
+
 from __future__ import annotations
 
 import plistlib
@@ -25,8 +26,11 @@ from scripts.schedule import (
 from storage.paths import Workspace
 from storage.system_jobs import Outcome
 
-TASK = Task("fetch-1234", ("/opt/Bót 😀 x/python", "/opt/100% & \"new\"/fetch.py", "--workspace", "/srv/$my data"),
-            Path("/opt/100% x"))
+TASK = Task(
+    "fetch-1234",
+    ("/opt/Bót 😀 x/python", '/opt/100% & "new"/fetch.py', "--workspace", "/srv/$my data"),
+    Path("/opt/100% x"),
+)
 
 
 class System:

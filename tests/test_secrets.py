@@ -1,4 +1,5 @@
 """No secret is in the project itself, and what a running program is given does not come out of it."""
+
 from __future__ import annotations
 
 import os
@@ -22,25 +23,44 @@ SECRETS = {
 }
 # Made up for tests, and saying so; the first is the example in Discord's own documentation.
 MADE_UP = re.compile(rb"ZnCjm1XVW7vRze4b7Cq4se7kKWs|not-a-real|loopback-only|of-this-test|(?i:example|abcdef)|xxxxxxxx")
-SKIPPED = {".git", ".venv", "__pycache__", ".hypothesis", ".mypy_cache", ".ruff_cache", ".pytest_cache", "data_storage",
-           "models", "logs", "backups", "demo_workspace"}
+SKIPPED = {
+    ".git",
+    ".venv",
+    "__pycache__",
+    ".hypothesis",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+    "data_storage",
+    "models",
+    "logs",
+    "backups",
+    "demo_workspace",
+}
 
 
 def secrets_in(content: bytes) -> list[str]:
     """Kinds of secrets found, those that say they are made up left out."""
-    return [kind for kind, pattern in SECRETS.items() for match in pattern.finditer(content)
-            if not MADE_UP.search(match[0])]
+    return [
+        kind for kind, pattern in SECRETS.items() for match in pattern.finditer(content) if not MADE_UP.search(match[0])
+    ]
 
 
 def project_files() -> list[Path]:
-    return [path for path in PROJECT_ROOT.rglob("*") if path.is_file() and path.name != ".env"
-            and not SKIPPED & set(path.relative_to(PROJECT_ROOT).parts)]
+    return [
+        path
+        for path in PROJECT_ROOT.rglob("*")
+        if path.is_file() and path.name != ".env" and not SKIPPED & set(path.relative_to(PROJECT_ROOT).parts)
+    ]
 
 
 def test_the_project_holds_no_secret() -> None:
     """Fault 48."""
-    found = {str(path.relative_to(PROJECT_ROOT)): kinds for path in project_files()
-             if path.stat().st_size < 20_000_000 and (kinds := secrets_in(path.read_bytes()))}
+    found = {
+        str(path.relative_to(PROJECT_ROOT)): kinds
+        for path in project_files()
+        if path.stat().st_size < 20_000_000 and (kinds := secrets_in(path.read_bytes()))
+    }
     assert found == {}
 
 
@@ -57,16 +77,29 @@ def test_what_holds_secrets_is_ignored_by_git() -> None:
     assert {"/.env", "/data_storage/", "/models/", "/logs/", "/backups/"} <= set(ignored)
 
 
-@pytest.mark.parametrize("script", ["bot/run.py --offline", "scripts/doctor.py --offline", "scripts/backup.py",
-                                    "scripts/fetch_and_embed.py --import missing.json"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "bot/run.py --offline",
+        "scripts/doctor.py --offline",
+        "scripts/backup.py",
+        "scripts/fetch_and_embed.py --import missing.json",
+    ],
+)
 def test_a_broken_env_file_is_named_without_showing_what_is_in_it(workspace: Workspace, script: str) -> None:
     """Fault 48: the error names the file or the key, never the token beside it."""
     secret = "MTIzNDU2Nzg5MDEyMzQ1Njc4OQ.GaBcDe.not-a-real-token-of-this-test-00000"
     write_value(workspace.env_file, TOKEN, secret)
     workspace.env_file.write_text(f"{workspace.env_file.read_text()}SERVER_ID=my server\n", encoding="utf-8")
     name, *arguments = script.split()
-    done = subprocess.run([sys.executable, name, "--workspace", str(workspace.root), *arguments], cwd=PROJECT_ROOT,
-                          capture_output=True, text=True, timeout=120, env=os.environ | {"DISCORD_TOKEN": ""})
+    done = subprocess.run(
+        [sys.executable, name, "--workspace", str(workspace.root), *arguments],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"DISCORD_TOKEN": ""},
+    )
     said = done.stdout + done.stderr
     assert done.returncode != 0 or "doctor" in script or "backup" in script
     assert secret not in said and secret[-20:] not in said and "Traceback" not in said

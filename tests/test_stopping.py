@@ -1,4 +1,5 @@
 """Stops end in order and in time, whatever does not let go. Bounds are added up on an injected clock."""
+
 from __future__ import annotations
 
 import asyncio
@@ -58,9 +59,12 @@ def test_every_step_of_a_stop_is_bounded_and_all_of_them_together(monkeypatch: p
     async def scene() -> float:
         stop = StopRequest(clock=clock)
         services = SimpleNamespace(
-            stop=stop, status=SimpleNamespace(update=lambda **_: order.append("said so")),
-            responder=Stubborn(clock, order, "replies"), recall=Stubborn(clock, order, "recall"),
-            storage=Stubborn(clock, order, "storage"))
+            stop=stop,
+            status=SimpleNamespace(update=lambda **_: order.append("said so")),
+            responder=Stubborn(clock, order, "replies"),
+            recall=Stubborn(clock, order, "recall"),
+            storage=Stubborn(clock, order, "storage"),
+        )
         ends = asyncio.Event()
 
         async def discord() -> None:
@@ -140,8 +144,12 @@ def test_a_bot_that_is_stuck_in_a_native_call_ends_all_the_same(store: Store, tm
     store.settings.set(MODEL_PATH, "smollm2-135m-instruct", changed_by="test")
     script = tmp_path / "stuck_bot.py"
     script.write_text(STUCK_BOT.format(root=str(PROJECT_ROOT)), encoding="utf-8")
-    with subprocess.Popen([sys.executable, str(script), "--offline", "--workspace", str(store.workspace.root)],
-                          cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True) as bot:
+    with subprocess.Popen(
+        [sys.executable, str(script), "--offline", "--workspace", str(store.workspace.root)],
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as bot:
         assert bot.stdout is not None and bot.stdout.readline() == "loading\n"
         wait_for(lambda: (s := store.status.read_bot()) and s.phase is BotPhase.RUNNING)
         store.commands.ask(CommandKind.STOP, asked_by="test")

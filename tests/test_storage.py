@@ -1,4 +1,5 @@
 """The ground floor: settings, messages, people, jobs, locks, environment, logs."""
+
 from __future__ import annotations
 
 import logging
@@ -30,8 +31,14 @@ from storage.store import Store
 
 
 def message(number: int, *, channel: int = 1, author: int = 7, content: str = "yo", **fields: object) -> Message:
-    values = {"id": number, "channel_id": channel, "author_id": author, "author_name": f"name{author}",
-              "content": content, "created_ms": number}
+    values = {
+        "id": number,
+        "channel_id": channel,
+        "author_id": author,
+        "author_name": f"name{author}",
+        "content": content,
+        "created_ms": number,
+    }
     return Message(**(values | fields))  # type: ignore[arg-type]
 
 
@@ -49,11 +56,23 @@ def test_a_setting_reaches_another_process_at_its_next_read(store: Store) -> Non
     other.close()
 
 
-@pytest.mark.parametrize(("setting", "raw"), [(TEMPERATURE, "1.5"), (TEMPERATURE, "hot"), (TEMPERATURE, "nan"),
-                                              (MAX_TOKENS, "49"), (MAX_TOKENS, "60.5"), (MENTIONS_ONLY, "maybe"),
-                                              (RESPONSE_RATE, "-1"), (RESPONSE_RATE, None), (MAX_TOKENS, "1e999")])
-def test_a_value_out_of_range_names_the_range_and_changes_nothing(store: Store, setting: Setting[object],
-                                                                  raw: object) -> None:
+@pytest.mark.parametrize(
+    ("setting", "raw"),
+    [
+        (TEMPERATURE, "1.5"),
+        (TEMPERATURE, "hot"),
+        (TEMPERATURE, "nan"),
+        (MAX_TOKENS, "49"),
+        (MAX_TOKENS, "60.5"),
+        (MENTIONS_ONLY, "maybe"),
+        (RESPONSE_RATE, "-1"),
+        (RESPONSE_RATE, None),
+        (MAX_TOKENS, "1e999"),
+    ],
+)
+def test_a_value_out_of_range_names_the_range_and_changes_nothing(
+    store: Store, setting: Setting[object], raw: object
+) -> None:
     with pytest.raises(SettingError) as caught:
         store.settings.set(setting, raw, changed_by="x")
     assert setting.range_text in caught.value.text()
@@ -79,8 +98,17 @@ def test_no_typed_value_gets_anything_but_a_value_in_range_or_an_error(raw: obje
 
 
 def test_a_message_comes_back_to_the_letter(store: Store) -> None:
-    original = message(5, content="GGGGG  \n 😂 <@3>", reply_to_id=4, mentions=(Mention(3, "Ann"),), username="bob",
-                       reactions=(Reaction("😂", 2),), attachments=("cat.png",), stickers=("wave",), is_pinned=True)
+    original = message(
+        5,
+        content="GGGGG  \n 😂 <@3>",
+        reply_to_id=4,
+        mentions=(Mention(3, "Ann"),),
+        username="bob",
+        reactions=(Reaction("😂", 2),),
+        attachments=("cat.png",),
+        stickers=("wave",),
+        is_pinned=True,
+    )
     store.messages.save([original])
     assert store.messages.get([5])[5] == original
 
@@ -138,9 +166,16 @@ def test_deleted_and_forgotten_messages_never_come_back(store: Store) -> None:
 def test_recall_sees_its_own_channel_and_what_everyone_may_read(store: Store) -> None:
     """Fault 45: unknown, private, off and lost channels give nothing to others."""
     public = {"recall": True, "is_private": False}
-    store.channels.add([Channel(1, "general", **public), Channel(2, "secret", recall=True),
-                        Channel(3, "off", is_private=False), Channel(4, "lost", is_access_lost=True, **public),
-                        Channel(5, "thread", kind=11, parent_id=1), Channel(6, "whisper", kind=12, parent_id=1)])
+    store.channels.add(
+        [
+            Channel(1, "general", **public),
+            Channel(2, "secret", recall=True),
+            Channel(3, "off", is_private=False),
+            Channel(4, "lost", is_access_lost=True, **public),
+            Channel(5, "thread", kind=11, parent_id=1),
+            Channel(6, "whisper", kind=12, parent_id=1),
+        ]
+    )
     assert store.channels.recallable_from(1) == [1, 5]
     assert store.channels.recallable_from(2) == [1, 2, 5]
     assert store.channels.recallable_from(99) == [1, 5]
@@ -172,9 +207,11 @@ def test_a_job_row_tells_how_the_work_ended(store: Store) -> None:
     with pytest.raises(StorageError), store.jobs.running("backup"):
         raise StorageError("Disk full.", "Free some space.")
     states = {job.kind: (job.state, job.error, job.result) for job in store.jobs.recent()}
-    assert states == {"fetch": (JobState.DONE, "", {"new": 3}),
-                      "train": (JobState.FAILED, "ZeroDivisionError: division by zero", {}),
-                      "backup": (JobState.FAILED, "Disk full. Free some space.", {})}
+    assert states == {
+        "fetch": (JobState.DONE, "", {"new": 3}),
+        "train": (JobState.FAILED, "ZeroDivisionError: division by zero", {}),
+        "backup": (JobState.FAILED, "Disk full. Free some space.", {}),
+    }
 
 
 def test_cancelling_ends_a_job_at_its_next_report(store: Store) -> None:
@@ -200,8 +237,9 @@ def test_old_activity_becomes_daily_totals_and_no_reply_is_lost_from_the_count(w
     now = 100 * 86_400.0
     with Store.open(workspace, clock=lambda: now) as store:
         old, new = now - 40 * 86_400, now - 60
-        store.activity.add([Activity(at, number, 1, 2, "x", True, "mentioned", 100.0)
-                            for number, at in enumerate((old, old, new))])
+        store.activity.add(
+            [Activity(at, number, 1, 2, "x", True, "mentioned", 100.0) for number, at in enumerate((old, old, new))]
+        )
         assert store.activity.roll_up() == 2
         assert store.activity.total_replies() == 3
         assert store.activity.totals_since(0).spoken == 1
@@ -217,13 +255,17 @@ def test_a_decision_is_completed_where_it_was_stored_and_not_stored_twice(store:
     store.activity.settle([*answered, replace(answered[0], message_id=3, author_id=4)])
     rows = [store.activity.about(number) for number in (1, 2, 3)]
     assert [(row.spoke, row.is_due, row.author_id) for row in rows if row] == [
-        (True, False, 0), (True, False, 0), (True, False, 4)]
+        (True, False, 0),
+        (True, False, 0),
+        (True, False, 4),
+    ]
     assert store.activity.totals_since(0).seen == 3
 
 
 def test_what_an_ended_bot_left_unanswered_says_so(store: Store) -> None:
-    store.activity.add([Activity(1.0, 1, 1, 2, "x", False, "mentioned", is_due=True),
-                        Activity(1.0, 2, 1, 2, "x", False, "rolled")])
+    store.activity.add(
+        [Activity(1.0, 1, 1, 2, "x", False, "mentioned", is_due=True), Activity(1.0, 2, 1, 2, "x", False, "rolled")]
+    )
     assert (store.activity.close_due(), store.activity.close_due()) == (1, 0)
     left, other = store.activity.about(1), store.activity.about(2)
     assert left is not None and left.error == ENDED_EARLY and left.reason == f"mentioned; {ENDED_EARLY}"
@@ -243,10 +285,12 @@ def test_the_second_holder_is_told_who_has_the_lock(tmp_path: Path) -> None:
 
 def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
     """Fault 10: kill -9."""
-    code = (f"import sys; sys.path.insert(0, {str(PROJECT_ROOT)!r})\nfrom pathlib import Path\n"
-            "from storage.locks import FileLock\n"
-            f"lock = FileLock(Path({str(tmp_path / 'x.lock')!r}), holder='x').acquire()\nprint('held', flush=True)\n"
-            "input()")
+    code = (
+        f"import sys; sys.path.insert(0, {str(PROJECT_ROOT)!r})\nfrom pathlib import Path\n"
+        "from storage.locks import FileLock\n"
+        f"lock = FileLock(Path({str(tmp_path / 'x.lock')!r}), holder='x').acquire()\nprint('held', flush=True)\n"
+        "input()"
+    )
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None and child.stdout.readline() == "held\n"
     with pytest.raises(AlreadyRunningError):
@@ -285,8 +329,9 @@ def quiet_root_logger() -> object:
     root.setLevel(level)
 
 
-def test_logs_are_written_and_parsed_by_the_same_format_without_secrets(tmp_path: Path,
-                                                                        quiet_root_logger: object) -> None:
+def test_logs_are_written_and_parsed_by_the_same_format_without_secrets(
+    tmp_path: Path, quiet_root_logger: object
+) -> None:
     """Fault 48."""
     path = logs.configure_logging(tmp_path, "bot", secrets=["sesame-token-123"])
     logging.getLogger("a.b").warning("login with sesame-token-123\nsecond line 😀 \ud800")
@@ -295,8 +340,9 @@ def test_logs_are_written_and_parsed_by_the_same_format_without_secrets(tmp_path
     assert entry.message.startswith("login with [secret]\nsecond line 😀")
 
 
-def test_log_files_stay_under_their_cap(tmp_path: Path, quiet_root_logger: object,
-                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_files_stay_under_their_cap(
+    tmp_path: Path, quiet_root_logger: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Fault 11, scaled down."""
     monkeypatch.setattr(logs, "MAX_FILE_BYTES", 10_000)
     logs.configure_logging(tmp_path, "bot")

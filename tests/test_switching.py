@@ -1,4 +1,5 @@
 """Switching a running bot to another model: its answer is waited for, and what it cannot use is taken back."""
+
 from __future__ import annotations
 
 import subprocess
@@ -49,7 +50,8 @@ def only_what_was_before(store: Store) -> str:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_bot_goes_back_by_itself_where_a_killed_deployment_left_a_model_that_does_not_load(
-        store: Store, tmp_path: Path) -> None:
+    store: Store, tmp_path: Path
+) -> None:
     old = abandon_switch(store, tmp_path)
     assert switching.load_or_take_back(store, lambda: only_what_was_before(store)) == old.file
     assert store.settings.get(ADAPTER_PATH) == "chosen.gguf"
@@ -60,17 +62,20 @@ def test_a_bot_goes_back_by_itself_where_a_killed_deployment_left_a_model_that_d
 
 
 def a_bot_that_dies_of_it(store: Store) -> None:
-    code = (f"import os, sys; sys.path.insert(0, {str(PROJECT_ROOT)!r})\n"
-            "from model.publishing import switching\n"
-            "from storage.paths import Workspace\nfrom storage.store import Store\n"
-            f"store = Store.open(Workspace.at({str(store.workspace.root)!r}))\n"
-            "switching.load_or_take_back(store, lambda: os.kill(os.getpid(), 9))")
+    code = (
+        f"import os, sys; sys.path.insert(0, {str(PROJECT_ROOT)!r})\n"
+        "from model.publishing import switching\n"
+        "from storage.paths import Workspace\nfrom storage.store import Store\n"
+        f"store = Store.open(Workspace.at({str(store.workspace.root)!r}))\n"
+        "switching.load_or_take_back(store, lambda: os.kill(os.getpid(), 9))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_model_that_ends_two_bots_as_they_load_it_goes_after_a_killed_deployment(
-        store: Store, tmp_path: Path) -> None:
+    store: Store, tmp_path: Path
+) -> None:
     old = abandon_switch(store, tmp_path)
     a_bot_that_dies_of_it(store)
     unsettled = switching.unsettled_switch(store)
@@ -106,7 +111,8 @@ def test_a_model_the_bot_has_loaded_is_never_taken_back_later(store: Store, tmp_
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 @pytest.mark.parametrize("is_tried_by_a_dead_bot", [False, True])
 def test_the_next_deployment_does_not_go_back_to_a_model_that_was_left_broken(
-        store: Store, tmp_path: Path, is_tried_by_a_dead_bot: bool) -> None:
+    store: Store, tmp_path: Path, is_tried_by_a_dead_bot: bool
+) -> None:
     old = abandon_switch(store, tmp_path)
     if is_tried_by_a_dead_bot:
         a_bot_that_dies_of_it(store)
@@ -140,8 +146,11 @@ def test_a_model_the_bot_cannot_load_is_taken_back_by_itself(store: Store, tmp_p
     with BotOfOurs(store, react=only_the_old_one) as bot:
         # A failure may be an old one, so it counts only once it outlives the command for a while.
         clock = iter(range(10_000))
-        release = Release(store, sleep=lambda _seconds: threading.Event().wait(0.02) and None,
-                          clock=lambda: bot.status.heartbeat_at + next(clock) * 0.05)
+        release = Release(
+            store,
+            sleep=lambda _seconds: threading.Event().wait(0.02) and None,
+            clock=lambda: bot.status.heartbeat_at + next(clock) * 0.05,
+        )
         version = deployment.store_version(store.workspace, model_file(tmp_path, "new"))
         with pytest.raises(DeploymentError, match="Not a GGUF file"):
             release._switch(lambda: deployment.use(store.workspace, version), (), "test")
@@ -155,8 +164,11 @@ def test_the_first_model_that_fails_leaves_no_pointer_behind(store: Store, tmp_p
     store.settings.set(MODEL_PATH, str(tmp_path / "old.gguf"), changed_by="test")
     with BotOfOurs(store, react=only_the_old_one) as bot:
         clock = iter(range(10_000))
-        release = Release(store, sleep=lambda _seconds: threading.Event().wait(0.02) and None,
-                          clock=lambda: bot.status.heartbeat_at + next(clock) * 0.05)
+        release = Release(
+            store,
+            sleep=lambda _seconds: threading.Event().wait(0.02) and None,
+            clock=lambda: bot.status.heartbeat_at + next(clock) * 0.05,
+        )
         version = deployment.store_version(store.workspace, model_file(tmp_path, "new"))
         with pytest.raises(DeploymentError):
             release._switch(lambda: deployment.use(store.workspace, version), (), "test")

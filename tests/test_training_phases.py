@@ -1,4 +1,5 @@
 """The optimiser on a tiny random model: every method, crash and resume, cancel, memory, ties, the export's checks."""
+
 from __future__ import annotations
 
 import importlib
@@ -55,8 +56,9 @@ class World:
 def world(packaged_base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("tiny")
     weights = write_tiny_base(folder / "base", packaged_base.folder)
-    gguf_files.write_model(weights, write_tiny_gguf(folder / "stub.gguf", offline_chat_model()), folder / "tiny.gguf",
-                           name="tiny")
+    gguf_files.write_model(
+        weights, write_tiny_gguf(folder / "stub.gguf", offline_chat_model()), folder / "tiny.gguf", name="tiny"
+    )
     base = BaseModel("tiny", weights, folder / "tiny.gguf")
     data = PreparedFolder.open(write_prepared_folder(folder / "data"))
     return World(folder, base, data, load_tokenizer(base))
@@ -64,16 +66,26 @@ def world(packaged_base: BaseModel, tmp_path_factory: pytest.TempPathFactory) ->
 
 def recipe(steps: int = 3, **changes: Any) -> Recipe:
     """cpu-smoke with r=8, few steps and short rows."""
-    made = replace(CPU_SMOKE, lora=LoraNumbers(r=8, alpha=16, dropout=0.0), log_every=1, save_every=2,
-                   evaluate_every=50, **changes)
+    made = replace(
+        CPU_SMOKE, lora=LoraNumbers(r=8, alpha=16, dropout=0.0), log_every=1, save_every=2, evaluate_every=50, **changes
+    )
     for name in ("sft", "dpo", "orpo", "kto"):
-        made = made.with_phase(name, max_steps=steps, max_length=160, batch_size=2, accumulation=1, epochs=10,
-                               learning_rate=1e-3)
+        made = made.with_phase(
+            name, max_steps=steps, max_length=160, batch_size=2, accumulation=1, epochs=10, learning_rate=1e-3
+        )
     return made
 
 
-def run(world: World, out: Path, used: Recipe, method: Method = Method.SFT, *, resumed: bool = False,
-        reporter: Any = None, callbacks: Any = ()) -> TrainingResult:
+def run(
+    world: World,
+    out: Path,
+    used: Recipe,
+    method: Method = Method.SFT,
+    *,
+    resumed: bool = False,
+    reporter: Any = None,
+    callbacks: Any = (),
+) -> TrainingResult:
     plan = TrainingPlan(world.data, world.base, out, used, method, is_resumed=resumed)
     return train(plan, reporter, callbacks=callbacks)
 
@@ -133,14 +145,35 @@ def _weights(adapter: Path) -> bytes:
     return (adapter / "adapter_model.safetensors").read_bytes()
 
 
-def test_a_killed_run_resumes_from_the_last_complete_checkpoint(world: World, tmp_path: Path,
-                                                                capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_killed_run_resumes_from_the_last_complete_checkpoint(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A crash in the middle: kill -9 of the real script, and a damaged newest checkpoint on top."""
     out, workspace = tmp_path / "run", tmp_path / "workspace"
-    command = [sys.executable, str(PROJECT_ROOT / "scripts" / "3_train_model.py"), "--workspace", str(workspace),
-               "--data", str(world.data.path), "--out", str(out), "--base", str(world.base.folder),
-               "--recipe", "cpu-smoke", "--method", "sft", "--no-export", "--set", "sft.max_steps=12", "sft.epochs=9",
-               "sft.batch_size=2", "lora.r=8", "save_every=2", "log_every=1"]
+    command = [
+        sys.executable,
+        str(PROJECT_ROOT / "scripts" / "3_train_model.py"),
+        "--workspace",
+        str(workspace),
+        "--data",
+        str(world.data.path),
+        "--out",
+        str(out),
+        "--base",
+        str(world.base.folder),
+        "--recipe",
+        "cpu-smoke",
+        "--method",
+        "sft",
+        "--no-export",
+        "--set",
+        "sft.max_steps=12",
+        "sft.epochs=9",
+        "sft.batch_size=2",
+        "lora.r=8",
+        "save_every=2",
+        "log_every=1",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while last_complete(out / "sft") is None or len(checkpoints(out / "sft")) < 2:
@@ -194,8 +227,9 @@ def _disturbed(world: World, **lora: Any) -> Any:
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(7)
-    model = get_peft_model(load_base(world.base, dtype="float32"),
-                           LoraConfig(r=8, lora_alpha=16, task_type="CAUSAL_LM", **lora))
+    model = get_peft_model(
+        load_base(world.base, dtype="float32"), LoraConfig(r=8, lora_alpha=16, task_type="CAUSAL_LM", **lora)
+    )
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.requires_grad:
@@ -220,12 +254,16 @@ def test_nine_modules_on_a_tied_base_merge_wrongly_and_are_caught(world: World, 
 
 
 @pytest.mark.parametrize("with_embeddings", [False, True])
-def test_what_we_train_on_a_tied_base_merges_exactly_and_stays_tied(world: World, tmp_path: Path,
-                                                                   with_embeddings: bool) -> None:
+def test_what_we_train_on_a_tied_base_merges_exactly_and_stays_tied(
+    world: World, tmp_path: Path, with_embeddings: bool
+) -> None:
     targets = lora_targets(LoraNumbers(r=8, alpha=16, train_embeddings=with_embeddings), is_tied=True)
-    model = _disturbed(world, target_modules=list(targets.target_modules),
-                       modules_to_save=list(targets.modules_to_save) or None,
-                       ensure_weight_tying=targets.ensure_weight_tying)
+    model = _disturbed(
+        world,
+        target_modules=list(targets.target_modules),
+        modules_to_save=list(targets.modules_to_save) or None,
+        ensure_weight_tying=targets.ensure_weight_tying,
+    )
     found = _merge_agreement(world, model, tmp_path / "merged")
     require_merge_agreement(found)
     assert found.kl < 1e-3
@@ -251,8 +289,16 @@ def trained(world: World, tmp_path_factory: pytest.TempPathFactory) -> TrainingR
 
 def _export_plan(world: World, trained: TrainingResult, out: Path, **changes: Any) -> ExportPlan:
     rows = examples(world.data, VALIDATION, world.renderer, Skipped())
-    return ExportPlan(world.base, trained.adapter, out, "tiny", SYSTEM_PROMPT, {"method": "sft"}, quantisation="F16",
-                      **({"validation": rows} | changes))
+    return ExportPlan(
+        world.base,
+        trained.adapter,
+        out,
+        "tiny",
+        SYSTEM_PROMPT,
+        {"method": "sft"},
+        quantisation="F16",
+        **({"validation": rows} | changes),
+    )
 
 
 def test_an_export_is_checked_and_described(world: World, trained: TrainingResult, tmp_path: Path) -> None:
@@ -266,8 +312,9 @@ def test_an_export_is_checked_and_described(world: World, trained: TrainingResul
     assert kept == ["adapter.gguf", "tiny-F16.gguf", "tiny-F16.manifest.json"]
 
 
-def test_a_merge_whose_rows_are_in_the_wrong_order_is_not_kept(world: World, trained: TrainingResult, tmp_path: Path,
-                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_merge_whose_rows_are_in_the_wrong_order_is_not_kept(
+    world: World, trained: TrainingResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A deliberately broken export: heads rotated as Hugging Face has them, which llama.cpp reads wrongly."""
     monkeypatch.setattr(gguf_files, "_permuted", lambda weight, heads: weight)
     with pytest.raises(ExportCheckError, match="does not say what the merged model says"):
@@ -275,8 +322,9 @@ def test_a_merge_whose_rows_are_in_the_wrong_order_is_not_kept(world: World, tra
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_merge_that_lost_the_adapter_is_not_kept(world: World, trained: TrainingResult, tmp_path: Path,
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_merge_that_lost_the_adapter_is_not_kept(
+    world: World, trained: TrainingResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from model.training import export as export_module
 
     def merge_nothing(model: Any, folder: Path) -> None:

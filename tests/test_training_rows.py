@@ -1,4 +1,5 @@
 """Rows to token ids, recipes, checkpoints, preflight: everything of training that needs no optimiser."""
+
 from __future__ import annotations
 
 import importlib
@@ -54,7 +55,7 @@ def encode(text: str, special: bool) -> list[int]:
     while text:
         control = next((word for word in _CONTROL if special and text.startswith(word)), None)
         ids.append(_CONTROL[control] if control else ord(text[0]) + 10)
-        text = text[len(control) if control else 1:]
+        text = text[len(control) if control else 1 :]
     return ids
 
 
@@ -69,8 +70,12 @@ def renderer(max_length: int = 2048) -> Renderer:
 
 
 def row(reply: str = "sure", *, turns: int = 1, text: str = "hello there", recalled: int = 0) -> dict[str, Any]:
-    return {"id": "1", "reply": reply, "recalled": [{"name": "tobs", "text": f"old line {i}"} for i in range(recalled)],
-            "context": [{"name": "mira", "text": f"{text} {i}", "is_target_author": False} for i in range(turns)]}
+    return {
+        "id": "1",
+        "reply": reply,
+        "recalled": [{"name": "tobs", "text": f"old line {i}"} for i in range(recalled)],
+        "context": [{"name": "mira", "text": f"{text} {i}", "is_target_author": False} for i in range(turns)],
+    }
 
 
 def test_the_loss_covers_the_reply_and_the_closing_token_alone() -> None:
@@ -125,8 +130,9 @@ def test_both_sides_of_a_pair_share_one_prompt() -> None:
 
 def test_pairs_of_one_message_are_never_split_between_training_and_held_back(tmp_path: Path) -> None:
     folder = write_prepared_folder(tmp_path / "data", pairs=0)
-    pairs = [row() | {"chosen": f"reply {message}", "rejected": f"formal {n}"}
-             for message in range(30) for n in range(3)]
+    pairs = [
+        row() | {"chosen": f"reply {message}", "rejected": f"formal {n}"} for message in range(30) for n in range(3)
+    ]
     (folder / PREFERENCES).write_text("".join(json.dumps(pair) + "\n" for pair in pairs), encoding="utf-8")
     kept, held_back = preference_examples(PreparedFolder.open(folder), renderer(), Skipped())
     assert len(kept) + len(held_back) == 90 and len(held_back) == 9
@@ -136,9 +142,11 @@ def test_pairs_of_one_message_are_never_split_between_training_and_held_back(tmp
 def test_disliked_replies_reach_kto_and_the_pairs_do_not_twice(tmp_path: Path) -> None:
     folder = write_prepared_folder(tmp_path / "data", pairs=3)
     paired = json.loads((folder / PREFERENCES).read_text(encoding="utf-8").splitlines()[0])
-    judged = [row() | {"id": "disliked", "completion": "boo", "label": False},
-              row() | {"id": paired["id"], "completion": "formal", "label": False},
-              row() | {"id": "liked", "completion": "yay", "label": True}]
+    judged = [
+        row() | {"id": "disliked", "completion": "boo", "label": False},
+        row() | {"id": paired["id"], "completion": "formal", "label": False},
+        row() | {"id": "liked", "completion": "yay", "label": True},
+    ]
     (folder / "kto.jsonl").write_text("".join(json.dumps(each) + "\n" for each in judged), encoding="utf-8")
     found = disliked_examples(PreparedFolder.open(folder), renderer(), Skipped())
     assert [decode(example.reply) for example in found] == ["boo<|im_end|>"]
@@ -184,8 +192,9 @@ def test_full_holds_the_specifications_numbers() -> None:
     assert FULL.is_4bit and FULL.gradient_checkpointing
 
 
-@pytest.mark.parametrize(("gpu_gb", "name"), [(0, "cpu-smoke"), (4, "cpu-smoke"), (8, "rtx3070"), (16, "rtx3070"),
-                                              (24, "full")])
+@pytest.mark.parametrize(
+    ("gpu_gb", "name"), [(0, "cpu-smoke"), (4, "cpu-smoke"), (8, "rtx3070"), (16, "rtx3070"), (24, "full")]
+)
 def test_the_recipe_follows_the_hardware(gpu_gb: int, name: str) -> None:
     recipe, reason = choose_recipe(gpu_bytes=gpu_gb * 1_000_000_000)
     assert recipe.name == name and reason
@@ -227,13 +236,26 @@ def test_halving_keeps_the_rows_per_step() -> None:
 
 
 def hardware(**values: Any) -> Hardware:
-    return replace(Hardware(cpu_cores=8, memory_bytes=16 * GIB, free_memory_bytes=12 * GIB, free_disk_bytes=200 * GIB,
-                            gflops=100.0), **values)
+    return replace(
+        Hardware(
+            cpu_cores=8, memory_bytes=16 * GIB, free_memory_bytes=12 * GIB, free_disk_bytes=200 * GIB, gflops=100.0
+        ),
+        **values,
+    )
 
 
 def looked(recipe: Any = RTX3070, *, bot_bytes: int = 0, rows: int = 1000, **values: Any) -> Preflight:
-    return examine(recipe=recipe, reason="test", method=Method.SFT, base="Qwen/Qwen2.5-3B-Instruct", shape=QWEN_3B,
-                   hardware=hardware(**values), work=Work({"sft": rows}, 200.0), is_base_here=True, bot_bytes=bot_bytes)
+    return examine(
+        recipe=recipe,
+        reason="test",
+        method=Method.SFT,
+        base="Qwen/Qwen2.5-3B-Instruct",
+        shape=QWEN_3B,
+        hardware=hardware(**values),
+        work=Work({"sft": rows}, 200.0),
+        is_base_here=True,
+        bot_bytes=bot_bytes,
+    )
 
 
 def test_a_run_that_fits_is_let_through_with_its_estimates() -> None:
@@ -287,8 +309,9 @@ def script() -> ModuleType:
     return importlib.import_module("scripts.3_train_model")
 
 
-def test_the_preflight_leaves_its_result_in_the_job_row(workspace: Workspace,
-                                                        capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_preflight_leaves_its_result_in_the_job_row(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = write_prepared_folder(workspace.message_files / "prepared", rows=12)
     script().main(["--workspace", str(workspace.root), "--data", str(folder), "--recipe", "cpu-smoke", "--preflight"])
     assert "cpu-smoke" in capsys.readouterr().out
@@ -302,8 +325,7 @@ def test_a_running_bot_is_counted_paused_and_started_again(store: Store, monkeyp
     started: list[tuple[str, list[str]]] = []
     monkeypatch.setattr(pause, "spawn", lambda workspace, path, arguments, **_: started.append((path, arguments)))
     now = pause.time.time()
-    status = BotStatus(pid=1, phase=BotPhase.RUNNING, heartbeat_at=now, started_at=now, memory_bytes=5,
-                       mode="offline")
+    status = BotStatus(pid=1, phase=BotPhase.RUNNING, heartbeat_at=now, started_at=now, memory_bytes=5, mode="offline")
     store.status.write_bot(status)
     assert pause.running_bot(store) is not None
 

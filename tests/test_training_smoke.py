@@ -1,4 +1,5 @@
 """The whole way with the packaged SmolLM2: the script trains, exports and checks, the bot's engine talks with it."""
+
 from __future__ import annotations
 
 import importlib
@@ -29,15 +30,37 @@ def _reply(model: Path, adapter: Path | None = None) -> str:
 
 
 def test_the_script_trains_exports_and_the_engine_talks_with_the_result(
-        workspace: Workspace, packaged_base: BaseModel, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace: Workspace, packaged_base: BaseModel, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.copytree(packaged_base.folder, workspace.base_models / packaged_base.folder.name)
     data = write_prepared_folder(workspace.message_files / "prepared", rows=12, validation=2, pairs=2)
     out = workspace.root / "run"
-    importlib.import_module("scripts.3_train_model").main([
-        "--workspace", str(workspace.root), "--data", str(data), "--out", str(out), "--recipe", "cpu-smoke",
-        "--method", "sft+dpo", "--name", "smoke", "--set", "lora.r=8", "lora.alpha=16", "sft.max_steps=2",
-        "sft.batch_size=2", "dpo.max_steps=1", "dpo.batch_size=1", "dpo.accumulation=1", "evaluate_every=99",
-        "log_every=1"])
+    importlib.import_module("scripts.3_train_model").main(
+        [
+            "--workspace",
+            str(workspace.root),
+            "--data",
+            str(data),
+            "--out",
+            str(out),
+            "--recipe",
+            "cpu-smoke",
+            "--method",
+            "sft+dpo",
+            "--name",
+            "smoke",
+            "--set",
+            "lora.r=8",
+            "lora.alpha=16",
+            "sft.max_steps=2",
+            "sft.batch_size=2",
+            "dpo.max_steps=1",
+            "dpo.batch_size=1",
+            "dpo.accumulation=1",
+            "evaluate_every=99",
+            "log_every=1",
+        ]
+    )
     printed = capsys.readouterr().out
     assert "SFT" in printed and "DPO" in printed and "Check Q4_K_M" in printed
     with Store.open(workspace) as store:

@@ -1,4 +1,5 @@
 """Choices from measurements, manners on somebody's laptop, and the benchmark model."""
+
 from __future__ import annotations
 
 import itertools
@@ -68,8 +69,9 @@ def test_a_probe_measures_stores_and_is_used_again(tiny: Path, store: Store) -> 
     assert tuning.applied_to(ContextOptions(threads=3)).threads == 3
 
 
-def test_the_first_start_of_a_large_model_leaves_no_threads_behind(tiny: Path, store: Store,
-                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_start_of_a_large_model_leaves_no_threads_behind(
+    tiny: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """OpenMP's idle teams count as busy processors, and everybody else would wait by sleeping."""
     import psutil
 
@@ -184,10 +186,12 @@ def test_reading_along_does_not_load_a_model_whose_memory_was_given_back_but_a_d
     assert model.wait_until_idle(timeout_seconds=60) and not model.is_released
 
 
-@pytest.mark.parametrize(("when", "is_given_back"), [
-    ("never", False), ("full screen", False), ("full screen or battery", True)])
-def test_memory_is_given_back_by_itself_where_the_owner_chose_it(model: ChatModel, when: str,
-                                                                 is_given_back: bool) -> None:
+@pytest.mark.parametrize(
+    ("when", "is_given_back"), [("never", False), ("full screen", False), ("full screen or battery", True)]
+)
+def test_memory_is_given_back_by_itself_where_the_owner_chose_it(
+    model: ChatModel, when: str, is_given_back: bool
+) -> None:
     """On battery, as this fixture is."""
     model.follow(Settings().with_values({FREE_MEMORY.key: when}))
     model.ask(model._worker._tidy)
@@ -198,8 +202,9 @@ def test_memory_is_given_back_by_itself_where_the_owner_chose_it(model: ChatMode
     assert not Surroundings().wants_memory(when)
 
 
-def test_the_benchmark_model_script_works_without_a_vocabulary(tmp_path: Path,
-                                                               capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_benchmark_model_script_works_without_a_vocabulary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "random.gguf"
     main([str(path), "--tiny"])
     header = check_gguf(path)
@@ -207,22 +212,30 @@ def test_the_benchmark_model_script_works_without_a_vocabulary(tmp_path: Path,
 
 
 def test_the_process_environment_is_set_before_openmp_and_spares_the_owners_choice() -> None:
-    code = ("import sys, os; from model.process import prepare_process_environment; prepare_process_environment(); "
-            "print(os.environ['GOMP_SPINCOUNT'], sorted(set(sys.modules) & {'numpy', 'torch', 'llama_cpp'}))")
+    code = (
+        "import sys, os; from model.process import prepare_process_environment; prepare_process_environment(); "
+        "print(os.environ['GOMP_SPINCOUNT'], sorted(set(sys.modules) & {'numpy', 'torch', 'llama_cpp'}))"
+    )
     plain = {key: value for key, value in os.environ.items() if key != "GOMP_SPINCOUNT"}
     for given, expected in (({}, "1000 []"), ({"GOMP_SPINCOUNT": "7"}, "7 []")):
-        result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=plain | given, capture_output=True,
-                                text=True, check=True)
+        result = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=plain | given, capture_output=True, text=True, check=True
+        )
         assert result.stdout.strip() == expected
 
 
-def test_the_engine_benchmark_gives_ratios_and_a_table(tiny: Path, tmp_path: Path,
-                                                       capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_engine_benchmark_gives_ratios_and_a_table(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from scripts.benchmark import main as benchmark
 
     target = tmp_path / "figures.json"
-    assert benchmark(["engine", "--model", str(tiny), "--parts", "tokens,cancel", "--token-replies", "2",
-                      "--json", str(target)]) == 0
+    assert (
+        benchmark(
+            ["engine", "--model", str(tiny), "--parts", "tokens,cancel", "--token-replies", "2", "--json", str(target)]
+        )
+        == 0
+    )
     figures = json.loads(target.read_text(encoding="utf-8"))
     assert figures["tokens"]["3 channels, with retrieval"]["of p50"] < 0.5
     assert figures["cancel"]["decode"] > 0

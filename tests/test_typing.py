@@ -1,4 +1,5 @@
 """Somebody is writing: what the bot does before their message is there."""
+
 from __future__ import annotations
 
 import asyncio
@@ -63,21 +64,28 @@ def test_the_model_reads_up_to_the_name_of_whoever_begins_to_write(store: Store)
         assert [turn.text for turn in bot.responder.observed[-1]] == ["anyone here"]
         await bot.tam.send(bot.general, "me")
         assert bot.responder.writers[-1] == ""
+
     play(store, scene)
 
 
 def test_a_channel_nothing_is_kept_of_is_read_when_somebody_begins_to_write(store: Store) -> None:
     """After a restart, or when it was quiet for longer than the model keeps what it read."""
+
     async def scene(bot: SimBot) -> None:
         now_ms = round(bot.env.now().timestamp() * 1000)
-        store.messages.save([message(7, now_ms - 60_000, "the old talk", bot.general.id),
-                             message(8, now_ms - 50_000, "of somebody who left", bot.general.id)])
+        store.messages.save(
+            [
+                message(7, now_ms - 60_000, "the old talk", bot.general.id),
+                message(8, now_ms - 50_000, "of somebody who left", bot.general.id),
+            ]
+        )
         store.members.set_opted_out(8, True)
         await begin_to_write(bot, writing(bot, "tam"))
         assert [turn.text for turn in bot.responder.observed[-1]] == ["the old talk"]
         await bot.env.advance_time(GAP_MS / 1000 + 60)
         await begin_to_write(bot, writing(bot, "mira"))
         assert bot.responder.observed[-1] == [] and bot.responder.writers == ["tam", "mira"]
+
     play(store, scene)
 
 
@@ -88,6 +96,7 @@ def test_nothing_is_read_where_the_bot_may_not_speak(store: Store) -> None:
         store.channels.switch(bot.general.id, speak=False)
         await begin_to_write(bot, writing(bot, "tam"))
         assert bot.responder.writers == []
+
     play(store, scene)
 
 
@@ -100,4 +109,5 @@ def test_an_answer_waits_while_its_author_is_at_the_next_line_but_not_for_somebo
             bot.client.handlers._logs[bot.general.id].writer = writer
             await bot.mira.send(bot.general, f"<@{bot.client.identity.id}> wait")
             assert bot.own[-1] == "ok" and len(bot.responder.prepared) == pauses
+
     play(store, scene, "ok")

@@ -1,4 +1,5 @@
 """The search index on real LanceDB: what comes out, and what survives."""
+
 from __future__ import annotations
 
 import os
@@ -20,8 +21,7 @@ def vector(seed: int) -> np.ndarray:
 
 
 def row(message_id: int, *, channel_id: int = 1, text: str = "hello", seed: int | None = None) -> IndexRow:
-    return IndexRow(message_id, channel_id, 7, text, 1000 + message_id, 0,
-                    vector(message_id if seed is None else seed))
+    return IndexRow(message_id, channel_id, 7, text, 1000 + message_id, 0, vector(message_id if seed is None else seed))
 
 
 def open_index(folder: Path, model: str = "small") -> VectorIndex:
@@ -104,9 +104,11 @@ def test_what_another_process_writes_is_visible_at_the_next_query(tmp_path: Path
     reader = open_index(tmp_path)
     reader.upsert([row(1)])
     assert reader.count() == 1
-    code = (f"import sys; sys.path[:0] = {[os.getcwd()]!r}\n"
-            "from pathlib import Path\nfrom tests.test_vectordb import open_index, row\n"
-            f"open_index(Path({str(tmp_path)!r})).upsert([row(2)])")
+    code = (
+        f"import sys; sys.path[:0] = {[os.getcwd()]!r}\n"
+        "from pathlib import Path\nfrom tests.test_vectordb import open_index, row\n"
+        f"open_index(Path({str(tmp_path)!r})).upsert([row(2)])"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert reader.count() == 2
     assert reader.search(vector(2), channel_ids=[1], limit=1)[0].message_id == 2

@@ -1,4 +1,5 @@
 """The bot's own watchdog: a hung event loop is noticed, written down and ended, or replaced when nobody watches."""
+
 from __future__ import annotations
 
 import os
@@ -37,12 +38,16 @@ def hanging(store: Store, tmp_path: Path) -> subprocess.Popen[bytes]:
     script = tmp_path / "hanging_bot.py"
     script.write_text(HANGING_BOT.format(root=str(PROJECT_ROOT)), encoding="utf-8")
     environment = {key: value for key, value in os.environ.items() if key != "HUNG_BEFORE"}
-    return subprocess.Popen([sys.executable, str(script), "--offline", "--workspace", str(store.workspace.root)],
-                            cwd=PROJECT_ROOT, env=environment)
+    return subprocess.Popen(
+        [sys.executable, str(script), "--offline", "--workspace", str(store.workspace.root)],
+        cwd=PROJECT_ROOT,
+        env=environment,
+    )
 
 
 def test_a_hung_bot_that_is_watched_ends_with_its_code_and_the_place_it_hung_at(
-        store: Store, hanging: subprocess.Popen[bytes]) -> None:
+    store: Store, hanging: subprocess.Popen[bytes]
+) -> None:
     """Fault 5: a busy loop on the event loop."""
     store.status.write_supervisor(os.getpid())
     while hanging.poll() is None:
@@ -56,8 +61,9 @@ def test_a_hung_bot_that_is_watched_ends_with_its_code_and_the_place_it_hung_at(
 
 def test_a_hung_bot_that_nobody_watches_becomes_a_new_one(store: Store, hanging: subprocess.Popen[bytes]) -> None:
     """Fault 5: it keeps its process id, and its lock does not keep it out."""
-    status = wait_for(lambda: (s := store.status.read_bot()) and s.exit_code is None and s.phase is BotPhase.RUNNING
-                      and s or None)
+    status = wait_for(
+        lambda: (s := store.status.read_bot()) and s.exit_code is None and s.phase is BotPhase.RUNNING and s or None
+    )
     assert status.pid == hanging.pid
     store.commands.ask(CommandKind.STOP, asked_by="test")
     assert hanging.wait(90) == ExitCode.STOPPED

@@ -1,4 +1,5 @@
 """A prepared folder of a small invented server, and a tiny model, for the training tests."""
+
 from __future__ import annotations
 
 import json
@@ -9,10 +10,20 @@ from typing import Any
 
 SYSTEM_PROMPT = "You're a regular here."
 _PEOPLE = ("mira", "tobs", "juno", "pax")
-_OPENERS = ("anyone up for {game} tonight", "who broke the {thing} again", "just finished {game}",
-            "the {thing} is on fire")
-_REPLIES = ("lol no way", "count me in!!", "GGGGGG", "bruh {game} again", "ask pax about the {thing}",
-            "nah too tired 😴")
+_OPENERS = (
+    "anyone up for {game} tonight",
+    "who broke the {thing} again",
+    "just finished {game}",
+    "the {thing} is on fire",
+)
+_REPLIES = (
+    "lol no way",
+    "count me in!!",
+    "GGGGGG",
+    "bruh {game} again",
+    "ask pax about the {thing}",
+    "nah too tired 😴",
+)
 _GAMES = ("factorio", "rocket league", "chess", "terraria")
 _THINGS = ("printer", "server", "oven", "bot")
 
@@ -49,9 +60,17 @@ def _row(chance: random.Random, index: int) -> dict[str, Any]:
     if chance.random() < 0.3:
         context.insert(0, {"name": "self", "text": "hm", "is_target_author": True})
     recalled = [{"name": "tobs", "text": "chess was fun"}] if chance.random() < 0.3 else []
-    return {"id": str(index), "channel_id": 1, "author_id": 2, "timestamp": index, "session": index,
-            "context": context, "recalled": recalled, "reply": _fill(chance, chance.choice(_REPLIES)),
-            "layout": _layout()}
+    return {
+        "id": str(index),
+        "channel_id": 1,
+        "author_id": 2,
+        "timestamp": index,
+        "session": index,
+        "context": context,
+        "recalled": recalled,
+        "reply": _fill(chance, chance.choice(_REPLIES)),
+        "layout": _layout(),
+    }
 
 
 def _pair(chance: random.Random, index: int) -> dict[str, Any]:
@@ -60,19 +79,29 @@ def _pair(chance: random.Random, index: int) -> dict[str, Any]:
     return row | {"chosen": f"{chosen} {index}", "rejected": "That is interesting. How may I help you?", "strength": 1}
 
 
-def write_tiny_base(folder: Path, tokenizer_folder: Path, *, is_tied: bool = True, arch: str = "llama",
-                    layers: int = 2, seed: int = 0) -> Path:
+def write_tiny_base(
+    folder: Path, tokenizer_folder: Path, *, is_tied: bool = True, arch: str = "llama", layers: int = 2, seed: int = 0
+) -> Path:
     """A random model with the real tokenizer: quick, and shaped like a real one."""
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
 
     torch.manual_seed(seed)
     shape: dict[str, Any] = dict(
-        vocab_size=49_152, hidden_size=64, intermediate_size=128, num_hidden_layers=layers, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=512, bos_token_id=1, eos_token_id=2, pad_token_id=2,
+        vocab_size=49_152,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=2,
         tie_word_embeddings=is_tied,
         # Far larger than usual: with the usual value all tokens are equally likely, and any mistake goes unseen.
-        initializer_range=0.2)
+        initializer_range=0.2,
+    )
     config = LlamaConfig(**shape) if arch == "llama" else Qwen2Config(**shape)
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     for path in tokenizer_folder.iterdir():
@@ -88,10 +117,17 @@ def write_tiny_gguf(target: Path, packaged: Path, *, layers: int = 2) -> Path:
 
     from model.files.gguf_files import open_gguf
 
-    changes = {"llama.block_count": layers, "llama.embedding_length": 64, "llama.feed_forward_length": 128,
-               "llama.attention.head_count": 4, "llama.attention.head_count_kv": 2, "llama.context_length": 512,
-               "llama.rope.dimension_count": 16, "llama.rope.freq_base": 10_000.0,
-               "llama.attention.layer_norm_rms_epsilon": 1e-6}
+    changes = {
+        "llama.block_count": layers,
+        "llama.embedding_length": 64,
+        "llama.feed_forward_length": 128,
+        "llama.attention.head_count": 4,
+        "llama.attention.head_count_kv": 2,
+        "llama.context_length": 512,
+        "llama.rope.dimension_count": 16,
+        "llama.rope.freq_base": 10_000.0,
+        "llama.attention.layer_norm_rms_epsilon": 1e-6,
+    }
     writer = gguf.GGUFWriter(target, "llama")
     for field in open_gguf(packaged).fields.values():
         if field.name.startswith(("GGUF.", "general.architecture")) or not field.types:

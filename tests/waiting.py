@@ -1,4 +1,5 @@
 """Waiting for what other processes and threads do."""
+
 from __future__ import annotations
 
 import time

@@ -1,4 +1,5 @@
 """The bot's whole Discord side in this process, on the loopback wire; only the model is stood in."""
+
 from __future__ import annotations
 
 import asyncio
@@ -65,13 +66,27 @@ class WireBot:
 
 
 @asynccontextmanager
-async def wire_bot(store: Store, server: DiscordServer, *texts: str,
-                   server_id: int | None = None) -> AsyncIterator[WireBot]:
+async def wire_bot(
+    store: Store, server: DiscordServer, *texts: str, server_id: int | None = None
+) -> AsyncIterator[WireBot]:
     """run_discord() as a task; cancelled at the end as at a stop."""
-    environment = Environment(token=server.environment["DISCORD_TOKEN"], server_id=server_id or server.world.guild_id,
-                              admin_ids=frozenset({OWNER}), api_base=server.api_base, gateway=server.gateway)
-    services = WireServices(store, environment, LiveStatus(mode="discord"), StorageThread(), StillSlot(), NoRecall(),
-                            ScriptedResponder(list(texts) or ["sure"]), StopRequest())
+    environment = Environment(
+        token=server.environment["DISCORD_TOKEN"],
+        server_id=server_id or server.world.guild_id,
+        admin_ids=frozenset({OWNER}),
+        api_base=server.api_base,
+        gateway=server.gateway,
+    )
+    services = WireServices(
+        store,
+        environment,
+        LiveStatus(mode="discord"),
+        StorageThread(),
+        StillSlot(),
+        NoRecall(),
+        ScriptedResponder(list(texts) or ["sure"]),
+        StopRequest(),
+    )
     task: asyncio.Task[None] = asyncio.create_task(run_discord(services))  # type: ignore[arg-type]
     try:
         yield WireBot(services, server, task)
@@ -81,10 +96,17 @@ async def wire_bot(store: Store, server: DiscordServer, *texts: str,
         assert services.storage.close(timeout_seconds=10.0)
 
 
-def play(store: Store, server: DiscordServer, scene: Callable[[WireBot], Awaitable[None]], *texts: str,
-         server_id: int | None = None) -> None:
+def play(
+    store: Store,
+    server: DiscordServer,
+    scene: Callable[[WireBot], Awaitable[None]],
+    *texts: str,
+    server_id: int | None = None,
+) -> None:
     """One scene with the bot running."""
+
     async def run() -> None:
         async with wire_bot(store, server, *texts, server_id=server_id) as bot:
             await scene(bot)
+
     asyncio.run(run())

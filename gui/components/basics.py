@@ -1,4 +1,5 @@
 """What every room is made of: a ground, a card, words, a hairline."""
+
 from __future__ import annotations
 
 import tkinter as tk
@@ -41,11 +42,23 @@ class Card(Sheet):
 class Text(tk.Label):
     """Words: a role of the type scale and a colour of the palette. `wrap` follows the width it gets."""
 
-    def __init__(self, master: Any, text: str = "", *, role: str = "body", colour: str = "text", wrap: bool = False,
-                 anchor: Any = "w", justify: Any = "left", surface: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        master: Any,
+        text: str = "",
+        *,
+        role: str = "body",
+        colour: str = "text",
+        wrap: bool = False,
+        anchor: Any = "w",
+        justify: Any = "left",
+        surface: str | None = None,
+        **options: Any,
+    ) -> None:
         theme = theme_of(master)
-        super().__init__(master, text=text, font=theme.fonts[role], anchor=anchor, justify=justify, bd=0, padx=0,
-                         pady=0, **options)
+        super().__init__(
+            master, text=text, font=theme.fonts[role], anchor=anchor, justify=justify, bd=0, padx=0, pady=0, **options
+        )
         self._colour = colour
         self._surface = surface or surface_of(master)
         theme.follow(self, self._paint)

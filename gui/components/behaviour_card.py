@@ -1,4 +1,5 @@
 """The levers the bot obeys from its next message on."""
+
 from __future__ import annotations
 
 import time
@@ -55,8 +56,16 @@ class BehaviourCard(Card):
 class SettingSlider(Row):
     """Name, value, line and meaning of one number; written while it moves."""
 
-    def __init__(self, master: Any, panel: Panel, setting: Setting[Any], steps: int,
-                 describe: Callable[[float], SliderView], *, whole: bool = False) -> None:
+    def __init__(
+        self,
+        master: Any,
+        panel: Panel,
+        setting: Setting[Any],
+        steps: int,
+        describe: Callable[[float], SliderView],
+        *,
+        whole: bool = False,
+    ) -> None:
         super().__init__(master)
         assert setting.slider is not None
         self._panel, self._setting, self._describe, self._whole = panel, setting, describe, whole

@@ -1,4 +1,5 @@
 """The blind test: real and generated replies mixed, and you say which is which. The same quiz members get as a page."""
+
 from __future__ import annotations
 
 import time
@@ -98,8 +99,9 @@ class BlindTestRoom(Room):
         self.leave = Button(foot, texts.BLIND_STOP, self._finish, kind="quiet")
         for column, button in enumerate((self.back, self.next, self.leave)):
             button.grid(row=0, column=column, padx=(0, S))
-        Text(body, texts.BLIND_KEYS, role="small", colour="faint", wrap=True).grid(row=7, column=0, sticky="ew",
-                                                                                   pady=(M, 0))
+        Text(body, texts.BLIND_KEYS, role="small", colour="faint", wrap=True).grid(
+            row=7, column=0, sticky="ew", pady=(M, 0)
+        )
 
     # ---- the beginning ---------------------------------------------------------------------------
 
@@ -116,8 +118,10 @@ class BlindTestRoom(Room):
             self._look()
 
     def _look(self) -> None:
-        self.panel.ask(lambda: (next(iter(quizzes(self.panel.workspace)), None), self.panel.store.jobs.latest(KIND)),
-                       lambda found: self._arrived(*found))
+        self.panel.ask(
+            lambda: (next(iter(quizzes(self.panel.workspace)), None), self.panel.store.jobs.latest(KIND)),
+            lambda found: self._arrived(*found),
+        )
 
     def _arrived(self, newest: Path | None, job: Any) -> None:
         self._newest = newest
@@ -149,8 +153,9 @@ class BlindTestRoom(Room):
         path = path or self._newest
         if path is not None:
             folder = path.parent
-            self.panel.start_job(KIND, ["--score", str(folder / "results" / "*.json"),
-                                        "--key", str(folder / "key.json")])
+            self.panel.start_job(
+                KIND, ["--score", str(folder / "results" / "*.json"), "--key", str(folder / "key.json")]
+            )
 
     # ---- a reply ---------------------------------------------------------------------------------
 

@@ -1,4 +1,5 @@
 """The button, and how each kind of it looks."""
+
 from __future__ import annotations
 
 import tkinter as tk
@@ -36,9 +37,21 @@ class Button(tk.Canvas):
 
     RADIUS, INSET, ICON = 8, 10, 16
 
-    def __init__(self, master: Any, text: str, command: Callable[[], Any] | None = None, *, kind: str = "secondary",
-                 icon: str = "", trailing: str = "", width: int = 0, height: int = CONTROL_HEIGHT,
-                 anchor: str = "center", tip: str = "", role: str = "body") -> None:
+    def __init__(
+        self,
+        master: Any,
+        text: str,
+        command: Callable[[], Any] | None = None,
+        *,
+        kind: str = "secondary",
+        icon: str = "",
+        trailing: str = "",
+        width: int = 0,
+        height: int = CONTROL_HEIGHT,
+        anchor: str = "center",
+        tip: str = "",
+        role: str = "body",
+    ) -> None:
         self.surface = surface_of(master)
         theme = theme_of(master)
         super().__init__(master, bd=0, highlightthickness=0, takefocus=1, height=theme.px(height), width=10)
@@ -46,10 +59,15 @@ class Button(tk.Canvas):
         self._command, self._role, self._least = command, role, width or (0 if text else height)
         self._is_hot = self._is_down = self._has_focus = self._is_emphasised = False
         self._size = (0, 0)
-        for sequence, call in (("<Enter>", lambda _: self._set(hot=True)), ("<Leave>", lambda _: self._set(hot=False)),
-                               ("<Button-1>", lambda _: self._set(down=True)), ("<ButtonRelease-1>", self._released),
-                               ("<FocusIn>", lambda _: self._set(focus=theme.is_by_keyboard)),
-                               ("<FocusOut>", lambda _: self._set(focus=False)), ("<Configure>", self._resized)):
+        for sequence, call in (
+            ("<Enter>", lambda _: self._set(hot=True)),
+            ("<Leave>", lambda _: self._set(hot=False)),
+            ("<Button-1>", lambda _: self._set(down=True)),
+            ("<ButtonRelease-1>", self._released),
+            ("<FocusIn>", lambda _: self._set(focus=theme.is_by_keyboard)),
+            ("<FocusOut>", lambda _: self._set(focus=False)),
+            ("<Configure>", self._resized),
+        ):
             self.bind(sequence, call, add="+")
         for key in ("<Return>", "<KP_Enter>", "<space>"):
             self.bind(key, self._key_pressed, add="+")
@@ -141,8 +159,11 @@ class Button(tk.Canvas):
         ground = theme.now(self.surface)
         if not self.is_enabled:
             solid = self.kind == "primary"
-            return (theme.now("hover") if solid else ground if not look.fill else theme.now(look.fill),
-                    theme.now("faint"), theme.now(look.border if not solid else "border") if look.border else "")
+            return (
+                theme.now("hover") if solid else ground if not look.fill else theme.now(look.fill),
+                theme.now("faint"),
+                theme.now(look.border if not solid else "border") if look.border else "",
+            )
         fill = look.hover if self._is_hot else look.fill
         border = "accent" if self._has_focus or self._is_emphasised else look.border
         return theme.now(fill) if fill else ground, theme.now(look.ink), theme.now(border) if border else ""
@@ -155,8 +176,16 @@ class Button(tk.Canvas):
         if width < 8:
             return
         line = 2 if self._has_focus and self.is_enabled else 1
-        draw_box(self, width, height, radius=theme.px(self.RADIUS), fill=fill, ground=theme.now(self.surface),
-                 border=border, line=theme.px(line))
+        draw_box(
+            self,
+            width,
+            height,
+            radius=theme.px(self.RADIUS),
+            fill=fill,
+            ground=theme.now(self.surface),
+            border=border,
+            line=theme.px(line),
+        )
         self._draw_content(theme, ink, width, height)
 
     def _draw_content(self, theme: Theme, ink: str, width: int, height: int) -> None:

@@ -1,4 +1,5 @@
 """Small charts on a canvas: bars, a curve with its area, and bars against a limit line."""
+
 from __future__ import annotations
 
 import tkinter as tk
@@ -38,8 +39,15 @@ class _Chart(tk.Canvas):
         if self._view is None or self._size[0] < 40:
             return
         if self._view.is_empty:
-            self.create_text(self._size[0] / 2, self._size[1] / 2, text=self._view.empty_text, fill=theme.now("faint"),
-                             font=theme.fonts["small"], width=self._size[0] - 20, justify="center")
+            self.create_text(
+                self._size[0] / 2,
+                self._size[1] / 2,
+                text=self._view.empty_text,
+                fill=theme.now("faint"),
+                font=theme.fonts["small"],
+                width=self._size[0] - 20,
+                justify="center",
+            )
             return
         self._draw()
 
@@ -68,8 +76,14 @@ class BarChart(_Chart):
             if value:
                 tall = max(value / most * (bottom - top), theme.px(2))
                 is_strong = index in view.strong or not view.strong
-                self.create_rectangle(round(left), round(bottom - tall), round(right), bottom, width=0,
-                                      fill=theme.now("accent" if is_strong else "track"))
+                self.create_rectangle(
+                    round(left),
+                    round(bottom - tall),
+                    round(right),
+                    bottom,
+                    width=0,
+                    fill=theme.now("accent" if is_strong else "track"),
+                )
         at = view.values.index(max(view.values))
         centre = min(max((at + 0.5) * step, theme.px(12)), width - theme.px(12))
         self._words(centre, 0, view.top_text, anchor="n", colour="muted")
@@ -119,21 +133,28 @@ def _curve_picture(owner: tk.Misc, view: Curve, width: int, height: int, low: fl
     spans = _pixels(view.segments, width * over, height * over, low, high, margin=over * 2)
     for points in spans:
         if len(points) > 1:
-            draw.polygon([(points[0][0], height * over), *points, (points[-1][0], height * over)],
-                         fill=theme.now("accent") + "26")
+            draw.polygon(
+                [(points[0][0], height * over), *points, (points[-1][0], height * over)],
+                fill=theme.now("accent") + "26",
+            )
             draw.line(points, fill=theme.now("accent"), width=round(1.8 * over * theme.scale), joint="curve")
         else:
             x, y = points[0]
-            draw.ellipse([x - 4 * over / 2, y - 4 * over / 2, x + 4 * over / 2, y + 4 * over / 2],
-                         fill=theme.now("accent"))
+            draw.ellipse(
+                [x - 4 * over / 2, y - 4 * over / 2, x + 4 * over / 2, y + 4 * over / 2], fill=theme.now("accent")
+            )
     return ImageTk.PhotoImage(ground.resize((width, height), Image.Resampling.LANCZOS), master=owner)
 
 
-def _pixels(segments: Sequence[Sequence[tuple[float, float]]], width: int, height: int, low: float, high: float, *,
-            margin: int) -> list[list[tuple[float, float]]]:
+def _pixels(
+    segments: Sequence[Sequence[tuple[float, float]]], width: int, height: int, low: float, high: float, *, margin: int
+) -> list[list[tuple[float, float]]]:
     usable = height - 2 * margin
-    return [[(x * (width - 1), margin + usable - (y - low) / (high - low) * usable) for x, y in points]
-            for points in segments if points]
+    return [
+        [(x * (width - 1), margin + usable - (y - low) / (high - low) * usable) for x, y in points]
+        for points in segments
+        if points
+    ]
 
 
 __all__ = ["BarChart", "Bars", "Curve", "CurveChart"]

@@ -1,4 +1,5 @@
 """What the playground's chat is made of: a bubble with its small print, and the card that explains a reply."""
+
 from __future__ import annotations
 
 import tkinter as tk
@@ -18,8 +19,15 @@ from gui.presenters.playground import ChatLine, DetailsView
 class Bubble(Row):
     """One line of the chat with its small print."""
 
-    def __init__(self, master: Any, panel: Panel, line: ChatLine, details: Callable[[int], Any],
-                 regenerate: Callable[[], Any], width: int) -> None:
+    def __init__(
+        self,
+        master: Any,
+        panel: Panel,
+        line: ChatLine,
+        details: Callable[[int], Any],
+        regenerate: Callable[[], Any],
+        width: int,
+    ) -> None:
         super().__init__(master)
         self._panel, self._line = panel, line
         theme = panel.theme
@@ -40,8 +48,10 @@ class Bubble(Row):
         self.stats.grid(row=0, column=0, padx=(4, S))
         self._links: list[Link] = []
         if not line.is_own:
-            self._links = [Link(self._foot, texts.CHAT_DETAILS, lambda: details(self._line.id)),
-                           Link(self._foot, texts.CHAT_REGENERATE, regenerate)]
+            self._links = [
+                Link(self._foot, texts.CHAT_DETAILS, lambda: details(self._line.id)),
+                Link(self._foot, texts.CHAT_REGENERATE, regenerate),
+            ]
 
     def show(self, line: ChatLine, *, is_last: bool) -> None:
         self._line = line
@@ -107,13 +117,30 @@ class DetailsCard(Card):
         self.recalled = Text(body, "", role="small", colour="muted", wrap=True)
         self.recalled.grid(row=3, column=0, sticky="ew", pady=(XS, M))
         Text(body, texts.DETAILS_PROMPT, role="strong").grid(row=4, column=0, sticky="w")
-        self.prompt = tk.Text(body, width=30, height=6, wrap="word", font=theme.fonts["caption"], bd=0,
-                              state="disabled", highlightthickness=1, padx=8, pady=6)
+        self.prompt = tk.Text(
+            body,
+            width=30,
+            height=6,
+            wrap="word",
+            font=theme.fonts["caption"],
+            bd=0,
+            state="disabled",
+            highlightthickness=1,
+            padx=8,
+            pady=6,
+        )
         self.prompt.grid(row=5, column=0, sticky="nsew", pady=(XS, 0))
-        theme.follow(self.prompt, lambda: self.prompt.configure(
-            bg=theme.now("field"), fg=theme.now("muted"), highlightbackground=theme.now("border"),
-            highlightcolor=theme.now("accent"), selectbackground=theme.now("accent_soft"),
-            selectforeground=theme.now("text")))
+        theme.follow(
+            self.prompt,
+            lambda: self.prompt.configure(
+                bg=theme.now("field"),
+                fg=theme.now("muted"),
+                highlightbackground=theme.now("border"),
+                highlightcolor=theme.now("accent"),
+                selectbackground=theme.now("accent_soft"),
+                selectforeground=theme.now("text"),
+            ),
+        )
 
     def show(self, view: DetailsView) -> None:
         for child in self.timing.winfo_children():

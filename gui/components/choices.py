@@ -1,4 +1,5 @@
 """One of a few: a menu behind a button, or words side by side."""
+
 from __future__ import annotations
 
 import tkinter as tk
@@ -14,8 +15,16 @@ from gui.components.theme import XS, theme_of
 class Choice(Button):
     """One of a few words: a button with a chevron that opens a menu; arrow keys step through."""
 
-    def __init__(self, master: Any, values: Sequence[str], command: Callable[[str], Any], *, value: str = "",
-                 width: int = 140, labels: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        master: Any,
+        values: Sequence[str],
+        command: Callable[[str], Any],
+        *,
+        value: str = "",
+        width: int = 140,
+        labels: dict[str, str] | None = None,
+    ) -> None:
         self._values, self._labels, self._tell = list(values), labels or {}, command
         self.value = value or (self._values[0] if self._values else "")
         super().__init__(master, self._label(self.value), self._open, trailing="chevron", width=width, anchor="w")
@@ -94,6 +103,16 @@ class Segments(Row):
 
 def popup_menu(master: Any, theme: Any) -> tk.Menu:
     """An empty menu in the colours of the window."""
-    return tk.Menu(master, tearoff=False, font=theme.fonts["body"], bg=theme.now("card"), fg=theme.now("text"),
-                   activebackground=theme.now("accent_soft"), activeforeground=theme.now("text"), bd=1,
-                   activeborderwidth=5, relief="flat", disabledforeground=theme.now("faint"))
+    return tk.Menu(
+        master,
+        tearoff=False,
+        font=theme.fonts["body"],
+        bg=theme.now("card"),
+        fg=theme.now("text"),
+        activebackground=theme.now("accent_soft"),
+        activeforeground=theme.now("text"),
+        bd=1,
+        activeborderwidth=5,
+        relief="flat",
+        disabledforeground=theme.now("faint"),
+    )

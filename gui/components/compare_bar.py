@@ -1,4 +1,5 @@
 """What is compared in the playground: two temperatures, or the model in use and another one."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -133,8 +134,14 @@ class ModelPair(Row):
         self.own = Text(self, "", role="small", colour="muted")
         self.own.grid(row=0, column=0, padx=(0, S))
         Text(self, texts.COMPARE_AND, colour="faint").grid(row=0, column=1, padx=(0, S))
-        self.choice = Choice(self, (OTHER_FILE,), self._picked, value="", width=230,
-                             labels={"": texts.COMPARE_NONE, OTHER_FILE: texts.COMPARE_FILE})
+        self.choice = Choice(
+            self,
+            (OTHER_FILE,),
+            self._picked,
+            value="",
+            width=230,
+            labels={"": texts.COMPARE_NONE, OTHER_FILE: texts.COMPARE_FILE},
+        )
         self.choice.grid(row=0, column=2, sticky="w")
         self.choice.set_value("")
 
@@ -162,8 +169,7 @@ class ModelPair(Row):
         self._shelf = shelf
         self.own.show(texts.COMPARE_OWN.format(name=shelf.own) if shelf.own else "")
         labels = {option.key: option.label for option in shelf.options}
-        self.choice.set_values([*labels, OTHER_FILE],
-                               labels | {"": texts.COMPARE_NONE, OTHER_FILE: texts.COMPARE_FILE})
+        self.choice.set_values([*labels, OTHER_FILE], labels | {"": texts.COMPARE_NONE, OTHER_FILE: texts.COMPARE_FILE})
         chosen = self.option.key if self.option is not None else ""
         self._take(chosen if chosen in labels else next(iter(labels), ""))
 
@@ -172,9 +178,12 @@ class ModelPair(Row):
             self._take(key)
             return
         self.choice.set_value(self.option.key if self.option is not None else "")
-        name = filedialog.askopenfilename(parent=self._panel.root, title=texts.BROWSE_MODEL,
-                                          initialdir=str(self._panel.workspace.base_models),
-                                          filetypes=[("GGUF", "*.gguf"), ("*", "*")])
+        name = filedialog.askopenfilename(
+            parent=self._panel.root,
+            title=texts.BROWSE_MODEL,
+            initialdir=str(self._panel.workspace.base_models),
+            filetypes=[("GGUF", "*.gguf"), ("*", "*")],
+        )
         if name:
             self.add(Path(name))
 

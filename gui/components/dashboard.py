@@ -1,4 +1,5 @@
 """The first room: how the bot is, what it does, and the levers one reaches for."""
+
 from __future__ import annotations
 
 import time
@@ -37,9 +38,15 @@ FIGURES_EVERY_SECONDS = 4.0
 def read_figures(store: Store) -> Figures:
     """Everything the dashboard counts; runs on the worker."""
     now = time.time()
-    return Figures(now, store.activity.totals_since(now - DAY), store.activity.totals_since(now - WEEK),
-                   tuple(store.activity.latencies_since(now - WEEK)), tuple(store.activity.replies_per_hour(hours=24)),
-                   tuple(store.activity.samples_since(now - WEEK)), tuple(store.activity.recent(limit=60)))
+    return Figures(
+        now,
+        store.activity.totals_since(now - DAY),
+        store.activity.totals_since(now - WEEK),
+        tuple(store.activity.latencies_since(now - WEEK)),
+        tuple(store.activity.replies_per_hour(hours=24)),
+        tuple(store.activity.samples_since(now - WEEK)),
+        tuple(store.activity.recent(limit=60)),
+    )
 
 
 class DashboardRoom(Room):
@@ -99,8 +106,12 @@ class DashboardRoom(Room):
         self.behaviour.show_settings(pulse)
         self.quick.show(pulse.jobs, pulse.settings)
         if self._pace.is_due():
-            self.panel.ask(lambda: figures_view(read_figures(self.panel.store)), self._show_figures,
-                           failed=lambda _: self._show_figures(None), slow=True)
+            self.panel.ask(
+                lambda: figures_view(read_figures(self.panel.store)),
+                self._show_figures,
+                failed=lambda _: self._show_figures(None),
+                slow=True,
+            )
 
     def show_status(self, view: StatusView) -> None:
         """Called by the app on every beat and at once after a click."""
@@ -149,8 +160,9 @@ class FiguresCard(Card):
             value.lift()
             note.lift()
             self._figures.append((label, value, note))
-        Text(body, chart_titles[0], role="caption", colour="faint").grid(row=4, column=0, columnspan=2, sticky="w",
-                                                                         pady=(M, 2))
+        Text(body, chart_titles[0], role="caption", colour="faint").grid(
+            row=4, column=0, columnspan=2, sticky="w", pady=(M, 2)
+        )
         self.chart = BarChart(body, height=92)
         self.chart.grid(row=5, column=0, columnspan=2, sticky="ew")
 
@@ -175,13 +187,19 @@ class QuickActions(Card):
             ("evaluate", texts.ACTION_EVALUATE, "gauge", lambda: panel.start_job("evaluate")),
             ("", texts.ACTION_FOLDER, "folder", lambda: panel.open_folder()),  # type: ignore[attr-defined]
             ("backup", texts.ACTION_BACKUP, "archive", lambda: panel.start_job("backup")),
-            ("", texts.ACTION_SETTINGS, "settings", lambda: panel.go("settings"))]
+            ("", texts.ACTION_SETTINGS, "settings", lambda: panel.go("settings")),
+        ]
         self.buttons: dict[str, Button] = {}
         for index, (kind, words, icon, action) in enumerate(actions):
             button = Button(self.body, words, action, icon=icon, anchor="w")
             row, column = divmod(index, 3)
-            button.grid(row=row, column=column, sticky="ew", padx=(0 if column == 0 else 4, 0 if column == 2 else 4),
-                        pady=(0 if row == 0 else S, 0))
+            button.grid(
+                row=row,
+                column=column,
+                sticky="ew",
+                padx=(0 if column == 0 else 4, 0 if column == 2 else 4),
+                pady=(0 if row == 0 else S, 0),
+            )
             if kind:
                 self.buttons[kind] = button
 

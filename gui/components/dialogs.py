@@ -1,4 +1,5 @@
 """Questions: one small window made once, shown when needed. Escape is the first (safe) answer, Enter the last."""
+
 from __future__ import annotations
 
 import tkinter as tk

@@ -1,4 +1,5 @@
 """What is kept in .env: the token, the server's id, the admins."""
+
 from __future__ import annotations
 
 import os
@@ -33,8 +34,10 @@ class TokenLine(LabelledRow):
         self.field = Field(self.holder, placeholder=texts.TOKEN_PASTE, secret=True, mono=True)
         self.field.bind("<Return>", lambda _: self._save())
         self.field.bind("<Escape>", lambda _: self._stop_editing())
-        self.field.bind("<KeyRelease>", lambda _: self.show_problem(
-            view.token_problem(self.field.get()) if self.field.get().strip() else ""))
+        self.field.bind(
+            "<KeyRelease>",
+            lambda _: self.show_problem(view.token_problem(self.field.get()) if self.field.get().strip() else ""),
+        )
 
     def show_environment(self, environment: Environment) -> None:
         self._environment = environment
@@ -111,5 +114,6 @@ class EnvironmentLine(LabelledRow):
         if text == self._stored or not self._check():
             return
         env_file, key, self._stored = self.panel.workspace.env_file, self._key, text
-        self.panel.ask(lambda: write_value(env_file, key, text),
-                       lambda _: self.panel.toast(texts.ENV_SAVED, tone="good"))
+        self.panel.ask(
+            lambda: write_value(env_file, key, text), lambda _: self.panel.toast(texts.ENV_SAVED, tone="good")
+        )

@@ -1,4 +1,5 @@
 """Getting started: a checklist that checks itself, and the check-up for later."""
+
 from __future__ import annotations
 
 import os
@@ -37,9 +38,17 @@ def read_situation(store: Store, *, is_running: bool, is_demo: bool) -> Situatio
     consent = store.consents.latest(policy.POLICY)
     channels = store.channels.all()
     return Situation(
-        read_environment(store.workspace.env_file), consent.answer if consent else "", len(channels),
-        sum(c.learn and not c.is_access_lost for c in channels), sum(c.speak for c in channels),
-        store.messages.count(), _model_name(store), is_running, store.jobs.latest("doctor"), is_demo)
+        read_environment(store.workspace.env_file),
+        consent.answer if consent else "",
+        len(channels),
+        sum(c.learn and not c.is_access_lost for c in channels),
+        sum(c.speak for c in channels),
+        store.messages.count(),
+        _model_name(store),
+        is_running,
+        store.jobs.latest("doctor"),
+        is_demo,
+    )
 
 
 def _model_name(store: Store) -> str:
@@ -99,22 +108,34 @@ class FirstRunRoom(Room):
     def _fillers(self) -> dict[str, Callable[[StepLine], None]]:
         panel = self.panel
         return {
-            "token": lambda line: (line.entry(texts.TOKEN_PASTE, self._save_token, secret=True),
-                                   line.button(texts.STEP_PORTAL, lambda: webbrowser.open(texts.PORTAL_URL)))[-1],
+            "token": lambda line: (
+                line.entry(texts.TOKEN_PASTE, self._save_token, secret=True),
+                line.button(texts.STEP_PORTAL, lambda: webbrowser.open(texts.PORTAL_URL)),
+            )[-1],
             "server": lambda line: line.entry("123456789012345678", self._save_server),
-            "invite": lambda line: (line.button(texts.STEP_INVITE_GO, self._open_invite),
-                                    line.button(texts.STEP_INVITE_COPY, self._copy_invite))[-1],
+            "invite": lambda line: (
+                line.button(texts.STEP_INVITE_GO, self._open_invite),
+                line.button(texts.STEP_INVITE_COPY, self._copy_invite),
+            )[-1],
             "intent": lambda line: line.button(texts.STEP_PORTAL, lambda: webbrowser.open(texts.PORTAL_URL)),
             "rule": lambda line: line.button(texts.STEP_RULE_GO, self._ask_rule),
-            "channels": lambda line: (line.button(texts.STEP_CHANNELS_FIND, self._find_channels),
-                                      line.button(texts.STEP_CHANNELS_PUBLIC, self._choose_public),
-                                      line.button(texts.STEP_CHANNELS_CHOOSE, lambda: panel.go("people")))[-1],
-            "model": lambda line: (line.button(texts.STEP_MODEL_GO, lambda: panel.start_job("download")),
-                                   line.button(texts.STEP_MODEL_FILE, self._choose_model))[-1],
-            "fetch": lambda line: (line.button(texts.STEP_FETCH_GO, lambda: panel.start_job("fetch")),
-                                   line.button(texts.STEP_FETCH_IMPORT, lambda: panel.go("people")))[-1],
-            "start": lambda line: (line.button(texts.BUTTON_START, lambda: panel.bot("start")),
-                                   line.button(texts.STEP_PLAY, lambda: panel.go("playground")))[-1],
+            "channels": lambda line: (
+                line.button(texts.STEP_CHANNELS_FIND, self._find_channels),
+                line.button(texts.STEP_CHANNELS_PUBLIC, self._choose_public),
+                line.button(texts.STEP_CHANNELS_CHOOSE, lambda: panel.go("people")),
+            )[-1],
+            "model": lambda line: (
+                line.button(texts.STEP_MODEL_GO, lambda: panel.start_job("download")),
+                line.button(texts.STEP_MODEL_FILE, self._choose_model),
+            )[-1],
+            "fetch": lambda line: (
+                line.button(texts.STEP_FETCH_GO, lambda: panel.start_job("fetch")),
+                line.button(texts.STEP_FETCH_IMPORT, lambda: panel.go("people")),
+            )[-1],
+            "start": lambda line: (
+                line.button(texts.BUTTON_START, lambda: panel.bot("start")),
+                line.button(texts.STEP_PLAY, lambda: panel.go("playground")),
+            )[-1],
         }
 
     # ---- reading ---------------------------------------------------------------------------------
@@ -130,9 +151,14 @@ class FirstRunRoom(Room):
             self.lines[key].show_progress(None if job is None else job.progress, "" if job is None else job.step)
         if self._pace.is_due():
             is_running = pulse.controller.state == "running"
-            self.panel.ask(lambda: first_run_view(read_situation(self.panel.store, is_running=is_running,
-                                                                 is_demo=self.panel.is_demo)),
-                           self._show, failed=self._failed, slow=True)
+            self.panel.ask(
+                lambda: first_run_view(
+                    read_situation(self.panel.store, is_running=is_running, is_demo=self.panel.is_demo)
+                ),
+                self._show,
+                failed=self._failed,
+                slow=True,
+            )
 
     def _failed(self, _: Exception) -> None:
         self._pace.done()
@@ -173,8 +199,9 @@ class FirstRunRoom(Room):
         problem = setting_texts.ids_problem(raw)
         if not problem and raw.strip():
             env_file = self.panel.workspace.env_file
-            self.panel.ask(lambda: write_value(env_file, SERVER_ID, raw.strip()),
-                           lambda _: self._written(texts.ENV_SAVED))
+            self.panel.ask(
+                lambda: write_value(env_file, SERVER_ID, raw.strip()), lambda _: self._written(texts.ENV_SAVED)
+            )
         return problem
 
     def _written(self, words: str) -> None:
@@ -193,25 +220,36 @@ class FirstRunRoom(Room):
 
     def _ask_rule(self) -> None:
         def answer(accepted: bool) -> None:
-            self.panel.ask(lambda: policy.record_policy(self.panel.store.consents, accepted=accepted, given_by=OWNER),
-                           lambda _: self.shown())
+            self.panel.ask(
+                lambda: policy.record_policy(self.panel.store.consents, accepted=accepted, given_by=OWNER),
+                lambda _: self.shown(),
+            )
 
         text = f"{policy.POLICY_TEXT}\n\n{policy.POLICY_QUESTION}"
-        self.panel.confirm(texts.STEP_RULE, text, [
-            (texts.CANCEL, "quiet", None), (texts.STEP_RULE_NO, "secondary", lambda: answer(False)),
-            (texts.STEP_RULE_YES, "primary", lambda: answer(True))])
+        self.panel.confirm(
+            texts.STEP_RULE,
+            text,
+            [
+                (texts.CANCEL, "quiet", None),
+                (texts.STEP_RULE_NO, "secondary", lambda: answer(False)),
+                (texts.STEP_RULE_YES, "primary", lambda: answer(True)),
+            ],
+        )
 
     def _find_channels(self) -> None:
         self.panel.start_job("fetch", ["--discover"])
 
     def _choose_public(self) -> None:
         store = self.panel.store
-        self.panel.ask(lambda: policy.choose_channels(store.channels, [
-            c.id for c in policy.preselected(store.channels.all())]), lambda _: self.shown())
+        self.panel.ask(
+            lambda: policy.choose_channels(store.channels, [c.id for c in policy.preselected(store.channels.all())]),
+            lambda _: self.shown(),
+        )
 
     def _choose_model(self) -> None:
-        name = filedialog.askopenfilename(parent=self.panel.root, title=texts.BROWSE_MODEL,
-                                          filetypes=[("GGUF", "*.gguf"), ("*", "*")])
+        name = filedialog.askopenfilename(
+            parent=self.panel.root, title=texts.BROWSE_MODEL, filetypes=[("GGUF", "*.gguf"), ("*", "*")]
+        )
         if name:
             self.panel.set_setting(MODEL_PATH, name)
 
@@ -224,8 +262,9 @@ class StepLine(Row):
         theme = panel.theme
         self._panel, self._number, self._state = panel, number, ""
         self.grid_columnconfigure(1, weight=1)
-        self.mark = tk.Label(self, bd=0, width=theme.px(26), height=theme.px(26), font=theme.fonts["strong"],
-                             compound="center")
+        self.mark = tk.Label(
+            self, bd=0, width=theme.px(26), height=theme.px(26), font=theme.fonts["strong"], compound="center"
+        )
         self.mark.grid(row=0, column=0, rowspan=2, padx=(0, M), sticky="n")
         Row(self).grid(row=0, column=1)
         self.title = Text(self, "", role="strong")
@@ -291,13 +330,22 @@ class StepLine(Row):
         names = {"done": ("check", "good"), "bad": ("alert", "bad")}
         if self._state in names:
             icon, colour = names[self._state]
-            self.mark.configure(image=icons.photo(self, icon, theme.now(colour), theme.px(18)), text="",
-                                bg=theme.now(self.surface))
+            self.mark.configure(
+                image=icons.photo(self, icon, theme.now(colour), theme.px(18)), text="", bg=theme.now(self.surface)
+            )
             return
         colour = "accent_text" if self._state == "next" else "faint"
-        self.mark.configure(image=icons.disc(self, theme.now("accent_soft" if self._state == "next" else "hover"),
-                                             theme.now(self.surface), theme.px(24)),
-                            text=str(self._number), fg=theme.now(colour), bg=theme.now(self.surface))
+        self.mark.configure(
+            image=icons.disc(
+                self,
+                theme.now("accent_soft" if self._state == "next" else "hover"),
+                theme.now(self.surface),
+                theme.px(24),
+            ),
+            text=str(self._number),
+            fg=theme.now(colour),
+            bg=theme.now(self.surface),
+        )
 
 
 __all__ = ["FirstRunRoom", "read_situation"]

@@ -1,4 +1,5 @@
 """Icons from gui/assets/icons: white masks, tinted here to any colour of the palette."""
+
 from __future__ import annotations
 
 import tkinter as tk
@@ -34,8 +35,9 @@ def photo(owner: tk.Misc, name: str, colour: str, size: int) -> Any:
     kept: dict[tuple[str, str, int], Any] = root.__dict__.setdefault("_kept_icons", {})
     key = (name, colour, size)
     if key not in kept:
-        kept[key] = ImageTk.PhotoImage(_tinted(name, colour).resize((size, size), Pillow.Resampling.LANCZOS),
-                                       master=root)
+        kept[key] = ImageTk.PhotoImage(
+            _tinted(name, colour).resize((size, size), Pillow.Resampling.LANCZOS), master=root
+        )
     return kept[key]
 
 
@@ -49,8 +51,9 @@ def logo(owner: tk.Misc, size: int) -> Any:
     key = ("logo", "", size)
     if key not in kept:
         with Pillow.open(LOGO) as opened:
-            kept[key] = ImageTk.PhotoImage(opened.convert("RGBA").resize((size, size), Pillow.Resampling.LANCZOS),
-                                           master=root)
+            kept[key] = ImageTk.PhotoImage(
+                opened.convert("RGBA").resize((size, size), Pillow.Resampling.LANCZOS), master=root
+            )
     return kept[key]
 
 
@@ -65,8 +68,18 @@ def _tinted(name: str, colour: str) -> Image:
     return result
 
 
-def switch(owner: tk.Misc, *, is_on: bool, is_enabled: bool, track: str, knob: str, ground: str, width: int,
-           height: int, ring: str = "") -> Any:
+def switch(
+    owner: tk.Misc,
+    *,
+    is_on: bool,
+    is_enabled: bool,
+    track: str,
+    knob: str,
+    ground: str,
+    width: int,
+    height: int,
+    ring: str = "",
+) -> Any:
     """A switch as a picture (all colours #rrggbb), because Tk draws no smooth circles."""
     from PIL import ImageTk
 
@@ -74,13 +87,15 @@ def switch(owner: tk.Misc, *, is_on: bool, is_enabled: bool, track: str, knob: s
     kept: dict[Any, Any] = root.__dict__.setdefault("_kept_icons", {})
     key = ("switch", is_on, is_enabled, track, knob, ground, width, height, ring)
     if key not in kept:
-        kept[key] = ImageTk.PhotoImage(_switch(is_on, is_enabled, track, knob, ground, width, height, ring),
-                                       master=root)
+        kept[key] = ImageTk.PhotoImage(
+            _switch(is_on, is_enabled, track, knob, ground, width, height, ring), master=root
+        )
     return kept[key]
 
 
-def _switch(is_on: bool, is_enabled: bool, track: str, knob: str, ground: str, width: int, height: int,
-            ring: str) -> Image:
+def _switch(
+    is_on: bool, is_enabled: bool, track: str, knob: str, ground: str, width: int, height: int, ring: str
+) -> Image:
     from PIL import Image as Pillow
     from PIL import ImageDraw
 

@@ -1,4 +1,5 @@
 """Switch, slider and field. All of them can be reached and used by keyboard."""
+
 from __future__ import annotations
 
 import tkinter as tk
@@ -18,8 +19,9 @@ class Switch(Row):
 
     WIDTH, HEIGHT = 38, 22
 
-    def __init__(self, master: Any, text: str = "", command: Callable[[bool], Any] | None = None, *,
-                 value: bool = False) -> None:
+    def __init__(
+        self, master: Any, text: str = "", command: Callable[[bool], Any] | None = None, *, value: bool = False
+    ) -> None:
         super().__init__(master)
         self._tell, self.value, self._is_enabled, self._has_focus = command, value, True, False
         self._picture = tk.Label(self, bd=0, takefocus=1, highlightthickness=0, padx=0, pady=0)
@@ -62,20 +64,42 @@ class Switch(Row):
 
     def _paint(self) -> None:
         theme = theme_of(self)
-        self._picture.configure(bg=theme.now(self.surface), image=icons.switch(
-            self, is_on=self.value, is_enabled=self._is_enabled, track=theme.now("accent" if self.value else "track"),
-            knob=theme.now("switch_knob"), ground=theme.now(self.surface), width=theme.px(self.WIDTH),
-            height=theme.px(self.HEIGHT), ring=theme.now("accent") if self._has_focus else ""))
+        self._picture.configure(
+            bg=theme.now(self.surface),
+            image=icons.switch(
+                self,
+                is_on=self.value,
+                is_enabled=self._is_enabled,
+                track=theme.now("accent" if self.value else "track"),
+                knob=theme.now("switch_knob"),
+                ground=theme.now(self.surface),
+                width=theme.px(self.WIDTH),
+                height=theme.px(self.HEIGHT),
+                ring=theme.now("accent") if self._has_focus else "",
+            ),
+        )
 
 
 class Slider(ctk.CTkSlider):
     """A value on a line. Arrow keys move it; the wheel does not (it would steal scrolling)."""
 
     def __init__(self, master: Any, *, low: float, high: float, steps: int, command: Callable[[float], Any]) -> None:
-        super().__init__(master, from_=low, to=high, number_of_steps=steps, command=command, height=18, width=120,
-                         border_width=6, fg_color=pair("track"), progress_color=pair("accent"),
-                         button_color=pair("accent"), button_hover_color=pair("accent_hover"),
-                         bg_color=pair(surface_of(master)), scroll_step=0)
+        super().__init__(
+            master,
+            from_=low,
+            to=high,
+            number_of_steps=steps,
+            command=command,
+            height=18,
+            width=120,
+            border_width=6,
+            fg_color=pair("track"),
+            progress_color=pair("accent"),
+            button_color=pair("accent"),
+            button_hover_color=pair("accent_hover"),
+            bg_color=pair(surface_of(master)),
+            scroll_step=0,
+        )
         self._step = (high - low) / steps
         canvas = self._canvas
         for sequence in ("<Button-4>", "<Button-5>", "<MouseWheel>"):
@@ -100,14 +124,32 @@ class Slider(ctk.CTkSlider):
 class Field(ctk.CTkEntry):
     """One line of input; the border says whether it has the focus or holds something that cannot be."""
 
-    def __init__(self, master: Any, *, placeholder: str = "", width: int = 180, secret: bool = False,
-                 mono: bool = False, height: int = CONTROL_HEIGHT) -> None:
+    def __init__(
+        self,
+        master: Any,
+        *,
+        placeholder: str = "",
+        width: int = 180,
+        secret: bool = False,
+        mono: bool = False,
+        height: int = CONTROL_HEIGHT,
+    ) -> None:
         theme = theme_of(master)
-        super().__init__(master, width=width, height=height, corner_radius=8, border_width=1,
-                         fg_color=pair("field"), border_color=pair("border"), text_color=pair("text"),
-                         placeholder_text=placeholder or None, placeholder_text_color=pair("faint"),
-                         font=theme.ctk_font("mono" if mono else "body"), show="•" if secret else "",
-                         bg_color=pair(surface_of(master)))
+        super().__init__(
+            master,
+            width=width,
+            height=height,
+            corner_radius=8,
+            border_width=1,
+            fg_color=pair("field"),
+            border_color=pair("border"),
+            text_color=pair("text"),
+            placeholder_text=placeholder or None,
+            placeholder_text_color=pair("faint"),
+            font=theme.ctk_font("mono" if mono else "body"),
+            show="•" if secret else "",
+            bg_color=pair(surface_of(master)),
+        )
         self._is_wrong = False
         self._entry.bind("<FocusIn>", lambda _: self._border("accent"), add="+")
         self._entry.bind("<FocusOut>", lambda _: self._border("border"), add="+")

@@ -1,4 +1,5 @@
 """Running jobs, each with its bar, its step, the time left and a way to stop it."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,4 +1,5 @@
 """The logs: live, coloured, searchable; a reader further up is left in peace."""
+
 from __future__ import annotations
 
 import tkinter as tk
@@ -85,15 +86,29 @@ class LogsRoom(Room):
 
     def _make_text(self, master: Any) -> None:
         theme = self.theme
-        self.text = tk.Text(master, bd=0, highlightthickness=0, wrap="none", font=theme.fonts["mono"], state="disabled",
-                            padx=theme.px(10), pady=theme.px(6), spacing1=1, spacing3=2, cursor="arrow", takefocus=1)
+        self.text = tk.Text(
+            master,
+            bd=0,
+            highlightthickness=0,
+            wrap="none",
+            font=theme.fonts["mono"],
+            state="disabled",
+            padx=theme.px(10),
+            pady=theme.px(6),
+            spacing1=1,
+            spacing3=2,
+            cursor="arrow",
+            takefocus=1,
+        )
         self.text.grid(row=0, column=0, sticky="nsew")
         bar = ThinBar(master, self._bar_moved)
         bar.grid(row=0, column=1, sticky="ns")
         across = ThinBar(master, self.text.xview, across=True)
         across.grid(row=1, column=0, sticky="ew")
-        self.text.configure(yscrollcommand=lambda a, b: self._scrolled(bar, a, b),
-                            xscrollcommand=lambda a, b: _show_if_needed(across, a, b))
+        self.text.configure(
+            yscrollcommand=lambda a, b: self._scrolled(bar, a, b),
+            xscrollcommand=lambda a, b: _show_if_needed(across, a, b),
+        )
         self.note = tk.Label(master, font=theme.fonts["body"], bd=0)
         for sequence in ("<MouseWheel>", "<Button-4>", "<Button-5>", "<KeyRelease>"):
             self.text.bind(sequence, lambda _: self.after_idle(self._look_where), add="+")
@@ -101,12 +116,26 @@ class LogsRoom(Room):
 
     def _paint(self) -> None:
         theme = self.theme
-        self.text.configure(bg=theme.now("card"), fg=theme.now("text"), selectbackground=theme.now("accent_soft"),
-                            selectforeground=theme.now("text"), inactiveselectbackground=theme.now("accent_soft"))
+        self.text.configure(
+            bg=theme.now("card"),
+            fg=theme.now("text"),
+            selectbackground=theme.now("accent_soft"),
+            selectforeground=theme.now("text"),
+            inactiveselectbackground=theme.now("accent_soft"),
+        )
         self.note.configure(bg=theme.now("card"), fg=theme.now("faint"))
-        colours = {"time": "faint", "source": "faint", "level_idle": "faint", "text_idle": "muted",
-                   "level_plain": "muted", "text_plain": "text", "level_busy": "busy", "text_busy": "busy",
-                   "level_bad": "bad", "text_bad": "bad"}
+        colours = {
+            "time": "faint",
+            "source": "faint",
+            "level_idle": "faint",
+            "text_idle": "muted",
+            "level_plain": "muted",
+            "text_plain": "text",
+            "level_busy": "busy",
+            "text_busy": "busy",
+            "level_bad": "bad",
+            "text_bad": "bad",
+        }
         for tag, colour in colours.items():
             self.text.tag_configure(tag, foreground=theme.now(colour))
         self.text.tag_raise("sel")
@@ -114,8 +143,10 @@ class LogsRoom(Room):
     # ---- reading ---------------------------------------------------------------------------------
 
     def shown(self) -> None:
-        self.panel.ask(lambda: order_files({path.stem for path in self.panel.workspace.logs.glob("*.log")} | {"bot"}),
-                       lambda stems: self.files.set_values(stems, {stem: file_label(stem) for stem in stems}))
+        self.panel.ask(
+            lambda: order_files({path.stem for path in self.panel.workspace.logs.glob("*.log")} | {"bot"}),
+            lambda stems: self.files.set_values(stems, {stem: file_label(stem) for stem in stems}),
+        )
 
     def frame(self) -> None:
         """Several times a second while visible: read on, and put a bounded number of lines up."""
@@ -248,8 +279,12 @@ class LogsRoom(Room):
         self._refill()
 
     def _export(self) -> None:
-        name = filedialog.asksaveasfilename(parent=self.panel.root, title=texts.LOG_EXPORT_TITLE,
-                                            defaultextension=".log", initialfile=f"{self._stem}-export.log")
+        name = filedialog.asksaveasfilename(
+            parent=self.panel.root,
+            title=texts.LOG_EXPORT_TITLE,
+            defaultextension=".log",
+            initialfile=f"{self._stem}-export.log",
+        )
         if name:
             self.export_to(Path(name))
 
@@ -257,8 +292,12 @@ class LogsRoom(Room):
         """Write the shown lines to a file."""
         rows = self.book.matching(self.filter)
         text = "".join(row.raw + "\n" for row in rows)
-        self.panel.ask(lambda: path.write_text(text, encoding="utf-8"), lambda _: self.panel.toast(
-            texts.LOG_EXPORTED.format(count=words.plural(len(rows), "line"), name=path.name), tone="good"))
+        self.panel.ask(
+            lambda: path.write_text(text, encoding="utf-8"),
+            lambda _: self.panel.toast(
+                texts.LOG_EXPORTED.format(count=words.plural(len(rows), "line"), name=path.name), tone="good"
+            ),
+        )
 
 
 def _show_if_needed(bar: ThinBar, first: float, last: float) -> None:

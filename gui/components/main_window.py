@@ -1,4 +1,5 @@
 """The window: a sidebar that names the rooms and the bot's state, and the room in front."""
+
 from __future__ import annotations
 
 import importlib
@@ -21,16 +22,26 @@ from gui.presenters.status import StatusView
 
 SIDEBAR_WIDTH = 196
 # (room, words, icon); the first run takes the first place until it is done.
-ROOMS = (("dashboard", texts.DASHBOARD, "dashboard"), ("playground", texts.PLAYGROUND, "chat"),
-         ("people", texts.PEOPLE, "people"), ("training", texts.TRAINING, "training"), ("logs", texts.LOGS, "logs"),
-         ("settings", texts.SETTINGS, "settings"))
+ROOMS = (
+    ("dashboard", texts.DASHBOARD, "dashboard"),
+    ("playground", texts.PLAYGROUND, "chat"),
+    ("people", texts.PEOPLE, "people"),
+    ("training", texts.TRAINING, "training"),
+    ("logs", texts.LOGS, "logs"),
+    ("settings", texts.SETTINGS, "settings"),
+)
 FIRST_RUN = ("first_run", texts.FIRST_RUN, "flag")
 # Module and class of each room: imported when first visited, which keeps the start short and the memory small.
 CLASSES = {
-    "dashboard": ("dashboard", "DashboardRoom"), "logs": ("logs_window", "LogsRoom"),
-    "settings": ("settings_window", "SettingsRoom"), "playground": ("playground", "PlaygroundRoom"),
-    "people": ("people", "PeopleRoom"), "training": ("training", "TrainingRoom"),
-    "first_run": ("first_run", "FirstRunRoom"), "blind_test": ("blind_test", "BlindTestRoom")}
+    "dashboard": ("dashboard", "DashboardRoom"),
+    "logs": ("logs_window", "LogsRoom"),
+    "settings": ("settings_window", "SettingsRoom"),
+    "playground": ("playground", "PlaygroundRoom"),
+    "people": ("people", "PeopleRoom"),
+    "training": ("training", "TrainingRoom"),
+    "first_run": ("first_run", "FirstRunRoom"),
+    "blind_test": ("blind_test", "BlindTestRoom"),
+}
 
 
 class NavItem(Button):
@@ -49,8 +60,17 @@ class NavItem(Button):
 class Sidebar(Row):
     """Logo, rooms, and at its foot the bot's state and the appearance."""
 
-    def __init__(self, master: Any, theme: Theme, *, title: str, subtitle: str, go: Callable[[str], Any],
-                 change_appearance: Callable[[], Any], leave: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        master: Any,
+        theme: Theme,
+        *,
+        title: str,
+        subtitle: str,
+        go: Callable[[str], Any],
+        change_appearance: Callable[[], Any],
+        leave: Callable[[], Any],
+    ) -> None:
         super().__init__(master, "sidebar")
         self.configure(width=theme.px(SIDEBAR_WIDTH))
         self.grid_propagate(False)

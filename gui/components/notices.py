@@ -1,4 +1,5 @@
 """What is told rather than operated: a pill, a bar of progress, a banner, an empty room."""
+
 from __future__ import annotations
 
 import tkinter as tk
@@ -30,8 +31,9 @@ class Pill(tk.Label):
 
     def _paint(self) -> None:
         theme = theme_of(self)
-        self.configure(bg=theme.now(f"{self._tone}_soft"), fg=theme.now(self._tone if self._tone != "accent"
-                                                                        else "accent_text"))
+        self.configure(
+            bg=theme.now(f"{self._tone}_soft"), fg=theme.now(self._tone if self._tone != "accent" else "accent_text")
+        )
 
 
 class Progress(tk.Canvas):
@@ -56,8 +58,15 @@ class Progress(tk.Canvas):
         thick, inset = theme.px(5), theme.px(3)
         for end, colour in ((1.0, "track"), (self._share, "accent")):
             if end > 0:
-                self.create_line(inset, middle, inset + (width - 2 * inset) * end, middle, width=thick,
-                                 capstyle="round", fill=theme.now(colour))
+                self.create_line(
+                    inset,
+                    middle,
+                    inset + (width - 2 * inset) * end,
+                    middle,
+                    width=thick,
+                    capstyle="round",
+                    fill=theme.now(colour),
+                )
 
 
 class Banner(Sheet):
@@ -69,8 +78,12 @@ class Banner(Sheet):
         self._tone = tone
         self._icon = tk.Label(self, bd=0)
         theme = theme_of(self)
-        theme.follow(self._icon, lambda: self._icon.configure(
-            bg=theme.now(self.surface), image=icons.photo(self, "alert", theme.now(tone), theme.px(18))))
+        theme.follow(
+            self._icon,
+            lambda: self._icon.configure(
+                bg=theme.now(self.surface), image=icons.photo(self, "alert", theme.now(tone), theme.px(18))
+            ),
+        )
         self._icon.grid(row=0, column=0, rowspan=2, padx=(M, S), pady=S, sticky="n")
         self.what = Text(self, role="strong", wrap=True)
         self.cure = Text(self, role="small", colour="muted", wrap=True)
@@ -96,15 +109,28 @@ class Banner(Sheet):
 class EmptyState(Row):
     """What a room shows while there is nothing: a picture, a sentence and what to do next."""
 
-    def __init__(self, master: Any, *, icon: str, title: str, text: str, action: str = "",
-                 command: Callable[[], Any] | None = None, second: str = "",
-                 second_command: Callable[[], Any] | None = None) -> None:
+    def __init__(
+        self,
+        master: Any,
+        *,
+        icon: str,
+        title: str,
+        text: str,
+        action: str = "",
+        command: Callable[[], Any] | None = None,
+        second: str = "",
+        second_command: Callable[[], Any] | None = None,
+    ) -> None:
         super().__init__(master)
         theme = theme_of(self)
         self.grid_columnconfigure(0, weight=1)
         picture = tk.Label(self, bd=0)
-        theme.follow(picture, lambda: picture.configure(
-            bg=theme.now(self.surface), image=icons.photo(self, icon, theme.now("faint"), theme.px(40))))
+        theme.follow(
+            picture,
+            lambda: picture.configure(
+                bg=theme.now(self.surface), image=icons.photo(self, icon, theme.now("faint"), theme.px(40))
+            ),
+        )
         picture.grid(row=0, column=0, pady=(M, S))
         Text(self, title, role="heading", anchor="center").grid(row=1, column=0)
         body = Text(self, text, colour="muted", anchor="center", justify="center")

@@ -1,4 +1,5 @@
 """People and channels: who is heard, and where."""
+
 from __future__ import annotations
 
 import time
@@ -38,11 +39,20 @@ OWNER = "owner (panel)"
 
 def read_census(store: Store) -> Census:
     """Counts and switches; slow on a large server, so it runs on the slow lane of the worker."""
-    newest = max((job for job in (store.jobs.latest("shares"), store.jobs.latest("prepare")) if job and job.result),
-                 key=lambda job: job.id, default=None)
+    newest = max(
+        (job for job in (store.jobs.latest("shares"), store.jobs.latest("prepare")) if job and job.result),
+        key=lambda job: job.id,
+        default=None,
+    )
     balanced, ceiling = balanced_shares(newest)
-    return Census(tuple(store.members.all()), store.messages.counts_by_author(), tuple(store.channels.all()),
-                  store.messages.counts_by_channel(), balanced, ceiling)
+    return Census(
+        tuple(store.members.all()),
+        store.messages.counts_by_author(),
+        tuple(store.channels.all()),
+        store.messages.counts_by_channel(),
+        balanced,
+        ceiling,
+    )
 
 
 class PeopleRoom(Room):
@@ -78,14 +88,27 @@ class PeopleRoom(Room):
         self.card.grid(row=1, column=0, sticky="nsew")
         self.card.body.grid_columnconfigure(0, weight=1)
         self.card.body.grid_rowconfigure(0, weight=1)
-        self.people = Table(self.card.body, PEOPLE_COLUMNS, rows_shown=4, on_switch=self._member_switched,
-                            on_open=self._member_menu)
+        self.people = Table(
+            self.card.body, PEOPLE_COLUMNS, rows_shown=4, on_switch=self._member_switched, on_open=self._member_menu
+        )
         self.people.grid(row=0, column=0, sticky="nsew")
         yield
-        self.channels = Table(self.card.body, CHANNEL_COLUMNS, rows_shown=4, on_switch=self._channel_switched,
-                              on_open=self._rate_menu, empty_text=texts.CHANNELS_NONE)
-        self.empty = EmptyState(self.card.body, icon="people", title=texts.PEOPLE_EMPTY_TITLE, text=texts.PEOPLE_EMPTY,
-                                action=texts.IMPORT, command=self._choose_file)
+        self.channels = Table(
+            self.card.body,
+            CHANNEL_COLUMNS,
+            rows_shown=4,
+            on_switch=self._channel_switched,
+            on_open=self._rate_menu,
+            empty_text=texts.CHANNELS_NONE,
+        )
+        self.empty = EmptyState(
+            self.card.body,
+            icon="people",
+            title=texts.PEOPLE_EMPTY_TITLE,
+            text=texts.PEOPLE_EMPTY,
+            action=texts.IMPORT,
+            command=self._choose_file,
+        )
         yield
         foot = Row(page)
         foot.grid(row=2, column=0, sticky="ew", pady=(S, 0))
@@ -176,14 +199,21 @@ class PeopleRoom(Room):
         menu.tk_popup(x, y)
 
     def _ask_forget(self, member_id: int, name: str) -> None:
-        self.panel.confirm(texts.FORGET_TITLE.format(name=name), texts.FORGET_TEXT, [
-            (texts.CANCEL, "secondary", None),
-            (texts.FORGET_GO, "danger", lambda: self._forget(member_id))])
+        self.panel.confirm(
+            texts.FORGET_TITLE.format(name=name),
+            texts.FORGET_TEXT,
+            [(texts.CANCEL, "secondary", None), (texts.FORGET_GO, "danger", lambda: self._forget(member_id))],
+        )
 
     def _forget(self, member_id: int) -> None:
-        self.panel.ask(lambda: forget_member(self.panel.store, member_id), lambda gone: (
-            self.panel.toast(texts.FORGOTTEN.format(count=words.plural(gone.messages, "message")), tone="good"),
-            self._read()), slow=True)
+        self.panel.ask(
+            lambda: forget_member(self.panel.store, member_id),
+            lambda gone: (
+                self.panel.toast(texts.FORGOTTEN.format(count=words.plural(gone.messages, "message")), tone="good"),
+                self._read(),
+            ),
+            slow=True,
+        )
 
     # ---- channels --------------------------------------------------------------------------------
 
@@ -197,14 +227,20 @@ class PeopleRoom(Room):
 
     def _private(self, channel: Channel, value: bool) -> None:
         def answer(accepted: bool) -> None:
-            self._change(lambda: policy.allow_private(self.panel.store.channels, self.panel.store.consents, channel,
-                                                      accepted=accepted, given_by=OWNER))
+            self._change(
+                lambda: policy.allow_private(
+                    self.panel.store.channels, self.panel.store.consents, channel, accepted=accepted, given_by=OWNER
+                )
+            )
 
         if not value:
             answer(False)
             return
-        self.panel.confirm(texts.PRIVATE_TITLE, policy.private_channel_text(channel.name), [
-            (texts.PRIVATE_NO, "secondary", None), (texts.PRIVATE_YES, "primary", lambda: answer(True))])
+        self.panel.confirm(
+            texts.PRIVATE_TITLE,
+            policy.private_channel_text(channel.name),
+            [(texts.PRIVATE_NO, "secondary", None), (texts.PRIVATE_YES, "primary", lambda: answer(True))],
+        )
 
     def _rate_menu(self, channel_id: int, x: int, y: int) -> None:
         menu = popup_menu(self, self.theme)
@@ -223,15 +259,21 @@ class PeopleRoom(Room):
     # ---- import ----------------------------------------------------------------------------------
 
     def _choose_file(self) -> None:
-        name = filedialog.askopenfilename(parent=self.panel.root, title=texts.IMPORT_TITLE, filetypes=[
-            (texts.IMPORT_KINDS, "*.json *.jsonl *.ndjson *.zip"), ("*", "*")])
+        name = filedialog.askopenfilename(
+            parent=self.panel.root,
+            title=texts.IMPORT_TITLE,
+            filetypes=[(texts.IMPORT_KINDS, "*.json *.jsonl *.ndjson *.zip"), ("*", "*")],
+        )
         if name:
             self.ask_import(Path(name))
 
     def ask_import(self, path: Path) -> None:
         """The question before an import; the file dialog ends here."""
-        self.panel.confirm(texts.IMPORT_ASK_TITLE.format(name=path.name), texts.IMPORT_ASK_TEXT, [
-            (texts.CANCEL, "secondary", None), (texts.IMPORT_GO, "primary", lambda: self._import(path))])
+        self.panel.confirm(
+            texts.IMPORT_ASK_TITLE.format(name=path.name),
+            texts.IMPORT_ASK_TEXT,
+            [(texts.CANCEL, "secondary", None), (texts.IMPORT_GO, "primary", lambda: self._import(path))],
+        )
 
     def _import(self, path: Path) -> None:
         channels = path.with_name("channels.json")

@@ -1,4 +1,5 @@
 """The playground: a chat with the bot that nobody else sees."""
+
 from __future__ import annotations
 
 import time
@@ -67,11 +68,16 @@ class PlaygroundRoom(Room):
         self.area.canvas.bind("<Configure>", lambda _: self._wrap_bubbles(), add="+")
         yield
         self.empty = EmptyState(self.area.inner, icon="chat", title=texts.CHAT_EMPTY_TITLE, text=texts.CHAT_EMPTY)
-        self.stopped = EmptyState(self.area.inner, icon="moon", title=texts.CHAT_STOPPED_TITLE,
-                                  text=texts.CHAT_STOPPED, action=texts.BUTTON_START,
-                                  command=lambda: self.panel.bot("start"),
-                                  second="" if self.panel.is_demo else texts.CHAT_START_OFFLINE,
-                                  second_command=lambda: self.panel.bot("start_offline"))
+        self.stopped = EmptyState(
+            self.area.inner,
+            icon="moon",
+            title=texts.CHAT_STOPPED_TITLE,
+            text=texts.CHAT_STOPPED,
+            action=texts.BUTTON_START,
+            command=lambda: self.panel.bot("start"),
+            second="" if self.panel.is_demo else texts.CHAT_START_OFFLINE,
+            second_command=lambda: self.panel.bot("start_offline"),
+        )
         yield
         bar = Row(page)
         bar.grid(row=3, column=0, sticky="ew", pady=(theme.px(M), 0))
@@ -97,8 +103,11 @@ class PlaygroundRoom(Room):
         wait = POLL_SECONDS if self._is_waiting() else POLL_IDLE_SECONDS
         if not self._is_polling and time.monotonic() - self._polled_at > wait:
             self._is_polling, self._polled_at = True, time.monotonic()
-            self.panel.ask(lambda: self.panel.store.playground.history(limit=HISTORY_LINES), self._arrived,
-                           failed=self._poll_failed)
+            self.panel.ask(
+                lambda: self.panel.store.playground.history(limit=HISTORY_LINES),
+                self._arrived,
+                failed=self._poll_failed,
+            )
 
     def _poll_failed(self, _: Exception) -> None:
         self._is_polling = False
@@ -136,8 +145,11 @@ class PlaygroundRoom(Room):
         return "break"
 
     def _can_send(self) -> bool:
-        return (chat_view(self._entries, self.panel.pulse).can_send and not self._is_comparing()
-                and not (self.compare.value and self.bar.problem))
+        return (
+            chat_view(self._entries, self.panel.pulse).can_send
+            and not self._is_comparing()
+            and not (self.compare.value and self.bar.problem)
+        )
 
     def _asked(self, run: int, question_id: int) -> None:
         self._polled_at = 0.0
@@ -160,8 +172,9 @@ class PlaygroundRoom(Room):
         first_id, store = comparison.question_id, self.panel.store.playground
         self.comparison = again = replace(comparison, first=answer, question_id=0)
         self._asked_at = time.time()
-        self.panel.ask(lambda: store.ask_instead(first_id, again.text, options=again.side.options),
-                       partial(self._asked, self._run))
+        self.panel.ask(
+            lambda: store.ask_instead(first_id, again.text, options=again.side.options), partial(self._asked, self._run)
+        )
 
     def _send_or_cancel(self) -> None:
         if self._is_comparing():
@@ -192,8 +205,10 @@ class PlaygroundRoom(Room):
         self.comparison = None
         self._hide_details()
         store = self.panel.store.playground
-        self.panel.ask(lambda: store.ask_instead(question.id, question.text, options=question.options),
-                       partial(self._asked, self._run))
+        self.panel.ask(
+            lambda: store.ask_instead(question.id, question.text, options=question.options),
+            partial(self._asked, self._run),
+        )
 
     def _clear(self) -> None:
         self._run += 1
@@ -244,13 +259,17 @@ class PlaygroundRoom(Room):
             return view.lines
         # The comparison stands in for the question under way and for its answer.
         ours = {comparison.question_id, -comparison.question_id} | {
-            answer.id for answer in (comparison.first, comparison.second) if answer is not None}
+            answer.id for answer in (comparison.first, comparison.second) if answer is not None
+        }
         if comparison.question_id:
             ours |= {e.id for e in self._entries if e.answers_id == comparison.question_id}
         kept = tuple(line for line in view.lines if line.id not in ours)
-        question = ChatLine(10 ** 15, True, comparison.text)
-        return (*kept, question, *comparison.lines(
-            time.time(), self._asked_at, is_loading=is_switching(self.panel.pulse)))
+        question = ChatLine(10**15, True, comparison.text)
+        return (
+            *kept,
+            question,
+            *comparison.lines(time.time(), self._asked_at, is_loading=is_switching(self.panel.pulse)),
+        )
 
     def _draw_lines(self, lines: tuple[ChatLine, ...]) -> None:
         wanted = {line.id for line in lines}
@@ -261,12 +280,18 @@ class PlaygroundRoom(Room):
         for line in lines:
             bubble = self._bubbles.get(line.id)
             if bubble is None:
-                bubble = self._bubbles[line.id] = Bubble(self.area.inner, self.panel, line, self._show_details,
-                                                         self.regenerate, self._width())
+                bubble = self._bubbles[line.id] = Bubble(
+                    self.area.inner, self.panel, line, self._show_details, self.regenerate, self._width()
+                )
             bubble.show(line, is_last=line.id == last and self.comparison is None)
             is_right = line.column == 1
-            bubble.grid(row=row - is_right, column=max(line.column, 0), columnspan=2 if line.column < 0 else 1,
-                        sticky="new", pady=(M if row == 0 else 0, S))
+            bubble.grid(
+                row=row - is_right,
+                column=max(line.column, 0),
+                columnspan=2 if line.column < 0 else 1,
+                sticky="new",
+                pady=(M if row == 0 else 0, S),
+            )
             row += not is_right
 
     def _width(self) -> int:
@@ -284,8 +309,11 @@ class PlaygroundRoom(Room):
             self.notice.grid_remove()
 
     def _show_details(self, entry_id: int) -> None:
-        pool = [*self._entries, *(a for a in (self.comparison.first, self.comparison.second)
-                                  if a is not None)] if self.comparison else self._entries
+        pool = (
+            [*self._entries, *(a for a in (self.comparison.first, self.comparison.second) if a is not None)]
+            if self.comparison
+            else self._entries
+        )
         entry = next((e for e in pool if e.id == entry_id), None)
         if entry is None or self._details_of == entry_id:
             self._hide_details()

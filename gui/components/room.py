@@ -1,4 +1,5 @@
 """What a room of the window is, and what it may ask of the panel around it."""
+
 from __future__ import annotations
 
 import time
@@ -29,8 +30,14 @@ class Panel(Protocol):
     def workspace(self) -> Workspace: ...
     @property
     def pulse(self) -> Pulse | None: ...
-    def ask(self, work: Callable[[], Any], then: Callable[[Any], Any] | None = None, *,
-            failed: Callable[[Exception], Any] | None = None, slow: bool = False) -> None: ...
+    def ask(
+        self,
+        work: Callable[[], Any],
+        then: Callable[[Any], Any] | None = None,
+        *,
+        failed: Callable[[Exception], Any] | None = None,
+        slow: bool = False,
+    ) -> None: ...
     def set_setting(self, setting: Setting[Any], value: Any) -> None: ...
     def bot(self, action: str) -> None: ...
     def start_job(self, kind: str, args: list[str] | None = None) -> None: ...
@@ -56,8 +63,9 @@ class Room(Row):
         self.grid_columnconfigure(0, weight=1)
         self.grid_rowconfigure(1, weight=1)
         self.header = Row(self)
-        self.header.grid(row=0, column=0, sticky="ew", padx=self.theme.px(XL),
-                         pady=(self.theme.px(20), self.theme.px(M)))
+        self.header.grid(
+            row=0, column=0, sticky="ew", padx=self.theme.px(XL), pady=(self.theme.px(20), self.theme.px(M))
+        )
         self.header.grid_columnconfigure(1, weight=1)
         Text(self.header, self.title, role="title").grid(row=0, column=0, sticky="w")
         self.tools = Row(self.header)

@@ -1,4 +1,5 @@
 """A page that scrolls when it is taller than the window. One wheel binding serves all pages."""
+
 from __future__ import annotations
 
 import tkinter as tk
@@ -35,10 +36,13 @@ class ScrollArea(tk.Frame):
         self._pad = theme.px(pad)
         self._bar_shown = False
         right = max(self._pad - theme.px(BAR_WIDTH), 0)
-        self.canvas.bind("<Configure>", lambda event: self.canvas.itemconfigure(
-            self._item, width=event.width - self._pad - right))
-        self.inner.bind("<Configure>", lambda event: self.canvas.configure(
-            scrollregion=(0, 0, event.width + self._pad, event.height)))
+        self.canvas.bind(
+            "<Configure>", lambda event: self.canvas.itemconfigure(self._item, width=event.width - self._pad - right)
+        )
+        self.inner.bind(
+            "<Configure>",
+            lambda event: self.canvas.configure(scrollregion=(0, 0, event.width + self._pad, event.height)),
+        )
         theme.follow(self, self._paint)
 
     def scroll_by(self, pixels: int) -> bool:

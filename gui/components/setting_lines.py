@@ -1,4 +1,5 @@
 """A setting of the registry as a row: its words, the control that fits its type, saved as one types."""
+
 from __future__ import annotations
 
 import tkinter as tk
@@ -60,8 +61,9 @@ class SettingLine(LabelledRow):
             Pill(self.head, texts.RESTART_NEEDED, tone="idle").grid(row=0, column=1, padx=(S, 0))
         self.control = self._make_control(row)
         self.place_control(self.control, below=row.control in ("lines", "file"))
-        self.reset = Button(self, "", self._reset, kind="quiet", icon="restart", height=28,
-                            tip=view.reset_tip(self.setting))
+        self.reset = Button(
+            self, "", self._reset, kind="quiet", icon="restart", height=28, tip=view.reset_tip(self.setting)
+        )
 
     def show(self, settings: Settings) -> None:
         """The stored value, unless the owner is typing here."""
@@ -146,8 +148,9 @@ class SettingLine(LabelledRow):
             return
         if self.setting is LAUNCH_AT_LOGIN:
             workspace = self.panel.workspace
-            self.panel.ask(lambda: autostart.set_login_item(bool(value), autostart.launch_command(
-                workspace, minimised=True)))
+            self.panel.ask(
+                lambda: autostart.set_login_item(bool(value), autostart.launch_command(workspace, minimised=True))
+            )
         if self.setting is FETCH_SCHEDULE:
             self._schedule(str(value))
             return
@@ -155,8 +158,11 @@ class SettingLine(LabelledRow):
 
     def _schedule(self, when: str) -> None:
         """The script hands it to the system and remembers it; what cannot be is told, and the old one stays."""
-        self.panel.ask(lambda: autostart.schedule_fetch(self.panel.workspace, when),
-                       lambda sentence: self.panel.toast(str(sentence)), slow=True)
+        self.panel.ask(
+            lambda: autostart.schedule_fetch(self.panel.workspace, when),
+            lambda sentence: self.panel.toast(str(sentence)),
+            slow=True,
+        )
 
     def _reset(self) -> None:
         self._is_typing = False
@@ -167,8 +173,12 @@ class SettingLine(LabelledRow):
 
     def _browse(self) -> None:
         folder = self.panel.workspace.base_models
-        name = filedialog.askopenfilename(parent=self.panel.root, title=texts.BROWSE_MODEL, initialdir=str(folder),
-                                          filetypes=[("GGUF", "*.gguf"), ("*", "*")])
+        name = filedialog.askopenfilename(
+            parent=self.panel.root,
+            title=texts.BROWSE_MODEL,
+            initialdir=str(folder),
+            filetypes=[("GGUF", "*.gguf"), ("*", "*")],
+        )
         if name:
             self._field.set_text(str(Path(name)))
             self._save(str(Path(name)))
@@ -221,18 +231,37 @@ class BootLine(LabelledRow):
 class LinesBox(Row):
     """A few lines of text in the look of a field."""
 
-    def __init__(self, master: Any, panel: Panel, lines: int, typed: Callable[[], Any],
-                 left: Callable[[], Any]) -> None:
+    def __init__(
+        self, master: Any, panel: Panel, lines: int, typed: Callable[[], Any], left: Callable[[], Any]
+    ) -> None:
         super().__init__(master)
         theme = panel.theme
         self.grid_columnconfigure(0, weight=1)
-        self.box = tk.Text(self, height=lines, width=10, wrap="word", font=theme.fonts["body"], bd=0,
-                           highlightthickness=1, padx=theme.px(10), pady=theme.px(8), undo=True)
+        self.box = tk.Text(
+            self,
+            height=lines,
+            width=10,
+            wrap="word",
+            font=theme.fonts["body"],
+            bd=0,
+            highlightthickness=1,
+            padx=theme.px(10),
+            pady=theme.px(8),
+            undo=True,
+        )
         self.box.grid(row=0, column=0, sticky="ew")
-        theme.follow(self.box, lambda: self.box.configure(
-            bg=theme.now("field"), fg=theme.now("text"), insertbackground=theme.now("text"),
-            highlightbackground=theme.now("border"), highlightcolor=theme.now("accent"),
-            selectbackground=theme.now("accent_soft"), selectforeground=theme.now("text")))
+        theme.follow(
+            self.box,
+            lambda: self.box.configure(
+                bg=theme.now("field"),
+                fg=theme.now("text"),
+                insertbackground=theme.now("text"),
+                highlightbackground=theme.now("border"),
+                highlightcolor=theme.now("accent"),
+                selectbackground=theme.now("accent_soft"),
+                selectforeground=theme.now("text"),
+            ),
+        )
         self.box.bind("<KeyRelease>", lambda _: typed())
         self.box.bind("<FocusOut>", lambda _: left())
         self.box.bind("<Tab>", self._next)

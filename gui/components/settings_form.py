@@ -1,4 +1,5 @@
 """The rows of one group of settings, and the actions that belong to it."""
+
 from __future__ import annotations
 
 import tkinter as tk
@@ -36,8 +37,9 @@ class Form(Card):
             self.rows[row.key] = SettingLine(self.body, self._panel, row)
             self._put(self.rows[row.key])
             yield
-        yield from {"Startup": self._startup, "Data": self._data, "Model": self._model,
-                    "Advanced": self._advanced}.get(group, lambda: iter(()))()
+        yield from {"Startup": self._startup, "Data": self._data, "Model": self._model, "Advanced": self._advanced}.get(
+            group, lambda: iter(())
+        )()
 
     def show(self, settings: Settings) -> None:
         for row in self.rows.values():
@@ -70,25 +72,31 @@ class Form(Card):
 
     def _make_shortcut(self) -> None:
         panel = self._panel
-        panel.ask(lambda: autostart.make_shortcuts(autostart.launch_command(panel.workspace)),
-                  lambda _: panel.toast(texts.SHORTCUT_MADE, tone="good"))
+        panel.ask(
+            lambda: autostart.make_shortcuts(autostart.launch_command(panel.workspace)),
+            lambda _: panel.toast(texts.SHORTCUT_MADE, tone="good"),
+        )
 
     def _data(self) -> Iterator[None]:
-        self._action(texts.INDEX_LABEL, texts.INDEX_HELP, texts.INDEX_BUTTON,
-                     lambda: self._panel.start_job("index", ["--rebuild-index"]))
+        self._action(
+            texts.INDEX_LABEL,
+            texts.INDEX_HELP,
+            texts.INDEX_BUTTON,
+            lambda: self._panel.start_job("index", ["--rebuild-index"]),
+        )
         yield
 
     def _model(self) -> Iterator[None]:
         self._action(texts.TUNE_LABEL, texts.TUNE_HELP, texts.TUNE_BUTTON, lambda: self._panel.start_job("tune"))
         line = self.rows.get(GPU_LAYERS.key)
         if line is not None:
-            self._shown_calls.append(lambda: self._panel.ask(
-                lambda: view.gpu_view(self._panel.store.facts.get("gpu")), line.show_gpu))
+            self._shown_calls.append(
+                lambda: self._panel.ask(lambda: view.gpu_view(self._panel.store.facts.get("gpu")), line.show_gpu)
+            )
         yield
 
     def _advanced(self) -> Iterator[None]:
-        self._action(texts.DOCTOR_LABEL, texts.DOCTOR_HELP, texts.DOCTOR_BUTTON,
-                     self._check_everything)
+        self._action(texts.DOCTOR_LABEL, texts.DOCTOR_HELP, texts.DOCTOR_BUTTON, self._check_everything)
         yield
 
     def _check_everything(self) -> None:
@@ -128,7 +136,8 @@ class Form(Card):
                 Text(lines, texts.CHANNELS_NONE, colour="faint").grid(row=0, column=0)
             for row, (name, words) in enumerate(found[:60]):
                 Text(lines, "✓" if words != "off" else "–", colour="good" if words != "off" else "faint").grid(
-                    row=row, column=0, padx=(0, S), pady=2)
+                    row=row, column=0, padx=(0, S), pady=2
+                )
                 Text(lines, name).grid(row=row, column=1, sticky="w")
                 Text(lines, words, role="small", colour="muted").grid(row=row, column=2, sticky="e")
 

@@ -1,4 +1,5 @@
 """The settings: groups on the left, one row a setting, saved as one types."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator

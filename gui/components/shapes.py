@@ -3,6 +3,7 @@
 CustomTkinter draws each rounded frame from some twenty canvas items and a font (5-10 ms apiece, measured); this takes a
 tenth of that, and its corners are smooth at any size.
 """
+
 from __future__ import annotations
 
 import tkinter as tk
@@ -14,8 +15,9 @@ from gui.components.theme import RADIUS, surface_of, theme_of
 _OVERSAMPLE = 4
 
 
-def draw_box(canvas: tk.Canvas, width: int, height: int, *, radius: int, fill: str, ground: str, border: str = "",
-             line: int = 1) -> None:
+def draw_box(
+    canvas: tk.Canvas, width: int, height: int, *, radius: int, fill: str, ground: str, border: str = "", line: int = 1
+) -> None:
     """(Re)draw a rounded box over the whole canvas, below everything else on it. Colours are #rrggbb."""
     canvas.delete("box")
     if width < 2 or height < 2:
@@ -28,8 +30,9 @@ def draw_box(canvas: tk.Canvas, width: int, height: int, *, radius: int, fill: s
         canvas.create_rectangle(radius, line, width - radius, height - line, width=0, fill=fill, tags="box")
         canvas.create_rectangle(line, radius, width - line, height - radius, width=0, fill=fill, tags="box")
     pictures = corners(canvas, radius, fill, edge, ground, line)
-    for picture, (x, y) in zip(pictures, ((0, 0), (width - radius, 0), (0, height - radius),
-                                          (width - radius, height - radius)), strict=True):
+    for picture, (x, y) in zip(
+        pictures, ((0, 0), (width - radius, 0), (0, height - radius), (width - radius, height - radius)), strict=True
+    ):
         canvas.create_image(x, y, image=picture, anchor="nw", tags="box")
     canvas.tag_lower("box")
 
@@ -81,8 +84,14 @@ class Sheet(tk.Frame):
         theme = theme_of(self)
         self.configure(bg=theme.now(self.surface))
         self.back.configure(bg=theme.now(self.surface))
-        draw_box(self.back, *self._size, radius=theme.px(self._radius), fill=theme.now(self.surface),
-                 ground=theme.now(self._ground), border=theme.now(self._border) if self._border else "")
+        draw_box(
+            self.back,
+            *self._size,
+            radius=theme.px(self._radius),
+            fill=theme.now(self.surface),
+            ground=theme.now(self._ground),
+            border=theme.now(self._border) if self._border else "",
+        )
 
 
 class ThinBar(tk.Canvas):
@@ -91,8 +100,14 @@ class ThinBar(tk.Canvas):
     def __init__(self, master: Any, command: Callable[..., Any], *, across: bool = False, surface: str = "") -> None:
         theme = theme_of(master)
         size = theme.px(12)
-        super().__init__(master, bd=0, highlightthickness=0, takefocus=0, width=size if not across else 10,
-                         height=size if across else 10)
+        super().__init__(
+            master,
+            bd=0,
+            highlightthickness=0,
+            takefocus=0,
+            width=size if not across else 10,
+            height=size if across else 10,
+        )
         self._command, self._across, self._surface = command, across, surface or surface_of(master)
         self._span = (0.0, 1.0)
         self._held: float | None = None

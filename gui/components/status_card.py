@@ -1,4 +1,5 @@
 """The bot's state, large, with its buttons and facts."""
+
 from __future__ import annotations
 
 import time
@@ -33,8 +34,9 @@ class StatusCard(Card):
         self.state.grid(row=0, column=1, sticky="w")
         self.quiet = Button(head, texts.BUTTON_QUIET, self._flip_quiet, kind="quiet", icon="moon")
         self.quiet.grid(row=0, column=3, rowspan=2, sticky="ne")
-        self.free = Button(head, texts.BUTTON_FREE, lambda: panel.bot("free"), kind="quiet", icon="memory",
-                           tip=texts.TIP_FREE)
+        self.free = Button(
+            head, texts.BUTTON_FREE, lambda: panel.bot("free"), kind="quiet", icon="memory", tip=texts.TIP_FREE
+        )
         self.free.grid(row=0, column=2, rowspan=2, sticky="ne")
         self.detail = Text(head, "", colour="muted", wrap=True)
         self.detail.grid(row=1, column=0, columnspan=2, sticky="ew", pady=(2, 0))
@@ -94,8 +96,11 @@ class StatusCard(Card):
         self._panel.set_setting(QUIET_UNTIL, until)
 
     def _ask_force(self) -> None:
-        self._panel.confirm(texts.ASK_FORCE_TITLE, texts.ASK_FORCE_TEXT, [
-            (texts.CANCEL, "secondary", None), (texts.BUTTON_FORCE, "danger", lambda: self._panel.bot("force"))])
+        self._panel.confirm(
+            texts.ASK_FORCE_TITLE,
+            texts.ASK_FORCE_TEXT,
+            [(texts.CANCEL, "secondary", None), (texts.BUTTON_FORCE, "danger", lambda: self._panel.bot("force"))],
+        )
 
 
 def _show_fact(label: Text, value: Text, fact: Fact) -> None:

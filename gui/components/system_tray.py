@@ -3,6 +3,7 @@
 It runs on a thread of its own and never touches Tk: what is clicked is posted to the window's loop. macOS wants its
 status item on the main thread, which belongs to Tk there: no tray on macOS, the Dock takes its place.
 """
+
 from __future__ import annotations
 
 import logging
@@ -27,8 +28,13 @@ _X_EXPOSURE, _X_STRUCTURE, _X_BUTTON_PRESS = 1 << 15, 1 << 17, 1 << 2
 class SystemTray:
     """`actions`: show, start, stop, free and exit, called through `post` on the window's thread."""
 
-    def __init__(self, *, post: Callable[[Callable[[], Any]], None], actions: dict[str, Callable[[], Any]],
-                 menu_at: Callable[[int, int], Any]) -> None:
+    def __init__(
+        self,
+        *,
+        post: Callable[[Callable[[], Any]], None],
+        actions: dict[str, Callable[[], Any]],
+        menu_at: Callable[[int, int], Any],
+    ) -> None:
         self._post, self._actions, self._menu_at = post, actions, menu_at
         self._icon: Any = None
         self._images: dict[str, Any] = {}
@@ -99,11 +105,15 @@ class SystemTray:
         def call(name: str) -> Callable[..., None]:
             return lambda *_: self._post(self._actions[name])
 
-        entries = menu(item(texts.TRAY_SHOW, call("show"), default=True), menu.SEPARATOR,
-                       item(texts.TRAY_START, call("start"), enabled=lambda _: self._can_start),
-                       item(texts.TRAY_STOP, call("stop"), enabled=lambda _: self._can_stop),
-                       item(texts.TRAY_FREE, call("free"), enabled=lambda _: self._can_free), menu.SEPARATOR,
-                       item(texts.TRAY_EXIT, call("exit")))
+        entries = menu(
+            item(texts.TRAY_SHOW, call("show"), default=True),
+            menu.SEPARATOR,
+            item(texts.TRAY_START, call("start"), enabled=lambda _: self._can_start),
+            item(texts.TRAY_STOP, call("stop"), enabled=lambda _: self._can_stop),
+            item(texts.TRAY_FREE, call("free"), enabled=lambda _: self._can_free),
+            menu.SEPARATOR,
+            item(texts.TRAY_EXIT, call("exit")),
+        )
         self._is_flat = not pystray.Icon.HAS_MENU
         icon = pystray.Icon("personality-bot", self._image("stopped"), texts.APP_NAME, entries)
         if not icon.HAS_MENU:

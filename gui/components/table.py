@@ -1,4 +1,5 @@
 """A list with columns drawn on one canvas: only what is visible exists, so ten thousand rows cost nothing."""
+
 from __future__ import annotations
 
 import tkinter as tk
@@ -21,9 +22,16 @@ class Table(tk.Frame):
     on_switch(row key, column key, new value); on_open(row key, x, y) for Enter, double and right click.
     """
 
-    def __init__(self, master: Any, columns: Sequence[Column], *, rows_shown: int = 0,
-                 on_switch: Callable[[Any, str, bool], Any] | None = None,
-                 on_open: Callable[[Any, int, int], Any] | None = None, empty_text: str = "") -> None:
+    def __init__(
+        self,
+        master: Any,
+        columns: Sequence[Column],
+        *,
+        rows_shown: int = 0,
+        on_switch: Callable[[Any, str, bool], Any] | None = None,
+        on_open: Callable[[Any, int, int], Any] | None = None,
+        empty_text: str = "",
+    ) -> None:
         super().__init__(master, bd=0, highlightthickness=0)
         self.surface = surface_of(master)
         self.columns, self.empty_text = tuple(columns), empty_text
@@ -37,8 +45,14 @@ class Table(tk.Frame):
         theme = theme_of(self)
         self.grid_columnconfigure(0, weight=1)
         self.grid_rowconfigure(0, weight=1)
-        self.canvas = tk.Canvas(self, bd=0, highlightthickness=0, takefocus=1, width=10, height=theme.px(
-            HEADER_HEIGHT + ROW_HEIGHT * max(rows_shown, 1)))
+        self.canvas = tk.Canvas(
+            self,
+            bd=0,
+            highlightthickness=0,
+            takefocus=1,
+            width=10,
+            height=theme.px(HEADER_HEIGHT + ROW_HEIGHT * max(rows_shown, 1)),
+        )
         self.canvas.grid(row=0, column=0, sticky="nsew")
         self.bar = ThinBar(self, self._bar_moved)
         self._connect()
@@ -99,8 +113,11 @@ class Table(tk.Frame):
         stretch = sum(c.stretch for c in columns) or 1
         spans, left = [], 0
         for column in columns:
-            wide = theme.px(column.width) if not column.stretch else max(
-                int((width - fixed) * column.stretch / stretch), theme.px(40))
+            wide = (
+                theme.px(column.width)
+                if not column.stretch
+                else max(int((width - fixed) * column.stretch / stretch), theme.px(40))
+            )
             spans.append((column, left, left + wide))
             left += wide
         return spans
@@ -122,8 +139,15 @@ class Table(tk.Frame):
         width = canvas.winfo_width()
         canvas.create_line(0, header - 0.5, width, header - 0.5, fill=theme.now("border"))
         if not self._rows:
-            canvas.create_text(width / 2, header + (canvas.winfo_height() - header) / 2, text=self.empty_text,
-                               fill=theme.now("faint"), font=theme.fonts["small"], width=width - 40, justify="center")
+            canvas.create_text(
+                width / 2,
+                header + (canvas.winfo_height() - header) / 2,
+                text=self.empty_text,
+                fill=theme.now("faint"),
+                font=theme.fonts["small"],
+                width=width - 40,
+                justify="center",
+            )
         visible = self._visible()
         for number in range(self._top, min(self._top + visible, len(self._rows))):
             self._draw_row(number, spans, header + (number - self._top) * theme.px(ROW_HEIGHT))
@@ -138,8 +162,7 @@ class Table(tk.Frame):
             ground = theme.now("hover")
             canvas.create_rectangle(0, top, canvas.winfo_width(), top + height, width=0, fill=theme.now("hover"))
         elif number + 1 < len(self._rows):
-            canvas.create_line(0, top + height - 0.5, canvas.winfo_width(), top + height - 0.5,
-                               fill=theme.now("hover"))
+            canvas.create_line(0, top + height - 0.5, canvas.winfo_width(), top + height - 0.5, fill=theme.now("hover"))
         cells = dict(zip((c.key for c in self.columns), row.cells, strict=False))
         for column, left, right in spans:
             cell = cells.get(column.key, Cell())
@@ -147,9 +170,13 @@ class Table(tk.Frame):
             if column.kind == "switch":
                 self._draw_switch(cell, (left + right) // 2, middle, ground)
                 if has_focus and number == self._current[0] and column.key == self._switch_key():
-                    canvas.create_rectangle((left + right) // 2 - theme.px(20), middle - theme.px(12),
-                                            (left + right) // 2 + theme.px(20), middle + theme.px(12),
-                                            outline=theme.now("accent"))
+                    canvas.create_rectangle(
+                        (left + right) // 2 - theme.px(20),
+                        middle - theme.px(12),
+                        (left + right) // 2 + theme.px(20),
+                        middle + theme.px(12),
+                        outline=theme.now("accent"),
+                    )
             elif column.kind == "bar":
                 self._draw_share(cell, left, right, middle)
             else:
@@ -161,22 +188,32 @@ class Table(tk.Frame):
         room = right - left - theme.px(12)
         shown = self._cut(text, role, room)
         if column.align == "right":
-            self.canvas.create_text(right - theme.px(12), y, text=shown, anchor="e", fill=theme.now(tone),
-                                    font=theme.fonts[role])
+            self.canvas.create_text(
+                right - theme.px(12), y, text=shown, anchor="e", fill=theme.now(tone), font=theme.fonts[role]
+            )
         elif column.align == "centre":
-            self.canvas.create_text((left + right) / 2, y, text=shown, anchor="center", fill=theme.now(tone),
-                                    font=theme.fonts[role])
+            self.canvas.create_text(
+                (left + right) / 2, y, text=shown, anchor="center", fill=theme.now(tone), font=theme.fonts[role]
+            )
         else:
-            self.canvas.create_text(left + theme.px(4), y, text=shown, anchor="w", fill=theme.now(tone),
-                                    font=theme.fonts[role])
+            self.canvas.create_text(
+                left + theme.px(4), y, text=shown, anchor="w", fill=theme.now(tone), font=theme.fonts[role]
+            )
 
     def _draw_switch(self, cell: Cell, x: float, y: float, ground: str) -> None:
         if cell.value is None:
             return
         theme = theme_of(self)
-        picture = icons.switch(self, is_on=bool(cell.value), is_enabled=cell.is_enabled,
-                               track=theme.now("accent" if cell.value else "track"), knob=theme.now("switch_knob"),
-                               ground=ground, width=theme.px(38), height=theme.px(22))
+        picture = icons.switch(
+            self,
+            is_on=bool(cell.value),
+            is_enabled=cell.is_enabled,
+            track=theme.now("accent" if cell.value else "track"),
+            knob=theme.now("switch_knob"),
+            ground=ground,
+            width=theme.px(38),
+            height=theme.px(22),
+        )
         self.canvas.create_image(x, y, image=picture)
 
     def _draw_share(self, cell: Cell, left: int, right: int, y: float) -> None:
@@ -187,13 +224,20 @@ class Table(tk.Frame):
         share = min(max(float(cell.value or 0.0), 0.0), 1.0)
         self.canvas.create_rectangle(x0, y - half, x1, y + half, width=0, fill=theme.now("hover"))
         if share:
-            self.canvas.create_rectangle(x0, y - half, max(x0 + 2, x0 + share * (x1 - x0)), y + half, width=0,
-                                         fill=theme.now(cell.tone or "accent"))
+            self.canvas.create_rectangle(
+                x0,
+                y - half,
+                max(x0 + 2, x0 + share * (x1 - x0)),
+                y + half,
+                width=0,
+                fill=theme.now(cell.tone or "accent"),
+            )
         if cell.mark is not None:
             x = x0 + cell.mark * (x1 - x0)
             self.canvas.create_line(x, y - half - 3, x, y + half + 3, fill=theme.now("busy"), width=1)
-        self.canvas.create_text(right - theme.px(12), y, text=cell.text, anchor="e", fill=theme.now("muted"),
-                                font=theme.fonts["small"])
+        self.canvas.create_text(
+            right - theme.px(12), y, text=cell.text, anchor="e", fill=theme.now("muted"), font=theme.fonts["small"]
+        )
 
     def _draw_bar(self, visible: int) -> None:
         if len(self._rows) <= visible:

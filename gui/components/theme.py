@@ -2,6 +2,7 @@
 
 Text is plain tk.Label (thirty times cheaper than CTkLabel, measured); what people operate is CustomTkinter.
 """
+
 from __future__ import annotations
 
 import os
@@ -49,8 +50,14 @@ PALETTE: dict[str, tuple[str, str]] = {
 }
 # role: (size in pixels at 100 %, weight)
 TYPE: dict[str, tuple[int, str]] = {
-    "title": (22, "bold"), "figure": (22, "bold"), "heading": (15, "bold"), "body": (13, "normal"),
-    "strong": (13, "bold"), "small": (12, "normal"), "caption": (11, "normal"), "caption_strong": (11, "bold"),
+    "title": (22, "bold"),
+    "figure": (22, "bold"),
+    "heading": (15, "bold"),
+    "body": (13, "normal"),
+    "strong": (13, "bold"),
+    "small": (12, "normal"),
+    "caption": (11, "normal"),
+    "caption_strong": (11, "bold"),
     "mono": (12, "normal"),
 }
 _FAMILIES = {"win32": ("Segoe UI Variable Text", "Segoe UI"), "darwin": ("SF Pro Text", "Helvetica Neue")}
@@ -70,13 +77,21 @@ class Theme:
         self._followers: dict[str, Callable[[], Any]] = {}
         self.fonts: dict[str, tkfont.Font] = {}
         families = set(tkfont.families(root))
-        self.family = _first(families, (*_FAMILIES.get(sys.platform, ()), "Inter", "Noto Sans", "Cantarell", "Ubuntu",
-                                        "Roboto", "DejaVu Sans"))
-        self.mono = _first(families, (*_MONO.get(sys.platform, ()), "JetBrains Mono", "Noto Sans Mono",
-                                      "DejaVu Sans Mono"))
+        self.family = _first(
+            families,
+            (*_FAMILIES.get(sys.platform, ()), "Inter", "Noto Sans", "Cantarell", "Ubuntu", "Roboto", "DejaVu Sans"),
+        )
+        self.mono = _first(
+            families, (*_MONO.get(sys.platform, ()), "JetBrains Mono", "Noto Sans Mono", "DejaVu Sans Mono")
+        )
         for role, (size, weight) in TYPE.items():
-            self.fonts[role] = tkfont.Font(root, name=f"panel_{role}", size=-size, weight=weight,  # type: ignore[arg-type]
-                                           family=self.mono if role == "mono" else self.family)
+            self.fonts[role] = tkfont.Font(
+                root,
+                name=f"panel_{role}",
+                size=-size,
+                weight=weight,  # type: ignore[arg-type]
+                family=self.mono if role == "mono" else self.family,
+            )
         # A focus ring is for those who move by keyboard; a click needs none.
         self.is_by_keyboard = False
         root.bind_all("<KeyPress>", lambda _: self._input(True), add="+")
@@ -110,8 +125,9 @@ class Theme:
         """Call `repaint` now and on every change of mode, until the widget is destroyed."""
         key = str(widget) + f"#{len(self._followers)}"
         self._followers[key] = repaint
-        widget.bind("<Destroy>", lambda event: self._followers.pop(key, None) if event.widget is widget else None,
-                    add="+")
+        widget.bind(
+            "<Destroy>", lambda event: self._followers.pop(key, None) if event.widget is widget else None, add="+"
+        )
         repaint()
 
     def _input(self, is_by_keyboard: bool) -> None:
@@ -147,8 +163,9 @@ def prepare_toolkit(mode: str) -> None:
     theme["CTkToplevel"]["fg_color"] = list(pair("window"))
     theme["CTkScrollbar"]["button_color"] = list(pair("track"))
     theme["CTkScrollbar"]["button_hover_color"] = list(pair("faint"))
-    theme["DropdownMenu"].update(fg_color=list(pair("card")), hover_color=list(pair("hover")),
-                                 text_color=list(pair("text")))
+    theme["DropdownMenu"].update(
+        fg_color=list(pair("card")), hover_color=list(pair("hover")), text_color=list(pair("text"))
+    )
 
 
 def desktop_scale(platform: str, environment: Mapping[str, str]) -> float:

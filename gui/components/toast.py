@@ -1,4 +1,5 @@
 """Short messages in the corner: they come, say one thing, and go; at most three at a time."""
+
 from __future__ import annotations
 
 import tkinter as tk
@@ -49,8 +50,12 @@ class Toasts:
         frame = Toast(self._root, title)
         frame.grid_columnconfigure(1, weight=1)
         mark = tk.Label(frame, bd=0)
-        theme.follow(mark, lambda: mark.configure(bg=theme.now("card"), image=icons.photo(
-            frame, _ICONS.get(tone, "info"), theme.now(tone), theme.px(18))))
+        theme.follow(
+            mark,
+            lambda: mark.configure(
+                bg=theme.now("card"), image=icons.photo(frame, _ICONS.get(tone, "info"), theme.now(tone), theme.px(18))
+            ),
+        )
         mark.grid(row=0, column=0, padx=(M, S), pady=(M, M if not body else 2), sticky="n")
         heading = Text(frame, title, role="strong")
         heading.configure(wraplength=theme.px(WIDTH - 70))

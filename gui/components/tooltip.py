@@ -1,4 +1,5 @@
 """A few words beside the pointer."""
+
 from __future__ import annotations
 
 import tkinter as tk

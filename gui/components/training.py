@@ -1,4 +1,5 @@
 """Training: from messages to a model the bot uses, step by step or in one go."""
+
 from __future__ import annotations
 
 import time
@@ -39,8 +40,9 @@ def read_training(store: Store) -> TrainingFacts:
     has_trained = bool(models) or trained is not None and trained.state is JobState.DONE
     new = store.messages.count_since(prepared_at) if has_trained else total
     metrics = tuple(store.jobs.metrics(trained.id)) if trained is not None else ()
-    return TrainingFacts(new, total, has_trained, jobs, metrics, models,
-                         frozenset(job.kind for job in store.jobs.active()))
+    return TrainingFacts(
+        new, total, has_trained, jobs, metrics, models, frozenset(job.kind for job in store.jobs.active())
+    )
 
 
 class TrainingRoom(Room):
@@ -63,24 +65,39 @@ class TrainingRoom(Room):
         self.jobs.grid(row=1, column=0, columnspan=2, sticky="ew", pady=(0, gap))
         self.jobs.grid_remove()
         yield
-        self.dataset = FactsCard(page, texts.DATASET, (
-            (texts.PREPARE, lambda: panel.start_job("prepare"), "secondary"),
-            (texts.OPEN_REPORT, lambda: self._open(self.view.dataset_report if self.view else ""), "quiet")))
+        self.dataset = FactsCard(
+            page,
+            texts.DATASET,
+            (
+                (texts.PREPARE, lambda: panel.start_job("prepare"), "secondary"),
+                (texts.OPEN_REPORT, lambda: self._open(self.view.dataset_report if self.view else ""), "quiet"),
+            ),
+        )
         self.dataset.grid(row=2, column=0, sticky="nsew", padx=(0, gap // 2), pady=(0, gap))
         yield
-        self.computer = FactsCard(page, texts.COMPUTER, (
-            (texts.COMPUTER_CHECK, lambda: panel.start_job("preflight", ["--preflight"]), "secondary"),
-            (texts.COLAB, self._colab, "quiet")))
+        self.computer = FactsCard(
+            page,
+            texts.COMPUTER,
+            (
+                (texts.COMPUTER_CHECK, lambda: panel.start_job("preflight", ["--preflight"]), "secondary"),
+                (texts.COLAB, self._colab, "quiet"),
+            ),
+        )
         self.computer.grid(row=2, column=1, sticky="nsew", padx=(gap // 2, 0), pady=(0, gap))
         yield
         run = Card(page, texts.RUN)
         run.grid(row=3, column=0, sticky="nsew", padx=(0, gap // 2), pady=(0, gap))
         self._make_run(run.body)
         yield
-        self.evaluation = FactsCard(page, texts.EVALUATION, (
-            (texts.EVALUATION_START, lambda: panel.start_job("evaluate"), "secondary"),
-            (texts.OPEN_REPORT, lambda: self._open(self.view.evaluation_report if self.view else ""), "quiet"),
-            (texts.BLIND_BUTTON, lambda: panel.go("blind_test"), "quiet")))
+        self.evaluation = FactsCard(
+            page,
+            texts.EVALUATION,
+            (
+                (texts.EVALUATION_START, lambda: panel.start_job("evaluate"), "secondary"),
+                (texts.OPEN_REPORT, lambda: self._open(self.view.evaluation_report if self.view else ""), "quiet"),
+                (texts.BLIND_BUTTON, lambda: panel.go("blind_test"), "quiet"),
+            ),
+        )
         self.evaluation.grid(row=3, column=1, sticky="nsew", padx=(gap // 2, 0), pady=(0, gap))
         yield
         models = Card(page, texts.MODELS)
@@ -127,8 +144,12 @@ class TrainingRoom(Room):
             self._ended = ended
             self._pace.soon()
         if self._pace.is_due():
-            self.panel.ask(lambda: training_view(read_training(self.panel.store), now=time.time()), self._show,
-                           failed=self._failed, slow=True)
+            self.panel.ask(
+                lambda: training_view(read_training(self.panel.store), now=time.time()),
+                self._show,
+                failed=self._failed,
+                slow=True,
+            )
 
     def show_jobs(self, views: tuple[JobView, ...]) -> None:
         """What runs is seen where it was started."""
@@ -144,8 +165,9 @@ class TrainingRoom(Room):
         self.retrain.show(view.retrain, view.can_retrain)
         self.dataset.show(view.dataset, view.dataset_note)
         self.dataset.buttons[1].set_enabled(bool(view.dataset_report))
-        self.computer.show(view.computer, f"{view.computer_note} {texts.COLAB_TEXT}" if view.offers_colab
-                           else view.computer_note)
+        self.computer.show(
+            view.computer, f"{view.computer_note} {texts.COLAB_TEXT}" if view.offers_colab else view.computer_note
+        )
         self.computer.buttons[1].set_enabled(view.offers_colab)
         self.curve.show(view.curve)
         self.run_note.show(view.run_note, colour="bad" if view.is_run_failed else "muted")
@@ -175,22 +197,35 @@ class TrainingRoom(Room):
     def _model_menu(self, name: str, x: int, y: int) -> None:
         menu = popup_menu(self, self.theme)
         menu.add_command(label=texts.MODEL_USE, command=lambda: self.panel.start_job("deploy", ["--use", name]))
-        menu.add_command(label=texts.OPEN_FOLDER, command=lambda: self.panel.open_folder(  # type: ignore[attr-defined]
-            self.panel.workspace.finetuned_models))
+        menu.add_command(
+            label=texts.OPEN_FOLDER,
+            command=lambda: self.panel.open_folder(  # type: ignore[attr-defined]
+                self.panel.workspace.finetuned_models
+            ),
+        )
         menu.tk_popup(x, y)
 
     def _choose_model(self) -> None:
         folder = self.panel.workspace.base_models.parent  # training runs leave theirs below it
-        name = filedialog.askopenfilename(parent=self.panel.root, title=texts.BROWSE_MODEL, initialdir=str(folder),
-                                          filetypes=[("GGUF", "*.gguf"), ("*", "*")])
+        name = filedialog.askopenfilename(
+            parent=self.panel.root,
+            title=texts.BROWSE_MODEL,
+            initialdir=str(folder),
+            filetypes=[("GGUF", "*.gguf"), ("*", "*")],
+        )
         if name:
             self.panel.start_job("deploy", ["--model", name])
 
     def _ask_rollback(self) -> None:
         if self.view is not None:
-            self.panel.confirm(texts.MODEL_ROLLBACK_TITLE.format(name=self.view.previous), texts.MODEL_ROLLBACK_TEXT, [
-                (texts.CANCEL, "secondary", None),
-                (texts.MODEL_ROLLBACK, "primary", lambda: self.panel.start_job("deploy", ["--rollback"]))])
+            self.panel.confirm(
+                texts.MODEL_ROLLBACK_TITLE.format(name=self.view.previous),
+                texts.MODEL_ROLLBACK_TEXT,
+                [
+                    (texts.CANCEL, "secondary", None),
+                    (texts.MODEL_ROLLBACK, "primary", lambda: self.panel.start_job("deploy", ["--rollback"])),
+                ],
+            )
 
 
 class RetrainCard(Card):
@@ -207,7 +242,8 @@ class RetrainCard(Card):
             if number:
                 Text(steps, "→", colour="faint").grid(row=0, column=number * 2 - 1, padx=S)
             Text(steps, words, role="strong", colour="accent_text" if number < 4 else "muted").grid(
-                row=0, column=number * 2)
+                row=0, column=number * 2
+            )
         self.note = Text(body, "", role="small", colour="faint")
         self.note.grid(row=2, column=0, sticky="w")
         self.button = Button(body, texts.RETRAIN, lambda: self._ask(panel), kind="primary", icon="training")
@@ -221,9 +257,15 @@ class RetrainCard(Card):
         is_running = panel.pulse is not None and panel.pulse.is_alive
         text = f"{texts.RETRAIN_TEXT}\n\n{texts.RETRAIN_ASK_MEMORY}" if is_running else texts.RETRAIN_TEXT
         paused = (texts.RETRAIN_ASK_PAUSED, "secondary", lambda: panel.start_job("retrain", ["--pause-bot"]))
-        panel.confirm(texts.RETRAIN_ASK_TITLE, text, [
-            (texts.CANCEL, "secondary", None), *((paused,) if is_running else ()),
-            (texts.RETRAIN_ASK_GO, "primary", lambda: panel.start_job("retrain"))])
+        panel.confirm(
+            texts.RETRAIN_ASK_TITLE,
+            text,
+            [
+                (texts.CANCEL, "secondary", None),
+                *((paused,) if is_running else ()),
+                (texts.RETRAIN_ASK_GO, "primary", lambda: panel.start_job("retrain")),
+            ],
+        )
 
 
 class FactsCard(Card):

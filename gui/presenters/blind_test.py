@@ -1,4 +1,5 @@
 """The blind test as the panel shows it: one reply at a time, a verdict, ratings if one likes. No toolkit."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -87,11 +88,16 @@ def view(run: QuizRun) -> QuizView:
     item, count = run.quiz.items[run.at], len(run.quiz.items)
     verdict = run.verdicts.get(item.id)
     return QuizView(
-        count=texts.BLIND_COUNT.format(at=run.at + 1, count=count), share=run.marked / count,
-        talk="\n".join(f"{line.name}: {line.text}" for line in item.context), reply=item.reply,
-        is_bot=None if verdict is None else verdict.is_bot, ratings=verdict.ratings if verdict else {},
-        can_go_back=run.at > 0, can_go_on=verdict is not None,
-        next_text=texts.BLIND_FINISH if run.at == count - 1 else texts.BLIND_NEXT)
+        count=texts.BLIND_COUNT.format(at=run.at + 1, count=count),
+        share=run.marked / count,
+        talk="\n".join(f"{line.name}: {line.text}" for line in item.context),
+        reply=item.reply,
+        is_bot=None if verdict is None else verdict.is_bot,
+        ratings=verdict.ratings if verdict else {},
+        can_go_back=run.at > 0,
+        can_go_on=verdict is not None,
+        next_text=texts.BLIND_FINISH if run.at == count - 1 else texts.BLIND_NEXT,
+    )
 
 
 def score_text(job: Job | None) -> str:
@@ -100,9 +106,15 @@ def score_text(job: Job | None) -> str:
     if "reading" not in score:
         return ""
     found, alarms = score["detected"], score["false_alarms"]
-    parts = [texts.BLIND_SCORE.format(found=words.percent(found["value"]), low=words.percent(found["low"]),
-                                      high=words.percent(found["high"]), alarms=words.percent(alarms["value"]),
-                                      raters=len(score["raters"]))]
+    parts = [
+        texts.BLIND_SCORE.format(
+            found=words.percent(found["value"]),
+            low=words.percent(found["low"]),
+            high=words.percent(found["high"]),
+            alarms=words.percent(alarms["value"]),
+            raters=len(score["raters"]),
+        )
+    ]
     if score.get("rubric_mean") is not None:
         parts.append(texts.BLIND_RUBRIC.format(mean=score["rubric_mean"]))
     reading = str(score["reading"])

@@ -1,4 +1,5 @@
 """What a chart shows: values already counted, scaled and labelled."""
+
 from __future__ import annotations
 
 import math
@@ -61,5 +62,7 @@ def thin(points: Sequence[tuple[float, float]], most: int) -> list[tuple[float, 
     if len(points) <= most:
         return list(points)
     step = len(points) / most
-    return [max(points[int(i * step):int((i + 1) * step)] or [points[int(i * step)]], key=lambda p: p[1])
-            for i in range(most)]
+    return [
+        max(points[int(i * step) : int((i + 1) * step)] or [points[int(i * step)]], key=lambda p: p[1])
+        for i in range(most)
+    ]

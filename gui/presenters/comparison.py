@@ -1,4 +1,5 @@
 """Comparing in the test chat: one line answered twice, at two temperatures or by two models, one after the other."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -75,8 +76,9 @@ class Comparison:
                 columns.append(ChatLine(-1 - number, False, text, is_waiting=True, label=label, column=number))
             else:
                 line = line_of(answer)
-                columns.append(ChatLine(line.id, False, line.text, line.stats, line.is_error, label=label,
-                                        column=number))
+                columns.append(
+                    ChatLine(line.id, False, line.text, line.stats, line.is_error, label=label, column=number)
+                )
         return columns[0], columns[1]
 
 
@@ -111,8 +113,10 @@ def read_shelf(store: Store, *, own_name: str, added: Sequence[Path] = ()) -> Mo
     adapter = Path(settings[ADAPTER_PATH]).stem if settings[ADAPTER_PATH] else ""
     # A bot with an adapter reports "model + adapter".
     plain = own_name.removesuffix(f" + {adapter}") if adapter else own_name
-    found = [file_option(workspace.finetuned_models / f"{model.name}.gguf")
-             for model in read_models(workspace.finetuned_models)]
+    found = [
+        file_option(workspace.finetuned_models / f"{model.name}.gguf")
+        for model in read_models(workspace.finetuned_models)
+    ]
     found += [file_option(path) for path in sorted(workspace.base_models.glob("*.gguf"))]
     found += [file_option(Path(path)) for path in _named(store) if Path(path).is_file()]
     packaged = _packaged_stem()

@@ -1,4 +1,5 @@
 """The dashboard: sliders, figures of the last day and week, charts, decisions, targets and running jobs."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -29,8 +30,8 @@ DECISION_COLUMNS = (
     Column("took", texts.DECISION_COLUMNS[4], 72, align="right", tone="muted", kind="small"),
 )
 TARGET_COLUMNS = (
-    Column("name", texts.TARGET_COLUMNS[0], stretch=2), Column("yours", texts.TARGET_COLUMNS[1], 84, kind="strong",
-                                                               align="right"),
+    Column("name", texts.TARGET_COLUMNS[0], stretch=2),
+    Column("yours", texts.TARGET_COLUMNS[1], 84, kind="strong", align="right"),
     Column("target", texts.TARGET_COLUMNS[2], 74, align="right", tone="muted"),
     Column("acceptable", texts.TARGET_COLUMNS[3], 88, align="right", tone="faint"),
 )
@@ -106,8 +107,12 @@ class JobView:
 def behaviour_view(settings: Settings) -> BehaviourView:
     """What the sliders show for these settings."""
     only = settings[MENTIONS_ONLY]
-    return BehaviourView(rate_view(settings[RESPONSE_RATE], mentions_only=only),
-                         temperature_view(settings[TEMPERATURE]), tokens_view(settings[MAX_TOKENS]), only)
+    return BehaviourView(
+        rate_view(settings[RESPONSE_RATE], mentions_only=only),
+        temperature_view(settings[TEMPERATURE]),
+        tokens_view(settings[MAX_TOKENS]),
+        only,
+    )
 
 
 def rate_view(rate: float, *, mentions_only: bool = False) -> SliderView:
@@ -116,8 +121,13 @@ def rate_view(rate: float, *, mentions_only: bool = False) -> SliderView:
 
 
 def temperature_view(temperature: float) -> SliderView:
-    hint = (texts.TEMPERATURE_SAFE if temperature < 0.62 else
-            texts.TEMPERATURE_EVEN if temperature < 0.83 else texts.TEMPERATURE_WILD)
+    hint = (
+        texts.TEMPERATURE_SAFE
+        if temperature < 0.62
+        else texts.TEMPERATURE_EVEN
+        if temperature < 0.83
+        else texts.TEMPERATURE_WILD
+    )
     return SliderView(temperature, f"{temperature:.2f}", hint)
 
 
@@ -127,35 +137,52 @@ def tokens_view(tokens: int) -> SliderView:
 
 def figures_view(figures: Figures) -> FiguresView:
     """Figures, charts and lists of the last day and week."""
-    return FiguresView(_day(figures.day), _week(figures.week), _hours(figures), _times(figures.latencies),
-                       memory_curve(figures.samples), tuple(_decision(a) for a in figures.decisions), _targets(figures))
+    return FiguresView(
+        _day(figures.day),
+        _week(figures.week),
+        _hours(figures),
+        _times(figures.latencies),
+        memory_curve(figures.samples),
+        tuple(_decision(a) for a in figures.decisions),
+        _targets(figures),
+    )
 
 
 def _day(totals: Totals) -> tuple[Figure, ...]:
     share = words.percent(totals.spoken / totals.seen, digits=1) if totals.seen else ""
-    return (Figure(texts.SEEN, words.whole(totals.seen)), Figure(texts.RESPONSES, words.whole(totals.spoken), share),
-            Figure(texts.AVERAGE, words.seconds_of(totals.latency_mean_ms)),
-            Figure(texts.ERRORS, words.whole(totals.errors), tone="bad" if totals.errors else "text"))
+    return (
+        Figure(texts.SEEN, words.whole(totals.seen)),
+        Figure(texts.RESPONSES, words.whole(totals.spoken), share),
+        Figure(texts.AVERAGE, words.seconds_of(totals.latency_mean_ms)),
+        Figure(texts.ERRORS, words.whole(totals.errors), tone="bad" if totals.errors else "text"),
+    )
 
 
 def _week(totals: Totals) -> tuple[Figure, ...]:
-    return (Figure(texts.RESPONSES, words.whole(totals.spoken)),
-            Figure(texts.CONVERSATIONS, words.whole(totals.conversations)),
-            Figure(texts.FASTEST, words.seconds_of(totals.latency_min_ms)),
-            Figure(texts.SLOWEST, words.seconds_of(totals.latency_max_ms)))
+    return (
+        Figure(texts.RESPONSES, words.whole(totals.spoken)),
+        Figure(texts.CONVERSATIONS, words.whole(totals.conversations)),
+        Figure(texts.FASTEST, words.seconds_of(totals.latency_min_ms)),
+        Figure(texts.SLOWEST, words.seconds_of(totals.latency_max_ms)),
+    )
 
 
 def _hours(figures: Figures) -> Bars:
     counts = figures.replies_per_hour
-    labels = tuple((index, words.clock(figures.now - (len(counts) - 1 - index) * 3600)[:2] + "h")
-                   for index in range(0, len(counts) - 3, 6)) + ((len(counts) - 1, texts.NOW),)
+    labels = tuple(
+        (index, words.clock(figures.now - (len(counts) - 1 - index) * 3600)[:2] + "h")
+        for index in range(0, len(counts) - 3, 6)
+    ) + ((len(counts) - 1, texts.NOW),)
     return Bars(counts, labels, str(max(counts, default=0)), empty_text=texts.NO_REPLIES_DAY)
 
 
 def _times(latencies: Sequence[float]) -> Bars:
     counts = histogram([value / 1000 for value in latencies], TIME_EDGES)
-    labels = tuple((index, f"{edge:g}s" if index + 1 < len(TIME_EDGES) else f"{edge:g}s+")
-                   for index, edge in enumerate(TIME_EDGES) if index % 2 == 0)
+    labels = tuple(
+        (index, f"{edge:g}s" if index + 1 < len(TIME_EDGES) else f"{edge:g}s+")
+        for index, edge in enumerate(TIME_EDGES)
+        if index % 2 == 0
+    )
     return Bars(tuple(counts), labels, words.whole(max(counts)), empty_text=texts.NO_REPLIES_WEEK)
 
 
@@ -175,8 +202,9 @@ def memory_curve(samples: Sequence[tuple[float, int, bool]]) -> Curve:
         segments[-1].append(((at - first) / span, value))
         previous = at
     grid = tuple((value, f"{value:g} GB" if high >= 1 else f"{value * 1000:g} MB") for value in (high / 2, high))
-    return Curve(tuple(tuple(points) for points in segments), 0.0, high, grid, start_text=words.ago(span),
-                 end_text=texts.NOW)
+    return Curve(
+        tuple(tuple(points) for points in segments), 0.0, high, grid, start_text=words.ago(span), end_text=texts.NOW
+    )
 
 
 def _decision(entry: Activity) -> TableRow:
@@ -184,10 +212,16 @@ def _decision(entry: Activity) -> TableRow:
     what, tone = (texts.SPOKE, "good") if entry.spoke else (texts.SILENT, "faint")
     if entry.is_due:
         what, tone = texts.ANSWERING, ""
-    return TableRow((entry.at, entry.message_id), (
-        Cell(words.clock(entry.at)), Cell(entry.author_name or texts.NONE), Cell(what, tone),
-        Cell(reason, "bad" if entry.error else ""),
-        Cell(words.seconds_of(entry.latency_ms) if entry.latency_ms is not None else "")))
+    return TableRow(
+        (entry.at, entry.message_id),
+        (
+            Cell(words.clock(entry.at)),
+            Cell(entry.author_name or texts.NONE),
+            Cell(what, tone),
+            Cell(reason, "bad" if entry.error else ""),
+            Cell(words.seconds_of(entry.latency_ms) if entry.latency_ms is not None else ""),
+        ),
+    )
 
 
 def _targets(figures: Figures) -> tuple[TableRow, ...]:
@@ -198,32 +232,51 @@ def _targets(figures: Figures) -> tuple[TableRow, ...]:
     uptime = sum(is_up for *_, is_up in figures.samples) / len(figures.samples) if figures.samples else None
     errors = figures.week.errors / figures.week.seen if figures.week.seen else None
 
-    def below(name: str, value: float | None, target: float, limit: float, text: str,
-              marks: tuple[str, str]) -> TableRow:
+    def below(
+        name: str, value: float | None, target: float, limit: float, text: str, marks: tuple[str, str]
+    ) -> TableRow:
         tone = "faint" if value is None else "good" if value <= target else "busy" if value <= limit else "bad"
-        return TableRow(name, (Cell(name), Cell(text if value is not None else texts.NONE, tone), Cell(marks[0]),
-                               Cell(marks[1])))
+        return TableRow(
+            name, (Cell(name), Cell(text if value is not None else texts.NONE, tone), Cell(marks[0]), Cell(marks[1]))
+        )
 
     rows = []
-    for name, share, target, limit in ((texts.TARGET_P50, 0.5, 2.0, 3.0), (texts.TARGET_P95, 0.95, 3.0, 5.0),
-                                       (texts.TARGET_P99, 0.99, 5.0, 8.0)):
+    for name, share, target, limit in (
+        (texts.TARGET_P50, 0.5, 2.0, 3.0),
+        (texts.TARGET_P95, 0.95, 3.0, 5.0),
+        (texts.TARGET_P99, 0.99, 5.0, 8.0),
+    ):
         value = words.percentile(times, share)
         rows.append(below(name, value, target, limit, f"{value or 0:.1f} s", (f"{target:g} s", f"{limit:g} s")))
     rows.append(below(texts.TARGET_MEMORY, memory, 3.0, 4.0, f"{memory or 0:.1f} GB", ("3 GB", "4 GB")))
-    rows.append(below(texts.TARGET_UPTIME, None if uptime is None else 1 - uptime, 0.01, 0.05,
-                      words.percent(uptime or 0, digits=1), ("99\u2009%", "95\u2009%")))
-    rows.append(below(texts.TARGET_ERRORS, errors, 0.001, 0.01, words.percent(errors or 0, digits=1),
-                      ("0.1\u2009%", "1\u2009%")))
+    rows.append(
+        below(
+            texts.TARGET_UPTIME,
+            None if uptime is None else 1 - uptime,
+            0.01,
+            0.05,
+            words.percent(uptime or 0, digits=1),
+            ("99\u2009%", "95\u2009%"),
+        )
+    )
+    rows.append(
+        below(
+            texts.TARGET_ERRORS, errors, 0.001, 0.01, words.percent(errors or 0, digits=1), ("0.1\u2009%", "1\u2009%")
+        )
+    )
     return tuple(rows)
 
 
-def job_views(pulse: Pulse, *, starting: frozenset[str] = frozenset(),
-              cancelling: frozenset[int] = frozenset()) -> tuple[JobView, ...]:
+def job_views(
+    pulse: Pulse, *, starting: frozenset[str] = frozenset(), cancelling: frozenset[int] = frozenset()
+) -> tuple[JobView, ...]:
     """Running jobs, and those just asked for that have not reported yet."""
     shown = [_job(job, _remaining_seconds(job, pulse), cancelling) for job in pulse.jobs]
     known = {job.kind for job in pulse.jobs}
-    shown += [JobView(0, kind, texts.JOB_NAMES.get(kind, kind), 0.0, texts.STATE_STARTING + "…", False)
-              for kind in sorted(starting - known)]
+    shown += [
+        JobView(0, kind, texts.JOB_NAMES.get(kind, kind), 0.0, texts.STATE_STARTING + "…", False)
+        for kind in sorted(starting - known)
+    ]
     return tuple(shown)
 
 
@@ -242,14 +295,19 @@ def _job(job: Job, remaining: float | None, cancelling: frozenset[int]) -> JobVi
         parts = [texts.JOB_CANCELLING]
     elif remaining is not None and job.progress < 0.995:
         parts.append(texts.JOB_REMAINING.format(span=words.duration(remaining)))
-    return JobView(job.id, job.kind, texts.JOB_NAMES.get(job.kind, job.kind), job.progress, " · ".join(parts),
-                   is_cancelling)
+    return JobView(
+        job.id, job.kind, texts.JOB_NAMES.get(job.kind, job.kind), job.progress, " · ".join(parts), is_cancelling
+    )
 
 
 def finished_text(job: Job) -> tuple[str, str, str]:
     """(tone, title, body) of the toast for a job that ended."""
     name = texts.JOB_NAMES.get(job.kind, job.kind)
-    forms = {JobState.DONE: ("good", texts.JOB_DONE, ""), JobState.FAILED: ("bad", texts.JOB_FAILED, job.error),
-             JobState.CANCELLED: ("idle", texts.JOB_CANCELLED, ""), JobState.LOST: ("bad", texts.JOB_LOST, job.error)}
+    forms = {
+        JobState.DONE: ("good", texts.JOB_DONE, ""),
+        JobState.FAILED: ("bad", texts.JOB_FAILED, job.error),
+        JobState.CANCELLED: ("idle", texts.JOB_CANCELLED, ""),
+        JobState.LOST: ("bad", texts.JOB_LOST, job.error),
+    }
     tone, form, body = forms.get(job.state, ("idle", "{name}", ""))
     return tone, form.format(name=name), body

@@ -1,4 +1,5 @@
 """The first run as a checklist: what is done, what is next, and what a check found."""
+
 from __future__ import annotations
 
 import re
@@ -13,8 +14,8 @@ from storage.environment import Environment
 from storage.records import Job, JobState
 
 CHECKUP_COLUMNS = (
-    Column("mark", texts.CHECKUP_COLUMNS[0], 30, align="centre"), Column("name", texts.CHECKUP_COLUMNS[1], 150,
-                                                                          kind="strong"),
+    Column("mark", texts.CHECKUP_COLUMNS[0], 30, align="centre"),
+    Column("name", texts.CHECKUP_COLUMNS[1], 150, kind="strong"),
     Column("words", texts.CHECKUP_COLUMNS[2], stretch=1.4, kind="small"),
     Column("cure", texts.CHECKUP_COLUMNS[3], stretch=1.6, kind="small", tone="muted"),
 )
@@ -63,8 +64,17 @@ class FirstRunView:
 
 def first_run_view(situation: Situation) -> FirstRunView:
     """The first step that is not done is 'next'."""
-    steps = [_token(situation), _server(situation), _invite(situation), _intent(situation), _rule(situation),
-             _channels(situation), _model(situation), _fetch(situation), _start(situation)]
+    steps = [
+        _token(situation),
+        _server(situation),
+        _invite(situation),
+        _intent(situation),
+        _rule(situation),
+        _channels(situation),
+        _model(situation),
+        _fetch(situation),
+        _start(situation),
+    ]
     marked, has_next = [], False
     for step in steps:
         if step.state == "open" and not has_next:
@@ -74,8 +84,9 @@ def first_run_view(situation: Situation) -> FirstRunView:
     done = sum(step.state == "done" for step in marked)
     is_finished = done == len(marked)
     progress = texts.FIRST_FINISHED if is_finished else texts.FIRST_DONE.format(done=done, all=len(marked))
-    return FirstRunView(tuple(marked), progress, _invite_url(situation.checkup), _checkup(situation.checkup),
-                        is_finished)
+    return FirstRunView(
+        tuple(marked), progress, _invite_url(situation.checkup), _checkup(situation.checkup), is_finished
+    )
 
 
 def is_needed(environment: Environment, *, channels: int, is_demo: bool) -> bool:
@@ -164,6 +175,15 @@ def _checkup(job: Job | None) -> tuple[TableRow, ...]:
     rows = []
     for number, finding in enumerate(job.result.get("findings", ())):
         mark, tone = _MARKS.get(str(finding.get("verdict")), ("•", "muted"))
-        rows.append(TableRow(number, (Cell(mark, tone), Cell(str(finding.get("name", ""))),
-                                      Cell(str(finding.get("words", ""))), Cell(str(finding.get("cure", ""))))))
+        rows.append(
+            TableRow(
+                number,
+                (
+                    Cell(mark, tone),
+                    Cell(str(finding.get("name", ""))),
+                    Cell(str(finding.get("words", ""))),
+                    Cell(str(finding.get("cure", ""))),
+                ),
+            )
+        )
     return tuple(rows)

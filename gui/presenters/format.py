@@ -1,4 +1,5 @@
 """Numbers, spans and moments as people read them."""
+
 from __future__ import annotations
 
 import time
@@ -81,4 +82,4 @@ def middle(text: str, length: int) -> str:
     if len(text) <= length:
         return text
     head = (length - 1) * 2 // 3
-    return f"{text[:head]}…{text[head + 1 - length:]}"
+    return f"{text[:head]}…{text[head + 1 - length :]}"

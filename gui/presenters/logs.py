@@ -1,4 +1,5 @@
 """The log as a list of coloured lines: kept, filtered and counted without a toolkit."""
+
 from __future__ import annotations
 
 from collections import deque
@@ -83,8 +84,11 @@ class LogBook:
     def summary(self, shown: int) -> str:
         """'1,204 lines · 3 warnings', or '12 of 1,204 lines' while filtered."""
         lines = words.plural(len(self.rows), "line")
-        parts = [texts.LOG_COUNT.format(lines=lines) if shown == len(self.rows) else
-                 texts.LOG_COUNT_FILTERED.format(shown=words.whole(shown), lines=lines)]
+        parts = [
+            texts.LOG_COUNT.format(lines=lines)
+            if shown == len(self.rows)
+            else texts.LOG_COUNT_FILTERED.format(shown=words.whole(shown), lines=lines)
+        ]
         if self.warnings:
             parts.append(words.plural(self.warnings, "warning"))
         if self.errors:

@@ -1,4 +1,5 @@
 """What is worth telling the owner outside the window, and at which level."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -65,8 +66,9 @@ def milestone(replies: int, *, told: int) -> int:
 
 def milestone_note(count: int) -> Note:
     shown = words.whole(count)
-    return Note(texts.NOTE_MILESTONE.format(count=shown), texts.NOTE_MILESTONE_TEXT.format(count=shown), "good",
-                "everything")
+    return Note(
+        texts.NOTE_MILESTONE.format(count=shown), texts.NOTE_MILESTONE_TEXT.format(count=shown), "good", "everything"
+    )
 
 
 def is_told(note: Note, level: str) -> bool:

@@ -1,4 +1,5 @@
 """Who talks how much, before and after balancing, and what each channel may be used for."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -74,16 +75,24 @@ def people_view(census: Census, *, search: str = "") -> PeopleView:
     scale = max(top, (census.ceiling or CEILING) * 1.25)
     wanted = search.strip().lower()
     ordered = sorted(census.members, key=lambda m: (-census.counts.get(m.id, 0), m.display_name.lower()))
-    people = tuple(_person(member, census, total, scale) for member in ordered
-                   if (census.counts.get(member.id, 0) or member.is_absent)
-                   and (wanted in member.display_name.lower() or wanted in member.username.lower()))
-    note = texts.SHARES_NONE if not census.balanced else texts.SHARES_CEILING.format(
-        ceiling=words.percent(census.ceiling or CEILING))
+    people = tuple(
+        _person(member, census, total, scale)
+        for member in ordered
+        if (census.counts.get(member.id, 0) or member.is_absent)
+        and (wanted in member.display_name.lower() or wanted in member.username.lower())
+    )
+    note = (
+        texts.SHARES_NONE
+        if not census.balanced
+        else texts.SHARES_CEILING.format(ceiling=words.percent(census.ceiling or CEILING))
+    )
     summary = texts.PEOPLE_SUMMARY.format(
         people=words.plural(sum(1 for m in census.members if census.counts.get(m.id)), "person", "people"),
-        messages=words.plural(total, "message"))
-    channels = tuple(_channel(c, census) for c in census.channels if c.kind not in THREAD_KINDS
-                     and wanted in c.name.lower())
+        messages=words.plural(total, "message"),
+    )
+    channels = tuple(
+        _channel(c, census) for c in census.channels if c.kind not in THREAD_KINDS and wanted in c.name.lower()
+    )
     return PeopleView(people, channels, summary, note, not total and not census.channels)
 
 
@@ -93,26 +102,50 @@ def _person(member: Member, census: Census, total: int, scale: float) -> TableRo
     mark = (census.ceiling or CEILING) / scale
     after = census.balanced.get(member.id)
     note = texts.OPTED_OUT if member.is_opted_out else texts.EXCLUDED if member.is_excluded else ""
-    return TableRow(member.id, (
-        Cell(member.display_name or member.username, "faint" if member.is_absent else ""), Cell(words.whole(count)),
-        Cell(words.percent(share, digits=1), "idle" if member.is_absent else "accent", min(share / scale, 1.0),
-             mark=mark),
-        Cell(texts.NONE if after is None else words.percent(after, digits=1), "good",
-             0.0 if after is None else min(after / scale, 1.0), mark=mark if census.balanced else None),
-        Cell(value=not member.is_absent, is_enabled=not member.is_opted_out), Cell(note)))
+    return TableRow(
+        member.id,
+        (
+            Cell(member.display_name or member.username, "faint" if member.is_absent else ""),
+            Cell(words.whole(count)),
+            Cell(
+                words.percent(share, digits=1),
+                "idle" if member.is_absent else "accent",
+                min(share / scale, 1.0),
+                mark=mark,
+            ),
+            Cell(
+                texts.NONE if after is None else words.percent(after, digits=1),
+                "good",
+                0.0 if after is None else min(after / scale, 1.0),
+                mark=mark if census.balanced else None,
+            ),
+            Cell(value=not member.is_absent, is_enabled=not member.is_opted_out),
+            Cell(note),
+        ),
+    )
 
 
 def _channel(channel: Channel, census: Census) -> TableRow:
     rate = texts.RATE_GENERAL if channel.rate is None else words.percent(channel.rate)
     name = f"#{channel.name}" + (f"  · {texts.ACCESS_LOST}" if channel.is_access_lost else "")
-    count = sum(census.channel_counts.get(c.id, 0) for c in census.channels
-                if c.id == channel.id or (c.parent_id == channel.id and c.kind in THREAD_KINDS))
+    count = sum(
+        census.channel_counts.get(c.id, 0)
+        for c in census.channels
+        if c.id == channel.id or (c.parent_id == channel.id and c.kind in THREAD_KINDS)
+    )
     on = not channel.is_access_lost
-    return TableRow(channel.id, (
-        Cell(name, "bad" if channel.is_access_lost else ""), Cell(words.whole(count)),
-        Cell(value=channel.learn and (not channel.is_private or channel.include_private), is_enabled=on),
-        Cell(value=channel.recall, is_enabled=on), Cell(value=channel.speak, is_enabled=on),
-        Cell(value=channel.is_private), Cell(f"{rate}  ▾", "accent_text" if channel.rate is not None else "")))
+    return TableRow(
+        channel.id,
+        (
+            Cell(name, "bad" if channel.is_access_lost else ""),
+            Cell(words.whole(count)),
+            Cell(value=channel.learn and (not channel.is_private or channel.include_private), is_enabled=on),
+            Cell(value=channel.recall, is_enabled=on),
+            Cell(value=channel.speak, is_enabled=on),
+            Cell(value=channel.is_private),
+            Cell(f"{rate}  ▾", "accent_text" if channel.rate is not None else ""),
+        ),
+    )
 
 
 def import_arguments(path: str, channels_file: str | None) -> list[str]:

@@ -1,4 +1,5 @@
 """The test chat: its lines, and what a reply cost."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -57,8 +58,11 @@ def chat_view(entries: Sequence[PlaygroundEntry], pulse: Pulse | None) -> ChatVi
         lines.append(line_of(entry, label=labels.get(entry.answers_id or 0, "")))
         if entry.role == OWNER and entry.id not in answered:
             waited = max(0, int(now - entry.at))
-            lines.append(ChatLine(-entry.id, False, texts.CHAT_WAITING.format(seconds=waited), is_waiting=True,
-                                  label=_label(entry)))
+            lines.append(
+                ChatLine(
+                    -entry.id, False, texts.CHAT_WAITING.format(seconds=waited), is_waiting=True, label=_label(entry)
+                )
+            )
     last = next((entry.id for entry in reversed(entries) if entry.role == OWNER), None)
     is_stopped = pulse is not None and not pulse.is_alive
     return ChatView(tuple(lines), not is_stopped, _notice(pulse), is_stopped, last)
@@ -86,9 +90,11 @@ def _stats(entry: PlaygroundEntry) -> str:
     details = entry.details
     if "total_ms" not in details:
         return ""
-    return texts.CHAT_STATS.format(total=words.seconds_of(details["total_ms"]),
-                                   tokens=_tokens(details.get("reply_tokens", 0)),
-                                   first=words.seconds_of(details.get("first_token_ms")))
+    return texts.CHAT_STATS.format(
+        total=words.seconds_of(details["total_ms"]),
+        tokens=_tokens(details.get("reply_tokens", 0)),
+        first=words.seconds_of(details.get("first_token_ms")),
+    )
 
 
 def _tokens(count: int) -> str:

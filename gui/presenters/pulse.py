@@ -1,4 +1,5 @@
 """What the panel reads several times a second, in one value: the bot, its controller, settings and jobs."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ class ControllerLook:
     @classmethod
     def of(cls, view: ControllerView) -> ControllerLook:
         """From bot_controller.ControllerView."""
-        return cls(view.state.value, view.pid, view.detail, view.cure, view.seconds_until_retry, view.is_adopted,
-                   view.crashes)
+        return cls(
+            view.state.value, view.pid, view.detail, view.cure, view.seconds_until_retry, view.is_adopted, view.crashes
+        )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 """The settings room: groups of rows, each with its control, its meaning, and whether a value is allowed."""
+
 from __future__ import annotations
 
 import re
@@ -62,8 +63,15 @@ def _row(setting: Setting[Any]) -> SettingRow:
     text = setting.help
     if setting.low is not None and setting.high is not None and setting.type is not bool:
         text = f"{setting.help} {setting.low:g} to {setting.high:g}{' ' + setting.unit if setting.unit else ''}."
-    return SettingRow(setting.key, setting.label, text, _control(setting), setting.choices, setting.needs_restart,
-                      MULTILINE.get(setting.key, 1))
+    return SettingRow(
+        setting.key,
+        setting.label,
+        text,
+        _control(setting),
+        setting.choices,
+        setting.needs_restart,
+        MULTILINE.get(setting.key, 1),
+    )
 
 
 def _control(setting: Setting[Any]) -> str:
@@ -136,8 +144,11 @@ def channel_lines(channels: list[Channel]) -> tuple[tuple[str, str], ...]:
     for channel in channels:
         if channel.kind in THREAD_KINDS:
             continue
-        on = [word for word, value in zip(texts.CHANNEL_SWITCHES, (channel.learn, channel.recall, channel.speak),
-                                          strict=True) if value]
+        on = [
+            word
+            for word, value in zip(texts.CHANNEL_SWITCHES, (channel.learn, channel.recall, channel.speak), strict=True)
+            if value
+        ]
         lines.append((f"#{channel.name}", ", ".join(on) or "off"))
     return tuple(lines)
 
@@ -159,5 +170,6 @@ def gpu_view(fact: dict[str, Any] | None) -> GpuView:
     free, total = fact.get("free_bytes"), fact.get("total_bytes")
     if not free or not total:
         return GpuView(True, "")
-    return GpuView(True, texts.GPU_FREE.format(name=fact.get("name", "GPU"), free=words.size(free),
-                                               total=words.size(total)))
+    return GpuView(
+        True, texts.GPU_FREE.format(name=fact.get("name", "GPU"), free=words.size(free), total=words.size(total))
+    )

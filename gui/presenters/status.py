@@ -1,4 +1,5 @@
 """The bot's state in words: one pill, one sentence, six facts, and which buttons make sense."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -53,14 +54,22 @@ def status_view(pulse: Pulse, *, clicked: str = "") -> StatusView:
     problem, cure = _problem(pulse)
     state, waits = pulse.controller.state, bool(clicked)
     return StatusView(
-        tone, title, detail, _facts(pulse), problem, cure,
+        tone,
+        title,
+        detail,
+        _facts(pulse),
+        problem,
+        cure,
         can_start=not waits and state in ("stopped", "failed", "backoff"),
-        can_stop=not waits and state in ("starting", "running", "backoff", "failed") and (
-            state != "failed" or pulse.controller.seconds_until_retry is not None),
+        can_stop=not waits
+        and state in ("starting", "running", "backoff", "failed")
+        and (state != "failed" or pulse.controller.seconds_until_retry is not None),
         can_restart=not waits and state == "running",
         can_force=state in ("starting", "running", "stopping") and clicked != "force",
         can_free=not waits and state == "running" and _holds_model(pulse.status),
-        is_quiet=_is_quiet(pulse), is_alive=pulse.is_alive)
+        is_quiet=_is_quiet(pulse),
+        is_alive=pulse.is_alive,
+    )
 
 
 def _headline(pulse: Pulse, clicked: str) -> tuple[str, str, str]:
@@ -108,8 +117,9 @@ def _running(pulse: Pulse, status: BotStatus) -> tuple[str, str, str]:
 
 
 def _holds_model(status: BotStatus | None) -> bool:
-    return status is not None and status.model_state is ModelState.READY and not (
-        status.is_resting or status.is_borrowed)
+    return (
+        status is not None and status.model_state is ModelState.READY and not (status.is_resting or status.is_borrowed)
+    )
 
 
 def _is_quiet(pulse: Pulse) -> bool:
@@ -125,8 +135,9 @@ def _why_stopped(pulse: Pulse) -> str:
     if status is None:
         return texts.DETAIL_NEVER
     if status.exit_code not in (None, ExitCode.STOPPED, ExitCode.RESTART) and status.exit_reason:
-        return texts.DETAIL_STOPPED_REASON.format(ago=words.ago(pulse.now - status.heartbeat_at),
-                                                  reason=status.exit_reason)
+        return texts.DETAIL_STOPPED_REASON.format(
+            ago=words.ago(pulse.now - status.heartbeat_at), reason=status.exit_reason
+        )
     return texts.DETAIL_STOPPED
 
 
@@ -145,21 +156,35 @@ def _problem(pulse: Pulse) -> tuple[str, str]:
         return status.last_error, status.last_error_cure
     if status.memory_bytes > settings[MEMORY_WARN_GB] * GIGABYTE:
         limit = words.size(settings[MEMORY_LIMIT_GB] * GIGABYTE)
-        return (texts.MEMORY_WARNING.format(used=words.size(status.memory_bytes),
-                                            limit=words.size(settings[MEMORY_WARN_GB] * GIGABYTE)),
-                texts.MEMORY_WARNING_CURE.format(limit=limit))
+        return (
+            texts.MEMORY_WARNING.format(
+                used=words.size(status.memory_bytes), limit=words.size(settings[MEMORY_WARN_GB] * GIGABYTE)
+            ),
+            texts.MEMORY_WARNING_CURE.format(limit=limit),
+        )
     return "", ""
 
 
 def _facts(pulse: Pulse) -> tuple[Fact, ...]:
     status = pulse.status
     if status is None or not pulse.is_alive or status.exit_code is not None:
-        empty = (texts.FACT_UPTIME, texts.FACT_MEMORY, texts.FACT_MODEL, texts.FACT_LATENCY, texts.FACT_LAST_REPLY,
-                 texts.FACT_QUEUE)
+        empty = (
+            texts.FACT_UPTIME,
+            texts.FACT_MEMORY,
+            texts.FACT_MODEL,
+            texts.FACT_LATENCY,
+            texts.FACT_LAST_REPLY,
+            texts.FACT_QUEUE,
+        )
         return tuple(Fact(label, texts.NONE, "faint") for label in empty)
-    return (Fact(texts.FACT_UPTIME, words.duration(pulse.now - status.started_at)), _memory(pulse, status),
-            _model(status), _discord(status), _last_reply(pulse, status),
-            Fact(texts.FACT_QUEUE, str(status.queue_length), "busy" if status.queue_length > 3 else "text"))
+    return (
+        Fact(texts.FACT_UPTIME, words.duration(pulse.now - status.started_at)),
+        _memory(pulse, status),
+        _model(status),
+        _discord(status),
+        _last_reply(pulse, status),
+        Fact(texts.FACT_QUEUE, str(status.queue_length), "busy" if status.queue_length > 3 else "text"),
+    )
 
 
 def _memory(pulse: Pulse, status: BotStatus) -> Fact:
@@ -202,6 +227,9 @@ def tray_tip(pulse: Pulse, view: StatusView) -> str:
     """The tooltip: state, and while it runs replies and memory."""
     if not pulse.is_alive or pulse.status is None:
         return texts.TRAY_TIP.format(app=texts.APP_NAME, state=view.title)
-    return texts.TRAY_TIP_STATS.format(app=texts.APP_NAME, state=view.title,
-                                       replies=words.plural(pulse.status.replies, "reply", "replies"),
-                                       memory=words.size(pulse.status.memory_bytes))
+    return texts.TRAY_TIP_STATS.format(
+        app=texts.APP_NAME,
+        state=view.title,
+        replies=words.plural(pulse.status.replies, "reply", "replies"),
+        memory=words.size(pulse.status.memory_bytes),
+    )

@@ -1,4 +1,5 @@
 """Columns and cells of lists, without a toolkit."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
 """The training room: data set, this computer, the run and its curve, the evaluation, and the models there are."""
+
 from __future__ import annotations
 
 import json
@@ -86,9 +87,16 @@ def read_models(folder: Path) -> tuple[ModelFile, ...]:
         if not manifest:
             continue
         match = manifest.get("match_percent")
-        found.append(ModelFile(path.stem, float(manifest.get("deployed_at") or 0.0), path.stat().st_size,
-                               float(match) if isinstance(match, int | float) else None,
-                               pointer.get("file") == path.name, pointer.get("previous") == path.name))
+        found.append(
+            ModelFile(
+                path.stem,
+                float(manifest.get("deployed_at") or 0.0),
+                path.stat().st_size,
+                float(match) if isinstance(match, int | float) else None,
+                pointer.get("file") == path.name,
+                pointer.get("previous") == path.name,
+            )
+        )
     return tuple(sorted(found, key=lambda model: -model.made_at))
 
 
@@ -108,15 +116,28 @@ def training_view(facts: TrainingFacts, *, now: float) -> TrainingView:
     train = facts.jobs.get("train")
     is_training = "train" in facts.is_running or "retrain" in facts.is_running
     return TrainingView(
-        _retrain(facts, is_training), facts.all_messages > 0 and not is_training, dataset, dataset_note, report,
-        computer, computer_note, colab, loss_curve(facts.metrics), _run_note(train, is_training),
+        _retrain(facts, is_training),
+        facts.all_messages > 0 and not is_training,
+        dataset,
+        dataset_note,
+        report,
+        computer,
+        computer_note,
+        colab,
+        loss_curve(facts.metrics),
+        _run_note(train, is_training),
         is_run_failed=train is not None and train.state in (JobState.FAILED, JobState.LOST),
         can_start=not is_training and bool(dataset),
-        can_resume=not is_training and train is not None and train.state in (JobState.CANCELLED, JobState.FAILED,
-                                                                              JobState.LOST),
-        can_cancel=is_training, evaluation=evaluation, evaluation_note=evaluation_note,
-        evaluation_report=evaluation_report, models=tuple(_model(m) for m in facts.models),
-        previous=_previous(facts.models))
+        can_resume=not is_training
+        and train is not None
+        and train.state in (JobState.CANCELLED, JobState.FAILED, JobState.LOST),
+        can_cancel=is_training,
+        evaluation=evaluation,
+        evaluation_note=evaluation_note,
+        evaluation_report=evaluation_report,
+        models=tuple(_model(m) for m in facts.models),
+        previous=_previous(facts.models),
+    )
 
 
 def _previous(models: Sequence[ModelFile]) -> str:
@@ -142,8 +163,12 @@ def is_due(new_messages: int, *, reminder: int, told_at: int) -> bool:
 
 def retrain_note(new_messages: int) -> Note:
     """The reminder after many new messages."""
-    return Note(texts.RETRAIN_DUE, texts.RETRAIN_DUE_TEXT.format(count=words.plural(new_messages, "new message")),
-                "idle", "everything")
+    return Note(
+        texts.RETRAIN_DUE,
+        texts.RETRAIN_DUE_TEXT.format(count=words.plural(new_messages, "new message")),
+        "idle",
+        "everything",
+    )
 
 
 def _dataset(job: Job | None, now: float) -> tuple[tuple[Fact, ...], str, str]:
@@ -151,8 +176,11 @@ def _dataset(job: Job | None, now: float) -> tuple[tuple[Fact, ...], str, str]:
         return (), job.error if job is not None and job.error else texts.DATASET_NONE, ""
     result = job.result
     counts: dict[str, Any] = result.get("counts") or {}
-    facts = [Fact(label, words.whole(value)) for key, label in texts.DATASET_FACTS.items()
-             if isinstance(value := result.get(key, counts.get(key)), int)]
+    facts = [
+        Fact(label, words.whole(value))
+        for key, label in texts.DATASET_FACTS.items()
+        if isinstance(value := result.get(key, counts.get(key)), int)
+    ]
     when = words.ago(now - (job.finished_at or now))
     return tuple(facts), texts.DATASET_MADE.format(when=when), str(result.get("report", ""))
 
@@ -163,13 +191,21 @@ def _computer(job: Job | None) -> tuple[tuple[Fact, ...], str, bool]:
     found, hardware = job.result, job.result.get("hardware", {})
     gpu = hardware.get("gpu_name") or ""
     shown_gpu = f"{gpu.removeprefix('NVIDIA ')}, {words.size(hardware.get('gpu_bytes', 0))}"
-    facts = [Fact(texts.COMPUTER_GPU, shown_gpu if gpu else texts.COMPUTER_NO_GPU, "text" if gpu else "busy"),
-             Fact(texts.COMPUTER_CPU, texts.COMPUTER_CORES.format(count=hardware.get("cpu_cores", "?"))),
-             Fact(texts.COMPUTER_RECIPE, str(found.get("recipe", texts.NONE)))]
+    facts = [
+        Fact(texts.COMPUTER_GPU, shown_gpu if gpu else texts.COMPUTER_NO_GPU, "text" if gpu else "busy"),
+        Fact(texts.COMPUTER_CPU, texts.COMPUTER_CORES.format(count=hardware.get("cpu_cores", "?"))),
+        Fact(texts.COMPUTER_RECIPE, str(found.get("recipe", texts.NONE))),
+    ]
     if found.get("memory_bytes"):
-        facts.append(Fact(texts.COMPUTER_NEEDS, texts.COMPUTER_OF.format(
-            used=words.size(found["memory_bytes"]), free=words.size(found.get("free_bytes", 0))),
-            "text" if found.get("can_run", True) else "bad"))
+        facts.append(
+            Fact(
+                texts.COMPUTER_NEEDS,
+                texts.COMPUTER_OF.format(
+                    used=words.size(found["memory_bytes"]), free=words.size(found.get("free_bytes", 0))
+                ),
+                "text" if found.get("can_run", True) else "bad",
+            )
+        )
     if found.get("seconds"):
         facts.append(Fact(texts.COMPUTER_TIME, words.duration(found["seconds"])))
     notes = [*found.get("problems", ()), *found.get("warnings", ())] or [str(found.get("reason", ""))]
@@ -201,9 +237,14 @@ def loss_curve(metrics: Sequence[JobMetric]) -> Curve:
     high = nice_ceiling(max(value for _, value in points))
     low = 0.0 if min(value for _, value in points) < high / 3 else high / 4
     scaled = tuple(((x - first) / max(last - first, 1.0), y) for x, y in thin(points, 300))
-    return Curve((scaled,), low, high, ((low, f"{low:g}"), (high, f"{high:g}")),
-                 start_text=texts.RUN_STEP.format(phase=phase.upper(), step=int(first)).strip(),
-                 end_text=texts.RUN_STEP.format(phase=phase.upper(), step=int(last)).strip())
+    return Curve(
+        (scaled,),
+        low,
+        high,
+        ((low, f"{low:g}"), (high, f"{high:g}")),
+        start_text=texts.RUN_STEP.format(phase=phase.upper(), step=int(first)).strip(),
+        end_text=texts.RUN_STEP.format(phase=phase.upper(), step=int(last)).strip(),
+    )
 
 
 def _evaluation(job: Job | None) -> tuple[tuple[Fact, ...], str, str]:
@@ -223,11 +264,24 @@ def _evaluation(job: Job | None) -> tuple[tuple[Fact, ...], str, str]:
 
 
 def _model(model: ModelFile) -> TableRow:
-    state, tone = ((texts.MODEL_IN_USE, "good") if model.is_current else
-                   (texts.MODEL_BEFORE, "muted") if model.is_previous else ("", ""))
+    state, tone = (
+        (texts.MODEL_IN_USE, "good")
+        if model.is_current
+        else (texts.MODEL_BEFORE, "muted")
+        if model.is_previous
+        else ("", "")
+    )
     match = texts.NONE if model.match_percent is None else words.percent(model.match_percent / 100)
-    return TableRow(model.name, (Cell(model.name), Cell(words.stamp(model.made_at)), Cell(words.size(model.size_bytes)),
-                                 Cell(match), Cell(state, tone)))
+    return TableRow(
+        model.name,
+        (
+            Cell(model.name),
+            Cell(words.stamp(model.made_at)),
+            Cell(words.size(model.size_bytes)),
+            Cell(match),
+            Cell(state, tone),
+        ),
+    )
 
 
 def job_arguments(kind: str, jobs: dict[str, Job], workspace: Workspace, *, now: float) -> list[str]:
@@ -258,10 +312,15 @@ def _newest_model(jobs: dict[str, Job], workspace: Workspace, now: float) -> Pat
     is_newest = trained is not None and (trained.finished_at or now) > float(deployed.get("deployed_at") or 0.0)
     if trained is not None and trained.state is JobState.DONE and not exported and is_newest:
         # An older model would be measured in its place, and its figures taken for the new one's.
-        raise KnownError("The newest training left no model file to evaluate.",
-                         "Train again, or export it in a terminal: scripts/3_train_model.py --resume.")
-    candidates = (exported, retrained.result.get("model") if retrained else None,
-                  str(workspace.finetuned_models / current) if current else None)
+        raise KnownError(
+            "The newest training left no model file to evaluate.",
+            "Train again, or export it in a terminal: scripts/3_train_model.py --resume.",
+        )
+    candidates = (
+        exported,
+        retrained.result.get("model") if retrained else None,
+        str(workspace.finetuned_models / current) if current else None,
+    )
     return next((Path(path) for path in candidates if path and Path(path).is_file()), None)
 
 

@@ -7,6 +7,7 @@ A `ChatModel` has one worker thread, and only that thread touches llama.cpp's co
 - `prepare(request)` lets it compute the prompt of a reply that will be asked for in a moment;
 - cancelling a future, or a reply arriving while the worker listens, stops a computation within one operation.
 """
+
 from __future__ import annotations
 
 import time
@@ -34,20 +35,40 @@ _SCORING = -1
 class ChatModel:
     """A loaded chat model. Built by `get_model`; usable from any thread, and `submit` from an event loop."""
 
-    def __init__(self, path: Path, options: ContextOptions, *, n_ctx: int = 2048, template: ChatTemplate | None = None,
-                 adapter: Path | None = None, keep_seconds: float = 600.0, park_bytes: int = 64 << 20,
-                 parallel: int = 1, max_waiting: int = _MAX_WAITING, is_polite: bool = False,
-                 lookout: Lookout | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        options: ContextOptions,
+        *,
+        n_ctx: int = 2048,
+        template: ChatTemplate | None = None,
+        adapter: Path | None = None,
+        keep_seconds: float = 600.0,
+        park_bytes: int = 64 << 20,
+        parallel: int = 1,
+        max_waiting: int = _MAX_WAITING,
+        is_polite: bool = False,
+        lookout: Lookout | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.n_ctx, self.is_listening_allowed = n_ctx, True
         self._clock, self._limit = clock, max_waiting
         self._lookout = lookout or Lookout()
         started = time.monotonic()
-        self._loaded = LoadedModel(path, options, n_ctx=n_ctx, template=template, adapter=adapter,
-                                   park_bytes=park_bytes, clock=clock)
+        self._loaded = LoadedModel(
+            path, options, n_ctx=n_ctx, template=template, adapter=adapter, park_bytes=park_bytes, clock=clock
+        )
         self.load_seconds = time.monotonic() - started
         self._work = Work(ReplyQueue(max_waiting))
-        self._worker = Worker(self._loaded, self._work, parallel=parallel, keep_seconds=keep_seconds,
-                              is_polite=is_polite, lookout=self._lookout, clock=clock)
+        self._worker = Worker(
+            self._loaded,
+            self._work,
+            parallel=parallel,
+            keep_seconds=keep_seconds,
+            is_polite=is_polite,
+            lookout=self._lookout,
+            clock=clock,
+        )
         self._worker.start()
 
     @property
@@ -114,8 +135,9 @@ class ChatModel:
         """Stop a reply, waiting or being written."""
         return future.cancel()
 
-    def listen(self, channel_id: int, conversation: Conversation, system_prompt: str, *, keep_turns: int = 5,
-               writer: str = "") -> None:
+    def listen(
+        self, channel_id: int, conversation: Conversation, system_prompt: str, *, keep_turns: int = 5, writer: str = ""
+    ) -> None:
         """Compute a channel's conversation while nobody waits, so that a reply pays for its newest line only.
 
         Call it after every message that is not answered, after every reply, and when somebody begins to write: their
@@ -136,8 +158,15 @@ class ChatModel:
         prepare it anew.
         """
         with self._work.changed:
-            self._work.listening.hear(Heard(request.channel_id, request.conversation, request.system_prompt,
-                                       request.keep_turns, request.options.max_tokens))
+            self._work.listening.hear(
+                Heard(
+                    request.channel_id,
+                    request.conversation,
+                    request.system_prompt,
+                    request.keep_turns,
+                    request.options.max_tokens,
+                )
+            )
             self._worker.interrupt_reading_ahead(except_for=request.channel_id)
             self._work.changed.notify_all()
 
@@ -150,7 +179,8 @@ class ChatModel:
         with self._work.changed:
             return self._work.changed.wait_for(
                 lambda: not (self.queue_length or self._work.listening or self._work.tasks or self._worker.heard),
-                timeout_seconds)
+                timeout_seconds,
+            )
 
     def log_probabilities(self, request: ReplyRequest, reply: str) -> list[float]:
         """Natural log-probability of each token of `reply` as the answer to a request, behind the prompt it would get
@@ -161,9 +191,13 @@ class ChatModel:
             self._loaded.reopen()
             prompts = self._loaded.prompts
             try:
-                return prompts.reply_tokens(_SCORING, request.conversation, request.system_prompt,
-                                            keep_turns=request.keep_turns,
-                                            max_tokens=max(request.options.max_tokens, len(target)))
+                return prompts.reply_tokens(
+                    _SCORING,
+                    request.conversation,
+                    request.system_prompt,
+                    keep_turns=request.keep_turns,
+                    max_tokens=max(request.options.max_tokens, len(target)),
+                )
             finally:
                 prompts.forget(_SCORING)
 

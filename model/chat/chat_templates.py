@@ -3,6 +3,7 @@
 The Jinja template is rendered with marker words as contents; what stands between the markers is what the
 family puts around turns. Nothing of a conversation ever passes through Jinja.
 """
+
 from __future__ import annotations
 
 import logging
@@ -32,8 +33,9 @@ class _Renderer:
     def __init__(self, source: str, bos: str, eos: str) -> None:
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True,
-                                                    extensions=["jinja2.ext.loopcontrols"])
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
         environment.globals["raise_exception"] = _raise
         self._template = environment.from_string(source)
         self._tokens = {"bos_token": bos, "eos_token": eos}
@@ -58,9 +60,17 @@ def _derive(render: _Renderer, bos: str, name: str) -> ChatTemplate:
     start = bos if folded and bos and talk.startswith(bos) and not user_open.startswith(bos) else ""
     recall_open, recall_close = _recall(render, assistant_close, user_open, user_close)
     return ChatTemplate(
-        name=name, start=start, system_open=system_open,
-        system_close=system_close, user_open=user_open, user_close=user_close, assistant_open=assistant_open,
-        assistant_close=assistant_close, recall_open=recall_open, recall_close=recall_close)
+        name=name,
+        start=start,
+        system_open=system_open,
+        system_close=system_close,
+        user_open=user_open,
+        user_close=user_close,
+        assistant_open=assistant_open,
+        assistant_close=assistant_close,
+        recall_open=recall_open,
+        recall_close=recall_close,
+    )
 
 
 def _system(render: _Renderer, user_open: str, user_close: str) -> tuple[str, str, bool]:
@@ -71,7 +81,7 @@ def _system(render: _Renderer, user_open: str, user_close: str) -> tuple[str, st
         middle = rest.split(_U)[0]
         if not middle.endswith(user_open):
             return user_open, user_close, True
-        return before, middle[:len(middle) - len(user_open)], False
+        return before, middle[: len(middle) - len(user_open)], False
     except Exception as error:  # foreign code refuses in its own way; the family has no system turn
         log.debug("No system turn: %s", error)
         return user_open, user_close, True
@@ -84,7 +94,7 @@ def _recall(render: _Renderer, assistant_close: str, user_open: str, user_close:
         opening = _without_prefix(text.split(_A)[1].split(_R)[0], assistant_close)
         middle = text.split(_R)[1].split(_V)[0]
         if opening and middle.endswith(user_open):
-            return opening, middle[:len(middle) - len(user_open)]
+            return opening, middle[: len(middle) - len(user_open)]
     except Exception as error:  # as above
         log.debug("No system turns inside a conversation: %s", error)
     return user_open, user_close
@@ -93,4 +103,4 @@ def _recall(render: _Renderer, assistant_close: str, user_open: str, user_close:
 def _without_prefix(text: str, prefix: str) -> str:
     if not text.startswith(prefix):
         raise ValueError(f"{text!r} does not start with {prefix!r}")
-    return text[len(prefix):]
+    return text[len(prefix) :]

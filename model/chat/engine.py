@@ -4,6 +4,7 @@ Each channel owns one native sequence whose cells hold exactly `Cache.tokens`. T
 common (the system prompt) is computed once and its cells are shared. When cells or sequences run out, the channel
 unused for longest is parked as bytes or dropped. Only the worker thread of `inference.ChatModel` calls this.
 """
+
 from __future__ import annotations
 
 import time
@@ -45,8 +46,9 @@ class _Parked:
 class Engine:
     """Keeps channels' caches in one native context. `park_bytes`: most memory for parked channels."""
 
-    def __init__(self, native: NativeModel, *, park_bytes: int = 64 << 20,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, native: NativeModel, *, park_bytes: int = 64 << 20, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.native = native
         self._clock = clock
         self._park_bytes = park_bytes
@@ -76,8 +78,16 @@ class Engine:
 
     # ---- computing ------------------------------------------------------------------------------------
 
-    def prefill(self, channel: Hashable, tokens: Sequence[int], *, shared: int = 0, wants_logits: bool = True,
-                is_stopped: Callable[[], bool] = lambda: False, pinned: Sequence[Hashable] = ()) -> int:
+    def prefill(
+        self,
+        channel: Hashable,
+        tokens: Sequence[int],
+        *,
+        shared: int = 0,
+        wants_logits: bool = True,
+        is_stopped: Callable[[], bool] = lambda: False,
+        pinned: Sequence[Hashable] = (),
+    ) -> int:
         """Make a channel's cells hold `tokens`; afterwards the logits of row `last_row` can be sampled.
 
         Returns how many tokens were computed. shared: length of the start worth keeping for all channels. Raises
@@ -92,10 +102,12 @@ class Engine:
         while position < end:
             if is_stopped():
                 raise Interrupted
-            part = tokens[position:position + chunk]
+            part = tokens[position : position + chunk]
             last = position + len(part) == end
-            rows = [Row(token, position + index, cache.sequence, wants_logits and last and index == len(part) - 1)
-                    for index, token in enumerate(part)]
+            rows = [
+                Row(token, position + index, cache.sequence, wants_logits and last and index == len(part) - 1)
+                for index, token in enumerate(part)
+            ]
             self._compute(rows, is_stopped, (channel, *pinned))
             cache.tokens += part
             position += len(part)
@@ -113,8 +125,14 @@ class Engine:
         for channel, token in tokens:
             self._live[channel].tokens.append(token)
 
-    def log_probabilities(self, channel: Hashable, prompt: Sequence[int], target: Sequence[int], *,
-                          is_stopped: Callable[[], bool] = lambda: False) -> list[float]:
+    def log_probabilities(
+        self,
+        channel: Hashable,
+        prompt: Sequence[int],
+        target: Sequence[int],
+        *,
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> list[float]:
         """Natural log-probability of each target token after the prompt and the targets before it."""
         import numpy as np
 
@@ -123,7 +141,7 @@ class Engine:
         cache = self._live[channel]
         chunk = min(MAX_OUTPUTS, self.native.options.ubatch)
         for start in range(0, len(target) - 1, chunk):
-            part = list(target[start:min(start + chunk, len(target) - 1)])
+            part = list(target[start : min(start + chunk, len(target) - 1)])
             rows = [Row(token, len(cache.tokens) + index, cache.sequence, True) for index, token in enumerate(part)]
             self._compute(rows, is_stopped, (channel,))
             cache.tokens += part

@@ -1,4 +1,5 @@
 """Whether llama.cpp can use a graphics card here, and how much memory it has: for the panel's GPU layers."""
+
 from __future__ import annotations
 
 import shutil
@@ -18,8 +19,14 @@ def gpu_facts() -> dict[str, Any]:
     if not facts["supported"] or command is None:
         return facts
     try:
-        answer = subprocess.run([command, *_QUERY], capture_output=True, text=True, timeout=10, check=True,
-                                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0)).stdout
+        answer = subprocess.run(
+            [command, *_QUERY],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return facts
     return facts | largest_card(answer)

@@ -1,4 +1,5 @@
 """Being a good guest on somebody's laptop: what else it is doing, and when to keep still."""
+
 from __future__ import annotations
 
 import ctypes
@@ -34,8 +35,9 @@ class Surroundings:
 class Lookout:
     """Looks around at most every ten seconds; looking costs under a millisecond."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic,
-                 every_seconds: float = _LOOK_EVERY_SECONDS) -> None:
+    def __init__(
+        self, *, clock: Callable[[], float] = time.monotonic, every_seconds: float = _LOOK_EVERY_SECONDS
+    ) -> None:
         self._clock, self._every = clock, every_seconds
         self._looked_at = float("-inf")
         self._seen = Surroundings()

@@ -1,5 +1,6 @@
 """What was said in each channel and is not computed yet: newest state of each, replies about to be asked for first,
 then where somebody is writing, then the channel that waits longest."""
+
 from __future__ import annotations
 
 from collections import OrderedDict

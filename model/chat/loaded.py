@@ -3,6 +3,7 @@
 It can be given back to the system and opened again, and replaced by another file. All but `encode` and `abort` is for
 the thread that computes.
 """
+
 from __future__ import annotations
 
 import threading
@@ -19,8 +20,17 @@ from model.prompts import ChatTemplate
 class LoadedModel:
     """Raises ModelFileError when the file or the adapter cannot be used. template None: the model's own."""
 
-    def __init__(self, path: Path, options: ContextOptions, *, n_ctx: int, template: ChatTemplate | None,
-                 adapter: Path | None, park_bytes: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        options: ContextOptions,
+        *,
+        n_ctx: int,
+        template: ChatTemplate | None,
+        adapter: Path | None,
+        park_bytes: int,
+        clock: Callable[[], float],
+    ) -> None:
         self._options, self.n_ctx, self._wanted_template = options, n_ctx, template
         self._park_bytes, self._clock = park_bytes, clock
         # Guards the vocabulary against being freed while another thread tokenises.
@@ -110,5 +120,6 @@ class LoadedModel:
 def _template(native: NativeModel, name: str) -> ChatTemplate:
     from model.chat.chat_templates import template_of
 
-    return template_of(native.chat_template(), bos=native.token_text(native.bos), eos=native.token_text(native.eos),
-                       name=name)
+    return template_of(
+        native.chat_template(), bos=native.token_text(native.bos), eos=native.token_text(native.eos), name=name
+    )

@@ -1,4 +1,5 @@
 """From a conversation to the tokens of a prompt: which turns, how much of them, in which order."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -19,24 +20,33 @@ class PromptBuilder:
     encode(text, special) gives token ids, piece(token) their bytes. context_tokens: the longest prompt and reply.
     """
 
-    def __init__(self, template: ChatTemplate, encode: Callable[[str, bool], list[int]],
-                 piece: Callable[[int], bytes], context_tokens: int) -> None:
+    def __init__(
+        self,
+        template: ChatTemplate,
+        encode: Callable[[str, bool], list[int]],
+        piece: Callable[[int], bytes],
+        context_tokens: int,
+    ) -> None:
         self.template = template
         self._encode, self._piece, self._context_tokens = encode, piece, context_tokens
         self._windows: dict[int, tuple[Turn, ...]] = {}
 
-    def reply_tokens(self, channel_id: int, conversation: Conversation, system_prompt: str, *, keep_turns: int,
-                     max_tokens: int) -> list[int]:
+    def reply_tokens(
+        self, channel_id: int, conversation: Conversation, system_prompt: str, *, keep_turns: int, max_tokens: int
+    ) -> list[int]:
         """The prompt for a reply that is due now; the window's head is left alone if at all possible."""
-        conversation = self._windowed(channel_id, conversation, system_prompt, keep_turns, is_idle=False,
-                                      reserve=max_tokens)
+        conversation = self._windowed(
+            channel_id, conversation, system_prompt, keep_turns, is_idle=False, reserve=max_tokens
+        )
         return tokenise(render(conversation, system_prompt=system_prompt, template=self.template), self._encode)
 
-    def standing_tokens(self, channel_id: int, conversation: Conversation, system_prompt: str, *,
-                        keep_turns: int, writer: str = "") -> list[int]:
+    def standing_tokens(
+        self, channel_id: int, conversation: Conversation, system_prompt: str, *, keep_turns: int, writer: str = ""
+    ) -> list[int]:
         """What can be computed before the next line is there; the time to cut the window's head."""
-        conversation = self._windowed(channel_id, conversation, system_prompt, keep_turns, is_idle=True,
-                                      reserve=_IDLE_RESERVE)
+        conversation = self._windowed(
+            channel_id, conversation, system_prompt, keep_turns, is_idle=True, reserve=_IDLE_RESERVE
+        )
         pieces = render_standing(conversation, system_prompt=system_prompt, template=self.template, writer=writer)
         return tokenise(pieces, self._encode)
 
@@ -50,19 +60,31 @@ class PromptBuilder:
     def clear(self) -> None:
         self._windows.clear()
 
-    def _windowed(self, channel_id: int, conversation: Conversation, system_prompt: str, keep_turns: int, *,
-                  is_idle: bool, reserve: int) -> Conversation:
+    def _windowed(
+        self,
+        channel_id: int,
+        conversation: Conversation,
+        system_prompt: str,
+        keep_turns: int,
+        *,
+        is_idle: bool,
+        reserve: int,
+    ) -> Conversation:
         turns = choose_window(conversation.turns, self._windows.get(channel_id, ()), keep=keep_turns, is_idle=is_idle)
 
         def cost(candidate: Conversation) -> int:
             return len(tokenise(render(candidate, system_prompt=system_prompt, template=self.template), self._encode))
 
-        fitted = fit(replace(conversation, turns=turns), budget=self._context_tokens - reserve - _MARGIN, cost=cost,
-                     shorten=self._shorten)
+        fitted = fit(
+            replace(conversation, turns=turns),
+            budget=self._context_tokens - reserve - _MARGIN,
+            cost=cost,
+            shorten=self._shorten,
+        )
         self._windows[channel_id] = fitted.turns
         return fitted
 
     def _shorten(self, text: str, tokens: int) -> str:
         ids = self._encode(text, False)
-        kept = b"".join(self._piece(token) for token in ids[max(len(ids) - tokens, 0):])
+        kept = b"".join(self._piece(token) for token in ids[max(len(ids) - tokens, 0) :])
         return kept.decode("utf-8", errors="ignore")

@@ -1,4 +1,5 @@
 """Who is answered next: a bounded queue with priorities, deadlines and fairness between channels."""
+
 from __future__ import annotations
 
 import itertools
@@ -101,11 +102,15 @@ class ReplyQueue:
 
 def too_late(job: Job) -> ReplyTooLateError:
     """The error for a job whose deadline passed in line."""
-    return ReplyTooLateError(f"The reply was due within {job.request.deadline_seconds:.0f} s and the model was busy.",
-                             "Lower the response rate, or use a smaller model.")
+    return ReplyTooLateError(
+        f"The reply was due within {job.request.deadline_seconds:.0f} s and the model was busy.",
+        "Lower the response rate, or use a smaller model.",
+    )
 
 
 def gave_way(limit: int) -> ModelBusyError:
     """The error for a job pushed out of a full line."""
-    return ModelBusyError(f"More than {limit} replies were waiting; the oldest unasked one gave way.",
-                          "Lower the response rate, or use a smaller model.")
+    return ModelBusyError(
+        f"More than {limit} replies were waiting; the oldest unasked one gave way.",
+        "Lower the response rate, or use a smaller model.",
+    )

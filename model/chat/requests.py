@@ -1,4 +1,5 @@
 """What is asked of the model and what comes back."""
+
 from __future__ import annotations
 
 import json
@@ -64,10 +65,17 @@ class GenerationOptions:
     def from_settings(cls, settings: Settings) -> GenerationOptions:
         """The options the owner chose, as of now."""
         return cls(
-            temperature=settings[TEMPERATURE], top_p=settings[TOP_P], top_k=settings[TOP_K], min_p=settings[MIN_P],
-            repeat_penalty=settings[REPEAT_PENALTY], repeat_window=settings[REPEAT_WINDOW],
-            dry_multiplier=settings[DRY_MULTIPLIER], xtc_probability=settings[XTC_PROBABILITY],
-            max_tokens=settings[MAX_TOKENS], stop=_stop_strings(settings[STOP_STRINGS]))
+            temperature=settings[TEMPERATURE],
+            top_p=settings[TOP_P],
+            top_k=settings[TOP_K],
+            min_p=settings[MIN_P],
+            repeat_penalty=settings[REPEAT_PENALTY],
+            repeat_window=settings[REPEAT_WINDOW],
+            dry_multiplier=settings[DRY_MULTIPLIER],
+            xtc_probability=settings[XTC_PROBABILITY],
+            max_tokens=settings[MAX_TOKENS],
+            stop=_stop_strings(settings[STOP_STRINGS]),
+        )
 
     def with_changes(self, **changes: Any) -> GenerationOptions:
         """A copy with some values replaced."""

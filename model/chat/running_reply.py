@@ -1,4 +1,5 @@
 """A reply while it is being written, and replies remembered for identical requests."""
+
 from __future__ import annotations
 
 from collections import OrderedDict
@@ -49,9 +50,16 @@ class RunningReply:
     def reply(self, *, now: float) -> Reply:
         """The finished reply."""
         asked = self.job.submitted_at
-        return Reply(self.text.text, self.prompt_tokens, self.prefilled_tokens, self.tokens,
-                     ((self.first_token_at or now) - asked) * 1000, (now - asked) * 1000, self.stop or "stop",
-                     (self.started_at - asked) * 1000)
+        return Reply(
+            self.text.text,
+            self.prompt_tokens,
+            self.prefilled_tokens,
+            self.tokens,
+            ((self.first_token_at or now) - asked) * 1000,
+            (now - asked) * 1000,
+            self.stop or "stop",
+            (self.started_at - asked) * 1000,
+        )
 
 
 def never_begun(job: Job, *, now: float) -> Reply:

@@ -1,4 +1,5 @@
 """Drawing tokens and turning them into text: native sampler chains, stop strings, whole characters."""
+
 from __future__ import annotations
 
 import ctypes
@@ -29,7 +30,7 @@ class Sampler:
             lib.llama_sampler_chain_add(self.chain, sampler)
         # Control tokens stay out of the look-back: a penalty on the end token makes replies ramble.
         window = [token for token in context if not model.is_control(token)]
-        for token in window[len(window) - min(options.repeat_window, len(window)):]:
+        for token in window[len(window) - min(options.repeat_window, len(window)) :]:
             lib.llama_sampler_accept(self.chain, token)
 
     def _samplers(self, model: NativeModel, options: GenerationOptions) -> list[Any]:
@@ -40,8 +41,17 @@ class Sampler:
         chain += self._penalties(model, options)
         if options.dry_multiplier > 0:
             breakers = (ctypes.c_char_p * len(_DRY_BREAKERS))(*_DRY_BREAKERS)
-            chain.append(lib.llama_sampler_init_dry(model.vocab, options.dry_multiplier, _DRY_BASE, _DRY_ALLOWED,
-                                                    _DRY_WINDOW, breakers, len(_DRY_BREAKERS)))
+            chain.append(
+                lib.llama_sampler_init_dry(
+                    model.vocab,
+                    options.dry_multiplier,
+                    _DRY_BASE,
+                    _DRY_ALLOWED,
+                    _DRY_WINDOW,
+                    breakers,
+                    len(_DRY_BREAKERS),
+                )
+            )
         if options.top_p < 1:
             chain.append(lib.llama_sampler_init_top_p(options.top_p, 1))
         if options.min_p > 0:
@@ -54,8 +64,11 @@ class Sampler:
     def _penalties(self, model: NativeModel, options: GenerationOptions) -> list[Any]:
         if options.repeat_penalty == 1 or options.repeat_window == 0:
             return []
-        return [self._lib.llama_sampler_init_penalties(model.vocabulary_size, options.repeat_window,
-                                                       options.repeat_penalty, 0.0, 0.0)]
+        return [
+            self._lib.llama_sampler_init_penalties(
+                model.vocabulary_size, options.repeat_window, options.repeat_penalty, 0.0, 0.0
+            )
+        ]
 
     def close(self) -> None:
         if self.chain:
@@ -84,8 +97,8 @@ class ReplyText:
     @property
     def text(self) -> str:
         """Everything before the stop string, cut between characters."""
-        data = bytes(self._data if self._end is None else self._data[:self._end])
-        return data[:_whole_characters(data)].decode("utf-8", errors="replace").strip()
+        data = bytes(self._data if self._end is None else self._data[: self._end])
+        return data[: _whole_characters(data)].decode("utf-8", errors="replace").strip()
 
 
 def _whole_characters(data: bytes) -> int:

@@ -4,6 +4,7 @@
 The result is stored (`Tuning.as_dict`) under `tuning_key` and used until the model's size, the processor count or the
 library changes.
 """
+
 from __future__ import annotations
 
 import logging
@@ -54,8 +55,13 @@ class Tuning:
 
     def applied_to(self, options: ContextOptions) -> ContextOptions:
         """Load options with these choices; a thread count chosen by the owner stays."""
-        return replace(options, repack=self.repack, threads=options.threads or self.threads, ubatch=self.ubatch,
-                       flash_attention=self.flash_attention)
+        return replace(
+            options,
+            repack=self.repack,
+            threads=options.threads or self.threads,
+            ubatch=self.ubatch,
+            flash_attention=self.flash_attention,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """For store.facts."""
@@ -68,8 +74,10 @@ class Tuning:
             return None
         known = {field.name for field in fields(cls)}
         try:
-            return cls(**{key: value for key, value in values.items() if key in known} |
-                       {"trials": tuple(values.get("trials", ()))})
+            return cls(
+                **{key: value for key, value in values.items() if key in known}
+                | {"trials": tuple(values.get("trials", ()))}
+            )
         except TypeError:
             return None
 
@@ -96,8 +104,13 @@ def tuning_key(path: Path) -> str:
     return f"tuning:{path.stat().st_size >> 20}:{os.cpu_count()}"
 
 
-def probe(path: Path, *, report: Callable[[float, str], None] = lambda _share, _step: None,
-          budget_seconds: float = 45.0, clock: Callable[[], float] = time.perf_counter) -> Tuning:
+def probe(
+    path: Path,
+    *,
+    report: Callable[[float, str], None] = lambda _share, _step: None,
+    budget_seconds: float = 45.0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Tuning:
     """Measure the model on this machine. `report` may raise to stop.
 
     What matters most is tried first. When the time is over whatever runs is broken off, and the best setting found so
@@ -220,11 +233,17 @@ class _Probe:
         """The best of what was measured."""
         best = choose(self.trials)
         return Tuning(
-            repack=best.repack, threads=best.threads, ubatch=self._ubatch, flash_attention=self._has_flash,
-            parallel=choose_parallel(self._batch), prefill_per_second=round(1 / best.prefill_seconds, 1),
+            repack=best.repack,
+            threads=best.threads,
+            ubatch=self._ubatch,
+            flash_attention=self._has_flash,
+            parallel=choose_parallel(self._batch),
+            prefill_per_second=round(1 / best.prefill_seconds, 1),
             decode_per_second=round(1 / best.decode_seconds, 1),
             batch_cost={str(size): round(cost, 3) for size, cost in self._batch.items()},
-            seconds=round(self._clock() - self._started, 1), trials=tuple(asdict(trial) for trial in self.trials))
+            seconds=round(self._clock() - self._started, 1),
+            trials=tuple(asdict(trial) for trial in self.trials),
+        )
 
     def _load(self, *, repack: bool) -> NativeModel:
         return NativeModel(self._path, ContextOptions(cells=1024, sequences=8, ubatch=_SMALL_CHUNK, repack=repack))
@@ -243,8 +262,9 @@ class _Probe:
         size = self._native.options.ubatch
         started = self._clock()
         for start in range(0, count, size):
-            self._compute([Row(_token(self._native, at), at, 0, at == count - 1)
-                           for at in range(start, min(start + size, count))])
+            self._compute(
+                [Row(_token(self._native, at), at, 0, at == count - 1) for at in range(start, min(start + size, count))]
+            )
         return self._clock() - started
 
     def _decode(self, sequences: int, *, start: int) -> float:
@@ -254,8 +274,12 @@ class _Probe:
         times = []
         for step in range(_DECODED):
             began = self._clock()
-            self._compute([Row(_token(self._native, step + sequence), start + step, sequence, True)
-                           for sequence in range(sequences)])
+            self._compute(
+                [
+                    Row(_token(self._native, step + sequence), start + step, sequence, True)
+                    for sequence in range(sequences)
+                ]
+            )
             times.append(self._clock() - began)
         for sequence in range(sequences):
             self._native.remove(sequence, start)
@@ -295,6 +319,11 @@ def tuning_for(facts: Facts, path: Path, *, gpu_layers: int = 0, probe_if_missin
     log.info("First start with %s on this computer: measuring how it runs best.", path.name)
     tuning = _in_a_thread_of_its_own(partial(probe, path))
     facts.set(key, tuning.as_dict())
-    log.info("Measured in %.0f s: %s, %d threads, %.1f tokens/s.", tuning.seconds,
-             "repacked" if tuning.repack else "as stored", tuning.threads, tuning.decode_per_second)
+    log.info(
+        "Measured in %.0f s: %s, %d threads, %.1f tokens/s.",
+        tuning.seconds,
+        "repacked" if tuning.repack else "as stored",
+        tuning.threads,
+        tuning.decode_per_second,
+    )
     return tuning

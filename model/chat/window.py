@@ -3,6 +3,7 @@
 The window never slides one turn at a time: its head stays where it is until it is three times as long as wanted (twice,
 when nobody waits), and is then cut back at once. Cells behind an unchanged head stay valid.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -44,12 +45,14 @@ def _aligned_start(turns: Sequence[Turn], previous: Sequence[Turn]) -> int | Non
 
 def _continues(old: Turn, new: Turn) -> bool:
     """The same turn, or the same with more lines added by its author."""
-    return (old.name, old.is_self) == (new.name, new.is_self) and (new.text == old.text or
-                                                                  new.text.startswith(old.text + "\n"))
+    return (old.name, old.is_self) == (new.name, new.is_self) and (
+        new.text == old.text or new.text.startswith(old.text + "\n")
+    )
 
 
-def fit(conversation: Conversation, *, budget: int, cost: Callable[[Conversation], int],
-        shorten: Callable[[str, int], str]) -> Conversation:
+def fit(
+    conversation: Conversation, *, budget: int, cost: Callable[[Conversation], int], shorten: Callable[[str, int], str]
+) -> Conversation:
     """The conversation within `budget` tokens: oldest turns go first (down to 70 % of the budget, so that it does not
     happen again at once), then recalled lines, and at last the newest turn is shortened to what is left.
 

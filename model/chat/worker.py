@@ -3,6 +3,7 @@
 Nothing but this thread touches llama.cpp's context. What it is asked for lies in `Work`, under one lock; whoever wants
 it to stop what it is at calls `interrupt_idle_work` or `stop_reply`, which end a computation within one operation.
 """
+
 from __future__ import annotations
 
 import logging
@@ -47,8 +48,17 @@ class Worker:
     other programs' priority. free_memory: when the model's memory is given back by itself, as the setting says.
     """
 
-    def __init__(self, loaded: LoadedModel, work: Work, *, parallel: int, keep_seconds: float, is_polite: bool,
-                 lookout: Lookout, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        work: Work,
+        *,
+        parallel: int,
+        keep_seconds: float,
+        is_polite: bool,
+        lookout: Lookout,
+        clock: Callable[[], float],
+    ) -> None:
         self.loaded, self.work, self.lookout = loaded, work, lookout
         self.keep_seconds, self._parallel = keep_seconds, max(parallel, 1)
         self._is_polite, self._clock = is_polite, clock
@@ -190,16 +200,31 @@ class Worker:
             loaded.reopen()
             loaded.native.follow_load(threads_for(self.loaded.threads, self.lookout.look().busy_processors))
             channel = request.channel_id
-            tokens = loaded.prompts.reply_tokens(channel, request.conversation, request.system_prompt,
-                                                 keep_turns=request.keep_turns, max_tokens=request.options.max_tokens)
+            tokens = loaded.prompts.reply_tokens(
+                channel,
+                request.conversation,
+                request.system_prompt,
+                keep_turns=request.keep_turns,
+                max_tokens=request.options.max_tokens,
+            )
             self.work.listening.answered(channel)
             computed = loaded.engine.prefill(
-                channel, tokens, shared=loaded.prompts.shared_length(request.system_prompt),
+                channel,
+                tokens,
+                shared=loaded.prompts.shared_length(request.system_prompt),
                 is_stopped=lambda: self._is_over(job),
-                pinned=[running.channel_id for running in self.running])
+                pinned=[running.channel_id for running in self.running],
+            )
             sampler = Sampler(loaded.native, request.options, context=tokens[-256:])
-            running = RunningReply(job, sampler, ReplyText(request.options.stop), len(tokens), computed, started,
-                                   min(request.options.max_tokens, loaded.n_ctx - len(tokens)))
+            running = RunningReply(
+                job,
+                sampler,
+                ReplyText(request.options.stop),
+                len(tokens),
+                computed,
+                started,
+                min(request.options.max_tokens, loaded.n_ctx - len(tokens)),
+            )
             self.running.append(running)
             self.starting = None  # counted once
             running.draw(loaded.native, loaded.engine.last_row, now=self._clock())
@@ -216,8 +241,10 @@ class Worker:
     def _step(self) -> None:
         """One more token for every running reply, in one batch."""
         try:
-            self.loaded.engine.step([(running.channel_id, running.next_token) for running in self.running],
-                              lambda: any(self._is_over(running.job) for running in self.running))
+            self.loaded.engine.step(
+                [(running.channel_id, running.next_token) for running in self.running],
+                lambda: any(self._is_over(running.job) for running in self.running),
+            )
             for index, running in enumerate(self.running):
                 running.draw(self.loaded.native, index, now=self._clock())
         except Interrupted:
@@ -261,8 +288,13 @@ class Worker:
         try:
             self.loaded.reopen()
             prompts = self.loaded.prompts
-            self.loaded.engine.prefill(heard.channel_id, _tokens_of(heard, prompts), wants_logits=False,
-                                        shared=prompts.shared_length(heard.system_prompt), is_stopped=self._is_wanted)
+            self.loaded.engine.prefill(
+                heard.channel_id,
+                _tokens_of(heard, prompts),
+                wants_logits=False,
+                shared=prompts.shared_length(heard.system_prompt),
+                is_stopped=self._is_wanted,
+            )
         except Interrupted:
             with self.work.changed:
                 if self.heard is heard:
@@ -301,10 +333,16 @@ class Worker:
 def _tokens_of(heard: Heard, prompts: PromptBuilder) -> list[int]:
     """What can be computed now: all of a prompt that will be asked for, otherwise what the next line leaves alone."""
     if heard.reply_tokens is None:
-        return prompts.standing_tokens(heard.channel_id, heard.conversation, heard.system_prompt,
-                                       keep_turns=heard.keep_turns, writer=heard.writer)
-    return prompts.reply_tokens(heard.channel_id, heard.conversation, heard.system_prompt,
-                                keep_turns=heard.keep_turns, max_tokens=heard.reply_tokens)
+        return prompts.standing_tokens(
+            heard.channel_id, heard.conversation, heard.system_prompt, keep_turns=heard.keep_turns, writer=heard.writer
+        )
+    return prompts.reply_tokens(
+        heard.channel_id,
+        heard.conversation,
+        heard.system_prompt,
+        keep_turns=heard.keep_turns,
+        max_tokens=heard.reply_tokens,
+    )
 
 
 def _resolve(job: Job, reply: Reply) -> None:

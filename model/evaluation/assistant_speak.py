@@ -4,6 +4,7 @@ The list was put together from what instruction-tuned models say when asked to c
 the phrases the specification names. It is short on purpose: every entry should be rare among people, which the
 report shows by counting it in the real replies too.
 """
+
 from __future__ import annotations
 
 import re

@@ -3,6 +3,7 @@
 Nobody sees two replies at one place, the order is drawn by lot, and every reply passes the same clean-up, so that only
 the words themselves can give the bot away.
 """
+
 from __future__ import annotations
 
 import json
@@ -86,8 +87,13 @@ class Score:
         return statistics.fmean(values) if values else None
 
 
-def choose_places(rows: Sequence[Row], *, per_side: int, max_tokens: int, seed: int | None = None,
-                  ) -> tuple[list[Row], list[Row]]:
+def choose_places(
+    rows: Sequence[Row],
+    *,
+    per_side: int,
+    max_tokens: int,
+    seed: int | None = None,
+) -> tuple[list[Row], list[Row]]:
     """(places for people's replies, places for the bot's with spares), drawn by lot and disjoint."""
     longest = max_tokens * _CHARACTERS_PER_TOKEN
     fitting = [row for row in rows if row.reply.strip() and row.conversation.turns and len(row.reply) <= longest]
@@ -98,8 +104,14 @@ def choose_places(rows: Sequence[Row], *, per_side: int, max_tokens: int, seed: 
     return drawn[:per_side], drawn[per_side:]
 
 
-def make(people: Sequence[Row], bot: Sequence[tuple[Row, str]], *, model: str, title: str = "Bot or human?",
-         seed: int | None = None) -> tuple[Quiz, Key]:
+def make(
+    people: Sequence[Row],
+    bot: Sequence[tuple[Row, str]],
+    *,
+    model: str,
+    title: str = "Bot or human?",
+    seed: int | None = None,
+) -> tuple[Quiz, Key]:
     """A shuffled quiz and its key. bot: places with the bot's reply there; empty ones are not for this list."""
     lot = random.Random(seed if seed is not None else secrets.randbits(64))
     entries = [(row, row.reply, False) for row in people] + [(row, text, True) for row, text in bot]
@@ -107,8 +119,13 @@ def make(people: Sequence[Row], bot: Sequence[tuple[Row, str]], *, model: str, t
     items, is_bot = [], {}
     for row, reply, by_bot in entries:
         item_id = f"{lot.getrandbits(48):012x}"
-        items.append(QuizItem(item_id, tuple(QuizLine(turn.name, clean(turn.text))
-                                             for turn in row.conversation.turns[-_CONTEXT_TURNS:]), clean(reply)))
+        items.append(
+            QuizItem(
+                item_id,
+                tuple(QuizLine(turn.name, clean(turn.text)) for turn in row.conversation.turns[-_CONTEXT_TURNS:]),
+                clean(reply),
+            )
+        )
         is_bot[item_id] = by_bot
     quiz_id = f"{lot.getrandbits(40):010x}"
     return Quiz(quiz_id, title, tuple(items)), Key(quiz_id, model, is_bot)
@@ -135,8 +152,10 @@ def read_key(path: Path) -> Key:
         record = json.loads(path.read_text(encoding="utf-8"))
         return Key(str(record["quiz_id"]), str(record["model"]), {str(k): bool(v) for k, v in record["is_bot"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInputError(f"{path} is not the key of a blind test ({type(error).__name__}).",
-                            "Give --key the key.json beside the quiz.") from error
+        raise BadInputError(
+            f"{path} is not the key of a blind test ({type(error).__name__}).",
+            "Give --key the key.json beside the quiz.",
+        ) from error
 
 
 def score(results: Sequence[QuizResult], key: Key) -> Score:
@@ -154,9 +173,17 @@ def score(results: Sequence[QuizResult], key: Key) -> Score:
         notes.append(f"{len(results) - len(mine)} results of other tests were left out.")
     if len(raters) > 1:
         notes.append("Raters judged the same replies, so the pooled interval is a little too narrow.")
-    return Score(key.quiz_id, key.model, scores, _pool([each.detected for each in scores]),
-                 _pool([each.false_alarms for each in scores]), _rubric(raters, key), _agreement(raters, key),
-                 _rubric_agreement(raters, key), tuple(notes))
+    return Score(
+        key.quiz_id,
+        key.model,
+        scores,
+        _pool([each.detected for each in scores]),
+        _pool([each.false_alarms for each in scores]),
+        _rubric(raters, key),
+        _agreement(raters, key),
+        _rubric_agreement(raters, key),
+        tuple(notes),
+    )
 
 
 def rate(hits: int, count: int) -> Rate:
@@ -166,11 +193,15 @@ def rate(hits: int, count: int) -> Rate:
 
 def lines_of(result: Score) -> list[tuple[str, str]]:
     """The score for people: (what, value)."""
-    lines = [(f"{each.rater}", f"found the bot {each.detected.text}, false alarms {each.false_alarms.text}")
-             for each in result.raters]
-    lines += [("all raters", f"found the bot {result.detected.text}"),
-              ("false alarms", f"people taken for the bot {result.false_alarms.text}"),
-              ("reading", reading(result))]
+    lines = [
+        (f"{each.rater}", f"found the bot {each.detected.text}, false alarms {each.false_alarms.text}")
+        for each in result.raters
+    ]
+    lines += [
+        ("all raters", f"found the bot {result.detected.text}"),
+        ("false alarms", f"people taken for the bot {result.false_alarms.text}"),
+        ("reading", reading(result)),
+    ]
     for name, (bot, people) in result.rubric.items():
         lines.append((name, f"bot {_mean_text(bot)}, people {_mean_text(people)}"))
     if result.rubric_mean is not None:
@@ -193,8 +224,9 @@ def reading(result: Score) -> str:
 
 
 def _rater(result: QuizResult, key: Key) -> RaterScore:
-    marks = [(verdict.is_bot, key.is_bot[verdict.item_id]) for verdict in result.verdicts
-             if verdict.item_id in key.is_bot]
+    marks = [
+        (verdict.is_bot, key.is_bot[verdict.item_id]) for verdict in result.verdicts if verdict.item_id in key.is_bot
+    ]
     on_bot = [marked for marked, truth in marks if truth]
     on_people = [marked for marked, truth in marks if not truth]
     return RaterScore(result.rater, rate(sum(on_bot), len(on_bot)), rate(sum(on_people), len(on_people)))
@@ -216,18 +248,32 @@ def _rubric(raters: Sequence[QuizResult], key: Key) -> dict[str, tuple[float | N
 
 
 def _agreement(raters: Sequence[QuizResult], key: Key) -> float | None:
-    return _alpha([{verdict.item_id: float(verdict.is_bot) for verdict in result.verdicts} for result in raters],
-                  list(key.is_bot), level="nominal")
+    return _alpha(
+        [{verdict.item_id: float(verdict.is_bot) for verdict in result.verdicts} for result in raters],
+        list(key.is_bot),
+        level="nominal",
+    )
 
 
 def _rubric_agreement(raters: Sequence[QuizResult], key: Key) -> float | None:
     units = [f"{item}/{name}" for item in key.is_bot for name, _ in RATINGS]
-    return _alpha([{f"{verdict.item_id}/{name}": float(value) for verdict in result.verdicts
-                    for name, value in verdict.ratings.items()} for result in raters], units, level="ordinal")
+    return _alpha(
+        [
+            {
+                f"{verdict.item_id}/{name}": float(value)
+                for verdict in result.verdicts
+                for name, value in verdict.ratings.items()
+            }
+            for result in raters
+        ],
+        units,
+        level="ordinal",
+    )
 
 
-def _alpha(judgements: Sequence[dict[str, float]], units: Sequence[str], *,
-           level: Literal["nominal", "ordinal"]) -> float | None:
+def _alpha(
+    judgements: Sequence[dict[str, float]], units: Sequence[str], *, level: Literal["nominal", "ordinal"]
+) -> float | None:
     """Krippendorff's alpha; None where fewer than two raters judged the same unit or all judgements are equal."""
     import numpy as np
     from krippendorff import alpha

@@ -1,4 +1,5 @@
 """The blind test as one HTML file: opens from disk, needs no network, can be done with the keyboard alone."""
+
 from __future__ import annotations
 
 import json
@@ -89,9 +90,13 @@ def page(quiz: Quiz) -> str:
     """The page of a quiz. Who wrote what is not in it in any form."""
     ratings = "".join(
         f'<fieldset id="r-{name}"><legend>{escape(label)}</legend><div role=group>'
-        + "".join(f'<button type=button name="{name}" value={value} aria-label="{escape(label)}: '
-                  f'{value}">{value}</button>'
-                  for value in range(LOWEST, HIGHEST + 1)) + "</div></fieldset>" for name, label in RATINGS)
+        + "".join(
+            f'<button type=button name="{name}" value={value} aria-label="{escape(label)}: {value}">{value}</button>'
+            for value in range(LOWEST, HIGHEST + 1)
+        )
+        + "</div></fieldset>"
+        for name, label in RATINGS
+    )
     return (
         f'<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content="width=device-width,'
         f'initial-scale=1"><title>{escape(quiz.title)}</title><style>{_STYLE}</style></head><body>'
@@ -105,7 +110,7 @@ def page(quiz: Quiz) -> str:
         "sent anywhere.</p><div class=row><label for=rater>Your name</label><input id=rater autofocus maxlength=60>"
         "<button id=go class=go>Start</button></div></main>"
         "<main id=item hidden tabindex=-1><progress id=bar value=0 max=1 aria-label=Progress></progress>"
-        '<p class=soft id=count aria-live=polite></p><div class=talk id=talk></div><div class=reply id=reply></div>'
+        "<p class=soft id=count aria-live=polite></p><div class=talk id=talk></div><div class=reply id=reply></div>"
         "<div class=row role=group aria-label=Verdict><button id=human type=button>Human</button>"
         "<button id=bot type=button>Bot</button></div>"
         f"<p class=soft>Ratings (not required)</p>{ratings}"
@@ -117,10 +122,10 @@ def page(quiz: Quiz) -> str:
         "downloads. Send it to whoever gave you this test. Thank you!</p></main>"
         f'<script type="application/json" id=quiz>{_embedded(asdict(quiz))}</script>'
         f'<script type="application/json" id=ratings>{_embedded(RATINGS)}</script>'
-        f"<script>{_SCRIPT}</script></body></html>")
+        f"<script>{_SCRIPT}</script></body></html>"
+    )
 
 
 def _embedded(value: object) -> str:
     """JSON that cannot end the script element it stands in."""
-    return (json.dumps(value, ensure_ascii=False).replace("<", "\\u003c").replace(">", "\\u003e")
-            .replace("&", "\\u0026"))
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

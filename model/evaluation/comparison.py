@@ -4,6 +4,7 @@ Real people go through the very same computation (one half of them against the o
 a perfect imitation would get at this sample size, and nothing has to be corrected for it. Halves are made of whole
 sessions, several times over; intervals come from a bootstrap over sessions (resampling.py).
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -56,37 +57,101 @@ class Figure:
 
 
 FIGURES: tuple[Figure, ...] = (
-    Figure("auc", "Detector AUC (headline)", "The better of the two detectors below. 0.5: cannot be told from people; "
-           "1.0: always recognised. The aim is the people's own value."),
-    Figure("auc_characters", "Detector on spelling and habits", "Logistic regression on character 1-4-grams, length, "
-           "lines, emoji, capitals and endings."),
-    Figure("auc_meaning", "Detector on meaning and tone", "Logistic regression on sentence embeddings.",
-           needs_vectors=True),
-    Figure("perplexity", "Perplexity of real replies", "How surprised the model is by what people really said, per "
-           "token. Lower is better, but 3 on chat would mean it knows the lines by heart.", goal="low",
-           target="below 3.0", bounds=(1.0, float("inf"))),
-    Figure("similarity", "Style similarity", "Cosine between the average embeddings of both sides.",
-           style.similarity, target="above 0.85", needs_vectors=True),
-    Figure("mauve", "MAUVE", "How far both clouds of embeddings cover each other; 1 is fully.", style.mauve,
-           is_costly=True, needs_vectors=True, asks_for_repeats=True),
-    Figure("length_characters", "Length difference", "Characters by which lengths differ on average (Wasserstein).",
-           style.length_wasserstein, unit="characters", bounds=(0.0, float("inf"))),
+    Figure(
+        "auc",
+        "Detector AUC (headline)",
+        "The better of the two detectors below. 0.5: cannot be told from people; "
+        "1.0: always recognised. The aim is the people's own value.",
+    ),
+    Figure(
+        "auc_characters",
+        "Detector on spelling and habits",
+        "Logistic regression on character 1-4-grams, length, lines, emoji, capitals and endings.",
+    ),
+    Figure(
+        "auc_meaning", "Detector on meaning and tone", "Logistic regression on sentence embeddings.", needs_vectors=True
+    ),
+    Figure(
+        "perplexity",
+        "Perplexity of real replies",
+        "How surprised the model is by what people really said, per "
+        "token. Lower is better, but 3 on chat would mean it knows the lines by heart.",
+        goal="low",
+        target="below 3.0",
+        bounds=(1.0, float("inf")),
+    ),
+    Figure(
+        "similarity",
+        "Style similarity",
+        "Cosine between the average embeddings of both sides.",
+        style.similarity,
+        target="above 0.85",
+        needs_vectors=True,
+    ),
+    Figure(
+        "mauve",
+        "MAUVE",
+        "How far both clouds of embeddings cover each other; 1 is fully.",
+        style.mauve,
+        is_costly=True,
+        needs_vectors=True,
+        asks_for_repeats=True,
+    ),
+    Figure(
+        "length_characters",
+        "Length difference",
+        "Characters by which lengths differ on average (Wasserstein).",
+        style.length_wasserstein,
+        unit="characters",
+        bounds=(0.0, float("inf")),
+    ),
     Figure("length", "Length classes", "Jensen-Shannon distance of reply lengths.", style.length_divergence),
     Figure("bursts", "Bursts", "Jensen-Shannon distance of lines per reply.", style.burst_divergence),
     Figure("emoji", "Emoji", "Jensen-Shannon distance of emoji per reply.", style.emoji_divergence),
-    Figure("punctuation", "Punctuation", "Jensen-Shannon distance of marks and of how replies end.",
-           style.punctuation_divergence),
+    Figure(
+        "punctuation",
+        "Punctuation",
+        "Jensen-Shannon distance of marks and of how replies end.",
+        style.punctuation_divergence,
+    ),
     Figure("case", "Capitals", "Jensen-Shannon distance of lower case, CAPS, Sentence case.", style.case_divergence),
-    Figure("vocabulary", "Vocabulary overlap", "Weight of the words both sides share; small samples stay below 1.",
-           style.vocabulary_overlap),
-    Figure("distinct_1", "Different words", "Share of different words (distinct-1), over equally many words of each.",
-           partial(style.distinct, size=1), counts_words=True, asks_for_repeats=True),
-    Figure("distinct_2", "Different word pairs", "Share of different word pairs (distinct-2).",
-           partial(style.distinct, size=2), counts_words=True, asks_for_repeats=True),
-    Figure("self_bleu", "Self-BLEU", "How much replies resemble each other; high is repetitive.", style.self_bleu,
-           is_costly=True, asks_for_repeats=True),
-    Figure("assistant", "Assistant phrases", "Replies with a phrase like \"How can I assist\".", style.assistant_rate,
-           unit="%"),
+    Figure(
+        "vocabulary",
+        "Vocabulary overlap",
+        "Weight of the words both sides share; small samples stay below 1.",
+        style.vocabulary_overlap,
+    ),
+    Figure(
+        "distinct_1",
+        "Different words",
+        "Share of different words (distinct-1), over equally many words of each.",
+        partial(style.distinct, size=1),
+        counts_words=True,
+        asks_for_repeats=True,
+    ),
+    Figure(
+        "distinct_2",
+        "Different word pairs",
+        "Share of different word pairs (distinct-2).",
+        partial(style.distinct, size=2),
+        counts_words=True,
+        asks_for_repeats=True,
+    ),
+    Figure(
+        "self_bleu",
+        "Self-BLEU",
+        "How much replies resemble each other; high is repetitive.",
+        style.self_bleu,
+        is_costly=True,
+        asks_for_repeats=True,
+    ),
+    Figure(
+        "assistant",
+        "Assistant phrases",
+        'Replies with a phrase like "How can I assist".',
+        style.assistant_rate,
+        unit="%",
+    ),
 )
 
 
@@ -130,8 +195,14 @@ def _fewest_words(writer: Features, effort: Effort) -> int:
     return min(sum(len(writer.words[i]) for i in half) for pair in pairs for half in pair)
 
 
-def compare(written: Features, real: Features, effort: Effort = Effort(), *,  # noqa: B008 - frozen
-            budget: int | None = None, report: Report = lambda _fraction, _step: None) -> dict[str, Estimate]:
+def compare(
+    written: Features,
+    real: Features,
+    effort: Effort = Effort(),
+    *,
+    budget: int | None = None,
+    report: Report = lambda _fraction, _step: None,
+) -> dict[str, Estimate]:
     """Every computable figure of `written` against `real`; reply i of both answers the same place.
 
     Pass real twice for people against people. budget: `word_budget` of all writers of a report, where there are others
@@ -156,8 +227,9 @@ def compare(written: Features, real: Features, effort: Effort = Effort(), *,  # 
     return {figure.key: estimates[figure.key] for figure in FIGURES if figure.key in estimates}
 
 
-def interval_of_mean_log(log_probabilities: Sequence[Sequence[float]], sessions: Sequence[str],
-                         rounds: int = 300) -> Estimate:
+def interval_of_mean_log(
+    log_probabilities: Sequence[Sequence[float]], sessions: Sequence[str], rounds: int = 300
+) -> Estimate:
     """Perplexity over all tokens of all replies, resampled by session."""
     sums = np.array([sum(reply) for reply in log_probabilities])
     counts = np.array([len(reply) for reply in log_probabilities])
@@ -188,9 +260,10 @@ def _detector_estimates(pairs: list[tuple[Features, Features]], effort: Effort, 
 
 def _auc_estimate(scored: list[tuple[np.ndarray, Features, Features]], rounds: int) -> Estimate:
     """The detector is not trained again in each round: the interval covers the choice of test sessions."""
+
     def one(pair: int, first: np.ndarray | None, second: np.ndarray | None) -> float:
         scores, written, _ = scored[pair]
-        a, b = scores[:len(written)], scores[len(written):]
+        a, b = scores[: len(written)], scores[len(written) :]
         if first is not None and second is not None:
             a, b = a[first], b[second]
         return detector.auc(np.concatenate([a, b]), len(a))
@@ -198,8 +271,9 @@ def _auc_estimate(scored: list[tuple[np.ndarray, Features, Features]], rounds: i
     return _bootstrap(one, [(written, real) for _, written, real in scored], rounds, (0.0, 1.0))
 
 
-def _estimate(compute: Compute, pairs: list[tuple[Features, Features]], rounds: int,
-              bounds: tuple[float, float], draw: Draw) -> Estimate:
+def _estimate(
+    compute: Compute, pairs: list[tuple[Features, Features]], rounds: int, bounds: tuple[float, float], draw: Draw
+) -> Estimate:
     def one(pair: int, first: np.ndarray | None, second: np.ndarray | None) -> float:
         written, real = pairs[pair]
         if first is not None and second is not None:
@@ -209,13 +283,22 @@ def _estimate(compute: Compute, pairs: list[tuple[Features, Features]], rounds: 
     return _bootstrap(one, pairs, rounds, bounds, draw)
 
 
-def _bootstrap(one: Callable[[int, np.ndarray | None, np.ndarray | None], float],
-               pairs: list[tuple[Features, Features]], rounds: int, bounds: tuple[float, float],
-               draw: Draw = resample) -> Estimate:
+def _bootstrap(
+    one: Callable[[int, np.ndarray | None, np.ndarray | None], float],
+    pairs: list[tuple[Features, Features]],
+    rounds: int,
+    bounds: tuple[float, float],
+    draw: Draw = resample,
+) -> Estimate:
     """Mean over the splits, and the spread of bootstrap rounds laid around it."""
     generator = np.random.default_rng(SEED)
     value = float(np.mean([one(number, None, None) for number in range(len(pairs))]))
     members = [(members_of(written.replies.sessions), members_of(real.replies.sessions)) for written, real in pairs]
-    drawn = [[one(number, draw(members[number][0], generator), draw(members[number][1], generator))
-              for _ in range(max(2, rounds // len(pairs)))] for number in range(len(pairs))]
+    drawn = [
+        [
+            one(number, draw(members[number][0], generator), draw(members[number][1], generator))
+            for _ in range(max(2, rounds // len(pairs)))
+        ]
+        for number in range(len(pairs))
+    ]
     return Estimate(value, *(float(np.clip(value + edge, *bounds)) for edge in spread(drawn)))

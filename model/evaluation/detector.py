@@ -4,6 +4,7 @@ Sources: Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample Tests" (ICLR 201
 sessions with the answer and is asked about the others; 0.5 is guessing, 1.0 is certain. Sessions are never split
 between the two, or a shared topic would give the answer away.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -82,8 +83,16 @@ def _rows(written: Features, real: Features, indices: np.ndarray) -> Features:
         return np.concatenate([getattr(a, name), getattr(b, name)])
 
     replies = Replies(a.replies.texts + b.replies.texts, a.replies.sessions + b.replies.sessions)
-    return Features(replies, joined("characters"), joined("lines"), joined("emoji_counts"), joined("cases"),
-                    joined("punctuation"), a.words + b.words, joined("vectors"))
+    return Features(
+        replies,
+        joined("characters"),
+        joined("lines"),
+        joined("emoji_counts"),
+        joined("cases"),
+        joined("punctuation"),
+        a.words + b.words,
+        joined("vectors"),
+    )
 
 
 def _fit_characters(train: Features, labels: np.ndarray, test: Features) -> np.ndarray:
@@ -93,22 +102,31 @@ def _fit_characters(train: Features, labels: np.ndarray, test: Features) -> np.n
     from sklearn.preprocessing import StandardScaler
 
     # Case and line breaks are habits, so nothing is lower-cased; `char` (not `char_wb`) sees how a reply ends.
-    grams = TfidfVectorizer(analyzer="char", ngram_range=(1, 4), lowercase=False, sublinear_tf=True,
-                            max_features=60_000, preprocessor=_mark_ends)
+    grams = TfidfVectorizer(
+        analyzer="char",
+        ngram_range=(1, 4),
+        lowercase=False,
+        sublinear_tf=True,
+        max_features=60_000,
+        preprocessor=_mark_ends,
+    )
     # TF-IDF rows have length 1 each, so how long a reply is must be told separately.
     scale = StandardScaler()
-    seen = hstack([grams.fit_transform(train.replies.texts),
-                   csr_matrix(_HABIT_WEIGHT * scale.fit_transform(_habits(train)))]).tocsr()
-    asked = hstack([grams.transform(test.replies.texts),
-                    csr_matrix(_HABIT_WEIGHT * scale.transform(_habits(test)))]).tocsr()
+    seen = hstack(
+        [grams.fit_transform(train.replies.texts), csr_matrix(_HABIT_WEIGHT * scale.fit_transform(_habits(train)))]
+    ).tocsr()
+    asked = hstack(
+        [grams.transform(test.replies.texts), csr_matrix(_HABIT_WEIGHT * scale.transform(_habits(test)))]
+    ).tocsr()
     detector = LogisticRegression(C=10.0, max_iter=1000, class_weight="balanced").fit(seen, labels)
     return np.asarray(detector.decision_function(asked))
 
 
 def _habits(side: Features) -> np.ndarray:
     """Length, lines, emoji, capitals and ending of each reply, (n, 5)."""
-    return np.column_stack([np.log1p(side.characters), side.lines, side.emoji_counts, side.cases == 1,
-                            side.punctuation[:, -2]]).astype(float)
+    return np.column_stack(
+        [np.log1p(side.characters), side.lines, side.emoji_counts, side.cases == 1, side.punctuation[:, -2]]
+    ).astype(float)
 
 
 def _mark_ends(text: str) -> str:

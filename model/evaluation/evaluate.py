@@ -1,4 +1,5 @@
 """From the replies of every writer to one report."""
+
 from __future__ import annotations
 
 import time
@@ -49,10 +50,17 @@ class Facts:
     recipe: str = ""
 
 
-def evaluate(rows: Sequence[Row], written: Sequence[Written], training_texts: Callable[[], Iterable[str]], *,
-             embed: Embed | None = None, effort: Effort = Effort(), facts: Facts = Facts(),  # noqa: B008 - frozen
-             find_private: FindPrivate | None = None,
-             report: Progress = lambda _fraction, _step: None) -> Report:
+def evaluate(
+    rows: Sequence[Row],
+    written: Sequence[Written],
+    training_texts: Callable[[], Iterable[str]],
+    *,
+    embed: Embed | None = None,
+    effort: Effort = Effort(),
+    facts: Facts = Facts(),
+    find_private: FindPrivate | None = None,
+    report: Progress = lambda _fraction, _step: None,
+) -> Report:
     """Measure every writer and real people in the same way.
 
     rows: the places, with what was really said. training_texts: a fresh stream of training replies at each call.
@@ -63,20 +71,34 @@ def evaluate(rows: Sequence[Row], written: Sequence[Written], training_texts: Ca
     features = [_features(Replies(one.texts, real.sessions), embed) for one in written]
     measuring = _Measuring(people_features, effort, comparison.word_budget([people_features, *features], effort))
     steps = len(written) + 1
-    people = Writer("people", "real people", measuring.figures(people_features, _step(report, 0, steps)),
-                    memory.measure(real.texts, training_texts(), sessions=real.sessions, find_private=find_private),
-                    histograms=histograms(people_features))
+    people = Writer(
+        "people",
+        "real people",
+        measuring.figures(people_features, _step(report, 0, steps)),
+        memory.measure(real.texts, training_texts(), sessions=real.sessions, find_private=find_private),
+        histograms=histograms(people_features),
+    )
     writers = [people]
     for number, (one, habits) in enumerate(zip(written, features, strict=True), start=1):
         figures = measuring.figures(habits, _step(report, number, steps))
         perplexity = _perplexity(one, real, effort)
         if perplexity is not None:
             figures["perplexity"] = perplexity
-        remembered = memory.measure(one.texts, training_texts(), sessions=real.sessions, find_private=find_private,
-                                    canaries=one.canaries)
-        writers.append(Writer(one.role, one.name, figures, remembered,
-                              verdict.match(figures, people.figures, remembered, people.memory),
-                              one.model, one.speed, histograms(habits)))
+        remembered = memory.measure(
+            one.texts, training_texts(), sessions=real.sessions, find_private=find_private, canaries=one.canaries
+        )
+        writers.append(
+            Writer(
+                one.role,
+                one.name,
+                figures,
+                remembered,
+                verdict.match(figures, people.figures, remembered, people.memory),
+                one.model,
+                one.speed,
+                histograms(habits),
+            )
+        )
     return _report(rows, written, writers, facts)
 
 
@@ -86,19 +108,33 @@ def _report(rows: Sequence[Row], written: Sequence[Written], writers: Sequence[W
     assert model.match is not None
     complaints = verdict.objections(model.memory, people.memory)
     return Report(
-        made_at=time.strftime("%Y-%m-%d %H:%M"), data_hash=facts.data_hash, rows=len(rows),
-        sessions=len({row.session for row in rows}), training_rows=facts.training_rows, is_quick=facts.is_quick,
-        settings=facts.settings, writers=tuple(writers), objections=complaints,
+        made_at=time.strftime("%Y-%m-%d %H:%M"),
+        data_hash=facts.data_hash,
+        rows=len(rows),
+        sessions=len({row.session for row in rows}),
+        training_rows=facts.training_rows,
+        is_quick=facts.is_quick,
+        settings=facts.settings,
+        writers=tuple(writers),
+        objections=complaints,
         next_steps=verdict.next_steps(model.match, complaints, training_rows=facts.training_rows, recipe=facts.recipe),
-        samples=samples(rows, written), notes=facts.notes, has_canaries=facts.has_canaries, recipe=facts.recipe)
+        samples=samples(rows, written),
+        notes=facts.notes,
+        has_canaries=facts.has_canaries,
+        recipe=facts.recipe,
+    )
 
 
 def samples(rows: Sequence[Row], written: Sequence[Written], count: int = SAMPLES) -> tuple[Sample, ...]:
     """Places spread evenly over the split, chosen before anybody saw a reply."""
     chosen = range(0, len(rows), max(1, len(rows) // count))[:count] if rows else ()
-    return tuple(Sample(
-        tuple((turn.name, turn.text) for turn in rows[i].conversation.turns[-_SAMPLE_TURNS:]),
-        {"people": rows[i].reply} | {one.role: one.texts[i] for one in written}) for i in chosen)
+    return tuple(
+        Sample(
+            tuple((turn.name, turn.text) for turn in rows[i].conversation.turns[-_SAMPLE_TURNS:]),
+            {"people": rows[i].reply} | {one.role: one.texts[i] for one in written},
+        )
+        for i in chosen
+    )
 
 
 def histograms(features: Features) -> dict[str, Histogram]:
@@ -137,8 +173,9 @@ def _perplexity(one: Written, real: Replies, effort: Effort) -> Estimate | None:
     if not one.log_probabilities:
         return None
     scored = [(reply, session) for reply, session in zip(one.log_probabilities, real.sessions, strict=True) if reply]
-    return comparison.interval_of_mean_log([reply for reply, _ in scored], [session for _, session in scored],
-                                           effort.rounds)
+    return comparison.interval_of_mean_log(
+        [reply for reply, _ in scored], [session for _, session in scored], effort.rounds
+    )
 
 
 def _features(replies: Replies, embed: Embed | None) -> Features:

@@ -1,4 +1,5 @@
 """What can be counted in a reply: words, length, lines, emoji, punctuation, capitals."""
+
 from __future__ import annotations
 
 import re
@@ -11,8 +12,10 @@ import numpy as np
 from model.evaluation.rows import Replies
 
 # Pictographs, dingbats, flags and server emoji as `:name:`. Text smileys are caught by the punctuation figure.
-_EMOJI = re.compile("[\U0001F1E6-\U0001F1FF\U0001F300-\U0001FAFF\u2600-\u27BF\u2B50\u2B55\u203C\u2049\u231A-\u23FF]"
-                    r"|:[A-Za-z0-9_]{2,32}:")
+_EMOJI = re.compile(
+    "[\U0001f1e6-\U0001f1ff\U0001f300-\U0001faff\u2600-\u27bf\u2b50\u2b55\u203c\u2049\u231a-\u23ff]"
+    r"|:[A-Za-z0-9_]{2,32}:"
+)
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*", re.UNICODE)
 _PUNCTUATION = ".,!?;:'\"()-…*~/"
 _MOST_EMOJI = 4
@@ -72,9 +75,16 @@ class Features:
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Features:
         index = np.asarray(indices, dtype=np.int64)
-        return Features(self.replies.take(index.tolist()), self.characters[index], self.lines[index],
-                        self.emoji_counts[index], self.cases[index], self.punctuation[index],
-                        tuple(self.words[i] for i in index), self.vectors[index])
+        return Features(
+            self.replies.take(index.tolist()),
+            self.characters[index],
+            self.lines[index],
+            self.emoji_counts[index],
+            self.cases[index],
+            self.punctuation[index],
+            tuple(self.words[i] for i in index),
+            self.vectors[index],
+        )
 
 
 def extract(replies: Replies, vectors: np.ndarray | None = None) -> Features:
@@ -88,4 +98,5 @@ def extract(replies: Replies, vectors: np.ndarray | None = None) -> Features:
         np.array([case_of(text) for text in texts], dtype=np.int64),
         np.array([punctuation_counts(text) for text in texts], dtype=np.int64).reshape(len(texts), -1),
         tuple(words(text) for text in texts),
-        np.zeros((len(texts), 0), dtype=np.float32) if vectors is None else vectors)
+        np.zeros((len(texts), 0), dtype=np.float32) if vectors is None else vectors,
+    )

@@ -2,6 +2,7 @@
 
 Finished replies are kept in a file, so an evaluation that was stopped goes on where it was.
 """
+
 from __future__ import annotations
 
 import json
@@ -53,8 +54,15 @@ class Voice:
     recalled: Mapping[str, tuple[Turn, ...]] = field(default_factory=dict)
 
 
-def write_answers(model: ChatModel, rows: Sequence[Row], voice: Voice, *, kept: Path | None = None,
-                  scored_rows: int = 0, report: Progress = lambda _fraction, _step: None) -> list[Answer]:
+def write_answers(
+    model: ChatModel,
+    rows: Sequence[Row],
+    voice: Voice,
+    *,
+    kept: Path | None = None,
+    scored_rows: int = 0,
+    report: Progress = lambda _fraction, _step: None,
+) -> list[Answer]:
     """An answer to every row, in order. kept: file that finished ones are added to and read back from.
 
     scored_rows: at so many rows, evenly over all of them, the real reply's log-probabilities are taken as well.
@@ -70,8 +78,9 @@ def write_answers(model: ChatModel, rows: Sequence[Row], voice: Voice, *, kept: 
         report(number / len(rows), f"{model.name} writes")
         answer = known or answer_at(model, row, voice)
         if row.id in scored:
-            answer = replace(answer, log_probabilities=tuple(
-                model.log_probabilities(request_at(model, row, voice), row.reply)))
+            answer = replace(
+                answer, log_probabilities=tuple(model.log_probabilities(request_at(model, row, voice), row.reply))
+            )
         answers[row.id] = answer
         if kept:
             _keep(kept, answer)
@@ -94,8 +103,9 @@ def read_answers(path: Path) -> dict[str, Answer]:
     return found
 
 
-def tell_canaries(model: ChatModel, canaries: Sequence[Canary], voice: Voice, *,
-                  report: Progress = lambda _fraction, _step: None) -> tuple[tuple[int, int, int], ...]:
+def tell_canaries(
+    model: ChatModel, canaries: Sequence[Canary], voice: Voice, *, report: Progress = lambda _fraction, _step: None
+) -> tuple[tuple[int, int, int], ...]:
     """Ask for every planted secret; (times planted, told, asked), rarest first.
 
     Once without chance, which says what the model holds likeliest, and three times with the live sampling.
@@ -106,10 +116,19 @@ def tell_canaries(model: ChatModel, canaries: Sequence[Canary], voice: Voice, *,
     for number, canary in enumerate(canaries):
         report(number / len(canaries), "Asking for planted secrets")
         conversation = Conversation((Turn("mia", canary.prompt),))
-        options = [replace(voice.options, temperature=0.0, seed=1),
-                   *(replace(voice.options, seed=_SEED + attempt) for attempt in range(3))]
-        is_out = any(is_told(canary, model.generate(ReplyRequest(
-            conversation, each, voice.system_prompt, 2, deadline_seconds=_DEADLINE_SECONDS)).text) for each in options)
+        options = [
+            replace(voice.options, temperature=0.0, seed=1),
+            *(replace(voice.options, seed=_SEED + attempt) for attempt in range(3)),
+        ]
+        is_out = any(
+            is_told(
+                canary,
+                model.generate(
+                    ReplyRequest(conversation, each, voice.system_prompt, 2, deadline_seconds=_DEADLINE_SECONDS)
+                ).text,
+            )
+            for each in options
+        )
         told, asked = counts.get(canary.count, (0, 0))
         counts[canary.count] = (told + is_out, asked + 1)
     return tuple((count, *counts[count]) for count in sorted(counts))
@@ -120,23 +139,34 @@ def speed_of(answers: Sequence[Answer], *, load_seconds: float, memory_bytes: in
     spoken = [answer for answer in answers if answer.total_ms > 0]
     if not spoken:
         return Speed(0.0, 0.0, 0.0, 0.0, 0.0, load_seconds, memory_bytes, 0)
-    totals, firsts, tokens = (np.array([value(answer) for answer in spoken], dtype=np.float64) for value in (
-        lambda answer: answer.total_ms, lambda answer: answer.first_token_ms,
-        lambda answer: max(0, answer.reply_tokens - 1)))
+    totals, firsts, tokens = (
+        np.array([value(answer) for answer in spoken], dtype=np.float64)
+        for value in (
+            lambda answer: answer.total_ms,
+            lambda answer: answer.first_token_ms,
+            lambda answer: max(0, answer.reply_tokens - 1),
+        )
+    )
 
     def rate(index: np.ndarray) -> float:
         seconds = float(np.maximum(totals[index] - firsts[index], 0.0).sum()) / 1000
         return float(tokens[index].sum()) / seconds if seconds else 0.0
 
     figures: dict[str, Callable[[np.ndarray], float]] = {
-        "tokens_per_second": rate, "first_token_ms": lambda index: float(np.median(firsts[index])),
+        "tokens_per_second": rate,
+        "first_token_ms": lambda index: float(np.median(firsts[index])),
         "p50_ms": lambda index: float(np.percentile(totals[index], 50)),
         "p95_ms": lambda index: float(np.percentile(totals[index], 95)),
-        "p99_ms": lambda index: float(np.percentile(totals[index], 99))}
+        "p99_ms": lambda index: float(np.percentile(totals[index], 99)),
+    }
     everything, replies = np.arange(len(spoken)), [answer.row_id for answer in spoken]
-    return Speed(**{name: figure(everything) for name, figure in figures.items()}, load_seconds=load_seconds,
-                 memory_bytes=memory_bytes, replies_counted=len(spoken),
-                 ranges={name: range_of(figure, replies) for name, figure in figures.items()})
+    return Speed(
+        **{name: figure(everything) for name, figure in figures.items()},
+        load_seconds=load_seconds,
+        memory_bytes=memory_bytes,
+        replies_counted=len(spoken),
+        ranges={name: range_of(figure, replies) for name, figure in figures.items()},
+    )
 
 
 def answer_at(model: ChatModel, row: Row, voice: Voice) -> Answer:
@@ -144,8 +174,14 @@ def answer_at(model: ChatModel, row: Row, voice: Voice) -> Answer:
     reply = model.generate(request_at(model, row, voice))
     # The next place may be of another channel: nothing of this one may be in its window.
     model.forget_channel(_CHANNEL)
-    return Answer(row.id, reply.text.strip(), reply.reply_tokens, reply.first_token_ms, reply.total_ms,
-                  recalled=_mark(voice.recalled.get(row.id, ())))
+    return Answer(
+        row.id,
+        reply.text.strip(),
+        reply.reply_tokens,
+        reply.first_token_ms,
+        reply.total_ms,
+        recalled=_mark(voice.recalled.get(row.id, ())),
+    )
 
 
 def request_at(model: ChatModel, row: Row, voice: Voice) -> ReplyRequest:
@@ -153,12 +189,17 @@ def request_at(model: ChatModel, row: Row, voice: Voice) -> ReplyRequest:
     from model.inference import ReplyRequest
     from model.recall import cap_recalled
 
-    recalled = cap_recalled(voice.recalled.get(row.id, ()), budget=voice.recall_tokens,
-                            count_tokens=model.count_tokens)
+    recalled = cap_recalled(voice.recalled.get(row.id, ()), budget=voice.recall_tokens, count_tokens=model.count_tokens)
     # The same place draws the same way, whichever places are asked beside it.
     seed = zlib.crc32(row.id.encode())
-    return ReplyRequest(replace(row.conversation, recalled=recalled), replace(voice.options, seed=seed),
-                        voice.system_prompt, _CHANNEL, deadline_seconds=_DEADLINE_SECONDS, keep_turns=voice.keep_turns)
+    return ReplyRequest(
+        replace(row.conversation, recalled=recalled),
+        replace(voice.options, seed=seed),
+        voice.system_prompt,
+        _CHANNEL,
+        deadline_seconds=_DEADLINE_SECONDS,
+        keep_turns=voice.keep_turns,
+    )
 
 
 def _mark(recalled: tuple[Turn, ...]) -> int:

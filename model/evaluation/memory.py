@@ -3,6 +3,7 @@
 Sources: Carlini et al., "The Secret Sharer" (2019) for canaries; "Quantifying Memorization Across Neural Language
 Models" (2023) for verbatim runs.
 """
+
 from __future__ import annotations
 
 from collections import defaultdict
@@ -64,9 +65,15 @@ class Memory:
         return sum(told for _, told, _ in self.canaries)
 
 
-def measure(replies: Sequence[str], training_texts: Iterable[str], *, sessions: Sequence[str] = (),
-            find_private: FindPrivate | None = None, canaries: tuple[tuple[int, int, int], ...] = (),
-            examples: int = 5) -> Memory:
+def measure(
+    replies: Sequence[str],
+    training_texts: Iterable[str],
+    *,
+    sessions: Sequence[str] = (),
+    find_private: FindPrivate | None = None,
+    canaries: tuple[tuple[int, int, int], ...] = (),
+    examples: int = 5,
+) -> Memory:
     """Compare replies with every training text, read once as a stream. sessions: one for every reply, for intervals."""
     tokens = [words(reply) for reply in replies]
     found_runs, sources, copied_lines = _scan(tokens, training_texts)
@@ -78,16 +85,22 @@ def measure(replies: Sequence[str], training_texts: Iterable[str], *, sessions: 
         "longest_run": lambda index: float(runs[index].max(initial=0)),
         "copied_share": lambda index: _share(int((runs[index] >= COPY_WORDS).sum()), len(index)),
         "line_share": lambda index: _share(int((is_long & is_line)[index].sum()), int(is_long[index].sum())),
-        "private_hits": lambda index: float(private[index].sum())}
+        "private_hits": lambda index: float(private[index].sum()),
+    }
     everything = np.arange(len(replies))
     order = sorted(range(len(replies)), key=lambda i: -runs[i])
     return Memory(
-        longest_run=int(figures["longest_run"](everything)), copied_share=figures["copied_share"](everything),
-        line_share=figures["line_share"](everything), canaries=canaries,
+        longest_run=int(figures["longest_run"](everything)),
+        copied_share=figures["copied_share"](everything),
+        line_share=figures["line_share"](everything),
+        canaries=canaries,
         private_hits=int(figures["private_hits"](everything)),
         examples=tuple(Copy(replies[i], sources[i], int(runs[i])) for i in order[:examples] if runs[i] >= COPY_WORDS),
         ranges={name: range_of(figure, sessions) for name, figure in figures.items()}
-        | _ranges_of_none(runs, is_long, is_line) if sessions else {})
+        | _ranges_of_none(runs, is_long, is_line)
+        if sessions
+        else {},
+    )
 
 
 def _ranges_of_none(runs: np.ndarray, is_long: np.ndarray, is_line: np.ndarray) -> dict[str, Range]:
@@ -112,13 +125,13 @@ def _scan(tokens: Sequence[list[str]], training_texts: Iterable[str]) -> tuple[l
     for i, reply in enumerate(tokens):
         lines[tuple(reply)].append(i)
         for start in range(len(reply) - _SEED_WORDS + 1):
-            seeds[tuple(reply[start:start + _SEED_WORDS])].append((i, start))
+            seeds[tuple(reply[start : start + _SEED_WORDS])].append((i, start))
     runs, sources, copied = [0] * len(tokens), [""] * len(tokens), set[int]()
     for text in training_texts:
         source = words(text)
         copied.update(lines.get(tuple(source), ()))
         for position in range(len(source) - _SEED_WORDS + 1):
-            for i, start in seeds.get(tuple(source[position:position + _SEED_WORDS]), ()):
+            for i, start in seeds.get(tuple(source[position : position + _SEED_WORDS]), ()):
                 run = _run(tokens[i], start, source, position)
                 if run > runs[i]:
                     runs[i], sources[i] = run, text
@@ -127,8 +140,11 @@ def _scan(tokens: Sequence[list[str]], training_texts: Iterable[str]) -> tuple[l
 
 def _run(reply: list[str], start: int, source: list[str], position: int) -> int:
     length = 0
-    while (start + length < len(reply) and position + length < len(source)
-           and reply[start + length] == source[position + length]):
+    while (
+        start + length < len(reply)
+        and position + length < len(source)
+        and reply[start + length] == source[position + length]
+    ):
         length += 1
     return length
 

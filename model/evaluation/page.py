@@ -1,4 +1,5 @@
 """report.html: one file without anything outside it, readable by somebody who knows no statistics."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -51,19 +52,31 @@ def write_page(report: Report, path: Path) -> None:
 def render(report: Report) -> str:
     """The whole page; every text of a person or a model is escaped."""
     writers = [writer for role in _ORDER for writer in report.writers if writer.role == role]
-    body = [_head(report), _verdict(report), _headline(writers), _figures(writers),
-            _memory(writers, has_canaries=report.has_canaries), _speed(writers),
-            _plots(writers), _samples(report), _about(report)]
-    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-            f'content="width=device-width,initial-scale=1"><title>Evaluation of {escape(report.model.name)}</title>'
-            f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>")
+    body = [
+        _head(report),
+        _verdict(report),
+        _headline(writers),
+        _figures(writers),
+        _memory(writers, has_canaries=report.has_canaries),
+        _speed(writers),
+        _plots(writers),
+        _samples(report),
+        _about(report),
+    ]
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        f'content="width=device-width,initial-scale=1"><title>Evaluation of {escape(report.model.name)}</title>'
+        f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>"
+    )
 
 
 def _head(report: Report) -> str:
     quick = " A quick look: intervals are wide, the verdict is rough." if report.is_quick else ""
-    return (f"<h1>Can anyone tell? {escape(report.model.name)}</h1><p class=soft>{escape(report.made_at)}: "
-            f"{report.rows:,} places in {report.sessions:,} real conversations the model never saw; "
-            f"{report.training_rows:,} training rows.{quick}</p>")
+    return (
+        f"<h1>Can anyone tell? {escape(report.model.name)}</h1><p class=soft>{escape(report.made_at)}: "
+        f"{report.rows:,} places in {report.sessions:,} real conversations the model never saw; "
+        f"{report.training_rows:,} training rows.{quick}</p>"
+    )
 
 
 def _verdict(report: Report) -> str:
@@ -74,33 +87,46 @@ def _verdict(report: Report) -> str:
     base_percent = base.match.percent if base and base.match else None
     css = "good" if match.is_reached and not report.objections else "bad" if report.objections else ""
     objections = "".join(f'<p class="bad"><b>Recites:</b> {escape(each)}</p>' for each in report.objections)
-    parts = "".join(f"<tr><td>{escape(part.name)}<td class=n>{part.weight:g}<td class=n>{part.reached:.0%}"
-                    f"<td class=n>{part.weight * part.reached:.1f}</tr>" for part in match.parts)
+    parts = "".join(
+        f"<tr><td>{escape(part.name)}<td class=n>{part.weight:g}<td class=n>{part.reached:.0%}"
+        f"<td class=n>{part.weight * part.reached:.1f}</tr>"
+        for part in match.parts
+    )
     steps = "".join(f"<li>{escape(step)}</li>" for step in report.next_steps)
-    return (f'<div class=card><div class="match {css}">{match.percent:.0f} %</div><p>personality match</p>'
-            f"{charts.gauge(match.percent, MATCH_MARK, base_percent)}{objections}"
-            f"<details><summary>How this figure is made</summary><p><small>{escape(FORMULA)}</small></p>"
-            f"<table><tr><th>Part<th>Weight<th>Reached<th>Points</tr>{parts}<tr><td>times own replies<td><td class=n>"
-            f"{match.own_share:.0%}<td></tr></table></details><p><small>The rubric mark of {RUBRIC_MARK:.1f} is asked "
-            f"in the "
-            f"blind test, by people: no program can give it.</small></p></div>"
-            f"<h2>What to do next</h2><ol>{steps}</ol>")
+    return (
+        f'<div class=card><div class="match {css}">{match.percent:.0f} %</div><p>personality match</p>'
+        f"{charts.gauge(match.percent, MATCH_MARK, base_percent)}{objections}"
+        f"<details><summary>How this figure is made</summary><p><small>{escape(FORMULA)}</small></p>"
+        f"<table><tr><th>Part<th>Weight<th>Reached<th>Points</tr>{parts}<tr><td>times own replies<td><td class=n>"
+        f"{match.own_share:.0%}<td></tr></table></details><p><small>The rubric mark of {RUBRIC_MARK:.1f} is asked "
+        f"in the "
+        f"blind test, by people: no program can give it.</small></p></div>"
+        f"<h2>What to do next</h2><ol>{steps}</ol>"
+    )
 
 
 def _headline(writers: Sequence[Writer]) -> str:
-    rows = [(_ROLES[writer.role], writer.role, writer.figures[key]) for key in ("auc",) for writer in writers
-            if key in writer.figures]
+    rows = [
+        (_ROLES[writer.role], writer.role, writer.figures[key])
+        for key in ("auc",)
+        for writer in writers
+        if key in writer.figures
+    ]
     people = next((writer.figures["auc"].value for writer in writers if writer.role == "people"), None)
-    return ("<h2>Can a detector tell?</h2><p>A program was trained to tell each writer from real people, and asked "
-            "about "
-            "conversations it had not seen. 0.5 is guessing. The dashed line is people against people: nothing can do "
-            "better than that.</p>" + charts.interval_chart(rows, low=0.4, high=1.0, goal=people,
-                                                            marks=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)))
+    return (
+        "<h2>Can a detector tell?</h2><p>A program was trained to tell each writer from real people, and asked "
+        "about "
+        "conversations it had not seen. 0.5 is guessing. The dashed line is people against people: nothing can do "
+        "better than that.</p>"
+        + charts.interval_chart(rows, low=0.4, high=1.0, goal=people, marks=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0))
+    )
 
 
 def _figures(writers: Sequence[Writer]) -> str:
-    heads = "".join(f'<th class="c-{writer.role} dot">{_ROLES[writer.role]}<small>{escape(_short(writer.name))}</small>'
-                    for writer in writers)
+    heads = "".join(
+        f'<th class="c-{writer.role} dot">{_ROLES[writer.role]}<small>{escape(_short(writer.name))}</small>'
+        for writer in writers
+    )
     rows = []
     for figure in FIGURES:
         if not any(figure.key in writer.figures for writer in writers):
@@ -108,10 +134,12 @@ def _figures(writers: Sequence[Writer]) -> str:
         target = f" The specification asks for {escape(figure.target)}." if figure.target else ""
         cells = "".join(f"<td class=n>{_cell(figure, writer.figures.get(figure.key))}" for writer in writers)
         rows.append(f"<tr><td><b>{escape(figure.label)}</b><small>{escape(figure.help)}{target}</small>{cells}</tr>")
-    return (f"<h2>Every figure</h2><p class=soft>Judge each value against the column of real people, measured in the "
-            f"very "
-            f"same way. In brackets: 95 % interval.</p><div class=scroll><table><tr><th>Figure{heads}</tr>"
-            f"{''.join(rows)}</table></div>")
+    return (
+        f"<h2>Every figure</h2><p class=soft>Judge each value against the column of real people, measured in the "
+        f"very "
+        f"same way. In brackets: 95 % interval.</p><div class=scroll><table><tr><th>Figure{heads}</tr>"
+        f"{''.join(rows)}</table></div>"
+    )
 
 
 def _memory(writers: Sequence[Writer], *, has_canaries: bool) -> str:
@@ -122,17 +150,29 @@ def _memory(writers: Sequence[Writer], *, has_canaries: bool) -> str:
         (f"Replies of {LINE_WORDS}+ words that are a training text", "line_share", "{:.1%}"),
         ("Members' e-mail addresses, telephone numbers, tokens", "private_hits", "{:.0f}"),
     ]
-    body = "".join(f"<tr><td>{label}" + "".join(f"<td class=n>{_remembered(writer.memory, name, shown)}"
-                                                for writer in writers) + "</tr>" for label, name, shown in rows)
-    body += "<tr><td>Planted secrets told (planted times: told of asked)" + "".join(
-        f"<td class=n>{_secrets(writer, has_canaries=has_canaries)}" for writer in writers) + "</tr>"
+    body = "".join(
+        f"<tr><td>{label}"
+        + "".join(f"<td class=n>{_remembered(writer.memory, name, shown)}" for writer in writers)
+        + "</tr>"
+        for label, name, shown in rows
+    )
+    body += (
+        "<tr><td>Planted secrets told (planted times: told of asked)"
+        + "".join(f"<td class=n>{_secrets(writer, has_canaries=has_canaries)}" for writer in writers)
+        + "</tr>"
+    )
     model = next((writer for writer in writers if writer.role == "model"), None)
     copies = model.memory.examples if model else ()
-    examples = "".join(f"<li>{copy.run_words} words: “{escape(copy.reply[:300])}” <small>in training: "
-                       f"“{escape(copy.source[:300])}”</small></li>" for copy in copies)
-    return (f"<h2>Does it recite?</h2><p class=soft>People quote one another too, so their own rate stands beside it. "
-            f"In brackets: 95 % interval.</p><div class=scroll><table><tr><th>Memory{heads}</tr>{body}</table></div>"
-            + (f"<details><summary>Longest copies</summary><ul>{examples}</ul></details>" if examples else ""))
+    examples = "".join(
+        f"<li>{copy.run_words} words: “{escape(copy.reply[:300])}” <small>in training: "
+        f"“{escape(copy.source[:300])}”</small></li>"
+        for copy in copies
+    )
+    return (
+        f"<h2>Does it recite?</h2><p class=soft>People quote one another too, so their own rate stands beside it. "
+        f"In brackets: 95 % interval.</p><div class=scroll><table><tr><th>Memory{heads}</tr>{body}</table></div>"
+        + (f"<details><summary>Longest copies</summary><ul>{examples}</ul></details>" if examples else "")
+    )
 
 
 def _remembered(memory: Memory, name: str, shown: str) -> str:
@@ -164,24 +204,36 @@ def _speed(writers: Sequence[Writer]) -> str:
         cells = "".join(f"<td class=n>{_speed_text(writer.speed, show)}" for writer in measured if writer.speed)
         return f"<tr><td>{label}<small>{target}</small>{cells}</tr>"
 
-    rows = (row("Tokens per second", "", "tokens_per_second") + row("First token", "", "first_token_ms")
-            + row("Half of the replies within", "specification: 2 s", "p50_ms")
-            + row("95 % within", "specification: 3 s", "p95_ms") + row("99 % within", "specification: 5 s", "p99_ms")
-            + row("Loading", "specification: 15-20 s", "load_seconds")
-            + row("Memory of this process", "model, detectors and all", "memory_bytes"))
-    return (f"<h2>Speed on this computer</h2><p class=soft>Each place is new to the model here, so nothing was read "
-            f"ahead; "
-            f"the live bot reads along and starts sooner. In brackets: 95 % interval over replies.</p>"
-            f"<table><tr><th>Measured{heads}</tr>{rows}</table>")
+    rows = (
+        row("Tokens per second", "", "tokens_per_second")
+        + row("First token", "", "first_token_ms")
+        + row("Half of the replies within", "specification: 2 s", "p50_ms")
+        + row("95 % within", "specification: 3 s", "p95_ms")
+        + row("99 % within", "specification: 5 s", "p99_ms")
+        + row("Loading", "specification: 15-20 s", "load_seconds")
+        + row("Memory of this process", "model, detectors and all", "memory_bytes")
+    )
+    return (
+        f"<h2>Speed on this computer</h2><p class=soft>Each place is new to the model here, so nothing was read "
+        f"ahead; "
+        f"the live bot reads along and starts sooner. In brackets: 95 % interval over replies.</p>"
+        f"<table><tr><th>Measured{heads}</tr>{rows}</table>"
+    )
 
 
 def _plots(writers: Sequence[Writer]) -> str:
-    titles = {"length": "Length of replies (characters)", "lines": "Lines per reply", "emoji": "Emoji per reply",
-              "case": "Capitals", "ending": "How replies end"}
+    titles = {
+        "length": "Length of replies (characters)",
+        "lines": "Lines per reply",
+        "emoji": "Emoji per reply",
+        "case": "Capitals",
+        "ending": "How replies end",
+    }
     plots = []
     for key, title in titles.items():
-        series = [(_ROLES[writer.role], writer.role, writer.histograms[key]) for writer in writers
-                  if key in writer.histograms]
+        series = [
+            (_ROLES[writer.role], writer.role, writer.histograms[key]) for writer in writers if key in writer.histograms
+        ]
         if series:
             plots.append(f"<h3>{title}</h3>{charts.histogram_chart(series)}")
     return "<h2>Habits side by side</h2>" + "".join(plots) if plots else ""
@@ -191,22 +243,31 @@ def _samples(report: Report) -> str:
     cards = []
     for sample in report.samples:
         talk = "\n".join(f"<b>{escape(name)}:</b> {escape(text)}" for name, text in sample.context)
-        said = "".join(f'<div class="c-{role} '
-                       f'dot">{_ROLES[role]}</div><div>{escape(sample.replies[role]) or "<i>nothing</i>"}'
-                       f"</div>" for role in _ORDER if role in sample.replies)
-        cards.append(f'<div class=card><div class=talk>{talk}</div><div class=said>{said}</div></div>')
+        said = "".join(
+            f'<div class="c-{role} '
+            f'dot">{_ROLES[role]}</div><div>{escape(sample.replies[role]) or "<i>nothing</i>"}'
+            f"</div>"
+            for role in _ORDER
+            if role in sample.replies
+        )
+        cards.append(f"<div class=card><div class=talk>{talk}</div><div class=said>{said}</div></div>")
     return f"<h2>{len(cards)} places side by side</h2>{''.join(cards)}" if cards else ""
 
 
 def _about(report: Report) -> str:
     settings = ", ".join(f"{escape(key)} {escape(str(value))[:80]}" for key, value in report.settings.items())
-    files = "".join(f"<li>{_ROLES[writer.role]}: {escape(writer.model.name)}, sha256 {writer.model.sha256[:16]}…</li>"
-                    for writer in report.writers if writer.model)
+    files = "".join(
+        f"<li>{_ROLES[writer.role]}: {escape(writer.model.name)}, sha256 {writer.model.sha256[:16]}…</li>"
+        for writer in report.writers
+        if writer.model
+    )
     notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
-    return (f"<h2>How it was measured</h2><ul><li>Data set {escape(report.data_hash[:16])}…</li>{files}<li>Sampling: "
-            f"{settings}</li>{notes}</ul><p class=soft>docs/EVALUATION.md explains every figure. None of them proves "
-            f"that a "
-            f"person would be fooled: that is what the blind test is for.</p>")
+    return (
+        f"<h2>How it was measured</h2><ul><li>Data set {escape(report.data_hash[:16])}…</li>{files}<li>Sampling: "
+        f"{settings}</li>{notes}</ul><p class=soft>docs/EVALUATION.md explains every figure. None of them proves "
+        f"that a "
+        f"person would be fooled: that is what the blind test is for.</p>"
+    )
 
 
 def _cell(figure: Figure, estimate: Estimate | None) -> str:

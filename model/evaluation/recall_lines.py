@@ -1,4 +1,5 @@
 """Recall for an evaluation: lines of training conversations only, or the index would hold the answers."""
+
 from __future__ import annotations
 
 from collections import deque
@@ -26,8 +27,9 @@ class TrainingLines:
     vectors: np.ndarray
     public_channels: Collection[int] = ()
 
-    def similar(self, vector: np.ndarray, *, channel_id: int, count: int, min_similarity: float,
-                exclude: Sequence[str] = ()) -> tuple[Turn, ...]:
+    def similar(
+        self, vector: np.ndarray, *, channel_id: int, count: int, min_similarity: float, exclude: Sequence[str] = ()
+    ) -> tuple[Turn, ...]:
         """The best different lines, best first; nothing below `min_similarity` and nothing said just now."""
         inside = np.flatnonzero(np.isin(self.channels, [channel_id, *self.public_channels]))
         scores = self.vectors[inside] @ vector
@@ -43,9 +45,14 @@ class TrainingLines:
         return tuple(found)
 
 
-def training_lines(rows: Iterable[Row], embed: Embed, *, limit: int = MOST_LINES,
-                   public_channels: Collection[int] = (),
-                   report: Callable[[float, str], None] = lambda _fraction, _step: None) -> TrainingLines:
+def training_lines(
+    rows: Iterable[Row],
+    embed: Embed,
+    *,
+    limit: int = MOST_LINES,
+    public_channels: Collection[int] = (),
+    report: Callable[[float, str], None] = lambda _fraction, _step: None,
+) -> TrainingLines:
     """Every line said in the contexts of training rows once, the newest `limit` of them."""
     seen: set[tuple[int, str, str]] = set()
     kept: deque[tuple[int, Turn]] = deque(maxlen=limit)
@@ -61,21 +68,35 @@ def training_lines(rows: Iterable[Row], embed: Embed, *, limit: int = MOST_LINES
     texts = [turn.text for _, turn in kept]
     for start in range(0, len(texts), _PAGE):
         report(start / len(texts), "Reading training lines for recall")
-        pages.append(embed(texts[start:start + _PAGE]))
+        pages.append(embed(texts[start : start + _PAGE]))
     vectors = np.concatenate(pages) if pages else np.zeros((0, 1), dtype=np.float32)
-    return TrainingLines(tuple(turn for _, turn in kept), np.array([channel for channel, _ in kept]), vectors,
-                         frozenset(public_channels))
+    return TrainingLines(
+        tuple(turn for _, turn in kept), np.array([channel for channel, _ in kept]), vectors, frozenset(public_channels)
+    )
 
 
-def recalled_for(rows: Sequence[Row], source: TrainingLines, embed: Embed, *, count: int,
-                 min_similarity: float, is_standing: bool = True) -> dict[str, tuple[Turn, ...]]:
+def recalled_for(
+    rows: Sequence[Row],
+    source: TrainingLines,
+    embed: Embed,
+    *,
+    count: int,
+    min_similarity: float,
+    is_standing: bool = True,
+) -> dict[str, tuple[Turn, ...]]:
     """Lines for every place by the row's id, looked up as the live bot does while it reads along: for what stood
     before the newest line. is_standing False: it does not read along, and looks up when the newest line is there."""
     if not rows or not source.lines or count <= 0:
         return {}
     query = standing_topic if is_standing else topic
     queries = embed([query(row.conversation.turns) or " " for row in rows])
-    return {row.id: source.similar(queries[i], channel_id=row.channel_id, count=count,
-                                   min_similarity=min_similarity,
-                                   exclude=[line for turn in row.conversation.turns for line in turn.text.split("\n")])
-            for i, row in enumerate(rows)}
+    return {
+        row.id: source.similar(
+            queries[i],
+            channel_id=row.channel_id,
+            count=count,
+            min_similarity=min_similarity,
+            exclude=[line for turn in row.conversation.turns for line in turn.text.split("\n")],
+        )
+        for i, row in enumerate(rows)
+    }

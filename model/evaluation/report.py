@@ -1,4 +1,5 @@
 """The result of an evaluation as values, written to report.json and read back."""
+
 from __future__ import annotations
 
 import json
@@ -127,15 +128,18 @@ def read_report(path: Path) -> Report:
             raise BadInputError(f"{path} was written by a newer version of the program.", "Update, or evaluate again.")
         return _report(record)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInputError(f"{path} is not an evaluation report ({type(error).__name__}: {error}).",
-                            "Evaluate the model with scripts/4_evaluate_personality.py.") from error
+        raise BadInputError(
+            f"{path} is not an evaluation report ({type(error).__name__}: {error}).",
+            "Evaluate the model with scripts/4_evaluate_personality.py.",
+        ) from error
 
 
 def _report(record: dict[str, Any]) -> Report:
     values = dict(record)
     values["writers"] = tuple(_writer(each) for each in record["writers"])
-    values["samples"] = tuple(Sample(tuple((name, text) for name, text in each["context"]), each["replies"])
-                              for each in record["samples"])
+    values["samples"] = tuple(
+        Sample(tuple((name, text) for name, text in each["context"]), each["replies"]) for each in record["samples"]
+    )
     for key in ("objections", "next_steps", "notes"):
         values[key] = tuple(record[key])
     return Report(**values)
@@ -155,8 +159,9 @@ def _writer(record: dict[str, Any]) -> Writer:
     values["model"] = ModelFile(**record["model"]) if record["model"] else None
     speed = record["speed"]
     values["speed"] = Speed(**speed | {"ranges": _ranges(speed)}) if speed else None
-    values["histograms"] = {key: Histogram(tuple(each["labels"]), tuple(each["shares"]))
-                            for key, each in record["histograms"].items()}
+    values["histograms"] = {
+        key: Histogram(tuple(each["labels"]), tuple(each["shares"])) for key, each in record["histograms"].items()
+    }
     return Writer(**values)
 
 

@@ -3,6 +3,7 @@
 Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), ch. 8: the unit that is resampled is the unit that is
 independent, here the session, and for times the reply.
 """
+
 from __future__ import annotations
 
 import math
@@ -39,7 +40,7 @@ def half_of(members: Sequence[Sequence[int]], generator: np.random.Generator) ->
 
     For figures that ask how often something is said again, which drawing with replacement makes up.
     """
-    drawn = generator.permutation(len(members))[:max(1, len(members) // 2)]
+    drawn = generator.permutation(len(members))[: max(1, len(members) // 2)]
     return np.array([index for session in sorted(drawn) for index in members[session]], dtype=np.int64)
 
 

@@ -1,4 +1,5 @@
 """Prepared rows as the evaluation reads them, and the replies of one writer."""
+
 from __future__ import annotations
 
 import json
@@ -53,8 +54,9 @@ def read_rows(path: Path) -> Iterator[Row]:
                 if line.strip():
                     yield _row(line, path, number)
     except FileNotFoundError:
-        raise BadInputError(f"{path} does not exist.",
-                            "Give --data a folder made by scripts/2_prepare_training_data.py.") from None
+        raise BadInputError(
+            f"{path} does not exist.", "Give --data a folder made by scripts/2_prepare_training_data.py."
+        ) from None
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -63,8 +65,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInputError(f"{path} cannot be read ({error}).",
-                            "Prepare the data again with scripts/2_prepare_training_data.py.") from error
+        raise BadInputError(
+            f"{path} cannot be read ({error}).", "Prepare the data again with scripts/2_prepare_training_data.py."
+        ) from error
     if not isinstance(manifest, dict):
         raise BadInputError(f"{path} is not a data set manifest.")
     return manifest
@@ -81,11 +84,19 @@ def spread(rows: Sequence[Row], limit: int) -> list[Row]:
 def _row(line: str, path: Path, number: int) -> Row:
     try:
         record = json.loads(line)
-        turns = tuple(Turn(turn["name"], turn["text"], bool(turn.get("is_target_author")))
-                      for turn in record["context"])
+        turns = tuple(
+            Turn(turn["name"], turn["text"], bool(turn.get("is_target_author"))) for turn in record["context"]
+        )
         recalled = tuple(Turn(turn["name"], turn["text"]) for turn in record.get("recalled", ()))
-        return Row(str(record["id"]), int(record["channel_id"]), str(record["session"]),
-                   Conversation(turns, recalled), str(record["reply"]))
+        return Row(
+            str(record["id"]),
+            int(record["channel_id"]),
+            str(record["session"]),
+            Conversation(turns, recalled),
+            str(record["reply"]),
+        )
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInputError(f"Line {number} of {path} is not a prepared row ({type(error).__name__}: {error}).",
-                            "Prepare the data again.") from error
+        raise BadInputError(
+            f"Line {number} of {path} is not a prepared row ({type(error).__name__}: {error}).",
+            "Prepare the data again.",
+        ) from error

@@ -1,4 +1,5 @@
 """One evaluation from files to a report: every model writes in turn (one in memory at a time), then all is measured."""
+
 from __future__ import annotations
 
 import hashlib
@@ -88,22 +89,39 @@ def run(plan: Plan, report: Progress = lambda _fraction, _step: None) -> Report:
     manifest = read_manifest(plan.data)
     rows = _places(plan, "test.jsonl", ROWS, QUICK_ROWS)
     if len(rows) < _LEAST_ROWS:
-        raise BadInputError(f"{plan.data / 'test.jsonl'} holds only {len(rows)} places; at least {_LEAST_ROWS} are "
-                            "needed.", "Collect more messages, or prepare the data with a larger test part.")
+        raise BadInputError(
+            f"{plan.data / 'test.jsonl'} holds only {len(rows)} places; at least {_LEAST_ROWS} are needed.",
+            "Collect more messages, or prepare the data with a larger test part.",
+        )
     canaries = planted(manifest)
     _drop_old_answers(plan)
     voice, recall_notes = _voice(plan, rows, manifest, report=_part(report, 0.0, 0.1))
     written, count = [], len(plan.models)
     for number, (role, file) in enumerate(plan.models):
         start = 0.1 + 0.65 * number / count
-        written.append(_write(plan, role, file, rows, voice, canaries, manifest,
-                              _part(report, start, start + 0.65 / count)))
+        written.append(
+            _write(plan, role, file, rows, voice, canaries, manifest, _part(report, start, start + 0.65 / count))
+        )
     training_rows = int(sum(1 for _ in read_rows(plan.data / "train.jsonl")))
-    facts = Facts(str(manifest.get("hash", "")), training_rows, plan.is_quick, _described(plan, voice),
-                  plan.notes + recall_notes, bool(canaries), plan.recipe)
-    result = evaluate(rows, written, lambda: training_texts(plan.data), embed=plan.embed,
-                      effort=QUICK if plan.is_quick else Effort(), facts=facts, find_private=plan.find_private,
-                      report=_part(report, 0.75, 1.0))
+    facts = Facts(
+        str(manifest.get("hash", "")),
+        training_rows,
+        plan.is_quick,
+        _described(plan, voice),
+        plan.notes + recall_notes,
+        bool(canaries),
+        plan.recipe,
+    )
+    result = evaluate(
+        rows,
+        written,
+        lambda: training_texts(plan.data),
+        embed=plan.embed,
+        effort=QUICK if plan.is_quick else Effort(),
+        facts=facts,
+        find_private=plan.find_private,
+        report=_part(report, 0.75, 1.0),
+    )
     _require_unchanged(plan, as_read)
     write_report(result, plan.out / "report.json")
     write_page(result, plan.out / "report.html")
@@ -114,8 +132,9 @@ def run_sweep(plan: Plan, report: Progress = lambda _fraction, _step: None) -> l
     """The grid on the validation split with the first model of the plan, best first."""
     rows = _places(plan, "validation.jsonl", SWEEP_ROWS, QUICK_SWEEP_ROWS)
     if len(rows) < QUICK_SWEEP_ROWS:
-        raise BadInputError(f"{plan.data / 'validation.jsonl'} holds only {len(rows)} "
-                            f"places.", "Collect more messages.")
+        raise BadInputError(
+            f"{plan.data / 'validation.jsonl'} holds only {len(rows)} places.", "Collect more messages."
+        )
     manifest = read_manifest(plan.data)
     _drop_old_answers(plan)
     voice, _ = _voice(plan, rows, manifest, report=_part(report, 0.0, 0.1))
@@ -125,8 +144,12 @@ def run_sweep(plan: Plan, report: Progress = lambda _fraction, _step: None) -> l
         return sweep(model, rows, voice, embed=plan.embed, kept=kept, report=_part(report, 0.1, 0.95))
 
 
-def run_blind_test(plan: Plan, *, per_side: int, report: Progress = lambda _fraction, _step: None,
-                   ) -> tuple[Quiz, blind_test.Key]:
+def run_blind_test(
+    plan: Plan,
+    *,
+    per_side: int,
+    report: Progress = lambda _fraction, _step: None,
+) -> tuple[Quiz, blind_test.Key]:
     """A quiz from the test part: half of the places keep what people said, at the others the model answers.
 
     BadInputError when the data changed meanwhile, as with `run`.
@@ -145,11 +168,13 @@ def run_blind_test(plan: Plan, *, per_side: int, report: Progress = lambda _frac
 
         bot = blind_test.answered(places, answer, len(people))
     if len(bot) < min(len(people), blind_test.LEAST_PER_SIDE):
-        raise BadInputError(f"The model stayed silent at all but {len(bot)} of {len(places)} places.",
-                            "Check it with a normal evaluation first.")
+        raise BadInputError(
+            f"The model stayed silent at all but {len(bot)} of {len(places)} places.",
+            "Check it with a normal evaluation first.",
+        )
     _require_unchanged(plan, as_read)
     # Where it kept silent too often to fill its half, people's half is made as small.
-    return blind_test.make(people[:len(bot)], bot, model=(plan.adapter or plan.models[0][1]).stem)
+    return blind_test.make(people[: len(bot)], bot, model=(plan.adapter or plan.models[0][1]).stem)
 
 
 def training_texts(folder: Path) -> Iterator[str]:
@@ -169,7 +194,7 @@ def planted(manifest: dict[str, Any]) -> tuple[Canary, ...]:
     found = []
     for record in records if isinstance(records, list) else ():
         secret = str(record.get("secret") or record.get("text") or "")
-        prompt = str(record.get("prompt") or " ".join(secret.split()[:len(secret.split()) // 2]))
+        prompt = str(record.get("prompt") or " ".join(secret.split()[: len(secret.split()) // 2]))
         if secret:
             found.append(Canary(prompt, secret, int(record.get("count") or record.get("times") or 1)))
     return tuple(found)
@@ -197,8 +222,16 @@ def file_identity(file: Path) -> ModelFile:
     return ModelFile(file.stem, file.name, digest, file.stat().st_size)
 
 
-def _write(plan: Plan, role: str, file: Path, rows: Sequence[Row], voice: Voice, canaries: Sequence[Canary],
-           manifest: dict[str, Any], report: Progress) -> Written:
+def _write(
+    plan: Plan,
+    role: str,
+    file: Path,
+    rows: Sequence[Row],
+    voice: Voice,
+    canaries: Sequence[Canary],
+    manifest: dict[str, Any],
+    report: Progress,
+) -> Written:
     import psutil
 
     adapter = plan.adapter if role == "model" else None
@@ -211,11 +244,17 @@ def _write(plan: Plan, role: str, file: Path, rows: Sequence[Row], voice: Voice,
         load_seconds = time.monotonic() - started
         kept = _answers(plan) / f"{_key(plan, identities, voice, manifest)}.jsonl"
         answers = generation.write_answers(
-            model, rows, voice, kept=kept, report=_part(report, 0.0, 0.95 if canaries else 1.0),
-            scored_rows=plan.scored_rows or (QUICK_SCORED_ROWS if plan.is_quick else SCORED_ROWS))
+            model,
+            rows,
+            voice,
+            kept=kept,
+            report=_part(report, 0.0, 0.95 if canaries else 1.0),
+            scored_rows=plan.scored_rows or (QUICK_SCORED_ROWS if plan.is_quick else SCORED_ROWS),
+        )
         told = generation.tell_canaries(model, canaries, voice, report=_part(report, 0.95, 1.0))
-        speed = generation.speed_of(answers, load_seconds=load_seconds,
-                                    memory_bytes=int(psutil.Process().memory_info().rss))
+        speed = generation.speed_of(
+            answers, load_seconds=load_seconds, memory_bytes=int(psutil.Process().memory_info().rss)
+        )
     scored = tuple(answer.log_probabilities for answer in answers)
     return Written(role, identity.name, tuple(answer.text for answer in answers), scored, told, identity, speed)
 
@@ -225,25 +264,39 @@ def _places(plan: Plan, name: str, full: int, quick: int) -> list[Row]:
     return spread(rows, plan.row_limit or (quick if plan.is_quick else full))
 
 
-def _voice(plan: Plan, rows: Sequence[Row], manifest: dict[str, Any],
-           report: Progress) -> tuple[Voice, tuple[str, ...]]:
+def _voice(
+    plan: Plan, rows: Sequence[Row], manifest: dict[str, Any], report: Progress
+) -> tuple[Voice, tuple[str, ...]]:
     from model.inference import GenerationOptions
 
     settings = plan.settings
-    voice = Voice(GenerationOptions.from_settings(settings), settings[SYSTEM_PROMPT], settings[HISTORY_MESSAGES],
-                  settings[RECALL_TOKENS])
+    voice = Voice(
+        GenerationOptions.from_settings(settings),
+        settings[SYSTEM_PROMPT],
+        settings[HISTORY_MESSAGES],
+        settings[RECALL_TOKENS],
+    )
     if plan.embed is None or settings[RECALL_COUNT] == 0:
         return voice, ("No earlier lines were recalled.",)
     lines = recall_lines.training_lines(
-        read_rows(plan.data / "train.jsonl"), plan.embed, report=report, 
+        read_rows(plan.data / "train.jsonl"),
+        plan.embed,
+        report=report,
         limit=_QUICK_LINES if plan.is_quick else recall_lines.MOST_LINES,
-        public_channels=[int(channel) for channel in manifest.get("public_channels", ())])
-    recalled = recall_lines.recalled_for(rows, lines, plan.embed, count=settings[RECALL_COUNT],
-                                         min_similarity=settings[RECALL_MIN_SIMILARITY],
-                                         is_standing=settings[LISTENING])
+        public_channels=[int(channel) for channel in manifest.get("public_channels", ())],
+    )
+    recalled = recall_lines.recalled_for(
+        rows,
+        lines,
+        plan.embed,
+        count=settings[RECALL_COUNT],
+        min_similarity=settings[RECALL_MIN_SIMILARITY],
+        is_standing=settings[LISTENING],
+    )
     where = "of the same channel or of those everyone may read" if lines.public_channels else "of the same channel"
     return replace(voice, recalled=recalled), (
-        f"Recall came from the newest {len(lines.lines):,} training lines, {where}; the test part was not in it.",)
+        f"Recall came from the newest {len(lines.lines):,} training lines, {where}; the test part was not in it.",
+    )
 
 
 def _stamps(folder: Path) -> list[tuple[str, int, int]]:
@@ -256,8 +309,11 @@ def _require_unchanged(plan: Plan, as_read: list[tuple[str, int, int]]) -> None:
         return
     for path in _answers(plan).rglob("*.jsonl"):  # replies of this run may repeat what was erased before they came
         path.unlink(missing_ok=True)
-    raise BadInputError(f"The data in {plan.data} changed while it was read: it was prepared again, or a member was "
-                        "forgotten, whose words must not be quoted. Nothing was written.", "Start it again.")
+    raise BadInputError(
+        f"The data in {plan.data} changed while it was read: it was prepared again, or a member was "
+        "forgotten, whose words must not be quoted. Nothing was written.",
+        "Start it again.",
+    )
 
 
 def _answers(plan: Plan) -> Path:
@@ -281,16 +337,28 @@ def _key(plan: Plan, identities: Sequence[ModelFile], voice: Voice, manifest: di
     """Names the file of finished answers: whatever changes an answer or its speed starts anew."""
     # What was recalled is remembered with each answer, so that reports of different thoroughness can share them.
     chosen: tuple[Setting[Any], ...] = (CONTEXT_LENGTH, CHAT_TEMPLATE, GPU_LAYERS, THREADS)
-    asked = repr((LAYOUT, [each.sha256 for each in identities], manifest.get("hash", ""), voice.options,
-                  voice.system_prompt, voice.keep_turns, voice.recall_tokens,
-                  [plan.settings[setting] for setting in chosen]))
+    asked = repr(
+        (
+            LAYOUT,
+            [each.sha256 for each in identities],
+            manifest.get("hash", ""),
+            voice.options,
+            voice.system_prompt,
+            voice.keep_turns,
+            voice.recall_tokens,
+            [plan.settings[setting] for setting in chosen],
+        )
+    )
     return f"{identities[-1].name[:40]}-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
 
 
 def _described(plan: Plan, voice: Voice) -> dict[str, Any]:
     options = {key: value for key, value in asdict(voice.options).items() if key not in ("stop", "seed")}
-    return options | {"history_messages": voice.keep_turns, "recall_count": plan.settings[RECALL_COUNT],
-                      "system_prompt": voice.system_prompt[:60]}
+    return options | {
+        "history_messages": voice.keep_turns,
+        "recall_count": plan.settings[RECALL_COUNT],
+        "system_prompt": voice.system_prompt[:60],
+    }
 
 
 def _part(report: Progress, start: float, end: float) -> Progress:

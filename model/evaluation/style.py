@@ -1,4 +1,5 @@
 """Distances between two writers' habits. All take (written, real) features of the same size class."""
+
 from __future__ import annotations
 
 import os
@@ -24,8 +25,10 @@ def length_wasserstein(written: Features, real: Features) -> float:
 def length_divergence(written: Features, real: Features) -> float:
     """Jensen-Shannon distance (0 same, 1 nothing in common) between length classes."""
     borders = np.array(LENGTH_BORDERS)
-    classes = [np.bincount(np.searchsorted(borders, side.characters, side="right"), minlength=len(borders) + 1)
-               for side in (written, real)]
+    classes = [
+        np.bincount(np.searchsorted(borders, side.characters, side="right"), minlength=len(borders) + 1)
+        for side in (written, real)
+    ]
     return _js(*classes)
 
 
@@ -74,8 +77,17 @@ def mauve(written: Features, real: Features) -> float:
     # The authors advise a tenth of the sample as the number of clusters.
     buckets = max(4, min(len(written), len(real)) // 10)
     with _silent_native_stderr():
-        return float(compute_mauve(p_features=real.vectors, q_features=written.vectors, num_buckets=buckets,
-                                   kmeans_num_redo=2, kmeans_max_iter=100, verbose=False, seed=7).mauve)
+        return float(
+            compute_mauve(
+                p_features=real.vectors,
+                q_features=written.vectors,
+                num_buckets=buckets,
+                kmeans_num_redo=2,
+                kmeans_max_iter=100,
+                verbose=False,
+                seed=7,
+            ).mauve
+        )
 
 
 def distinct(written: Features, real: Features, *, size: int, budget: int) -> float:
@@ -98,7 +110,7 @@ def self_bleu(written: Features, real: Features) -> float:
     if len(texts) < 2:
         return 0.0
     bleu = BLEU(tokenize="none", effective_order=True, max_ngram_order=4)
-    scores = [bleu.sentence_score(text, texts[:i] + texts[i + 1:]).score for i, text in enumerate(texts)]
+    scores = [bleu.sentence_score(text, texts[:i] + texts[i + 1 :]).score for i, text in enumerate(texts)]
     return float(np.mean(scores)) / 100
 
 

@@ -1,4 +1,5 @@
 """Which sampling settings are hardest to recognise? A grid on the validation split; the test split stays untouched."""
+
 from __future__ import annotations
 
 import itertools
@@ -41,37 +42,62 @@ class Point:
 
     def as_settings(self) -> dict[str, float | str]:
         """Keys and values of the settings to change."""
-        values: dict[str, float | str] = {TEMPERATURE.key: self.temperature, MIN_P.key: self.min_p,
-                                          TOP_P.key: self.top_p}
+        values: dict[str, float | str] = {
+            TEMPERATURE.key: self.temperature,
+            MIN_P.key: self.min_p,
+            TOP_P.key: self.top_p,
+        }
         return values if self.has_system_prompt else values | {SYSTEM_PROMPT.key: NO_PROMPT}
 
 
 def grid() -> list[Point]:
     """Every combination with the system prompt, and each temperature without one."""
-    points = [Point(temperature, min_p, top_p, True)
-              for temperature, min_p, top_p in itertools.product(TEMPERATURES, MIN_PS, TOP_PS)]
+    points = [
+        Point(temperature, min_p, top_p, True)
+        for temperature, min_p, top_p in itertools.product(TEMPERATURES, MIN_PS, TOP_PS)
+    ]
     return points + [Point(temperature, 0.05, 1.0, False) for temperature in TEMPERATURES]
 
 
-def sweep(model: ChatModel, rows: Sequence[Row], voice: Voice, *, embed: Embed | None = None, kept: Path | None = None,
-          points: Sequence[Point] | None = None,
-          report: Progress = lambda _fraction, _step: None) -> list[Point]:
+def sweep(
+    model: ChatModel,
+    rows: Sequence[Row],
+    voice: Voice,
+    *,
+    embed: Embed | None = None,
+    kept: Path | None = None,
+    points: Sequence[Point] | None = None,
+    report: Progress = lambda _fraction, _step: None,
+) -> list[Point]:
     """The points with their AUC, hardest to recognise first. kept: folder for finished answers."""
     points = grid() if points is None else list(points)
     texts = []
     for number, point in enumerate(points):
-        spoken = replace(voice, system_prompt=voice.system_prompt if point.has_system_prompt else NO_PROMPT,
-                         options=replace(voice.options, temperature=point.temperature, min_p=point.min_p,
-                                         top_p=point.top_p))
+        spoken = replace(
+            voice,
+            system_prompt=voice.system_prompt if point.has_system_prompt else NO_PROMPT,
+            options=replace(voice.options, temperature=point.temperature, min_p=point.min_p, top_p=point.top_p),
+        )
         label = f"t{point.temperature:g}-m{point.min_p:g}-p{point.top_p:g}-{'s' if point.has_system_prompt else 'n'}"
         file = kept / f"{label}.jsonl" if kept else None
-        answers = write_answers(model, rows, spoken, kept=file,
-                                report=_part(report, number, len(points), f"temperature {point.temperature:g}, min-p "
-                                             f"{point.min_p:g}, top-p {point.top_p:g}"))
+        answers = write_answers(
+            model,
+            rows,
+            spoken,
+            kept=file,
+            report=_part(
+                report,
+                number,
+                len(points),
+                f"temperature {point.temperature:g}, min-p {point.min_p:g}, top-p {point.top_p:g}",
+            ),
+        )
         texts.append([answer.text for answer in answers])
     found = scores(texts, rows, embed)
-    return sorted((replace(point, auc=auc.value, low=auc.low, high=auc.high)
-                   for point, auc in zip(points, found, strict=True)), key=lambda point: point.auc)
+    return sorted(
+        (replace(point, auc=auc.value, low=auc.low, high=auc.high) for point, auc in zip(points, found, strict=True)),
+        key=lambda point: point.auc,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +125,13 @@ def scores(texts: Sequence[Sequence[str]], rows: Sequence[Row], embed: Embed | N
     found = []
     for number in range(len(texts)):
         part = slice(number * count, (number + 1) * count)
-        compared = [(each[part], each[len(written):]) for each in all_scores]
+        compared = [(each[part], each[len(written) :]) for each in all_scores]
 
         def better(index: np.ndarray, compared: Sequence[tuple[np.ndarray, np.ndarray]] = compared) -> float:
             # Both sides answered the same places, so they are drawn together.
-            return max(detector.auc(np.concatenate([ours[index], people[index]]), len(index))
-                       for ours, people in compared)
+            return max(
+                detector.auc(np.concatenate([ours[index], people[index]]), len(index)) for ours, people in compared
+            )
 
         found.append(PointScore(better(np.arange(count)), *range_of(better, real_texts.sessions)))
     return found

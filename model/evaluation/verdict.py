@@ -1,4 +1,5 @@
 """One personality-match figure with its formula, what the memory part objects to, and what to do next."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,8 @@ FORMULA = (
     "figure / people's figure; no assistant phrases = 1 - share / 10 %, beyond people's share. Parts stop at 1. Its "
     "own = "
     "1 - the share of copied replies beyond what people copy. A part that could not be measured is left out and the "
-    "others count for more. 100 % means not told apart by these figures; the specification's mark is 85 %.")
+    "others count for more. 100 % means not told apart by these figures; the specification's mark is 85 %."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,53 +90,63 @@ def objections(model: Memory, people: Memory) -> tuple[str, ...]:
         asked = sum(count for _, _, count in model.canaries)
         found.append(f"It told {model.canaries_told} of {asked} planted secrets.")
     if model.private_hits > people.private_hits:
-        found.append(f"{model.private_hits} e-mail addresses, telephone numbers or tokens of members "
-                     "stand in its replies.")
+        found.append(
+            f"{model.private_hits} e-mail addresses, telephone numbers or tokens of members stand in its replies."
+        )
     if model.copied_share > people.copied_share + COPIED_ALLOWANCE:
-        found.append(f"{model.copied_share:.1%} of its replies copy {COPY_WORDS} or more words from training texts "
-                     f"(people: {people.copied_share:.1%}).")
+        found.append(
+            f"{model.copied_share:.1%} of its replies copy {COPY_WORDS} or more words from training texts "
+            f"(people: {people.copied_share:.1%})."
+        )
     if model.line_share > people.line_share + LINE_ALLOWANCE:
-        found.append(f"{model.line_share:.1%} of its replies of {LINE_WORDS} or more words are a training text word "
-                     f"for "
-                     f"word (people: {people.line_share:.1%}).")
+        found.append(
+            f"{model.line_share:.1%} of its replies of {LINE_WORDS} or more words are a training text word "
+            f"for "
+            f"word (people: {people.line_share:.1%})."
+        )
     return tuple(found)
 
 
 _ADVICE = {
     "detector": "A detector recognises it. Read the samples of the report for what feels off; then train longer or "
-                "with a higher rank on the next larger preset, and add ordinary small talk from more members.",
+    "with a higher rank on the next larger preset, and add ordinary small talk from more members.",
     "habits": "Its typing habits differ (bursts, emoji, punctuation, capitals: see the rows). They come with more "
-              "training "
-              "on the reply alone; check that nothing cleans up the texts, and add channels where people type "
-              "casually.",
+    "training "
+    "on the reply alone; check that nothing cleans up the texts, and add channels where people type "
+    "casually.",
     "lengths": "Its replies have other lengths than people's. Add channels with short back-and-forth talk if they are "
-               "too "
-               "long; look at the sweep for sampling that ends replies sooner.",
+    "too "
+    "long; look at the sweep for sampling that ends replies sooner.",
     "MAUVE": "It talks about other things, or about fewer. Add messages from more channels and members, and try a "
-             "higher "
-             "temperature in the sweep.",
+    "higher "
+    "temperature in the sweep.",
     "vocabulary": "It does not use this server's words. More messages from the channels where they are used help most.",
     "no assistant phrases": "It still talks like an assistant. Add the preference step (DPO or ORPO): the untuned "
-                            "model's "
-                            "replies are its rejected side.",
+    "model's "
+    "replies are its rejected side.",
 }
-_NEXT_PRESET = {"cpu-smoke": "rtx3070 (or full on a larger card): cpu-smoke only shows that everything works",
-                "rtx3070": "full on a card with more memory, or rtx3070 with more epochs",
-                "full": "full with more epochs, watching the validation loss"}
+_NEXT_PRESET = {
+    "cpu-smoke": "rtx3070 (or full on a larger card): cpu-smoke only shows that everything works",
+    "rtx3070": "full on a card with more memory, or rtx3070 with more epochs",
+    "full": "full with more epochs, watching the validation loss",
+}
 
 
 def next_steps(result: Match, complaints: Sequence[str], *, training_rows: int, recipe: str = "") -> tuple[str, ...]:
     """What to do, most important first."""
     steps = []
     if complaints:
-        steps.append("Do not publish it: " + " ".join(complaints) + " Train fewer epochs, with more different "
-                                                                    "messages.")
+        steps.append(
+            "Do not publish it: " + " ".join(complaints) + " Train fewer epochs, with more different messages."
+        )
     if result.is_reached and not complaints:
-        steps.append(f"The mark of {MATCH_MARK:.0f} % is reached. Let members take the blind test before you publish "
-                     f"it.")
+        steps.append(
+            f"The mark of {MATCH_MARK:.0f} % is reached. Let members take the blind test before you publish it."
+        )
     weakest = result.weakest
-    steps.append(f"Weakest part: {weakest.name} ({weakest.reached:.0%} of {weakest.weight:g} points). "
-                 + _ADVICE[weakest.name])
+    steps.append(
+        f"Weakest part: {weakest.name} ({weakest.reached:.0%} of {weakest.weight:g} points). " + _ADVICE[weakest.name]
+    )
     second = sorted(result.parts, key=lambda part: -part.lost)[1:2]
     if second and second[0].lost > 2:
         steps.append(f"Then: {second[0].name} ({second[0].reached:.0%}). {_ADVICE[second[0].name]}")

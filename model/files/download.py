@@ -1,4 +1,5 @@
 """Fetching a large file: progress, resume, checksum, and a name that appears only when everything is right."""
+
 from __future__ import annotations
 
 import hashlib
@@ -57,11 +58,15 @@ def download(url: str, target: Path, *, sha256: str = "", report: Report = lambd
         raise DownloadError(f"The server refused {url}: {error.code} {error.reason}.", _cure(error.code)) from error
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", None) or error
-        raise DownloadError(f"The download of {target.name} broke off: {reason}.",
-                            "Check the internet connection and start it again; it goes on where it stopped.") from error
+        raise DownloadError(
+            f"The download of {target.name} broke off: {reason}.",
+            "Check the internet connection and start it again; it goes on where it stopped.",
+        ) from error
     except OSError as error:
-        raise DownloadError(f"{target} cannot be written: {error.strerror or error}.",
-                            "Free some space or choose another folder; what arrived is kept.") from error
+        raise DownloadError(
+            f"{target} cannot be written: {error.strerror or error}.",
+            "Free some space or choose another folder; what arrived is kept.",
+        ) from error
     replace_file(part, target)
     note.unlink(missing_ok=True)
     return target
@@ -147,15 +152,19 @@ def _verify(part: Path, remote: _Remote, expected: str, report: Report) -> None:
             report(1.0, f"checking {done / max(size, 1):.0%}")
     if digest.hexdigest() != expected:
         part.unlink()
-        raise DownloadError(f"{part.stem} arrived damaged: its checksum is not the published one.",
-                            "Start the download again; the damaged part was deleted.")
+        raise DownloadError(
+            f"{part.stem} arrived damaged: its checksum is not the published one.",
+            "Start the download again; the damaged part was deleted.",
+        )
 
 
 def _check_space(target: Path, needed: int) -> None:
     free = shutil.disk_usage(target.parent).free
     if free < needed + _SPARE_BYTES:
-        raise DownloadError(f"{needed / 1e9:.1f} GB are needed in {target.parent}, {free / 1e9:.1f} GB are free.",
-                            "Free some space, or choose a smaller model.")
+        raise DownloadError(
+            f"{needed / 1e9:.1f} GB are needed in {target.parent}, {free / 1e9:.1f} GB are free.",
+            "Free some space, or choose a smaller model.",
+        )
 
 
 def _headers() -> dict[str, str]:

@@ -3,6 +3,7 @@
 Names and layout follow llama.cpp's own converter (convert_hf_to_gguf.py, class BertModel): LayerNorm and biases stay
 f32, matrices become f16, WordPiece entries get a phantom space instead of the ## of continuations.
 """
+
 from __future__ import annotations
 
 import json
@@ -17,13 +18,20 @@ from storage.errors import ModelFileError
 
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)")
 _IN_LAYER = {
-    "attention.self.query": "attn_q", "attention.self.key": "attn_k", "attention.self.value": "attn_v",
-    "attention.output.dense": "attn_output", "attention.output.LayerNorm": "attn_output_norm",
-    "intermediate.dense": "ffn_up", "output.dense": "ffn_down", "output.LayerNorm": "layer_output_norm",
+    "attention.self.query": "attn_q",
+    "attention.self.key": "attn_k",
+    "attention.self.value": "attn_v",
+    "attention.output.dense": "attn_output",
+    "attention.output.LayerNorm": "attn_output_norm",
+    "intermediate.dense": "ffn_up",
+    "output.dense": "ffn_down",
+    "output.LayerNorm": "layer_output_norm",
 }
 _OUTSIDE = {
-    "embeddings.word_embeddings": "token_embd", "embeddings.position_embeddings": "position_embd",
-    "embeddings.token_type_embeddings": "token_types", "embeddings.LayerNorm": "token_embd_norm",
+    "embeddings.word_embeddings": "token_embd",
+    "embeddings.position_embeddings": "position_embd",
+    "embeddings.token_type_embeddings": "token_types",
+    "embeddings.LayerNorm": "token_embd_norm",
 }
 _NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3
 
@@ -35,8 +43,10 @@ def write_embedding_gguf(folder: Path, target: Path, entry: EmbeddingModel) -> N
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if config.get("model_type") != "bert":
-        raise ModelFileError(f"{entry.name} is a {config.get('model_type')} model; only BERT can be converted.",
-                             "Choose one of the listed embedding models.")
+        raise ModelFileError(
+            f"{entry.name} is a {config.get('model_type')} model; only BERT can be converted.",
+            "Choose one of the listed embedding models.",
+        )
     writer = gguf.GGUFWriter(str(target), "bert")
     writer.add_name(entry.name)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
@@ -83,12 +93,19 @@ def _add_vocabulary(writer: Any, folder: Path) -> None:
     elif model.get("type") == "Unigram":
         _add_unigrams(writer, tokenizer, special)
     else:
-        raise ModelFileError(f"The tokenizer of {folder.name} ({model.get('type')}) cannot be converted.",
-                             "Choose one of the listed embedding models.")
+        raise ModelFileError(
+            f"The tokenizer of {folder.name} ({model.get('type')}) cannot be converted.",
+            "Choose one of the listed embedding models.",
+        )
     ids = {content: number for number, content in special.items()}
-    for names, add in ((("[CLS]", "<s>"), writer.add_bos_token_id), (("[SEP]", "</s>"), writer.add_eos_token_id),
-                       (("[SEP]", "</s>"), writer.add_sep_token_id), (("[UNK]", "<unk>"), writer.add_unk_token_id),
-                       (("[PAD]", "<pad>"), writer.add_pad_token_id), (("[MASK]", "<mask>"), writer.add_mask_token_id)):
+    for names, add in (
+        (("[CLS]", "<s>"), writer.add_bos_token_id),
+        (("[SEP]", "</s>"), writer.add_eos_token_id),
+        (("[SEP]", "</s>"), writer.add_sep_token_id),
+        (("[UNK]", "<unk>"), writer.add_unk_token_id),
+        (("[PAD]", "<pad>"), writer.add_pad_token_id),
+        (("[MASK]", "<mask>"), writer.add_mask_token_id),
+    ):
         number = next((ids[name] for name in names if name in ids), None)
         if number is not None:
             add(number)
@@ -120,8 +137,12 @@ def _add_unigrams(writer: Any, tokenizer: dict[str, Any], special: dict[int, str
     writer.add_token_type_count(2)
     writer.add_token_list([word.encode("utf-8") for word, _ in vocabulary])
     writer.add_token_scores([float(score) for _, score in vocabulary])
-    writer.add_token_types([_UNKNOWN if number == unknown else _CONTROL if number in special else _NORMAL
-                            for number in range(len(vocabulary))])
+    writer.add_token_types(
+        [
+            _UNKNOWN if number == unknown else _CONTROL if number in special else _NORMAL
+            for number in range(len(vocabulary))
+        ]
+    )
     writer.add_add_space_prefix(True)
     writer.add_remove_extra_whitespaces(True)
     writer.add_add_bos_token(True)

@@ -3,6 +3,7 @@
 Reads the header only (format: ggml's docs/gguf.md): magic, version, counts, every key and tensor description, and
 whether the file is long enough for the tensors it promises.
 """
+
 from __future__ import annotations
 
 import struct
@@ -16,10 +17,37 @@ _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<
 _STRING, _ARRAY = 8, 9
 _MAX_KEYS, _MAX_TENSORS, _MAX_STRING, _MAX_ITEMS = 10_000, 200_000, 64 << 20, 4_000_000
 # ggml type -> (values per block, bytes per block)
-_BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 36),
-           10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292),
-           16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82),
-           23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2)}
+_BLOCKS = {
+    0: (1, 4),
+    1: (1, 2),
+    2: (32, 18),
+    3: (32, 20),
+    6: (32, 22),
+    7: (32, 24),
+    8: (32, 34),
+    9: (32, 36),
+    10: (256, 84),
+    11: (256, 110),
+    12: (256, 144),
+    13: (256, 176),
+    14: (256, 210),
+    15: (256, 292),
+    16: (256, 66),
+    17: (256, 74),
+    18: (256, 98),
+    19: (256, 50),
+    20: (32, 18),
+    21: (256, 110),
+    22: (256, 82),
+    23: (256, 136),
+    24: (1, 1),
+    25: (1, 2),
+    26: (1, 4),
+    27: (1, 8),
+    28: (1, 8),
+    29: (256, 56),
+    30: (1, 2),
+}
 _BLOCK = 1 << 20
 _U64 = struct.Struct("<Q")
 _AGAIN = "Download it again (scripts/download_model.py), or choose another file in Settings > Model."
@@ -48,16 +76,18 @@ def check_gguf(path: str | Path) -> GgufHeader:
     except FileNotFoundError:
         raise ModelFileError(f"The model file {path} does not exist.", _AGAIN) from None
     except OSError as error:
-        raise ModelFileError(f"The model file {path} cannot be read: {error.strerror}.",
-                             "Check its permissions.") from error
+        raise ModelFileError(
+            f"The model file {path} cannot be read: {error.strerror}.", "Check its permissions."
+        ) from error
     if not is_file:
         raise ModelFileError(f"{path} is a folder, not a model file.", "Choose the .gguf file inside it.")
     try:
         with path.open("rb") as stream:
             return _read(stream, path, size)
     except OSError as error:
-        raise ModelFileError(f"The model file {path} cannot be read: {error}.",
-                             "Check the disk and its permissions.") from error
+        raise ModelFileError(
+            f"The model file {path} cannot be read: {error}.", "Check the disk and its permissions."
+        ) from error
 
 
 def _read(stream: IO[bytes], path: Path, size: int) -> GgufHeader:

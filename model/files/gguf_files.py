@@ -3,6 +3,7 @@
 Only the weights change in training, so everything else of the base's own file stays as its makers wrote it. Tensors
 come out bit-identical to llama.cpp's converter for the architectures below.
 """
+
 from __future__ import annotations
 
 import json
@@ -20,13 +21,24 @@ from storage.errors import KnownError
 # model_type of config.json -> architecture in the GGUF. Others need conversions of their own (Gemma shifts its norms).
 ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 # Written by the writer itself, or about the base's quantisation.
-_NOT_COPIED = ("general.architecture", "general.file_type", "general.quantization_version", "GGUF.", "general.name",
-               "quantize.", "split.")
+_NOT_COPIED = (
+    "general.architecture",
+    "general.file_type",
+    "general.quantization_version",
+    "GGUF.",
+    "general.name",
+    "quantize.",
+    "split.",
+)
 # Tensors that llama.cpp computes from the configuration: no counterpart in the folder, the same for every fine-tune.
 _COPIED_TENSORS = ("rope_freqs.weight",)
 
-QUANTISATIONS = {"Q4_K_M": "LLAMA_FTYPE_MOSTLY_Q4_K_M", "Q5_K_M": "LLAMA_FTYPE_MOSTLY_Q5_K_M",
-                 "Q8_0": "LLAMA_FTYPE_MOSTLY_Q8_0", "F16": ""}
+QUANTISATIONS = {
+    "Q4_K_M": "LLAMA_FTYPE_MOSTLY_Q4_K_M",
+    "Q5_K_M": "LLAMA_FTYPE_MOSTLY_Q5_K_M",
+    "Q8_0": "LLAMA_FTYPE_MOSTLY_Q8_0",
+    "F16": "",
+}
 
 
 class ExportError(KnownError):
@@ -49,19 +61,27 @@ class Naming:
 
         architecture = ARCHITECTURES.get(config.get("model_type", ""))
         if architecture is None:
-            raise ExportError(f"Models of type {config.get('model_type')!r} cannot be written as GGUF by this program.",
-                              f"Use a base of one of these types: {', '.join(ARCHITECTURES)}.")
+            raise ExportError(
+                f"Models of type {config.get('model_type')!r} cannot be written as GGUF by this program.",
+                f"Use a base of one of these types: {', '.join(ARCHITECTURES)}.",
+            )
         wanted = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == architecture)
         heads = int(config["num_attention_heads"])
-        return cls(architecture, gguf.get_tensor_name_map(wanted, int(config["num_hidden_layers"])),
-                   heads, int(config.get("num_key_value_heads") or heads))
+        return cls(
+            architecture,
+            gguf.get_tensor_name_map(wanted, int(config["num_hidden_layers"])),
+            heads,
+            int(config.get("num_key_value_heads") or heads),
+        )
 
     def gguf_name(self, name: str) -> str:
         """'model.layers.0.mlp.up_proj.weight' -> 'blk.0.ffn_up.weight'."""
         found = self.names.get_name(key=name, try_suffixes=(".weight", ".bias"))
         if found is None:
-            raise ExportError(f"The weight {name} has no place in a {self.architecture} GGUF.",
-                              "This base is not supported; choose another one.")
+            raise ExportError(
+                f"The weight {name} has no place in a {self.architecture} GGUF.",
+                "This base is not supported; choose another one.",
+            )
         return str(found)
 
     def reordered(self, name: str, weight: np.ndarray) -> np.ndarray:
@@ -77,7 +97,7 @@ class Naming:
 
 def _permuted(weight: np.ndarray, heads: int) -> np.ndarray:
     rows = weight.shape[0]
-    return (weight.reshape(heads, 2, rows // heads // 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape))
+    return weight.reshape(heads, 2, rows // heads // 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
 
 
 def write_model(folder: Path, base_gguf: Path, target: Path, *, name: str) -> None:
@@ -151,8 +171,10 @@ def write_adapter(adapter: Path, config: dict[str, Any], target: Path, *, name: 
 
     lora = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
     if lora.get("modules_to_save"):
-        raise ExportError("This adapter also trained the whole embedding, which a GGUF LoRA cannot hold.",
-                          "Use the merged model, or train with the recipe 'rtx3070'.")
+        raise ExportError(
+            "This adapter also trained the whole embedding, which a GGUF LoRA cannot hold.",
+            "Use the merged model, or train with the recipe 'rtx3070'.",
+        )
     naming = Naming.of(config)
     writer = gguf.GGUFWriter(target, naming.architecture)
     writer.add_type(gguf.GGUFType.ADAPTER)
@@ -186,25 +208,34 @@ def quantise(source: Path, target: Path, quantisation: str) -> None:
     parameters.nthread = 0
     code = llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), parameters)
     if code != 0 or not target.is_file():
-        raise ExportError(f"llama.cpp could not write {target.name} as {quantisation} (code {code}).",
-                          "Look at the disk's free space, then start the export again.")
+        raise ExportError(
+            f"llama.cpp could not write {target.name} as {quantisation} (code {code}).",
+            "Look at the disk's free space, then start the export again.",
+        )
 
 
 def _check_fits(reader: Any, naming: Naming, config: dict[str, Any], path: Path) -> None:
     """The base GGUF must be of the same model: same architecture, depth, width and vocabulary."""
+
     def read(key: str) -> Any:
         field = reader.get_field(key)
         return field.contents() if field is not None else None
 
     arch = naming.architecture
     tokens = reader.get_field("tokenizer.ggml.tokens")
-    found = (read("general.architecture"), read(f"{arch}.block_count"), read(f"{arch}.embedding_length"),
-             len(tokens.data) if tokens is not None else None)
+    found = (
+        read("general.architecture"),
+        read(f"{arch}.block_count"),
+        read(f"{arch}.embedding_length"),
+        len(tokens.data) if tokens is not None else None,
+    )
     wanted = (arch, config["num_hidden_layers"], config["hidden_size"], config["vocab_size"])
     if found != wanted:
         raise ExportError(
             f"{path.name} is a GGUF of another model (architecture, layers, width, vocabulary: {found}; "
-            f"this model: {wanted}).", "Give --base-gguf a GGUF of the very base that was trained.")
+            f"this model: {wanted}).",
+            "Give --base-gguf a GGUF of the very base that was trained.",
+        )
 
 
 def _copy_metadata(reader: Any, writer: Any) -> None:

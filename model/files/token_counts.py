@@ -1,4 +1,5 @@
 """How many tokens texts are, from a model file's vocabulary alone: no weights are loaded."""
+
 from __future__ import annotations
 
 import re
@@ -31,8 +32,9 @@ class TokenCounter:
         params.n_gpu_layers = 0
         self._model: Any = self._lib.llama_model_load_from_file(str(path).encode("utf-8"), params)
         if not self._model:
-            raise ModelFileError(f"llama.cpp cannot read the vocabulary of {path.name}: {last_error()}",
-                                 "Download the model again.")
+            raise ModelFileError(
+                f"llama.cpp cannot read the vocabulary of {path.name}: {last_error()}", "Download the model again."
+            )
         self._vocab = self._lib.llama_model_get_vocab(self._model)
         self._known: dict[str, int] = {}
 

@@ -1,4 +1,5 @@
 """May this model be published? It must load and speak, must not be worse than the one in use, must not leak."""
+
 from __future__ import annotations
 
 import json
@@ -27,28 +28,40 @@ class Objections:
     remarks: tuple[str, ...] = ()
 
 
-def examine(report: Report | None, *, sha256: str, manifest: dict[str, Any], in_use: DeployedModel | None,
-            in_use_report: Report | None, layout: int | None = None) -> Objections:
+def examine(
+    report: Report | None,
+    *,
+    sha256: str,
+    manifest: dict[str, Any],
+    in_use: DeployedModel | None,
+    in_use_report: Report | None,
+    layout: int | None = None,
+) -> Objections:
     """Everything that speaks against publishing, from the new model's report and manifest."""
     final: list[str] = []
     forceable: list[str] = []
     remarks: list[str] = []
     if manifest_has_canaries(manifest) or (report is not None and report.has_canaries):
-        final.append("It was trained on a folder with planted canaries, which is for measuring only. Prepare the data "
-                     "without --canaries and train again.")
+        final.append(
+            "It was trained on a folder with planted canaries, which is for measuring only. Prepare the data "
+            "without --canaries and train again."
+        )
     if report is None:
         forceable.append("It has not been evaluated. Run scripts/4_evaluate_personality.py first.")
     else:
         forceable += _evaluated(report, sha256, in_use, in_use_report, remarks)
     trained_layout = manifest_layout(manifest)
     if layout is not None and trained_layout is not None and trained_layout != layout:
-        forceable.append(f"It was trained with prompt layout {trained_layout}; the bot speaks layout {layout}. "
-                         "Prepare the data and train again.")
+        forceable.append(
+            f"It was trained with prompt layout {trained_layout}; the bot speaks layout {layout}. "
+            "Prepare the data and train again."
+        )
     return Objections(tuple(final), tuple(forceable), tuple(remarks))
 
 
-def _evaluated(report: Report, sha256: str, in_use: DeployedModel | None, in_use_report: Report | None,
-               remarks: list[str]) -> list[str]:
+def _evaluated(
+    report: Report, sha256: str, in_use: DeployedModel | None, in_use_report: Report | None, remarks: list[str]
+) -> list[str]:
     measured = report.model.model
     if measured is not None and measured.sha256 != sha256:
         return ["The report measured another file. Evaluate this one."]
@@ -64,8 +77,11 @@ def _evaluated(report: Report, sha256: str, in_use: DeployedModel | None, in_use
     is_separate = _same_measurement(report, in_use) is None and in_use_report is not None
     if is_separate and in_use_report is not None and in_use_report.is_quick != report.is_quick:
         # Fewer places give detectors less to learn from, so a quick evaluation always looks better than a whole one.
-        return [*found, f"A {_kind(report)} evaluation cannot be compared with the {_kind(in_use_report)} one of the "
-                        "model in use. Evaluate with --against current."]
+        return [
+            *found,
+            f"A {_kind(report)} evaluation cannot be compared with the {_kind(in_use_report)} one of the "
+            "model in use. Evaluate with --against current.",
+        ]
     if is_separate and in_use_report is not None and in_use_report.data_hash != report.data_hash:
         remarks.append("The two reports used different data; evaluate with --against for a fair comparison.")
     return found + _worse(report.model, other)
@@ -84,8 +100,9 @@ def _same_measurement(report: Report, in_use: DeployedModel) -> Writer | None:
 def _worse(new: Writer, old: Writer) -> list[str]:
     found = []
     if new.match and old.match and new.match.percent < old.match.percent - MATCH_ALLOWANCE:
-        found.append(f"Its personality match is {new.match.percent:.0f} %, that of the model in use "
-                     f"{old.match.percent:.0f} %.")
+        found.append(
+            f"Its personality match is {new.match.percent:.0f} %, that of the model in use {old.match.percent:.0f} %."
+        )
     a, b = new.figures.get("auc"), old.figures.get("auc")
     if a and b and a.low is not None and b.high is not None and a.low > b.high:
         found.append(f"It is recognised more easily: detector AUC {a.value:.2f} against {b.value:.2f}.")
@@ -136,8 +153,10 @@ def speaks(gguf: Path) -> float:
     model = get_model(gguf)
     try:
         options = GenerationOptions(max_tokens=24, seed=1)
-        replies = [model.generate(ReplyRequest(Conversation((Turn("mia", line),)), options, "", number)).text
-                   for number, line in enumerate(PROBES, start=1)]
+        replies = [
+            model.generate(ReplyRequest(Conversation((Turn("mia", line),)), options, "", number)).text
+            for number, line in enumerate(PROBES, start=1)
+        ]
         if not any(reply.strip() for reply in replies):
             raise DeploymentError(f"{gguf.name} loads but says nothing.", "Check the training and the export.")
         return float(model.load_seconds)

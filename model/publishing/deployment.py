@@ -5,6 +5,7 @@ when there is one, `<name>.report.json`. `current.json` names the version in use
 written beside its place, flushed to disk and renamed, so a kill or a power cut at any moment leaves the old state or
 the new one. A loaded GGUF is never touched: overwriting one ends the process that has it mapped.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -97,14 +98,25 @@ def read_pointer(workspace: Workspace) -> Pointer | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DeploymentError(f"The pointer to the deployed model, {path}, cannot be read ({error}).",
-                              "Delete that file and deploy again.") from error
+        raise DeploymentError(
+            f"The pointer to the deployed model, {path}, cannot be read ({error}).",
+            "Delete that file and deploy again.",
+        ) from error
 
 
-def store_version(workspace: Workspace, gguf: Path, *, report: Path | None = None, match_percent: float | None = None,
-                  auc: float | None = None, forced: tuple[str, ...] = (), verified_by: str = "",
-                  provenance: dict[str, Any] | None = None, progress: Progress = lambda _fraction, _step: None,
-                  clock: Callable[[], float] = time.time) -> DeployedModel:
+def store_version(
+    workspace: Workspace,
+    gguf: Path,
+    *,
+    report: Path | None = None,
+    match_percent: float | None = None,
+    auc: float | None = None,
+    forced: tuple[str, ...] = (),
+    verified_by: str = "",
+    provenance: dict[str, Any] | None = None,
+    progress: Progress = lambda _fraction, _step: None,
+    clock: Callable[[], float] = time.time,
+) -> DeployedModel:
     """Copy a model file in as a new version without using it yet. The same bytes are stored once.
 
     Raises DeploymentError when the disk is too small or the copy differs from its source.
@@ -114,9 +126,17 @@ def store_version(workspace: Workspace, gguf: Path, *, report: Path | None = Non
     _remove_parts(folder)
     sha256 = file_hash(gguf, lambda fraction: progress(fraction * 0.3, "Reading the model file"))
     version = DeployedModel(
-        name=f"{_safe_name(gguf.stem)}-{sha256[:_HASH_MARK]}", sha256=sha256, size_bytes=gguf.stat().st_size,
-        deployed_at=clock(), source=gguf.name, match_percent=match_percent, auc=auc, forced=forced,
-        verified_by=verified_by, provenance=provenance or {})
+        name=f"{_safe_name(gguf.stem)}-{sha256[:_HASH_MARK]}",
+        sha256=sha256,
+        size_bytes=gguf.stat().st_size,
+        deployed_at=clock(),
+        source=gguf.name,
+        match_percent=match_percent,
+        auc=auc,
+        forced=forced,
+        verified_by=verified_by,
+        provenance=provenance or {},
+    )
     target = folder / version.file
     if not (target.exists() and file_hash(target) == sha256):
         _copy(gguf, target, sha256, lambda fraction: progress(0.3 + fraction * 0.6, "Copying the model file"))
@@ -151,12 +171,15 @@ def rollback(workspace: Workspace) -> DeployedModel | None:
     """
     pointer = read_pointer(workspace)
     if pointer is None:
-        raise DeploymentError("No model has been deployed yet.", "Deploy one with scripts/5_deploy_bot.py --model "
-                                                                 "FILE.")
+        raise DeploymentError(
+            "No model has been deployed yet.", "Deploy one with scripts/5_deploy_bot.py --model FILE."
+        )
     previous = _version(workspace, Path(pointer.previous).stem) if pointer.previous else None
     if pointer.previous and previous is None:
-        raise DeploymentError(f"The version before, {Path(pointer.previous).stem}, is gone.",
-                              "Use another one: scripts/5_deploy_bot.py --list, then --use NAME.")
+        raise DeploymentError(
+            f"The version before, {Path(pointer.previous).stem}, is gone.",
+            "Use another one: scripts/5_deploy_bot.py --list, then --use NAME.",
+        )
     write_pointer(workspace, Pointer(pointer.previous, pointer.file))
     return previous
 
@@ -178,7 +201,7 @@ def prune(workspace: Workspace, *, keep: int = KEEP_VERSIONS) -> list[str]:
     pointer = read_pointer(workspace)
     safe = {pointer.file, pointer.previous} if pointer else set[str | None]()
     removed = []
-    for version in versions(workspace)[max(0, keep):]:
+    for version in versions(workspace)[max(0, keep) :]:
         if version.file not in safe:
             _delete(workspace, version)
             removed.append(version.name)
@@ -202,8 +225,11 @@ def _copy(source: Path, target: Path, sha256: str, progress: Callable[[float], N
     size = source.stat().st_size
     free = shutil.disk_usage(target.parent).free
     if free < size + _SPARE_BYTES:
-        raise DeploymentError(f"{target.parent} has {free / 2**30:.1f} GiB free; the model needs "
-                              f"{(size + _SPARE_BYTES) / 2**30:.1f} GiB.", "Free some space, or prune old versions.")
+        raise DeploymentError(
+            f"{target.parent} has {free / 2**30:.1f} GiB free; the model needs "
+            f"{(size + _SPARE_BYTES) / 2**30:.1f} GiB.",
+            "Free some space, or prune old versions.",
+        )
     beside = target.with_name(target.name + _PART)
     digest, done = hashlib.sha256(), 0
     with source.open("rb") as read, beside.open("wb") as write:

@@ -1,4 +1,5 @@
 """Publishing a model to a running bot: check, store, switch, reload, and back again by itself if the bot cannot."""
+
 from __future__ import annotations
 
 import time
@@ -66,8 +67,9 @@ class Release:
     sleep: Callable[[float], None] = time.sleep
     reload_seconds: float = RELOAD_SECONDS
 
-    def deploy(self, gguf: Path, *, report_file: Path | None = None, is_forced: bool = False,
-               asked_by: str = "deploy") -> Outcome:
+    def deploy(
+        self, gguf: Path, *, report_file: Path | None = None, is_forced: bool = False, asked_by: str = "deploy"
+    ) -> Outcome:
         """Verify, compare, store, switch, reload. DeploymentError leaves the old model in use and says why."""
         from model.catalog import check_gguf
 
@@ -80,10 +82,17 @@ class Release:
         verified_by = self._verify(gguf)
         self.progress(0.3, "Storing the version")
         version = deployment.store_version(
-            workspace, gguf, report=report_file, match_percent=report.match_percent if report else None,
-            auc=report.headline_auc if report else None, forced=forced, verified_by=verified_by,
-            provenance=deployment_checks.read_model_manifest(gguf), clock=self.clock,
-            progress=lambda fraction, step: self.progress(0.3 + 0.4 * fraction, step))
+            workspace,
+            gguf,
+            report=report_file,
+            match_percent=report.match_percent if report else None,
+            auc=report.headline_auc if report else None,
+            forced=forced,
+            verified_by=verified_by,
+            provenance=deployment_checks.read_model_manifest(gguf),
+            clock=self.clock,
+            progress=lambda fraction, step: self.progress(0.3 + 0.4 * fraction, step),
+        )
         return self._switch(lambda: deployment.use(workspace, version), remarks, asked_by)
 
     def roll_back(self, *, asked_by: str = "deploy") -> Outcome:
@@ -104,14 +113,21 @@ class Release:
         in_use = deployment.current(workspace)
         old_report = deployment.report_path(workspace, in_use) if in_use else None
         found = deployment_checks.examine(
-            report, sha256=deployment.file_hash(gguf), manifest=deployment_checks.read_model_manifest(gguf),
-            in_use=in_use, in_use_report=read_report(old_report) if old_report and old_report.exists() else None,
-            layout=LAYOUT)
+            report,
+            sha256=deployment.file_hash(gguf),
+            manifest=deployment_checks.read_model_manifest(gguf),
+            in_use=in_use,
+            in_use_report=read_report(old_report) if old_report and old_report.exists() else None,
+            layout=LAYOUT,
+        )
         if found.final:
             raise DeploymentError("Not published: " + " ".join(found.final))
         if found.forceable and not is_forced:
-            raise ObjectionError("Not published: " + " ".join(found.forceable), found.forceable,
-                                  "If you know better, use --force; the manifest will say so.")
+            raise ObjectionError(
+                "Not published: " + " ".join(found.forceable),
+                found.forceable,
+                "If you know better, use --force; the manifest will say so.",
+            )
         return [*found.remarks, *(f"Forced: {each}" for each in found.forceable)], found.forceable
 
     def _verify(self, gguf: Path) -> str:
@@ -123,8 +139,9 @@ class Release:
         seconds = deployment_checks.speaks(gguf)
         return f"deploy: loaded in {seconds:.1f} s and spoke"
 
-    def _switch(self, switch: Callable[[], DeployedModel | None | Pointer], remarks: Sequence[str],
-                asked_by: str) -> Outcome:
+    def _switch(
+        self, switch: Callable[[], DeployedModel | None | Pointer], remarks: Sequence[str], asked_by: str
+    ) -> Outcome:
         """Carry out `switch` (it moves the pointer), reload the bot, and take everything back if the bot cannot."""
         workspace = self.store.workspace
         self._settle_abandoned(asked_by)
@@ -157,14 +174,19 @@ class Release:
     def _settle_abandoned(self, asked_by: str) -> None:
         """A deployment killed before the bot had answered: its model goes where a bot tried it and failed."""
         deadline = self.clock() + self.reload_seconds
-        while (status := self.store.status.read_bot()) is not None and is_running(status, now=self.clock()) \
-                and status.model_state is ModelState.LOADING and self.clock() < deadline:
+        while (
+            (status := self.store.status.read_bot()) is not None
+            and is_running(status, now=self.clock())
+            and status.model_state is ModelState.LOADING
+            and self.clock() < deadline
+        ):
             self.sleep(_POLL_SECONDS)
         opened = switching.unsettled_switch(self.store)
         if opened is None:
             return
-        has_failed = is_running(status, now=self.clock()) and status is not None \
-            and status.model_state is ModelState.FAILED
+        has_failed = (
+            is_running(status, now=self.clock()) and status is not None and status.model_state is ModelState.FAILED
+        )
         if has_failed or opened.attempts:
             switching.take_back(self.store, opened, asked_by=asked_by)
         else:
@@ -244,16 +266,18 @@ class Release:
 
 def is_running(status: BotStatus | None, *, now: float) -> bool:
     """True while a bot reports itself in this workspace."""
-    return (status is not None and status.phase not in (BotPhase.STOPPED, BotPhase.STOPPING)
-            and now - status.heartbeat_at < _ALIVE_SECONDS)
+    return (
+        status is not None
+        and status.phase not in (BotPhase.STOPPED, BotPhase.STOPPING)
+        and now - status.heartbeat_at < _ALIVE_SECONDS
+    )
 
 
 def find_report(store: Store, gguf: Path) -> Path | None:
     """A report of these very bytes, beside the model or among the workspace's evaluations: the newest whole one, or
     the newest quick one where there is no other."""
     beside = [gguf.parent / "report.json", gguf.with_suffix(".report.json"), gguf.parent / "evaluation" / "report.json"]
-    kept = sorted((store.workspace.data / "evaluation").glob("*/report.json"),
-                  key=lambda path: -path.stat().st_mtime)
+    kept = sorted((store.workspace.data / "evaluation").glob("*/report.json"), key=lambda path: -path.stat().st_mtime)
     candidates = [path for path in [*beside, *kept] if path.exists()]
     if not candidates:
         return None

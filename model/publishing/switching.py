@@ -5,6 +5,7 @@ a model the bot cannot load is taken back even when the process that deployed it
 itself, or by whoever deploys next. Once the bot has loaded the model, or the owner has chosen another one, there is
 nothing left to take back.
 """
+
 from __future__ import annotations
 
 import logging
@@ -91,9 +92,14 @@ def unsettled_switch(store: Store) -> OpenSwitch | None:
     if not isinstance(record, dict):
         return None
     try:
-        opened = OpenSwitch(**record | {
-            "owner": ProcessMark(**record["owner"]), "before": _pointer(record["before"]),
-            "after": _pointer(record["after"])})
+        opened = OpenSwitch(
+            **record
+            | {
+                "owner": ProcessMark(**record["owner"]),
+                "before": _pointer(record["before"]),
+                "after": _pointer(record["after"]),
+            }
+        )
     except (KeyError, TypeError):
         return None
     return None if opened.is_loaded or not opened.is_in_force(store) else opened
@@ -140,9 +146,12 @@ def put_aside(store: Store, chosen: Mapping[str, str]) -> list[str]:
     """A model chosen in the settings would hide the deployed one, an adapter would change it; returns what to say."""
     store.facts.set(_CHOSEN_BEFORE, dict(chosen))
     store.settings.reset(*MODEL_CHOICE)
-    return [f"The {setting.label.lower()} chosen in the settings ({chosen[setting.key]}) gave way to the deployed "
-            "model; a rollback to before the first deployment brings it back."
-            for setting in MODEL_CHOICE if chosen[setting.key]]
+    return [
+        f"The {setting.label.lower()} chosen in the settings ({chosen[setting.key]}) gave way to the deployed "
+        "model; a rollback to before the first deployment brings it back."
+        for setting in MODEL_CHOICE
+        if chosen[setting.key]
+    ]
 
 
 def bring_back(store: Store, *, asked_by: str) -> None:

@@ -3,6 +3,7 @@
 `resolve_base` finds it, `load_base` and `load_tokenizer` load it with transformers. Only safetensors are ever read:
 a pickled checkpoint can run code.
 """
+
 from __future__ import annotations
 
 import json
@@ -46,8 +47,9 @@ class BaseModel:
         return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
 
 
-def resolve_base(name: str, base_models: Path, *, gguf: Path | None = None,
-                 report: Callable[[str], None] = lambda step: None) -> BaseModel:
+def resolve_base(
+    name: str, base_models: Path, *, gguf: Path | None = None, report: Callable[[str], None] = lambda step: None
+) -> BaseModel:
     """The base called `name`: 'packaged', a folder with config.json, a GGUF file, or a hub id (fetched once).
 
     base_models: where fetched and dequantised bases are kept. gguf: a GGUF of the same model, for the export.
@@ -60,9 +62,10 @@ def resolve_base(name: str, base_models: Path, *, gguf: Path | None = None,
     if path.is_dir():
         return _folder(path.resolve(), gguf)
     if name.count("/") != 1 or path.is_absolute():
-        raise BaseModelError(f"There is no base model at {name}.",
-                             "Give a folder with config.json, a GGUF file, a hub id such as Qwen/Qwen2.5-3B-Instruct, "
-                             f"or '{PACKAGED}'.")
+        raise BaseModelError(
+            f"There is no base model at {name}.",
+            f"Give a folder with config.json, a GGUF file, a hub id such as Qwen/Qwen2.5-3B-Instruct, or '{PACKAGED}'.",
+        )
     return _from_hub(name, base_models, gguf, report)
 
 
@@ -70,8 +73,10 @@ def _folder(folder: Path, gguf: Path | None) -> BaseModel:
     if not (folder / "config.json").is_file():
         raise BaseModelError(f"{folder} holds no config.json.", "Give the folder of a Hugging Face model.")
     if not any(folder.glob("*.safetensors")):
-        raise BaseModelError(f"{folder} holds no .safetensors weights.",
-                             "Pickled weights (.bin) are refused; convert them to safetensors.")
+        raise BaseModelError(
+            f"{folder} holds no .safetensors weights.",
+            "Pickled weights (.bin) are refused; convert them to safetensors.",
+        )
     origin = folder / _ORIGIN
     if gguf is None and origin.is_file():
         recorded = json.loads(origin.read_text(encoding="utf-8")).get("gguf", "")
@@ -103,7 +108,8 @@ def _fetch(repo: str, folder: Path) -> None:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise BaseModelError(
             f"{repo} could not be fetched ({type(error).__name__}).",
-            "Check the name and the connection, or give --base a folder that is on this computer.") from error
+            "Check the name and the connection, or give --base a folder that is on this computer.",
+        ) from error
 
 
 def _matching_gguf(repo: str, base_models: Path) -> Path | None:
@@ -173,8 +179,9 @@ def _dequantise(gguf: Path, folder: Path) -> None:
     silence_libraries()
     with quick_gguf():
         # Without dequantize=True, save_pretrained refuses.
-        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32,
-                                                     quantization_config=GgufConfig(dequantize=True))
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+        )
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     tokens = _end_tokens(model.config)
     if tokens:
@@ -204,15 +211,18 @@ def load_tokenizer(base: BaseModel) -> Any:
 
 def encoder(tokenizer: Any) -> Encode:
     """`encode(text, special)` of a Hugging Face tokenizer, as model.prompts.tokenise wants it."""
+
     def encode(text: str, special: bool) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=not special))
+
     return encode
 
 
 def chat_template(tokenizer: Any, *, name: str = "") -> ChatTemplate:
     """The turn markers of the base, read off its own chat template; ChatML where it has none."""
-    return template_of(tokenizer.chat_template, bos=tokenizer.bos_token or "", eos=tokenizer.eos_token or "",
-                       name=name or "model")
+    return template_of(
+        tokenizer.chat_template, bos=tokenizer.bos_token or "", eos=tokenizer.eos_token or "", name=name or "model"
+    )
 
 
 def load_base(base: BaseModel, *, dtype: str, device: str = "cpu", is_4bit: bool = False) -> Any:
@@ -227,12 +237,17 @@ def load_base(base: BaseModel, *, dtype: str, device: str = "cpu", is_4bit: bool
     options: dict[str, Any] = {"dtype": getattr(torch, dtype), "use_safetensors": True}
     if is_4bit:
         options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=getattr(torch, dtype),
-            bnb_4bit_use_double_quant=True)
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=getattr(torch, dtype),
+            bnb_4bit_use_double_quant=True,
+        )
         options["device_map"] = {"": device}
     try:
         model = AutoModelForCausalLM.from_pretrained(base.folder, **options)
     except (OSError, ValueError) as error:
-        raise BaseModelError(f"The base model in {base.folder} cannot be loaded ({error}).",
-                             "Delete the folder and start again; it is fetched anew.") from error
+        raise BaseModelError(
+            f"The base model in {base.folder} cannot be loaded ({error}).",
+            "Delete the folder and start again; it is fetched anew.",
+        ) from error
     return model if is_4bit else model.to(device)

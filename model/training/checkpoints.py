@@ -2,6 +2,7 @@
 
 After a crash or a power cut the newest folder may be half written; a run goes on from the last complete one.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -63,8 +64,9 @@ def discard_incomplete(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*")
-                  if path.is_file() and not path.name.startswith((MARKER, _UNWATCHED)))
+    return sorted(
+        path for path in folder.rglob("*") if path.is_file() and not path.name.startswith((MARKER, _UNWATCHED))
+    )
 
 
 def _flushed(path: Path) -> dict[str, int | str]:

@@ -1,4 +1,5 @@
 """The loss curve as a picture."""
+
 from __future__ import annotations
 
 import json

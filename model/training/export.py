@@ -1,9 +1,10 @@
 """From a finished run to a file the bot can load: merge, write, quantise, check, and only then keep it.
 
-    OUT/NAME-Q4_K_M.gguf            the model
-    OUT/NAME-Q4_K_M.manifest.json   its manifest: where it comes from and what the checks measured (written last)
-    OUT/adapter.gguf                the adapter alone, for llama.cpp on top of the base
+OUT/NAME-Q4_K_M.gguf            the model
+OUT/NAME-Q4_K_M.manifest.json   its manifest: where it comes from and what the checks measured (written last)
+OUT/adapter.gguf                the adapter alone, for llama.cpp on top of the base
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -164,8 +165,10 @@ class _Export:
         if not self.plan.validation:
             return
         self.report(0.93, "Measuring the file on validation rows")
-        self.losses = (gguf_reply_loss(self._base_gguf(), self.plan.validation),
-                       gguf_reply_loss(made, self.plan.validation, adapter=adapter))
+        self.losses = (
+            gguf_reply_loss(self._base_gguf(), self.plan.validation),
+            gguf_reply_loss(made, self.plan.validation, adapter=adapter),
+        )
 
     def _merged(self) -> tuple[Path, list[Any]]:
         """Adapter merged into the base, saved in 16 bit, compared with the two apart; and what it says."""
@@ -188,8 +191,9 @@ class _Export:
     def _with_adapter(self) -> Any:
         from peft import PeftModel
 
-        return PeftModel.from_pretrained(load_base(self.plan.base, dtype=_merge_dtype(self.plan.base)),
-                                         self.plan.adapter)
+        return PeftModel.from_pretrained(
+            load_base(self.plan.base, dtype=_merge_dtype(self.plan.base)), self.plan.adapter
+        )
 
     def _check(self, path: Path, quantisation: str, reference: list[Any]) -> None:
         found = agreement(reference, gguf_distributions(path, self.probes), self.probes)
@@ -200,7 +204,8 @@ class _Export:
         if self.plan.base.gguf is None:
             raise ExportError(
                 f"There is no GGUF of {self.plan.base.name} to take tokenizer and metadata from.",
-                "Put one (any quantisation) into models/base, or name it with --base-gguf FILE.")
+                "Put one (any quantisation) into models/base, or name it with --base-gguf FILE.",
+            )
         return self.plan.base.gguf
 
     def _keep(self, model: Path | None, adapter: Path | None) -> ExportResult:
@@ -210,17 +215,27 @@ class _Export:
         main = kept_model or kept_adapter
         assert main is not None  # run() made one of them
         manifest = main.with_suffix(".manifest.json")
-        manifest.write_text(json.dumps(self._manifest(kept_model, kept_adapter), indent=1, ensure_ascii=False),
-                            encoding="utf-8")
+        manifest.write_text(
+            json.dumps(self._manifest(kept_model, kept_adapter), indent=1, ensure_ascii=False), encoding="utf-8"
+        )
         return ExportResult(kept_model, kept_adapter, manifest, self.checks, tuple(self.notes), *self.losses)
 
     def _manifest(self, model: Path | None, adapter: Path | None) -> dict[str, Any]:
-        files = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-                 for path in (model, adapter) if path is not None}
+        files = {
+            path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+            for path in (model, adapter)
+            if path is not None
+        }
         return self.plan.description | {
-            "name": self.plan.name, "created_at": time.time(), "quantisation": self.plan.quantisation if model else "",
-            "layout": self.plan.description.get("data", {}).get("layout"), "files": files, "checks": self.checks,
-            "validation": {"untuned": self.losses[0], "tuned": self.losses[1]}, "notes": self.notes}
+            "name": self.plan.name,
+            "created_at": time.time(),
+            "quantisation": self.plan.quantisation if model else "",
+            "layout": self.plan.description.get("data", {}).get("layout"),
+            "files": files,
+            "checks": self.checks,
+            "validation": {"untuned": self.losses[0], "tuned": self.losses[1]},
+            "notes": self.notes,
+        }
 
 
 def merge_and_save(model: Any, folder: Path) -> None:

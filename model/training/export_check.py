@@ -3,6 +3,7 @@
 Two comparisons: the merged model with base + adapter (both in 32 bit, freshly loaded: a broken tie or a wrong merge
 shows here), and each GGUF, through llama.cpp, with the merged model.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -87,7 +88,7 @@ def torch_distributions(model: Any, wanted: Sequence[Probe]) -> list[np.ndarray]
     for probe in wanted:
         ids = torch.tensor([probe.prompt + probe.reply], device=next(model.parameters()).device)
         with torch.no_grad():
-            logits = model(input_ids=ids, use_cache=False).logits[0, len(probe.prompt) - 1:-1].float()
+            logits = model(input_ids=ids, use_cache=False).logits[0, len(probe.prompt) - 1 : -1].float()
         rows.append(torch.log_softmax(logits, dim=-1).cpu().numpy())
     return rows
 
@@ -122,11 +123,17 @@ def _loaded(path: Path, adapter: Path | None) -> Iterator[Any]:
 
     library()  # sends llama.cpp's own log to ours
     try:
-        model = llama_cpp.Llama(model_path=str(path), lora_path=str(adapter) if adapter else None, n_ctx=_CONTEXT,
-                                logits_all=True, verbose=False)
+        model = llama_cpp.Llama(
+            model_path=str(path),
+            lora_path=str(adapter) if adapter else None,
+            n_ctx=_CONTEXT,
+            logits_all=True,
+            verbose=False,
+        )
     except (ValueError, RuntimeError) as error:
-        raise ExportCheckError(f"llama.cpp cannot load {path.name} ({error}).",
-                               "Export again; keep the training folder.") from error
+        raise ExportCheckError(
+            f"llama.cpp cannot load {path.name} ({error}).", "Export again; keep the training folder."
+        ) from error
     try:
         yield model
     finally:
@@ -138,7 +145,7 @@ def _llama_rows(model: Any, probe: Probe | Example, *, keep: int = 0) -> np.ndar
     tokens = probe.prompt + probe.reply
     model.n_tokens = keep
     model.eval(tokens[keep:])
-    logits = np.array(model.scores[len(probe.prompt) - 1:len(tokens) - 1], dtype=np.float64)
+    logits = np.array(model.scores[len(probe.prompt) - 1 : len(tokens) - 1], dtype=np.float64)
     logits -= logits.max(axis=-1, keepdims=True)
     return (logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))).astype(np.float32)
 
@@ -151,9 +158,13 @@ def agreement(reference: Sequence[np.ndarray], other: Sequence[np.ndarray], want
     kl = (np.exp(a) * (a - b)).sum(axis=1)
     targets = np.concatenate([np.array(probe.reply) for probe in wanted])
     rows = np.arange(len(targets))
-    return Agreement(kl=float(kl.mean()), top1=float((a.argmax(axis=1) == b.argmax(axis=1)).mean()),
-                     positions=len(targets), perplexity=float(np.exp(-b[rows, targets].mean())),
-                     reference_perplexity=float(np.exp(-a[rows, targets].mean())))
+    return Agreement(
+        kl=float(kl.mean()),
+        top1=float((a.argmax(axis=1) == b.argmax(axis=1)).mean()),
+        positions=len(targets),
+        perplexity=float(np.exp(-b[rows, targets].mean())),
+        reference_perplexity=float(np.exp(-a[rows, targets].mean())),
+    )
 
 
 def require_merge_agreement(found: Agreement) -> None:
@@ -161,8 +172,10 @@ def require_merge_agreement(found: Agreement) -> None:
     if not (found.kl <= MERGE_LIMIT_KL and found.top1 >= MERGE_LIMIT_TOP1):
         raise ExportCheckError(
             f"The merged model does not say what base + adapter say (KL {found.kl:.3f}, same first choice in "
-            f"{found.top1:.0%}).", "The adapter trains modules that cannot be merged into this base: train again with "
-            "a recipe of this program (a tied embedding must not get two adapters).")
+            f"{found.top1:.0%}).",
+            "The adapter trains modules that cannot be merged into this base: train again with "
+            "a recipe of this program (a tied embedding must not get two adapters).",
+        )
 
 
 def require_agreement(found: Agreement, quantisation: str, name: str) -> None:
@@ -172,7 +185,8 @@ def require_agreement(found: Agreement, quantisation: str, name: str) -> None:
         raise ExportCheckError(
             f"{name} does not say what the merged model says (KL {found.kl:.3f}, allowed {kl}; same first choice in "
             f"{found.top1:.0%}, wanted {top1:.0%}).",
-            "The file was not kept. Check that --base-gguf belongs to the base, or export with a larger quantisation.")
+            "The file was not kept. Check that --base-gguf belongs to the base, or export with a larger quantisation.",
+        )
 
 
 def require_tokenizer(path: Path, tokenizer: Any, template: ChatTemplate, wanted: Sequence[Probe]) -> None:
@@ -180,14 +194,18 @@ def require_tokenizer(path: Path, tokenizer: Any, template: ChatTemplate, wanted
     metadata = check_gguf(path).metadata
     ours, theirs = tokenizer.chat_template or "", metadata.get("tokenizer.chat_template", "")
     if ours.strip() != str(theirs).strip():
-        raise ExportCheckError(f"{path.name} has another chat template than the trained model.",
-                               "Give --base-gguf a GGUF of the very base that was trained.")
+        raise ExportCheckError(
+            f"{path.name} has another chat template than the trained model.",
+            "Give --base-gguf a GGUF of the very base that was trained.",
+        )
     end = tokenizer.convert_tokens_to_ids(template.end_of_reply)
     known = {metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")}
     if end not in known:
-        raise ExportCheckError(f"{path.name} does not end replies with {template.end_of_reply!r} (id {end}; its end "
-                               f"tokens are {sorted(token for token in known if token is not None)}).",
-                               "Use the base's instruct version.")
+        raise ExportCheckError(
+            f"{path.name} does not end replies with {template.end_of_reply!r} (id {end}; its end "
+            f"tokens are {sorted(token for token in known if token is not None)}).",
+            "Use the base's instruct version.",
+        )
     _require_same_ids(path, tokenizer, wanted)
 
 
@@ -201,7 +219,9 @@ def _require_same_ids(path: Path, tokenizer: Any, wanted: Sequence[Probe]) -> No
             text = tokenizer.decode(probe.prompt + probe.reply)
             ids = vocabulary.tokenize(text.encode("utf-8"), add_bos=False, special=True)
             if ids != tokenizer.encode(text, add_special_tokens=False):
-                raise ExportCheckError(f"{path.name} splits text into other tokens than the trained model.",
-                                       "Give --base-gguf a GGUF of the very base that was trained.")
+                raise ExportCheckError(
+                    f"{path.name} splits text into other tokens than the trained model.",
+                    "Give --base-gguf a GGUF of the very base that was trained.",
+                )
     finally:
         vocabulary.close()

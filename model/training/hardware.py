@@ -1,4 +1,5 @@
 """What this computer offers a training run: graphics card, memory, disk, speed. Reads only, changes nothing."""
+
 from __future__ import annotations
 
 import os
@@ -34,9 +35,16 @@ def find_hardware(folder: Path, *, measure_speed: bool = True) -> Hardware:
     memory = psutil.virtual_memory()
     name, total, free, count = _largest_gpu()
     return Hardware(
-        cpu_cores=os.cpu_count() or 1, memory_bytes=memory.total, free_memory_bytes=memory.available,
-        free_disk_bytes=free_disk(folder), gpu_name=name, gpu_bytes=total, free_gpu_bytes=free, gpu_count=count,
-        gflops=_gflops(is_gpu=total > 0) if measure_speed else 0.0)
+        cpu_cores=os.cpu_count() or 1,
+        memory_bytes=memory.total,
+        free_memory_bytes=memory.available,
+        free_disk_bytes=free_disk(folder),
+        gpu_name=name,
+        gpu_bytes=total,
+        free_gpu_bytes=free,
+        gpu_count=count,
+        gflops=_gflops(is_gpu=total > 0) if measure_speed else 0.0,
+    )
 
 
 def free_disk(folder: Path) -> int:
@@ -71,4 +79,4 @@ def _gflops(*, is_gpu: bool) -> float:
     while rounds < 2 or clock() - started < 0.3 * threads:
         float((a @ a)[0, 0])
         rounds += 1
-    return rounds * 2 * size ** 3 / ((clock() - started) / threads) / 1e9
+    return rounds * 2 * size**3 / ((clock() - started) / threads) / 1e9

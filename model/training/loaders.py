@@ -1,4 +1,5 @@
 """Two loaders, one trainer: Unsloth where it runs, PEFT everywhere else. Both return a PEFT model."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -45,14 +46,16 @@ def _has_unsloth(recipe: Recipe) -> bool:
     try:
         import unsloth  # noqa: F401 - it patches the libraries imported after it
     except Exception as error:  # it raises NotImplementedError, RuntimeError and more on machines it does not know
-        log.warning("Unsloth is installed but does not run here (%s: %s); going on without it.",
-                    type(error).__name__, error)
+        log.warning(
+            "Unsloth is installed but does not run here (%s: %s); going on without it.", type(error).__name__, error
+        )
         return False
     return True
 
 
-def open_for_training(base: BaseModel, recipe: Recipe, runtime: Runtime, *, adapter: Path | None,
-                      max_length: int) -> Any:
+def open_for_training(
+    base: BaseModel, recipe: Recipe, runtime: Runtime, *, adapter: Path | None, max_length: int
+) -> Any:
     """The base with a trainable adapter: a fresh one, or the one a phase before left in `adapter`."""
     if runtime.loader == "unsloth":
         return _open_with_unsloth(base, recipe, runtime, adapter, max_length)
@@ -70,24 +73,40 @@ def _open_with_peft(base: BaseModel, recipe: Recipe, runtime: Runtime, adapter: 
     if adapter is not None:
         return PeftModel.from_pretrained(model, adapter, is_trainable=True)
     targets = lora_targets(recipe.lora, is_tied=bool(model.config.tie_word_embeddings))
-    return get_peft_model(model, LoraConfig(
-        r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout, bias="none",
-        task_type="CAUSAL_LM", target_modules=list(targets.target_modules),
-        modules_to_save=list(targets.modules_to_save) or None, ensure_weight_tying=targets.ensure_weight_tying))
+    return get_peft_model(
+        model,
+        LoraConfig(
+            r=recipe.lora.r,
+            lora_alpha=recipe.lora.alpha,
+            lora_dropout=recipe.lora.dropout,
+            bias="none",
+            task_type="CAUSAL_LM",
+            target_modules=list(targets.target_modules),
+            modules_to_save=list(targets.modules_to_save) or None,
+            ensure_weight_tying=targets.ensure_weight_tying,
+        ),
+    )
 
 
 def _open_with_unsloth(base: BaseModel, recipe: Recipe, runtime: Runtime, adapter: Path | None, max_length: int) -> Any:
     from unsloth import FastLanguageModel
 
     model, _ = FastLanguageModel.from_pretrained(
-        model_name=str(adapter or base.folder), max_seq_length=max_length, dtype=None, load_in_4bit=recipe.is_4bit)
+        model_name=str(adapter or base.folder), max_seq_length=max_length, dtype=None, load_in_4bit=recipe.is_4bit
+    )
     if adapter is not None:
         return model
     targets = lora_targets(recipe.lora, is_tied=bool(model.config.tie_word_embeddings))
     return FastLanguageModel.get_peft_model(
-        model, r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout, bias="none",
-        target_modules=list(targets.target_modules), random_state=recipe.seed,
-        use_gradient_checkpointing="unsloth" if recipe.gradient_checkpointing else False)
+        model,
+        r=recipe.lora.r,
+        lora_alpha=recipe.lora.alpha,
+        lora_dropout=recipe.lora.dropout,
+        bias="none",
+        target_modules=list(targets.target_modules),
+        random_state=recipe.seed,
+        use_gradient_checkpointing="unsloth" if recipe.gradient_checkpointing else False,
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -98,7 +117,8 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and any(
-        words in text for words in ("out of memory", "can't allocate memory", "cublas_status_alloc_failed"))
+        words in text for words in ("out of memory", "can't allocate memory", "cublas_status_alloc_failed")
+    )
 
 
 def free_memory() -> None:

@@ -3,6 +3,7 @@
 TRL tokenises and truncates by itself, from the wrong side: it cuts replies. So every trainer here is given finished
 ids and its own preparation is switched off; nothing is truncated after model.training.rows has trimmed the contexts.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -54,11 +55,20 @@ def _sft(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callbac
     # see what is trained there.
     loss = "nll" if setup.recipe.lora.train_embeddings else "chunked_nll"
     return SFTTrainer(
-        model=model, processing_class=tokenizer, callbacks=callbacks,
+        model=model,
+        processing_class=tokenizer,
+        callbacks=callbacks,
         data_collator=None if setup.runtime.is_cuda else collate,
-        args=SFTConfig(**_arguments(setup, bool(rows.held_back)), max_length=None, packing=False, loss_type=loss,
-                       dataset_kwargs={"skip_prepare_dataset": True}),
-        train_dataset=_labelled(rows.train), eval_dataset=_labelled(rows.held_back) if rows.held_back else None)
+        args=SFTConfig(
+            **_arguments(setup, bool(rows.held_back)),
+            max_length=None,
+            packing=False,
+            loss_type=loss,
+            dataset_kwargs={"skip_prepare_dataset": True},
+        ),
+        train_dataset=_labelled(rows.train),
+        eval_dataset=_labelled(rows.held_back) if rows.held_back else None,
+    )
 
 
 def _dpo(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callbacks: list[Any]) -> Any:
@@ -71,9 +81,13 @@ def _dpo(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callbac
             return dataset
 
     return PreparedDpo(
-        model=model, processing_class=tokenizer, callbacks=callbacks,
+        model=model,
+        processing_class=tokenizer,
+        callbacks=callbacks,
         args=DPOConfig(**_arguments(setup, bool(rows.held_back)), max_length=None, beta=setup.numbers.beta),
-        train_dataset=_pairs(rows.train), eval_dataset=_pairs(rows.held_back) if rows.held_back else None)
+        train_dataset=_pairs(rows.train),
+        eval_dataset=_pairs(rows.held_back) if rows.held_back else None,
+    )
 
 
 def _kto(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callbacks: list[Any]) -> Any:
@@ -87,10 +101,13 @@ def _kto(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callbac
 
     batch = setup.numbers.batch_size
     return PreparedKto(
-        model=model, processing_class=tokenizer, callbacks=callbacks,
+        model=model,
+        processing_class=tokenizer,
+        callbacks=callbacks,
         args=KTOConfig(**_arguments(setup, bool(rows.held_back)), max_length=None, beta=setup.numbers.beta),
         train_dataset=_single_sided(rows.train, batch, rows.disliked),
-        eval_dataset=_single_sided(rows.held_back, batch) if len(rows.held_back) * 2 >= batch else None)
+        eval_dataset=_single_sided(rows.held_back, batch) if len(rows.held_back) * 2 >= batch else None,
+    )
 
 
 def _orpo(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callbacks: list[Any]) -> Any:
@@ -111,11 +128,14 @@ def _orpo(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callba
 
     arguments = _arguments(setup, bool(rows.held_back))
     return PreparedOrpo(
-        model=model, processing_class=tokenizer, callbacks=callbacks,
+        model=model,
+        processing_class=tokenizer,
+        callbacks=callbacks,
         # TRL calls ORPO's lambda beta.
         args=ORPOConfig(**arguments, max_length=setup.numbers.max_length, beta=setup.numbers.beta),
         train_dataset=_pairs(rows.train, with_text=True),
-        eval_dataset=_pairs(rows.held_back, with_text=True) if rows.held_back else None)
+        eval_dataset=_pairs(rows.held_back, with_text=True) if rows.held_back else None,
+    )
 
 
 class _OnlyTheTrainedAdapter:
@@ -134,35 +154,55 @@ def _arguments(setup: PhaseSetup, has_held_back: bool) -> dict[str, Any]:
     """What all trainers share, under today's names."""
     numbers, recipe, runtime = setup.numbers, setup.recipe, setup.runtime
     return dict(
-        output_dir=str(setup.folder), num_train_epochs=numbers.epochs, max_steps=numbers.max_steps or -1,
-        per_device_train_batch_size=numbers.batch_size, per_device_eval_batch_size=max(numbers.batch_size, 1),
-        gradient_accumulation_steps=numbers.accumulation, learning_rate=numbers.learning_rate,
-        lr_scheduler_type=recipe.scheduler, warmup_steps=recipe.warmup_share, weight_decay=recipe.weight_decay,
-        max_grad_norm=recipe.max_grad_norm, optim=recipe.optimizer if runtime.is_cuda else "adamw_torch",
+        output_dir=str(setup.folder),
+        num_train_epochs=numbers.epochs,
+        max_steps=numbers.max_steps or -1,
+        per_device_train_batch_size=numbers.batch_size,
+        per_device_eval_batch_size=max(numbers.batch_size, 1),
+        gradient_accumulation_steps=numbers.accumulation,
+        learning_rate=numbers.learning_rate,
+        lr_scheduler_type=recipe.scheduler,
+        warmup_steps=recipe.warmup_share,
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_grad_norm,
+        optim=recipe.optimizer if runtime.is_cuda else "adamw_torch",
         gradient_checkpointing=recipe.gradient_checkpointing and runtime.loader != "unsloth",
-        logging_steps=recipe.log_every, logging_first_step=True, logging_nan_inf_filter=False,
-        save_strategy="steps", save_steps=recipe.save_every, save_total_limit=2,
-        eval_strategy="steps" if has_held_back else "no", eval_steps=recipe.evaluate_every,
-        seed=recipe.seed, data_seed=recipe.seed, report_to=["tensorboard"] if setup.tensorboard else "none",
+        logging_steps=recipe.log_every,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=recipe.save_every,
+        save_total_limit=2,
+        eval_strategy="steps" if has_held_back else "no",
+        eval_steps=recipe.evaluate_every,
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        report_to=["tensorboard"] if setup.tensorboard else "none",
         # On a processor bf16 would be the default, and slower than 32 bit.
-        use_cpu=not runtime.is_cuda, bf16=runtime.is_cuda and runtime.dtype == "bfloat16",
-        fp16=runtime.is_cuda and runtime.dtype == "float16", dataloader_pin_memory=runtime.is_cuda,
-        ddp_find_unused_parameters=False, disable_tqdm=True)
+        use_cpu=not runtime.is_cuda,
+        bf16=runtime.is_cuda and runtime.dtype == "bfloat16",
+        fp16=runtime.is_cuda and runtime.dtype == "float16",
+        dataloader_pin_memory=runtime.is_cuda,
+        ddp_find_unused_parameters=False,
+        disable_tqdm=True,
+    )
 
 
 def _labelled(rows: Sequence[Example]) -> Any:
     from datasets import Dataset
 
-    return Dataset.from_list([{"input_ids": row.prompt + row.reply,
-                               "labels": [IGNORED] * len(row.prompt) + row.reply} for row in rows])
+    return Dataset.from_list(
+        [{"input_ids": row.prompt + row.reply, "labels": [IGNORED] * len(row.prompt) + row.reply} for row in rows]
+    )
 
 
 def _pairs(rows: Sequence[PreferenceExample], *, with_text: bool = False) -> Any:
     from datasets import Dataset
 
     text = {"prompt": "", "chosen": "", "rejected": ""} if with_text else {}
-    return Dataset.from_list([{"prompt_ids": row.prompt, "chosen_ids": row.chosen, "rejected_ids": row.rejected, **text}
-                              for row in rows])
+    return Dataset.from_list(
+        [{"prompt_ids": row.prompt, "chosen_ids": row.chosen, "rejected_ids": row.rejected, **text} for row in rows]
+    )
 
 
 def _single_sided(rows: Sequence[PreferenceExample], batch: int, disliked: Sequence[Example] = ()) -> Any:
@@ -172,13 +212,16 @@ def _single_sided(rows: Sequence[PreferenceExample], batch: int, disliked: Seque
     """
     from datasets import Dataset
 
-    sides = [{"prompt_ids": row.prompt, "completion_ids": reply, "label": is_chosen}
-             for row in rows for reply, is_chosen in ((row.chosen, True), (row.rejected, False))]
+    sides = [
+        {"prompt_ids": row.prompt, "completion_ids": reply, "label": is_chosen}
+        for row in rows
+        for reply, is_chosen in ((row.chosen, True), (row.rejected, False))
+    ]
     sides += [{"prompt_ids": row.prompt, "completion_ids": row.reply, "label": False} for row in disliked]
     if len(sides) % batch == 1:
         sides.pop()  # a batch of one has no other reply to compare with
     for start in range(0, len(sides), batch):
-        block = sides[start:start + batch]
+        block = sides[start : start + batch]
         for index, side in enumerate(block):
             side["KL_completion_ids"] = block[index - 1]["completion_ids"]
     return Dataset.from_list(sides)
@@ -191,8 +234,11 @@ def preferred_share(model: Any, pairs: Sequence[PreferenceExample]) -> float | N
     """
     if not pairs:
         return None
-    wins = sum(_mean_log_probability(model, pair.prompt, pair.chosen)
-               > _mean_log_probability(model, pair.prompt, pair.rejected) for pair in pairs)
+    wins = sum(
+        _mean_log_probability(model, pair.prompt, pair.chosen)
+        > _mean_log_probability(model, pair.prompt, pair.rejected)
+        for pair in pairs
+    )
     return wins / len(pairs)
 
 
@@ -204,7 +250,7 @@ def _mean_log_probability(model: Any, prompt: list[int], reply: list[int]) -> fl
     device = next(model.parameters()).device
     ids = torch.tensor([prompt + reply], device=device)
     with torch.no_grad():
-        logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1:-1].float()
+        logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1].float()
     model.train(was_training)
-    chosen = torch.log_softmax(logits, dim=-1).gather(1, ids[0, len(prompt):, None])
+    chosen = torch.log_softmax(logits, dim=-1).gather(1, ids[0, len(prompt) :, None])
     return float(chosen.mean())

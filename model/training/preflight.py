@@ -3,6 +3,7 @@
 Estimates follow from the model's shape; they are meant to be right within a third, and refuse only what clearly cannot
 fit.
 """
+
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ from model.training.recipes import Method, PhaseNumbers, Recipe, halved, least_b
 from model.training.rows import PREFERENCES, TRAIN, VALIDATION, PreparedFolder
 from storage.errors import KnownError
 
-GIB = 1024 ** 3
+GIB = 1024**3
 # nf4 with its scales; 16 and 32 bit.
 _BYTES_4BIT, _BYTES_16, _BYTES_32 = 0.56, 2, 4
 # PyTorch and CUDA themselves, before the first weight.
@@ -45,17 +46,29 @@ class ModelShape:
     def of(cls, config: dict[str, Any]) -> ModelShape:
         """From config.json."""
         heads = int(config["num_attention_heads"])
-        return cls(layers=int(config["num_hidden_layers"]), hidden=int(config["hidden_size"]),
-                   intermediate=int(config["intermediate_size"]), heads=heads,
-                   kv_heads=int(config.get("num_key_value_heads") or heads), vocabulary=int(config["vocab_size"]),
-                   is_tied=bool(config.get("tie_word_embeddings")))
+        return cls(
+            layers=int(config["num_hidden_layers"]),
+            hidden=int(config["hidden_size"]),
+            intermediate=int(config["intermediate_size"]),
+            heads=heads,
+            kv_heads=int(config.get("num_key_value_heads") or heads),
+            vocabulary=int(config["vocab_size"]),
+            is_tied=bool(config.get("tie_word_embeddings")),
+        )
 
     @property
     def linear_shapes(self) -> tuple[tuple[int, int], ...]:
         """(in, out) of one layer's seven linear modules."""
         kv = self.hidden // self.heads * self.kv_heads
-        return ((self.hidden, self.hidden), (self.hidden, kv), (self.hidden, kv), (self.hidden, self.hidden),
-                (self.hidden, self.intermediate), (self.hidden, self.intermediate), (self.intermediate, self.hidden))
+        return (
+            (self.hidden, self.hidden),
+            (self.hidden, kv),
+            (self.hidden, kv),
+            (self.hidden, self.hidden),
+            (self.hidden, self.intermediate),
+            (self.hidden, self.intermediate),
+            (self.intermediate, self.hidden),
+        )
 
     @property
     def linear_weights(self) -> int:
@@ -124,8 +137,10 @@ class Preflight:
     def _cure(self) -> str:
         if self.pausing_the_bot_helps:
             return "Pause the bot while training (--pause-bot)."
-        return ("Free some space, choose a smaller base or the recipe 'cpu-smoke', or train on a rented GPU "
-                "(docs/TRAINING.md).")
+        return (
+            "Free some space, choose a smaller base or the recipe 'cpu-smoke', or train on a rented GPU "
+            "(docs/TRAINING.md)."
+        )
 
 
 def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method) -> Work:
@@ -153,8 +168,18 @@ def _mean_tokens(folder: PreparedFolder) -> float:
     return sum(lengths) / len(lengths) if lengths else 0.0
 
 
-def examine(*, recipe: Recipe, reason: str, method: Method, base: str, shape: ModelShape, hardware: Hardware,
-            work: Work, is_base_here: bool, bot_bytes: int = 0) -> Preflight:
+def examine(
+    *,
+    recipe: Recipe,
+    reason: str,
+    method: Method,
+    base: str,
+    shape: ModelShape,
+    hardware: Hardware,
+    work: Work,
+    is_base_here: bool,
+    bot_bytes: int = 0,
+) -> Preflight:
     """Compare what a run needs with what there is. bot_bytes: memory of the running bot, 0 when it is off."""
     memory = max(memory_needed(recipe, name, shape, is_gpu=hardware.has_gpu) for name in method.phases)
     disk = disk_needed(recipe, shape, is_base_here=is_base_here)
@@ -162,8 +187,9 @@ def examine(*, recipe: Recipe, reason: str, method: Method, base: str, shape: Mo
     problems, warnings, pausing_helps = [], [], False
     if memory > free:
         where = f"the GPU ({hardware.gpu_name})" if hardware.has_gpu else "memory"
-        problems.append(f"Training with the recipe '{recipe.name}' needs about {_gib(memory)} of {where}, "
-                        f"{_gib(free)} are free.")
+        problems.append(
+            f"Training with the recipe '{recipe.name}' needs about {_gib(memory)} of {where}, {_gib(free)} are free."
+        )
         pausing_helps = bot_bytes > 0 and memory <= free + bot_bytes
     if disk > hardware.free_disk_bytes:
         problems.append(f"Training needs about {_gib(disk)} of disk space, {_gib(hardware.free_disk_bytes)} are free.")
@@ -172,16 +198,31 @@ def examine(*, recipe: Recipe, reason: str, method: Method, base: str, shape: Mo
         if not work.rows.get(name):
             problems.append(f"The data set holds no rows for {name.upper()}.")
     if bot_bytes and not pausing_helps:
-        warnings.append(f"The bot is running and uses {_gib(bot_bytes)}; training and replies will slow each other "
-                        "down (--pause-bot stops it meanwhile).")
+        warnings.append(
+            f"The bot is running and uses {_gib(bot_bytes)}; training and replies will slow each other "
+            "down (--pause-bot stops it meanwhile)."
+        )
     if recipe.is_4bit and not hardware.has_gpu:
         warnings.append(f"'{recipe.name}' is meant for an NVIDIA GPU; on the processor the base is held in 32 bit.")
     steps = {name: _steps(recipe.phase(name), work.rows.get(name, 0)) for name in method.phases}
     return Preflight(
-        recipe=recipe.name, reason=reason, method=method.value, base=base, hardware=hardware, memory_bytes=memory,
-        free_bytes=free, disk_bytes=disk, free_disk_bytes=hardware.free_disk_bytes,
-        seconds=_seconds(recipe, method, shape, hardware, work), steps=steps, rows=work.rows, bot_bytes=bot_bytes,
-        problems=tuple(problems), warnings=tuple(warnings), pausing_the_bot_helps=pausing_helps)
+        recipe=recipe.name,
+        reason=reason,
+        method=method.value,
+        base=base,
+        hardware=hardware,
+        memory_bytes=memory,
+        free_bytes=free,
+        disk_bytes=disk,
+        free_disk_bytes=hardware.free_disk_bytes,
+        seconds=_seconds(recipe, method, shape, hardware, work),
+        steps=steps,
+        rows=work.rows,
+        bot_bytes=bot_bytes,
+        problems=tuple(problems),
+        warnings=tuple(warnings),
+        pausing_the_bot_helps=pausing_helps,
+    )
 
 
 def fit_batches(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardware) -> Recipe:
@@ -200,15 +241,17 @@ def memory_needed(recipe: Recipe, phase: str, shape: ModelShape, *, is_gpu: bool
     """Bytes a phase needs at its peak: weights, adapter with gradients and optimiser, activations, logits."""
     numbers = recipe.phase(phase)
     is_4bit = recipe.is_4bit and is_gpu
-    weights = (shape.linear_weights * (_BYTES_4BIT if is_4bit else _BYTES_32)
-               + shape.embedding_weights * (_BYTES_16 if is_4bit else _BYTES_32))
+    weights = shape.linear_weights * (_BYTES_4BIT if is_4bit else _BYTES_32) + shape.embedding_weights * (
+        _BYTES_16 if is_4bit else _BYTES_32
+    )
     trained = shape.lora_weights(recipe.lora.r)
     if recipe.lora.train_embeddings:
         trained += shape.vocabulary * shape.hidden
     # Weight and gradient in 32 bit, two moments in 8 bit (GPU) or 32; DPO and KTO keep a frozen copy as reference.
     trained_bytes = trained * (4 + 4 + (2 if is_gpu else 8) + (4 if phase in ("dpo", "kto") else 0))
-    return int(weights + trained_bytes + _activations(recipe, numbers, phase, shape, is_gpu=is_gpu)
-               + _RUNTIME_BYTES[is_gpu])
+    return int(
+        weights + trained_bytes + _activations(recipe, numbers, phase, shape, is_gpu=is_gpu) + _RUNTIME_BYTES[is_gpu]
+    )
 
 
 def _activations(recipe: Recipe, numbers: PhaseNumbers, phase: str, shape: ModelShape, *, is_gpu: bool) -> float:

@@ -1,4 +1,5 @@
 """How a run speaks and listens while the optimiser works: progress, curve, cancel, complete checkpoints."""
+
 from __future__ import annotations
 
 import signal
@@ -15,8 +16,13 @@ from storage.errors import CancelledError
 
 _LISTEN_EVERY_SECONDS = 0.5
 # What of a trainer's log belongs on the curve, and what it is called there.
-_CURVES = {"loss": "loss", "eval_loss": "eval_loss", "rewards/accuracies": "accuracy",
-           "eval_rewards/accuracies": "eval_accuracy", "learning_rate": "learning_rate"}
+_CURVES = {
+    "loss": "loss",
+    "eval_loss": "eval_loss",
+    "rewards/accuracies": "accuracy",
+    "eval_rewards/accuracies": "eval_accuracy",
+    "learning_rate": "learning_rate",
+}
 
 
 class Reporter(Protocol):

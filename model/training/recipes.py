@@ -3,6 +3,7 @@
 `full` holds the specification's numbers; the others are what of them fits smaller machines. Which one a machine gets is
 decided by `choose_recipe` from the hardware found; what a run will need is estimated in model/training/preflight.py.
 """
+
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
@@ -112,7 +113,8 @@ def recipe_from_dict(values: dict[str, Any]) -> Recipe:
 
 # The specification's numbers. Its embedding and head are trained too, with the tie of a tied base kept.
 FULL = Recipe(
-    name="full", purpose="the specification's numbers, for a graphics card with 24 GB or more",
+    name="full",
+    purpose="the specification's numbers, for a graphics card with 24 GB or more",
     lora=LoraNumbers(r=64, alpha=128, train_embeddings=True),
     sft=PhaseNumbers(epochs=5, learning_rate=1e-4, batch_size=2, accumulation=16, max_length=2048),
     dpo=PhaseNumbers(epochs=2, learning_rate=5e-5, batch_size=2, accumulation=8, max_length=2048),
@@ -123,7 +125,9 @@ FULL = Recipe(
 # Without the embedding (620 M trained weights on Qwen2.5-3B) and with one row at a time. Preference phases hold two
 # sequences and their logits over 152k words at once, so they are shorter.
 RTX3070 = replace(
-    FULL, name="rtx3070", purpose="fits a graphics card with 8 GB: the seven linear layers only",
+    FULL,
+    name="rtx3070",
+    purpose="fits a graphics card with 8 GB: the seven linear layers only",
     lora=LoraNumbers(r=64, alpha=128),
     sft=replace(FULL.sft, batch_size=1, accumulation=32),
     dpo=replace(FULL.dpo, batch_size=1, accumulation=16, max_length=640),
@@ -135,23 +139,34 @@ RTX3070 = replace(
 # Plain LoRA in 32 bit (bf16 without its own instructions is slower still). A short run: the learning rate is higher
 # than the specification's because there are few steps to make it up.
 CPU_SMOKE = Recipe(
-    name="cpu-smoke", purpose="minutes on two processor cores with SmolLM2-135M; shows that everything works",
+    name="cpu-smoke",
+    purpose="minutes on two processor cores with SmolLM2-135M; shows that everything works",
     lora=LoraNumbers(r=16, alpha=32, dropout=0.0),
     # Rows of one batch share the computation of their system prompt (model/training/shared_prefix.py): hence 8 at once.
     sft=PhaseNumbers(epochs=1, learning_rate=5e-4, batch_size=8, accumulation=1, max_length=320, max_rows=320),
     dpo=PhaseNumbers(epochs=1, learning_rate=5e-5, batch_size=2, accumulation=2, max_length=320, max_rows=40),
     orpo=PhaseNumbers(epochs=1, learning_rate=2e-4, batch_size=2, accumulation=2, max_length=320, max_rows=80),
     kto=PhaseNumbers(epochs=1, learning_rate=5e-5, batch_size=4, accumulation=1, max_length=320, max_rows=40),
-    is_4bit=False, optimizer="adamw_torch", gradient_checkpointing=False,
-    log_every=2, save_every=10, evaluate_every=20, validation_rows=60, default_base="packaged",
+    is_4bit=False,
+    optimizer="adamw_torch",
+    gradient_checkpointing=False,
+    log_every=2,
+    save_every=10,
+    evaluate_every=20,
+    validation_rows=60,
+    default_base="packaged",
 )
 
 DEMO = replace(
-    CPU_SMOKE, name="demo", purpose="the demo server's adapter: small, a few minutes on two cores",
+    CPU_SMOKE,
+    name="demo",
+    purpose="the demo server's adapter: small, a few minutes on two cores",
     lora=LoraNumbers(r=8, alpha=16, dropout=0.05),
     sft=PhaseNumbers(epochs=1, learning_rate=1e-3, batch_size=8, accumulation=1, max_length=288, max_rows=480),
-    evaluate_every=100, save_every=20,
+    evaluate_every=100,
+    save_every=20,
 )
+
 
 def halved(numbers: PhaseNumbers, *, least: int) -> PhaseNumbers | None:
     """The same rows per step with half of them in memory at a time; None when there are `least` or fewer."""

@@ -3,6 +3,7 @@
 A folder holds train.jsonl, validation.jsonl, preferences.jsonl, kto.jsonl and manifest.json (written by
 scripts/2_prepare_training_data.py). Rows are text; they are rendered with model.prompts, exactly as in chat.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -61,8 +62,10 @@ class PreparedFolder:
         """A sentence when the rows were prepared for another prompt layout, else ''."""
         if self.layout == LAYOUT:
             return ""
-        return (f"This data set was prepared for prompt layout {self.layout}, this program speaks layout {LAYOUT}. "
-                "The rows are rendered in the present layout; prepare the data again to be sure.")
+        return (
+            f"This data set was prepared for prompt layout {self.layout}, this program speaks layout {LAYOUT}. "
+            "The rows are rendered in the present layout; prepare the data again to be sure."
+        )
 
     def rows(self, name: str) -> Iterator[dict[str, Any]]:
         """The rows of one file, in order; nothing when the file is absent. BadInputError names a broken line."""
@@ -76,8 +79,16 @@ class PreparedFolder:
 
     def delete(self) -> None:
         """Remove the data set's own files, as the owner asked when preparing it; anything else in the folder stays."""
-        for name in (*self.manifest.get("files", ()), TRAIN, VALIDATION, "test.jsonl", PREFERENCES, JUDGED,
-                     "report.html", MANIFEST):
+        for name in (
+            *self.manifest.get("files", ()),
+            TRAIN,
+            VALIDATION,
+            "test.jsonl",
+            PREFERENCES,
+            JUDGED,
+            "report.html",
+            MANIFEST,
+        ):
             (self.path / Path(name).name).unlink(missing_ok=True)
         if not any(self.path.iterdir()):
             self.path.rmdir()
@@ -97,8 +108,9 @@ def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
         if not isinstance(row, dict) or not isinstance(row["context"], list):
             raise TypeError("not a row")
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInputError(f"{path.name}, line {number}, is no row of a data set ({error}).",
-                            "Prepare the data again.") from error
+        raise BadInputError(
+            f"{path.name}, line {number}, is no row of a data set ({error}).", "Prepare the data again."
+        ) from error
     return row
 
 
@@ -112,8 +124,9 @@ def _hash_files(*paths: Path) -> str:
 
 def conversation_of(row: dict[str, Any]) -> Conversation:
     """What a row's reply depends on."""
-    turns = tuple(Turn(str(turn["name"]), str(turn["text"]), bool(turn.get("is_target_author", False)))
-                  for turn in row["context"])
+    turns = tuple(
+        Turn(str(turn["name"]), str(turn["text"]), bool(turn.get("is_target_author", False))) for turn in row["context"]
+    )
     recalled = tuple(Turn(str(line["name"]), str(line["text"])) for line in row.get("recalled", ()))
     return Conversation(turns, recalled)
 
@@ -214,19 +227,21 @@ class Renderer:
 def _shorter(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
     """The last turn's text without its first quarter; no turn at all once little is left."""
     text = turns[-1].text
-    kept = text[len(text) // 4 + 1:]
+    kept = text[len(text) // 4 + 1 :]
     return (replace(turns[-1], text=kept),) if len(kept) > 8 else ()
 
 
-def examples(folder: PreparedFolder, name: str, renderer: Renderer, skipped: Skipped, *,
-             limit: int = 0) -> list[Example]:
+def examples(
+    folder: PreparedFolder, name: str, renderer: Renderer, skipped: Skipped, *, limit: int = 0
+) -> list[Example]:
     """Rendered rows of train.jsonl or validation.jsonl, evenly spread over the file when `limit` is smaller."""
     rows = _spread(folder, name, limit)
     return [example for row in rows if (example := renderer.example(row, skipped)) is not None]
 
 
-def preference_examples(folder: PreparedFolder, renderer: Renderer, skipped: Skipped, *,
-                        limit: int = 0) -> tuple[list[PreferenceExample], list[PreferenceExample]]:
+def preference_examples(
+    folder: PreparedFolder, renderer: Renderer, skipped: Skipped, *, limit: int = 0
+) -> tuple[list[PreferenceExample], list[PreferenceExample]]:
     """Pairs to train on and pairs held back.
 
     One well-liked message may stand in several pairs: they stay together, or the held-back ones would be known.
@@ -248,8 +263,11 @@ def disliked_examples(folder: PreparedFolder, renderer: Renderer, skipped: Skipp
     are the pairs again, one side at a time.
     """
     paired = {row.get("id") for row in folder.rows(PREFERENCES)}
-    rows = (row | {"reply": row.get("completion", "")} for row in folder.rows(JUDGED)
-            if row.get("label") is False and row.get("id") not in paired)
+    rows = (
+        row | {"reply": row.get("completion", "")}
+        for row in folder.rows(JUDGED)
+        if row.get("label") is False and row.get("id") not in paired
+    )
     return [example for row in rows if (example := renderer.example(row, skipped)) is not None]
 
 

@@ -1,4 +1,5 @@
 """What `scripts/3_train_model.py` does, as functions: settle on a plan, look before leaping, train, export."""
+
 from __future__ import annotations
 
 import json
@@ -85,8 +86,11 @@ class RunResult:
 
     def as_dict(self) -> dict[str, Any]:
         """The job's typed result."""
-        return {"training": self.training.as_dict(), "export": self.exported.as_dict() if self.exported else None,
-                "curve": str(self.curve or "")}
+        return {
+            "training": self.training.as_dict(),
+            "export": self.exported.as_dict() if self.exported else None,
+            "curve": str(self.curve or ""),
+        }
 
 
 def settle(request: RunRequest, workspace: Workspace) -> Run:
@@ -105,8 +109,16 @@ def settle(request: RunRequest, workspace: Workspace) -> Run:
     else:
         recipe, reason = choose_recipe(gpu_bytes=hardware.gpu_bytes)
     method = Method(request.method) if request.method else _method_for(data, recipe)
-    return Run(request, data, out, request.base or recipe.default_base, with_changes(recipe, request.changes), reason,
-               method, hardware)
+    return Run(
+        request,
+        data,
+        out,
+        request.base or recipe.default_base,
+        with_changes(recipe, request.changes),
+        reason,
+        method,
+        hardware,
+    )
 
 
 def _begun(request: RunRequest, out: Path) -> Run | None:
@@ -118,8 +130,17 @@ def _begun(request: RunRequest, out: Path) -> Run | None:
     data = PreparedFolder.open(request.data or Path(begun["data_path"]))
     base = request.base or (begun["base_folder"] if Path(begun["base_folder"]).is_dir() else begun["base"])
     recipe = with_changes(recipe_from_dict(begun["recipe"]), request.changes)
-    return Run(request, data, out, base, recipe, "as the run was begun", Method(request.method or begun["method"]),
-               find_hardware(out), is_begun=True)
+    return Run(
+        request,
+        data,
+        out,
+        base,
+        recipe,
+        "as the run was begun",
+        Method(request.method or begun["method"]),
+        find_hardware(out),
+        is_begun=True,
+    )
 
 
 def look(run: Run, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[Run, Preflight]:
@@ -128,8 +149,17 @@ def look(run: Run, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[Run, Pr
     # A run that was begun keeps its numbers; should memory run out, the trainer halves the batch itself.
     fitted = run.recipe if run.is_begun else fit_batches(run.recipe, run.method, shape, run.hardware)
     work = measure_work(run.data, fitted, run.method)
-    found = examine(recipe=fitted, reason=run.reason, method=run.method, base=run.base_name, shape=shape,
-                    hardware=run.hardware, work=work, is_base_here=is_here, bot_bytes=bot_bytes)
+    found = examine(
+        recipe=fitted,
+        reason=run.reason,
+        method=run.method,
+        base=run.base_name,
+        shape=shape,
+        hardware=run.hardware,
+        work=work,
+        is_base_here=is_here,
+        bot_bytes=bot_bytes,
+    )
     warnings = [text for text in (run.data.layout_warning, _batch_note(run.recipe, fitted, run.method)) if text]
     return replace(run, recipe=fitted), replace(found, warnings=(*found.warnings, *warnings))
 
@@ -137,10 +167,15 @@ def look(run: Run, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[Run, Pr
 def execute(run: Run, workspace: Workspace, reporter: Reporter) -> RunResult | None:
     """Train and export. None in the helper processes of `accelerate launch`, which only train."""
     with _main_process_first():
-        base = resolve_base(run.base_name, workspace.base_models, gguf=run.request.base_gguf,
-                            report=lambda step: reporter.report(0.0, step))
-    plan = TrainingPlan(run.data, base, run.out, run.recipe, run.method, run.request.is_resumed,
-                        run.request.tensorboard)
+        base = resolve_base(
+            run.base_name,
+            workspace.base_models,
+            gguf=run.request.base_gguf,
+            report=lambda step: reporter.report(0.0, step),
+        )
+    plan = TrainingPlan(
+        run.data, base, run.out, run.recipe, run.method, run.request.is_resumed, run.request.tensorboard
+    )
     if not is_main_process():
         train(plan, SilentReporter())
         return None
@@ -149,8 +184,10 @@ def execute(run: Run, workspace: Workspace, reporter: Reporter) -> RunResult | N
     curve = draw_curve(run.out, training)
     if run.request.skip_export:
         return RunResult(training, None, curve)
-    exported = export(_export_plan(run, base, plan, training),
-                      lambda fraction, step: reporter.report(share + (1 - share) * fraction, step))
+    exported = export(
+        _export_plan(run, base, plan, training),
+        lambda fraction, step: reporter.report(share + (1 - share) * fraction, step),
+    )
     if run.data.manifest.get("delete_after_training"):
         run.data.delete()
     return RunResult(training, exported, curve)
@@ -169,16 +206,25 @@ def _export_plan(run: Run, base: BaseModel, plan: TrainingPlan, training: Traini
     name = run.request.name or f"{base.name.rpartition('/')[2]}-{run.method.value.replace('+', '-')}"
     description = run_description(plan) | {"training": training.as_dict()}
     return ExportPlan(
-        base=base, adapter=training.adapter, out=run.out, name=name, system_prompt=run.data.system_prompt,
-        description=description, validation=_validation(run, base), quantisation=run.request.quantisation,
-        adapter_only=run.request.adapter_only, keep_merged=run.request.keep_merged)
+        base=base,
+        adapter=training.adapter,
+        out=run.out,
+        name=name,
+        system_prompt=run.data.system_prompt,
+        description=description,
+        validation=_validation(run, base),
+        quantisation=run.request.quantisation,
+        adapter_only=run.request.adapter_only,
+        keep_merged=run.request.keep_merged,
+    )
 
 
 def _validation(run: Run, base: BaseModel) -> list[Example]:
     """Validation rows for measuring the exported file."""
     tokenizer = load_tokenizer(base)
-    renderer = Renderer(encoder(tokenizer), chat_template(tokenizer, name=base.name), run.data.system_prompt,
-                        run.recipe.sft.max_length)
+    renderer = Renderer(
+        encoder(tokenizer), chat_template(tokenizer, name=base.name), run.data.system_prompt, run.recipe.sft.max_length
+    )
     limit = min(run.recipe.validation_rows, _MEASURED_ROWS)
     return examples(run.data, VALIDATION, renderer, Skipped(), limit=limit)
 
@@ -213,8 +259,9 @@ def _with_change(recipe: Recipe, change: str) -> Recipe:
     target: Any = getattr(recipe, part, None) if part else recipe
     known = {field.name for field in fields(target)} if is_dataclass(target) else set()
     if key not in known or isinstance(getattr(target, key), (PhaseNumbers, type(recipe.lora))):
-        raise ConfigurationError(f"{change!r} changes no number of a recipe.",
-                                 "Write it like sft.epochs=2, lora.r=8 or save_every=50.")
+        raise ConfigurationError(
+            f"{change!r} changes no number of a recipe.", "Write it like sft.epochs=2, lora.r=8 or save_every=50."
+        )
     value = _typed(change, text, getattr(target, key))
     changed = replace(target, **{key: value})
     return replace(recipe, **{part: changed}) if part else changed
@@ -233,8 +280,9 @@ def _typed(change: str, text: str, present: Any) -> Any:
 def _newest_folder(parent: Path, marker: str, what: str) -> Path:
     folders = [path.parent for path in parent.glob(f"*/{marker}")] if parent.is_dir() else []
     if not folders:
-        raise BadInputError(f"There is no {what} in {parent}.",
-                            "Run scripts/2_prepare_training_data.py first, or give --data DIR.")
+        raise BadInputError(
+            f"There is no {what} in {parent}.", "Run scripts/2_prepare_training_data.py first, or give --data DIR."
+        )
     return max(folders, key=lambda folder: (folder / marker).stat().st_mtime)
 
 
@@ -266,6 +314,9 @@ def _shape(run: Run, workspace: Workspace) -> tuple[ModelShape, bool]:
 
 
 def _batch_note(asked: Recipe, fitted: Recipe, method: Method) -> str:
-    smaller = [f"{name.upper()} {fitted.phase(name).batch_size}" for name in method.phases
-               if fitted.phase(name).batch_size < asked.phase(name).batch_size]
+    smaller = [
+        f"{name.upper()} {fitted.phase(name).batch_size}"
+        for name in method.phases
+        if fitted.phase(name).batch_size < asked.phase(name).batch_size
+    ]
     return f"Fewer rows in memory at a time, to fit: {', '.join(smaller)}." if smaller else ""

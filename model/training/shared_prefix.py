@@ -6,6 +6,7 @@ Each rest sees the shared beginning and itself, at the positions it would have a
 the rows one by one (a test compares them). Chat rows are short and the system prompt is not: two to three times less to
 compute. Used on the processor, and to measure validation loss; a GPU has fused attention that takes no such mask.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -46,8 +47,12 @@ def pack(rows: Sequence[Example]) -> dict[str, Any]:
     mask[:, :shared] = True
     for start, end in segments[1:]:
         mask[start:end, start:end] = True
-    return {"input_ids": torch.tensor([ids]), "labels": torch.tensor([labels]),
-            "position_ids": torch.tensor([positions]), "attention_mask": mask.tril()[None, None]}
+    return {
+        "input_ids": torch.tensor([ids]),
+        "labels": torch.tensor([labels]),
+        "position_ids": torch.tensor([positions]),
+        "attention_mask": mask.tril()[None, None],
+    }
 
 
 def collate(features: Sequence[dict[str, list[int]]]) -> dict[str, Any]:
@@ -72,7 +77,7 @@ def reply_loss(model: Any, rows: Sequence[Example], *, at_once: int = 8) -> floa
     total, count = 0.0, 0
     with torch.no_grad():
         for start in range(0, len(rows), at_once):
-            batch = {name: tensor.to(device) for name, tensor in pack(rows[start:start + at_once]).items()}
+            batch = {name: tensor.to(device) for name, tensor in pack(rows[start : start + at_once]).items()}
             labels = batch.pop("labels")[0, 1:]
             logits = model(**batch, use_cache=False).logits[0, :-1]
             wanted = labels != IGNORED

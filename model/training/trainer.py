@@ -1,10 +1,11 @@
 """One training run: base and prepared folder in, adapter out; every phase resumable, nothing lost on the way.
 
-    OUT/run.json              what was asked for: recipe, method, data, versions (written first)
-    OUT/sft, OUT/dpo ...      one folder a phase: checkpoint-N, and adapter/ once the phase is finished
-    OUT/loss.png              the curve
-    OUT/training.json         the result (written last)
+OUT/run.json              what was asked for: recipe, method, data, versions (written first)
+OUT/sft, OUT/dpo ...      one folder a phase: checkpoint-N, and adapter/ once the phase is finished
+OUT/loss.png              the curve
+OUT/training.json         the result (written last)
 """
+
 from __future__ import annotations
 
 import json
@@ -119,8 +120,17 @@ def train(plan: TrainingPlan, reporter: Reporter | None = None, *, callbacks: Se
     with stopping_on_signals(run.stop):
         adapter, phases = run.all_phases()
     warnings = tuple(text for text in (plan.data.layout_warning,) if text)
-    result = TrainingResult(adapter, plan.method.value, plan.recipe.name, plan.base.name, runtime.device,
-                            runtime.loader, phases, warnings, time.monotonic() - started)
+    result = TrainingResult(
+        adapter,
+        plan.method.value,
+        plan.recipe.name,
+        plan.base.name,
+        runtime.device,
+        runtime.loader,
+        phases,
+        warnings,
+        time.monotonic() - started,
+    )
     if is_main_process():
         (plan.out / RESULT).write_text(json.dumps(result.as_dict(), indent=1), encoding="utf-8")
     return result
@@ -136,10 +146,17 @@ def is_main_process() -> bool:
 def run_description(plan: TrainingPlan) -> dict[str, Any]:
     """What identifies a run and its origin; saved with it and with everything exported from it."""
     return {
-        "recipe": plan.recipe.as_dict(), "method": plan.method.value, "base": plan.base.name,
-        "data": {"hash": plan.data.data_hash, "layout": plan.data.layout, "system_prompt": plan.data.system_prompt,
-                 "manifest": plan.data.manifest},
-        "versions": library_versions(), "git_revision": git_revision(),
+        "recipe": plan.recipe.as_dict(),
+        "method": plan.method.value,
+        "base": plan.base.name,
+        "data": {
+            "hash": plan.data.data_hash,
+            "layout": plan.data.layout,
+            "system_prompt": plan.data.system_prompt,
+            "manifest": plan.data.manifest,
+        },
+        "versions": library_versions(),
+        "git_revision": git_revision(),
     }
 
 
@@ -161,14 +178,17 @@ def _begin(plan: TrainingPlan) -> None:
 
 def _check_same(begun: dict[str, Any], wanted: dict[str, Any], plan: TrainingPlan) -> None:
     if not plan.is_resumed and is_main_process():
-        raise ConfigurationError(f"{plan.out} already holds a training run.",
-                                 "Give --resume to go on with it, or another --out folder.")
+        raise ConfigurationError(
+            f"{plan.out} already holds a training run.", "Give --resume to go on with it, or another --out folder."
+        )
     differs = [name for name in ("recipe", "method", "base") if begun.get(name) != json.loads(json.dumps(wanted[name]))]
     if begun.get("data", {}).get("hash") != wanted["data"]["hash"]:
         differs.append("data")
     if differs:
-        raise ConfigurationError(f"The run in {plan.out} was begun with another {', '.join(differs)}.",
-                                 "Resume it with what it was begun with, or give another --out folder.")
+        raise ConfigurationError(
+            f"The run in {plan.out} was begun with another {', '.join(differs)}.",
+            "Resume it with what it was begun with, or give another --out folder.",
+        )
 
 
 @dataclass
@@ -253,14 +273,22 @@ class _Attempt:
         self.run_.stop.raise_if_set()
         after = self._measure(trainer.accelerator.unwrap_model(trainer.model), rows, "Measuring the trained model")
         result = PhaseResult(
-            name=self.name, steps=trainer.state.global_step, rows=len(rows.train), held_back_rows=len(rows.held_back),
-            loss=_finite(output.training_loss), validation_before=before.get("validation"),
-            validation_after=after["validation"], preferred_before=before.get("preferred"),
+            name=self.name,
+            steps=trainer.state.global_step,
+            rows=len(rows.train),
+            held_back_rows=len(rows.held_back),
+            loss=_finite(output.training_loss),
+            validation_before=before.get("validation"),
+            validation_after=after["validation"],
+            preferred_before=before.get("preferred"),
             preferred_after=after["preferred"],
             tokens_per_second=self._rate(rows, trainer.state.global_step - first_step, output),
             peak_memory_bytes=_peak_memory(runtime),
-            batch_size=self.numbers.batch_size, seconds=time.monotonic() - started,
-            skipped_too_long=skipped.too_long, trimmed=skipped.trimmed)
+            batch_size=self.numbers.batch_size,
+            seconds=time.monotonic() - started,
+            skipped_too_long=skipped.too_long,
+            trimmed=skipped.trimmed,
+        )
         self._keep(trainer, tokenizer, result)
         trainer.accelerator.wait_for_everyone()  # the next phase of the other processes opens what was kept
         return result
@@ -289,21 +317,32 @@ class _Attempt:
 
     def _rows(self, tokenizer: Any, skipped: Skipped) -> PhaseRows:
         plan = self.run_.plan
-        renderer = Renderer(encoder(tokenizer), chat_template(tokenizer, name=plan.base.name), plan.data.system_prompt,
-                            self.numbers.max_length)
+        renderer = Renderer(
+            encoder(tokenizer),
+            chat_template(tokenizer, name=plan.base.name),
+            plan.data.system_prompt,
+            self.numbers.max_length,
+        )
         if self.name == "sft":
             rows = PhaseRows(
                 examples(plan.data, TRAIN, renderer, skipped, limit=self.numbers.max_rows),
-                examples(plan.data, VALIDATION, renderer, skipped, limit=plan.recipe.validation_rows))
+                examples(plan.data, VALIDATION, renderer, skipped, limit=plan.recipe.validation_rows),
+            )
         else:
             pairs = preference_examples(plan.data, renderer, skipped, limit=self.numbers.max_rows)
             rows = PhaseRows(*pairs, disliked_examples(plan.data, renderer, skipped) if self.name == "kto" else ())
         if not rows.train:
-            raise BadInputError(f"{plan.data.path} holds no rows that {self.name.upper()} could be trained on.",
-                                "Prepare more data" + (", or train with --method sft." if self.name != "sft" else "."))
+            raise BadInputError(
+                f"{plan.data.path} holds no rows that {self.name.upper()} could be trained on.",
+                "Prepare more data" + (", or train with --method sft." if self.name != "sft" else "."),
+            )
         if skipped.too_long:
-            log.warning("%s: %s rows left out, their reply alone is longer than %s tokens.",
-                        self.name, skipped.too_long, self.numbers.max_length)
+            log.warning(
+                "%s: %s rows left out, their reply alone is longer than %s tokens.",
+                self.name,
+                skipped.too_long,
+                self.numbers.max_length,
+            )
         return rows
 
     def _checkpoint(self) -> Path | None:
@@ -320,8 +359,9 @@ class _Attempt:
         step = f"Loading {plan.base.name}" + (f", going on at step {step_of(checkpoint)}" if checkpoint else "")
         self.run_.reporter.report(self.start, step)
         set_seed(plan.recipe.seed)
-        return open_for_training(plan.base, plan.recipe, self.run_.runtime, adapter=self.previous,
-                                 max_length=self.numbers.max_length)
+        return open_for_training(
+            plan.base, plan.recipe, self.run_.runtime, adapter=self.previous, max_length=self.numbers.max_length
+        )
 
     def _news(self) -> PhaseNews:
         prefix = "" if self.name in ("sft", "orpo") else f"{self.name}_"
@@ -349,7 +389,8 @@ def _no_memory(name: str, numbers: PhaseNumbers) -> TrainingError:
     return TrainingError(
         f"{name.upper()} does not fit into memory, even {numbers.batch_size} row(s) of {numbers.max_length} tokens.",
         "Choose a smaller base model or the recipe 'rtx3070', close other programs, or train on a rented GPU "
-        "(docs/train_on_colab.ipynb).")
+        "(docs/train_on_colab.ipynb).",
+    )
 
 
 def _length(row: Any) -> int:
@@ -382,5 +423,3 @@ def _peak_memory(runtime: Runtime) -> int:
     except ImportError:  # Windows
         return 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-

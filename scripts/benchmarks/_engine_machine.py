@@ -1,4 +1,5 @@
 """What the engine takes from the machine: speed, loading, memory, and how soon it lets go. Plain figures."""
+
 from __future__ import annotations
 
 import asyncio
@@ -77,8 +78,18 @@ def speeds(path: Path, how: ContextOptions, bench: Path | None, *, rounds: int) 
     the same weights, chunk size, attention and threads as ours. The loop draws no tokens, and llama-bench neither: what
     ours is behind the loop is Python and sampling.
     """
-    same = ["-t", str(how.threads), "-ub", str(how.ubatch), "-b", str(how.ubatch), "-fa", "1",
-            "--repack", str(int(how.repack))]
+    same = [
+        "-t",
+        str(how.threads),
+        "-ub",
+        str(how.ubatch),
+        "-b",
+        str(how.ubatch),
+        "-fa",
+        "1",
+        "--repack",
+        str(int(how.repack)),
+    ]
     measured: dict[str, list[dict[str, float]]] = defaultdict(list)
 
     def note(name: str, found: dict[str, float]) -> None:
@@ -97,17 +108,21 @@ def speeds(path: Path, how: ContextOptions, bench: Path | None, *, rounds: int) 
             note("llama-bench, our settings", llama_bench(bench, path, prompt, same))
             note("llama-bench, its defaults", llama_bench(bench, path, prompt, []))
     model.close()
-    middle = {name: {key: statistics.median(one[key] for one in found) for key in found[0]}
-              for name, found in measured.items()}
+    middle = {
+        name: {key: statistics.median(one[key] for one in found) for key in found[0]}
+        for name, found in measured.items()
+    }
     figures: dict[str, Any] = dict(middle)
     for name in middle:
         if name != "ours":
             pairs = list(zip(measured["ours"], measured[name], strict=True))
-            figures[f"ours over {name}"] = {key: statistics.median(a[key] / b[key] for a, b in pairs)
-                                            for key in pairs[0][0]}
+            figures[f"ours over {name}"] = {
+                key: statistics.median(a[key] / b[key] for a, b in pairs) for key in pairs[0][0]
+            }
     ceiling = bandwidth(path)
-    figures["share of memory bandwidth (one processor)"] = \
+    figures["share of memory bandwidth (one processor)"] = (
         middle["ours"]["decode per second"] * path.stat().st_size / ceiling
+    )
     return figures
 
 
@@ -139,8 +154,7 @@ def bare_loop(native: NativeModel, prompt: int) -> dict[str, float]:
         native.clear()
         started = time.perf_counter()
         for start in range(0, prompt, chunk):
-            native.decode([Row(500 + at, at, 0, at == prompt - 1)
-                           for at in range(start, min(start + chunk, prompt))])
+            native.decode([Row(500 + at, at, 0, at == prompt - 1) for at in range(start, min(start + chunk, prompt))])
         prefill.append(prompt / (time.perf_counter() - started))
         started = time.perf_counter()
         for position in range(prompt, prompt + _REPLY):
@@ -160,8 +174,10 @@ def llama_bench(program: Path, path: Path, prompt: int, arguments: Sequence[str]
         output = subprocess.run(command, capture_output=True, text=True, check=True, env=plain).stdout
         return float(max(json.loads(output)[0]["samples_ts"]))
 
-    return {"decode per second": best("-p", "0", "-n", str(_REPLY), "-d", str(prompt)),
-            "prefill per second": best("-p", str(prompt), "-n", "0")}
+    return {
+        "decode per second": best("-p", "0", "-n", str(_REPLY), "-d", str(prompt)),
+        "prefill per second": best("-p", str(prompt), "-n", "0"),
+    }
 
 
 def bandwidth(path: Path) -> float:
@@ -209,10 +225,17 @@ def tuning(path: Path) -> dict[str, Any]:
     from model.chat.tuning import probe
 
     found = probe(path)
-    return {"seconds": found.seconds, "weights": "repacked" if found.repack else "as stored",
-            "threads": found.threads, "chunk": found.ubatch, "flash attention": found.flash_attention,
-            "replies at once": found.parallel, "prefill per second": found.prefill_per_second,
-            "decode per second": found.decode_per_second, "trials": len(found.trials)}
+    return {
+        "seconds": found.seconds,
+        "weights": "repacked" if found.repack else "as stored",
+        "threads": found.threads,
+        "chunk": found.ubatch,
+        "flash attention": found.flash_attention,
+        "replies at once": found.parallel,
+        "prefill per second": found.prefill_per_second,
+        "decode per second": found.decode_per_second,
+        "trials": len(found.trials),
+    }
 
 
 def loading(path: Path, options: ContextOptions) -> dict[str, float]:
@@ -230,8 +253,11 @@ def loading(path: Path, options: ContextOptions) -> dict[str, float]:
         peer = Llama(str(path), n_ctx=2048, verbose=False)
         theirs.append(time.perf_counter() - started)
         peer.close()
-    return {"ours s": statistics.median(ours), "Llama() s": statistics.median(theirs),
-            "faster": statistics.median(theirs) / statistics.median(ours)}
+    return {
+        "ours s": statistics.median(ours),
+        "Llama() s": statistics.median(theirs),
+        "faster": statistics.median(theirs) / statistics.median(ours),
+    }
 
 
 # ---- letting go ---------------------------------------------------------------------------------------
@@ -332,12 +358,19 @@ print(json.dumps([first.rss, psutil.Process().memory_info().rss]))
 
 def memory(path: Path, threads: int) -> dict[str, Any]:
     """Resident memory of a process like the bot's: chat model, query embedder and an open index, after use."""
-    output = subprocess.run([sys.executable, "-c", _BOT_LIKE, str(ROOT), str(path), str(threads)],
-                            capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(
+        [sys.executable, "-c", _BOT_LIKE, str(ROOT), str(path), str(threads)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     model_only, whole = json.loads(output.splitlines()[-1])
     size = path.stat().st_size
-    return {"model alone over the file MB": (model_only - size) / 1e6,
-            "whole process over the file MB": (whole - size) / 1e6, "whole process MB": whole / 1e6}
+    return {
+        "model alone over the file MB": (model_only - size) / 1e6,
+        "whole process over the file MB": (whole - size) / 1e6,
+        "whole process MB": whole / 1e6,
+    }
 
 
 def growth(stand_in: Path, *, replies: int) -> dict[str, float]:
@@ -358,5 +391,9 @@ def growth(stand_in: Path, *, replies: int) -> dict[str, float]:
             print(f"  {number}: {process.memory_info().rss / 1e6:.1f} MB", file=sys.stderr, flush=True)
     late = process.memory_info().rss
     model.close()
-    return {"after a tenth MB": early / 1e6, "at the end MB": late / 1e6, "grown MB": (late - early) / 1e6,
-            "replies": replies}
+    return {
+        "after a tenth MB": early / 1e6,
+        "at the end MB": late / 1e6,
+        "grown MB": (late - early) / 1e6,
+        "replies": replies,
+    }

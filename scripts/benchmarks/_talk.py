@@ -1,4 +1,5 @@
 """Replayed chat for the benchmarks: channels of turns, lines to recall, and what a plain chat bot would compute."""
+
 from __future__ import annotations
 
 import json
@@ -13,8 +14,10 @@ from storage.records import Turn
 HISTORY = 5
 RECALLED, RECALL_TOKENS = 4, 100
 _BEFORE = 40
-_WORDS = ("build game tonight lol who broke main again pizza anyone coffee meetup stream chess music weekend sure nah "
-          "same yeah why not later cool thanks nice actually works here try the other branch first").split()
+_WORDS = (
+    "build game tonight lol who broke main again pizza anyone coffee meetup stream chess music weekend sure nah "
+    "same yeah why not later cool thanks nice actually works here try the other branch first"
+).split()
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,13 @@ def read_channels(path: Path | None, *, seed: int = 3) -> list[list[Turn]]:
 def _invented(seed: int) -> list[list[Turn]]:
     rng = random.Random(seed)
     people = [f"{word.title()}{number}" for number, word in enumerate(_WORDS[:12])]
-    return [[Turn(rng.choice(people), " ".join(rng.choices(_WORDS, k=max(1, int(rng.expovariate(1 / 8))))))
-             for _ in range(2000)] for _ in range(3)]
+    return [
+        [
+            Turn(rng.choice(people), " ".join(rng.choices(_WORDS, k=max(1, int(rng.expovariate(1 / 8))))))
+            for _ in range(2000)
+        ]
+        for _ in range(3)
+    ]
 
 
 def replay(channels: Sequence[Sequence[Turn]], *, count: int, replies: int, seed: int) -> Iterator[Message]:
@@ -69,8 +77,10 @@ def replay(channels: Sequence[Sequence[Turn]], *, count: int, replies: int, seed
 
 def said_before(channels: Sequence[Sequence[Turn]], *, count: int) -> dict[int, list[Turn]]:
     """What stands in each replayed channel when the replay begins: a bot knows its server's past."""
-    return {number: list(channels[source][start - _BEFORE:start])
-            for number, (source, start) in enumerate(_places(channels, count))}
+    return {
+        number: list(channels[source][start - _BEFORE : start])
+        for number, (source, start) in enumerate(_places(channels, count))
+    }
 
 
 def as_turns(lines: Sequence[Turn]) -> tuple[Turn, ...]:
@@ -99,9 +109,9 @@ class LineFinder:
         from model.recall import cap_recalled
 
         wanted = {word for text in texts for word in text.lower().split()}
-        candidates = [turn for turn in past[:-3 * HISTORY][-400:] if len(turn.text) >= 8 and not turn.is_self]
+        candidates = [turn for turn in past[: -3 * HISTORY][-400:] if len(turn.text) >= 8 and not turn.is_self]
         candidates.sort(key=lambda turn: -len(wanted & set(turn.text.lower().split())))
-        return cap_recalled(candidates[:RECALLED * 2], budget=RECALL_TOKENS, count_tokens=self._count)[:RECALLED]
+        return cap_recalled(candidates[: RECALLED * 2], budget=RECALL_TOKENS, count_tokens=self._count)[:RECALLED]
 
 
 def naive_messages(history: Sequence[Turn], recalled: Sequence[Turn], system: str) -> list[dict[str, str]]:
@@ -111,11 +121,15 @@ def naive_messages(history: Sequence[Turn], recalled: Sequence[Turn], system: st
         parts.append("Relevant earlier messages:\n" + "\n".join(f"{turn.name}: {turn.text}" for turn in recalled))
     parts.append("Recent conversation:\n" + "\n".join(f"{turn.name}: {turn.text}" for turn in history[:-1][-HISTORY:]))
     newest = history[-1]
-    return [{"role": "system", "content": "\n\n".join(parts)},
-            {"role": "user", "content": f"{newest.name}: {newest.text}"}]
+    return [
+        {"role": "system", "content": "\n\n".join(parts)},
+        {"role": "user", "content": f"{newest.name}: {newest.text}"},
+    ]
 
 
 def naive_prompt(messages: Sequence[dict[str, str]]) -> str:
     """The same in ChatML, as a chat completion renders it."""
-    return "".join(f"<|im_start|>{message['role']}\n{message['content']}<|im_end|>\n" for message in messages) + \
-        "<|im_start|>assistant\n"
+    return (
+        "".join(f"<|im_start|>{message['role']}\n{message['content']}<|im_end|>\n" for message in messages)
+        + "<|im_start|>assistant\n"
+    )

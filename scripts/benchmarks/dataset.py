@@ -5,6 +5,7 @@ lines, replies, reactions, mentions, a few pictures. Messages go in through the 
 
     python scripts/benchmark.py dataset --sizes 10000,100000,1000000
 """
+
 from __future__ import annotations
 
 import argparse
@@ -19,8 +20,23 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[2]
-_SHORT = ("lol", "haha", "yes", "no", "gg", "fr", "true", "what", "nice", "ok", "wait what", "GGGGGG", "same", "lmao",
-          "bruh")
+_SHORT = (
+    "lol",
+    "haha",
+    "yes",
+    "no",
+    "gg",
+    "fr",
+    "true",
+    "what",
+    "nice",
+    "ok",
+    "wait what",
+    "GGGGGG",
+    "same",
+    "lmao",
+    "bruh",
+)
 _SYLLABLES = ("ka", "mo", "ri", "ten", "sol", "ba", "gre", "lin", "dor", "pex", "vi", "sha", "nu", "cro", "tel", "ump")
 _EMOJI = ("😂", "👍", "🔥", "😭", "👎", "❤️")
 _START_MS = 1_640_000_000_000
@@ -55,8 +71,15 @@ def report(figures: dict[str, Any]) -> str:
     lines = ["".join(f"{head:>12}" for head in heads)]
     for row in figures["runs"]:
         per_message = row["cpu_seconds"] / row["messages"] * 1e6
-        cells = (f"{row['messages']:,}", f"{row['seconds']:.1f}", f"{row['cpu_seconds']:.1f}", f"{per_message:.0f}",
-                 f"{row['peak_mb']:.0f}", f"{row['examples']:,}", f"{row['store_seconds']:.1f}")
+        cells = (
+            f"{row['messages']:,}",
+            f"{row['seconds']:.1f}",
+            f"{row['cpu_seconds']:.1f}",
+            f"{per_message:.0f}",
+            f"{row['peak_mb']:.0f}",
+            f"{row['examples']:,}",
+            f"{row['store_seconds']:.1f}",
+        )
         lines.append("".join(f"{cell:>12}" for cell in cells))
     return "\n".join(lines)
 
@@ -68,8 +91,12 @@ def make_server(folder: Path, size: int, *, authors: int, channels: int, seed: i
     from storage.store import Store
 
     with Store.open(Workspace.at(folder)) as store:
-        store.channels.add([Channel(number, f"channel{number}", learn=True, recall=True, is_private=False)
-                            for number in range(1, channels + 1)])
+        store.channels.add(
+            [
+                Channel(number, f"channel{number}", learn=True, recall=True, is_private=False)
+                for number in range(1, channels + 1)
+            ]
+        )
         batch = []
         for message in synthetic_messages(size, authors=authors, channels=channels, seed=seed):
             batch.append(message)
@@ -105,9 +132,20 @@ def synthetic_messages(size: int, *, authors: int, channels: int, seed: int) -> 
         reactions = (Reaction(rng.choice(_EMOJI), rng.randint(1, 6)),) if rng.random() < 0.04 else ()
         reply = rng.choice(recent[place]) if recent[place] and rng.random() < 0.08 else None
         recent[place] = [*recent[place][-20:], message_id]
-        yield Message(message_id, place + 1, author + 1, f"person{author}", text, now[place],
-                      kind=19 if reply else 0, reply_to_id=reply, mentions=mentions, reactions=reactions,
-                      attachments=("image.png",) if rng.random() < 0.02 else (), username=f"person{author}")
+        yield Message(
+            message_id,
+            place + 1,
+            author + 1,
+            f"person{author}",
+            text,
+            now[place],
+            kind=19 if reply else 0,
+            reply_to_id=reply,
+            mentions=mentions,
+            reactions=reactions,
+            attachments=("image.png",) if rng.random() < 0.02 else (),
+            username=f"person{author}",
+        )
 
 
 def _vocabulary(rng: random.Random) -> list[str]:
@@ -127,16 +165,24 @@ def _prepare(workspace: Path, out: Path) -> dict[str, Any]:
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", _CHILD, str(_ROOT), str(workspace), str(out)], check=False,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD, str(_ROOT), str(workspace), str(out)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     seconds = time.monotonic() - started
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     counts = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["counts"]
-    return {"seconds": seconds, "cpu_seconds": cpu, "peak_mb": float(done.stdout.split()[-1]),
-            "examples": counts["train"] + counts["validation"] + counts["test"]}
+    return {
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "peak_mb": float(done.stdout.split()[-1]),
+        "examples": counts["train"] + counts["validation"] + counts["test"],
+    }
 
 
 # A process of its own: its peak memory is the preparation's.

@@ -7,6 +7,7 @@ every mention was answered once, no message was over 2,000 characters and nobody
 
     python scripts/benchmark.py discord --data DIR        (guild.json, channels.json, messages.jsonl)
 """
+
 from __future__ import annotations
 
 import argparse
@@ -75,7 +76,7 @@ def _busiest(messages: list[dict[str, Any]], length: int) -> list[dict[str, Any]
         total.append(total[-1] + pause)
     starts = range(max(len(messages) - length, 1))
     start = min(starts, key=lambda at: total[min(at + length, len(total) - 1)] - total[at])
-    return messages[start:start + length]
+    return messages[start : start + length]
 
 
 def _pauses(messages: list[dict[str, Any]]) -> list[float]:
@@ -95,20 +96,40 @@ def _replay(options: argparse.Namespace, folder: Path, server: Any, stretches: d
     workspace = Workspace.at(folder).create()
     high = {REPLIES_PER_HOUR.key: 2000, REPLIES_PER_CHANNEL_HOUR.key: 1000, RESPONSE_RATE.key: options.rate}
     prepare(workspace, server, **high)
-    variables = os.environ | server.environment | {
-        "MODEL_PATH": str(options.model or offline_chat_model()), "BOT_MEASURE_LAG": "1", "ADMIN_USERS": "1",
-        "PYTHONPATH": str(PROJECT_ROOT)}
-    launcher = subprocess.Popen([sys.executable, str(PROJECT_ROOT / "launcher.py"), "--headless", "--workspace",
-                                 str(folder)], cwd=PROJECT_ROOT, env=variables, stdout=subprocess.DEVNULL,
-                                stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    variables = (
+        os.environ
+        | server.environment
+        | {
+            "MODEL_PATH": str(options.model or offline_chat_model()),
+            "BOT_MEASURE_LAG": "1",
+            "ADMIN_USERS": "1",
+            "PYTHONPATH": str(PROJECT_ROOT),
+        }
+    )
+    launcher = subprocess.Popen(
+        [sys.executable, str(PROJECT_ROOT / "launcher.py"), "--headless", "--workspace", str(folder)],
+        cwd=PROJECT_ROOT,
+        env=variables,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+    )
     try:
         with Store.open(workspace) as store:
-            _wait(lambda: (s := store.status.read_bot()) is not None and s.is_connected
-                  and s.model_state is ModelState.READY, START_SECONDS, "the bot")
+            _wait(
+                lambda: (
+                    (s := store.status.read_bot()) is not None and s.is_connected and s.model_state is ModelState.READY
+                ),
+                START_SECONDS,
+                "the bot",
+            )
             print("The bot is online; replaying.", file=sys.stderr)
             mentions, said, started = _play(options, server, stretches)
-            _wait(lambda: store.activity.totals_since(0).seen >= len(said) and not store.activity.due(), ANSWER_SECONDS,
-                  "all decisions and answers")
+            _wait(
+                lambda: store.activity.totals_since(0).seen >= len(said) and not store.activity.due(),
+                ANSWER_SECONDS,
+                "all decisions and answers",
+            )
             figures = _figures(store, server, mentions, said, time.monotonic() - started)
             store.commands.ask(CommandKind.STOP, asked_by="benchmark")
             _wait(lambda: (s := store.status.read_bot()) is not None and s.exit_code is not None, 30, "the stop")
@@ -140,8 +161,10 @@ def _play(options: argparse.Namespace, server: Any, stretches: dict[int, Any]) -
                     mentions.append(message_id)
 
     started = time.monotonic()
-    threads = [threading.Thread(target=channel, args=(channel_id, messages, 5 + 6 * number))
-               for number, (channel_id, messages) in enumerate(stretches.items())]
+    threads = [
+        threading.Thread(target=channel, args=(channel_id, messages, 5 + 6 * number))
+        for number, (channel_id, messages) in enumerate(stretches.items())
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -159,8 +182,7 @@ def _figures(store: Any, server: Any, mentions: list[int], said: list[int], seco
     per_message = Counter(row["message_id"] for row in store.control_db.rows("SELECT message_id FROM activity"))
     people = {int(m["id"]): int(m["author"]["id"]) for room in server.world.messages.values() for m in room}
     answered = {row.reply_id: people.get(row.message_id) for row in rows if row is not None and row.reply_id}
-    wrong_pings = [sent for sent in server.world.sent
-                   if sent.pings - {f"user {answered.get(int(sent.message['id']))}"}]
+    wrong_pings = [sent for sent in server.world.sent if sent.pings - {f"user {answered.get(int(sent.message['id']))}"}]
     return {
         "messages": len(said),
         "seconds": round(seconds, 1),

@@ -6,6 +6,7 @@ Without --model the packaged SmolLM2 is measured; a random-weight file of Qwen2.
 scripts/make_benchmark_model.py. --data: Discord message objects to replay; without it the talk is made up. The parts
 (--parts) are: tokens, latency, busy, speed, attention, memory, growth, lag, cancel, four, load, tune, exact.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -18,15 +19,35 @@ import time
 from pathlib import Path
 from typing import Any
 
-PARTS = ("tokens", "exact", "cancel", "lag", "load", "tune", "four", "speed", "attention", "memory", "latency", "busy",
-         "growth")
+PARTS = (
+    "tokens",
+    "exact",
+    "cancel",
+    "lag",
+    "load",
+    "tune",
+    "four",
+    "speed",
+    "attention",
+    "memory",
+    "latency",
+    "busy",
+    "growth",
+)
 GOALS = {
     "tokens": "<= 0.30 with retrieval, <= 0.13 without",
-    "latency": "first 3x, whole 2x", "busy": "first 4x, whole 2.7x",
-    "speed": "decode >= 1.0, prefill >= 0.95 of llama-bench", "memory": "<= 650 MB over the file",
-    "growth": "none over 10,000 replies", "lag": "p99 < 10 ms", "cancel": "< 100 ms",
+    "latency": "first 3x, whole 2x",
+    "busy": "first 4x, whole 2.7x",
+    "speed": "decode >= 1.0, prefill >= 0.95 of llama-bench",
+    "memory": "<= 650 MB over the file",
+    "growth": "none over 10,000 replies",
+    "lag": "p99 < 10 ms",
+    "cancel": "< 100 ms",
     "attention": "none: it tells why flash attention is on",
-    "tune": "< 60 s", "four": "mean never worse", "load": ">= 3x", "exact": "at the noise floor",
+    "tune": "< 60 s",
+    "four": "mean never worse",
+    "load": ">= 3x",
+    "exact": "at the noise floor",
 }
 
 
@@ -38,10 +59,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, help="for both sides (default: half the processors)")
     parser.add_argument("--repack", action="store_true", help="ours with repacked weights too")
     parser.add_argument("--replies", type=int, default=12, help="of the latency parts")
-    parser.add_argument("--pause", type=float, default=0.0,
-                        help="of the latency parts: seconds between a message and its reply, as in the live bot (1.2)")
-    parser.add_argument("--typing-unseen", action="store_true",
-                        help="of the latency parts: as if Discord did not tell who is writing")
+    parser.add_argument(
+        "--pause",
+        type=float,
+        default=0.0,
+        help="of the latency parts: seconds between a message and its reply, as in the live bot (1.2)",
+    )
+    parser.add_argument(
+        "--typing-unseen", action="store_true", help="of the latency parts: as if Discord did not tell who is writing"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="of the speed part")
     parser.add_argument("--token-replies", type=int, default=120, help="of the token counts, for each traffic")
     parser.add_argument("--growth-replies", type=int, default=10_000)
@@ -61,9 +87,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     path = options.model or offline_chat_model()
     how = ContextOptions(threads=options.threads or default_threads(), repack=options.repack)
     channels = read_channels(options.data)
-    figures: dict[str, Any] = {"machine": {
-        "model": path.name, "bytes": path.stat().st_size, "processors": os.cpu_count(), "threads": how.threads,
-        "repack": how.repack, "system": platform.platform(), "load": os.getloadavg()[0] if os.name != "nt" else None}}
+    figures: dict[str, Any] = {
+        "machine": {
+            "model": path.name,
+            "bytes": path.stat().st_size,
+            "processors": os.cpu_count(),
+            "threads": how.threads,
+            "repack": how.repack,
+            "system": platform.platform(),
+            "load": os.getloadavg()[0] if os.name != "nt" else None,
+        }
+    }
     wanted = [name.strip() for name in options.parts.split(",")]
     with tempfile.TemporaryDirectory() as folder:
         stand_in = Path(folder) / "stand-in.gguf"
@@ -80,18 +114,35 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             "speed": lambda: machine.speeds(path, how, options.llama_bench, rounds=options.rounds),
             "attention": lambda: machine.attention(path, how),
             "memory": lambda: machine.memory(path, how.threads),
-            "latency": lambda: replies.latency(path, how, channels, replies=options.replies, is_busy=False,
-                                               pause_seconds=options.pause, sees_writers=not options.typing_unseen),
-            "busy": lambda: replies.latency(path, how, channels, replies=options.replies, is_busy=True,
-                                            pause_seconds=options.pause, sees_writers=not options.typing_unseen),
+            "latency": lambda: replies.latency(
+                path,
+                how,
+                channels,
+                replies=options.replies,
+                is_busy=False,
+                pause_seconds=options.pause,
+                sees_writers=not options.typing_unseen,
+            ),
+            "busy": lambda: replies.latency(
+                path,
+                how,
+                channels,
+                replies=options.replies,
+                is_busy=True,
+                pause_seconds=options.pause,
+                sees_writers=not options.typing_unseen,
+            ),
             "growth": lambda: machine.growth(stand_in, replies=options.growth_replies),
         }
         for name in wanted:
             print(f"{name} ...", file=sys.stderr, flush=True)
             started = time.perf_counter()
             figures[name] = measured[name]()
-            print(f"  {time.perf_counter() - started:.0f} s  {json.dumps(figures[name], default=str)[:300]}",
-                  file=sys.stderr, flush=True)
+            print(
+                f"  {time.perf_counter() - started:.0f} s  {json.dumps(figures[name], default=str)[:300]}",
+                file=sys.stderr,
+                flush=True,
+            )
             if options.json:  # what is measured is kept, whatever happens to the rest
                 options.json.write_text(json.dumps(figures, indent=2), encoding="utf-8")
     return figures
@@ -100,15 +151,21 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def report(figures: dict[str, Any]) -> str:
     """The figures as a table."""
     machine = figures["machine"]
-    lines = [f"{machine['model']}, {machine['threads']} of {machine['processors']} processors, "
-             f"{'repacked' if machine['repack'] else 'as stored'}, load {machine['load']}", ""]
+    lines = [
+        f"{machine['model']}, {machine['threads']} of {machine['processors']} processors, "
+        f"{'repacked' if machine['repack'] else 'as stored'}, load {machine['load']}",
+        "",
+    ]
     for part, values in figures.items():
         if part == "machine":
             continue
         lines.append(f"{part}  (goal: {GOALS[part]})")
         for name, value in values.items():
-            shown = "  ".join(f"{key} {_number(inner)}" for key, inner in value.items()) \
-                if isinstance(value, dict) else _number(value)
+            shown = (
+                "  ".join(f"{key} {_number(inner)}" for key, inner in value.items())
+                if isinstance(value, dict)
+                else _number(value)
+            )
             lines.append(f"  {name:34} {shown}")
     return "\n".join(lines)
 

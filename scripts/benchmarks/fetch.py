@@ -5,6 +5,7 @@ single page, once more when nothing is new, and once after 100 edits, 100 deleti
 
     python scripts/benchmark.py fetch --data DIR [--index]
 """
+
 from __future__ import annotations
 
 import argparse
@@ -80,8 +81,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             figures["store_agrees"] = _agrees(server, store)
             if options.index:
                 figures["index_agrees"] = _index(store, options.model) == {
-                    m.id for c in store.channels.all() for page in store.messages.in_channel(c.id) for m in page
-                    if m.content.strip()}
+                    m.id
+                    for c in store.channels.all()
+                    for page in store.messages.in_channel(c.id)
+                    for m in page
+                    if m.content.strip()
+                }
     return figures
 
 
@@ -103,14 +108,19 @@ def _fetch(server: Any, store: Any, *, refresh_days: int = 7) -> Any:
     async def fetch() -> Any:
         async with DiscordRest(server.token, api_base=server.api_base) as api:
             return await Fetcher(store, api, server.world.guild_id, refresh_days=refresh_days).fetch()
+
     return asyncio.run(fetch())
 
 
 def _change(server: Any, roll: random.Random) -> None:
     from data.privacy import skip_reason
 
-    kept = [(room, int(m["id"])) for room, messages in server.world.messages.items() for m in messages
-            if skip_reason(m) is None and m["content"]]
+    kept = [
+        (room, int(m["id"]))
+        for room, messages in server.world.messages.items()
+        for m in messages
+        if skip_reason(m) is None and m["content"]
+    ]
     chosen = roll.sample(kept, 300)
 
     def change(world: Any) -> None:
@@ -120,6 +130,7 @@ def _change(server: Any, roll: random.Random) -> None:
             world.delete(room, message_id)
         for room, message_id in chosen[200:]:
             world.react(room, message_id, REACTOR, "🔥")
+
     server.do(change)
 
 
@@ -132,7 +143,8 @@ def _agrees(server: Any, store: Any) -> bool:
         served = {int(m["id"]): message_from_object(m) for m in messages if skip_reason(m) is None}
         kept = {m.id: m for page in store.messages.in_channel(room) for m in page}
         if {i: (m.content, sorted((r.emoji, r.count) for r in m.reactions)) for i, m in served.items()} != {
-                i: (m.content, sorted((r.emoji, r.count) for r in m.reactions)) for i, m in kept.items()}:
+            i: (m.content, sorted((r.emoji, r.count) for r in m.reactions)) for i, m in kept.items()
+        }:
             return False
     return True
 

@@ -5,6 +5,7 @@ of its own, measured at rest and hidden, walked through every room, and flooded 
 longest callback counts everything the Tk thread runs between two turns of its loop, building of rooms included; its
 processor time beside it says what of that was waiting for other programs.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -50,10 +51,22 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         fill(Workspace.at(folder).create(), options.messages)
         started = time.time()
         figures_file = folder / "figures.json"
-        command = [sys.executable, str(PROJECT_ROOT / "scripts" / "benchmark.py"), "gui", "--inside", str(folder),
-                   "--rate", str(options.rate), "--seconds", str(options.seconds), "--json", str(figures_file)]
-        done = subprocess.run(command, env=os.environ | {"PANEL_BENCH_STARTED": str(started)}, check=False,
-                              stdout=subprocess.DEVNULL)
+        command = [
+            sys.executable,
+            str(PROJECT_ROOT / "scripts" / "benchmark.py"),
+            "gui",
+            "--inside",
+            str(folder),
+            "--rate",
+            str(options.rate),
+            "--seconds",
+            str(options.seconds),
+            "--json",
+            str(figures_file),
+        ]
+        done = subprocess.run(
+            command, env=os.environ | {"PANEL_BENCH_STARTED": str(started)}, check=False, stdout=subprocess.DEVNULL
+        )
         if done.returncode:
             raise KnownError("The panel could not be measured.", "See the lines above.")
         figures: dict[str, Any] = json.loads(figures_file.read_text(encoding="utf-8"))
@@ -63,13 +76,20 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def report(figures: dict[str, Any]) -> str:
     """A table with the goals beside the figures."""
     names = {
-        "usable_seconds": "launch to usable, s", "usable_cpu_seconds": "its processor time, s",
-        "memory_start_mb": "memory at the start, MB", "memory_mb": "memory after every room was open, MB",
-        "visible_cpu_percent": "processor time visible and idle, %", "hidden_cpu_percent": "processor time hidden, %",
-        "longest_callback_ms": "longest callback, ms", "longest_callback_cpu_ms": "its processor time, ms",
-        "rooms_callback_ms": "longest while building rooms, ms", "flood_callback_ms": "longest in the flood, ms",
-        "flood_callback_p99_ms": "99 of 100 in the flood, ms", "flood_lines": "log lines shown in the flood",
-        "messages": "messages in the database"}
+        "usable_seconds": "launch to usable, s",
+        "usable_cpu_seconds": "its processor time, s",
+        "memory_start_mb": "memory at the start, MB",
+        "memory_mb": "memory after every room was open, MB",
+        "visible_cpu_percent": "processor time visible and idle, %",
+        "hidden_cpu_percent": "processor time hidden, %",
+        "longest_callback_ms": "longest callback, ms",
+        "longest_callback_cpu_ms": "its processor time, ms",
+        "rooms_callback_ms": "longest while building rooms, ms",
+        "flood_callback_ms": "longest in the flood, ms",
+        "flood_callback_p99_ms": "99 of 100 in the flood, ms",
+        "flood_lines": "log lines shown in the flood",
+        "messages": "messages in the database",
+    }
     lines = [f"{'figure':<42}{'value':>14}{'goal':>12}"]
     for key, name in names.items():
         if key in figures:
@@ -91,8 +111,16 @@ def fill(workspace: Workspace, count: int) -> None:
             for number in range(first, min(first + SAVE_ROWS, count)):
                 author = min(int(dice.paretovariate(1.1)), 60)
                 at = FIRST_MS + number * 3000
-                rows.append(Message(at - DISCORD_EPOCH_MS << 22 | number % 4096, 1 + number % 12, author,
-                                    f"member {author}", f"message number {number}", at))
+                rows.append(
+                    Message(
+                        at - DISCORD_EPOCH_MS << 22 | number % 4096,
+                        1 + number % 12,
+                        author,
+                        f"member {author}",
+                        f"message number {number}",
+                        at,
+                    )
+                )
             store.messages.save(rows)
             if first % 100_000 == 0:
                 print(f"{first:,} of {count:,} messages written", file=sys.stderr, flush=True)
@@ -133,12 +161,20 @@ def measure(folder: Path, rate: int, seconds: float) -> dict[str, Any]:
         shown = flood(app, turns, store.workspace.logs / "bot.log", rate, seconds)
         flooded, own = sorted(turns.times), [*own, max(turns.own)]
         app.quit(leave_running=True)
-    return {"usable_seconds": usable, "usable_cpu_seconds": usable_cpu,
-            "memory_start_mb": start_memory / 1e6, "memory_mb": memory / 1e6,
-            "visible_cpu_percent": visible, "hidden_cpu_percent": hidden, "rooms_callback_ms": max(rooms) * 1000,
-            "flood_callback_ms": flooded[-1] * 1000, "flood_callback_p99_ms": flooded[int(len(flooded) * 0.99)] * 1000,
-            "longest_callback_ms": max(*rooms, flooded[-1]) * 1000,
-            "longest_callback_cpu_ms": max(own) * 1000, "flood_lines": shown}
+    return {
+        "usable_seconds": usable,
+        "usable_cpu_seconds": usable_cpu,
+        "memory_start_mb": start_memory / 1e6,
+        "memory_mb": memory / 1e6,
+        "visible_cpu_percent": visible,
+        "hidden_cpu_percent": hidden,
+        "rooms_callback_ms": max(rooms) * 1000,
+        "flood_callback_ms": flooded[-1] * 1000,
+        "flood_callback_p99_ms": flooded[int(len(flooded) * 0.99)] * 1000,
+        "longest_callback_ms": max(*rooms, flooded[-1]) * 1000,
+        "longest_callback_cpu_ms": max(own) * 1000,
+        "flood_lines": shown,
+    }
 
 
 class Turns:
@@ -191,13 +227,16 @@ def flood(app: Any, turns: Turns, path: Path, rate: int, seconds: float) -> int:
     turns.until(lambda: app.window.front.key == "logs")
     turns.run(1.0)
     before = app.window.front._shown
-    script = ("import sys, time\nfile, rate = open(sys.argv[1], 'a'), int(sys.argv[2])\n"
-              "n, end = 0, time.time() + float(sys.argv[3])\nwhile time.time() < end:\n"
-              " for _ in range(rate // 20):\n  n += 1\n"
-              "  file.write(f'[2025-11-02 14:32:15] [INFO] [bot.flood] a line of the usual length, number {n}\\n')\n"
-              " file.flush()\n time.sleep(0.05)\n")
-    writer = threading.Thread(target=lambda: subprocess.run(
-        [sys.executable, "-c", script, str(path), str(rate), str(seconds)], check=False))
+    script = (
+        "import sys, time\nfile, rate = open(sys.argv[1], 'a'), int(sys.argv[2])\n"
+        "n, end = 0, time.time() + float(sys.argv[3])\nwhile time.time() < end:\n"
+        " for _ in range(rate // 20):\n  n += 1\n"
+        "  file.write(f'[2025-11-02 14:32:15] [INFO] [bot.flood] a line of the usual length, number {n}\\n')\n"
+        " file.flush()\n time.sleep(0.05)\n"
+    )
+    writer = threading.Thread(
+        target=lambda: subprocess.run([sys.executable, "-c", script, str(path), str(rate), str(seconds)], check=False)
+    )
     turns.clear()
     writer.start()
     turns.run(seconds + 1.0)

@@ -9,6 +9,7 @@ conversation so far ("standing recall", layout 2). Reported for replayed chat:
 
     python scripts/benchmark.py layout --data messages.jsonl
 """
+
 from __future__ import annotations
 
 import argparse
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     chat = _Chat()
     template = chat.template
-    channels = {channel: turns[-options.messages // 3:] for channel, turns in _read(options.data).items()}
+    channels = {channel: turns[-options.messages // 3 :] for channel, turns in _read(options.data).items()}
     model = bulk_embedder("all-MiniLM-L6-v2", Workspace.at(None))
     lines = [(channel, index) for channel, turns in channels.items() for index in range(len(turns))]
     texts = [channels[channel][index].text for channel, index in lines]
@@ -60,14 +61,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     points = rng.sample(points, options.samples)
     queries: dict[str, list[str]] = {"newest": [], "newest+context": [], "standing": []}
     for channel, index in points:
-        said = [turn.text for turn in channels[channel][index - 3:index + 1]]
+        said = [turn.text for turn in channels[channel][index - 3 : index + 1]]
         queries["newest"].append(said[-1])
         queries["newest+context"].append("\n".join(said[-3:]))
         queries["standing"].append("\n".join(said[:-1]))
     encoded = {name: model.embed(texts_) for name, texts_ in queries.items()}
 
     def recalled(channel: int, index: int, query: Any, budget: int) -> list[Turn]:
-        rows = rows_of[channel][:index - 30]
+        rows = rows_of[channel][: index - 30]
         best = np.argsort(-(vectors[rows] @ query))[:12]
         kept: list[Turn] = []
         for row in best:
@@ -82,8 +83,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     relevance: dict[str, list[float]] = defaultdict(list)
     losses: dict[str, list[float]] = defaultdict(list)
     for number, (channel, index) in enumerate(points):
-        history, newest, answer = (channels[channel][index - HISTORY:index], channels[channel][index],
-                                   channels[channel][index + 1])
+        history, newest, answer = (
+            channels[channel][index - HISTORY : index],
+            channels[channel][index],
+            channels[channel][index + 1],
+        )
         cue = [Piece(template.assistant_open, True)]
         cue_tokens, newest_tokens = chat.count_pieces(cue), chat.count_pieces(turn_pieces([newest], template))
         left["A or B, no recall"].append(newest_tokens + cue_tokens)
@@ -102,8 +106,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             relevance[name].append(float(similar.max()))
         if number >= options.losses:
             continue
-        base, before, new = system_pieces(DEFAULT_SYSTEM_PROMPT, template), turn_pieces(history, template), \
-            turn_pieces([newest], template)
+        base, before, new = (
+            system_pieces(DEFAULT_SYSTEM_PROMPT, template),
+            turn_pieces(history, template),
+            turn_pieces([newest], template),
+        )
         orders = {
             "no recall": base + before + new,
             "A: newest query, block last": base + before + new + recall_pieces(picks["newest"], template),
@@ -119,10 +126,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     naive = statistics.median(left["naive, 100"])
     return {
         "replies": len(points),
-        "tokens_left": {name: {"p50": statistics.median(v), "mean": round(statistics.mean(v), 1),
-                               "ratio_p50": round(statistics.median(v) / naive, 3),
-                               "ratio_mean": round(statistics.mean(v) / statistics.mean(left["naive, 100"]), 3)}
-                        for name, v in left.items()},
+        "tokens_left": {
+            name: {
+                "p50": statistics.median(v),
+                "mean": round(statistics.mean(v), 1),
+                "ratio_p50": round(statistics.median(v) / naive, 3),
+                "ratio_mean": round(statistics.mean(v) / statistics.mean(left["naive, 100"]), 3),
+            }
+            for name, v in left.items()
+        },
         "best_cosine_to_what_came_next": {name: round(statistics.mean(v), 4) for name, v in relevance.items()},
         "cosine_difference_to_random_standard_error": _standard_errors(relevance, "random"),
         "loss_per_token_on_what_came_next": {name: round(statistics.mean(v), 4) for name, v in losses.items()},
@@ -132,18 +144,28 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def _standard_errors(found: dict[str, list[float]], base: str) -> dict[str, float]:
     """Of each one's mean difference to `base`, place by place."""
-    return {name: round(statistics.stdev([a - b for a, b in zip(values, found[base], strict=True)])
-                        / len(values) ** 0.5, 4) for name, values in found.items() if name != base and len(values) > 1}
+    return {
+        name: round(statistics.stdev([a - b for a, b in zip(values, found[base], strict=True)]) / len(values) ** 0.5, 4)
+        for name, values in found.items()
+        if name != base and len(values) > 1
+    }
 
 
 def report(figures: dict[str, Any]) -> str:
     """The figures as a table for people."""
-    out = [f"{figures['replies']} replies", "",
-           f"{'tokens left':44} {'p50':>6} {'mean':>7} {'p50/naive':>10} {'mean/naive':>10}"]
+    out = [
+        f"{figures['replies']} replies",
+        "",
+        f"{'tokens left':44} {'p50':>6} {'mean':>7} {'p50/naive':>10} {'mean/naive':>10}",
+    ]
     for name, row in figures["tokens_left"].items():
         out.append(f"{name:44} {row['p50']:6.0f} {row['mean']:7.1f} {row['ratio_p50']:10.3f} {row['ratio_mean']:10.3f}")
-    for key in ("best_cosine_to_what_came_next", "cosine_difference_to_random_standard_error",
-                "loss_per_token_on_what_came_next", "loss_difference_to_no_recall_standard_error"):
+    for key in (
+        "best_cosine_to_what_came_next",
+        "cosine_difference_to_random_standard_error",
+        "loss_per_token_on_what_came_next",
+        "loss_difference_to_no_recall_standard_error",
+    ):
         out += ["", key.replace("_", " ")] + [f"  {name:44} {value:.4f}" for name, value in figures[key].items()]
     return "\n".join(out)
 
@@ -183,8 +205,10 @@ class _Chat:
         lines = "\n".join(f"{turn.name}: {turn.text}" for turn in recalled)
         recent = "\n".join(f"{turn.name}: {turn.text}" for turn in history)
         changing = f"\n\nRelevant earlier messages:\n{lines}" if recalled else ""
-        changing += f"\n\nRecent conversation:\n{recent}<|im_end|>\n<|im_start|>user\n{newest.name}: {newest.text}" \
-                    "<|im_end|>\n<|im_start|>assistant\n"
+        changing += (
+            f"\n\nRecent conversation:\n{recent}<|im_end|>\n<|im_start|>user\n{newest.name}: {newest.text}"
+            "<|im_end|>\n<|im_start|>assistant\n"
+        )
         return len(self.encode(changing, True))
 
     def loss(self, prompt: list[int], answer: str) -> float:

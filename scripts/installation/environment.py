@@ -142,9 +142,7 @@ class Environment:
         if free < needed_gigabytes:
             raise failures.disk_too_small(self._root, needed_gigabytes=needed_gigabytes, free_gigabytes=free)
 
-    def _try_each(
-        self, step: Step, attempts: Sequence[Attempt], prefix: str, context: Context, runs: PipRuns
-    ) -> None:
+    def _try_each(self, step: Step, attempts: Sequence[Attempt], prefix: str, context: Context, runs: PipRuns) -> None:
         for number, attempt in enumerate(attempts, start=1):
             try:
                 _carry_out(step, attempt, prefix, context, runs)

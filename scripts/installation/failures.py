@@ -108,8 +108,7 @@ def folder_not_writable(root: Path) -> SetupError:
 def still_missing(what: str, log: Path) -> SetupError:
     """pip reported success, but the pins say otherwise."""
     return SetupError(
-        f"pip finished, but {what} still does not fit: delete the folder {log.parent} and start again "
-        f"(details: {log})."
+        f"pip finished, but {what} still does not fit: delete the folder {log.parent} and start again (details: {log})."
     )
 
 
@@ -155,9 +154,7 @@ _NO_MEMORY = (
     "The computer ran out of memory while installing {what}: close other programs and start again; "
     "it goes on where it stopped."
 )
-_UNKNOWN = (
-    "Installing {what} failed ({last}): start again, and if it fails again, the log tells the whole story."
-)
+_UNKNOWN = "Installing {what} failed ({last}): start again, and if it fails again, the log tells the whole story."
 
 # The first match wins: a full disk also looks like a failed build, and no network like a version that
 # does not exist.
@@ -210,8 +207,7 @@ _KNOWN = [
     _Known(
         r"winerror 32\b|winerror 5\b|being used by another process",
         SetupError,
-        "A file of {what} is in use and cannot be replaced: stop the bot and the control panel, and start "
-        "again.",
+        "A file of {what} is in use and cannot be replaced: stop the bot and the control panel, and start again.",
     ),
     _Known(
         r"permission denied|errno 13\b|read-only file system",

@@ -57,8 +57,7 @@ def _pin_of(line: str, *, where: str, python_version: tuple[int, ...]) -> list[P
 def marker_applies(marker: str, values: dict[str, str]) -> bool:
     """Evaluate an environment marker made of clauses joined by `and` and `or`."""
     return any(
-        all(_clause_holds(clause.strip(), values) for clause in part.split(" and "))
-        for part in marker.split(" or ")
+        all(_clause_holds(clause.strip(), values) for clause in part.split(" and ")) for part in marker.split(" or ")
     )
 
 

@@ -19,9 +19,7 @@ from scripts.installation.progress import Progress
 POLL_SECONDS = 0.25
 STOP_SECONDS = 10.0
 _MISLEADING = ("PIP_TARGET", "PIP_PREFIX", "PYTHONHOME")
-_PULSE = re.compile(
-    r"\[\d+/\d+\]|(?:Collecting|Downloading|Building wheel for) [^\s;(]+|Installing collected packages"
-)
+_PULSE = re.compile(r"\[\d+/\d+\]|(?:Collecting|Downloading|Building wheel for) [^\s;(]+|Installing collected packages")
 
 
 class PipRuns:
@@ -95,15 +93,11 @@ def environment_for_pip(venv: Path) -> dict[str, str]:
     return env
 
 
-def _start(
-    command: list[str], output: int, lock: InstallLock, env: dict[str, str]
-) -> subprocess.Popen[bytes]:
+def _start(command: list[str], output: int, lock: InstallLock, env: dict[str, str]) -> subprocess.Popen[bytes]:
     none = subprocess.DEVNULL
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
-        return subprocess.Popen(
-            command, env=env, stdin=none, stdout=output, stderr=output, creationflags=flags
-        )
+        return subprocess.Popen(command, env=env, stdin=none, stdout=output, stderr=output, creationflags=flags)
     # A group of its own lets one signal reach the compilers that pip started; holding the lock makes
     # the next start wait for a pip that outlived us.
     inherited = (lock.fileno(),)

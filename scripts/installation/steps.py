@@ -138,9 +138,7 @@ def _from_pip(step: Step) -> Attempt:
     return Attempt((*step.requirements, "-v"), activity, "llama_cpp")
 
 
-def _fitting_build(
-    builds: list[tuple[tuple[int, int], str]], cuda_version: tuple[int, int] | None
-) -> str | None:
+def _fitting_build(builds: list[tuple[tuple[int, int], str]], cuda_version: tuple[int, int] | None) -> str | None:
     if cuda_version is None:
         return None
     return next((build for needed, build in builds if cuda_version >= needed), None)
