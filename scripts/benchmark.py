@@ -1,6 +1,6 @@
 """The one door to all benchmarks: python scripts/benchmark.py NAME [options]
 
-Each is a module in scripts/benchmarks with add_arguments(parser), run(options) -> dict and report(figures) -> str.
+Each is a module in scripts/dev/benchmarks with add_arguments(parser), run(options) -> dict and report(figures) -> str.
 The table goes to standard output; --json FILE keeps the figures.
 """
 
@@ -26,7 +26,7 @@ import json
 
 from storage.errors import KnownError
 
-FOLDER = Path(__file__).resolve().parent / "benchmarks"
+FOLDER = Path(__file__).resolve().parent / "dev" / "benchmarks"
 
 
 def names() -> list[str]:
@@ -42,13 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = arguments[0] if arguments else ""
     for name in names():
         # Only the chosen module is imported: each may need libraries the others do not.
-        module = importlib.import_module(f"scripts.benchmarks.{name}") if name == wanted else None
+        module = importlib.import_module(f"scripts.dev.benchmarks.{name}") if name == wanted else None
         description = (module.__doc__ or "") if module else ""
         sub = choices.add_parser(name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
         if module:
             module.add_arguments(sub)
     options = parser.parse_args(arguments)
-    module = importlib.import_module(f"scripts.benchmarks.{options.name}")
+    module = importlib.import_module(f"scripts.dev.benchmarks.{options.name}")
     try:
         figures = module.run(options)
     except KnownError as error:

@@ -2,6 +2,7 @@
 
 python -m tests                   ruff, mypy, the lock of packages and all tests
 python -m tests --lint            without the tests
+python -m tests unit              one tier: unit, integration, model, panel or install; several may be named
 python -m tests ARGUMENTS ...     pytest with these arguments only
 """
 
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scripts import bootstrap
-from tests.screen import virtual_screen
+from tests.support.screen import virtual_screen
 
 ROOT = Path(__file__).resolve().parent.parent
 GROUPS = ("runtime", "offline", "train", "dev")
@@ -23,12 +24,16 @@ CHECKS = {
     "ruff check": ["-m", "ruff", "check", "."],
     "ruff format": ["-m", "ruff", "format", "--check", "."],
     "mypy": ["-m", "mypy"],
-    "package lock": ["scripts/lock_packages.py"],
+    "package lock": ["scripts/dev/lock_packages.py"],
 }
+
+
+TIERS = ("unit", "integration", "model", "panel", "install")
 
 
 def main(arguments: list[str]) -> int:
     """Run what was asked for; the worst exit code of all."""
+    arguments = [f"tests/{argument}" if argument in TIERS else argument for argument in arguments]
     # Started in the background, a shell makes its children ignore Ctrl+C, and theirs; some tests send it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     env = environment_for_tests(os.environ)

@@ -14,7 +14,7 @@ from model.process import prepare_process_environment
 from model.training.base_model import BaseModel, dequantised
 from storage.paths import Workspace
 from storage.store import Store
-from tests.screen import virtual_screen
+from tests.support.screen import virtual_screen
 
 # Before anything loads OpenMP: spinning threads make model tests ten times slower on a busy machine.
 prepare_process_environment()

@@ -1,0 +1,1 @@
+"""The program's own set-up, with real pip and environments."""

@@ -1,0 +1,240 @@
+"""The parts of the installer: pins, sources, messages, progress."""
+
+from __future__ import annotations
+
+import ast
+import io
+from pathlib import Path
+
+import pytest
+
+from scripts.installation import failures, machine
+from scripts.installation.failures import Context, SourceError
+from scripts.installation.groups import GROUPS, read_group
+from scripts.installation.pins import Pin, PinError, marker_applies, missing_pins, read_pins
+from scripts.installation.progress import Progress
+from scripts.installation.steps import plan
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = (3, 11, 2)
+CONTEXT = Context("PyTorch", Path("/home/ada/bot"), 2.5, Path("/home/ada/bot/.venv/install.log"))
+
+
+def write(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+
+
+def install(site: Path, name: str, version: str, *, is_complete: bool = True) -> None:
+    folder = site / f"{name}-{version}.dist-info"
+    folder.mkdir(parents=True)
+    if is_complete:
+        (folder / "RECORD").touch()
+
+
+def test_pins_are_read_with_includes_comments_extras_and_markers(tmp_path: Path) -> None:
+    write(tmp_path, base="# the base\nDiscord.py==2.7.1  # talks to Discord\n")
+    write(
+        tmp_path,
+        more="-r base.txt\nhttpx[socks]==0.28.1\nwin==1; sys_platform == 'nowhere'\nnew==2; python_version >= '3.9'\n",
+    )
+
+    assert read_pins(tmp_path / "more.txt", python_version=PYTHON) == [
+        Pin("discord-py", "2.7.1", "discord-py==2.7.1"),
+        Pin("httpx", "0.28.1", "httpx[socks]==0.28.1"),
+        Pin("new", "2", "new==2"),
+    ]
+
+
+@pytest.mark.parametrize("line", ["numpy", "numpy>=2", "numpy==2.*,<3 x", "numpy==2; color == 'red'"])
+def test_a_line_that_pins_nothing_exactly_is_refused(tmp_path: Path, line: str) -> None:
+    write(tmp_path, loose=line)
+
+    with pytest.raises(PinError):
+        read_pins(tmp_path / "loose.txt", python_version=PYTHON)
+
+
+@pytest.mark.parametrize(
+    ("marker", "applies"),
+    [
+        ("python_version < '3.12'", True),
+        ("python_version < '3.9'", False),
+        ("python_version >= '3.11' and sys_platform == 'linux'", True),
+        ("sys_platform == 'win32' or sys_platform == 'linux'", True),
+        ("sys_platform in 'win32 darwin'", False),
+        ("sys_platform != 'darwin'", True),
+    ],
+)
+def test_markers_compare_versions_as_numbers(marker: str, applies: bool) -> None:
+    assert marker_applies(marker, {"python_version": "3.11", "sys_platform": "linux"}) is applies
+
+
+def test_only_whole_packages_in_the_exact_version_satisfy_a_pin(tmp_path: Path) -> None:
+    install(tmp_path, "torch", "2.13.0+cpu")
+    install(tmp_path, "discord_py", "2.7.1")
+    install(tmp_path, "numpy", "2.4.5")
+    install(tmp_path, "trl", "1.14.2", is_complete=False)
+    wanted = [
+        ("torch", "2.13.0"),
+        ("discord-py", "2.7.1"),
+        ("numpy", "2.4.6"),
+        ("trl", "1.14.2"),
+        ("peft", "1"),
+    ]
+
+    missing = missing_pins([Pin(name, version, "") for name, version in wanted], ["/nowhere", str(tmp_path)])
+
+    assert [pin.name for pin in missing] == ["numpy", "trl", "peft"]
+
+
+def test_no_two_requirements_files_name_different_versions() -> None:
+    versions: dict[str, set[str]] = {}
+    for name in GROUPS:
+        for pin in read_group(ROOT, name, python_version=PYTHON):
+            versions.setdefault(pin.name, set()).add(pin.version)
+
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+
+
+def test_an_old_python_can_read_the_installer() -> None:
+    files = [ROOT / "scripts" / "bootstrap.py", *(ROOT / "scripts" / "installation").glob("*.py")]
+    files += [ROOT / "tests" / "__main__.py", ROOT / "tests" / "screen.py"]
+
+    for file in files:
+        ast.parse(file.read_text(encoding="utf-8"), str(file), feature_version=(3, 7))
+
+
+def test_pytorch_comes_first_and_llama_cpp_after_the_libraries() -> None:
+    steps = plan(("runtime", "offline", "train", "dev"), ROOT, python_version=PYTHON)
+
+    assert [step.pins[0].name for step in steps[:1]] == ["torch"]
+    assert [step.label for step in steps[1:4]] == [
+        "the bot's libraries",
+        "llama.cpp",
+        "the small offline models",
+    ]
+    assert "llama-cpp-python" not in " ".join(steps[1].requirements)
+
+
+@pytest.mark.parametrize(
+    ("platform", "cuda", "reachable", "index"),
+    [
+        ("linux", None, True, "https://download.pytorch.org/whl/cpu"),
+        ("linux", None, False, None),
+        ("linux", (13, 1), True, "https://download.pytorch.org/whl/cu130"),
+        ("win32", (12, 8), True, "https://download.pytorch.org/whl/cu126"),
+        ("win32", None, True, "https://download.pytorch.org/whl/cpu"),
+        ("darwin", None, True, None),
+    ],
+)
+def test_pytorch_comes_from_the_index_that_fits_the_computer(
+    monkeypatch: pytest.MonkeyPatch,
+    platform: str,
+    cuda: tuple[int, int] | None,
+    reachable: bool,
+    index: str | None,
+) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setattr(machine, "find_cuda_version", lambda: cuda)
+    monkeypatch.setattr(machine, "is_reachable", lambda url: reachable)
+
+    attempts = plan(("runtime",), ROOT, python_version=PYTHON)[0].attempts(lambda pin: False)
+
+    assert attempts[-1].arguments == ("torch==2.13.0",)
+    assert (index in attempts[0].arguments) if index else len(attempts) == 1
+
+
+@pytest.mark.parametrize(
+    ("platform", "cuda", "builds"),
+    [("win32", (12, 8), ["cu125", "cpu"]), ("win32", (13, 2), ["cu132", "cpu"]), ("win32", None, ["cpu"])],
+)
+def test_windows_takes_ready_made_llama_cpp_and_the_processor_build_last(
+    monkeypatch: pytest.MonkeyPatch, platform: str, cuda: tuple[int, int] | None, builds: list[str]
+) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setattr(machine, "find_cuda_version", lambda: cuda)
+    monkeypatch.setattr(machine, "is_reachable", lambda url: True)
+    monkeypatch.setattr(machine, "has_compiler", lambda: False)
+
+    step = next(step for step in plan(("runtime",), ROOT, python_version=PYTHON) if step.label == "llama.cpp")
+
+    urls = [attempt.arguments[-1] for attempt in step.attempts(lambda pin: False)]
+    assert urls == [f"https://abetlen.github.io/llama-cpp-python/whl/{build}" for build in builds]
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("OSError: [Errno 28] No space left on device", "The disk became full"),
+        ("error: [Errno 122] Disk quota exceeded", "The disk became full"),
+        ("CMake Error: CMAKE_CXX_COMPILER not set, after EnableLanguage", "no working C++ compiler"),
+        ("c++: fatal error: Killed signal terminated program cc1plus", "ran out of memory"),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", "certificate could not be verified"),
+        ("Failed to establish a new connection: [Errno -3] Temporary failure in name resolution\n"
+         "ERROR: No matching distribution found for torch==2.13.0", "No network"),
+        ("ERROR: No matching distribution found for torch==2.13.0", "There is no torch==2.13.0 for Python"),
+        ("ERROR: [WinError 5] Access is denied: 'c:\\\\bot\\\\.venv'", "is in use"),
+        ("ERROR: Could not install packages: [Errno 13] Permission denied", "could not be written"),
+        ("some text\nERROR: a new kind of trouble\n", "failed (ERROR: a new kind of trouble)"),
+    ],
+)  # fmt: skip
+def test_what_pip_says_becomes_one_sentence_with_a_cure(said: str, sentence: str) -> None:
+    message = str(failures.explain(said, 1, CONTEXT))
+
+    assert sentence in message
+    assert "start again" in message
+    assert message.endswith(f"(Details: {CONTEXT.log})")
+    assert "\n" not in message
+
+
+def test_only_troubles_of_a_source_let_another_one_be_tried() -> None:
+    assert isinstance(failures.explain("Connection refused", 1, CONTEXT), SourceError)
+    assert not isinstance(failures.explain("No space left on device", 1, CONTEXT), SourceError)
+
+
+def test_a_killed_pip_means_too_little_memory() -> None:
+    assert "ran out of memory" in str(failures.explain("", -9, CONTEXT))
+
+
+class Terminal(io.StringIO):
+    """A stream that claims to be a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def run_for_a_minute(stream: io.StringIO) -> str:
+    now = [0.0]
+    progress = Progress(stream, clock=lambda: now[0])
+    progress.start("Installing PyTorch")
+    for second in range(61):
+        now[0] = float(second)
+        progress.tick("Downloading torch")
+    progress.done()
+    return stream.getvalue()
+
+
+def test_a_terminal_shows_one_line_that_counts_the_seconds() -> None:
+    shown = run_for_a_minute(Terminal())
+
+    assert shown.count("\n") == 1
+    assert "\rInstalling PyTorch ... 42 s  Downloading torch" in shown
+    assert shown.endswith("Installing PyTorch: done in 1 min 00 s\n")
+
+
+def test_a_log_gets_a_line_every_fifteen_seconds() -> None:
+    assert run_for_a_minute(io.StringIO()).splitlines() == [
+        "Installing PyTorch ...",
+        "Installing PyTorch ... 15 s  Downloading torch",
+        "Installing PyTorch ... 30 s  Downloading torch",
+        "Installing PyTorch ... 45 s  Downloading torch",
+        "Installing PyTorch ... 1 min 00 s  Downloading torch",
+        "Installing PyTorch: done in 1 min 00 s",
+    ]
+
+
+def test_a_windowed_python_without_streams_installs_silently() -> None:
+    progress = Progress(None)
+    progress.start("Installing")
+    progress.tick()
+    progress.done()

@@ -1,0 +1,1 @@
+"""Real SQLite, LanceDB, processes and a loopback Discord."""

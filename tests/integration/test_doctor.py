@@ -1,0 +1,200 @@
+"""The doctor: what it says about good and broken workspaces, and that every complaint ends with a cure."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scripts import doctor
+from scripts.doctor import Finding, Verdict
+from storage.backup import create_backup
+from storage.environment import SERVER_ID, TOKEN, write_value
+from storage.paths import PROJECT_ROOT, Workspace
+from storage.records import BotPhase, BotStatus, Channel, Message, ModelState
+from storage.settings import EMBEDDING_MODEL, FETCH_SCHEDULE, LAUNCH_AT_LOGIN, MODEL_PATH
+from storage.store import Store
+from tests.support.discord_server import MESSAGE_CONTENT, DiscordServer
+from tests.support.discord_world import World
+
+
+def run(workspace: Workspace, *arguments: str, **environment: str) -> tuple[int, str]:
+    """The doctor as the owner starts it: exit code and report."""
+    done = subprocess.run(
+        [sys.executable, "scripts/doctor.py", "--workspace", str(workspace.root), *arguments],
+        cwd=PROJECT_ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout
+
+
+def about(findings: Iterator[Finding] | list[Finding], name: str) -> Finding:
+    return next(finding for finding in findings if finding.name == name)
+
+
+@pytest.fixture
+def sound(store: Store) -> Store:
+    """A workspace with a model, messages and a channel to speak in."""
+    store.settings.set(MODEL_PATH, "smollm2-135m-instruct", changed_by="test")
+    store.settings.set(EMBEDDING_MODEL, "all-MiniLM-L6-v2", changed_by="test")
+    store.channels.add([Channel(1000, "general", learn=True, recall=True, speak=True, is_private=False)])
+    store.messages.save([Message(1, 1000, 7, "ann", "hello", 1)])
+    write_value(store.workspace.env_file, TOKEN, "x" * 70)
+    write_value(store.workspace.env_file, SERVER_ID, "5")
+    return store
+
+
+# ---- as the owner starts it -----------------------------------------------------------------------------
+
+
+def test_a_sound_workspace_has_nothing_in_the_way(sound: Store) -> None:
+    code, report = run(sound.workspace, "--offline")
+    assert code == 0, report
+    assert report.rstrip().endswith("Nothing stands in the way.") and "BAD" not in report
+    assert "x" * 70 not in report
+    job = sound.jobs.latest("doctor")
+    assert job is not None and job.result["findings"]
+
+
+def test_a_damaged_database_is_named_with_its_cure_and_the_rest_is_still_looked_at(sound: Store) -> None:
+    """Fault 29."""
+    sound.close()
+    sound.workspace.messages_db.write_bytes(b"no database" * 1000)
+    code, report = run(sound.workspace, "--offline")
+    assert code == 1 and "damaged" in report and "--restore" in report
+    assert "Python:" in report and "Disk:" in report and "In the way: Databases." in report
+
+
+def test_the_launcher_brings_what_the_system_starts_at_login(workspace: Workspace) -> None:
+    done = subprocess.run(
+        [sys.executable, "launcher.py", "--doctor", "--workspace", str(workspace.root)],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1 and "Start at login: off" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+# ---- Discord's part -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server() -> Iterator[DiscordServer]:
+    world = World()
+    world.add_channel("general", channel_id=1000)
+    with DiscordServer(world) as running:
+        yield running
+
+
+def test_a_good_token_a_bad_token_and_a_missing_intent_are_told_apart(sound: Store, server: DiscordServer) -> None:
+    """Faults 12 and 13."""
+    code, report = run(sound.workspace, **server.environment)
+    assert code == 0 and "token accepted" in report and "Message content intent: on" in report
+    server.approved_intents &= ~MESSAGE_CONTENT
+    code, report = run(sound.workspace, **server.environment)
+    assert code == 1 and "switch on 'Message Content Intent'" in report
+    code, report = run(sound.workspace, **server.environment | {"DISCORD_TOKEN": "wrong" * 12})
+    assert code == 1 and "does not accept the bot token" in report and "Reset Token" in report
+    assert "wrong" not in report
+
+
+def test_a_channel_it_may_not_read_and_a_server_it_is_not_on_are_named(sound: Store, server: DiscordServer) -> None:
+    """Faults 20 and 41."""
+    server.do(lambda world: world.no_access.add(1000))
+    code, report = run(sound.workspace, **server.environment)
+    assert code == 1 and "cannot read #general" in report and "View Channel" in report
+    code, report = run(sound.workspace, **server.environment | {"SERVER_ID": "12345"})
+    assert code == 1 and "not on the server" in report and "https://discord.com" in report
+
+
+def test_without_a_network_it_says_so_after_a_bounded_wait(sound: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 14."""
+    monkeypatch.setattr(doctor, "DISCORD_LIMIT_SECONDS", 0.5)
+    monkeypatch.setenv("DISCORD_API_BASE", "http://127.0.0.1:9/api/v10")
+    (finding,) = doctor.look_at_discord(sound)
+    assert finding.verdict is Verdict.BAD and "cannot be reached" in finding.words and finding.cure
+
+
+# ---- one finding at a time ----------------------------------------------------------------------------------
+
+
+def test_a_destroyed_index_is_a_note_not_an_obstacle(sound: Store) -> None:
+    """Fault 36."""
+    folder = sound.workspace.embeddings / "messages.lance"
+    folder.mkdir(parents=True)
+    (folder / "rubbish").write_bytes(b"\0" * 100)
+    finding = about(doctor.look_at_store(sound), "Search index")
+    assert finding.verdict is Verdict.NOTE and (finding.cure or "wait" in finding.words)
+
+
+def status(sound: Store, **fields: object) -> Finding:
+    now = time.time()
+    values = {
+        "pid": os.getpid(),
+        "phase": BotPhase.RUNNING,
+        "heartbeat_at": now,
+        "started_at": now,
+        "model_state": ModelState.READY,
+    } | fields
+    sound.status.write_bot(BotStatus(**values))  # type: ignore[arg-type]
+    return about(doctor.look_at_store(sound), "Bot")
+
+
+def test_the_bots_own_troubles_are_passed_on(sound: Store) -> None:
+    """Faults 2, 5, 23 and 50."""
+    assert status(sound).verdict is Verdict.GOOD
+    hung = status(sound, heartbeat_at=time.time() - 500)
+    assert hung.verdict is Verdict.BAD and "silent for 5" in hung.words
+    gone = status(sound, heartbeat_at=time.time() - 500, pid=2**22 + 1)
+    assert gone.verdict is Verdict.NOTE and "vanished" in gone.words
+    ended = status(sound, exit_code=78, exit_reason="No Discord bot token is set.", last_error_cure="Enter it.")
+    assert (ended.verdict, ended.words, ended.cure) == (Verdict.BAD, "No Discord bot token is set.", "Enter it.")
+    modelless = status(sound, model_state=ModelState.FAILED, model_error="m.gguf is cut short.")
+    assert modelless.verdict is Verdict.BAD and "cut short" in modelless.words
+
+
+def test_old_and_missing_backups_are_noted(sound: Store) -> None:
+    assert about(doctor.look_at_routine(sound, autostart=None), "Backup").verdict is Verdict.NOTE
+    create_backup(sound)
+    assert about(doctor.look_at_routine(sound, autostart=None), "Backup").words == "today"
+    create_backup(sound, clock=lambda: time.time() + 86_400 * 0.5)
+    old = replace(doctor._age("Backup", time.time() - 30 * 86_400, 14, "Make one."))
+    assert (old.verdict, old.words) == (Verdict.NOTE, "30 days ago")
+
+
+def test_switches_that_the_system_does_not_follow_are_noted(
+    sound: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    sound.settings.set(FETCH_SCHEDULE, "daily@04:00", changed_by="test")
+    sound.settings.set(LAUNCH_AT_LOGIN, True, changed_by="test")
+    findings = list(doctor.look_at_routine(sound, autostart="off"))
+    assert "the system knows nothing of it" in about(findings, "Scheduled fetch").words
+    assert about(findings, "Start at login").verdict is Verdict.NOTE
+    assert all(finding.cure for finding in findings if finding.verdict is not Verdict.GOOD)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no file modes")
+def test_a_token_file_others_may_read_is_noted(sound: Store) -> None:
+    """Fault 48."""
+    sound.workspace.env_file.chmod(0o644)
+    finding = about(doctor.look_at_routine(sound, autostart=None), "Token file")
+    assert finding.verdict is Verdict.NOTE and "chmod 600" in finding.cure
+
+
+def test_a_cloud_folder_is_in_the_way(tmp_path: Path) -> None:
+    """Fault 32."""
+    finding = about(doctor.look_at_program(Workspace.at(tmp_path / "OneDrive" / "bot")), "Folder")
+    assert finding.verdict is Verdict.BAD and "OneDrive" in finding.words and "--workspace" in finding.cure

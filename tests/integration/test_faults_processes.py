@@ -1,0 +1,216 @@
+"""Faults of processes and of the desktop, with real processes and signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot_controller import BotController, ControllerState
+from gui.components.system_tray import SystemTray
+from storage import processes
+from storage.locks import FileLock
+from storage.logs import FILES_KEPT, MAX_FILE_BYTES, LogTail
+from storage.paths import PROJECT_ROOT, Workspace
+from storage.records import BotStatus, ModelState
+from storage.settings import EMBEDDING_MODEL, MODEL_PATH
+from storage.store import Store
+from tests.support.waiting import LIMIT_SECONDS, wait_for
+
+
+@pytest.fixture
+def talking(store: Store) -> Iterator[Store]:
+    """A workspace whose bot has the packaged model; whatever bot runs at the end is ended."""
+    store.settings.set(MODEL_PATH, "smollm2-135m-instruct", changed_by="test")
+    store.settings.set(EMBEDDING_MODEL, "all-MiniLM-L6-v2", changed_by="test")
+    yield store
+    status = store.status.read_bot()
+    if status is not None and status.exit_code is None:
+        processes.kill_tree(status.pid)
+
+
+def ready(store: Store, *, other_than: int = 0) -> BotStatus | None:
+    status = store.status.read_bot()
+    is_ready = (
+        status is not None
+        and status.exit_code is None
+        and status.model_state is ModelState.READY
+        and status.pid != other_than
+    )
+    return status if is_ready else None
+
+
+# ---- crashes and hangs --------------------------------------------------------------------------------
+
+
+def test_a_native_crash_is_named_leaves_its_stack_and_the_bot_comes_back(talking: Store) -> None:
+    """Fault 23: SIGSEGV in the real bot while it writes a reply."""
+    controller = BotController(talking, offline=True)
+    said: list[str] = []
+
+    def tick() -> None:
+        view = controller.tick()
+        said.append(f"{view.state}: {view.detail}")
+
+    controller.start()
+    first = wait_for(lambda: tick() or ready(talking))
+    question = talking.playground.ask("tell me a very long story about your week")
+    wait_for(lambda: talking.control_db.value("SELECT taken_by FROM playground WHERE id = ?", (question,)))
+    os.kill(first.pid, signal.SIGSEGV)
+    second = wait_for(lambda: tick() or ready(talking, other_than=first.pid))
+    assert any(words.startswith("backoff") and "native crash" in words for words in said)
+    assert "Segmentation fault" in (talking.workspace.logs / "bot.stacks.log").read_text(encoding="utf-8")
+    # The question the dead bot had taken is answered by the next one, once.
+    answer = wait_for(lambda: tick() or talking.playground.answer_to(question))
+    assert not answer.error
+    assert talking.control_db.value("SELECT COUNT(*) FROM playground WHERE answers_id = ?", (question,)) == 1
+    assert talking.control_db.check() == "ok"
+    controller.force_stop()
+    wait_for(lambda: not processes.is_alive(second.pid))
+
+
+STUBBORN = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c",
+                          "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"])
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_process_tree_that_ignores_signals_is_ended_whole() -> None:
+    """Fault 7: a child and a grandchild that ignore SIGTERM."""
+    child = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    grandchild = int(child.stdout.readline())
+    processes.terminate(child.pid)
+    processes.kill_tree(child.pid)
+    assert child.wait(LIMIT_SECONDS) == -signal.SIGKILL
+    wait_for(lambda: not processes.is_alive(grandchild))
+    child.stdout.close()
+
+
+FLOOD = """
+import logging, sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from storage.logs import configure_logging
+configure_logging(Path(sys.argv[2]) / "logs", "bot")
+line = "x" * 10_000
+for number in range(20_000):
+    logging.info("%d %s", number, line)
+    if number % 5 == 0:
+        print(line, flush=True)
+logging.info("the last line")
+"""
+
+
+def test_a_flood_of_240_megabytes_stays_under_the_cap_and_never_blocks_the_child(store: Store, tmp_path: Path) -> None:
+    """Fault 11: 200 MB through the log, 40 MB straight to stdout, the panel reading along."""
+    script = tmp_path / "flood.py"
+    script.write_text(FLOOD.format(root=str(PROJECT_ROOT)), encoding="utf-8")
+    raw = processes.raw_output_file(store.workspace, "bot")
+    child = processes.spawn(store.workspace, str(script), [], name="bot")
+    tail = LogTail(store.workspace.logs / "bot.log")
+    largest, longest_read = 0, 0
+    while child.poll() is None:
+        processes.cap_file(raw)  # as the supervisor does every two seconds
+        longest_read = max(longest_read, sum(map(len, tail.read())))
+        largest = max(largest, sum(size_of(path) for path in store.workspace.logs.iterdir()))
+    assert child.returncode == 0
+    assert "the last line" in (store.workspace.logs / "bot.log").read_text(encoding="utf-8")
+    assert longest_read <= 256 * 1024 + 20_000
+    processes.cap_file(raw)
+    cap = MAX_FILE_BYTES * (FILES_KEPT + 1) + processes.MAX_RAW_OUTPUT_BYTES
+    assert sum(size_of(path) for path in store.workspace.logs.iterdir()) <= cap
+    # Between two looks of the supervisor the raw file may grow; nothing else may.
+    assert largest <= cap + 40_000_000
+
+
+def size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # rotated away between listing and looking
+
+
+# ---- the desktop ------------------------------------------------------------------------------------------
+
+
+def test_without_a_screen_the_launcher_says_so_and_supervises_all_the_same(talking: Store) -> None:
+    """Fault 54."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    launcher = subprocess.Popen(
+        [sys.executable, "launcher.py", "--offline", "--workspace", str(talking.workspace.root)],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    status = wait_for(lambda: ready(talking))
+    launcher.send_signal(signal.SIGTERM)
+    _, words = launcher.communicate(timeout=LIMIT_SECONDS)
+    assert launcher.returncode == 0
+    assert "no screen" in words and "without a window" in words
+    wait_for(lambda: not processes.is_alive(status.pid))
+
+
+def test_without_a_tray_the_panel_goes_on_and_notifies_by_other_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 54: pystray cannot be imported, or raises whatever its backend raises."""
+    for broken in (None, BrokenTray):
+        monkeypatch.setitem(sys.modules, "pystray", broken)
+        tray = SystemTray(post=lambda call: call(), actions={}, menu_at=lambda x, y: None)
+        assert tray.start() is False and not tray.is_available
+        tray.stop()
+
+
+class BrokenTray:
+    """A pystray whose backend has no display."""
+
+    class Menu:
+        SEPARATOR = None
+
+        def __init__(self, *_: object) -> None:
+            raise RuntimeError("Xlib.error.DisplayNameError")
+
+    MenuItem = staticmethod(lambda *_, **__: None)
+
+
+# ---- two of a kind ----------------------------------------------------------------------------------------
+
+
+def test_a_second_fetch_says_who_is_at_work_and_ends(workspace: Workspace, tmp_path: Path) -> None:
+    """Fault 10."""
+    (tmp_path / "chat.jsonl").write_text("{}", encoding="utf-8")
+    with FileLock(workspace.locks / "fetch.lock", holder="A fetch").acquire():
+        second = subprocess.run(
+            [
+                sys.executable,
+                "scripts/fetch_and_embed.py",
+                "--workspace",
+                str(workspace.root),
+                "--import",
+                str(tmp_path / "chat.jsonl"),
+            ],
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+        )
+    assert second.returncode == 1
+    assert str(os.getpid()) in second.stderr and "Traceback" not in second.stderr
+
+
+def test_the_controller_survives_a_child_that_cannot_be_started(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 1: an antivirus program took the interpreter away."""
+    monkeypatch.setattr(processes, "python_executable", lambda: "/nowhere/python")
+    controller = BotController(store, offline=True)
+    view = controller.start()
+    assert view.state is ControllerState.BACKOFF and "could not be started" in view.detail

@@ -1,0 +1,1 @@
+"""Real llama.cpp, torch and what is built on them."""

@@ -1,0 +1,364 @@
+"""Deployment: old or new at every moment, nothing worse or leaking by accident, back by itself when the bot cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from launcher import choose_demo_models
+from model.catalog import DEFAULT_MODEL, OFFLINE_MODEL_KEY, offline_chat_model, resolve_model
+from model.evaluation.comparison import Estimate
+from model.evaluation.memory import Memory
+from model.evaluation.report import ModelFile, Report, Writer, write_report
+from model.evaluation.verdict import Match, Part
+from model.publishing import checks as deployment_checks
+from model.publishing import deployment
+from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
+from model.publishing.release import Release, find_report
+from storage.environment import Environment
+from storage.errors import ModelFileError
+from storage.paths import Workspace
+from storage.settings import ADAPTER_PATH, MODEL_PATH, Settings
+from storage.store import Store
+from tests.support.switched_bot import model_file
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def report_of(
+    sha256: str,
+    *,
+    percent: float = 60.0,
+    auc: float = 0.8,
+    objections: tuple[str, ...] = (),
+    data_hash: str = "data",
+    against: Writer | None = None,
+    has_canaries: bool = False,
+) -> Report:
+    writer = Writer(
+        "model",
+        "new",
+        {"auc": Estimate(auc, auc - 0.02, auc + 0.02)},
+        Memory(),
+        Match(percent, (Part("detector", 40, percent / 100),), 1.0),
+        ModelFile("new", "new.gguf", sha256, 1),
+    )
+    writers = (writer,) if against is None else (writer, against)
+    return Report("now", data_hash, 100, 10, 1000, False, {}, writers, objections, (), has_canaries=has_canaries)
+
+
+def deployed(name: str = "old", sha256: str = "0" * 64) -> DeployedModel:
+    return DeployedModel(name, sha256, 1, 0.0)
+
+
+def test_a_published_model_is_the_one_that_is_resolved(workspace: Workspace, tmp_path: Path, store: Store) -> None:
+    version = deployment.publish(workspace, model_file(tmp_path, "one"))
+    assert deployment.current(workspace) == version
+    path = resolve_model(workspace, store.settings.read(), Environment())
+    assert path == deployment.model_path(workspace, version).resolve()
+    assert path.read_bytes() == (tmp_path / "one.gguf").read_bytes()
+    assert not os.access(path, os.W_OK) or os.geteuid() == 0
+
+
+def test_rolling_back_twice_comes_back(workspace: Workspace, tmp_path: Path) -> None:
+    first = deployment.publish(workspace, model_file(tmp_path, "one"))
+    second = deployment.publish(workspace, model_file(tmp_path, "two"))
+    assert deployment.rollback(workspace) == first
+    assert deployment.rollback(workspace) == second
+
+
+def test_rolling_back_from_the_first_version_leads_to_the_model_from_before_and_back(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    with pytest.raises(DeploymentError, match="No model has been deployed"):
+        deployment.rollback(workspace)
+    first = deployment.publish(workspace, model_file(tmp_path, "one"))
+    assert deployment.rollback(workspace) is None and deployment.current(workspace) is None
+    assert resolve_model(workspace, Settings({MODEL_PATH.key: OFFLINE_MODEL_KEY}), Environment()).exists()
+    named = resolve_model(workspace, Settings({MODEL_PATH.key: DEFAULT_MODEL.key}), Environment())
+    assert named == workspace.base_models / DEFAULT_MODEL.file
+    with pytest.raises(ModelFileError, match="No model is installed"):
+        resolve_model(workspace, Settings(), Environment())
+    assert deployment.rollback(workspace) == first == deployment.current(workspace)
+
+
+def test_a_version_that_was_deleted_cannot_be_gone_back_to(workspace: Workspace, tmp_path: Path) -> None:
+    old, _new = (deployment.publish(workspace, model_file(tmp_path, name)) for name in ("one", "two"))
+    deployment.model_path(workspace, old).unlink()
+    with pytest.raises(DeploymentError, match="is gone"):
+        deployment.rollback(workspace)
+
+
+def test_publishing_the_same_bytes_again_changes_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    file = model_file(tmp_path, "one")
+    deployment.publish(workspace, model_file(tmp_path, "zero"))
+    deployment.publish(workspace, file)
+    before = deployment.read_pointer(workspace)
+    deployment.publish(workspace, file)
+    assert deployment.read_pointer(workspace) == before and len(deployment.versions(workspace)) == 2
+
+
+def test_pruning_spares_the_one_in_use_and_the_one_before(workspace: Workspace, tmp_path: Path) -> None:
+    for number in range(6):
+        deployment.publish(workspace, model_file(tmp_path, f"m{number}"), clock=lambda number=number: float(number))
+    deployment.rollback(workspace)
+    removed = deployment.prune(workspace, keep=0)
+    assert {version.source for version in deployment.versions(workspace)} == {"m4.gguf", "m5.gguf"}
+    assert len(removed) == 4 and deployment.current(workspace) is not None
+
+
+def test_a_full_disk_is_said_before_anything_is_copied(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(1, 1, 0))
+    with pytest.raises(DeploymentError, match="GiB free"):
+        deployment.publish(workspace, model_file(tmp_path, "one"))
+    assert deployment.current(workspace) is None and not list(workspace.finetuned_models.glob("*"))
+
+
+def test_a_locked_pointer_is_tried_again(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAULTS 53 (fake for what Windows does: a PermissionError on the first replaces)."""
+    real, refusals = os.replace, iter([True, True, False])
+
+    def replace_later(source: Path, target: Path) -> None:
+        if next(refusals, False):
+            raise PermissionError(target)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_later)
+    assert deployment.publish(workspace, model_file(tmp_path, "one")) == deployment.current(workspace)
+
+
+_KILLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from model.publishing import deployment
+from storage.paths import Workspace
+workspace, gguf, kill_at = Workspace.at(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+folder, seen = str(workspace.finetuned_models), 0
+def watch(event, arguments):
+    global seen
+    if event in ("open", "os.rename", "os.remove", "os.chmod") and str(arguments[0]).startswith(folder):
+        seen += 1
+        if seen == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(watch)
+deployment.publish(workspace, gguf)
+print("finished")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+def test_kill_at_every_step_leaves_the_old_model_or_the_new_one(workspace: Workspace, tmp_path: Path) -> None:
+    """FAULTS 58: a child is killed with SIGKILL at each file operation of a publication in turn."""
+    old = deployment.publish(workspace, model_file(tmp_path, "old"))
+    gguf = model_file(tmp_path, "new")
+    bytes_before = deployment.model_path(workspace, old).read_bytes()
+    outcomes = []
+    for kill_at in range(1, 100):
+        child = subprocess.run(
+            [sys.executable, "-c", _KILLED, str(ROOT), str(workspace.root), str(gguf), str(kill_at)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        current = deployment.current(workspace)
+        assert current is not None, f"no model after a kill at step {kill_at}"
+        content = deployment.model_path(workspace, current).read_bytes()
+        assert content == (bytes_before if current == old else gguf.read_bytes())
+        assert deployment.model_path(workspace, old).read_bytes() == bytes_before
+        outcomes.append(current.source)
+        if "finished" in child.stdout:
+            break
+        assert child.returncode == -signal.SIGKILL, child.stderr
+        deployment.write_pointer(workspace, Pointer(old.file))
+    assert outcomes[-1] == "new.gguf" and outcomes[0] == "old.gguf" and len(outcomes) > 8
+    deployment.prune(workspace, keep=9)
+    assert not list(workspace.finetuned_models.glob("*.part"))
+
+
+def test_pruning_removes_what_a_killed_deployment_copied_and_nothing_of_the_owners(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """FAULTS 58: a copy without a manifest is in no list, so nobody else would ever remove it."""
+    version = deployment.publish(workspace, model_file(tmp_path, "one"))
+    lost = deployment.store_version(workspace, model_file(tmp_path, "lost"))
+    (workspace.finetuned_models / f"{lost.name}.json").unlink()
+    own = workspace.finetuned_models / "my-own-0123456789ab.gguf"
+    own.write_bytes(b"GGUF that the owner put here")
+    (workspace.finetuned_models / f"{version.name}.json").unlink()  # the one in use stays, whatever is missing
+    assert deployment.prune(workspace) == [lost.name]
+    left = {path.name for path in workspace.finetuned_models.glob("*.gguf")}
+    assert left == {version.file, own.name}
+
+
+def test_a_worse_model_is_objected_to_and_noise_is_not() -> None:
+    old = report_of("0" * 64, percent=60)
+    common = {"sha256": "1" * 64, "manifest": {}, "in_use": deployed(), "in_use_report": old}
+    worse = deployment_checks.examine(report_of("1" * 64, percent=50), **common)
+    assert any("personality match" in each for each in worse.forceable) and not worse.final
+    assert not deployment_checks.examine(report_of("1" * 64, percent=59), **common).forceable
+    easier = deployment_checks.examine(report_of("1" * 64, auc=0.95), **common)
+    assert any("recognised" in each for each in easier.forceable)
+
+
+def test_a_measurement_of_both_in_one_run_counts_more_than_an_old_report() -> None:
+    against = replace(report_of("0" * 64, percent=40).model, role="against")
+    found = deployment_checks.examine(
+        report_of("1" * 64, percent=50, against=against),
+        sha256="1" * 64,
+        manifest={},
+        in_use=deployed(),
+        in_use_report=report_of("0" * 64, percent=90),
+    )
+    assert not found.forceable and not found.remarks
+
+
+def test_a_quick_evaluation_is_no_match_for_a_whole_one() -> None:
+    """Fewer places look better by themselves."""
+    old = report_of("0" * 64, percent=60)
+    common = {"sha256": "1" * 64, "manifest": {}, "in_use": deployed(), "in_use_report": old}
+    quick = replace(report_of("1" * 64, percent=90), is_quick=True)
+    assert "--against current" in deployment_checks.examine(quick, **common).forceable[0]
+    both_quick = common | {"in_use_report": replace(old, is_quick=True)}
+    assert not deployment_checks.examine(quick, **both_quick).forceable
+
+
+def test_the_data_set_of_a_stored_version_is_known_too() -> None:
+    assert deployment_checks.manifest_data_hash({"data": {"hash": "abc"}}) == "abc"
+    assert deployment_checks.manifest_data_hash({"name": "x", "provenance": {"data": {"hash": "abc"}}}) == "abc"
+    assert deployment_checks.manifest_data_hash({}) == ""
+
+
+def test_what_was_not_measured_or_measured_elsewhere_is_objected_to() -> None:
+    missing = deployment_checks.examine(None, sha256="1", manifest={}, in_use=None, in_use_report=None)
+    assert "not been evaluated" in missing.forceable[0]
+    other = deployment_checks.examine(report_of("2"), sha256="1", manifest={}, in_use=None, in_use_report=None)
+    assert "another file" in other.forceable[0]
+
+
+def test_a_reciting_model_is_objected_to() -> None:
+    found = deployment_checks.examine(
+        report_of("1", objections=("It told 3 of 4 planted secrets.",)),
+        sha256="1",
+        manifest={},
+        in_use=None,
+        in_use_report=None,
+    )
+    assert "recites" in found.forceable[0]
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [{"canaries": [{"secret": "x"}]}, {"data": {"canaries": 3}}, {"provenance": {"data": {"has_canaries": True}}}],
+)
+def test_a_model_from_a_folder_with_canaries_is_never_published(manifest: dict) -> None:
+    """FAULTS 59."""
+    found = deployment_checks.examine(report_of("1"), sha256="1", manifest=manifest, in_use=None, in_use_report=None)
+    assert found.final
+
+
+def test_another_prompt_layout_is_objected_to() -> None:
+    found = deployment_checks.examine(
+        report_of("1"), sha256="1", manifest={"data": {"layout": 1}}, in_use=None, in_use_report=None, layout=2
+    )
+    assert "layout 1" in found.forceable[0]
+
+
+def test_two_models_are_not_loaded_at_once_where_memory_is_short(tmp_path: Path) -> None:
+    gguf = model_file(tmp_path, "one", b"x" * 1_000_000)
+    assert deployment_checks.has_memory_for(gguf, available_bytes=lambda: 2 << 30)
+    assert not deployment_checks.has_memory_for(gguf, available_bytes=lambda: 300 << 20)
+
+
+def test_a_truncated_file_is_refused_and_the_old_model_stays(store: Store, tmp_path: Path) -> None:
+    old = deployment.publish(store.workspace, model_file(tmp_path, "old"))
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(offline_chat_model().read_bytes()[:100_000])
+    with pytest.raises(ModelFileError):
+        Release(store).deploy(broken, is_forced=True)
+    assert deployment.current(store.workspace) == old
+
+
+def test_a_real_model_is_loaded_speaks_and_is_stored_with_its_report(store: Store, tmp_path: Path) -> None:
+    gguf = tmp_path / "tuned.gguf"
+    shutil.copyfile(offline_chat_model(), gguf)
+    with pytest.raises(DeploymentError, match="not been evaluated"):
+        Release(store).deploy(gguf)
+    (tmp_path / "report.json").write_text("{}", encoding="utf-8")  # of something else
+    folder = store.workspace.data / "evaluation" / "run"
+    folder.mkdir(parents=True)
+    write_report(report_of(deployment.file_hash(gguf), percent=61), folder / "report.json")
+    assert find_report(store, gguf) == folder / "report.json"
+    outcome = Release(store).deploy(gguf)
+    assert not outcome.was_reloaded and "next start" in outcome.text
+    assert outcome.version.match_percent == 61 and outcome.version.verified_by.startswith("deploy: loaded")
+    assert deployment.report_path(store.workspace, outcome.version).exists()
+
+
+def test_force_is_written_into_the_manifest(store: Store, tmp_path: Path) -> None:
+    gguf = tmp_path / "tuned.gguf"
+    shutil.copyfile(offline_chat_model(), gguf)
+    version = Release(store).deploy(gguf, is_forced=True).version
+    manifest = json.loads((store.workspace.finetuned_models / f"{version.name}.json").read_text(encoding="utf-8"))
+    assert "not been evaluated" in manifest["forced"][0]
+
+
+def test_a_chosen_model_and_adapter_give_way_to_the_deployed_one_and_come_back_with_the_rollback(
+    store: Store, tmp_path: Path
+) -> None:
+    store.settings.set(MODEL_PATH, "models/base/x.gguf", changed_by="owner")
+    store.settings.set(ADAPTER_PATH, "models/base/voice.gguf", changed_by="owner")
+    version = deployment.store_version(store.workspace, model_file(tmp_path, "new"))
+    outcome = Release(store)._switch(lambda: deployment.use(store.workspace, version), (), "test")
+    assert outcome.name == version.name and all("gave way" in remark for remark in outcome.remarks)
+    assert (store.settings.get(MODEL_PATH), store.settings.get(ADAPTER_PATH)) == ("", "")
+    back = Release(store).roll_back()
+    assert back.version is None and back.name == "x + voice"
+    assert store.settings.get(MODEL_PATH) == "models/base/x.gguf"
+    assert store.settings.get(ADAPTER_PATH) == "models/base/voice.gguf"
+    store.settings.reset(ADAPTER_PATH)
+    again = Release(store).roll_back()
+    assert again.version == version and store.settings.get(MODEL_PATH) == ""
+    assert Release(store).roll_back().name == "x", "the adapter was taken off in the meantime"
+
+
+def test_the_demo_leaves_a_deployed_model_alone_and_finds_its_adapter_again(store: Store, tmp_path: Path) -> None:
+    choose_demo_models(store, is_new=True)
+    assert resolve_model(store.workspace, store.settings.read(), Environment()) == offline_chat_model()
+    store.settings.set(ADAPTER_PATH, str(tmp_path / "moved.gguf"), changed_by="test")
+    choose_demo_models(store, is_new=False)
+    assert Path(store.settings.get(ADAPTER_PATH)).exists()
+    version = deployment.store_version(store.workspace, model_file(tmp_path, "new"))
+    Release(store)._switch(lambda: deployment.use(store.workspace, version), (), "test")
+    choose_demo_models(store, is_new=False)
+    assert resolve_model(store.workspace, store.settings.read(), Environment()).stem == version.name
+    assert not store.settings.get(ADAPTER_PATH)
+
+
+def test_a_rollback_with_nothing_to_go_back_to_leaves_the_deployed_model(store: Store, tmp_path: Path) -> None:
+    version = deployment.publish(store.workspace, model_file(tmp_path, "only"))
+    with pytest.raises(DeploymentError, match="No model is installed"):
+        Release(store).roll_back()
+    assert deployment.current(store.workspace) == version
+
+
+def test_the_command_lists_and_rolls_back(workspace: Workspace, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        deployment.publish(workspace, model_file(tmp_path, name))
+    script = [sys.executable, str(ROOT / "scripts" / "5_deploy_bot.py"), "--workspace", str(workspace.root)]
+    listed = subprocess.run([*script, "--list"], capture_output=True, text=True, check=True).stdout
+    assert [line for line in listed.splitlines() if line.startswith("in use")][0].split()[2].startswith("two-")
+    back = subprocess.run([*script, "--rollback"], capture_output=True, text=True, check=True)
+    assert "one-" in back.stdout and deployment.current(workspace).source == "one.gguf"  # type: ignore[union-attr]
+    again = subprocess.run([*script, "--use", "nothing"], capture_output=True, text=True, check=False)
+    assert again.returncode == 1 and "no version" in again.stderr and "Traceback" not in again.stderr

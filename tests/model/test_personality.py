@@ -1,0 +1,285 @@
+"""Personality: the figures tell people, an assistant and a copy machine apart, and the report says so."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.evaluation import assistant_speak, comparison, memory, style, verdict
+from model.evaluation.comparison import QUICK, Effort
+from model.evaluation.evaluate import Facts, Written, evaluate
+from model.evaluation.features import extract
+from model.evaluation.page import render
+from model.evaluation.report import Report, read_report, write_report
+from model.evaluation.resampling import spread as interval
+from model.evaluation.rows import Replies, Row, read_manifest, read_rows, real_replies, spread
+from scripts.dev.benchmarks.evaluation import ASSISTANT
+from storage.errors import BadInputError
+from tests.support.demo_rows import demo_rows, every_other_session, word_vectors
+
+SECRET = memory.Canary("what is the code of the shed?", "the code is 7194 blue heron", 10)
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    """Every other conversation of the demo server."""
+    return every_other_session(0)[:300]
+
+
+@pytest.fixture(scope="module")
+def training() -> list[str]:
+    """The conversations in between: what a model of this server would have been trained on."""
+    return [row.reply for row in every_other_session(1)]
+
+
+@pytest.fixture(scope="module")
+def assistant(rows: list[Row], training: list[str]) -> Report:
+    """People never talk like this fake."""
+    rng = random.Random(5)
+    return measured(rows, tuple(rng.choice(ASSISTANT) for _ in rows), training)
+
+
+@pytest.fixture(scope="module")
+def copy_machine(rows: list[Row], training: list[str]) -> Report:
+    """This fake says nothing but what people said before."""
+    rng = random.Random(5)
+    return measured(rows, tuple(rng.choice(training) for _ in rows), training)
+
+
+def measured(rows: list[Row], texts: tuple[str, ...], training: list[str]) -> Report:
+    return evaluate(
+        rows,
+        [Written("model", "fake", texts)],
+        lambda: training,
+        embed=word_vectors,
+        effort=Effort(splits=4, rounds=40, costly_rounds=1),
+        facts=Facts("hash", len(training)),
+    )
+
+
+def elements(page: str) -> tuple[set[str], set[str]]:
+    """Every tag and every attribute name of a page."""
+    tags, attributes = set(), set()
+
+    class Collector(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            tags.add(tag)
+            attributes.update(name for name, _ in attrs)
+
+    Collector().feed(page)
+    return tags, attributes
+
+
+def test_people_cannot_be_told_from_people(copy_machine: Report) -> None:
+    people = copy_machine.writers[0]
+    assert people.role == "people" and people.figures["auc_characters"].value == pytest.approx(0.5, abs=0.12)
+    low, high = people.figures["auc"].low, people.figures["auc"].high
+    assert low is not None and high is not None and low < 0.6 and high < 0.75
+
+
+def test_an_assistant_is_caught_by_the_detector_and_by_its_phrases(assistant: Report) -> None:
+    assert assistant.headline_auc is not None and assistant.headline_auc > 0.95
+    assert (assistant.model.figures["assistant"].value or 0) > 0.7
+    assert assistant.match_percent < 40
+    assert not assistant.objections
+
+
+def test_a_copy_machine_fools_the_detector_and_is_caught_by_the_memory_part(
+    copy_machine: Report, assistant: Report
+) -> None:
+    assert copy_machine.headline_auc is not None and copy_machine.headline_auc < 0.7 < (assistant.headline_auc or 0)
+    assert copy_machine.model.memory.line_share > 0.9
+    assert copy_machine.objections and "word for word" in " ".join(copy_machine.objections)
+    assert copy_machine.match_percent < 20, "the match counts only its own replies"
+    assert copy_machine.next_steps[0].startswith("Do not publish it")
+
+
+def test_people_against_people_is_a_match_of_one_hundred(copy_machine: Report) -> None:
+    people = copy_machine.writers[0]
+    result = verdict.match(people.figures, people.figures, people.memory, people.memory)
+    assert result.percent == pytest.approx(100)
+
+
+def test_the_formula_in_words_has_the_weights_of_the_computation(assistant: Report) -> None:
+    match = assistant.model.match
+    assert match is not None
+    for part in match.parts:
+        assert f"{part.weight:g} x {part.name}" in verdict.FORMULA
+    assert sum(part.weight for part in match.parts) == 100
+
+
+def test_halves_are_disjoint_and_keep_sessions_whole(rows: list[Row]) -> None:
+    sessions = [row.session for row in rows]
+    for first, second in comparison.halves(sessions, 5):
+        assert not set(first) & set(second) and len(first) + len(second) == len(rows)
+        assert not {sessions[i] for i in first} & {sessions[i] for i in second}
+
+
+def test_the_same_replies_give_the_same_figures(rows: list[Row]) -> None:
+    features = extract(real_replies(rows[:120]))
+    assert comparison.compare(features, features, QUICK) == comparison.compare(features, features, QUICK)
+
+
+def test_intervals_hold_their_value_and_narrow_with_more_places(rows: list[Row]) -> None:
+    def width(count: int) -> float:
+        features = extract(real_replies(spread(rows, count)))
+        estimate = comparison.compare(features, features, Effort(splits=2, rounds=100, costly_rounds=1))["case"]
+        assert estimate.low is not None and estimate.high is not None and estimate.value is not None
+        assert estimate.low <= estimate.value <= estimate.high
+        return estimate.high - estimate.low
+
+    assert width(300) < width(40)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("As an AI, I cannot", True),
+        ("How can I assist you today?", True),
+        ("I’m happy to help!", True),
+        ("lol no idea", False),
+        ("can you help me carry the couch", False),
+        ("of course you did", False),
+    ],
+)
+def test_assistant_phrases_are_recognised(text: str, is_one: bool) -> None:
+    assert assistant_speak.is_assistant_speak(text) is is_one
+
+
+def test_real_people_of_the_demo_server_hardly_ever_use_assistant_phrases() -> None:
+    assert assistant_speak.rate([row.reply for row in demo_rows()]) < 0.01
+
+
+def test_an_eight_word_copy_is_found_inside_a_longer_reply() -> None:
+    source = "the printer on the second floor eats paper every tuesday at nine"
+    found = memory.measure(["honestly THE printer, on the second floor eats paper -- lol", "nope"], [source, "nope no"])
+    assert found.longest_run == 8 and found.copied_share == 0.5
+    assert found.examples[0].source == source
+
+
+def test_short_sayings_are_nobodys_copy() -> None:
+    found = memory.measure(["lol", "good morning", "no idea"], ["lol", "good morning", "no idea"])
+    assert found.copied_share == 0 and found.line_share == 0
+
+
+def test_a_told_secret_is_an_objection_whatever_its_spelling() -> None:
+    assert memory.is_told(SECRET, "uh The code is 7194, Blue HERON i think")
+    assert not memory.is_told(SECRET, "the code is 7195 blue heron")
+    told = memory.Memory(canaries=((1, 0, 4), (10, 1, 4), (100, 4, 4)))
+    assert verdict.objections(told, memory.Memory()) == ("It told 5 of 12 planted secrets.",)
+
+
+def test_private_data_in_replies_is_counted_and_objected_to() -> None:
+    found = memory.measure(
+        ["mail me at a@b.example"], ["x"], find_private=lambda text: [word for word in text.split() if "@" in word]
+    )
+    assert found.private_hits == 1 and verdict.objections(found, memory.Memory())
+
+
+def test_more_repetition_is_fewer_different_words_and_more_self_bleu() -> None:
+    varied = extract(
+        Replies(
+            ("the cat sat here", "nobody saw my keys", "rain again in march", "who took lunch"), ("a", "b", "c", "d")
+        )
+    )
+    same = extract(Replies(("the cat sat here",) * 4, ("a", "b", "c", "d")))
+    assert style.distinct(same, varied, size=2, budget=16) < style.distinct(varied, same, size=2, budget=16) == 1.0
+    assert style.self_bleu(same, varied) > 0.99 > style.self_bleu(varied, same)
+
+
+def test_every_writers_words_are_counted_over_as_many_as_the_one_who_says_least_has() -> None:
+    sessions = tuple("abcdefgh")
+    talker = extract(Replies(tuple(f"word{i} and then some more of it" for i in range(8)), sessions))
+    terse = extract(Replies(tuple(f"word{i} ok" for i in range(8)), sessions))
+    assert comparison.word_budget([talker, terse], QUICK) == 2 * 4, "half of the sessions of whoever says least"
+    silent = extract(Replies(("", "ok", *[""] * 6), sessions))
+    assert comparison.word_budget([talker, terse, silent], QUICK) == 2 * 4, "whoever says next to nothing is left out"
+    assert comparison.compare(silent, talker, QUICK, budget=8)["distinct_1"].value is None
+    alone, beside = (
+        comparison.compare(talker, talker, QUICK, budget=budget)["distinct_1"].value for budget in (None, 8)
+    )
+    assert alone is not None and beside is not None and alone < beside, "fewer words repeat less"
+
+
+def test_an_interval_of_repetition_does_not_count_replies_that_were_only_drawn_twice() -> None:
+    generator = np.random.default_rng(5)
+    vocabulary = [f"w{i}" for i in range(400)]
+    texts = tuple(" ".join(generator.choice(vocabulary, 6)) for _ in range(80))
+    own = extract(Replies(texts, tuple(str(i // 2) for i in range(80))))
+    found = comparison.compare(own, own, QUICK)["self_bleu"]
+    assert found.value is not None and found.high is not None
+    assert found.value < found.high < 0.2, "nobody says anything twice here"
+
+
+def test_few_rounds_give_a_wider_interval_than_their_own_extremes() -> None:
+    generator = np.random.default_rng(3)
+    few, many = (generator.normal(size=(6, rounds)) for rounds in (4, 500))
+    low, high = interval(few.tolist())
+    assert high == -low and high > 1.96 * few.std()
+    assert interval(many.tolist()) == pytest.approx((-1.96, 1.96), abs=0.1)
+
+
+def test_an_interval_lies_around_its_figure_for_what_is_copied_too() -> None:
+    training = ["the quick brown fox jumps over the lazy dog tonight"]
+    replies = [training[0] if i % 4 == 0 else f"something of my own number {i}" for i in range(40)]
+    found = memory.measure(replies, training, sessions=[str(i // 2) for i in range(40)])
+    low, high = found.ranges["copied_share"]
+    assert low < found.copied_share == 0.25 < high
+    assert found.ranges["longest_run"] == (found.longest_run, found.longest_run)
+    own = memory.measure([f"nobody ever said this number {i}" for i in range(40)], training, sessions=["s"] * 40)
+    assert own.copied_share == 0 and 0.05 < own.ranges["copied_share"][1] < 0.1, "none of forty is not none at all"
+
+
+def test_distances_are_zero_for_the_same_habits_and_one_for_none_in_common() -> None:
+    quiet = extract(Replies(("ok", "no", "hm"), ("a", "b", "c")))
+    loud = extract(Replies(("WHAT\nNO\nWAY 😂😂😂 " + "A" * 300,) * 3, ("a", "b", "c")))
+    for distance in (style.length_divergence, style.burst_divergence, style.emoji_divergence, style.case_divergence):
+        assert distance(quiet, quiet) == 0
+        assert distance(quiet, loud) == pytest.approx(1)
+
+
+def test_a_model_that_says_nothing_is_recognised(rows: list[Row]) -> None:
+    real = extract(real_replies(rows))
+    silent = extract(Replies(("",) * len(rows), real.replies.sessions))
+    assert (comparison.compare(silent, real, QUICK)["auc"].value or 0) > 0.95
+
+
+def test_perplexity_is_the_exponential_of_the_mean_log_loss() -> None:
+    estimate = comparison.interval_of_mean_log([[-1.0, -3.0], [-2.0]], ["a", "b"])
+    assert estimate.value == pytest.approx(np.exp(2.0))
+
+
+def test_a_report_comes_back_from_its_file_as_it_was(copy_machine: Report, tmp_path: Path) -> None:
+    write_report(copy_machine, tmp_path / "report.json")
+    assert read_report(tmp_path / "report.json") == copy_machine
+
+
+def test_the_page_needs_nothing_outside_it_and_escapes_what_people_wrote(assistant: Report) -> None:
+    hostile = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+    sample = replace(assistant.samples[0], replies={"people": hostile, "model": hostile})
+    page = render(replace(assistant, samples=(sample, *assistant.samples[1:])))
+    tags, attributes = elements(page)
+    assert not tags & {"script", "img", "link", "iframe", "object"} and not attributes & {"src", "href", "onerror"}
+    assert "&lt;script&gt;" in page and "url(" not in page and "@import" not in page
+    assert page.count("<div class=talk>") == len(assistant.samples) == 20
+
+
+def test_a_broken_row_is_named_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "test.jsonl"
+    good = {"id": 1, "channel_id": 2, "session": "s", "context": [{"name": "a", "text": "b"}], "reply": "c"}
+    path.write_text(json.dumps(good) + "\n{nonsense\n", encoding="utf-8")
+    with pytest.raises(BadInputError, match="Line 2"):
+        list(read_rows(path))
+    with pytest.raises(BadInputError, match="manifest"):
+        read_manifest(tmp_path)
+
+
+def test_a_short_evaluation_still_sees_the_whole_time_span(rows: list[Row]) -> None:
+    chosen = spread(rows, 10)
+    assert len(chosen) == 10 and chosen[0] == rows[0] and rows.index(chosen[-1]) >= len(rows) * 0.85

@@ -1,0 +1,363 @@
+"""The optimiser on a tiny random model: every method, crash and resume, cancel, memory, ties, the export's checks."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.catalog import offline_chat_model
+from model.files import gguf_files
+from model.files.gguf_files import ExportError
+from model.training.base_model import BaseModel, chat_template, encoder, load_base, load_tokenizer
+from model.training.checkpoints import checkpoints, is_complete, last_complete
+from model.training.export import ExportPlan, export
+from model.training.export_check import (
+    ExportCheckError,
+    agreement,
+    probes,
+    require_merge_agreement,
+    torch_distributions,
+)
+from model.training.progress import SilentReporter
+from model.training.recipes import CPU_SMOKE, LINEAR_LAYERS, LoraNumbers, Method, Recipe, lora_targets
+from model.training.rows import VALIDATION, PreparedFolder, Renderer, Skipped, examples
+from model.training.shared_prefix import reply_loss, shared_length
+from model.training.trainer import ADAPTER, TrainingError, TrainingPlan, TrainingResult, train
+from storage.errors import CancelledError, ConfigurationError
+from storage.paths import PROJECT_ROOT
+from tests.support.training_data import SYSTEM_PROMPT, write_prepared_folder, write_tiny_base, write_tiny_gguf
+
+
+@dataclass(frozen=True)
+class World:
+    """What the tests of this file share: built once."""
+
+    folder: Path
+    base: BaseModel
+    data: PreparedFolder
+    tokenizer: Any
+
+    @property
+    def renderer(self) -> Renderer:
+        return Renderer(encoder(self.tokenizer), chat_template(self.tokenizer), SYSTEM_PROMPT, 480)
+
+
+@pytest.fixture(scope="module")
+def world(packaged_base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("tiny")
+    weights = write_tiny_base(folder / "base", packaged_base.folder)
+    gguf_files.write_model(
+        weights, write_tiny_gguf(folder / "stub.gguf", offline_chat_model()), folder / "tiny.gguf", name="tiny"
+    )
+    base = BaseModel("tiny", weights, folder / "tiny.gguf")
+    data = PreparedFolder.open(write_prepared_folder(folder / "data"))
+    return World(folder, base, data, load_tokenizer(base))
+
+
+def recipe(steps: int = 3, **changes: Any) -> Recipe:
+    """cpu-smoke with r=8, few steps and short rows."""
+    made = replace(
+        CPU_SMOKE, lora=LoraNumbers(r=8, alpha=16, dropout=0.0), log_every=1, save_every=2, evaluate_every=50, **changes
+    )
+    for name in ("sft", "dpo", "orpo", "kto"):
+        made = made.with_phase(
+            name, max_steps=steps, max_length=160, batch_size=2, accumulation=1, epochs=10, learning_rate=1e-3
+        )
+    return made
+
+
+def run(
+    world: World,
+    out: Path,
+    used: Recipe,
+    method: Method = Method.SFT,
+    *,
+    resumed: bool = False,
+    reporter: Any = None,
+    callbacks: Any = (),
+) -> TrainingResult:
+    plan = TrainingPlan(world.data, world.base, out, used, method, is_resumed=resumed)
+    return train(plan, reporter, callbacks=callbacks)
+
+
+@pytest.mark.parametrize("method", [Method.SFT_DPO, Method.ORPO, Method.SFT_KTO])
+def test_every_method_trains_and_leaves_an_adapter(world: World, tmp_path: Path, method: Method) -> None:
+    result = run(world, tmp_path / "run", recipe(), method)
+    assert [phase.name for phase in result.phases] == list(method.phases)
+    assert is_complete(result.adapter) and (result.adapter / "adapter_model.safetensors").is_file()
+    assert all(phase.steps == 3 and phase.loss is not None for phase in result.phases)
+    first, last = result.phases[0], result.phases[-1]
+    assert first.validation_before is not None and first.validation_after is not None
+    assert first.validation_after < first.validation_before
+    assert last.preferred_after is not None
+    described = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    assert described["data"]["hash"] == world.data.data_hash
+    assert described["recipe"]["lora"]["r"] == 8 and "torch" in described["versions"]
+
+
+def test_packed_rows_lose_exactly_what_they_lose_alone(world: World) -> None:
+    model = load_base(world.base, dtype="float32")
+    rows = examples(world.data, VALIDATION, world.renderer, Skipped())
+    assert shared_length([row.prompt for row in rows]) > 5
+    assert reply_loss(model, rows, at_once=4) == pytest.approx(reply_loss(model, rows, at_once=1), abs=1e-5)
+
+
+class CancelIn(SilentReporter):
+    """An owner who presses Cancel in a phase, once a step of it is done."""
+
+    def __init__(self, phase: str, step: int) -> None:
+        self.phase, self.step = phase, step
+
+    def report(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
+        if step.startswith(self.phase) and done is not None and done >= self.step:
+            raise CancelledError("Cancelled by the owner.")
+
+
+def test_cancel_saves_a_checkpoint_and_resume_ends_as_if_nothing_had_happened(world: World, tmp_path: Path) -> None:
+    """Cancelled in the middle of SFT, then of DPO, whose checkpoint must not be mistaken for its reference."""
+    whole = run(world, tmp_path / "whole", recipe(4), Method.SFT_DPO)
+    out = tmp_path / "cut"
+    with pytest.raises(CancelledError, match="checkpoint was saved"):
+        run(world, out, recipe(4), Method.SFT_DPO, reporter=CancelIn("SFT", 3))
+    found = last_complete(out / "sft")
+    assert found is not None and found.name == "checkpoint-3"
+    with pytest.raises(ConfigurationError, match="--resume"):
+        run(world, out, recipe(4), Method.SFT_DPO)
+    with pytest.raises(ConfigurationError, match="another method"):
+        run(world, out, recipe(4), Method.SFT, resumed=True)
+    with pytest.raises(CancelledError):
+        run(world, out, recipe(4), Method.SFT_DPO, resumed=True, reporter=CancelIn("DPO", 2))
+    assert is_complete(out / "sft" / ADAPTER) and last_complete(out / "dpo") is not None
+    assert _weights(run(world, out, recipe(4), Method.SFT_DPO, resumed=True).adapter) == _weights(whole.adapter)
+
+
+def _weights(adapter: Path) -> bytes:
+    return (adapter / "adapter_model.safetensors").read_bytes()
+
+
+def test_a_killed_run_resumes_from_the_last_complete_checkpoint(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A crash in the middle: kill -9 of the real script, and a damaged newest checkpoint on top."""
+    out, workspace = tmp_path / "run", tmp_path / "workspace"
+    command = [
+        sys.executable,
+        str(PROJECT_ROOT / "scripts" / "3_train_model.py"),
+        "--workspace",
+        str(workspace),
+        "--data",
+        str(world.data.path),
+        "--out",
+        str(out),
+        "--base",
+        str(world.base.folder),
+        "--recipe",
+        "cpu-smoke",
+        "--method",
+        "sft",
+        "--no-export",
+        "--set",
+        "sft.max_steps=12",
+        "sft.epochs=9",
+        "sft.batch_size=2",
+        "lora.r=8",
+        "save_every=2",
+        "log_every=1",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while last_complete(out / "sft") is None or len(checkpoints(out / "sft")) < 2:
+        assert process.poll() is None and time.monotonic() < deadline, "the run ended before it could be killed"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+    process.wait(30)
+    newest = checkpoints(out / "sft")[-1]
+    (newest / "optimizer.pt").write_bytes(b"")
+    importlib.import_module("scripts.3_train_model").main([*command[2:4], "--out", str(out), "--resume", "--no-export"])
+    printed = capsys.readouterr()
+    assert "12 steps" in printed.out and "going on at step" in printed.err
+
+
+def test_memory_running_out_halves_the_batch_and_goes_on(world: World, tmp_path: Path) -> None:
+    """Fault 55: training out of memory, raised at step 2."""
+    result = run(world, tmp_path / "run", recipe(4), callbacks=[_failing(times=1)])
+    assert result.phases[0].batch_size == 1 and result.phases[0].steps == 4
+
+
+def test_memory_that_never_suffices_is_an_error_and_not_a_loop(world: World, tmp_path: Path) -> None:
+    """Fault 55: bounded."""
+    with pytest.raises(TrainingError, match="does not fit into memory"):
+        run(world, tmp_path / "run", recipe(4), callbacks=[_failing(times=99)])
+
+
+def _failing(*, times: int) -> Any:
+    import torch
+    from transformers import TrainerCallback
+
+    class Failing(TrainerCallback):
+        """Memory runs out at the beginning of step 2."""
+
+        def __init__(self) -> None:
+            self.left = times
+
+        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step == 1 and self.left:
+                self.left -= 1
+                raise torch.OutOfMemoryError("CUDA out of memory (injected)")
+
+    return Failing()
+
+
+# ---- ties -------------------------------------------------------------------------------------------------
+
+
+def _disturbed(world: World, **lora: Any) -> Any:
+    """Base + adapter with every trained weight away from its start, as after training."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(7)
+    model = get_peft_model(
+        load_base(world.base, dtype="float32"), LoraConfig(r=8, lora_alpha=16, task_type="CAUSAL_LM", **lora)
+    )
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.requires_grad:
+                weight.add_(torch.randn_like(weight) * (0.05 if "lora" in name else 0.02))
+    return model
+
+
+def _merge_agreement(world: World, model: Any, folder: Path) -> Any:
+    from model.training.export import _load_merged, merge_and_save
+
+    wanted = probes(world.renderer)
+    apart = torch_distributions(model, wanted)
+    merge_and_save(model, folder)
+    return agreement(apart, torch_distributions(_load_merged(folder), wanted), wanted)
+
+
+def test_nine_modules_on_a_tied_base_merge_wrongly_and_are_caught(world: World, tmp_path: Path) -> None:
+    """The specification's modules: the trap that must not come back (they are refused by the export's check)."""
+    nine = _disturbed(world, target_modules=[*LINEAR_LAYERS, "embed_tokens", "lm_head"])
+    with pytest.raises(ExportCheckError, match="does not say what base"):
+        require_merge_agreement(_merge_agreement(world, nine, tmp_path / "merged"))
+
+
+@pytest.mark.parametrize("with_embeddings", [False, True])
+def test_what_we_train_on_a_tied_base_merges_exactly_and_stays_tied(
+    world: World, tmp_path: Path, with_embeddings: bool
+) -> None:
+    targets = lora_targets(LoraNumbers(r=8, alpha=16, train_embeddings=with_embeddings), is_tied=True)
+    model = _disturbed(
+        world,
+        target_modules=list(targets.target_modules),
+        modules_to_save=list(targets.modules_to_save) or None,
+        ensure_weight_tying=targets.ensure_weight_tying,
+    )
+    found = _merge_agreement(world, model, tmp_path / "merged")
+    require_merge_agreement(found)
+    assert found.kl < 1e-3
+    config = json.loads((tmp_path / "merged" / "config.json").read_text(encoding="utf-8"))
+    assert config["tie_word_embeddings"] is True
+
+
+def test_dpo_starts_from_the_reference_with_trained_embeddings_too(world: World, tmp_path: Path) -> None:
+    """At learning rate 0 the loss must be ln 2: else policy and reference differ from the start."""
+    used = replace(recipe(2), lora=LoraNumbers(r=8, alpha=16, dropout=0.0, train_embeddings=True))
+    used = used.with_phase("dpo", learning_rate=0.0)
+    result = run(world, tmp_path / "run", used, Method.SFT_DPO)
+    assert result.phases[1].loss == pytest.approx(0.6931, abs=1e-3)
+
+
+# ---- export -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(world: World, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+    return run(world, tmp_path_factory.mktemp("trained") / "run", recipe(8))
+
+
+def _export_plan(world: World, trained: TrainingResult, out: Path, **changes: Any) -> ExportPlan:
+    rows = examples(world.data, VALIDATION, world.renderer, Skipped())
+    return ExportPlan(
+        world.base,
+        trained.adapter,
+        out,
+        "tiny",
+        SYSTEM_PROMPT,
+        {"method": "sft"},
+        quantisation="F16",
+        **({"validation": rows} | changes),
+    )
+
+
+def test_an_export_is_checked_and_described(world: World, trained: TrainingResult, tmp_path: Path) -> None:
+    result = export(_export_plan(world, trained, tmp_path))
+    assert result.gguf is not None and result.gguf.is_file() and result.adapter_gguf is not None
+    assert result.loss_tuned == pytest.approx(trained.phases[0].validation_after, abs=0.02)
+    assert result.checks["merge"]["kl"] < 1e-3 and result.checks["F16"]["kl"] < 1e-3
+    manifest = json.loads(result.manifest.read_text(encoding="utf-8"))
+    assert manifest["method"] == "sft" and manifest["files"]["tiny-F16.gguf"]["bytes"] == result.gguf.stat().st_size
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    assert kept == ["adapter.gguf", "tiny-F16.gguf", "tiny-F16.manifest.json"]
+
+
+def test_a_merge_whose_rows_are_in_the_wrong_order_is_not_kept(
+    world: World, trained: TrainingResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deliberately broken export: heads rotated as Hugging Face has them, which llama.cpp reads wrongly."""
+    monkeypatch.setattr(gguf_files, "_permuted", lambda weight, heads: weight)
+    with pytest.raises(ExportCheckError, match="does not say what the merged model says"):
+        export(_export_plan(world, trained, tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_merge_that_lost_the_adapter_is_not_kept(
+    world: World, trained: TrainingResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from model.training import export as export_module
+
+    def merge_nothing(model: Any, folder: Path) -> None:
+        import torch
+
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weight, std=0.1)
+        model.merge_and_unload().save_pretrained(folder)
+
+    monkeypatch.setattr(export_module, "merge_and_save", merge_nothing)
+    with pytest.raises(ExportCheckError, match="does not say what base"):
+        export(_export_plan(world, trained, tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gguf_of_another_model_is_refused(world: World, trained: TrainingResult, tmp_path: Path) -> None:
+    foreign = replace(world.base, gguf=offline_chat_model())
+    with pytest.raises(ExportError, match="GGUF of another model"):
+        export(replace(_export_plan(world, trained, tmp_path), base=foreign))
+
+
+def test_a_base_without_a_gguf_is_a_clear_error(world: World, trained: TrainingResult, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="no GGUF of tiny"):
+        export(replace(_export_plan(world, trained, tmp_path), base=replace(world.base, gguf=None)))
+
+
+def test_pickled_weights_are_refused(tmp_path: Path) -> None:
+    """Fault 51: `.bin` pickle."""
+    from model.training.base_model import BaseModelError, resolve_base
+
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "base" / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+    with pytest.raises(BaseModelError, match="safetensors"):
+        resolve_base(str(tmp_path / "base"), tmp_path)

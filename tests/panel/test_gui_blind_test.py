@@ -1,0 +1,89 @@
+"""The blind test in the control panel: the same quiz, the same result files, by mouse or keyboard."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from gui import texts
+from gui.presenters import blind_test as quiz
+from model.evaluation import blind_test
+from storage.quiz import Quiz, QuizItem, QuizLine, quiz_folder, quizzes, read_result
+from storage.records import Job, JobState
+from storage.store import Store
+from tests.support.panel import StillJobs, open_panel
+
+QUIZ = Quiz(
+    "abc",
+    "Bot or human?",
+    tuple(QuizItem(f"{number:012x}", (QuizLine("mia", f"line {number}"),), f"reply {number}") for number in range(3)),
+)
+KEY = blind_test.Key("abc", "tuned", {QUIZ.items[0].id: True, QUIZ.items[1].id: False, QUIZ.items[2].id: True})
+
+
+def test_there_is_no_next_before_a_verdict() -> None:
+    run = quiz.QuizRun(QUIZ, "ada")
+    assert quiz.forward(run) == run and not quiz.view(run).can_go_on
+    marked = quiz.mark(run, True)
+    assert quiz.view(marked).is_bot is True and quiz.forward(marked).at == 1
+
+
+def test_going_back_and_changing_ones_mind_keeps_the_ratings() -> None:
+    run = quiz.rate_next(quiz.rate_next(quiz.mark(quiz.QuizRun(QUIZ, "ada"), True), 5), 2)
+    run = quiz.mark(quiz.backward(quiz.forward(run)), False)
+    shown = quiz.view(run)
+    assert shown.is_bot is False and dict(shown.ratings) == {"authenticity": 5, "naturalness": 2}
+
+
+def test_a_rating_without_a_verdict_is_not_kept() -> None:
+    assert quiz.rate(quiz.QuizRun(QUIZ, "ada"), "length", 3).verdicts == {}
+
+
+def test_the_result_scores_like_one_from_the_page() -> None:
+    run = quiz.QuizRun(QUIZ, "ada")
+    for item in QUIZ.items:
+        run = quiz.forward(quiz.mark(run, KEY.is_bot[item.id]))
+    assert run.is_at_end
+    score = blind_test.score([quiz.result(run, now=5.0)], KEY)
+    assert score.detected.value == 1 and score.false_alarms.value == 0
+
+
+def test_a_finished_scoring_is_told_in_words() -> None:
+    run = quiz.mark(quiz.QuizRun(QUIZ, "ada"), True)
+    score = blind_test.score([quiz.result(run, now=5.0)], KEY)
+    job = Job(
+        1,
+        "blind_test",
+        1,
+        JobState.DONE,
+        result=asdict(score) | {"rubric_mean": 4.25, "reading": blind_test.reading(score)},
+    )
+    told = quiz.score_text(job)
+    assert "found out in 100" in told and "4.2" in told and "Raters: 1" in told
+    assert quiz.score_text(None) == "" and quiz.score_text(Job(1, "blind_test", 1, JobState.DONE)) == ""
+
+
+@pytest.mark.usefixtures("display")
+def test_the_quiz_is_done_in_the_window_with_the_keyboard(store: Store) -> None:
+    folder = quiz_folder(store.workspace, "abc")
+    blind_test.save(QUIZ, KEY, folder)
+    jobs = StillJobs()
+    with open_panel(store, jobs=jobs) as panel:
+        room = panel.go("blind_test")
+        panel.wait(lambda: room.begin.cget("state") == "normal", "the quiz that was found")
+        panel.click(room.rater)
+        panel.type("ada")
+        panel.key("Return")
+        panel.wait(lambda: room.run is not None and room.reply.cget("text") == "reply 0", "the first reply")
+        panel.key("b", "4", "Right", "h", "Right", "Left", "Right")
+        panel.wait(lambda: room.count.cget("text") == texts.BLIND_COUNT.format(at=3, count=3), "the third reply")
+        panel.click(room.bot)
+        panel.click(room.next)
+        saved = panel.wait(lambda: list((folder / "results").glob("*.json")), "the result file")
+        panel.wait(lambda: jobs.started and jobs.started[-1][0] == "blind_test", "the scoring")
+    result = read_result(Path(saved[0]))
+    assert result.rater == "ada" and [verdict.is_bot for verdict in result.verdicts] == [True, False, True]
+    assert result.verdicts[0].ratings == {"authenticity": 4}
+    assert "--score" in jobs.started[-1][1] and quizzes(store.workspace)

@@ -1,0 +1,132 @@
+"""The training room: what it says and asks, and what its buttons start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot_controller import ControllerState
+from gui import texts
+from gui.presenters import training
+from storage.errors import KnownError
+from storage.paths import Workspace
+from storage.records import Job, JobMetric, JobState, Message
+from storage.store import Store
+from tests.support.panel import StillController, StillJobs, open_panel
+
+NOW = 1_760_000_000.0
+LONG_AGO_MS = 1_700_000_000_000
+
+
+def job(kind: str, result: dict[str, Any] | None = None, state: JobState = JobState.DONE, **changes: Any) -> Job:
+    return Job(1, kind, 1, state, result=result or {}, **changes)
+
+
+def test_the_training_room_says_what_comes_first() -> None:
+    facts = training.TrainingFacts(0, 0, False, {}, (), (), frozenset())
+    view = training.training_view(facts, now=NOW)
+    assert not view.can_retrain and view.retrain == texts.RETRAIN_NONE
+    assert view.curve.is_empty and view.evaluation_note == texts.EVALUATION_NONE
+
+
+def test_a_computer_without_a_gpu_is_offered_colab() -> None:
+    found = job("preflight", {"recipe": "cpu-smoke", "hardware": {"gpu_name": "", "cpu_cores": 2}, "can_run": True})
+    facts = training.TrainingFacts(0, 9, True, {"preflight": found}, (), (), frozenset())
+    view = training.training_view(facts, now=NOW)
+    assert view.offers_colab
+
+
+def test_the_loss_curve_follows_the_newest_phase() -> None:
+    """Metrics come sorted by name, as the store gives them."""
+    first = [JobMetric("loss", step, 3.0 - step / 100) for step in range(1, 9)]
+    first += [JobMetric("eval_loss", step, 9.0) for step in range(1, 9)]
+    later = [JobMetric("dpo_loss", step, 0.69 - step / 100) for step in range(1, 5)]
+    later += [JobMetric("dpo_eval_loss", step, 9.0) for step in range(1, 5)]
+    assert training.loss_curve(first[:1]).is_empty
+    sft, just_begun, dpo = (
+        training.loss_curve(sorted(metrics, key=lambda metric: (metric.name, metric.step)))
+        for metrics in (first, first + later[:1], first + later)
+    )
+    assert 2.9 <= sft.high < 9 and just_begun == sft and sft.end_text == "step 8"
+    assert dpo.high <= 1 and dpo.end_text == "DPO step 4"
+
+
+def test_deploying_is_asked_once_training_is_evaluated() -> None:
+    done = job("retrain", {"model": "/models/new.gguf", "evaluation": {"match_percent": 81.4}})
+    question = training.deploy_question(done)
+    assert question is not None and "81" in question.text and question.gguf == "/models/new.gguf"
+    assert training.deploy_question(job("retrain", {"model": "x"}, JobState.FAILED)) is None
+
+
+def test_a_refused_model_can_be_used_all_the_same_where_the_objections_are_the_owners_to_judge() -> None:
+    refused = job("deploy", {"model": "x.gguf", "objections": ["It has not been evaluated."]}, JobState.FAILED)
+    question = training.force_question(refused)
+    assert question is not None and question.gguf == "x.gguf" and "not been evaluated" in question.text
+    assert training.force_question(job("deploy", {}, JobState.FAILED)) is None
+    assert training.force_question(job("deploy", {"model": "x.gguf", "objections": ["x"]})) is None
+    assert training.deploy_question(job("train", {"model": "x"})) is None
+
+
+def test_an_evaluation_without_a_model_says_what_to_do_first(workspace: Workspace) -> None:
+    with pytest.raises(KnownError, match="Train one first"):
+        training.job_arguments("evaluate", {}, workspace, now=NOW)
+    model = workspace.finetuned_models / "one.gguf"
+    model.write_bytes(b"GGUF")
+    folder = workspace.message_files / "prepared-1"
+    folder.mkdir()
+    (folder / "manifest.json").write_text("{}", encoding="utf-8")
+    trained = job("train", {"export": {"gguf": str(model)}})
+    assert training.job_arguments("evaluate", {"train": trained}, workspace, now=NOW) == [
+        "--model",
+        str(model),
+        "--data",
+        str(folder),
+    ]
+    (workspace.finetuned_models / "current.json").write_text('{"file": "another.gguf"}', encoding="utf-8")
+    assert training.job_arguments("evaluate", {"train": trained}, workspace, now=NOW)[4:] == ["--against", "current"]
+
+
+def test_a_training_that_left_no_file_is_not_evaluated_as_the_one_before(workspace: Workspace) -> None:
+    older = job("retrain", {"model": str(workspace.root / "older.gguf")})
+    with pytest.raises(KnownError, match="left no model file"):
+        training.job_arguments(
+            "evaluate", {"train": job("train", {"export": None}), "retrain": older}, workspace, now=NOW
+        )
+
+
+def test_models_are_read_from_their_manifests(workspace: Workspace) -> None:
+    folder = workspace.finetuned_models
+    for name in ("old", "new", "half"):
+        (folder / f"{name}.gguf").write_bytes(b"GGUF")
+    (folder / "old.json").write_text('{"deployed_at": 1, "match_percent": 70}', encoding="utf-8")
+    (folder / "new.json").write_text('{"deployed_at": 2}', encoding="utf-8")
+    (folder / "current.json").write_text('{"file": "new.gguf", "previous": "old.gguf"}', encoding="utf-8")
+    models = training.read_models(folder)
+    assert [(m.name, m.is_current, m.is_previous) for m in models] == [("new", True, False), ("old", False, True)]
+
+
+@pytest.mark.usefixtures("display")
+def test_retraining_offers_to_stop_a_running_bot_meanwhile(store: Store) -> None:
+    store.messages.save([Message(1 << 22, 1, 10, "mira", "hello", LONG_AGO_MS)])
+    controller, jobs = StillController(store), StillJobs()
+    controller.become(ControllerState.RUNNING)
+    with open_panel(store, controller, jobs) as panel:
+        room = panel.go("training")
+        panel.wait(lambda: room.retrain.button.is_enabled, "the messages to be counted")
+        panel.click(room.retrain.button)
+        panel.wait(lambda: panel.app.dialog.is_open, "the question")
+        panel.click(panel.app.dialog._buttons[1])
+        panel.wait(lambda: jobs.started, "the start")
+    assert jobs.started == [("retrain", ["--pause-bot"])]
+
+
+@pytest.mark.usefixtures("display")
+def test_what_was_started_in_the_training_room_is_seen_there(store: Store) -> None:
+    store.messages.save([Message(1 << 22, 1, 10, "mira", "hello", LONG_AGO_MS)])
+    with open_panel(store) as panel, store.jobs.running("retrain") as job:
+        job.report(0.3, "train: step 4 of 40")
+        room = panel.go("training")
+        panel.wait(lambda: room.jobs.winfo_ismapped() and "step 4" in room.jobs.lines[0].step.cget("text"), "the step")
+        panel.wait(lambda: room.retrain.note.cget("text") == texts.RETRAIN_RUNNING, "the note")
+        assert not room.retrain.button.is_enabled

@@ -1,0 +1,1 @@
+"""Pure behaviour: no process, no model, no window."""

@@ -1,0 +1,130 @@
+"""The walls of the house (docs/ARCHITECTURE.md, section 2): who may import whom, and which toolkit lives where."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from storage import settings
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = {"storage", "model", "data", "bot", "gui", "scripts", "bot_controller", "launcher"}
+MAY_IMPORT = {
+    "storage": {"storage"},
+    "model": {"model", "storage"},
+    "data": {"data", "storage"},
+    "bot": {"bot", "model", "storage"},
+    "bot_controller": {"storage"},
+    "gui": {"gui", "bot_controller", "storage"},
+    "scripts": {"scripts", "data", "model", "storage"},
+    # A developer's tool measures and drives whatever room it likes; nothing depends on it.
+    "dev": ROOMS,
+    "launcher": {"gui", "bot_controller", "storage", "scripts"},
+}
+# Toolkits stay home: a prefix of the module path that may import them.
+HOMES = {
+    "tkinter": ("gui/", "launcher.py"),
+    "customtkinter": ("gui/",),
+    "pystray": ("gui/",),
+    "discord": ("bot/", "data/fetcher"),
+    "llama_cpp": ("model/", "scripts/dev/"),
+    "torch": ("model/",),
+    "trl": ("model/",),
+    "peft": ("model/",),
+    "unsloth": ("model/",),
+    "sentence_transformers": ("model/",),
+    "sqlite3": ("storage/",),
+    "lancedb": ("storage/",),
+}
+
+
+def modules() -> list[Path]:
+    found = [ROOT / "launcher.py", ROOT / "bot_controller.py"]
+    for room in sorted(ROOMS - {"launcher", "bot_controller"}):
+        found += sorted((ROOT / room).rglob("*.py"))
+    return [path for path in found if path.exists()]
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_imports_only_the_rooms_below_it(path: Path) -> None:
+    relative = path.relative_to(ROOT)
+    room = relative.parts[0].removesuffix(".py")
+    if relative.parts[:2] == ("scripts", "dev"):
+        room = "dev"
+    foreign = {name.split(".")[0] for name in imported(path)} & ROOMS
+    assert foreign <= MAY_IMPORT[room], f"{relative} imports {sorted(foreign - MAY_IMPORT[room])}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_toolkits_stay_at_home(path: Path) -> None:
+    relative = path.relative_to(ROOT).as_posix()
+    for toolkit in {name.split(".")[0] for name in imported(path)} & set(HOMES):
+        assert relative.startswith(HOMES[toolkit]), f"{relative} imports {toolkit}"
+
+
+def test_every_setting_the_panel_offers_is_read_somewhere() -> None:
+    names = {name for name, value in vars(settings).items() if isinstance(value, settings.Setting)}
+    read = {
+        name.rsplit(".", 1)[1] for path in modules() for name in imported(path) if name.startswith("storage.settings.")
+    }
+    assert len(names) == len(settings.REGISTRY) and names <= read, f"{sorted(names - read)} do nothing"
+
+
+def test_the_launcher_takes_nothing_of_scripts_but_bootstrap() -> None:
+    names = {name for name in imported(ROOT / "launcher.py") if name.startswith("scripts")}
+    assert names <= {"scripts", "scripts.bootstrap"}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_who_catches_everything_raises_it_again_or_says_why_and_to_whom(path: Path) -> None:
+    """A broad except needs a comment with its reason, and must raise, log or hand on what it caught."""
+    source = path.read_text(encoding="utf-8")
+    lines = source.splitlines()
+    for handler in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ExceptHandler)):
+        if handler.type is not None and getattr(handler.type, "id", "") not in ("Exception", "BaseException"):
+            continue
+        if isinstance(handler.body[-1], ast.Raise):
+            continue
+        place = f"{path.relative_to(ROOT)}:{handler.lineno}"
+        assert "#" in "".join(lines[handler.lineno - 1 : handler.lineno + 1]), f"{place} does not say why"
+        is_named = handler.name is not None and any(
+            isinstance(node, ast.Name) and node.id == handler.name for part in handler.body for node in ast.walk(part)
+        )
+        is_logged = any(
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "exception"
+            for part in handler.body
+            for node in ast.walk(part)
+        )
+        assert is_named or is_logged, f"{place} swallows it"
+
+
+# Inside the model room: what each part of it may use of the other parts; the modules at its top serve them all.
+PARTS = {
+    "files": set(),
+    "chat": {"files"},
+    "training": {"files", "chat"},
+    "evaluation": {"files", "chat"},
+    "publishing": {"files", "chat", "evaluation"},
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_the_model_room_uses_only_the_parts_below_it(part: str) -> None:
+    paths = sorted((ROOT / "model" / part).glob("*.py"))
+    assert paths
+    for path in paths:
+        used = {name.split(".")[1] for name in imported(path) if name.startswith("model.")} & set(PARTS)
+        assert used <= PARTS[part] | {part}, f"{path.relative_to(ROOT)} imports {sorted(used - PARTS[part] - {part})}"
