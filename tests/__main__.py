@@ -26,8 +26,6 @@ CHECKS = {
     "mypy": ["-m", "mypy"],
     "package lock": ["scripts/dev/lock_packages.py"],
 }
-
-
 TIERS = ("unit", "integration", "model", "panel", "install")
 
 

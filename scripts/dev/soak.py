@@ -1,7 +1,7 @@
 """Run the bot for a while and hurt it: does anything get lost, answered twice, or told to the wrong people?
 
-    python scripts/dev/soak.py                                   ten minutes with the demo server's messages
-    python scripts/dev/soak.py --minutes 240 --messages FOLDER   hours, with any messages.jsonl, channels.json, guild.json
+    python scripts/dev/soak.py                                 ten minutes with the demo server's messages
+    python scripts/dev/soak.py --minutes 240 --messages FOLDER hours, with any messages.jsonl, channels.json, guild.json
 
 A real launcher supervises a real bot with the packaged small model on a Discord server of our own (loopback). Half of
 the messages are history to fetch, the other half is said live while faults are injected, one after another: kill -9,
