@@ -27,11 +27,17 @@ CHECKS = {
     "package lock": ["scripts/dev/lock_packages.py"],
 }
 TIERS = ("unit", "integration", "model", "panel", "install")
+# Each worker loads its own models: about 2 GB.
+MOST_WORKERS = 4
 
 
 def main(arguments: list[str]) -> int:
     """Run what was asked for; the worst exit code of all."""
-    arguments = [f"tests/{argument}" if argument in TIERS else argument for argument in arguments]
+    if set(arguments) <= {*TIERS, "--lint"}:
+        arguments = [f"tests/{argument}" if argument in TIERS else argument for argument in arguments]
+        workers = ["-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadgroup"]
+    else:  # somebody looks at a few tests: in one process, where a debugger works
+        workers = []
     # Started in the background, a shell makes its children ignore Ctrl+C, and theirs; some tests send it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     env = environment_for_tests(os.environ)
@@ -41,7 +47,7 @@ def main(arguments: list[str]) -> int:
     # pytest has the last word on standard output, so it is told what else to report.
     env["FAILED_CHECKS"] = ", ".join(failed_checks)
     with virtual_screen(env):
-        code = run_python(["-m", "pytest", "-p", "tests.check_report", *arguments], env)
+        code = run_python(["-m", "pytest", "-p", "tests.check_report", *workers, *arguments], env)
     return max(code, 1 if failed_checks else 0)
 
 
