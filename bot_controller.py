@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from storage import processes
 from storage.job_runner import Child, EndedJob, JobRunner
 from storage.records import BotPhase, BotStatus, CommandKind, ExitCode
 from storage.settings import MEMORY_LIMIT_GB
 from storage.store import Store
+from storage.system import processes
 
 __all__ = ["BotController", "Child", "ControllerState", "ControllerView", "EndedJob", "JobRunner"]
 log = logging.getLogger(__name__)

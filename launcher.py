@@ -29,11 +29,11 @@ from bot_controller import BotController, JobRunner
 from storage.control import PANEL_WANTED
 from storage.environment import read_environment
 from storage.errors import AlreadyRunningError, KnownError
-from storage.locks import FileLock
 from storage.logs import configure_logging
 from storage.paths import PROJECT_ROOT, Workspace, unsafe_folder
 from storage.settings import ADAPTER_PATH, EMBEDDING_MODEL, LOG_DAYS, LOG_LEVEL, MODEL_PATH
 from storage.store import Store
+from storage.system.locks import FileLock
 
 log = logging.getLogger("launcher")
 DEMO_SERVER = PROJECT_ROOT / "data" / "demo"
@@ -126,7 +126,7 @@ def _wait_for_answer(lock: FileLock, store: Store) -> None:
 
 def _at_boot(workspace: Workspace, wish: str) -> int:
     """Set up, remove or show the start before login."""
-    from gui.boot_task import BootTask
+    from storage.system.boot_service import BootTask
 
     task = BootTask(workspace)
     status = {"on": task.set_up, "off": task.remove, "status": task.status}[wish]()
@@ -135,7 +135,7 @@ def _at_boot(workspace: Workspace, wish: str) -> int:
 
 
 def _doctor(workspace: Workspace) -> int:
-    from gui.autostart import is_login_item
+    from storage.system.login_item import is_login_item
 
     command = [*script_command("doctor.py", workspace), "--autostart", "on" if is_login_item() else "off"]
     return subprocess.call(command, env=script_environment())

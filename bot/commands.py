@@ -29,11 +29,12 @@ from bot.command_texts import (
 from bot.config import PREFIX, parse_duration
 from bot.handlers import Handlers
 from bot.outbox import Outbox, shortened
-from storage import policy, processes
+from storage import policy
 from storage.errors import KnownError, SettingError
 from storage.forgetting import forget_member, mark_models
 from storage.records import Channel, ExitCode, Job
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, QUIET_UNTIL, RESPONSE_RATE, TEMPERATURE, Setting
+from storage.system import processes
 
 if TYPE_CHECKING:
     from bot.run import Services

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from storage.processes import memory_bytes
 from storage.records import BotPhase, BotStatus
+from storage.system.processes import memory_bytes
 
 
 class LiveStatus:

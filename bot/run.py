@@ -13,7 +13,8 @@ from pathlib import Path
 if __name__ == "__main__":  # started as a file: the project root is not on the path yet
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from model.process import lower_priority, prepare_process_environment
+from model.process import prepare_process_environment
+from storage.system.priority import lower_priority
 
 prepare_process_environment()
 
@@ -38,7 +39,6 @@ from bot.storage_thread import StorageThread
 from bot.watchdog import Watchdog, end_process
 from storage.environment import Environment, read_environment
 from storage.errors import AlreadyRunningError, ConfigurationError, KnownError
-from storage.locks import FileLock
 from storage.logs import configure_logging, purge
 from storage.paths import Workspace
 from storage.records import BotPhase, ExitCode
@@ -51,6 +51,7 @@ from storage.settings import (
     Settings,
 )
 from storage.store import Store
+from storage.system.locks import FileLock
 
 HEARTBEAT_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 6 * 3600.0

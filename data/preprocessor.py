@@ -26,10 +26,10 @@ from data.preferences import Candidate
 from data.recalled import Earlier, Memory
 from data.staging import CountTokens, Stage, ToText
 from storage.errors import BadInputError, StorageError
-from storage.files import replace_file
 from storage.jobs import Report, silent
 from storage.records import Channel
 from storage.store import Store
+from storage.system.files import replace_file
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gui import autostart, texts
+from gui import texts
 from gui.appearance import Appearance
-from gui.desktop import open_path, set_window_icon
+from gui.components.icons import set_window_icon
 from gui.news import News
 from gui.presenters.dashboard import job_views
 from gui.presenters.first_run import is_needed
@@ -28,6 +28,8 @@ from storage.errors import KnownError
 from storage.paths import Workspace
 from storage.settings import APPEARANCE, KEEP_AWAKE, KEEP_BACKUPS, START_BOT_WITH_PANEL, START_MINIMISED, Setting
 from storage.store import Store
+from storage.system.desktop import open_path
+from storage.system.power import KeepAwake
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ class App:
         self.appearance = Appearance(self._settings[APPEARANCE], ask=self.ask)
         looks.prepare_toolkit(self.appearance.first_mode)
         self._environment = read_environment_or_empty(self.workspace)
-        self.awake = autostart.KeepAwake()
+        self.awake = KeepAwake()
         self._make_window(looks, start_minimised or self._settings[START_MINIMISED])
 
     def _make_window(self, looks: Any, start_minimised: bool) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 
 from model.catalog import EmbeddingModel, embedding_model, offline_embedding_folder
 from storage.errors import KnownError, ModelFileError
-from storage.files import replace_file
 from storage.paths import Workspace
+from storage.system.files import replace_file
 
 log = logging.getLogger(__name__)
 

@@ -47,10 +47,10 @@ from scripts.bot_pause import paused_bot, running_bot
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage.environment import read_environment
 from storage.errors import BadInputError, KnownError
-from storage.files import write_whole
 from storage.quiz import quiz_folder, read_result
 from storage.settings import ADAPTER_PATH, EMBEDDING_MODEL
 from storage.store import Store
+from storage.system.files import write_whole
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -29,13 +29,13 @@ if __name__ == "__main__":
     bootstrap.ensure()
 
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
-from scripts.schedule import Scheduler, Task, parse_schedule
 from storage.backup import Backup, Restored, create_backup, list_backups, prune, read_backup, restore
 from storage.environment import TOKEN, write_value
 from storage.errors import BadInputError
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.salvage import start_anew
 from storage.settings import KEEP_BACKUPS
+from storage.system.schedule import Scheduler, Task, parse_schedule
 
 # Short forms for people: Sunday night, when chat is asleep.
 _SHORT_SCHEDULES = {"weekly": "weekly@sun-04:30", "daily": "daily@04:30"}

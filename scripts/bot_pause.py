@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from storage.errors import KnownError
-from storage.processes import spawn
 from storage.records import BotPhase, BotStatus, CommandKind
 from storage.store import Store
+from storage.system.processes import spawn
 
 _FRESH_SECONDS = 10.0
 _STOPS_WITHIN_SECONDS = 60.0

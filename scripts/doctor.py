@@ -36,10 +36,10 @@ from storage.environment import Environment, read_environment
 from storage.errors import KnownError
 from storage.paths import PROJECT_ROOT, Workspace, unsafe_folder
 from storage.people import names_of
-from storage.processes import is_alive
 from storage.records import BotStatus, Channel, JobState, ModelState
 from storage.settings import EMBEDDING_MODEL, FETCH_SCHEDULE, LAUNCH_AT_LOGIN
 from storage.store import Store
+from storage.system.processes import is_alive
 
 if TYPE_CHECKING:
     from data.fetcher_check import ServerCheck
@@ -376,7 +376,7 @@ def _age(name: str, moment: float | None, limit_days: int, cure: str, *, is_need
 
 
 def _schedule(store: Store) -> Iterator[Finding]:
-    from scripts.schedule import Scheduler, Task
+    from storage.system.schedule import Scheduler, Task
 
     wanted = store.settings.get(FETCH_SCHEDULE)
     if wanted in ("", "off"):

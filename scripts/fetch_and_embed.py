@@ -32,10 +32,10 @@ prepare_process_environment(embedding_threads=1)
 from data.importer import Enable, ImportSummary, import_file
 from scripts.discord_fetch import add_fetch_arguments, discover, fetch_from_discord, summary_lines
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
-from scripts.schedule import apply_schedule
 from storage.index_sync import CatchUp, catch_up
 from storage.settings import EMBEDDING_MODEL, FETCH_SCHEDULE
 from storage.store import Store
+from storage.system.schedule import apply_schedule
 from storage.vectordb import VectorIndex
 
 

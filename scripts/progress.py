@@ -26,11 +26,11 @@ from typing import Any, NoReturn, TextIO
 from storage.environment import read_environment
 from storage.errors import CancelledError, KnownError
 from storage.jobs import JobReporter
-from storage.locks import FileLock
 from storage.logs import configure_logging
 from storage.paths import Workspace
 from storage.settings import LOG_DAYS, LOG_LEVEL
 from storage.store import Store
+from storage.system.locks import FileLock
 
 log = logging.getLogger(__name__)
 

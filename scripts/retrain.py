@@ -30,9 +30,9 @@ from scripts.progress import Progress, job, open_store, print_summary, run_scrip
 from storage import policy
 from storage.environment import read_environment
 from storage.errors import CancelledError, KnownError
-from storage.processes import spawn_job, terminate
 from storage.records import Job, JobState
 from storage.store import Store
+from storage.system.processes import spawn_job, terminate
 
 POLL_SECONDS = 0.5
 

@@ -21,11 +21,11 @@ from typing import Any
 from storage.database import connect, side_files
 from storage.environment import TOKEN, read_environment
 from storage.errors import StorageError
-from storage.files import replace_file
 from storage.jobs import Report, silent
-from storage.locks import FileLock, sole_use
 from storage.paths import Workspace
 from storage.store import Store
+from storage.system.files import replace_file
+from storage.system.locks import FileLock, sole_use
 
 MANIFEST = "manifest.json"
 _PREFIX, _PARTIAL = "backup-", ".partial-"

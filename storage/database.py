@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
-from storage.files import replace_file
-from storage.locks import FileLock
 from storage.migrations import Migration, migrate
 from storage.paths import Workspace
+from storage.system.files import replace_file
+from storage.system.locks import FileLock
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.errors import ConfigurationError
-from storage.files import write_whole
+from storage.system.files import write_whole
 
 TOKEN = "DISCORD_TOKEN"
 SERVER_ID = "SERVER_ID"

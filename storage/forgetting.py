@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
-from storage.files import replace_file, write_whole
 from storage.paths import Workspace
 from storage.store import Store
+from storage.system.files import replace_file, write_whole
 
 log = logging.getLogger(__name__)
 

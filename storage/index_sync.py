@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from storage.control import Facts
 from storage.jobs import Report, silent
-from storage.locks import FileLock
 from storage.messages import QueuedChange
 from storage.reactions import reaction_score
 from storage.records import Message
 from storage.store import Store
+from storage.system.locks import FileLock
 from storage.vectordb import IndexRow, IndexState, VectorIndex
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from storage import processes
 from storage.errors import AlreadyRunningError
 from storage.records import Job, JobState
 from storage.store import Store
+from storage.system import processes
 
 
 class Child(Protocol):

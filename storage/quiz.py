@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from storage.errors import BadInputError
-from storage.files import write_whole
 from storage.paths import Workspace
+from storage.system.files import write_whole
 
 RATINGS = (
     ("authenticity", "Sounds like a real member"),

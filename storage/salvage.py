@@ -16,9 +16,9 @@ from pathlib import Path
 
 from storage.database import Database, set_aside, side_files
 from storage.jobs import Report, silent
-from storage.locks import sole_use
 from storage.paths import Workspace
 from storage.store import Store
+from storage.system.locks import sole_use
 
 # What described a running program, and what is made again: cursors too, so that a fetch reads everything once more.
 _NOT_CARRIED = {"bot_status", "supervisor", "bot_commands", "index_queue", "fetch_cursors", "sqlite_sequence"}

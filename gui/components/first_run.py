@@ -24,10 +24,10 @@ from gui.presenters.pulse import Pulse
 from storage import policy
 from storage.environment import SERVER_ID, TOKEN, read_environment, write_value
 from storage.paths import PROJECT_ROOT
-from storage.processes import spawn
 from storage.records import ModelState
 from storage.settings import MODEL_PATH
 from storage.store import Store
+from storage.system.processes import spawn
 
 READ_SECONDS = 1.5
 OWNER = "owner (panel)"

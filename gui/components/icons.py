@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tkinter as tk
 from functools import lru_cache
 from pathlib import Path
@@ -127,3 +128,11 @@ def disc(owner: tk.Misc, colour: str, ground: str, size: int) -> Any:
         ImageDraw.Draw(picture).ellipse([0, 0, size * 4 - 1, size * 4 - 1], fill=colour)
         kept[key] = ImageTk.PhotoImage(picture.resize((size, size), Pillow.Resampling.LANCZOS), master=root)
     return kept[key]
+
+
+def set_window_icon(root: Any) -> None:
+    """The program's icon on the window's title bar and in the task bar."""
+    if sys.platform == "win32":
+        root.iconbitmap(str(ICON))
+    else:
+        root.iconphoto(True, logo(root, 64))

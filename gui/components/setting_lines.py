@@ -8,8 +8,7 @@ from pathlib import Path
 from tkinter import filedialog
 from typing import Any
 
-from gui import autostart, texts
-from gui.boot_task import BootStatus, BootTask
+from gui import texts
 from gui.components.basics import Row, Text
 from gui.components.button import Button
 from gui.components.choices import Choice
@@ -19,6 +18,10 @@ from gui.components.room import M, Panel, S
 from gui.presenters import settings as view
 from storage.errors import KnownError
 from storage.settings import APPEARANCE, FETCH_SCHEDULE, LAUNCH_AT_LOGIN, REGISTRY, Setting, Settings
+from storage.system.boot_service import BootStatus, BootTask
+from storage.system.launch_entry import launch_command
+from storage.system.login_item import set_login_item
+from storage.system.schedule import schedule_fetch
 
 SAVE_DELAY_MS = 500
 
@@ -148,9 +151,7 @@ class SettingLine(LabelledRow):
             return
         if self.setting is LAUNCH_AT_LOGIN:
             workspace = self.panel.workspace
-            self.panel.ask(
-                lambda: autostart.set_login_item(bool(value), autostart.launch_command(workspace, minimised=True))
-            )
+            self.panel.ask(lambda: set_login_item(bool(value), launch_command(workspace, minimised=True)))
         if self.setting is FETCH_SCHEDULE:
             self._schedule(str(value))
             return
@@ -159,7 +160,7 @@ class SettingLine(LabelledRow):
     def _schedule(self, when: str) -> None:
         """The script hands it to the system and remembers it; what cannot be is told, and the old one stays."""
         self.panel.ask(
-            lambda: autostart.schedule_fetch(self.panel.workspace, when),
+            lambda: schedule_fetch(self.panel.workspace, when),
             lambda sentence: self.panel.toast(str(sentence)),
             slow=True,
         )

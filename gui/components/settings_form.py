@@ -6,7 +6,7 @@ import tkinter as tk
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from gui import autostart, texts
+from gui import texts
 from gui.components.basics import Card, Line, Row, Text
 from gui.components.button import Button
 from gui.components.environment_lines import EnvironmentLine, TokenLine
@@ -15,6 +15,8 @@ from gui.components.setting_lines import BootLine, LabelledRow, SettingLine
 from gui.presenters import settings as view
 from storage.environment import ADMIN_USERS, SERVER_ID, Environment, read_environment
 from storage.settings import GPU_LAYERS, Settings
+from storage.system.launch_entry import launch_command
+from storage.system.shortcuts import make_shortcuts
 
 
 class Form(Card):
@@ -73,7 +75,7 @@ class Form(Card):
     def _make_shortcut(self) -> None:
         panel = self._panel
         panel.ask(
-            lambda: autostart.make_shortcuts(autostart.launch_command(panel.workspace)),
+            lambda: make_shortcuts(launch_command(panel.workspace)),
             lambda _: panel.toast(texts.SHORTCUT_MADE, tone="good"),
         )
 

@@ -22,8 +22,8 @@ from model.chat.reply_queue import Job, ReplyQueue, too_late
 from model.chat.requests import Reply, being_replaced
 from model.chat.running_reply import ReplyMemory, RunningReply, never_begun
 from model.chat.sampling import ReplyText, Sampler
-from model.process import lower_thread_priority
 from storage.settings import FREE_MEMORY
+from storage.system.priority import lower_thread_priority
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from model.evaluation.memory import Copy, Memory
 from model.evaluation.resampling import Range
 from model.evaluation.verdict import Match, Part
 from storage.errors import BadInputError
-from storage.files import write_whole
+from storage.system.files import write_whole
 
 VERSION = 1
 

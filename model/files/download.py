@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import KnownError
-from storage.files import replace_file
+from storage.system.files import replace_file
 
 _CHUNK = 1 << 20
 _SPARE_BYTES = 200 << 20

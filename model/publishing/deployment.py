@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import KnownError
-from storage.files import replace_file, write_whole
 from storage.paths import Workspace
+from storage.system.files import replace_file, write_whole
 
 POINTER = "current.json"
 KEEP_VERSIONS = 3

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 from model.publishing.deployment import Pointer, read_pointer, write_pointer
 from storage.errors import KnownError
-from storage.processes import ProcessMark
 from storage.settings import ADAPTER_PATH, MODEL_PATH
 from storage.store import Store
+from storage.system.processes import ProcessMark
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

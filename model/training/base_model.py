@@ -19,7 +19,7 @@ from model.chat.chat_templates import template_of
 from model.files.gguf_files import quick_gguf
 from model.prompts import ChatTemplate, Encode
 from storage.errors import KnownError
-from storage.files import replace_file
+from storage.system.files import replace_file
 
 log = logging.getLogger(__name__)
 

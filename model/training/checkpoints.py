@@ -11,7 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
-from storage.files import replace_file
+from storage.system.files import replace_file
 
 MARKER = "complete.json"
 # With several GPUs each process writes its own random state, unwatched; a missing one is only a warning.

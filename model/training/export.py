@@ -33,7 +33,7 @@ from model.training.export_check import (
 )
 from model.training.loaders import free_memory
 from model.training.rows import Example, Renderer
-from storage.files import replace_file
+from storage.system.files import replace_file
 
 log = logging.getLogger(__name__)
 

@@ -12,15 +12,15 @@ from typing import NamedTuple
 import pytest
 
 from scripts.backup import task
-from scripts.schedule import Schedule, cron_line
 from storage.backup import Backup, create_backup, list_backups, prune, read_backup, restore
 from storage.environment import read_environment
 from storage.errors import AlreadyRunningError, StorageError
-from storage.locks import FileLock
 from storage.paths import Workspace
 from storage.records import Message
 from storage.settings import TEMPERATURE
 from storage.store import Store
+from storage.system.locks import FileLock
+from storage.system.schedule import Schedule, cron_line
 
 SECRET = "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
 

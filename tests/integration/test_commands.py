@@ -11,10 +11,10 @@ import discord
 import pytest
 
 from bot.commands import AdminCommands
-from storage import processes
 from storage.records import Channel, ExitCode, JobState, Turn
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, QUIET_UNTIL, RESPONSE_RATE, TEMPERATURE
 from storage.store import Store
+from storage.system import processes
 from tests.support.sim_bot import SimBot, play
 
 ADMIN_COMMANDS = {

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage import environment, files
+from storage import environment
 from storage.environment import SERVER_ID, TOKEN, write_value
 from storage.errors import ConfigurationError
-from storage.files import REPLACE_TRIES, replace_file, write_whole
 from storage.paths import PROJECT_ROOT
+from storage.system import files
+from storage.system.files import REPLACE_TRIES, replace_file, write_whole
 
 
 class Holder:
@@ -96,7 +97,7 @@ def test_everything_that_publishes_a_file_goes_through_the_one_function() -> Non
         r"\bos\.(replace|rename)\(|\.rename\(|shutil\.move\("
         r"|\b(?:part|partial|draft|fresh)\.replace\((?![^)]*,)"
     )
-    allowed = {"storage/files.py", "storage/logs.py"}
+    allowed = {"storage/system/files.py", "storage/logs.py"}
     found = [
         f"{path.relative_to(PROJECT_ROOT).as_posix()}:{number}"
         for room in ("storage", "model", "data", "bot", "gui", "scripts")

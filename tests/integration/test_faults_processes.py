@@ -13,13 +13,13 @@ import pytest
 
 from bot_controller import BotController, ControllerState
 from gui.components.system_tray import SystemTray
-from storage import processes
-from storage.locks import FileLock
 from storage.logs import FILES_KEPT, MAX_FILE_BYTES, LogTail
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import BotStatus, ModelState
 from storage.settings import EMBEDDING_MODEL, MODEL_PATH
 from storage.store import Store
+from storage.system import processes
+from storage.system.locks import FileLock
 from tests.support.waiting import LIMIT_SECONDS, wait_for
 
 

@@ -69,7 +69,7 @@ def test_without_the_owners_answers_it_says_what_is_missing(workspace: Workspace
 
 def test_a_second_fetch_at_the_same_time_says_who_runs(workspace: Workspace) -> None:
     """FAULTS 10."""
-    from storage.locks import FileLock
+    from storage.system.locks import FileLock
 
     with DiscordServer(make_world(messages=3)) as server:
         with FileLock(workspace.locks / "fetch.lock", holder="Another 'fetch' job"):

@@ -17,11 +17,11 @@ import pytest
 import bot_controller
 from bot_controller import BotController, ControllerState
 from model.catalog import offline_chat_model
-from storage import processes
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import BotPhase, BotStatus, Channel, CommandKind, ExitCode, Message, ModelState
 from storage.settings import EMBEDDING_MODEL, MAX_TOKENS, MODEL_PATH
 from storage.store import Store
+from storage.system import processes
 from tests.support.waiting import LIMIT_SECONDS, wait_for
 
 T = TypeVar("T")

@@ -8,12 +8,12 @@ import pytest
 
 from scripts.backup import main
 from storage.errors import AlreadyRunningError, BadInputError, NewerSchemaError, StorageError
-from storage.locks import FileLock
 from storage.paths import Workspace
 from storage.records import Channel, CommandKind, Message
 from storage.salvage import start_anew
 from storage.settings import TEMPERATURE
 from storage.store import Store
+from storage.system.locks import FileLock
 
 COUNT = 3000
 

@@ -23,11 +23,11 @@ from storage.errors import (
     SettingError,
     StorageError,
 )
-from storage.locks import FileLock
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import Activity, Channel, CommandKind, JobState, Mention, Message, Reaction
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, REGISTRY, RESPONSE_RATE, TEMPERATURE, Setting
 from storage.store import Store
+from storage.system.locks import FileLock
 
 
 def message(number: int, *, channel: int = 1, author: int = 7, content: str = "yo", **fields: object) -> Message:
@@ -287,7 +287,7 @@ def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
     """Fault 10: kill -9."""
     code = (
         f"import sys; sys.path.insert(0, {str(PROJECT_ROOT)!r})\nfrom pathlib import Path\n"
-        "from storage.locks import FileLock\n"
+        "from storage.system.locks import FileLock\n"
         f"lock = FileLock(Path({str(tmp_path / 'x.lock')!r}), holder='x').acquire()\nprint('held', flush=True)\n"
         "input()"
     )

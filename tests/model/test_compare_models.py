@@ -18,10 +18,10 @@ from bot.playground import Playground
 from bot.storage_thread import StorageThread
 from storage.errors import ModelFileError
 from storage.paths import PROJECT_ROOT, Workspace
-from storage.processes import kill_tree
 from storage.records import ModelState, PlaygroundEntry
 from storage.settings import ADAPTER_PATH, MAX_TOKENS, MODEL_PATH
 from storage.store import Store
+from storage.system.processes import kill_tree
 from tests.support.waiting import wait_for
 
 ADAPTER = PROJECT_ROOT / "data" / "demo" / "adapter.gguf"

@@ -17,10 +17,10 @@ from model.publishing.deployment import DeploymentError
 from model.publishing.release import Release
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.playground import BOT, CHECK, OWNER
-from storage.processes import kill_tree
 from storage.records import BotStatus, ModelState
 from storage.settings import MAX_TOKENS
 from storage.store import Store
+from storage.system.processes import kill_tree
 from tests.support.waiting import wait_for
 
 

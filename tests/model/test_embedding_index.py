@@ -11,10 +11,10 @@ import pytest
 
 from storage.errors import AlreadyRunningError
 from storage.index_sync import catch_up
-from storage.locks import FileLock
 from storage.paths import Workspace
 from storage.records import Message, Reaction
 from storage.store import Store
+from storage.system.locks import FileLock
 from storage.vectordb import VectorIndex
 
 DIMENSION = 8

@@ -14,13 +14,13 @@ from xml.etree import ElementTree
 import psutil
 import pytest
 
-from gui import boot_task
-from gui.boot_task import BootTask, BootTaskError
 from storage.control import PANEL_WANTED
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import ModelState
 from storage.settings import EMBEDDING_MODEL, MODEL_PATH
 from storage.store import Store
+from storage.system import boot_service
+from storage.system.boot_service import BootTask, BootTaskError
 from tests.support.waiting import wait_for
 
 SPACE = {"t": "http://schemas.microsoft.com/windows/2004/02/mit/task"}
@@ -62,7 +62,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_linux_starts_a_user_service_with_lingering_and_takes_it_out_again(workspace: Workspace, system: Path) -> None:
     task = BootTask(workspace, platform="linux", user="mira")
     assert not task.status().is_on and not task.unit.exists(), "off by default"
-    assert task.set_up() == boot_task.BootStatus(True, boot_task.ON)
+    assert task.set_up() == boot_service.BootStatus(True, boot_service.ON)
     unit = task.unit.read_text(encoding="utf-8")
     assert "WantedBy=default.target" in unit and "KillMode=process" in unit
     line = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
@@ -134,9 +134,9 @@ def test_the_launcher_sets_it_up_for_those_without_a_screen(workspace: Workspace
         return done.returncode, done.stdout.strip()
 
     if sys.platform.startswith("linux"):
-        assert say("status") == (0, boot_task.OFF)
-        assert say("on") == (0, boot_task.ON)
-        assert say("off") == (0, boot_task.OFF)
+        assert say("status") == (0, boot_service.OFF)
+        assert say("on") == (0, boot_service.ON)
+        assert say("off") == (0, boot_service.OFF)
 
 
 # ---- who makes room for whom ---------------------------------------------------------------------------------

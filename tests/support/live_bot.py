@@ -13,10 +13,10 @@ from typing import Any
 
 from storage import policy
 from storage.paths import PROJECT_ROOT, Workspace
-from storage.processes import kill_tree
 from storage.records import BotStatus, Channel, CommandKind, ModelState
 from storage.settings import MAX_TOKENS, REGISTRY, RESPONSE_RATE
 from storage.store import Store
+from storage.system.processes import kill_tree
 from tests.support.discord_server import DiscordServer
 
 OWNER, MIRA, TAM = 7_000_000_000_000_009, 7_000_000_000_000_001, 7_000_000_000_000_002

@@ -15,11 +15,11 @@ from bot_controller import (
     ControllerState,
     JobRunner,
 )
-from storage import processes
 from storage.errors import AlreadyRunningError
 from storage.records import BotPhase, BotStatus, CommandKind, ExitCode, JobState
 from storage.settings import MEMORY_LIMIT_GB
 from storage.store import Store
+from storage.system import processes
 
 
 class FakeChild:
@@ -122,7 +122,7 @@ def test_a_bot_started_without_discord_stays_without_it_until_started_again(
         arguments.append(given)
         return FakeChild(len(arguments))
 
-    monkeypatch.setattr("storage.processes.spawn", spawn)
+    monkeypatch.setattr("storage.system.processes.spawn", spawn)
     controller = BotController(store, is_alive=lambda _: False, kill_tree=lambda _: None)
     controller.start(offline=True)
     controller.restart()

@@ -38,6 +38,21 @@ HOMES = {
     "sqlite3": ("storage/",),
     "lancedb": ("storage/",),
 }
+# What differs by system is decided in storage/system, and here only for the reason given.
+ASKS_THE_SYSTEM = {
+    "storage/system/",
+    "gui/components/icons.py",  # Tk takes an icon in another format on Windows
+    "gui/components/system_tray.py",  # no tray on macOS
+    "gui/components/theme.py",  # each system's own fonts
+    "launcher.py",  # no screen on Linux
+    "bot/watchdog.py",  # exec
+    "model/chat/guest.py",  # a foreground window's program
+    "model/native.py",  # the C library's name
+    "scripts/bootstrap.py",
+    "scripts/installation/",  # standard library only, before anything is installed
+    "scripts/doctor.py",  # file modes
+    "scripts/dev/",
+}
 
 
 def modules() -> list[Path]:
@@ -73,6 +88,18 @@ def test_toolkits_stay_at_home(path: Path) -> None:
     relative = path.relative_to(ROOT).as_posix()
     for toolkit in {name.split(".")[0] for name in imported(path)} & set(HOMES):
         assert relative.startswith(HOMES[toolkit]), f"{relative} imports {toolkit}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_system_folder_asks_which_system_it_runs_on(path: Path) -> None:
+    relative = path.relative_to(ROOT).as_posix()
+    if not relative.startswith(tuple(ASKS_THE_SYSTEM)):
+        asked = [
+            ast.unparse(node)
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in ("sys.platform", "os.name", "platform.system")
+        ]
+        assert not asked, f"{relative} asks {asked[0]}: decide it in storage/system"
 
 
 def test_every_setting_the_panel_offers_is_read_somewhere() -> None:

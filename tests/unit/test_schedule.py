@@ -10,7 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from scripts.schedule import (
+from storage.paths import Workspace
+from storage.system.job_keepers import Outcome
+from storage.system.schedule import (
     Schedule,
     ScheduleError,
     Scheduler,
@@ -23,8 +25,6 @@ from scripts.schedule import (
     task_xml,
     with_cron_line,
 )
-from storage.paths import Workspace
-from storage.system_jobs import Outcome
 
 TASK = Task(
     "fetch-1234",

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gui.autostart import launch_command
 from storage.errors import KnownError
 from storage.paths import PROJECT_ROOT, Workspace
-from storage.system_jobs import Run, TaskXml, job_name, run_command, systemd_path, systemd_quote
+from storage.system.job_keepers import Run, TaskXml, job_name, run_command, systemd_path, systemd_quote
+from storage.system.launch_entry import launch_command
 
 DAEMON_FOLDER = Path("/Library/LaunchDaemons")
 ON, OFF = "On: the bot starts with the computer.", "Off."

@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 
-from gui import autostart
 from storage.errors import KnownError
 from storage.paths import Workspace
 from storage.settings import FETCH_SCHEDULE
 from storage.store import Store
+from storage.system.launch_entry import NAME, launch_command
+from storage.system.login_item import is_login_item, set_login_item
+from storage.system.power import ES_CONTINUOUS, ES_SYSTEM_REQUIRED, KeepAwake
+from storage.system.schedule import schedule_fetch
+from storage.system.shortcuts import make_shortcuts, powershell_shortcuts
 
 COMMAND = ["/opt/bot 😀/python", "launcher.py", "--workspace", '/srv/50% "mine"', "--minimised"]
 
@@ -58,8 +62,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_linux_login_goes_through_an_autostart_entry(home: Path) -> None:
-    autostart.set_login_item(True, COMMAND, platform="linux", home=home)
-    assert autostart.is_login_item(platform="linux", home=home)
+    set_login_item(True, COMMAND, platform="linux", home=home)
+    assert is_login_item(platform="linux", home=home)
     entry = configparser.RawConfigParser()
     entry.optionxform = str  # type: ignore[assignment,method-assign]
     entry.read(home / ".config" / "autostart" / "personality-bot.desktop", encoding="utf-8")
@@ -67,43 +71,43 @@ def test_linux_login_goes_through_an_autostart_entry(home: Path) -> None:
     assert "50%%" in line, "a percent sign is a field code there"
     # One unescaping for the string of the file, then the quoting rules of Exec.
     assert [part.replace("%%", "%") for part in shlex.split(line.replace("\\\\", "\\"))] == COMMAND
-    autostart.set_login_item(False, COMMAND, platform="linux", home=home)
-    assert not autostart.is_login_item(platform="linux", home=home)
+    set_login_item(False, COMMAND, platform="linux", home=home)
+    assert not is_login_item(platform="linux", home=home)
 
 
 def test_macos_login_goes_through_a_launch_agent_not_run_on_macos(home: Path) -> None:
-    autostart.set_login_item(True, COMMAND, platform="darwin", home=home)
+    set_login_item(True, COMMAND, platform="darwin", home=home)
     agent = plistlib.loads((home / "Library" / "LaunchAgents" / "local.personality-bot.plist").read_bytes())
     assert agent["ProgramArguments"] == COMMAND and agent["RunAtLoad"] is True
-    autostart.set_login_item(False, COMMAND, platform="darwin", home=home)
-    assert not autostart.is_login_item(platform="darwin", home=home)
+    set_login_item(False, COMMAND, platform="darwin", home=home)
+    assert not is_login_item(platform="darwin", home=home)
 
 
 def test_windows_login_goes_through_the_run_key_not_run_on_windows(home: Path) -> None:
     registry = FakeRegistry()
-    autostart.set_login_item(True, COMMAND, platform="win32", home=home, registry=registry)
-    assert autostart.is_login_item(platform="win32", home=home, registry=registry)
-    assert registry.values[autostart.NAME].startswith('"/opt/bot 😀/python" launcher.py')
-    autostart.set_login_item(False, COMMAND, platform="win32", home=home, registry=registry)
-    autostart.set_login_item(False, COMMAND, platform="win32", home=home, registry=registry)
-    assert not autostart.is_login_item(platform="win32", home=home, registry=registry)
+    set_login_item(True, COMMAND, platform="win32", home=home, registry=registry)
+    assert is_login_item(platform="win32", home=home, registry=registry)
+    assert registry.values[NAME].startswith('"/opt/bot 😀/python" launcher.py')
+    set_login_item(False, COMMAND, platform="win32", home=home, registry=registry)
+    set_login_item(False, COMMAND, platform="win32", home=home, registry=registry)
+    assert not is_login_item(platform="win32", home=home, registry=registry)
 
 
 def test_the_login_command_opens_this_workspace_minimised(workspace: Workspace) -> None:
-    command = autostart.launch_command(workspace, minimised=True, platform="linux")
+    command = launch_command(workspace, minimised=True, platform="linux")
     assert command[1].endswith("launcher.py") and command[2:] == ["--workspace", str(workspace.root), "--minimised"]
 
 
 def test_shortcuts_appear_in_the_menu_and_on_the_desktop(home: Path) -> None:
     (home / "Desktop").mkdir()
-    made = autostart.make_shortcuts(COMMAND, platform="linux", home=home)
+    made = make_shortcuts(COMMAND, platform="linux", home=home)
     assert [path.name for path in made] == ["personality-bot.desktop"] * 2 and all(path.exists() for path in made)
-    app = autostart.make_shortcuts(COMMAND, platform="darwin", home=home)[0]
+    app = make_shortcuts(COMMAND, platform="darwin", home=home)[0]
     assert app.name == "Personality Bot.app" and (app / "Contents" / "MacOS" / "run").stat().st_mode & 0o111
 
 
 def test_windows_shortcuts_quote_what_powershell_would_read_otherwise() -> None:
-    script = autostart.powershell_shortcuts(["C:\\it's here\\pythonw.exe", "launcher.py"])
+    script = powershell_shortcuts(["C:\\it's here\\pythonw.exe", "launcher.py"])
     assert "'C:\\it''s here\\pythonw.exe'" in script and "SpecialFolders" in script
 
 
@@ -129,7 +133,7 @@ def test_the_computer_stays_awake_while_wanted_and_plugged_in() -> None:
         return holder
 
     plugged = True
-    awake = autostart.KeepAwake(platform="linux", spawn=spawn, plugged_in=lambda: plugged)
+    awake = KeepAwake(platform="linux", spawn=spawn, plugged_in=lambda: plugged)
     awake.update(wanted=True)
     awake.update(wanted=True)
     assert [command[0] for command in commands] == ["systemd-inhibit"] and awake.is_held
@@ -146,20 +150,20 @@ def test_windows_is_asked_through_the_kernel_not_run_on_windows() -> None:
         def SetThreadExecutionState(self, flags: int) -> None:  # noqa: N802 - Win32's name
             self.flags.append(flags)
 
-    awake = autostart.KeepAwake(platform="win32", plugged_in=lambda: True, kernel=Kernel())
+    awake = KeepAwake(platform="win32", plugged_in=lambda: True, kernel=Kernel())
     awake.update(wanted=True)
     awake.close()
-    assert Kernel.flags == [autostart.ES_CONTINUOUS | autostart.ES_SYSTEM_REQUIRED, autostart.ES_CONTINUOUS]
+    assert Kernel.flags == [ES_CONTINUOUS | ES_SYSTEM_REQUIRED, ES_CONTINUOUS]
 
 
 def test_a_missing_inhibitor_is_no_error() -> None:
     def spawn(*_: Any, **__: Any) -> Any:
         raise FileNotFoundError("systemd-inhibit")
 
-    autostart.KeepAwake(platform="linux", spawn=spawn, plugged_in=lambda: True).update(wanted=True)
+    KeepAwake(platform="linux", spawn=spawn, plugged_in=lambda: True).update(wanted=True)
 
 
 def test_a_schedule_that_is_none_is_refused_in_words_and_the_old_one_stays(store: Store) -> None:
     with pytest.raises(KnownError, match="tuesday"):
-        autostart.schedule_fetch(store.workspace, "every tuesday")
+        schedule_fetch(store.workspace, "every tuesday")
     assert store.settings.get(FETCH_SCHEDULE) == "off"

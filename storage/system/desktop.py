@@ -1,11 +1,10 @@
-"""The desktop around the window: opening files and folders, the window's icon."""
+"""The desktop around the window: opening files and folders."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from storage.errors import KnownError
 
@@ -35,12 +34,3 @@ def open_path(path: Path) -> None:
         )
     except OSError as error:
         raise KnownError(f"No program could be found to open {path}.", "Open it in your file manager.") from error
-
-
-def set_window_icon(root: Any) -> None:
-    from gui.components import icons
-
-    if sys.platform == "win32":
-        root.iconbitmap(str(icons.ICON))
-    else:
-        root.iconphoto(True, icons.logo(root, 64))

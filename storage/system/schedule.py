@@ -10,6 +10,7 @@ import os
 import plistlib
 import re
 import shlex
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from storage.errors import KnownError
 from storage.paths import PROJECT_ROOT, Workspace
-from storage.system_jobs import Run, TaskXml, job_name, run_command, systemd_path, systemd_quote, user_id
+from storage.system.job_keepers import Run, TaskXml, job_name, run_command, systemd_path, systemd_quote, user_id
 
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _DAY_NAMES = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
@@ -293,3 +294,29 @@ def apply_schedule(
     keeper = scheduler.install(schedule)
     remember(schedule.text)
     return f"New messages will be fetched {schedule.words} by {keeper}."
+
+
+def schedule_fetch(workspace: Workspace, when: str) -> str:
+    """Hand the scheduled fetch to the system, or take it back ('off'); the script's own sentence. Raises KnownError."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(PROJECT_ROOT / "scripts" / "fetch_and_embed.py"),
+            "--workspace",
+            str(workspace.root),
+            "--schedule",
+            when.strip() or "off",
+        ],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+        check=False,
+    )
+    said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
+    if done.returncode != 0:
+        # The script's last line is what happened and what to do about it.
+        raise KnownError(said[-1].removeprefix("Error: ") if said else "The schedule could not be set.")
+    return said[-1] if said else ""
