@@ -154,12 +154,12 @@ class Environment:
 
 
 def _carry_out(step: Step, attempt: Attempt, prefix: str, context: Context, runs: PipRuns) -> None:
-    code, output = runs.install(attempt.arguments, prefix + attempt.activity)
+    code, output = runs.install(attempt.arguments, prefix + attempt.activity, dict(attempt.environment))
     if code != 0:
         raise failures.explain(output, code, context)
-    if attempt.module_to_try is None:
+    if attempt.trial is None:
         return
-    code, _ = runs.run(["-c", f"import {attempt.module_to_try}"], f"{prefix}Trying {step.label}")
+    code, _ = runs.run(["-c", attempt.trial], f"{prefix}Trying {step.label}")
     if code != 0:
         runs.run(["-m", "pip", "uninstall", "-y", step.pins[0].name], f"{prefix}Removing it again")
-        raise failures.failed_import(context)
+        raise failures.failed_trial(context, code)

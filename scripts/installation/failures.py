@@ -112,10 +112,11 @@ def still_missing(what: str, log: Path) -> SetupError:
     )
 
 
-def failed_import(context: Context) -> SourceError:
-    """Installed, but the computer cannot load it."""
+def failed_trial(context: Context, code: int) -> SourceError:
+    """Installed, but the computer cannot load it, or cannot compute with it."""
+    what = "ends the process that computes with it" if code < 0 or code > 0x7FFFFFFF else "cannot be loaded"
     return SourceError(
-        f"{context.what} was installed but cannot be loaded on this computer: {_how_to_get_compiler()} "
+        f"{context.what} was installed but {what} on this computer: {_how_to_get_compiler()} "
         f"so that it can be compiled here, and start again (details: {context.log})."
     )
 

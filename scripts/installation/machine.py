@@ -25,6 +25,14 @@ def find_cuda_version() -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match and answer.returncode == 0 else None
 
 
+def has_amx() -> bool:
+    """Whether the processor has Intel's matrix tiles (AMX): servers and rented virtual machines, no laptop."""
+    try:
+        return " amx_tile" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
 def has_compiler() -> bool:
     """Whether a C++ compiler can be started from here."""
     if sys.platform == "win32":

