@@ -25,6 +25,7 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
 from bot import lag
+from bot.catch_up import catch_up
 from bot.channel_log import ChannelLogs
 from bot.config import PREFIX, Identity, Place
 from bot.decisions import ReplyCounts
@@ -48,6 +49,7 @@ FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 30.0
 GIVE_UP_SECONDS = 45.0
 # Shorter than the library's 60 s, longer than Discord's heartbeat of 41 s: a dead connection is noticed within 50.
 ZOMBIE_SECONDS = 50.0
+CATCH_UP_PAUSE_SECONDS = 0.2
 UNREACHABLE_SECONDS = 6 * 3600.0
 # At a stop: for a reply that is being sent, for events under way, for saying goodbye to Discord.
 SEND_GRACE_SECONDS, EVENT_GRACE_SECONDS, CLOSE_SECONDS = 1.5, 0.5, 1.0
@@ -92,6 +94,7 @@ class BotClient(commands.Bot):
         )
         self.handlers = handlers
         self.status_board = status
+        self.http.send_message = self._with_author(self.http.send_message)  # type: ignore[method-assign]
         self._add_commands = add_commands
         self.lost_at: float | None = time.monotonic()
         self.was_online = False
@@ -126,6 +129,23 @@ class BotClient(commands.Bot):
             return
         await self.handlers.remember(_SLASH_FACT, mark)
 
+    def _with_author(self, send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """A success answer that leaves the author out would be read as a failure, and what was said as not said."""
+
+        async def send_message(*args: Any, **kwargs: Any) -> Any:
+            answer = await send(*args, **kwargs)
+            if isinstance(answer, dict) and "author" not in answer and self.user is not None:
+                answer["author"] = {
+                    "id": str(self.user.id),
+                    "username": self.user.name,
+                    "discriminator": self.user.discriminator,
+                    "avatar": None,
+                    "bot": True,
+                }
+            return answer
+
+        return send_message
+
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
         # A slash command that ends during the stop would tell a client that has no loop any more.
         if not self.is_closed():
@@ -143,6 +163,7 @@ class BotClient(commands.Bot):
         guild = self.get_guild(self.handlers.place.server_id)
         if guild is not None:
             await self.handlers.follow_privacy(guild.channels)
+            await self._catch_up(guild)
         else:
             names = ", ".join(f"{guild.name} ({guild.id})" for guild in self.guilds) or "none"
             log.error("The bot is not on the server %d", self.handlers.place.server_id)
@@ -150,6 +171,22 @@ class BotClient(commands.Bot):
                 last_error=f"The bot is not on the server {self.handlers.place.server_id}.",
                 last_error_cure=f"Invite it there, or set SERVER_ID to one it is on: {names}.",
             )
+
+    async def _catch_up(self, guild: discord.Guild) -> None:
+        identity = self.identity
+
+        class Missed:
+            last_known_ids = self.handlers.last_known_ids
+
+            @staticmethod
+            async def on_missed(message: discord.Message) -> None:
+                if not self.handlers.is_ours(message):
+                    return
+                # A command that nobody heard in time is not carried out later.
+                if (await self.get_context(message)).command is None:
+                    await self.handlers.on_message(message, identity, was_away=True)
+
+        await catch_up(guild, Missed(), pause=lambda: asyncio.sleep(CATCH_UP_PAUSE_SECONDS))
 
     async def on_resumed(self) -> None:
         self._online("resumed")
@@ -186,9 +223,12 @@ class BotClient(commands.Bot):
 
     async def on_guild_channel_update(self, _before: GuildChannel, after: GuildChannel) -> None:
         if after.guild.id == self.handlers.place.server_id:
+            self.handlers.permissions_changed(after.id)
             await self.handlers.follow_privacy([after])
 
     async def on_guild_role_update(self, _before: discord.Role, after: discord.Role) -> None:
+        if after.guild.id == self.handlers.place.server_id:
+            self.handlers.permissions_changed()
         if after.is_default() and after.guild.id == self.handlers.place.server_id:
             await self.handlers.follow_privacy(after.guild.channels)
 

@@ -6,7 +6,7 @@ Nothing here knows Discord, a database or a model. Every answer carries a reason
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.config import is_quiet_time
 from storage.records import Channel
@@ -26,6 +26,9 @@ from storage.settings import (
 
 # Where it spoke a moment ago it is part of the talk: it joins in again more easily.
 RECENT_FACTOR = 2.0
+# Who asked longer ago has moved on: an answer would come out of nowhere.
+ANSWER_AFTER_ABSENCE_SECONDS = 300.0
+AWAY = "the bot was away when this was said"
 # A conversation is over once this many others have written since its last reply.
 OTHERS_UNTIL_OVER = 3
 
@@ -98,6 +101,18 @@ def decide(
     if message.is_asked:
         return Decision(True, _address(message), True)
     return _unasked(message, settings, channel, activity, roll)
+
+
+def after_absence(message: IncomingMessage, decision: Decision, *, now: float) -> Decision:
+    """What becomes of a decision about a message that was said while the bot was away. now: seconds since 1970."""
+    if not decision.speak:
+        return replace(decision, reason=f"{decision.reason}; {AWAY}")
+    if not decision.is_asked:
+        return Decision(False, AWAY)
+    age = max(0.0, now - message.at)
+    if age > ANSWER_AFTER_ABSENCE_SECONDS:
+        return Decision(False, f"{AWAY}, {age / 60:.0f} minutes ago", True)
+    return replace(decision, reason=f"{decision.reason}; {AWAY}")
 
 
 def _place(

@@ -18,11 +18,11 @@ import discord
 
 from bot.channel_log import ChannelLogs, Readable, Writer, readable_by
 from bot.config import Identity, Place
-from bot.decisions import Decision, IncomingMessage, ReplyCounts, decide
+from bot.decisions import Decision, IncomingMessage, ReplyCounts, after_absence, decide
 from bot.outbox import Outbox
 from bot.replies import WAITING_LIMIT, ReplyDesk
 from bot.storage_thread import StorageThread
-from bot.translate import incoming, is_persons_message, record_of
+from bot.translate import incoming, is_persons_message, read_of, record_of
 from storage import policy
 from storage.errors import KnownError
 from storage.links import is_bare_link
@@ -92,13 +92,16 @@ class Handlers:
             return False
         return self._is_new(message.id)
 
-    async def on_message(self, message: discord.Message, me: Identity) -> Decision:
-        """Keep the message, decide, and answer or read along."""
+    async def on_message(self, message: discord.Message, me: Identity, *, was_away: bool = False) -> Decision:
+        """Keep the message, decide, and answer or read along.
+
+        was_away: it was said while the bot could not hear it; only who asked a moment ago is still answered.
+        """
         record = record_of(message)
         channel_log = self._logs[message.channel.id]
         is_first = not channel_log.is_loaded
         channel_log.is_loaded = True  # before the await: the next message must not load again
-        channel_log.add(record)
+        channel_log.add(read_of(message))
         known = await self._storage.run(self._look_up, record, message.guild is None, _thread(message), is_first)
         channel_log.load(message for message in known.earlier if message.id not in self._deleted)
         if message.id in self._deleted:  # while the database was asked
@@ -108,6 +111,8 @@ class Handlers:
         seen = incoming(message, me, known.settings, own_ids=channel_log.own_ids)
         self._counts.heard(seen.channel_id, seen.author_id)
         decision = self._decide(seen, known)
+        if was_away:
+            decision = after_absence(seen, decision, now=self._wall_clock())
         if not self._is_stopping() and (decision.speak or self._may_join(known, seen, decision)):
             if self._desk.join(message, seen, decision):
                 return decision
@@ -118,6 +123,14 @@ class Handlers:
             if known.channel is not None and known.channel.speak:
                 self._desk.listen(message.channel, known.settings)
         return decision
+
+    async def last_known_ids(self, channel_ids: Sequence[int]) -> dict[int, int]:
+        """The newest message of each channel that was stored or decided about; others were never listened to."""
+        return await self._storage.run(self._last_known, channel_ids)
+
+    def permissions_changed(self, channel_id: int | None = None) -> None:
+        """Discord changed who may do what in a channel (None: by a role): a refusal of before is forgotten."""
+        self._outbox.resume(channel_id)
 
     async def on_typing(self, channel: discord.abc.MessageableChannel, writer: Writer) -> None:
         """Somebody begins to write: the model reads up to their name meanwhile. In a channel that was quiet for so
@@ -262,6 +275,12 @@ class Handlers:
         recent = self._store.messages.recent(channel_id, limit=EARLIER_MESSAGES, before_id=before_id)
         left = {author for author in {message.author_id for message in recent} if self._has_opted_out(author)}
         return [message for message in recent if message.author_id not in left]
+
+    def _last_known(self, channel_ids: Sequence[int]) -> dict[int, int]:
+        decided = self._store.activity.newest_ids(channel_ids)
+        stored = {channel: self._store.messages.newest_id(channel) for channel in channel_ids}
+        newest = {channel: max(decided.get(channel, 0), stored[channel]) for channel in channel_ids}
+        return {channel: message_id for channel, message_id in newest.items() if message_id}
 
     def _keep(self, record: Message) -> None:
         try:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import secrets
 import time
 import unicodedata
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
+import aiohttp
 import discord
 
 from storage.settings import BLOCKED_WORDS, SUPPRESS_LINKS, Settings
@@ -22,6 +24,7 @@ log = logging.getLogger(__name__)
 
 MAX_LENGTH = 2000  # docs.discord.com, resource "Message", Create Message
 MAX_BURSTS = 5
+SEND_ATTEMPTS = 3
 # After Discord refused to let the bot write (403), a channel is left alone for this long.
 PAUSE_SECONDS = 600.0
 _UNKNOWN_REPLY = 50035  # "Invalid Form Body", here: the message replied to is gone
@@ -156,6 +159,13 @@ class Outbox:
         self._paused: dict[int, float] = {}
         self._groups: dict[int, tuple[int, ...]] = {}
 
+    def resume(self, channel_id: int | None = None) -> None:
+        """Permissions changed in a channel (None: somewhere): a refusal of before says nothing any more."""
+        if channel_id is None:
+            self._paused.clear()
+        else:
+            self._paused.pop(channel_id, None)
+
     def paused_reason(self, channel_id: int) -> str:
         """Why the channel is left alone at the moment, '' when it is not."""
         until = self._paused.get(channel_id)
@@ -217,7 +227,7 @@ class Outbox:
                 await channel.get_partial_message(message_id).delete()  # type: ignore[attr-defined]
             except discord.NotFound:
                 pass
-            except discord.HTTPException as error:
+            except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
                 log.warning("A message could not be taken back: %s", error)
                 continue
             done += 1
@@ -226,7 +236,7 @@ class Outbox:
     async def _type(self, channel: discord.abc.Messageable, seconds: float) -> None:
         try:
             await channel.typing()
-        except discord.HTTPException:
+        except (discord.HTTPException, aiohttp.ClientError, OSError):
             log.debug("No typing indicator", exc_info=True)
         await self._sleep(seconds)
 
@@ -238,15 +248,20 @@ class Outbox:
         reference: discord.MessageReference | None,
         has_previews: bool = False,
     ) -> tuple[discord.Message | None, str]:
-        """The sent message, or why there is none. One log line per failure; only 503 is tried again."""
+        """The sent message, or why there is none. One log line per failure; what may pass is tried again."""
         place = getattr(channel, "id", 0)
-        for attempt in range(3):
+        # Discord answers a nonce it has seen with the message of the first time, so that a message whose answer was
+        # lost with the connection is not said twice.
+        nonce, problem = secrets.randbits(63), ""
+        for attempt in range(SEND_ATTEMPTS):
             try:
-                if reference is not None:
-                    return await channel.send(
-                        text, allowed_mentions=mentions, reference=reference, suppress_embeds=not has_previews
-                    ), ""
-                return await channel.send(text, allowed_mentions=mentions, suppress_embeds=not has_previews), ""
+                return await channel.send(
+                    text,
+                    allowed_mentions=mentions,
+                    suppress_embeds=not has_previews,
+                    nonce=nonce,
+                    **({} if reference is None else {"reference": reference}),
+                ), ""
             except discord.Forbidden as error:
                 self._paused[place] = self._clock() + PAUSE_SECONDS
                 log.warning(
@@ -261,6 +276,7 @@ class Outbox:
                 return None, "the channel is gone"
             except discord.DiscordServerError as error:
                 log.warning("Discord answered %s to a message", error.status)
+                problem = "Discord had a problem"
                 await self._sleep(1.0 + 2.0 * attempt)
             except discord.HTTPException as error:
                 if error.code == _UNKNOWN_REPLY and reference is not None:
@@ -268,11 +284,16 @@ class Outbox:
                     continue
                 log.warning("Discord refused a message: %s %s", error.status, error.text)
                 return None, f"Discord refused it ({error.status})"
+            except (aiohttp.ClientError, OSError) as error:  # a dropped connection is no OSError of aiohttp's
+                log.warning("The connection was lost while a message was sent: %s", type(error).__name__)
+                problem = "no connection"
+                if attempt + 1 < SEND_ATTEMPTS:
+                    await self._sleep(1.0 + 2.0 * attempt)
             # RuntimeError is aiohttp's for a session that was closed meanwhile: the bot is stopping.
-            except (OSError, discord.ConnectionClosed, discord.RateLimited, RuntimeError) as error:
+            except (discord.ConnectionClosed, discord.RateLimited, RuntimeError) as error:
                 log.warning("A message could not be sent: %s", type(error).__name__)
                 return None, "no connection"
-        return None, "Discord had a problem"
+        return None, problem
 
 
 def shortened(text: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import discord
 
 from bot.channel_log import Writer
@@ -68,22 +71,38 @@ def record_of(message: discord.Message, *, is_own: bool = False) -> Message:
     )
 
 
+def forwarded_words(message: discord.Message) -> str:
+    """What a forward shows, without who said it: Discord does not tell, and they may not be of this server."""
+    return "\n".join(text for part in message.message_snapshots if isinstance(text := part.content, str) and text)
+
+
+def read_of(message: discord.Message) -> Message:
+    """The message as the talk reads it: a forward says what it forwards. Never stored: those words are another's."""
+    record = record_of(message)
+    return record if record.content.strip() else replace(record, content=forwarded_words(message))
+
+
 def incoming(message: discord.Message, me: Identity, settings: Settings, *, own_ids: frozenset[int]) -> IncomingMessage:
     """The message as the decision sees it. own_ids: the bot's recent messages in the channel."""
     reply_to = message.reference.message_id if message.reference else None
     mentioned = {user.id for user in message.mentions}
     own_role = message.guild.self_role if message.guild else None
-    is_mention = me.id in mentioned or (own_role is not None and own_role in message.role_mentions)
+    content = message.content if message.content.strip() else forwarded_words(message)
+    # Mentions of a forward are not among the message's own.
+    is_forwarded_mention = content is not message.content and re.search(rf"<@!?{me.id}>", content) is not None
+    is_mention = (
+        is_forwarded_mention or me.id in mentioned or (own_role is not None and own_role in message.role_mentions)
+    )
     is_reply_to_bot = reply_to is not None and (reply_to in own_ids or _resolved_author(message) == me.id)
     is_direct = message.guild is None
-    named = is_named(message.content, me.names(settings))
+    named = is_named(content, me.names(settings))
     somebody_else = bool(mentioned - {me.id}) or (reply_to is not None and not is_reply_to_bot)
     return IncomingMessage(
         id=message.id,
         channel_id=message.channel.id,
         author_id=message.author.id,
         author_name=display_name(message.author),
-        content=message.content,
+        content=content,
         at=snowflake_ms(message.id) / 1000,
         is_mention=is_mention,
         is_reply_to_bot=is_reply_to_bot,

@@ -45,6 +45,12 @@ class ActivityLog:
         with self._database.transaction() as connection:
             _insert(connection, entries)
 
+    def newest_ids(self, channel_ids: Sequence[int]) -> dict[int, int]:
+        """The newest message decided about in each of these channels, as far as rows are kept."""
+        rows = self._database.rows("SELECT channel_id, MAX(message_id) AS newest FROM activity GROUP BY channel_id")
+        newest = {row["channel_id"]: int(row["newest"]) for row in rows}
+        return {channel_id: newest[channel_id] for channel_id in channel_ids if channel_id in newest}
+
     def settle(self, entries: Sequence[Activity]) -> None:
         """Complete the rows of decisions stored as due, in one transaction; one that could not be stored is added."""
         with self._database.transaction() as connection:

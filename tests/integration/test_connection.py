@@ -18,7 +18,7 @@ from bot.replies import GAVE_WAY, WAITING_LIMIT
 from bot.stopping import StopRequest
 from storage.errors import ConfigurationError
 from storage.paths import Workspace
-from storage.records import ExitCode
+from storage.records import DISCORD_EPOCH_MS, ExitCode
 from storage.settings import REGISTRY
 from storage.store import Store
 from tests.support.discord_server import MESSAGE_CONTENT, DiscordServer
@@ -152,6 +152,88 @@ def test_after_a_forced_reconnect_each_message_is_handled_once(
     play(ready_store, server, scene)
 
 
+@pytest.mark.parametrize("loss", ["the session is lost", "the bot is killed"])
+def test_what_was_said_while_a_session_could_not_be_resumed_is_kept_and_answered_once(
+    ready_store: Store, server: DiscordServer, loss: str
+) -> None:
+    """Fault 105: nothing Discord says between the loss and READY is told again."""
+    server.can_resume = False
+    missed: list[int] = []
+
+    def talk() -> None:
+        missed.append(server.do(lambda world: int(world.write(1000, TAM, "somebody ate my cake")["id"])))
+        missed.append(server.do(lambda world: int(world.write(1000, MIRA, f"<@{BOT_ID}> was it you")["id"])))
+        server.do(lambda world: world.write(1000, OWNER, "!restart"))
+
+    async def before(bot: WireBot) -> None:
+        await bot.online()
+        first = await asyncio.to_thread(server.say, 1000, MIRA, "morning")
+        await bot.until(lambda: decisions(ready_store, first), what="the first decision")
+        if loss != "the bot is killed":
+            # Said and lost: the session ends before the next one begins.
+            await asyncio.to_thread(server.go_away)
+            await bot.offline()
+            talk()
+            await asyncio.to_thread(server.listen)
+            await after(bot)
+
+    async def after(bot: WireBot) -> None:
+        await bot.until(lambda: len(server.world.sent) == 1, what="the reply", timeout=60)
+        await bot.until(lambda: all(decisions(ready_store, each) for each in missed), what="all decisions")
+        await asyncio.sleep(0.3)
+        assert [decisions(ready_store, each) for each in missed] == [1, 1]
+        assert len(server.world.sent) == 1 and not server.asked("POST", r".*/restart")
+        assert set(missed) <= set(ready_store.messages.get(missed))
+        reasons = {a.message_id: a.reason for a in ready_store.activity.recent(limit=10)}
+        assert all("away" in reasons[each] for each in missed)
+
+    play(ready_store, server, before, "no")
+    if loss == "the bot is killed":
+        talk()
+        play(ready_store, server, after, "no")
+
+
+def test_whoever_asked_long_ago_is_not_answered_out_of_nowhere(ready_store: Store, server: DiscordServer) -> None:
+    async def before(bot: WireBot) -> None:
+        await bot.online()
+        first = await asyncio.to_thread(server.say, 1000, MIRA, "morning")
+        await bot.until(lambda: decisions(ready_store, first), what="the first decision")
+
+    play(ready_store, server, before)
+    ready_store.control_db.execute("UPDATE activity SET message_id = 1")
+    ready_store.messages_db.execute("DELETE FROM messages")
+    an_hour_ago = (int((time.time() - 3600) * 1000) - DISCORD_EPOCH_MS) << 22
+    old = server.do(lambda world: int(world.write(1000, MIRA, f"<@{BOT_ID}> hello?", message_id=an_hour_ago)["id"]))
+
+    async def after(bot: WireBot) -> None:
+        await bot.until(lambda: decisions(ready_store, old), what="the decision")
+        await asyncio.sleep(0.2)
+        assert not server.world.sent
+
+    play(ready_store, server, after)
+
+
+def test_a_channel_whose_history_may_not_be_read_is_left_to_the_fetch(
+    ready_store: Store, server: DiscordServer
+) -> None:
+    async def before(bot: WireBot) -> None:
+        await bot.online()
+        first = await asyncio.to_thread(server.say, 1000, MIRA, "morning")
+        await bot.until(lambda: decisions(ready_store, first), what="the first decision")
+
+    play(ready_store, server, before)
+    server.do(lambda world: world.write(1000, MIRA, "anyone?"))
+    server.fail(403, method="GET", path=r".*/messages", body={"code": 50001, "message": "Missing Access"})
+
+    async def after(bot: WireBot) -> None:
+        await bot.online()
+        await bot.until(lambda: server.asked("GET", r".*/messages"), what="the look at the history")
+        message = await asyncio.to_thread(server.say, 1000, MIRA, "hello again")
+        await bot.until(lambda: decisions(ready_store, message), what="the decision")
+
+    play(ready_store, server, after)
+
+
 def test_a_dead_connection_is_noticed_and_resumed(
     ready_store: Store, server: DiscordServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +312,91 @@ def test_a_supervised_bot_that_is_cut_off_for_hours_ends_with_its_own_code(store
 
 
 # ---- sending ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lost", ["before", "after"])
+def test_a_connection_dropped_while_posting_costs_no_answer_and_doubles_none(
+    ready_store: Store, server: DiscordServer, lost: str
+) -> None:
+    """Fault 106: the answer to the request is lost, whether Discord had taken the message already or not."""
+    server.drop_posts = lost
+
+    async def scene(bot: WireBot) -> None:
+        await bot.online()
+        message = await asyncio.to_thread(ask, server)
+        await bot.until(lambda: decisions(ready_store, message), what="the decision", timeout=60)
+        assert [sent.content for sent in server.world.sent] == ["sure"]
+        assert ready_store.activity.recent(limit=1)[0].reply_id == int(server.world.sent[0].message["id"])
+
+    play(ready_store, server, scene)
+
+
+def test_a_success_answer_without_author_is_a_success(ready_store: Store, server: DiscordServer) -> None:
+    """Fault 108."""
+    server.leaves_out_author = True
+
+    async def scene(bot: WireBot) -> None:
+        await bot.online()
+        message = await asyncio.to_thread(ask, server)
+        await bot.until(lambda: decisions(ready_store, message), what="the decision")
+        row = ready_store.activity.recent(limit=1)[0]
+        assert row.spoke and row.reply_id is not None and not row.error
+
+    play(ready_store, server, scene)
+
+
+def test_a_forward_that_mentions_the_bot_is_read_and_answered_and_its_words_are_not_kept(
+    ready_store: Store, server: DiscordServer
+) -> None:
+    """Fault 108: a forward has no content of its own, and its words are not the forwarder's."""
+    snapshot = {
+        "type": 0,
+        "content": f"<@{BOT_ID}> who won the cup?",
+        "timestamp": "2024-01-01T00:00:00+00:00",
+        "edited_timestamp": None,
+        "attachments": [],
+        "embeds": [],
+        "mentions": [],
+        "mention_roles": [],
+        "flags": 0,
+    }
+    reference = {"type": 1, "message_id": "5", "channel_id": "6", "guild_id": str(server.world.guild_id)}
+
+    async def scene(bot: WireBot) -> None:
+        await bot.online()
+        message = await asyncio.to_thread(
+            server.say, 1000, MIRA, "", message_snapshots=[{"message": snapshot}], message_reference=reference
+        )
+        await bot.until(lambda: decisions(ready_store, message), what="the decision")
+        await bot.until(lambda: len(server.world.sent) == 1, what="the answer")
+        turns = bot.services.responder.asked[-1]
+        assert "who won the cup?" in turns[-1].text
+        assert "who won" not in str([row.content for row in ready_store.messages.get([message]).values()])
+
+    play(ready_store, server, scene)
+
+
+@pytest.mark.parametrize("event", ["channel", "role"])
+def test_a_refusal_is_forgotten_when_permissions_change(ready_store: Store, server: DiscordServer, event: str) -> None:
+    """Fault 107: one 403 silenced a channel for ten minutes although the permission was back."""
+    server.world.no_sending.add(1000)
+
+    async def scene(bot: WireBot) -> None:
+        await bot.online()
+        first = await asyncio.to_thread(ask, server)
+        await bot.until(lambda: decisions(ready_store, first), what="the refusal")
+        server.do(lambda world: world.no_sending.clear())
+        guild = {"guild_id": str(server.world.guild_id)}
+        if event == "channel":
+            await asyncio.to_thread(server.tell, "CHANNEL_UPDATE", server.world.channels[1000] | guild)
+        else:
+            role = server.world.guild_json()["roles"][1]
+            await asyncio.to_thread(server.tell, "GUILD_ROLE_UPDATE", guild | {"role": role})
+        await asyncio.sleep(0.2)
+        await asyncio.to_thread(ask, server, "and now?")
+        await bot.until(lambda: len(server.world.sent) == 1, what="the answer")
+
+    play(ready_store, server, scene)
 
 
 def ask(server: DiscordServer, text: str = "hi") -> int:

@@ -79,6 +79,9 @@ class DiscordServer:
         self.refuse_gateway_times = 0
         self.can_resume = True
         self.repeats_events_on_resume = False
+        # Drop the connection at the next message the bot posts: "before" it is taken, or "after".
+        self.drop_posts = ""
+        self.leaves_out_author = False
         self._frozen: set[web.WebSocketResponse] = set()
         self.typing: list[int] = []
         self.interactions: dict[str, list[Json]] = {}
@@ -328,7 +331,14 @@ class DiscordServer:
                 and request.headers.get("Authorization") != f"Bot {self.token}"
             ):
                 raise ApiError(401, 0, "401: Unauthorized")
-            return await self._route(request.method, path, request.query, body)
+            is_post = request.method == "POST" and path.endswith("/messages")
+            dropped, self.drop_posts = (self.drop_posts, "") if is_post else ("", self.drop_posts)
+            if dropped == "before":
+                _hang_up(request)
+            answer = await self._route(request.method, path, request.query, body)
+            if dropped == "after":
+                _hang_up(request)
+            return answer
         except ApiError as error:
             return _answer(error.body, error.status)
         finally:
@@ -426,9 +436,12 @@ class DiscordServer:
         return _answer(self.world.require(int(channel), int(message)))
 
     async def _post_message(self, query: Any, body: Any, channel: str) -> web.Response:
+        known = len(self.world.sent)
         sent = self.world.send_as_bot(int(channel), body)
-        await self._dispatch_message("MESSAGE_CREATE", sent.message)
-        return _answer(sent.message | ({"nonce": body["nonce"]} if body.get("nonce") else {}))
+        if len(self.world.sent) > known:
+            await self._dispatch_message("MESSAGE_CREATE", sent.message)
+        answer = sent.message | ({"nonce": body["nonce"]} if body.get("nonce") else {})
+        return _answer({k: v for k, v in answer.items() if k != "author"} if self.leaves_out_author else answer)
 
     async def _patch_message(self, query: Any, body: Any, channel: str, message: str) -> web.Response:
         found = self.world.require(int(channel), int(message))
@@ -740,6 +753,12 @@ _ROUTES = (
     (r"POST /webhooks/\d+/(?P<token>[^/]+)", "post_followup"),
     (r"PATCH /webhooks/\d+/(?P<token>[^/]+)/messages/@original", "patch_original"),
 )
+
+
+def _hang_up(request: web.Request) -> None:
+    """The connection is gone before an answer is written."""
+    if request.transport is not None:
+        request.transport.close()
 
 
 async def _body(request: web.Request) -> Any:

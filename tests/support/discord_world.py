@@ -339,6 +339,11 @@ class World:
         self.channel_for_bot(channel_id)
         if channel_id in self.no_sending:
             raise ApiError(403, 50013, "Missing Permissions")
+        # docs.discord.com, Create Message: with enforce_nonce a nonce of the last minutes gives back its message.
+        nonce = payload.get("nonce") if payload.get("enforce_nonce") else None
+        for earlier in self.sent if nonce is not None else ():
+            if earlier.payload.get("nonce") == nonce and earlier.channel_id == channel_id:
+                return earlier
         content = payload.get("content") or ""
         check_content(content, payload)
         reference = payload.get("message_reference")
