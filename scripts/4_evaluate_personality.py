@@ -304,19 +304,19 @@ def run_the_sweep(plan: Plan, progress: Progress) -> None:
     content = {
         "settings": best.as_settings(),
         "auc": best.auc,
-        "points": [point.as_settings() | {"auc": point.auc, "low": point.low, "high": point.high} for point in points],
+        "fit": best.fit,
+        "points": [point.measured() for point in points],
     }
     write_whole(plan.out / "suggested_settings.json", json.dumps(content, indent=1).encode())
     progress.result = {
         "suggested": best.as_settings(),
         "auc": best.auc,
+        "fit": best.fit,
         "file": str(plan.out / "suggested_settings.json"),
     }
     for point in points:
-        print(
-            f"AUC {point.auc:.2f} [{point.low:.2f}, {point.high:.2f}]  temperature {point.temperature:g}  "
-            f"min-p {point.min_p:g}  top-p {point.top_p:g}{'' if point.has_system_prompt else '  no system prompt'}"
-        )
+        fit = "" if point.fit is None else f"  fit {point.fit:.2f}"
+        print(f"AUC {point.auc:.2f} [{point.low:.2f}, {point.high:.2f}]{fit}  {point.places} places  {point.label}")
     print(f"Suggested settings: {plan.out / 'suggested_settings.json'}")
 
 

@@ -183,9 +183,9 @@ TEMPERATURE = Setting(
     0.7,
     "Generation",
     "Temperature",
-    "Lower is safer, higher is more creative.",
+    "Lower is safer, higher is more creative. 1 is as the model learnt it.",
     0.0,
-    1.0,
+    1.5,
     slider=(0.5, 1.0),
 )
 MAX_TOKENS = Setting(

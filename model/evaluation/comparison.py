@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from model.evaluation import detector, style
+from model.evaluation import context, detector, style
 from model.evaluation.features import Features
 from model.evaluation.resampling import SEED, half_of, members_of, range_of, resample, spread, wilson
 
@@ -38,8 +38,9 @@ class Figure:
     """One row of the report. goal: "human" (as near as possible to people), "low" or "high".
 
     unit: "" for 0-1 figures, "%" for shares, or a word. target: what the specification asks, if anything.
-    counts_words: `compute` takes a `budget` of words as well, the same for every writer of a report. asks_for_repeats:
-    its interval must not come from replies drawn twice.
+    needs_places: it looks at what was answered. needs_questions: only places that ask something count, and too few say
+    nothing. counts_words: `compute` takes a `budget` of words as well, the same for every writer of a report.
+    asks_for_repeats: its interval must not come from replies drawn twice.
     """
 
     key: str
@@ -53,6 +54,8 @@ class Figure:
     needs_vectors: bool = False
     counts_words: bool = False
     asks_for_repeats: bool = False
+    needs_places: bool = False
+    needs_questions: bool = False
     bounds: tuple[float, float] = (0.0, 1.0)
 
 
@@ -70,6 +73,41 @@ FIGURES: tuple[Figure, ...] = (
     ),
     Figure(
         "auc_meaning", "Detector on meaning and tone", "Logistic regression on sentence embeddings.", needs_vectors=True
+    ),
+    Figure(
+        "context_fit",
+        "Fit to context",
+        "How often a reply is nearer to what it answers than to another conversation (embeddings). 0.5: no better than "
+        "chance, as word salad and misplaced lines are.",
+        context.fit,
+        needs_vectors=True,
+        needs_places=True,
+    ),
+    Figure(
+        "question_fit",
+        "Fit after a question",
+        "The same, where the newest line asks something: does it answer?",
+        context.fit_after_question,
+        needs_vectors=True,
+        needs_questions=True,
+        needs_places=True,
+    ),
+    Figure(
+        "echo",
+        "Repeats what was just said",
+        "Replies with four or more words in a row from the lines they answer.",
+        context.echo_rate,
+        unit="%",
+        needs_places=True,
+    ),
+    Figure(
+        "invented_mentions",
+        "Invented mentions",
+        'Replies with "@somebody" who does not exist here.',
+        context.invented_mention_rate,
+        goal="low",
+        unit="%",
+        needs_places=True,
     ),
     Figure(
         "perplexity",
@@ -107,6 +145,14 @@ FIGURES: tuple[Figure, ...] = (
     ),
     Figure("length", "Length classes", "Jensen-Shannon distance of reply lengths.", style.length_divergence),
     Figure("bursts", "Bursts", "Jensen-Shannon distance of lines per reply.", style.burst_divergence),
+    Figure("openings", "How replies begin", "Jensen-Shannon distance of first words.", context.opening_divergence),
+    Figure(
+        "questions",
+        "Questions asked",
+        "By how much the share of replies that ask something differs from people's.",
+        context.question_rate_difference,
+        goal="low",
+    ),
     Figure("emoji", "Emoji", "Jensen-Shannon distance of emoji per reply.", style.emoji_divergence),
     Figure(
         "punctuation",
@@ -190,9 +236,18 @@ def word_budget(writers: Sequence[Features], effort: Effort) -> int:
     return min(count for count in counts if count >= _TALKATIVE * counts[0])
 
 
+def _has_what_it_needs(figure: Figure, side: Features) -> bool:
+    has_vectors = side.vectors.shape[1] and (side.places.vectors.shape[1] or not figure.needs_places)
+    return bool((has_vectors or not figure.needs_vectors) and (any(side.places.texts) or not figure.needs_places))
+
+
 def _fewest_words(writer: Features, effort: Effort) -> int:
     pairs = halves(writer.replies.sessions, effort.splits)
     return min(sum(len(writer.words[i]) for i in half) for pair in pairs for half in pair)
+
+
+def _fewest_questions(pairs: Sequence[tuple[Features, Features]]) -> int:
+    return min(int(written.places.is_asked.sum()) for written, _ in pairs)
 
 
 def compare(
@@ -211,12 +266,15 @@ def compare(
     pairs = [(written.take(a), real.take(b)) for a, b in halves(real.replies.sessions, effort.splits)]
     estimates = _detector_estimates(pairs, effort, report)
     budget = word_budget((real, written), effort) if budget is None else budget
-    figures = [figure for figure in FIGURES if figure.compute and (real.vectors.shape[1] or not figure.needs_vectors)]
+    figures = [figure for figure in FIGURES if figure.compute and _has_what_it_needs(figure, real)]
     for number, figure in enumerate(figures):
         report(0.5 + 0.5 * number / len(figures), figure.label)
         rounds = effort.costly_rounds if figure.is_costly else effort.rounds
         assert figure.compute is not None
         if figure.counts_words and (not budget or _fewest_words(written, effort) < budget):
+            estimates[figure.key] = Estimate(None)
+            continue
+        if figure.needs_questions and _fewest_questions(pairs) < context.LEAST_ASKED:
             estimates[figure.key] = Estimate(None)
             continue
         compute = partial(figure.compute, budget=budget) if figure.counts_words else figure.compute

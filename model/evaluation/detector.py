@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from model.evaluation.features import Features
+from model.evaluation.places import nowhere
 from model.evaluation.rows import Replies
 
 FOLDS = 5
@@ -92,6 +93,7 @@ def _rows(written: Features, real: Features, indices: np.ndarray) -> Features:
         joined("punctuation"),
         a.words + b.words,
         joined("vectors"),
+        nowhere(len(replies)),
     )
 
 

@@ -13,6 +13,7 @@ from model.evaluation import comparison, memory, verdict
 from model.evaluation.comparison import Effort, Estimate
 from model.evaluation.features import CASES, LENGTH_BORDERS, Features, extract
 from model.evaluation.memory import FindPrivate
+from model.evaluation.places import Places, places_of
 from model.evaluation.report import Histogram, ModelFile, Report, Sample, Speed, Writer
 from model.evaluation.rows import Replies, Row, real_replies
 
@@ -67,8 +68,9 @@ def evaluate(
     embed: texts -> (n, dimension) float32, L2-normalised; without it the figures that need it are left out.
     """
     real = real_replies(rows)
-    people_features = _features(real, embed)
-    features = [_features(Replies(one.texts, real.sessions), embed) for one in written]
+    places = places_of(rows, embed, training_texts=training_texts())
+    people_features = _features(real, embed, places)
+    features = [_features(Replies(one.texts, real.sessions), embed, places) for one in written]
     measuring = _Measuring(people_features, effort, comparison.word_budget([people_features, *features], effort))
     steps = len(written) + 1
     people = Writer(
@@ -178,8 +180,8 @@ def _perplexity(one: Written, real: Replies, effort: Effort) -> Estimate | None:
     )
 
 
-def _features(replies: Replies, embed: Embed | None) -> Features:
-    return extract(replies, None if embed is None else embed([text or " " for text in replies.texts]))
+def _features(replies: Replies, embed: Embed | None, places: Places) -> Features:
+    return extract(replies, None if embed is None else embed([text or " " for text in replies.texts]), places)
 
 
 def _step(report: Progress, number: int, steps: int) -> Progress:

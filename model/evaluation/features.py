@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model.evaluation.places import Places, nowhere
 from model.evaluation.rows import Replies
 
 # Pictographs, dingbats, flags and server emoji as `:name:`. Text smileys are caught by the punctuation figure.
@@ -58,7 +59,8 @@ class Features:
     """One writer's replies as arrays, row `i` for reply `i`; cheap to resample by index.
 
     characters (n,), lines (n,), emoji_counts (n,), cases (n,): int64. punctuation (n, marks): int64.
-    words: token lists. vectors (n, dimension): float32, L2-normalised, or (n, 0) without an embedder.
+    words: token lists. vectors (n, dimension): float32, L2-normalised, or (n, 0) without an embedder. places: what the
+    replies answer.
     """
 
     replies: Replies
@@ -69,6 +71,7 @@ class Features:
     punctuation: np.ndarray
     words: tuple[list[str], ...]
     vectors: np.ndarray
+    places: Places
 
     def __len__(self) -> int:
         return len(self.replies)
@@ -84,10 +87,11 @@ class Features:
             self.punctuation[index],
             tuple(self.words[i] for i in index),
             self.vectors[index],
+            self.places.take(index),
         )
 
 
-def extract(replies: Replies, vectors: np.ndarray | None = None) -> Features:
+def extract(replies: Replies, vectors: np.ndarray | None = None, places: Places | None = None) -> Features:
     """Count everything once."""
     texts = replies.texts
     return Features(
@@ -99,4 +103,5 @@ def extract(replies: Replies, vectors: np.ndarray | None = None) -> Features:
         np.array([punctuation_counts(text) for text in texts], dtype=np.int64).reshape(len(texts), -1),
         tuple(words(text) for text in texts),
         np.zeros((len(texts), 0), dtype=np.float32) if vectors is None else vectors,
+        nowhere(len(texts)) if places is None else places,
     )

@@ -92,15 +92,19 @@ def _verdict(report: Report) -> str:
         f"<td class=n>{part.weight * part.reached:.1f}</tr>"
         for part in match.parts
     )
+    former = (
+        f"<tr><td>by the formula of earlier versions<td><td><td class=n>{match.former_percent:.0f} %</tr>"
+        if match.former_percent is not None
+        else ""
+    )
     steps = "".join(f"<li>{escape(step)}</li>" for step in report.next_steps)
     return (
         f'<div class=card><div class="match {css}">{match.percent:.0f} %</div><p>personality match</p>'
         f"{charts.gauge(match.percent, MATCH_MARK, base_percent)}{objections}"
         f"<details><summary>How this figure is made</summary><p><small>{escape(FORMULA)}</small></p>"
         f"<table><tr><th>Part<th>Weight<th>Reached<th>Points</tr>{parts}<tr><td>times own replies<td><td class=n>"
-        f"{match.own_share:.0%}<td></tr></table></details><p><small>The rubric mark of {RUBRIC_MARK:.1f} is asked "
-        f"in the "
-        f"blind test, by people: no program can give it.</small></p></div>"
+        f"{match.own_share:.0%}<td></tr>{former}</table></details><p><small>The rubric mark of "
+        f"{RUBRIC_MARK:.1f} is asked in the blind test, by people: no program can give it.</small></p></div>"
         f"<h2>What to do next</h2><ol>{steps}</ol>"
     )
 

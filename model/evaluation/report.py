@@ -14,7 +14,8 @@ from model.evaluation.verdict import Match, Part
 from storage.errors import BadInputError
 from storage.system.files import write_whole
 
-VERSION = 1
+# 2: figures about the context, and the match that counts them.
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,12 @@ def _writer(record: dict[str, Any]) -> Writer:
     values["memory"] = Memory(**memory)
     if record["match"]:
         match = record["match"]
-        values["match"] = Match(match["percent"], tuple(Part(**part) for part in match["parts"]), match["own_share"])
+        values["match"] = Match(
+            match["percent"],
+            tuple(Part(**part) for part in match["parts"]),
+            match["own_share"],
+            match.get("former_percent"),
+        )
     values["model"] = ModelFile(**record["model"]) if record["model"] else None
     speed = record["speed"]
     values["speed"] = Speed(**speed | {"ranges": _ranges(speed)}) if speed else None

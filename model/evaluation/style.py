@@ -29,29 +29,29 @@ def length_divergence(written: Features, real: Features) -> float:
         np.bincount(np.searchsorted(borders, side.characters, side="right"), minlength=len(borders) + 1)
         for side in (written, real)
     ]
-    return _js(*classes)
+    return jensen_shannon(*classes)
 
 
 def burst_divergence(written: Features, real: Features) -> float:
     """Jensen-Shannon distance between how many lines (messages in a row) a reply has."""
-    return _js(*(np.bincount(side.lines, minlength=8) for side in (written, real)))
+    return jensen_shannon(*(np.bincount(side.lines, minlength=8) for side in (written, real)))
 
 
 def emoji_divergence(written: Features, real: Features) -> float:
     """Jensen-Shannon distance between how many emoji stand in a reply."""
-    return _js(*(np.bincount(side.emoji_counts, minlength=6) for side in (written, real)))
+    return jensen_shannon(*(np.bincount(side.emoji_counts, minlength=6) for side in (written, real)))
 
 
 def punctuation_divergence(written: Features, real: Features) -> float:
     """Jensen-Shannon distance between the marks used, and between endings with and without one."""
-    marks = _js(written.punctuation[:, :-2].sum(axis=0), real.punctuation[:, :-2].sum(axis=0))
-    ends = _js(written.punctuation[:, -2:].sum(axis=0), real.punctuation[:, -2:].sum(axis=0))
+    marks = jensen_shannon(written.punctuation[:, :-2].sum(axis=0), real.punctuation[:, :-2].sum(axis=0))
+    ends = jensen_shannon(written.punctuation[:, -2:].sum(axis=0), real.punctuation[:, -2:].sum(axis=0))
     return (marks + ends) / 2
 
 
 def case_divergence(written: Features, real: Features) -> float:
     """Jensen-Shannon distance between all lower, Sentence case, ALL CAPS, mixed and letterless replies."""
-    return _js(*(np.bincount(side.cases, minlength=len(CASES)) for side in (written, real)))
+    return jensen_shannon(*(np.bincount(side.cases, minlength=len(CASES)) for side in (written, real)))
 
 
 def vocabulary_overlap(written: Features, real: Features) -> float:
@@ -132,7 +132,8 @@ def _silent_native_stderr() -> Iterator[None]:
             os.close(kept)
 
 
-def _js(first: np.ndarray, second: np.ndarray) -> float:
+def jensen_shannon(first: np.ndarray, second: np.ndarray) -> float:
+    """Jensen-Shannon distance (base 2) between two rows of counts: 0 the same, 1 nothing in common."""
     from scipy.spatial.distance import jensenshannon
 
     if first.sum() == 0 or second.sum() == 0:

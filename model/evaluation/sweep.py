@@ -1,44 +1,61 @@
-"""Which sampling settings are hardest to recognise? A grid on the validation split; the test split stays untouched."""
+"""Which sampling settings read most like people, and still answer? Tried on the validation split; the test split stays
+untouched.
+
+Successive halving (Jamieson and Talwalkar, "Non-stochastic Best Arm Identification", AISTATS 2016): all combinations
+answer a quarter of the places, the better half of them half of the places, the best quarter all.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.evaluation import detector
-from model.evaluation.features import extract
+from model.evaluation import context, detector
+from model.evaluation.features import Features, extract
 from model.evaluation.generation import Voice, write_answers
+from model.evaluation.places import Places, places_of
 from model.evaluation.resampling import range_of
 from model.evaluation.rows import Replies, Row, real_replies
-from storage.settings import MIN_P, SYSTEM_PROMPT, TEMPERATURE, TOP_P
+from storage.settings import MIN_P, REPEAT_PENALTY, SYSTEM_PROMPT, TEMPERATURE, TOP_K, TOP_P
 
 if TYPE_CHECKING:
     from model.inference import ChatModel
 
-TEMPERATURES = (0.6, 0.8, 1.0)
+TEMPERATURES = (0.7, 0.85, 1.0, 1.15)
 MIN_PS = (0.0, 0.05, 0.1)
-TOP_PS = (0.9, 1.0)
 NO_PROMPT = "none"
+# In each round this many of the places are answered, by this share of the combinations.
+_ROUNDS = ((4, 1), (2, 2), (1, 4))
 Progress = Callable[[float, str], None]
 Embed = Callable[[Sequence[str]], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One combination. auc: how well the common detector tells its replies from people's; low, high: its interval."""
+    """One combination and what it reached.
+
+    auc: how well a common detector tells its replies from people's; low, high: its interval. fit: its fit to context,
+    None without an embedder. score: 0 like people, the sum of what a detector finds and of what it misses of people's
+    fit, each from 0 to 1. places: how many it was tried at.
+    """
 
     temperature: float
-    min_p: float
-    top_p: float
-    has_system_prompt: bool
+    min_p: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repeat_penalty: float = 1.0
+    has_system_prompt: bool = True
     auc: float = 0.5
     low: float = 0.0
     high: float = 1.0
+    fit: float | None = None
+    score: float = 2.0
+    places: int = 0
 
     def as_settings(self) -> dict[str, float | str]:
         """Keys and values of the settings to change."""
@@ -46,17 +63,32 @@ class Point:
             TEMPERATURE.key: self.temperature,
             MIN_P.key: self.min_p,
             TOP_P.key: self.top_p,
+            TOP_K.key: self.top_k,
+            REPEAT_PENALTY.key: self.repeat_penalty,
         }
         return values if self.has_system_prompt else values | {SYSTEM_PROMPT.key: NO_PROMPT}
 
+    def measured(self) -> dict[str, float | str | int | None]:
+        """The settings beside what they reached, for a file."""
+        figures = {key: value for key, value in asdict(self).items() if key in ("auc", "low", "high", "fit", "score")}
+        return self.as_settings() | figures | {"places": self.places}
 
-def grid() -> list[Point]:
-    """Every combination with the system prompt, and each temperature without one."""
-    points = [
-        Point(temperature, min_p, top_p, True)
-        for temperature, min_p, top_p in itertools.product(TEMPERATURES, MIN_PS, TOP_PS)
-    ]
-    return points + [Point(temperature, 0.05, 1.0, False) for temperature in TEMPERATURES]
+    @property
+    def label(self) -> str:
+        """For people."""
+        text = f"temperature {self.temperature:g}, min-p {self.min_p:g}, top-p {self.top_p:g}, top-k {self.top_k}"
+        text += f", repetition penalty {self.repeat_penalty:g}"
+        return text if self.has_system_prompt else text + ", no system prompt"
+
+
+def grid(now: Voice | None = None) -> list[Point]:
+    """Temperature and min-p with the other samplers off; the specification's start; what the bot uses now."""
+    points = [Point(temperature, min_p) for temperature, min_p in itertools.product(TEMPERATURES, MIN_PS)]
+    points += [Point(1.0, 0.05, has_system_prompt=False), Point(0.7, 0.0, 0.9, 40, 1.1)]
+    if now is not None:
+        used = now.options
+        points.append(Point(used.temperature, used.min_p, used.top_p, used.top_k, used.repeat_penalty))
+    return list(dict.fromkeys(points))
 
 
 def sweep(
@@ -69,58 +101,61 @@ def sweep(
     points: Sequence[Point] | None = None,
     report: Progress = lambda _fraction, _step: None,
 ) -> list[Point]:
-    """The points with their AUC, hardest to recognise first. kept: folder for finished answers."""
-    points = grid() if points is None else list(points)
-    texts = []
-    for number, point in enumerate(points):
-        spoken = replace(
-            voice,
-            system_prompt=voice.system_prompt if point.has_system_prompt else NO_PROMPT,
-            options=replace(voice.options, temperature=point.temperature, min_p=point.min_p, top_p=point.top_p),
-        )
-        label = f"t{point.temperature:g}-m{point.min_p:g}-p{point.top_p:g}-{'s' if point.has_system_prompt else 'n'}"
-        file = kept / f"{label}.jsonl" if kept else None
-        answers = write_answers(
-            model,
-            rows,
-            spoken,
-            kept=file,
-            report=_part(
-                report,
-                number,
-                len(points),
-                f"temperature {point.temperature:g}, min-p {point.min_p:g}, top-p {point.top_p:g}",
+    """The points with their figures, best first; those tried at all places stand before those given up earlier.
+
+    kept: folder for finished answers.
+    """
+    left = grid(voice) if points is None else list(points)
+    given_up: list[Point] = []
+    places = places_of(rows, embed)
+    for number, (step, share) in enumerate(_ROUNDS):
+        # A quarter of the places first: later rounds use those answers again.
+        chosen = np.arange(0, len(rows), step)
+        asked = [rows[i] for i in chosen]
+        texts = []
+        for place, point in enumerate(left):
+            part = _part(report, number + place / len(left), 1 / len(left), point.label)
+            texts.append(_answers(model, asked, voice, point, kept, part))
+        ranked = sorted(
+            (
+                replace(point, **asdict(figures), places=len(asked))
+                for point, figures in zip(left, scores(texts, asked, embed, places.take(chosen)), strict=True)
             ),
+            key=lambda point: point.score,
         )
-        texts.append([answer.text for answer in answers])
-    found = scores(texts, rows, embed)
-    return sorted(
-        (replace(point, auc=auc.value, low=auc.low, high=auc.high) for point, auc in zip(points, found, strict=True)),
-        key=lambda point: point.auc,
-    )
+        is_last = number == len(_ROUNDS) - 1
+        keep = len(ranked) if is_last else max(1, len(ranked) * share // _ROUNDS[number + 1][1])
+        left, given_up = ranked[:keep], ranked[keep:] + given_up
+    return left + given_up
 
 
 @dataclass(frozen=True, slots=True)
 class PointScore:
-    """An AUC and its 95 % interval."""
+    """What one combination reached; see Point."""
 
-    value: float
+    auc: float
     low: float
     high: float
+    fit: float | None
+    score: float
 
 
-def scores(texts: Sequence[Sequence[str]], rows: Sequence[Row], embed: Embed | None) -> list[PointScore]:
-    """AUC of each list of replies against the real ones, by one detector for all of them.
+def scores(
+    texts: Sequence[Sequence[str]], rows: Sequence[Row], embed: Embed | None, places: Places | None = None
+) -> list[PointScore]:
+    """How each list of replies compares with the real ones, by one detector for all of them, and how it fits.
 
     A detector for each combination would be trained on a few dozen replies and mostly measure its own noise; one for
     all sees them all and is asked about sessions it has not seen.
     """
+    places = places_of(rows, embed) if places is None else places
     real_texts = real_replies(rows)
     together = Replies(tuple(text for some in texts for text in some), real_texts.sessions * len(texts))
     written = extract(together, embed([text or " " for text in together.texts]) if embed else None)
-    real = extract(real_texts, embed(real_texts.texts) if embed else None)
+    real = extract(real_texts, embed(real_texts.texts) if embed else None, places)
     detectors = [detector.character_scores] + ([detector.meaning_scores] if embed else [])
     all_scores = [score(written, real) for score in detectors]
+    people_fit = context.fit(real, real) if embed else None
     count = len(rows)
     found = []
     for number in range(len(texts)):
@@ -133,9 +168,43 @@ def scores(texts: Sequence[Sequence[str]], rows: Sequence[Row], embed: Embed | N
                 detector.auc(np.concatenate([ours[index], people[index]]), len(index)) for ours, people in compared
             )
 
-        found.append(PointScore(better(np.arange(count)), *range_of(better, real_texts.sessions)))
+        auc = better(np.arange(count))
+        fit = _fit(written.take(range(part.start, part.stop)), places) if embed else None
+        score = max(0.0, 2 * (auc - 0.5)) + _missed_fit(fit, people_fit)
+        found.append(PointScore(auc, *range_of(better, real_texts.sessions), fit, score))
     return found
 
 
-def _part(report: Progress, number: int, count: int, label: str) -> Progress:
-    return lambda fraction, _step: report((number + fraction) / count, label)
+def _fit(written: Features, places: Places) -> float:
+    side = extract(written.replies, written.vectors, places)
+    return context.fit(side, side)
+
+
+def _missed_fit(fit: float | None, people: float | None) -> float:
+    """0 where replies fit as people's do or better, 1 where they fit by chance."""
+    if fit is None or people is None or people <= 0.5:
+        return 0.0
+    return float(np.clip((people - fit) / (people - 0.5), 0.0, 1.0))
+
+
+def _answers(
+    model: ChatModel, rows: Sequence[Row], voice: Voice, point: Point, kept: Path | None, report: Progress
+) -> list[str]:
+    options = replace(
+        voice.options,
+        temperature=point.temperature,
+        min_p=point.min_p,
+        top_p=point.top_p,
+        top_k=point.top_k,
+        repeat_penalty=point.repeat_penalty,
+    )
+    spoken = replace(
+        voice, system_prompt=voice.system_prompt if point.has_system_prompt else NO_PROMPT, options=options
+    )
+    name = f"t{point.temperature:g}-m{point.min_p:g}-p{point.top_p:g}-k{point.top_k}-r{point.repeat_penalty:g}"
+    file = kept / f"{name}-{'s' if point.has_system_prompt else 'n'}.jsonl" if kept else None
+    return [answer.text for answer in write_answers(model, rows, spoken, kept=file, report=report)]
+
+
+def _part(report: Progress, start: float, share: float, label: str) -> Progress:
+    return lambda fraction, _step: report((start + share * fraction) / len(_ROUNDS), label)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from model.evaluation.report import Report, Writer
+from model.evaluation.verdict import context_objections
 from model.publishing.deployment import DeployedModel, DeploymentError
 from storage.records import Conversation, Turn
 
@@ -66,6 +67,8 @@ def _evaluated(
     if measured is not None and measured.sha256 != sha256:
         return ["The report measured another file. Evaluate this one."]
     found = [f"It recites: {objection}" for objection in report.objections]
+    people = report.writer("people")
+    found += context_objections(report.model.figures, people.figures) if people else ()
     if report.is_quick:
         remarks.append("Its evaluation was a quick one; the comparison is rough.")
     if in_use is None or in_use.sha256 == sha256:
@@ -99,10 +102,10 @@ def _same_measurement(report: Report, in_use: DeployedModel) -> Writer | None:
 
 def _worse(new: Writer, old: Writer) -> list[str]:
     found = []
-    if new.match and old.match and new.match.percent < old.match.percent - MATCH_ALLOWANCE:
-        found.append(
-            f"Its personality match is {new.match.percent:.0f} %, that of the model in use {old.match.percent:.0f} %."
-        )
+    if new.match and old.match:
+        ours, theirs = new.match.percents_beside(old.match)
+        if ours < theirs - MATCH_ALLOWANCE:
+            found.append(f"Its personality match is {ours:.0f} %, that of the model in use {theirs:.0f} %.")
     a, b = new.figures.get("auc"), old.figures.get("auc")
     if a and b and a.low is not None and b.high is not None and a.low > b.high:
         found.append(f"It is recognised more easily: detector AUC {a.value:.2f} against {b.value:.2f}.")

@@ -71,7 +71,7 @@ def test_a_member_gets_a_short_no_for_every_admin_command(store: Store) -> None:
     [
         ("setrate", "0.1", (RESPONSE_RATE, 0.1), ("2", "-1", "often", "nan"), "0 to 1"),
         ("setrate", "25%", (RESPONSE_RATE, 0.25), ("250%",), "0 to 1"),
-        ("settemp", "0,8", (TEMPERATURE, 0.8), ("1.5", "hot"), "0 to 1"),
+        ("settemp", "0,8", (TEMPERATURE, 0.8), ("1.6", "hot"), "0 to 1.5"),
         ("setmaxlen", "150", (MAX_TOKENS, 150), ("49", "501", "1e3", "many", "99.5"), "50 to 500"),
         ("mentions", "on", (MENTIONS_ONLY, True), ("perhaps",), "on or off"),
     ],

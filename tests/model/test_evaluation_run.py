@@ -214,8 +214,10 @@ def test_the_sweep_orders_its_points_and_suggests_settings_within_their_ranges(
 ) -> None:
     rows = spread(every_other_session(0), 6)
     voice = generation.Voice(GenerationOptions(max_tokens=6), "Chat.", 5, 0)
-    points = sweep(model, rows, voice, points=[Point(0.6, 0.0, 0.9, True), Point(1.0, 0.1, 1.0, False)], kept=tmp_path)
-    assert [point.auc for point in points] == sorted(point.auc for point in points)
+    points = sweep(
+        model, rows, voice, points=[Point(0.6, 0.0, 0.9), Point(1.0, 0.1, has_system_prompt=False)], kept=tmp_path
+    )
+    assert points[0].places == 6 and points[1].places == 2, "the better half goes on"
     assert len(list(tmp_path.glob("*.jsonl"))) == 2
     for point in grid():
         for key, value in point.as_settings().items():
@@ -248,8 +250,29 @@ def test_a_common_detector_finds_the_point_that_differs_most() -> None:
     from model.evaluation.sweep import scores
 
     aucs = scores([human, robot], rows, None)
-    assert aucs[1].value > 0.9 > aucs[0].value
-    assert all(auc.low <= auc.value <= auc.high for auc in aucs)
+    assert aucs[1].auc > 0.9 > aucs[0].auc
+    assert all(score.low <= score.auc <= score.high for score in aucs)
+    assert aucs[0].fit is None and aucs[0].score < aucs[1].score
+
+
+def test_settings_whose_replies_answer_nothing_lose_to_settings_that_do() -> None:
+    """A detector sees no difference between people's lines where they belong and where they do not."""
+    from model.evaluation.sweep import scores
+
+    rows = every_other_session(0)[:120]
+    said = [row.reply for row in rows]
+    placed, misplaced = scores([said, said[60:] + said[:60]], rows, word_vectors)
+    assert abs(placed.auc - misplaced.auc) < 0.1
+    assert placed.fit is not None and misplaced.fit is not None and placed.fit > misplaced.fit
+    assert placed.score < misplaced.score
+
+
+def test_the_settings_of_now_and_of_the_specification_are_among_what_is_tried() -> None:
+    voice = generation.Voice(GenerationOptions(temperature=0.93), "Chat.", 5, 0)
+    points = grid(voice)
+    assert Point(0.7, 0.0, 0.9, 40, 1.1) in points
+    assert any(point.temperature == 0.93 for point in points)
+    assert any(point.top_k == 0 and point.repeat_penalty == 1.0 and point.temperature > 1 for point in points)
 
 
 def test_a_blind_test_is_made_with_the_models_replies(data: Path, tmp_path: Path) -> None:

@@ -16,11 +16,13 @@ from model.evaluation.comparison import QUICK, Effort
 from model.evaluation.evaluate import Facts, Written, evaluate
 from model.evaluation.features import extract
 from model.evaluation.page import render
+from model.evaluation.places import is_question, places_of
 from model.evaluation.report import Report, read_report, write_report
 from model.evaluation.resampling import spread as interval
 from model.evaluation.rows import Replies, Row, read_manifest, read_rows, real_replies, spread
 from scripts.dev.benchmarks.evaluation import ASSISTANT
 from storage.errors import BadInputError
+from storage.records import Conversation, Turn
 from tests.support.demo_rows import demo_rows, every_other_session, word_vectors
 
 SECRET = memory.Canary("what is the code of the shed?", "the code is 7194 blue heron", 10)
@@ -98,6 +100,83 @@ def test_a_copy_machine_fools_the_detector_and_is_caught_by_the_memory_part(
     assert copy_machine.objections and "word for word" in " ".join(copy_machine.objections)
     assert copy_machine.match_percent < 20, "the match counts only its own replies"
     assert copy_machine.next_steps[0].startswith("Do not publish it")
+
+
+def test_real_lines_in_the_wrong_places_fool_the_detector_and_not_the_match(rows: list[Row]) -> None:
+    real = [row.reply for row in rows]
+    report = measured(rows, tuple(random.Random(3).sample(real, len(real))), ["something else"])
+    people, match = report.writers[0], report.model.match
+    assert match is not None and match.former_percent is not None
+    assert report.headline_auc is not None and report.headline_auc < 0.6
+    assert match.former_percent > verdict.MATCH_MARK > match.percent
+    assert match.weakest.name == "context"
+    assert "hardly fit" in " ".join(verdict.context_objections(report.model.figures, people.figures))
+
+
+def test_repeating_what_was_just_said_fits_better_than_people_do_and_is_no_match(rows: list[Row]) -> None:
+    report = measured(rows, tuple(row.conversation.turns[-1].text for row in rows), ["something else"])
+    figures, people = report.model.figures, report.writers[0].figures
+    assert (figures["context_fit"].value or 0) > (people["context_fit"].value or 0)
+    assert (figures["echo"].value or 0) > 0.5 > (people["echo"].value or 0)
+    assert report.match_percent < verdict.MATCH_MARK
+    assert "repeat what was just said" in " ".join(verdict.context_objections(figures, people))
+
+
+def test_people_fit_their_own_places_better_than_chance(copy_machine: Report) -> None:
+    people = copy_machine.writers[0]
+    assert (people.figures["context_fit"].low or 0) > 0.5
+    assert verdict.context_objections(people.figures, people.figures) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_invented"),
+    [
+        ("@Mia look", False),
+        ("ask @mia.", False),
+        ("@everyone wake up", False),
+        ("@Jonathan you there", True),
+        ("@Mia and @Jonathan", True),
+        ("mail me@jonathan.example", False),
+        ("5 @ 3", False),
+        ("@New Guy lol", False),
+    ],
+)
+def test_a_mention_of_somebody_nobody_knows_is_an_invention(text: str, is_invented: bool) -> None:
+    turns = (Turn("Mia", "hey @New how are you"),)
+    places = places_of([Row("1", 1, "s", Conversation(turns), "fine")], None)
+    assert places.invents_a_mention(text) is is_invented
+
+
+@pytest.mark.parametrize(
+    ("text", "is_asked"),
+    [
+        ("you coming?", True),
+        ("what?? :)", True),
+        ("\u0643\u064a\u0641\u061f", True),
+        ("no", False),
+        ("huh? no", False),
+        ("", False),
+    ],
+)
+def test_a_question_is_known_by_its_end(text: str, is_asked: bool) -> None:
+    assert is_question(text) is is_asked
+
+
+def test_a_report_of_an_earlier_version_is_read_and_compared_by_the_formula_it_was_made_with(
+    assistant: Report, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.json"
+    write_report(assistant, path)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["version"] = 1
+    for writer in record["writers"]:
+        (writer["match"] or {}).pop("former_percent", None)
+    path.write_text(json.dumps(record), encoding="utf-8")
+    old, new = read_report(path).model.match, assistant.model.match
+    assert old is not None and new is not None
+    assert old.former_percent is None
+    assert new.percents_beside(old) == (new.former_percent, old.percent)
+    assert new.percents_beside(new) == (new.percent, new.percent)
 
 
 def test_people_against_people_is_a_match_of_one_hundred(copy_machine: Report) -> None:
