@@ -381,7 +381,7 @@ class AdminCommands(commands.Cog):
     # ---- jobs -----------------------------------------------------------------------------------------------
 
     async def _start_job(self, context: Context, kind: str) -> None:
-        running = next((job for job in await self._run(self._store.jobs.active) if job.kind == kind), None)
+        running = await self._run(self._running_job, kind)
         if running is not None:
             await self._say(
                 context, f"A {kind} is already running ({running.progress:.0%}: {running.step or 'starting'})."
@@ -392,6 +392,11 @@ class AdminCommands(commands.Cog):
         task = asyncio.create_task(self._report_job(context.channel, kind, child))
         self._jobs.add(task)
         task.add_done_callback(self._jobs.discard)
+
+    def _running_job(self, kind: str) -> Job | None:
+        """The job of this kind that is at work; rows of killed processes are closed first."""
+        self._store.jobs.mark_lost(runs=processes.ran_at, silent_seconds=0.0)
+        return next((job for job in self._store.jobs.active() if job.kind == kind), None)
 
     async def _report_job(self, channel: discord.abc.Messageable, kind: str, child: Popen[bytes]) -> None:
         while child.poll() is None:

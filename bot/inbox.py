@@ -18,10 +18,13 @@ from storage.errors import KnownError
 from storage.records import Command, CommandKind, ExitCode
 from storage.settings import ADAPTER_PATH, MODEL_PATH
 from storage.store import Store
+from storage.system.processes import ran_at
 
 POLL_SECONDS = 0.25
 # What is set for a loaded model is taken over within this.
 SETTINGS_SECONDS = 2.0
+# Jobs whose process was killed are noticed within this.
+JOBS_SECONDS = 60.0
 log = logging.getLogger(__name__)
 
 
@@ -51,15 +54,21 @@ class Inbox:
     async def run(self) -> None:
         """Until cancelled."""
         for number in itertools.count():
-            await self._poll(reads_settings=number % round(SETTINGS_SECONDS / POLL_SECONDS) == 0)
+            await self._poll(
+                reads_settings=number % round(SETTINGS_SECONDS / POLL_SECONDS) == 0,
+                closes_lost_jobs=number % round(JOBS_SECONDS / POLL_SECONDS) == 0,
+            )
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _poll(self, *, reads_settings: bool) -> None:
+    async def _poll(self, *, reads_settings: bool, closes_lost_jobs: bool) -> None:
         try:
             command = await self._storage.run(lambda: self._store.commands.take(pid=os.getpid()))
             if command is not None:
                 await self._execute(command)
             await self._playground.poll()
+            if closes_lost_jobs:
+                # Without a panel nobody else does: a killed fetch would be shown as running, and !fetch refused.
+                await self._storage.run(lambda: self._store.jobs.mark_lost(runs=ran_at))
             if reads_settings:
                 await self._follow_settings()
         except KnownError as error:  # a locked or full database now may be fine in a moment

@@ -31,6 +31,7 @@ from storage.paths import Workspace
 from storage.settings import LOG_DAYS, LOG_LEVEL
 from storage.store import Store
 from storage.system.locks import FileLock
+from storage.system.processes import ran_at
 
 log = logging.getLogger(__name__)
 
@@ -222,6 +223,8 @@ def job(store: Store, kind: str, *, lock: str | None = None, stream: TextIO | No
     name = lock or kind
     with FileLock(store.workspace.locks / f"{name}.lock", holder=f"Another '{name}' job"):
         start_log(store, kind)
+        # With nobody watching, the row of a killed run would say that it runs for ever.
+        store.jobs.mark_lost(runs=ran_at, silent_seconds=0.0)
         with store.jobs.running(kind) as reporter:
             progress = Progress(reporter, stream=stream)
             try:

@@ -38,23 +38,25 @@ class JobRunner:
         store: Store,
         *,
         spawn: Callable[[str, Sequence[str]], Child] | None = None,
-        is_alive: Callable[[int], bool] = processes.is_alive,
+        runs: Callable[[int, float], bool] = processes.ran_at,
     ) -> None:
         self._store = store
         self._spawn = spawn or (lambda kind, arguments: processes.spawn_job(store.workspace, kind, arguments))
-        self._is_alive = is_alive
+        self._runs = runs
         self._children: dict[str, Child] = {}
 
     def start(self, kind: str, arguments: Sequence[str] = ()) -> None:
         """Start a job; AlreadyRunningError when one of this kind is at work, whoever started it."""
+        self._store.jobs.mark_lost(runs=self._runs, silent_seconds=0.0)
         if kind in self.active_kinds():
             raise AlreadyRunningError(f"A {kind} job is already running.", "Wait for it to end, or cancel it.")
         self._children[kind] = self._spawn(kind, arguments)
 
     def active_kinds(self) -> set[str]:
         """Kinds at work now: started here, or reported by any process."""
-        mine = {kind for kind, child in self._children.items() if child.poll() is None}
-        return mine | {job.kind for job in self._store.jobs.active()}
+        mine = {kind: child.pid for kind, child in self._children.items() if child.poll() is None}
+        others = {job.kind for job in self._store.jobs.active() if self._runs(job.pid, job.started_at)}
+        return set(mine) | others
 
     def cancel(self, kind: str) -> None:
         """Ask the running job of this kind to stop at its next step."""
@@ -64,7 +66,7 @@ class JobRunner:
 
     def tick(self) -> list[EndedJob]:
         """Reap what ended since the last call; a script that died before its job row existed gets one."""
-        self._store.jobs.mark_lost(is_alive=self._is_alive)
+        self._store.jobs.mark_lost(runs=self._runs)
         ended = []
         for kind, child in list(self._children.items()):
             code = child.poll()

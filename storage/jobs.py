@@ -128,15 +128,20 @@ class Jobs:
         row = self._database.row(f"SELECT {_COLUMNS} FROM jobs WHERE kind = ? ORDER BY id DESC LIMIT 1", (kind,))
         return _job(row) if row else None
 
-    def mark_lost(self, *, is_alive: Callable[[int], bool]) -> list[Job]:
-        """Close the rows of jobs whose process vanished without a word (kill -9, power cut)."""
-        deadline = self._clock() - LOST_AFTER_SECONDS
-        lost = [job for job in self.active() if job.heartbeat_at < deadline and not is_alive(job.pid)]
+    def mark_lost(self, *, runs: Callable[[int, float], bool], silent_seconds: float = LOST_AFTER_SECONDS) -> list[Job]:
+        """Close the rows of jobs whose process vanished without a word (kill -9, power cut): a job is its process, not
+        its row.
+
+        runs(pid, at): whether that process, there at `at`, still runs. silent_seconds: rows that were written more
+        recently are left to whoever started the process and hears its exit code.
+        """
+        deadline = self._clock() - silent_seconds
+        lost = [job for job in self.active() if job.heartbeat_at <= deadline and not runs(job.pid, job.started_at)]
         for job in lost:
             self.finish(
                 job.id,
                 JobState.LOST,
-                error=f"The {job.kind} process ended without a word. Start it again: it goes on where it stopped.",
+                error=f"The {job.kind} process stopped unexpectedly. Start it again: it goes on where it stopped.",
             )
         return lost
 

@@ -119,6 +119,19 @@ def is_alive(pid: int) -> bool:
         return True
 
 
+def ran_at(pid: int, at: float) -> bool:
+    """True while a process runs that was there already at `at` (seconds since 1970): numbers are given out again."""
+    import psutil
+
+    try:
+        # The clock may have been set since, which moves what Linux computes from the time since the start.
+        return is_alive(pid) and psutil.Process(pid).create_time() <= at + _CLOCK_SECONDS
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessMark:
     """A process that can be told from a later one with the same number: after a restart of the computer numbers begin

@@ -205,7 +205,13 @@ def test_fetch_and_train_start_jobs_and_report_their_end(store: Store, monkeypat
         assert "failed: No data set is prepared." in bot.own[-1]
         running = store.jobs.start("fetch")
         assert "already running" in await answer(bot, bot.admin, "!fetch")
-        store.jobs.finish(running.job_id, JobState.DONE)
+        # Fault 109: killed, and no panel there to notice.
+        store.control_db.execute("UPDATE jobs SET pid = 2147483000 WHERE id = ?", (running.job_id,))
+        await bot.admin.send(bot.general, "!fetch")
+        assert any("Started: fetch" in text for text in bot.own[-2:])
+        lost = store.jobs.get(running.job_id)
+        assert lost is not None and lost.state is JobState.LOST
+        started.pop()
         assert started[0] == "fetch" and len(started) == 2
 
     play(store, scene)

@@ -349,7 +349,7 @@ class TestJobRunner:
             children.append(FakeChild(500 + len(children)))
             return children[-1]
 
-        return JobRunner(store, spawn=spawn, is_alive=lambda pid: False)
+        return JobRunner(store, spawn=spawn, runs=lambda pid, at: False)
 
     def test_one_job_of_a_kind_at_a_time(self, store: Store) -> None:
         children: list[FakeChild] = []
@@ -374,6 +374,23 @@ class TestJobRunner:
         reporter = store.jobs.start("fetch")
         self.make(store, []).cancel("fetch")
         assert reporter.is_cancel_requested()
+
+    def test_the_row_of_a_killed_job_keeps_nobody_from_starting_it_again(self, store: Store) -> None:
+        """Fault 109: nobody was there to close the row."""
+        killed = store.jobs.start("fetch")
+        runner = self.make(store, [])
+        assert "fetch" not in runner.active_kinds()
+        runner.start("fetch")
+        job = store.jobs.get(killed.job_id)
+        assert job is not None and job.state is JobState.LOST
+
+    def test_a_job_is_its_process_not_whoever_has_its_number_now(self, store: Store) -> None:
+        """Fault 109: process numbers are given out again."""
+        old = store.jobs.start("fetch")
+        store.control_db.execute("UPDATE jobs SET started_at = 1000, heartbeat_at = 1000")
+        JobRunner(store).tick()
+        job = store.jobs.get(old.job_id)
+        assert job is not None and job.state is JobState.LOST, "this test's process began long after 1970"
 
     def test_a_job_whose_process_vanished_is_lost_not_running(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
