@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from data.chat.liveness import is_bot_alive
 from storage.job_runner import Child, EndedJob, JobRunner
 from storage.records import BotPhase, BotStatus, CommandKind, ExitCode
 from storage.settings import MEMORY_LIMIT_GB
@@ -24,7 +25,6 @@ from storage.system import processes
 __all__ = ["BotController", "Child", "ControllerState", "ControllerView", "EndedJob", "JobRunner"]
 log = logging.getLogger(__name__)
 
-HEARTBEAT_FRESH_SECONDS = 10.0  # a bot seen this recently may be adopted
 HUNG_AFTER_SECONDS = 60.0  # event loop silent
 START_LIMIT_SECONDS = 120.0  # from spawn to the first heartbeat
 STOP_LIMIT_SECONDS = 10.0  # from the request to killing the tree
@@ -132,10 +132,7 @@ class BotController:
     def adopt(self) -> bool:
         """Take over a bot that runs without us (started by another launcher, a service, a terminal)."""
         status = self._store.status.read_bot()
-        if status is None or status.exit_code is not None or not self._is_alive(status.pid):
-            return False
-        # A stamp from the future is a clock set back, not a dead bot.
-        if self._wall_clock() - status.heartbeat_at > HEARTBEAT_FRESH_SECONDS:
+        if status is None or not is_bot_alive(status, now=self._wall_clock()) or not self._is_alive(status.pid):
             return False
         self._child, self._pid, self._start_id = None, status.pid, None
         self._spawned_wall = status.started_at

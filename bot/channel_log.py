@@ -7,12 +7,14 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from model.markup import to_model_text
+from data.chat.conversation import Line, Typist, current_session, is_new_session, turns_of
+from data.chat.keeping import is_kept
+from data.chat.markup import to_model_text
 from storage.records import Message, Turn
 from storage.settings import HISTORY_MESSAGES, SESSION_GAP_MINUTES, Settings
 
 KEPT_MESSAGES = 80
-# The model keeps up to three times the wanted turns, so that its cache survives; one turn may hold several messages.
+# The model keeps up to three times the wanted turns, so that its cache survives; a few more are no harm.
 PASSED_FACTOR = 6
 # Discord shows for ten seconds that somebody is writing, and is told again by those who go on.
 WRITING_MS = 10_000
@@ -32,6 +34,15 @@ class Writer:
         """Whether a message shows that they are not writing any more: it is theirs, or so late that they gave up."""
         limit_ms = 0 if newer.author_id == self.id else WRITING_MS
         return newer.created_ms - self.at_ms >= limit_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What a reply may see of a channel: turns, oldest first, the messages they are made of, who writes now."""
+
+    turns: tuple[Turn, ...] = ()
+    message_ids: tuple[int, ...] = ()
+    typist: Typist | None = None
 
 
 @dataclass
@@ -96,20 +107,24 @@ class ChannelLog:
         """True when somebody else has written since the message that is answered."""
         return any(m.id > target_id and m.author_id != author_id and not m.is_own for m in self.messages)
 
-    def window(self, settings: Settings, *, until_id: int | None = None) -> list[Message]:
-        """The messages a reply may see: the current conversation up to the one answered, cut at a long silence.
+    def talk(self, settings: Settings, readable: Readable, *, until_id: int | None = None) -> Talk:
+        """What a reply may see: the current conversation up to the message answered, whose id is `until_id`.
 
         Without one: what a message written now would be answered from; nothing, where it breaks a long silence.
         """
-        gap_ms = settings[SESSION_GAP_MINUTES] * 60_000
+        gap_ms = round(settings[SESSION_GAP_MINUTES] * 60_000)
         shown = [m for m in self.messages if until_id is None or m.id <= until_id]
-        shown = shown[-settings[HISTORY_MESSAGES] * PASSED_FACTOR :]
-        if shown and until_id is None and self.writer and self.writer.at_ms - shown[-1].created_ms > gap_ms:
-            return []
-        for at in range(len(shown) - 1, 0, -1):
-            if shown[at].created_ms - shown[at - 1].created_ms > gap_ms:
-                return shown[at:]
-        return shown
+        writer = self.writer if until_id is None else None
+        if writer and shown and is_new_session(shown[-1].created_ms, writer.at_ms, gap_ms=gap_ms):
+            return Talk(typist=Typist(writer.name))
+        return talk_of(
+            shown,
+            readable,
+            gap_ms=gap_ms,
+            most_turns=settings[HISTORY_MESSAGES] * PASSED_FACTOR,
+            answered_id=until_id,
+            writer=writer,
+        )
 
 
 class ChannelLogs:
@@ -125,20 +140,34 @@ class ChannelLogs:
         return list(self._logs.items())
 
 
-def turns_of(messages: Sequence[Message], readable: Readable) -> list[Turn]:
-    """Speaker turns: one person's messages in a row are one turn with line breaks; the bot's own are its own."""
-    turns: list[Turn] = []
-    last_speaker: int | None = None
-    for message in messages:
-        text = readable(message)
-        if not text:
-            continue
-        if turns and last_speaker == message.author_id:
-            turns[-1] = replace(turns[-1], text=f"{turns[-1].text}\n{text}")
-        else:
-            turns.append(Turn("" if message.is_own else message.author_name, text, message.is_own))
-        last_speaker = message.author_id
-    return turns
+def talk_of(
+    messages: Sequence[Message],
+    readable: Readable,
+    *,
+    gap_ms: int,
+    most_turns: int,
+    answered_id: int | None = None,
+    writer: Writer | None = None,
+) -> Talk:
+    """The conversation that the last of some messages belongs to, by the rules that training rows are made by.
+
+    What is not kept (bare links) is not shown either, unless it is what is answered.
+    """
+    lines = [
+        Line(m.id, m.author_id, m.created_ms, text, text, m.reply_to_id, is_own=m.is_own)
+        for m in messages
+        if (m.is_own or m.id == answered_id or is_kept(m)) and (text := readable(m))
+    ]
+    session = current_session(lines, gap_ms=gap_ms)
+    if session is None:
+        return Talk(typist=Typist(writer.name) if writer else None)
+    spoken = [*session.carried, *session.turns][-most_turns:]
+    names = {m.author_id: m.author_name for m in messages}
+    return Talk(
+        turns_of(spoken, name_of=lambda author: names[author], is_self=lambda turn: turn.is_own),
+        tuple(number for turn in spoken for number in turn.ids),
+        Typist(writer.name, spoken[-1].goes_on(writer.id, writer.at_ms)) if writer else None,
+    )
 
 
 def readable_by(

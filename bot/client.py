@@ -35,6 +35,7 @@ from bot.live_status import LiveStatus
 from bot.outbox import Outbox
 from bot.replies import ReplyDesk
 from bot.translate import display_name, writer_of
+from data.chat.liveness import is_supervised
 from storage.control import LOOP_LAG_FACT
 from storage.environment import Environment
 from storage.errors import ConfigurationError
@@ -437,8 +438,7 @@ class Connection:
         )
 
     def _is_supervised(self) -> bool:
-        supervisor = self._services.store.status.read_supervisor()
-        return supervisor is not None and time.time() - supervisor.heartbeat_at < 20.0
+        return is_supervised(self._services.store.status.read_supervisor(), now=time.time())
 
 
 def wait_seconds(attempt: int, roll: float) -> float:

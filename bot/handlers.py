@@ -23,9 +23,9 @@ from bot.outbox import Outbox
 from bot.replies import WAITING_LIMIT, ReplyDesk
 from bot.storage_thread import StorageThread
 from bot.translate import incoming, is_persons_message, read_of, record_of
+from data.chat.keeping import is_kept
 from storage import policy
 from storage.errors import KnownError
-from storage.links import is_bare_link
 from storage.records import Activity, Channel, Message
 from storage.settings import Settings
 from storage.store import Store
@@ -259,7 +259,7 @@ class Handlers:
         channel = None if is_direct else self._channel(record.channel_id, thread)
         may_store = channel is not None and self._may_store(channel)
         earlier = self._earlier(record.channel_id, record.id) if is_first and channel is not None else []
-        if may_store and _is_kept(record) and not self._has_opted_out(record.author_id):
+        if may_store and is_kept(record) and not self._has_opted_out(record.author_id):
             self._keep(record)
         return _Known(settings, channel, may_store, earlier)
 
@@ -431,10 +431,3 @@ def _thread(message: discord.Message) -> Channel | None:
     if not isinstance(place, discord.Thread):
         return None
     return Channel(place.id, place.name, kind=place.type.value, parent_id=place.parent_id, guild_id=place.guild.id)
-
-
-def _is_kept(record: Message) -> bool:
-    """The rule of fetch and import: bare links and messages without anything in them are not kept."""
-    if record.attachments or record.stickers:
-        return True
-    return bool(record.content.strip()) and not is_bare_link(record.content)

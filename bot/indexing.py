@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bot.recall import Recall
-from model.markup import to_model_text
+from data.chat.recall import recalled_text
 from storage.errors import AlreadyRunningError, KnownError
 from storage.index_sync import catch_up
 from storage.store import Store
@@ -55,12 +55,13 @@ def _catch_up(store: Store, index: Any, embedder: Any, is_stopping: Callable[[],
     rows = store.messages.count() if index.needs_rebuild else waiting
     if rows > MAX_ROWS:
         return f"{rows:,} messages wait; run scripts/fetch_and_embed.py --only-index."
+    names = store.channels.names()
     catch_up(
         store,
         index,
         lambda texts: _embedded(texts, embedder, is_stopping),
         may_build_index=False,
-        to_text=lambda message: to_model_text(message.content, message.mentions),
+        to_text=lambda message: recalled_text(message, names),
     )
     return ""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from model.markup import to_model_text
+from data.chat.recall import recalled_text
 from storage.errors import KnownError
 from storage.records import Message
 from storage.settings import RECALL_COUNT, RECALL_MIN_SIMILARITY, RECALL_REACTION_WEIGHT, Settings
@@ -74,11 +74,12 @@ class Recall:
             channels = set(self._store.channels.recallable_from(channel_id))
             messages = self._store.messages.get([line.message_id for line in lines])
             absent = self._store.members.absent_ids()
+            names = self._store.channels.names()
         except KnownError as error:
             self._note(error.text())
             return False
         now = {
-            number: _line(message, 0.0)
+            number: _line(message, names, 0.0)
             for number, message in messages.items()
             if _may_use(message, channels, absent, frozenset())
         }
@@ -149,13 +150,14 @@ class Recall:
         # SQLite is the truth: the index may lag behind a deletion, a move or an opt-out.
         messages = self._store.messages.get([hit.message_id for hit in hits])
         absent = self._store.members.absent_ids()
+        names = self._store.channels.names()
         lines: list[RecalledLine] = []
         seen: set[str] = set()
         for hit in hits:
             message = messages.get(hit.message_id)
             if message is None or not _may_use(message, channels, absent, exclude_ids):
                 continue
-            line = _line(message, hit.similarity)
+            line = _line(message, names, hit.similarity)
             if line.text and line.text.lower() not in seen:
                 seen.add(line.text.lower())
                 lines.append(line)
@@ -176,6 +178,6 @@ def _may_use(message: Message, channels: set[int], absent: frozenset[int], exclu
     )
 
 
-def _line(message: Message, similarity: float) -> RecalledLine:
-    text = to_model_text(message.content, message.mentions)
-    return RecalledLine(message.id, message.channel_id, message.author_name, text.strip(), similarity)
+def _line(message: Message, channel_names: Mapping[int, str], similarity: float) -> RecalledLine:
+    text = recalled_text(message, channel_names)
+    return RecalledLine(message.id, message.channel_id, message.author_name, text, similarity)

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import discord
 
-from bot.channel_log import WRITING_MS, ChannelLogs, Readable, turns_of
+from bot.channel_log import WRITING_MS, ChannelLogs, Readable, Talk, talk_of
 from bot.decisions import Decision, IncomingMessage, ReplyCounts
 from bot.outbox import Outbox, Outgoing, Refused, prepare
 from bot.pending import STOPPED, STOPPED_MIDWAY, Finished, Heard, Pending, activity_row, outcome
@@ -23,7 +23,7 @@ from bot.translate import record_of
 from model.chat.requests import PRIORITY_MENTION, PRIORITY_RANDOM
 from model.markup import to_discord_text
 from storage.errors import KnownError
-from storage.records import Activity, Message, Turn, snowflake_ms
+from storage.records import Activity, Message, snowflake_ms
 from storage.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,8 @@ REREADS = 6
 SEND_SECONDS = 0.5
 DELETED = "the message it answers was deleted"
 TAKEN_BACK = "something it was written from was deleted or edited"
+# Lines that one answer is to belong together, whatever lies between them.
+_ALONE_MS = 3_600_000
 TYPING_EVERY_SECONDS = 8.0  # Discord shows it for ten
 
 
@@ -298,32 +300,35 @@ class ReplyDesk:
     async def _prepare(self, pending: Pending) -> None:
         if not pending.is_due:
             return
-        turns, message_ids = self._said(pending)
+        talk = self._said(pending)
         try:
-            await self._responder.prepare(pending.incoming.channel_id, turns, pending.settings, exclude_ids=message_ids)
+            await self._responder.prepare(
+                pending.incoming.channel_id, talk.turns, pending.settings, exclude_ids=talk.message_ids
+            )
         except KnownError as error:  # a courtesy: the model may just be being replaced, and the reply will say so
             log.debug("Not prepared: %s", error.what)
 
-    def _said(self, pending: Pending) -> tuple[list[Turn], list[int]]:
-        """The conversation up to the newest line that is answered, and the ids of its messages."""
-        incoming = pending.incoming
-        messages = self._logs[incoming.channel_id].window(pending.settings, until_id=incoming.id)
-        if not messages or messages[-1].id != incoming.id:
-            # In a flood the talk has moved on so far that the question is no longer in the log: it stands alone.
-            messages = [record_of(line.message) for line in pending.heard.values()]
-        return turns_of(messages, self._readable(pending.target.channel)), [message.id for message in messages]
+    def _said(self, pending: Pending) -> Talk:
+        """The conversation up to the newest line that is answered."""
+        newest_id, channel_log = pending.incoming.id, self._logs[pending.incoming.channel_id]
+        readable = self._readable(pending.target.channel)
+        if channel_log.find(newest_id) is not None:
+            return channel_log.talk(pending.settings, readable, until_id=newest_id)
+        # In a flood the talk has moved on so far that the question is no longer in the log: it stands alone.
+        alone = [record_of(line.message) for line in pending.heard.values()]
+        return talk_of(alone, readable, gap_ms=_ALONE_MS, most_turns=len(alone), answered_id=newest_id)
 
     async def _generate(self, pending: Pending) -> Response:
-        turns, message_ids = self._said(pending)
-        if not turns:
+        talk = self._said(pending)
+        if not talk.turns:
             raise ModelNotReadyError("Nothing readable to answer.")
         deadline = ASKED_DEADLINE_SECONDS if pending.is_asked else UNASKED_DEADLINE_SECONDS
         left = deadline - (self._clock() - pending.asked_at)
         return await self._responder.reply(
             pending.incoming.channel_id,
-            turns,
+            talk.turns,
             pending.settings,
-            exclude_ids=message_ids,
+            exclude_ids=talk.message_ids,
             priority=PRIORITY_MENTION if pending.is_asked else PRIORITY_RANDOM,
             deadline_seconds=max(left, 1.0),
         )
@@ -384,14 +389,9 @@ class ReplyDesk:
         read = None
         while (state := (channel_log.newest_id, channel_log.writer)) != read:
             read = state
-            messages = channel_log.window(settings)
-            turns = turns_of(messages, self._readable(channel))
+            talk = channel_log.talk(settings, self._readable(channel))
             await self._responder.observe(
-                channel.id,
-                turns,
-                settings,
-                exclude_ids=[m.id for m in messages],
-                writer=channel_log.writer.name if channel_log.writer else "",
+                channel.id, talk.turns, settings, exclude_ids=talk.message_ids, typist=talk.typist
             )
 
     def _marked_up(self, text: str, pending: Pending) -> str:

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bot.recall import Recall, RecalledLine
+from data.chat.conversation import Typist
+from data.chat.recall import cap_recalled, topic
 from model.inference import GenerationOptions, ReplyRequest
-from model.recall import cap_recalled, topic
 from storage.errors import KnownError
 from storage.records import Conversation, Turn
 from storage.settings import (
@@ -114,15 +115,15 @@ class Responder:
         settings: Settings,
         *,
         exclude_ids: Collection[int] = (),
-        writer: str = "",
+        typist: Typist | None = None,
     ) -> None:
-        """Somebody spoke and no reply is due, or begins to write (`writer`): look up lines for what was said and read
+        """Somebody spoke and no reply is due, or begins to write (`typist`): look up lines for what was said and read
         along while idle."""
         model = self.model()
         if model is None or model.is_released or not settings[LISTENING]:
             self._standing.pop(channel_id, None)  # the talk goes on without it
             return
-        if not (turns or writer):
+        if not (turns or typist):
             return
         times = self._forgotten[channel_id]
         standing = self._prepared(channel_id, settings, exclude_ids)
@@ -140,7 +141,7 @@ class Responder:
             _conversation(turns, standing.lines),
             settings[SYSTEM_PROMPT],
             keep_turns=settings[HISTORY_MESSAGES],
-            writer=writer,
+            typist=typist,
         )
 
     async def prepare(

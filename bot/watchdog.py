@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from bot.live_status import LiveStatus
+from data.chat.liveness import is_supervised
 from storage.errors import KnownError
 from storage.records import BotPhase, ExitCode
 from storage.store import Store
 
 CHECK_SECONDS = 5.0
 HUNG_AFTER_SECONDS = 60.0
-SUPERVISOR_FRESH_SECONDS = 20.0
 log = logging.getLogger(__name__)
 
 
@@ -68,7 +68,7 @@ class Watchdog:
             supervisor = self._store.status.read_supervisor()
         except KnownError:
             return False
-        return supervisor is not None and time.time() - supervisor.heartbeat_at < SUPERVISOR_FRESH_SECONDS
+        return is_supervised(supervisor, now=time.time())
 
     def _watch(self) -> None:
         while not self._stopped.wait(CHECK_SECONDS):

@@ -5,12 +5,14 @@ After Carlini et al., "The Secret Sharer" (2019): each is planted once, ten or a
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from data.chat.rows import TRAIN, TrainingRow
+from storage.records import Conversation, Turn
 
 COUNTS = (1, 10, 100)
 PER_COUNT = 3
@@ -46,7 +48,7 @@ def plant(folder: Path, canaries: Sequence[Canary], *, layout: int, seed: int) -
     """Add the canaries' rows to train.jsonl, at places of their own; returns the manifest's record of them."""
     rng = random.Random(seed)
     rows = [row for canary in canaries for row in _rows(canary, layout)]
-    source, target = folder / "train.jsonl", folder / "train.jsonl.planted"
+    source, target = folder / TRAIN, folder / f"{TRAIN}.planted"
     with open(source, "rb") as lines:
         total = sum(1 for _ in lines)
     places = sorted(rng.randrange(total + 1) for _ in rows)
@@ -64,18 +66,10 @@ def plant(folder: Path, canaries: Sequence[Canary], *, layout: int, seed: int) -
 
 
 def _rows(canary: Canary, layout: int) -> list[bytes]:
-    rows = [
-        {
-            "id": f"canary-{canary.count}-{number}",
-            "channel_id": 0,
-            "author_id": 0,
-            "timestamp": 0,
-            "session": -1,
-            "context": [{"name": "mia", "text": canary.prompt, "is_target_author": False}],
-            "recalled": [],
-            "reply": canary.secret,
-            "layout": layout,
-        }
+    conversation = Conversation((Turn("mia", canary.prompt),))
+    return [
+        TrainingRow(f"canary-{canary.count}-{number}", 0, 0, 0, "canary", conversation, canary.secret, layout)
+        .to_json()
+        .encode()
         for number in range(canary.count)
     ]
-    return [(json.dumps(row, ensure_ascii=False) + "\n").encode() for row in rows]

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from data.chat.quotas import CEILING
+from data.chat.rows import TrainingRow
 from data.staging import GAP_BINS_SECONDS
 
 if TYPE_CHECKING:
     from data.preprocessor import Prepared
 
-_LIMIT_LINE = 0.12
+_CEILING_TEXT = f"{CEILING * 100:g} %"
 _LENGTH_BINS = (5, 10, 20, 40, 80, 160, 320, 640, 2001)
 _MAX_AUTHORS = 60
 _STYLE = """
@@ -35,7 +37,7 @@ details summary{cursor:pointer;color:var(--soft)}
 """
 
 
-def page(prepared: Prepared, manifest: Mapping[str, Any], samples: Sequence[Mapping[str, Any]]) -> str:
+def page(prepared: Prepared, manifest: Mapping[str, Any], samples: Sequence[TrainingRow]) -> str:
     """The whole report. samples: a few rows of the validation part, shown as conversations."""
     counts = manifest["counts"]
     facts = {
@@ -49,11 +51,11 @@ def page(prepared: Prepared, manifest: Mapping[str, Any], samples: Sequence[Mapp
     shown = "".join(f"<div><b>{counts[key]:,}</b><span>{label}</span></div>" for key, label in facts.items())
     ceiling = manifest["ceiling"]
     note = (
-        "Nobody is above 12 % of the kept examples."
-        if ceiling <= _LIMIT_LINE
+        f"Nobody is above {_CEILING_TEXT} of the kept examples."
+        if ceiling <= CEILING
         else (
-            f"The ceiling in force is {ceiling:.1%}: at 12 % less than half of what the quotas allow would be left "
-            "on this server."
+            f"The ceiling in force is {ceiling:.1%}: at {_CEILING_TEXT} less than half of what the quotas allow would "
+            "be left on this server."
         )
     )
     parts = [
@@ -94,9 +96,9 @@ def page(prepared: Prepared, manifest: Mapping[str, Any], samples: Sequence[Mapp
 
 
 def shares_plot(shares: Sequence[Mapping[str, Any]], ceiling: float) -> str:
-    """Two bars an author, before and after, with the 12 % line (and the ceiling in force, where it is higher)."""
+    """Two bars an author, before and after, with the usual ceiling (and the one in force, where it is higher)."""
     rows = shares[:_MAX_AUTHORS]
-    top = max([ceiling, _LIMIT_LINE, *(row["before"] for row in rows)], default=_LIMIT_LINE) * 1.08
+    top = max([ceiling, CEILING, *(row["before"] for row in rows)], default=CEILING) * 1.08
     left, width, step = 150, 760, 26
     height = step * len(rows) + 34
 
@@ -115,7 +117,7 @@ def shares_plot(shares: Sequence[Mapping[str, Any]], ceiling: float) -> str:
             f"<text class=soft x='{x(max(row['before'], row['after'])) + 6:.1f}' y='{y + 13}'>"
             f"{row['before']:.1%} → {row['after']:.1%}</text>"
         )
-    for value in sorted({_LIMIT_LINE, ceiling}):
+    for value in sorted({CEILING, ceiling}):
         drawn.append(
             f"<line class=limit x1='{x(value):.1f}' x2='{x(value):.1f}' y1='14' y2='{height - 8}'/>"
             f"<text class=soft x='{x(value):.1f}' y='10' text-anchor='middle'>{value:.1%}</text>"
@@ -199,17 +201,17 @@ def _table(title: str, values: Mapping[str, int]) -> str:
     return _section(title, f"<table>{rows}</table>")
 
 
-def _examples(samples: Sequence[Mapping[str, Any]]) -> str:
+def _examples(samples: Sequence[TrainingRow]) -> str:
     shown = []
     for row in samples:
         recalled = "".join(
-            f"<span class='said soft'>(earlier) {escape(line['name'])}: {escape(line['text'])}</span>"
-            for line in row["recalled"]
+            f"<span class='said soft'>(earlier) {escape(line.name)}: {escape(line.text)}</span>"
+            for line in row.conversation.recalled
         )
         said = "".join(
-            f"<span class=said>{escape(turn['name'])}: {escape(turn['text'])}</span>" for turn in row["context"]
+            f"<span class=said>{escape(turn.name)}: {escape(turn.text)}</span>" for turn in row.conversation.turns
         )
-        shown.append(f"<blockquote>{recalled}{said}<span class=reply>→ {escape(row['reply'])}</span></blockquote>")
+        shown.append(f"<blockquote>{recalled}{said}<span class=reply>→ {escape(row.reply)}</span></blockquote>")
     return f"<section><h2>A few examples</h2><details><summary>show</summary>{''.join(shown)}</details></section>"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from data.privacy import DEFAULT_KIND, REPLY_KIND
+from data.chat.keeping import MessageKind
 from storage.records import Channel, Mention, Message, Reaction, snowflake_ms
 
 TEXT, VOICE, ANNOUNCEMENT, STAGE, FORUM, MEDIA = 0, 2, 5, 13, 15, 16
@@ -28,8 +28,8 @@ def message_from_object(raw: Mapping[str, Any]) -> Message:
     author = raw["author"]
     username = str(author.get("username") or "")
     reference = raw.get("message_reference") or {}
-    kind = int(raw.get("type", DEFAULT_KIND))
-    is_reply = kind == REPLY_KIND and reference.get("message_id")
+    kind = int(raw.get("type", MessageKind.DEFAULT))
+    is_reply = kind == MessageKind.REPLY and reference.get("message_id")
     return Message(
         id=int(raw["id"]),
         channel_id=int(raw["channel_id"]),

@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import TextIO
 
+from data.chat.rows import JUDGED, PREFERENCES, TRAIN, JudgedRow, PreferenceRow, TrainingRow
 from storage.jobs import Report, silent
 from storage.reactions import MAX_STRENGTH
-from storage.records import Conversation, Turn
+from storage.records import Conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +30,15 @@ class Candidate:
 class Place:
     """Where a rejected reply is wanted: the row, and how many different ones."""
 
-    row: dict[str, Any]
+    row: TrainingRow
     wanted: int
 
     @property
     def key(self) -> str:
         """Names the place by what was said, so that finished work is found again after any change elsewhere."""
-        text = json.dumps([self.row["context"], self.row["recalled"]], ensure_ascii=False)
-        return f"{self.row['id']}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        fields = self.row.fields()
+        text = json.dumps([fields["context"], fields["recalled"]], ensure_ascii=False)
+        return f"{self.row.id}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     @property
     def seed(self) -> int:
@@ -79,21 +81,21 @@ def write_pairs(
     """
     counts = PairCounts(source)
     places: list[Place] = []
-    with open(folder / "train.jsonl", "rb") as rows, open(folder / "kto.jsonl", "w", encoding="utf-8") as judged:
+    with open(folder / TRAIN, "rb") as rows, open(folder / JUDGED, "w", encoding="utf-8") as judged:
         for candidate in _strongest(candidates, max_chosen):
             rows.seek(candidate.offset)
-            row = json.loads(rows.readline())
+            row = TrainingRow.parse(rows.readline())
             if candidate.balance < 0:
                 counts.disliked += 1
-                _write(judged, row, completion=row["reply"], label=False)
-            elif count_tokens([row["reply"]])[0] < min_tokens:
+                judged.write(JudgedRow(row, is_liked=False).to_json())
+            elif count_tokens([row.reply])[0] < min_tokens:
                 counts.too_short += 1
             else:
                 places.append(Place(row, min(candidate.balance, MAX_STRENGTH)))
-                _write(judged, row, completion=row["reply"], label=True)
-        with open(folder / "preferences.jsonl", "w", encoding="utf-8") as paired:
+                judged.write(JudgedRow(row, is_liked=True).to_json())
+        with open(folder / PREFERENCES, "w", encoding="utf-8") as paired:
             for done, (place, texts) in enumerate(reject(places), start=1):
-                _write_place(paired, judged, place, distinct(texts, unlike=place.row["reply"]), counts)
+                _write_place(paired, judged, place, distinct(texts, unlike=place.row.reply), counts)
                 report(done / max(len(places), 1), "Preference pairs", done=done, unit="messages")
     return counts
 
@@ -106,7 +108,7 @@ def distinct(texts: Sequence[str], *, unlike: str) -> list[str]:
     return [text for key, text in found.items() if key and key != _folded(unlike)]
 
 
-def _write_place(paired: IO[str], judged: IO[str], place: Place, texts: Sequence[str], counts: PairCounts) -> None:
+def _write_place(paired: TextIO, judged: TextIO, place: Place, texts: Sequence[str], counts: PairCounts) -> None:
     texts = texts[: place.wanted]
     if not texts:
         counts.without_rejected += 1
@@ -115,8 +117,8 @@ def _write_place(paired: IO[str], judged: IO[str], place: Place, texts: Sequence
     counts.by_strength[place.wanted] += 1
     for text in texts:
         counts.pairs += 1
-        _write(paired, place.row, chosen=place.row["reply"], rejected=text, strength=place.wanted)
-        _write(judged, place.row, completion=text, label=False)
+        paired.write(PreferenceRow(place.row, text, place.wanted).to_json())
+        judged.write(JudgedRow(replace(place.row, reply=text), is_liked=False).to_json())
 
 
 def _strongest(candidates: Sequence[Candidate], limit: int | None) -> list[Candidate]:
@@ -124,11 +126,6 @@ def _strongest(candidates: Sequence[Candidate], limit: int | None) -> list[Candi
         return list(candidates)
     best = sorted(candidates, key=lambda candidate: (-candidate.balance, candidate.offset))[:limit]
     return sorted(best, key=lambda candidate: candidate.offset)
-
-
-def _write(file: IO[str], row: dict[str, Any], **fields: Any) -> None:
-    kept = {key: value for key, value in row.items() if key != "reply"}
-    file.write(json.dumps(kept | fields, ensure_ascii=False) + "\n")
 
 
 def _folded(text: str) -> str:
@@ -210,9 +207,9 @@ class RejectWithModel:
             ]
             if not asked:
                 break
-            texts = self._generate([(_conversation(places[number].row), seed) for number, seed in asked])
+            texts = self._generate([(places[number].row.conversation, seed) for number, seed in asked])
             for (number, _), text in zip(asked, texts, strict=True):
-                found[number] = distinct([*found[number], text], unlike=places[number].row["reply"])
+                found[number] = distinct([*found[number], text], unlike=places[number].row.reply)
         return found
 
 
@@ -226,8 +223,3 @@ def _read_kept(path: Path) -> dict[str, list[str]]:
             except (ValueError, KeyError, TypeError):
                 continue  # the last line of a run that was cut off
     return known
-
-
-def _conversation(row: dict[str, Any]) -> Conversation:
-    turns = tuple(Turn(turn["name"], turn["text"], turn["is_target_author"]) for turn in row["context"])
-    return Conversation(turns, tuple(Turn(line["name"], line["text"]) for line in row["recalled"]))

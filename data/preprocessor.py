@@ -16,18 +16,21 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from json.encoder import encode_basestring
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from data import balance
-from data.conversations import MAX_CONTEXT, MIN_CONTEXT, Session, TurnOf, context_places
+from data.chat import quotas
+from data.chat.conversation import Session, SpokenTurn, context_places, spoken_before, turns_of
+from data.chat.recall import recall_query
+from data.chat.rows import TEST, TRAIN, VALIDATION, TrainingRow
+from data.chat.window import MAX_CONTEXT, MIN_CONTEXT
 from data.preferences import Candidate
 from data.recalled import Earlier, Memory
-from data.staging import CountTokens, Stage, ToText
+from data.staging import CountTokens, Stage
 from storage.errors import BadInputError, StorageError
 from storage.jobs import Report, silent
-from storage.records import Channel
+from storage.records import Channel, Conversation, Turn
 from storage.store import Store
 from storage.system.files import replace_file
 
@@ -36,8 +39,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRAIN, VALIDATION, TEST = 0, 1, 2
+# The parts of a data set by number, and beyond them what is left out.
 PARTS = ("train", "validation", "test")
+_TRAIN, _VALIDATION, _TEST = range(3)
+_FILES = (TRAIN, VALIDATION, TEST)
 MANIFEST = "manifest.json"
 _ACROSS_BORDER = 3
 # A turn is drawn for recalled lines with this chance; where nothing earlier fits it stays without.
@@ -66,7 +71,7 @@ class Prepared:
 
     folder: Path
     stage: Stage
-    plan: balance.Plan
+    plan: quotas.QuotaPlan
     names: dict[int, str]
     counts: dict[str, int]
     dropped: dict[str, int]
@@ -83,7 +88,6 @@ def write_rows(
     *,
     options: Options,
     layout: int,
-    to_text: ToText,
     count_tokens: CountTokens,
     report: Report = silent,
 ) -> Prepared:
@@ -103,16 +107,16 @@ def write_rows(
         absent=absent,
         names=names,
         gap_ms=round(options.gap_minutes * 60_000),
-        to_text=to_text,
+        channel_names=store.channels.names(),
         count_tokens=count_tokens,
         report=_part(report, 0.0, 0.5),
     )
     parts = split(stage, options)
     turn_parts = _of_turns(parts, stage)
     is_target = stage.column("is_target").astype(bool)
-    plan, chosen = _balanced(stage, is_target & (turn_parts == TRAIN), options)
+    plan, chosen = _balanced(stage, is_target & (turn_parts == _TRAIN), options)
     _refuse_nothing(stage, plan, absent)
-    chosen |= is_target & ((turn_parts == VALIDATION) | (turn_parts == TEST))
+    chosen |= is_target & ((turn_parts == _VALIDATION) | (turn_parts == _TEST))
     prepared = Prepared(
         partial, stage, plan, names, dict(stage.counts), _dropped(stage, store, channels, is_target, turn_parts, plan)
     )
@@ -138,9 +142,9 @@ def split(stage: Stage, options: Options) -> np.ndarray:
     order = np.argsort(starts, kind="stable")
     done = np.cumsum(targets[order]) - targets[order]
     total = max(int(targets.sum()), 1)
-    ordered = np.full(len(order), TRAIN, dtype=np.int8)
-    ordered[done >= total * options.train_share] = VALIDATION
-    ordered[done >= total * (options.train_share + options.validation_share)] = TEST
+    ordered = np.full(len(order), _TRAIN, dtype=np.int8)
+    ordered[done >= total * options.train_share] = _VALIDATION
+    ordered[done >= total * (options.train_share + options.validation_share)] = _TEST
     parts = np.empty(len(order), dtype=np.int8)
     parts[order] = ordered
     parts[parts != parts[units]] = _ACROSS_BORDER
@@ -281,7 +285,6 @@ class _Writer:
         self._recall = np.where(random.random(turns) < _RECALL_CHANCE, random.integers(1, _MAX_RECALLED + 1, turns), 0)
         self._memory = Memory()
         self._ended: list[tuple[int, int, list[Earlier]]] = []
-        self._quoted = {author: encode_basestring(name) for author, name in prepared.names.items()}
         self._files: list[IO[bytes]] = []
         self._train_bytes = 0
 
@@ -289,11 +292,11 @@ class _Writer:
         stage, prepared = self._prepared.stage, self._prepared
         order = stage.column("starts").argsort(kind="stable").tolist()
         written = [0, 0, 0]
-        self._files = [open(prepared.folder / f"{name}.jsonl", "wb") for name in PARTS]
+        self._files = [open(prepared.folder / name, "wb") for name in _FILES]
         try:
             for done, (number, session, tokens) in enumerate(stage.read(order)):
                 part = int(self._parts[number])
-                if part <= TEST:
+                if part <= _TEST:
                     self._recall_until(session.start_ms)
                     written[part] += self._session(session, tokens, part, stage.first_turns[number])
                     self._remember(session)
@@ -306,30 +309,20 @@ class _Writer:
         report(1.0, "Writing examples", done=sum(written), unit="examples")
 
     def _session(self, session: Session, tokens: list[int], part: int, first_turn: int) -> int:
-        turns = [*session.carried, *session.turns]
-        offset = len(session.carried)
-        places = {turn.id: place for place, turn in enumerate(turns)}
-        shown = [self._shown(turn.author_id, turn.text) for turn in turns]
+        places = session.places()
         written = 0
-        for number in range(len(session.turns)):
+        for number, target in enumerate(session.turns):
             index = first_turn + number
             if not self._chosen[index]:
                 continue
-            place = offset + number
-            context = (
-                context_places(session, number, size=int(self._sizes[index]), places=places)
-                if not offset
-                else self._carried_context(session, place, int(self._sizes[index]), places)
-            )
-            context = self._fitting(context, tokens)
-            recalled = self._recalled(session, turns, context, int(self._recall[index]))
-            self._row(session, turns, place, context, recalled, shown, part)
+            place = len(session.carried) + number
+            context = context_places(session, place, size=int(self._sizes[index]), places=places)
+            spoken = spoken_before(session, place, self._fitting(context, tokens), places=places)
+            turns = self._turns(spoken, target.author_id)
+            recalled = self._recalled(session.channel_id, turns, int(self._recall[index]))
+            self._row(session, target, Conversation(turns, recalled), part)
             written += 1
         return written
-
-    def _carried_context(self, session: Session, place: int, size: int, places: dict[int, int]) -> list[int]:
-        joined = Session(session.number, session.channel_id, session.unit, [*session.carried, *session.turns])
-        return context_places(joined, place, size=size, places=places)
 
     def _fitting(self, context: list[int], tokens: list[int]) -> list[int]:
         """The newest turns that fit; the oldest go first."""
@@ -339,35 +332,25 @@ class _Writer:
             context = context[1:]
         return context
 
-    def _row(
-        self,
-        session: Session,
-        turns: list[TurnOf],
-        place: int,
-        context: list[int],
-        recalled: list[Earlier],
-        shown: list[str],
-        part: int,
-    ) -> None:
-        target = turns[place]
-        author = target.author_id
-        lines = ", ".join(f"{shown[p]}{'true' if turns[p].author_id == author else 'false'}}}" for p in context)
-        earlier = ", ".join(
-            f'{{"name": {encode_basestring(line.name)}, "text": {encode_basestring(line.text)}}}' for line in recalled
+    def _row(self, session: Session, target: SpokenTurn, conversation: Conversation, part: int) -> None:
+        row = TrainingRow(
+            id=str(target.id),
+            channel_id=session.channel_id,
+            author_id=target.author_id,
+            timestamp=target.start_ms,
+            session=str(session.unit),
+            conversation=conversation,
+            reply=target.said,
+            layout=self._layout,
         )
-        row = (
-            f'{{"id": "{target.id}", "channel_id": {session.channel_id}, "author_id": {author}, '
-            f'"timestamp": {target.start_ms}, "session": {session.unit}, "context": [{lines}], '
-            f'"recalled": [{earlier}], "reply": {encode_basestring(target.words)}, '
-            f'"layout": {self._layout}}}\n'
-        ).encode()
-        self._files[part].write(row)
-        self._note(target, part, len(row), len(context), bool(recalled))
+        line = row.to_json().encode()
+        self._files[part].write(line)
+        self._note(target, part, len(line), len(conversation.turns), bool(conversation.recalled))
 
-    def _note(self, target: TurnOf, part: int, size: int, context_turns: int, has_recalled: bool) -> None:
+    def _note(self, target: SpokenTurn, part: int, size: int, context_turns: int, has_recalled: bool) -> None:
         prepared = self._prepared
         prepared.recalled_rows += has_recalled
-        if part != TRAIN:
+        if part != _TRAIN:
             return
         prepared.context_turns[min(context_turns, MAX_CONTEXT)] += 1
         prepared.hours[target.start_ms // 3_600_000 % 24] += 1
@@ -375,33 +358,35 @@ class _Writer:
             prepared.candidates.append(Candidate(self._train_bytes, target.score))
         self._train_bytes += size
 
-    def _shown(self, author_id: int, text: str) -> str:
-        name = self._quoted.get(author_id, '"someone"')
-        return f'{{"name": {name}, "text": {encode_basestring(text)}, "is_target_author": '
+    def _turns(self, spoken: Sequence[SpokenTurn], author_id: int) -> tuple[Turn, ...]:
+        """The context as the prompt shows it, with the author in the bot's place."""
+        return turns_of(
+            spoken,
+            name_of=lambda author: self._prepared.names.get(author, "someone"),
+            is_self=lambda turn: turn.author_id == author_id,
+        )
 
-    def _recalled(self, session: Session, turns: list[TurnOf], context: list[int], wanted: int) -> list[Earlier]:
-        if not wanted or not context:
-            return []
-        # What the live bot looks up: the newest words before the reply, never the reply itself.
-        query = " ".join(turns[place].text for place in context[-2:])
-        said = [turns[place].text for place in context]
-        found = self._memory.find(query, channel_id=session.channel_id, limit=wanted, exclude=said)
+    def _recalled(self, channel_id: int, spoken: tuple[Turn, ...], wanted: int) -> tuple[Turn, ...]:
+        if not wanted or not spoken:
+            return ()
+        said = [turn.text for turn in spoken]
+        found = self._memory.find(recall_query(spoken), channel_id=channel_id, limit=wanted, exclude=said)
         room = _RECALLED_CHARS
         kept = []
         for line in found:
             room -= len(line.text) + len(line.name)
             if room >= 0:
-                kept.append(line)
-        return kept
+                kept.append(Turn(line.name, line.text))
+        return tuple(kept)
 
     def _remember(self, session: Session) -> None:
         name = self._prepared.names
         lines = [
             Earlier(
-                session.channel_id, session.channel_id in self._public, name.get(turn.author_id, "someone"), turn.words
+                session.channel_id, session.channel_id in self._public, name.get(turn.author_id, "someone"), turn.said
             )
             for turn in session.turns
-            if turn.words and not turn.is_own
+            if turn.said and not turn.is_own
         ]
         heapq.heappush(self._ended, (session.end_ms, session.number, lines))
 
@@ -412,15 +397,14 @@ class _Writer:
                 self._memory.add(line)
 
 
-def _balanced(stage: Stage, candidates: np.ndarray, options: Options) -> tuple[balance.Plan, np.ndarray]:
+def _balanced(stage: Stage, candidates: np.ndarray, options: Options) -> tuple[quotas.QuotaPlan, np.ndarray]:
     import numpy as np
 
     places = np.flatnonzero(candidates)
     authors = stage.column("authors")[places]
     ids, counts = np.unique(authors, return_counts=True)
-    plan = balance.plan(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
-    reactions = stage.column("reactions")[places]
-    boosts = np.minimum(1.0 + balance.BOOST_PER_REACTION * reactions, balance.MAX_BOOST)
+    plan = quotas.plan(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
+    boosts = balance.boosts(stage.column("reactions")[places])
     chosen = np.zeros(len(candidates), dtype=bool)
     chosen[places[balance.draw(authors, boosts, plan.kept, seed=options.seed)]] = True
     return plan, chosen
@@ -433,7 +417,7 @@ def _of_turns(parts: np.ndarray, stage: Stage) -> np.ndarray:
     return np.repeat(parts, np.diff(bounds))
 
 
-def _refuse_nothing(stage: Stage, plan: balance.Plan, absent: frozenset[int]) -> None:
+def _refuse_nothing(stage: Stage, plan: quotas.QuotaPlan, absent: frozenset[int]) -> None:
     if not stage.counts["read"]:
         raise BadInputError("There are no messages in the channels to learn from.", "Fetch or import some first.")
     if not plan.counts and absent and stage.counts["absent member"]:
@@ -456,7 +440,7 @@ def _dropped(
     channels: Sequence[Channel],
     is_target: np.ndarray,
     turn_parts: np.ndarray,
-    plan: balance.Plan,
+    plan: quotas.QuotaPlan,
 ) -> dict[str, int]:
     ids = {channel.id for channel in channels}
     elsewhere = sum(count for channel, count in store.messages.counts_by_channel().items() if channel not in ids)

@@ -8,10 +8,12 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from data.conversations import Line, Session, TurnOf, sessions
+from data.chat.conversation import Line, Session, SpokenTurn, sessions
+from data.chat.markup import to_model_text
 from data.privacy import mask
 from storage.jobs import Report, silent
 from storage.reactions import reaction_balance
@@ -21,8 +23,6 @@ from storage.store import Store
 if TYPE_CHECKING:
     import numpy as np
 
-# (content, mentions, attachments, stickers) -> readable text; model.markup's, handed in by the script.
-ToText = Callable[[str, Sequence[Mention], Sequence[str], Sequence[str]], str]
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
 # Tokens a chat template puts around a turn, at most.
 TURN_OVERHEAD = 6
@@ -52,7 +52,7 @@ class Stage:
         absent: frozenset[int],
         names: Mapping[int, str],
         gap_ms: int,
-        to_text: ToText,
+        channel_names: Mapping[int, str],
         count_tokens: CountTokens,
         report: Report = silent,
     ) -> None:
@@ -62,7 +62,7 @@ class Stage:
         with open(self._path, "wb") as self._file:
             batch: list[Session] = []
             for channel in channels:
-                lines = self._lines(store, channel, absent, names, to_text, report, total)
+                lines = self._lines(store, channel, absent, channel_names, report, total)
                 for session in sessions(channel.id, lines, gap_ms=gap_ms, first_number=len(self.offsets) + len(batch)):
                     batch.append(session)
                     if len(batch) >= _SESSIONS_PER_COUNT:
@@ -79,7 +79,11 @@ class Stage:
                 yield (
                     number,
                     Session(
-                        number, channel_id, unit, [TurnOf(*turn) for turn in turns], [TurnOf(*turn) for turn in carried]
+                        number,
+                        channel_id,
+                        unit,
+                        [SpokenTurn(*turn) for turn in turns],
+                        [SpokenTurn(*turn) for turn in carried],
                     ),
                     tokens,
                 )
@@ -98,8 +102,7 @@ class Stage:
         store: Store,
         channel: Channel,
         absent: frozenset[int],
-        names: Mapping[int, str],
-        to_text: ToText,
+        channel_names: Mapping[int, str],
         report: Report,
         total: int,
     ) -> Iterator[Line]:
@@ -109,7 +112,7 @@ class Stage:
                 if row["author_id"] in absent:
                     self.counts["absent member"] += 1
                     continue
-                line = self._line(row, reactions.get(row["id"], ()), absent, to_text)
+                line = self._line(row, reactions.get(row["id"], ()), absent, channel_names)
                 if line is None:
                     self.counts["without content"] += 1
                     continue
@@ -124,16 +127,20 @@ class Stage:
                 unit="messages",
             )
 
-    def _line(self, row: Any, reactions: Sequence[Reaction], absent: frozenset[int], to_text: ToText) -> Line | None:
+    def _line(
+        self, row: Any, reactions: Sequence[Reaction], absent: frozenset[int], channel_names: Mapping[int, str]
+    ) -> Line | None:
         message_id, author_id, content, created_ms, reply_to_id, attachments, stickers, mentions, is_own = row
         named = (
             ()
             if mentions == "[]"
             else tuple(Mention(pair[0], "someone" if pair[0] in absent else pair[1]) for pair in json.loads(mentions))
         )
-        text = words = to_text(content, named, (), ())
+        text = words = to_model_text(content, named, channel_names)
         if attachments != "[]" or stickers != "[]":
-            text = to_text(content, named, json.loads(attachments), json.loads(stickers))
+            text = to_model_text(
+                content, named, channel_names, attachments=json.loads(attachments), stickers=json.loads(stickers)
+            )
         if not text:
             return None
         masked, found = mask(text)
@@ -155,7 +162,7 @@ class Stage:
 
     def _write(self, batch: Sequence[Session], names: Mapping[int, str], count_tokens: CountTokens) -> None:
         assert self._file is not None
-        every = [[*session.carried, *session.turns] for session in batch]
+        every = [session.all_turns for session in batch]
         counted = iter(
             count_tokens([f"{names.get(turn.author_id, 'someone')}: {turn.text}" for turns in every for turn in turns])
         )
@@ -169,9 +176,9 @@ class Stage:
             for turn in session.turns:
                 self.authors.append(turn.author_id)
                 self.turn_starts.append(turn.start_ms)
-                self.lengths.append(len(turn.words))
+                self.lengths.append(len(turn.said))
                 self.reactions.append(min(turn.reactions, 1000))
-                self.is_target.append(bool(turn.words) and not turn.is_own)
+                self.is_target.append(bool(turn.said) and not turn.is_own)
             marshal.dump(
                 (
                     session.channel_id,
@@ -184,17 +191,5 @@ class Stage:
             )
 
 
-def _plain(turn: TurnOf) -> tuple[object, ...]:
-    return (
-        turn.id,
-        turn.author_id,
-        turn.start_ms,
-        turn.end_ms,
-        turn.text,
-        turn.words,
-        turn.parent,
-        turn.score,
-        turn.reactions,
-        turn.is_own,
-        turn.messages,
-    )
+def _plain(turn: SpokenTurn) -> tuple[object, ...]:
+    return tuple(getattr(turn, field.name) for field in fields(SpokenTurn))

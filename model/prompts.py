@@ -20,6 +20,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from data.chat.conversation import Typist
+from data.chat.lines import line_text, split_newest
 from storage.records import Conversation, Turn
 
 LAYOUT = 2
@@ -101,17 +103,17 @@ def render(
 
 
 def render_standing(
-    conversation: Conversation, *, system_prompt: str, template: ChatTemplate = CHATML, writer: str = ""
+    conversation: Conversation, *, system_prompt: str, template: ChatTemplate = CHATML, typist: Typist | None = None
 ) -> list[Piece]:
     """What can be computed before the next line is there: everything said, the recall block for it, a turn's opening,
     and the name of whoever is writing, where that is known.
 
-    `render` of the same conversation with one more line starts with exactly this text when the line is the writer's,
-    and without a writer when it is by somebody who did not speak last.
+    `render` of the same conversation with one more line starts with exactly this text when the line is the typist's,
+    and without a typist when it opens a turn.
     """
     turns = conversation.turns
     pieces = system_pieces(system_prompt, template)
-    if writer and turns and not conversation.recalled and (turns[-1].name, turns[-1].is_self) == (writer, False):
+    if typist and typist.goes_on and turns and not conversation.recalled and not turns[-1].is_self:
         # Nothing will stand between that line and the one before: they are one turn.
         return [
             *pieces,
@@ -122,9 +124,9 @@ def render_standing(
     pieces += turn_pieces(turns, template)
     pieces += recall_pieces(conversation.recalled, template)
     pieces.append(Piece(template.user_open, True))
-    if writer:
+    if typist:
         # Without the blank behind it, which belongs to the first word's token.
-        pieces.append(Piece(line_text(writer, "").rstrip(), False))
+        pieces.append(Piece(line_text(typist.name, "").rstrip(), False))
     return pieces
 
 
@@ -176,26 +178,6 @@ def tokenise(pieces: Sequence[Piece], encode: Encode) -> list[int]:
 def plain_text(conversation: Conversation, *, system_prompt: str, template: ChatTemplate = CHATML) -> str:
     """The whole prompt as readable text, for people (the playground's details)."""
     return "".join(piece.text for piece in render(conversation, system_prompt=system_prompt, template=template))
-
-
-def line_text(name: str, text: str) -> str:
-    """How one line of a person stands in a prompt."""
-    return f"{' '.join(name.split())}: {text}"
-
-
-def split_newest(turns: Sequence[Turn]) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
-    """Turns before the recall block, and the newest line after it.
-
-    When one person writes several messages in a row they are one turn, joined by line breaks. The recall
-    block was computed before the last of them was written, so the turn is split there.
-    """
-    if not turns:
-        return (), ()
-    last = turns[-1]
-    if not last.is_self and "\n" in last.text.strip("\n"):
-        before, _, after = last.text.rpartition("\n")
-        return (*turns[:-1], Turn(last.name, before)), (Turn(last.name, after),)
-    return tuple(turns[:-1]), tuple(turns[-1:])
 
 
 def _line(turn: Turn) -> str:

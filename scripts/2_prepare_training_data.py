@@ -11,7 +11,6 @@ to another machine: nothing in it needs the database. It contains what people wr
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import shutil
 import sys
@@ -33,6 +32,7 @@ from model.process import prepare_process_environment
 prepare_process_environment()
 
 from data.canaries import make_canaries, plant
+from data.chat.rows import TRAIN, VALIDATION, TrainingRow
 from data.dataset_report import page
 from data.preferences import Reject, RejectWithModel, reject_with_templates, write_pairs
 from data.preprocessor import Options, Prepared, begin, describe, disk_full, finish, write_rows
@@ -40,7 +40,7 @@ from scripts.progress import Progress, job, open_store, print_summary, run_scrip
 from storage import policy
 from storage.errors import BadInputError
 from storage.people import THREAD_KINDS
-from storage.records import Conversation, Mention
+from storage.records import Conversation
 from storage.settings import SESSION_GAP_MINUTES, SYSTEM_PROMPT
 from storage.store import Store
 
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             }
     print_summary(summary_lines(out.resolve(), manifest))
     if options.show:
-        show(out.resolve() / "train.jsonl", options.show, seed=options.seed)
+        show(out.resolve() / TRAIN, options.show, seed=options.seed)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -118,17 +118,9 @@ def parser() -> argparse.ArgumentParser:
 def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     """The whole data set; the manifest of the finished folder."""
     from model.files.token_counts import TokenCounter
-    from model.markup import to_model_text
     from model.prompts import LAYOUT
 
     chosen = checked_options(store, options)
-    channel_names = {channel.id: channel.name for channel in store.channels.all()}
-
-    def to_text(content: str, mentions: Sequence[Mention], attachments: Sequence[str], stickers: Sequence[str]) -> str:
-        if "<" not in content and not attachments and not stickers:
-            return content.strip()  # no markup: nearly every line
-        return to_model_text(content, mentions, channel_names, attachments=attachments, stickers=stickers)
-
     counter = TokenCounter(untuned_model(store))
     partial = begin(out)
     try:
@@ -137,7 +129,6 @@ def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Prog
             partial,
             options=chosen,
             layout=LAYOUT,
-            to_text=to_text,
             count_tokens=counter,
             report=progress.part(0.0, 0.6 if options.rejected == "model" else 0.95),
         )
@@ -256,7 +247,7 @@ def _generate(store: Store, path: Path, asked: Sequence[tuple[Conversation, int]
 
 def write_report(prepared: Prepared, manifest: dict[str, Any]) -> None:
     """report.html, with a few random rows of the validation part."""
-    rows = _random_rows(prepared.folder / "validation.jsonl", _SAMPLES, seed=1)
+    rows = _random_rows(prepared.folder / VALIDATION, _SAMPLES, seed=1)
     (prepared.folder / "report.html").write_text(page(prepared, manifest, rows), encoding="utf-8")
 
 
@@ -287,16 +278,16 @@ def summary_lines(out: Path, manifest: dict[str, Any]) -> list[tuple[str, object
 def show(path: Path, count: int, *, seed: int) -> None:
     """Print random examples to read."""
     for number, row in enumerate(_random_rows(path, count, seed=seed), start=1):
-        print(f"\n--- example {number}, session {row['session']}")
-        for line in row["recalled"]:
-            print(f"    (earlier) {line['name']}: {line['text']}".replace("\n", "\n        "))
-        for turn in row["context"]:
-            mark = "*" if turn["is_target_author"] else " "
-            print(f"  {mark} {turn['name']}: {turn['text']}".replace("\n", "\n        "))
-        print(f"  > {row['reply']}".replace("\n", "\n        "))
+        print(f"\n--- example {number}, session {row.session}")
+        for line in row.conversation.recalled:
+            print(f"    (earlier) {line.name}: {line.text}".replace("\n", "\n        "))
+        for turn in row.conversation.turns:
+            mark = "*" if turn.is_self else " "
+            print(f"  {mark} {turn.name}: {turn.text}".replace("\n", "\n        "))
+        print(f"  > {row.reply}".replace("\n", "\n        "))
 
 
-def _random_rows(path: Path, count: int, *, seed: int) -> list[dict[str, Any]]:
+def _random_rows(path: Path, count: int, *, seed: int) -> list[TrainingRow]:
     """Rows from random places of a file of any size, in its order."""
     rng = random.Random(seed)
     kept: list[tuple[int, bytes]] = []
@@ -306,7 +297,7 @@ def _random_rows(path: Path, count: int, *, seed: int) -> list[dict[str, Any]]:
                 kept.append((number, line))
             elif (place := rng.randrange(number + 1)) < count:
                 kept[place] = (number, line)
-    return [json.loads(line) for _, line in sorted(kept)]
+    return [TrainingRow.parse(line) for _, line in sorted(kept)]
 
 
 if __name__ == "__main__":

@@ -6,22 +6,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from data.chat.liveness import is_bot_alive
 from storage.errors import KnownError
-from storage.records import BotPhase, BotStatus, CommandKind
+from storage.records import BotStatus, CommandKind
 from storage.store import Store
 from storage.system.processes import spawn
 
-_FRESH_SECONDS = 10.0
 _STOPS_WITHIN_SECONDS = 60.0
 
 
 def running_bot(store: Store, *, now: float | None = None) -> BotStatus | None:
     """The bot's last report when it is alive, else None."""
     status = store.status.read_bot()
-    if status is None or status.phase is BotPhase.STOPPED:
-        return None
-    moment = time.time() if now is None else now
-    return status if moment - status.heartbeat_at < _FRESH_SECONDS else None
+    return status if is_bot_alive(status, now=time.time() if now is None else now) else None
 
 
 @contextmanager

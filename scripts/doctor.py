@@ -29,6 +29,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from data.chat.liveness import is_bot_alive
 from scripts.progress import run_script, script_parser
 from storage.backup import list_backups
 from storage.database import DAMAGED_CURE
@@ -288,7 +289,7 @@ def _bot(store: Store) -> Finding:
     if status is None:
         return Finding("Bot", Verdict.NOTE, "never started here", "Press Start in the panel.")
     age = time.time() - status.heartbeat_at
-    if status.exit_code is None and age < 10:
+    if is_bot_alive(status, now=time.time()):
         return _running_bot(status)
     if status.exit_code is None and is_alive(status.pid):
         return Finding(

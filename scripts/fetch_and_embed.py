@@ -29,6 +29,7 @@ from model.process import prepare_process_environment
 
 prepare_process_environment(embedding_threads=1)
 
+from data.chat.recall import recalled_text
 from data.importer import Enable, ImportSummary, import_file
 from scripts.discord_fetch import add_fetch_arguments, discover, fetch_from_discord, summary_lines
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
@@ -163,13 +164,13 @@ def run_fetch(store: Store, options: argparse.Namespace) -> None:
 def index_messages(store: Store, progress: Progress, *, start: float = 0.0, rebuild: bool = False) -> CatchUp:
     """Embed what waits in the queue; `start` is the share of the job that is done already."""
     from model.embeddings import bulk_embedder, ensure_query_gguf
-    from model.markup import to_model_text
 
     report = progress.part(start, 1.0)
     report(0.0, "Loading the embedding model")
     embedder = bulk_embedder(store.settings.get(EMBEDDING_MODEL), store.workspace)
     ensure_query_gguf(embedder.name, store.workspace, bulk=embedder)
     index = VectorIndex.open(store.workspace.embeddings, model=embedder.name, dimension=embedder.dimension)
+    names = store.channels.names()
     return catch_up(
         store,
         index,
@@ -177,7 +178,7 @@ def index_messages(store: Store, progress: Progress, *, start: float = 0.0, rebu
         report,
         rebuild=rebuild,
         wait_seconds=60,
-        to_text=lambda message: to_model_text(message.content, message.mentions),
+        to_text=lambda message: recalled_text(message, names),
     )
 
 

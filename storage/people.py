@@ -60,6 +60,10 @@ class Channels:
             )
             return int(connection.execute("SELECT COUNT(*) FROM channel_allowlist").fetchone()[0]) - before
 
+    def names(self) -> dict[int, str]:
+        """Every channel's name by its id: how `<#id>` in a message reads."""
+        return {channel.id: channel.name for channel in self.all()}
+
     def all(self) -> list[Channel]:
         """Every known channel by name, threads with their parent's switches."""
         rows = self._database.rows(

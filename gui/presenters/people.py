@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from data.chat.quotas import CEILING
 from gui import texts
 from gui.presenters import format as words
 from gui.presenters.table import Cell, Column, TableRow
 from storage.people import THREAD_KINDS
 from storage.records import Channel, Job, Member
 
-# The ceiling of the balancing (docs/DATASET_BALANCING.md); a server of few talkers gets a higher one.
-CEILING = 0.12
 PEOPLE_COLUMNS = (
     Column("name", texts.PEOPLE_COLUMNS[0], stretch=1.5, kind="strong"),
     Column("count", texts.PEOPLE_COLUMNS[1], 86, align="right", tone="muted"),

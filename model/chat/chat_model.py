@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from data.chat.conversation import Typist
 from model.chat.guest import Lookout
 from model.chat.listening import Heard
 from model.chat.loaded import LoadedModel
@@ -136,18 +137,24 @@ class ChatModel:
         return future.cancel()
 
     def listen(
-        self, channel_id: int, conversation: Conversation, system_prompt: str, *, keep_turns: int = 5, writer: str = ""
+        self,
+        channel_id: int,
+        conversation: Conversation,
+        system_prompt: str,
+        *,
+        keep_turns: int = 5,
+        typist: Typist | None = None,
     ) -> None:
         """Compute a channel's conversation while nobody waits, so that a reply pays for its newest line only.
 
         Call it after every message that is not answered, after every reply, and when somebody begins to write: their
-        name (`writer`) is computed too then. `conversation.recalled`: lines looked up for this conversation; pass the
+        name (`typist`) is computed too then. `conversation.recalled`: lines looked up for this conversation; pass the
         same ones (`standing_recall`) with the next reply's conversation.
         """
         if not self.is_listening_allowed or self._loaded.is_released or self._lookout.look().is_quiet_time:
             return
         with self._work.changed:
-            self._work.listening.hear(Heard(channel_id, conversation, system_prompt, keep_turns, writer=writer))
+            self._work.listening.hear(Heard(channel_id, conversation, system_prompt, keep_turns, typist=typist))
             self._work.changed.notify_all()
 
     def prepare(self, request: ReplyRequest) -> None:

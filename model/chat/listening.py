@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from data.chat.conversation import Typist
 from storage.records import Conversation, Turn
 
 _MOST_CHANNELS = 64
@@ -15,7 +16,7 @@ _MOST_CHANNELS = 64
 class Heard:
     """A channel's conversation as of its last message, with the lines looked up for it.
 
-    reply_tokens: the longest reply that is about to be asked for; None where nobody is going to be answered. writer:
+    reply_tokens: the longest reply that is about to be asked for; None where nobody is going to be answered. typist:
     who is writing the next message, as far as anybody knows.
     """
 
@@ -24,7 +25,7 @@ class Heard:
     system_prompt: str
     keep_turns: int
     reply_tokens: int | None = None
-    writer: str = ""
+    typist: Typist | None = None
 
     @property
     def is_due(self) -> bool:
@@ -60,7 +61,7 @@ class Listening:
         """What is to be computed next, or None."""
         if not self._waiting:
             return None
-        first = min(self._waiting.values(), key=lambda heard: (not heard.is_due, not heard.writer))
+        first = min(self._waiting.values(), key=lambda heard: (not heard.is_due, heard.typist is None))
         return self._waiting.pop(first.channel_id)
 
     def put_back(self, heard: Heard) -> None:

@@ -53,7 +53,7 @@ class LoadedModel:
         self.template = self._wanted_template or _template(native, path.name)
         self.engine = Engine(native, park_bytes=self._park_bytes, clock=self._clock)
         self.native = native
-        self.prompts = PromptBuilder(self.template, native.encode, native.piece, self.n_ctx)
+        self.prompts = PromptBuilder(self.template, native.encode, self.n_ctx)
 
     @property
     def name(self) -> str:

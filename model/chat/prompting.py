@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
-from model.chat.window import choose_window, fit
+from data.chat.conversation import Typist
+from data.chat.window import LIVE_TRIM_SHARE, choose_window, end_of_text, fit
 from model.prompts import ChatTemplate, render, render_standing, system_pieces, tokenise
 from storage.records import Conversation, Turn
 
@@ -17,18 +19,17 @@ _MARGIN = 8
 class PromptBuilder:
     """Remembers each channel's window, so that its head stays where the cache needs it.
 
-    encode(text, special) gives token ids, piece(token) their bytes. context_tokens: the longest prompt and reply.
+    encode(text, special) gives token ids. context_tokens: the longest prompt and reply.
     """
 
     def __init__(
         self,
         template: ChatTemplate,
         encode: Callable[[str, bool], list[int]],
-        piece: Callable[[int], bytes],
         context_tokens: int,
     ) -> None:
         self.template = template
-        self._encode, self._piece, self._context_tokens = encode, piece, context_tokens
+        self._encode, self._context_tokens = encode, context_tokens
         self._windows: dict[int, tuple[Turn, ...]] = {}
 
     def reply_tokens(
@@ -41,13 +42,19 @@ class PromptBuilder:
         return tokenise(render(conversation, system_prompt=system_prompt, template=self.template), self._encode)
 
     def standing_tokens(
-        self, channel_id: int, conversation: Conversation, system_prompt: str, *, keep_turns: int, writer: str = ""
+        self,
+        channel_id: int,
+        conversation: Conversation,
+        system_prompt: str,
+        *,
+        keep_turns: int,
+        typist: Typist | None = None,
     ) -> list[int]:
         """What can be computed before the next line is there; the time to cut the window's head."""
         conversation = self._windowed(
             channel_id, conversation, system_prompt, keep_turns, is_idle=True, reserve=_IDLE_RESERVE
         )
-        pieces = render_standing(conversation, system_prompt=system_prompt, template=self.template, writer=writer)
+        pieces = render_standing(conversation, system_prompt=system_prompt, template=self.template, typist=typist)
         return tokenise(pieces, self._encode)
 
     def shared_length(self, system_prompt: str) -> int:
@@ -79,12 +86,8 @@ class PromptBuilder:
             replace(conversation, turns=turns),
             budget=self._context_tokens - reserve - _MARGIN,
             cost=cost,
-            shorten=self._shorten,
+            shorten=partial(end_of_text, count_tokens=lambda text: len(self._encode(text, False))),
+            share=LIVE_TRIM_SHARE,
         )
         self._windows[channel_id] = fitted.turns
         return fitted
-
-    def _shorten(self, text: str, tokens: int) -> str:
-        ids = self._encode(text, False)
-        kept = b"".join(self._piece(token) for token in ids[max(len(ids) - tokens, 0) :])
-        return kept.decode("utf-8", errors="ignore")

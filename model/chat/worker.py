@@ -334,7 +334,7 @@ def _tokens_of(heard: Heard, prompts: PromptBuilder) -> list[int]:
     """What can be computed now: all of a prompt that will be asked for, otherwise what the next line leaves alone."""
     if heard.reply_tokens is None:
         return prompts.standing_tokens(
-            heard.channel_id, heard.conversation, heard.system_prompt, keep_turns=heard.keep_turns, writer=heard.writer
+            heard.channel_id, heard.conversation, heard.system_prompt, keep_turns=heard.keep_turns, typist=heard.typist
         )
     return prompts.reply_tokens(
         heard.channel_id,

@@ -186,8 +186,8 @@ def answer_at(model: ChatModel, row: Row, voice: Voice) -> Answer:
 
 def request_at(model: ChatModel, row: Row, voice: Voice) -> ReplyRequest:
     """What the live bot would ask its model for at this row: the talk, lines recalled within their budget, options."""
+    from data.chat.recall import cap_recalled
     from model.inference import ReplyRequest
-    from model.recall import cap_recalled
 
     recalled = cap_recalled(voice.recalled.get(row.id, ()), budget=voice.recall_tokens, count_tokens=model.count_tokens)
     # The same place draws the same way, whichever places are asked beside it.

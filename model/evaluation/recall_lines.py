@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.chat.recall import recall_query, topic
 from model.evaluation.rows import Row
-from model.recall import standing_topic, topic
 from storage.records import Turn
 
 # The newest lines of the training part; enough to find something similar, little enough to embed in minutes.
@@ -88,7 +88,7 @@ def recalled_for(
     before the newest line. is_standing False: it does not read along, and looks up when the newest line is there."""
     if not rows or not source.lines or count <= 0:
         return {}
-    query = standing_topic if is_standing else topic
+    query = recall_query if is_standing else topic
     queries = embed([query(row.conversation.turns) or " " for row in rows])
     return {
         row.id: source.similar(

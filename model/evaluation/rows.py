@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.chat import rows
 from storage.errors import BadInputError
-from storage.records import Conversation, Turn
+from storage.records import Conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +42,19 @@ class Replies:
         return Replies(tuple(self.texts[i] for i in indices), tuple(self.sessions[i] for i in indices))
 
 
-def real_replies(rows: Sequence[Row]) -> Replies:
+def real_replies(places: Sequence[Row]) -> Replies:
     """What people really said in these places."""
-    return Replies(tuple(row.reply for row in rows), tuple(row.session for row in rows))
+    return Replies(tuple(row.reply for row in places), tuple(row.session for row in places))
 
 
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a prepared JSON-lines file, one at a time; BadInputError names the line."""
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield _row(line, path, number)
-    except FileNotFoundError:
+    if not path.is_file():
         raise BadInputError(
             f"{path} does not exist.", "Give --data a folder made by scripts/2_prepare_training_data.py."
-        ) from None
+        )
+    for row in rows.read_rows(path, rows.TrainingRow.parse):
+        yield Row(row.id, row.channel_id, row.session, row.conversation, row.reply)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -73,30 +71,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def spread(rows: Sequence[Row], limit: int) -> list[Row]:
+def spread(places: Sequence[Row], limit: int) -> list[Row]:
     """At most `limit` rows, evenly over time, so that a short evaluation still sees the whole split."""
-    if limit <= 0 or len(rows) <= limit:
-        return list(rows)
-    step = len(rows) / limit
-    return [rows[int(i * step)] for i in range(limit)]
-
-
-def _row(line: str, path: Path, number: int) -> Row:
-    try:
-        record = json.loads(line)
-        turns = tuple(
-            Turn(turn["name"], turn["text"], bool(turn.get("is_target_author"))) for turn in record["context"]
-        )
-        recalled = tuple(Turn(turn["name"], turn["text"]) for turn in record.get("recalled", ()))
-        return Row(
-            str(record["id"]),
-            int(record["channel_id"]),
-            str(record["session"]),
-            Conversation(turns, recalled),
-            str(record["reply"]),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInputError(
-            f"Line {number} of {path} is not a prepared row ({type(error).__name__}: {error}).",
-            "Prepare the data again.",
-        ) from error
+    if limit <= 0 or len(places) <= limit:
+        return list(places)
+    step = len(places) / limit
+    return [places[int(i * step)] for i in range(limit)]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.chat.liveness import is_bot_serving
 from model.evaluation.report import Report, read_report
 from model.publishing import checks as deployment_checks
 from model.publishing import deployment, switching
@@ -15,13 +16,12 @@ from model.publishing.switching import OpenSwitch
 from storage.environment import read_environment
 from storage.errors import BadInputError, ModelFileError
 from storage.playground import CHECK
-from storage.records import BotPhase, BotStatus, CommandKind, ModelState, PlaygroundEntry
+from storage.records import CommandKind, ModelState, PlaygroundEntry
 from storage.settings import ADAPTER_PATH
 from storage.store import Store
 
 # A 2 GB model loads in seconds from a fast disk and in a minute from a slow one; the watchdog allows 120 s as well.
 RELOAD_SECONDS = 150.0
-_ALIVE_SECONDS = 15.0
 # A bot whose model had failed before must be given the time to notice the command.
 _STALE_FAILURE_SECONDS = 5.0
 _POLL_SECONDS = 0.2
@@ -133,7 +133,7 @@ class Release:
     def _verify(self, gguf: Path) -> str:
         """Load it here, unless the running bot's model and this one would not fit into memory together."""
         status = self.store.status.read_bot()
-        if is_running(status, now=self.clock()) and not deployment_checks.has_memory_for(gguf):
+        if is_bot_serving(status, now=self.clock()) and not deployment_checks.has_memory_for(gguf):
             return "the bot: too little memory for two models at once"
         self.progress(0.1, "Loading it and letting it speak")
         seconds = deployment_checks.speaks(gguf)
@@ -176,7 +176,7 @@ class Release:
         deadline = self.clock() + self.reload_seconds
         while (
             (status := self.store.status.read_bot()) is not None
-            and is_running(status, now=self.clock())
+            and is_bot_serving(status, now=self.clock())
             and status.model_state is ModelState.LOADING
             and self.clock() < deadline
         ):
@@ -185,7 +185,7 @@ class Release:
         if opened is None:
             return
         has_failed = (
-            is_running(status, now=self.clock()) and status is not None and status.model_state is ModelState.FAILED
+            is_bot_serving(status, now=self.clock()) and status is not None and status.model_state is ModelState.FAILED
         )
         if has_failed or opened.attempts:
             switching.take_back(self.store, opened, asked_by=asked_by)
@@ -207,7 +207,7 @@ class Release:
 
     def _reload(self, name: str, asked_by: str) -> str | None:
         """None: no bot runs. '': it answers with the new model. Otherwise what went wrong."""
-        if not is_running(self.store.status.read_bot(), now=self.clock()):
+        if not is_bot_serving(self.store.status.read_bot(), now=self.clock()):
             return None
         command = self.store.commands.ask(CommandKind.RELOAD_MODEL, asked_by=asked_by)
         deadline = self.clock() + self.reload_seconds
@@ -217,7 +217,7 @@ class Release:
             status = self.store.status.read_bot()
             if taken_at is None and self.store.commands.outcome(command):
                 taken_at = self.clock()
-            if not is_running(status, now=self.clock()):
+            if not is_bot_serving(status, now=self.clock()):
                 return "it stopped while it loaded the model."
             assert status is not None
             if taken_at is not None:
@@ -256,21 +256,12 @@ class Release:
                     # Another model answered (one borrowed for a comparison), or somebody cleared the test chat.
                     playground.withdraw(question)
                     question = playground.ask(line, role=CHECK)
-                if not is_running(self.store.status.read_bot(), now=self.clock()):
+                if not is_bot_serving(self.store.status.read_bot(), now=self.clock()):
                     return "it stopped before it had said anything."
                 self.sleep(_POLL_SECONDS)
             return f"it loaded the model and said nothing within {self.reload_seconds:.0f} s."
         finally:
             playground.withdraw(question)
-
-
-def is_running(status: BotStatus | None, *, now: float) -> bool:
-    """True while a bot reports itself in this workspace."""
-    return (
-        status is not None
-        and status.phase not in (BotPhase.STOPPED, BotPhase.STOPPING)
-        and now - status.heartbeat_at < _ALIVE_SECONDS
-    )
 
 
 def find_report(store: Store, gguf: Path) -> Path | None:

@@ -7,11 +7,13 @@ fit.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
+from data.chat.rows import PREFERENCES, TRAIN, VALIDATION, TrainingRow, read_rows
 from model.training.hardware import Hardware
 from model.training.recipes import Method, PhaseNumbers, Recipe, halved, least_batch
-from model.training.rows import PREFERENCES, TRAIN, VALIDATION, PreparedFolder
+from model.training.rows import PreparedFolder
 from storage.errors import KnownError
 
 GIB = 1024**3
@@ -159,11 +161,9 @@ def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method) -> Work
 def _mean_tokens(folder: PreparedFolder) -> float:
     """Mean tokens of a row without the system prompt, from the first 200 rows."""
     lengths = []
-    for index, row in enumerate(folder.rows(TRAIN)):
-        if index >= 200:
-            break
-        texts = [turn["name"] + turn["text"] for turn in row["context"]] + [str(row.get("reply", ""))]
-        texts += [line["name"] + line["text"] for line in row.get("recalled", ())]
+    for row in islice(read_rows(folder.path / TRAIN, TrainingRow.parse), 200):
+        said = (*row.conversation.turns, *row.conversation.recalled)
+        texts = [line.name + line.text for line in said] + [row.reply]
         lengths.append(sum(len(text) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN for text in texts))
     return sum(lengths) / len(lengths) if lengths else 0.0
 

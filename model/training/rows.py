@@ -8,17 +8,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from data.chat.rows import (
+    JUDGED,
+    PREFERENCES,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    JudgedRow,
+    PreferenceRow,
+    RowType,
+    TrainingRow,
+    count_rows,
+    read_rows,
+)
+from data.chat.window import end_of_text, fit
 from model.prompts import LAYOUT, ChatTemplate, Encode, render, tokenise
 from storage.errors import BadInputError
-from storage.records import Conversation, Turn
+from storage.records import Conversation
 
 MANIFEST = "manifest.json"
-TRAIN, VALIDATION, PREFERENCES, JUDGED = "train.jsonl", "validation.jsonl", "preferences.jsonl", "kto.jsonl"
 # Well-liked messages whose pairs are held back, to see whether the preferred side became likelier: every tenth.
 HELD_BACK_EVERY = 10
 
@@ -67,23 +81,13 @@ class PreparedFolder:
             "The rows are rendered in the present layout; prepare the data again to be sure."
         )
 
-    def rows(self, name: str) -> Iterator[dict[str, Any]]:
-        """The rows of one file, in order; nothing when the file is absent. BadInputError names a broken line."""
-        path = self.path / name
-        if not path.is_file():
-            return
-        with open(path, encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield _parse(line, path, number)
-
     def delete(self) -> None:
         """Remove the data set's own files, as the owner asked when preparing it; anything else in the folder stays."""
         for name in (
             *self.manifest.get("files", ()),
             TRAIN,
             VALIDATION,
-            "test.jsonl",
+            TEST,
             PREFERENCES,
             JUDGED,
             "report.html",
@@ -95,23 +99,7 @@ class PreparedFolder:
 
     def count(self, name: str) -> int:
         """Number of rows of one file."""
-        path = self.path / name
-        if not path.is_file():
-            return 0
-        with open(path, encoding="utf-8") as lines:
-            return sum(1 for line in lines if line.strip())
-
-
-def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-        if not isinstance(row, dict) or not isinstance(row["context"], list):
-            raise TypeError("not a row")
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInputError(
-            f"{path.name}, line {number}, is no row of a data set ({error}).", "Prepare the data again."
-        ) from error
-    return row
+        return count_rows(self.path / name)
 
 
 def _hash_files(*paths: Path) -> str:
@@ -120,15 +108,6 @@ def _hash_files(*paths: Path) -> str:
         if path.is_file():
             digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def conversation_of(row: dict[str, Any]) -> Conversation:
-    """What a row's reply depends on."""
-    turns = tuple(
-        Turn(str(turn["name"]), str(turn["text"]), bool(turn.get("is_target_author", False))) for turn in row["context"]
-    )
-    recalled = tuple(Turn(str(line["name"]), str(line["text"])) for line in row.get("recalled", ()))
-    return Conversation(turns, recalled)
 
 
 @dataclass(frozen=True)
@@ -167,20 +146,20 @@ class Renderer:
     system_prompt: str
     max_length: int
 
-    def example(self, row: dict[str, Any], skipped: Skipped) -> Example | None:
+    def example(self, row: TrainingRow, skipped: Skipped) -> Example | None:
         """Prompt and reply of an SFT row, or None when the reply is empty or cannot fit."""
-        replies = self._replies([str(row.get("reply", ""))], row, skipped)
+        replies = self._replies([row.reply], row, skipped)
         if replies is None:
             return None
-        return Example(self._prompt(conversation_of(row), self.max_length - len(replies[0]), skipped), replies[0])
+        return Example(self._prompt(row.conversation, self.max_length - len(replies[0]), skipped), replies[0])
 
-    def preference(self, row: dict[str, Any], skipped: Skipped) -> PreferenceExample | None:
+    def preference(self, row: PreferenceRow, skipped: Skipped) -> PreferenceExample | None:
         """Prompt and both replies of a pair, or None when a side is empty or cannot fit."""
-        replies = self._replies([str(row.get("chosen", "")), str(row.get("rejected", ""))], row, skipped)
+        replies = self._replies([row.chosen, row.rejected], row.place, skipped)
         if replies is None:
             return None
         longest = max(len(reply) for reply in replies)
-        return PreferenceExample(self._prompt(conversation_of(row), self.max_length - longest, skipped), *replies)
+        return PreferenceExample(self._prompt(row.place.conversation, self.max_length - longest, skipped), *replies)
 
     def reply_tokens(self, reply: str) -> list[int]:
         """The reply and the token that ends it."""
@@ -191,7 +170,7 @@ class Renderer:
         """The untrimmed prompt, up to and including the assistant's opening."""
         return tokenise(render(conversation, system_prompt=self.system_prompt, template=self.template), self.encode)
 
-    def _replies(self, texts: Sequence[str], row: dict[str, Any], skipped: Skipped) -> list[list[int]] | None:
+    def _replies(self, texts: Sequence[str], row: TrainingRow, skipped: Skipped) -> list[list[int]] | None:
         if not all(text.strip() for text in texts):
             skipped.empty += 1
             return None
@@ -199,43 +178,30 @@ class Renderer:
         room = self.max_length - len(self.prompt_tokens(Conversation(())))
         if max(len(reply) for reply in replies) > room:
             skipped.too_long += 1
-            skipped.ids.append(str(row.get("id", "")))
+            skipped.ids.append(row.id)
             return None
         return replies
 
     def _prompt(self, conversation: Conversation, budget: int, skipped: Skipped) -> list[int]:
-        """The prompt within `budget` tokens: oldest turns go first, then recalled lines, then the oldest words.
+        """The prompt within `budget` tokens, cut as the live bot cuts it.
 
         The system prompt always stays; the caller made sure that it fits.
         """
-        tokens = self.prompt_tokens(conversation)
-        if len(tokens) <= budget:
-            return tokens
-        skipped.trimmed += 1
-        while len(conversation.turns) > 1 and len(tokens) > budget:
-            conversation = replace(conversation, turns=conversation.turns[1:])
-            tokens = self.prompt_tokens(conversation)
-        while conversation.recalled and len(tokens) > budget:
-            conversation = replace(conversation, recalled=conversation.recalled[:-1])
-            tokens = self.prompt_tokens(conversation)
-        while conversation.turns and len(tokens) > budget:
-            conversation = replace(conversation, turns=_shorter(conversation.turns))
-            tokens = self.prompt_tokens(conversation)
-        return tokens
-
-
-def _shorter(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
-    """The last turn's text without its first quarter; no turn at all once little is left."""
-    text = turns[-1].text
-    kept = text[len(text) // 4 + 1 :]
-    return (replace(turns[-1], text=kept),) if len(kept) > 8 else ()
+        fitted = fit(
+            conversation,
+            budget=budget,
+            cost=lambda shorter: len(self.prompt_tokens(shorter)),
+            shorten=partial(end_of_text, count_tokens=lambda text: len(self.encode(text, False))),
+        )
+        skipped.trimmed += fitted != conversation
+        return self.prompt_tokens(fitted)
 
 
 def examples(
     folder: PreparedFolder, name: str, renderer: Renderer, skipped: Skipped, *, limit: int = 0
 ) -> list[Example]:
     """Rendered rows of train.jsonl or validation.jsonl, evenly spread over the file when `limit` is smaller."""
-    rows = _spread(folder, name, limit)
+    rows = _spread(folder, name, TrainingRow.parse, limit)
     return [example for row in rows if (example := renderer.example(row, skipped)) is not None]
 
 
@@ -247,7 +213,7 @@ def preference_examples(
     One well-liked message may stand in several pairs: they stay together, or the held-back ones would be known.
     """
     groups: dict[tuple[tuple[int, ...], tuple[int, ...]], list[PreferenceExample]] = {}
-    for row in _spread(folder, PREFERENCES, limit):
+    for row in _spread(folder, PREFERENCES, PreferenceRow.parse, limit):
         pair = renderer.preference(row, skipped)
         if pair is not None:
             groups.setdefault((tuple(pair.prompt), tuple(pair.chosen)), []).append(pair)
@@ -262,22 +228,21 @@ def disliked_examples(folder: PreparedFolder, renderer: Renderer, skipped: Skipp
     """Replies people disliked (KTO alone can learn from them: they have no better side). The other rows of kto.jsonl
     are the pairs again, one side at a time.
     """
-    paired = {row.get("id") for row in folder.rows(PREFERENCES)}
+    paired = {row.place.id for row in read_rows(folder.path / PREFERENCES, PreferenceRow.parse)}
     rows = (
-        row | {"reply": row.get("completion", "")}
-        for row in folder.rows(JUDGED)
-        if row.get("label") is False and row.get("id") not in paired
+        row.place
+        for row in read_rows(folder.path / JUDGED, JudgedRow.parse)
+        if not row.is_liked and row.place.id not in paired
     )
     return [example for row in rows if (example := renderer.example(row, skipped)) is not None]
 
 
-def _spread(folder: PreparedFolder, name: str, limit: int) -> Iterator[dict[str, Any]]:
+def _spread(folder: PreparedFolder, name: str, parse: Callable[[str], RowType], limit: int) -> Iterator[RowType]:
     """All rows, or `limit` of them at equal distances, so that a cap does not mean "the oldest"."""
     total = folder.count(name)
+    rows = read_rows(folder.path / name, parse)
     if not limit or total <= limit:
-        yield from folder.rows(name)
+        yield from rows
         return
     wanted = {index * total // limit for index in range(limit)}
-    for index, row in enumerate(folder.rows(name)):
-        if index in wanted:
-            yield row
+    yield from (row for index, row in enumerate(rows) if index in wanted)

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from data.chat.rows import PREFERENCES, VALIDATION
 from model.training.base_model import PACKAGED, BaseModel, chat_template, encoder, load_tokenizer, resolve_base
 from model.training.curve import draw_curve
 from model.training.export import ExportPlan, ExportResult, export
@@ -20,8 +21,6 @@ from model.training.progress import Reporter, SilentReporter
 from model.training.recipes import Method, PhaseNumbers, Recipe, choose_recipe, recipe_from_dict, recipe_named
 from model.training.rows import (
     MANIFEST,
-    PREFERENCES,
-    VALIDATION,
     Example,
     PreparedFolder,
     Renderer,

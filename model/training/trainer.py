@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data.chat.rows import TRAIN, VALIDATION
 from model.provenance import git_revision, library_versions
 from model.training.base_model import BaseModel, chat_template, encoder, load_tokenizer
 from model.training.checkpoints import discard_incomplete, is_complete, last_complete, mark_complete, step_of
@@ -24,8 +25,6 @@ from model.training.phases import PhaseRows, PhaseSetup, build_trainer, preferre
 from model.training.progress import PhaseNews, Reporter, SilentReporter, StopRequest, news_callback, stopping_on_signals
 from model.training.recipes import Method, PhaseNumbers, Recipe, halved, least_batch
 from model.training.rows import (
-    TRAIN,
-    VALIDATION,
     Example,
     PreferenceExample,
     PreparedFolder,

@@ -1,4 +1,4 @@
-"""Draws docs/dataset_balancing.svg from data/balance.py, so that the picture cannot say something else than the code.
+"""Draws docs/dataset_balancing.svg from data/chat/quotas.py, so that the picture and the code cannot differ.
 
 python scripts/dev/draw_balance_picture.py
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from data import balance
+from data.chat import quotas
 
 # A made-up server of 20,000 targets: one loud person, some regulars, a long tail.
 SERVER = {
@@ -50,7 +50,7 @@ def _curve() -> str:
         return top + height - quota / top_quota * height
 
     total = 100_000
-    points = " ".join(f"{x(n / 1000):.1f},{y(balance.quota(n * total // 1000, total) / total):.1f}" for n in range(401))
+    points = " ".join(f"{x(n / 1000):.1f},{y(quotas.quota(n * total // 1000, total) / total):.1f}" for n in range(401))
     parts = [_text(left, 28, "What an author may keep", size=15, weight="bold")]
     for share in (0.05, 0.20, 0.40):
         parts += [
@@ -75,7 +75,7 @@ def _curve() -> str:
 def _server() -> str:
     left, top, step, width = 540, 62, 38, 250
     counts = dict(enumerate(SERVER.values()))
-    made = balance.plan(counts)
+    made = quotas.plan(counts)
     rows = [(name, made.share_before(n), made.share_after(n)) for n, name in enumerate(SERVER) if n < 6]
     rest = [n for n in counts if n >= 6]
     rows.append(("30 others, each", made.share_before(rest[0]), made.share_after(rest[0])))

@@ -295,14 +295,14 @@ def test_messages_are_kept_only_where_the_owner_said_yes(store: Store, switches:
     play(store, scene)
 
 
-def test_an_attachment_reads_as_a_word_and_a_bare_link_is_not_kept(store: Store) -> None:
+def test_a_bare_link_is_neither_kept_nor_read_as_in_training(store: Store) -> None:
     async def scene(bot: SimBot) -> None:
         await bot.mira.send(bot.general, "https://example.org/x")
         await bot.tam.send(bot.general, f"{at(bot)} seen that?")
         assert [m.content for m in store.messages.recent(bot.general.id, limit=9) if not m.is_own] == [
             f"{at(bot)} seen that?"
         ]
-        assert bot.responder.asked[0][0].text == "https://example.org/x"
+        assert [turn.text for turn in bot.responder.asked[0]] == ["@TestBot seen that?"]
 
     play(store, scene)
 

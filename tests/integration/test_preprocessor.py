@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
+from data.chat.rows import TrainingRow
 from data.preferences import Place, RejectWithModel, distinct, reject_with_templates
 from data.preprocessor import delete_if_asked
 from storage.errors import BadInputError, StorageError
 from storage.paths import Workspace
-from storage.records import Channel, Conversation, Mention, Message, Reaction
+from storage.records import Channel, Conversation, Mention, Message, Reaction, Turn
 from storage.store import Store
 
 MINUTE = 60_000
@@ -276,15 +277,7 @@ def test_a_folder_with_other_files_is_not_overwritten(script: ModuleType, worksp
 
 
 def place(number: int, wanted: int) -> Place:
-    return Place(
-        {
-            "id": str(number),
-            "context": [{"name": "a", "text": f"q{number}", "is_target_author": False}],
-            "recalled": [],
-            "reply": "nah",
-        },
-        wanted,
-    )
+    return Place(TrainingRow(str(number), 1, 2, 3, "4", Conversation((Turn("a", f"q{number}"),)), "nah", 2), wanted)
 
 
 def test_finished_places_are_not_generated_again(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import asyncio
 import time
 from dataclasses import replace
 
-from bot.channel_log import WRITING_MS, ChannelLog, Writer
+from bot.channel_log import WRITING_MS, ChannelLog, Talk, Writer, readable_by
+from data.chat.conversation import Typist
 from storage.records import DISCORD_EPOCH_MS, Channel, Message
 from storage.settings import SESSION_GAP_MINUTES, Settings
 from storage.store import Store
@@ -14,6 +15,7 @@ from tests.support.sim_bot import SimBot, play
 
 NOW = 1_700_000_000_000
 SETTINGS = Settings()
+READ = readable_by(99, "Echo", channel_names={}, role_names={})
 GAP_MS = SETTINGS[SESSION_GAP_MINUTES] * 60_000
 
 
@@ -49,10 +51,10 @@ def test_what_a_writer_will_be_answered_from_ends_at_a_long_silence() -> None:
     log = ChannelLog()
     log.add(message(7, NOW))
     log.writer = Writer(8, "bob", NOW + GAP_MS)
-    assert len(log.window(SETTINGS)) == 1
+    assert len(log.talk(SETTINGS, READ).turns) == 1
     log.writer = Writer(8, "bob", NOW + GAP_MS + 1)
-    assert log.window(SETTINGS) == []
-    assert len(log.window(SETTINGS, until_id=log.newest_id)) == 1
+    assert log.talk(SETTINGS, READ) == Talk(typist=Typist("bob"))
+    assert len(log.talk(SETTINGS, READ, until_id=log.newest_id).turns) == 1
 
 
 def test_the_model_reads_up_to_the_name_of_whoever_begins_to_write(store: Store) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from data.chat.conversation import Typist
 from model.catalog import offline_chat_model
 from model.chat.chat_model import ChatModel
 from model.chat.listening import Heard, Listening
@@ -128,7 +129,7 @@ def test_listening_leaves_only_the_newest_line_and_the_cue(model: ChatModel) -> 
 def test_somebody_seen_writing_leaves_only_their_words_and_the_cue(
     model: ChatModel, recalled: tuple[Turn, ...], writer: str
 ) -> None:
-    model.listen(19, Conversation(TALK.turns, recalled), SYSTEM, writer=writer)
+    model.listen(19, Conversation(TALK.turns, recalled), SYSTEM, typist=Typist(writer, goes_on=writer == "Bob"))
     assert model.wait_until_idle(timeout_seconds=60)
     ada, bob = TALK.turns
     said = (ada, Turn("Bob", f"{bob.text}\nchess then?"))
@@ -148,7 +149,7 @@ def test_somebody_else_than_the_one_seen_writing_gets_the_same_reply(model: Chat
     asked = request(20, Conversation((*TALK.turns, Turn("Cid", "chess then?"))))
     expected = model.generate(asked).text
     model.forget_channel(20)
-    model.listen(20, TALK, SYSTEM, writer="Eve")
+    model.listen(20, TALK, SYSTEM, typist=Typist("Eve"))
     assert model.wait_until_idle(timeout_seconds=60)
     assert model.generate(asked).text == expected
     model.forget_channel(20)

@@ -353,7 +353,7 @@ def test_a_broken_row_is_named_by_its_line(tmp_path: Path) -> None:
     path = tmp_path / "test.jsonl"
     good = {"id": 1, "channel_id": 2, "session": "s", "context": [{"name": "a", "text": "b"}], "reply": "c"}
     path.write_text(json.dumps(good) + "\n{nonsense\n", encoding="utf-8")
-    with pytest.raises(BadInputError, match="Line 2"):
+    with pytest.raises(BadInputError, match=r"test\.jsonl line 2"):
         list(read_rows(path))
     with pytest.raises(BadInputError, match="manifest"):
         read_manifest(tmp_path)

@@ -14,6 +14,7 @@ import pytest
 
 from bot.recall import Recall
 from bot.responder import ModelNotReadyError, ReplyCutOffError, Responder
+from data.chat.conversation import Typist
 from model.catalog import offline_chat_model
 from model.chat.requests import Reply, ReplyRequest
 from model.embeddings import QueryEmbedder, bulk_embedder, ensure_query_gguf, query_embedder
@@ -181,8 +182,8 @@ def test_somebody_who_begins_to_write_is_no_reason_to_look_the_same_lines_up_aga
 
     async def talk() -> None:
         await responder.observe(44, said, SETTINGS)
-        await responder.observe(44, said, SETTINGS, writer="cy")
-        await responder.observe(44, [*said, Turn("cy", "which noise")], SETTINGS, writer="bo")
+        await responder.observe(44, said, SETTINGS, typist=Typist("cy"))
+        await responder.observe(44, [*said, Turn("cy", "which noise")], SETTINGS, typist=Typist("bo"))
 
     recall.lines = lines  # type: ignore[method-assign]
     try:
@@ -199,7 +200,7 @@ def test_a_line_that_breaks_a_silence_is_looked_up_itself_though_its_author_was_
     responder = Responder(lambda: model, recall)
 
     async def talk() -> set[int]:
-        await responder.observe(45, [], SETTINGS, writer="bo")
+        await responder.observe(45, [], SETTINGS, typist=Typist("bo"))
         response = await responder.reply(45, [Turn("bo", "the printer is making that noise again")], SETTINGS)
         return {line.message_id for line in response.recalled}
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from data.chat.rows import VALIDATION
 from model.catalog import offline_chat_model
 from model.files import gguf_files
 from model.files.gguf_files import ExportError
@@ -30,7 +31,7 @@ from model.training.export_check import (
 )
 from model.training.progress import SilentReporter
 from model.training.recipes import CPU_SMOKE, LINEAR_LAYERS, LoraNumbers, Method, Recipe, lora_targets
-from model.training.rows import VALIDATION, PreparedFolder, Renderer, Skipped, examples
+from model.training.rows import PreparedFolder, Renderer, Skipped, examples
 from model.training.shared_prefix import reply_loss, shared_length
 from model.training.trainer import ADAPTER, TrainingError, TrainingPlan, TrainingResult, train
 from storage.errors import CancelledError, ConfigurationError

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from data.chat.conversation import Typist
 from model.catalog import check_gguf
 from model.chat.chat_model import ChatModel
 from model.chat.guest import Lookout, Surroundings, threads_for
@@ -180,7 +181,7 @@ def test_memory_is_given_back_behind_the_reply_that_is_being_written(model: Chat
 def test_reading_along_does_not_load_a_model_whose_memory_was_given_back_but_a_due_reply_does(model: ChatModel) -> None:
     talk = Conversation((Turn("a", "hello"),))
     model.release().result(60)
-    model.listen(1, talk, "s", writer="b")
+    model.listen(1, talk, "s", typist=Typist("b"))
     assert model.wait_until_idle(timeout_seconds=60) and model.is_released
     model.prepare(ReplyRequest(talk, GenerationOptions(max_tokens=3, seed=1), "s", 1))
     assert model.wait_until_idle(timeout_seconds=60) and not model.is_released

@@ -62,9 +62,9 @@ class ScriptedResponder:
         generation = Reply(text, 20, 10, 3, 5.0, 9.0, "stop")
         return Response(text.strip(), (), Conversation(tuple(turns)), generation, 1.0)
 
-    async def observe(self, channel_id: int, turns: list[Turn], settings: Any, *, writer: str = "", **_: Any) -> None:
+    async def observe(self, channel_id: int, turns: list[Turn], settings: Any, *, typist: Any = None, **_: Any) -> None:
         self.observed.append(list(turns))
-        self.writers.append(writer)
+        self.writers.append(typist.name if typist else "")
 
     async def prepare(self, channel_id: int, turns: list[Turn], settings: Any, **_: Any) -> None:
         self.prepared.append(list(turns))

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.balance import boost, draw, plan, quota
+from data.balance import boosts, draw
+from data.chat.quotas import plan, quota
 
 # name: (counts, kept, ceiling). Worked by hand with the formula in docs/DATASET_BALANCING.md.
 EXAMPLES = {
@@ -39,7 +40,7 @@ def test_the_formula_of_a_share_of_a_thousand(count: int, expected: int) -> None
 
 
 def test_boosts_are_capped() -> None:
-    assert [boost(0), boost(1), boost(10), boost(300)] == [1.0, 1.05, 1.5, 1.5]
+    assert boosts(np.array([0, 1, 10, 300])).tolist() == [1.0, 1.05, 1.5, 1.5]
 
 
 heavy_tails = st.lists(st.one_of(st.integers(0, 40), st.integers(0, 100_000)), max_size=60)
@@ -80,15 +81,14 @@ def test_the_ceiling_is_twelve_percent_whenever_that_keeps_half(numbers: list[in
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 30)), max_size=200), st.integers(0, 9))
 def test_the_draw_takes_what_is_due_once_and_always_the_same(targets: list[tuple[int, int]], seed: int) -> None:
     authors = np.array([author for author, _ in targets], dtype=np.int64)
-    boosts = np.array([boost(reactions) for _, reactions in targets])
+    weights = boosts(np.array([reactions for _, reactions in targets], dtype=np.int64))
     kept = plan({int(a): int((authors == a).sum()) for a in set(authors.tolist())}).kept
-    chosen = draw(authors, boosts, kept, seed=seed)
+    chosen = draw(authors, weights, kept, seed=seed)
     assert {a: int((chosen & (authors == a)).sum()) for a in kept} == kept
-    assert (chosen == draw(authors, boosts, kept, seed=seed)).all()
+    assert (chosen == draw(authors, weights, kept, seed=seed)).all()
 
 
 def test_liked_messages_stay_more_often() -> None:
     authors = np.zeros(20_000, dtype=np.int64)
-    boosts = np.array([boost(10 * (n % 2)) for n in range(20_000)])
-    chosen = draw(authors, boosts, {0: 4000}, seed=1)
+    chosen = draw(authors, boosts(10 * (np.arange(20_000) % 2)), {0: 4000}, seed=1)
     assert 1.35 < chosen[1::2].sum() / chosen[::2].sum() < 1.6

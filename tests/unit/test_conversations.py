@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data.conversations import Line, Session, context_places, sessions
+from data.chat.conversation import Line, Session, context_places, sessions, spoken_before
 
 MINUTE = 60_000
 
@@ -30,7 +30,7 @@ def test_a_burst_is_one_turn_with_its_line_breaks() -> None:
     said = ((0, "wait"), (0.5, "what"), (1.4, "no way"), (2.5, "ok"))
     found = split(*(line(number, minute, text=text) for number, (minute, text) in enumerate(said, start=1)))
     assert texts(found) == [["wait\nwhat\nno way", "ok"]]
-    assert found[0].turns[0].id == 1 and found[0].turns[0].messages == 3
+    assert found[0].turns[0].id == 1 and found[0].turns[0].ids == [1, 2, 3]
 
 
 def test_somebody_elses_word_or_an_answer_to_somebody_ends_a_burst() -> None:
@@ -46,12 +46,20 @@ def test_reactions_of_a_burst_add_up() -> None:
 def test_a_reply_joins_its_parent_across_the_silence() -> None:
     found = split(*(line(n, n, n) for n in range(1, 7)), line(7, 600, 9, reply=5), line(8, 601, 8))
     assert [session.unit for session in found] == [0, 0]
-    assert [turn.text for turn in found[1].carried] == ["line 2", "line 3", "line 4", "line 5"]
+    assert [turn.text for turn in found[1].carried] == ["line 1", "line 2", "line 3", "line 4", "line 5"]
 
 
-def test_the_context_is_the_newest_turns_and_the_line_answered() -> None:
-    (session,) = split(*(line(n, n, n) for n in range(1, 9)), line(9, 9, 9, reply=2))
-    places = {turn.id: place for place, turn in enumerate(session.turns)}
-    assert context_places(session, 8, size=5, places=places) == [1, 4, 5, 6, 7]
+def test_the_context_is_the_newest_turns_up_to_the_line_answered() -> None:
+    """As the live bot sees it: its prompt ends with the line it answers, whatever was said since."""
+    (session,) = split(*(line(n, n, n) for n in range(1, 9)), line(9, 9, 9, reply=4), line(10, 10, 9, reply=9))
+    places = session.places()
+    assert context_places(session, 8, size=3, places=places) == [1, 2, 3]
     assert context_places(session, 7, size=5, places=places) == [2, 3, 4, 5, 6]
+    assert context_places(session, 9, size=2, places=places) == [7, 8], "who answers themselves only goes on"
     assert context_places(session, 0, size=5, places=places) == []
+
+
+def test_of_a_burst_only_what_was_said_when_it_was_answered_is_context() -> None:
+    (session,) = split(line(1, 0), line(2, 0.1), line(3, 0.2), line(4, 1, 2, reply=2))
+    context = context_places(session, 1, size=5, places=session.places())
+    assert [turn.text for turn in spoken_before(session, 1, context, places=session.places())] == ["line 1\nline 2"]

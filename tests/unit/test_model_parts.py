@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.chat.window import choose_window, fit
 from model.chat.reply_queue import Job, ReplyFuture, ReplyQueue
 from model.chat.requests import GenerationOptions, ReplyRequest
 from model.chat.sampling import ReplyText
-from model.chat.window import choose_window, fit
 from storage.records import Conversation, Turn
 from storage.settings import STOP_STRINGS, TEMPERATURE, Settings
 

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.chat.conversation import Typist
+from data.chat.recall import cap_recalled, recall_query, topic
 from model.chat.chat_templates import template_of
 from model.prompts import (
     CHATML,
@@ -19,7 +21,6 @@ from model.prompts import (
     system_text,
     tokenise,
 )
-from model.recall import cap_recalled, standing_topic, topic
 from storage.records import Conversation, Turn
 
 FOLDER = Path(__file__).parent
@@ -102,7 +103,7 @@ def test_where_it_is_known_who_writes_their_name_stands_ready_too(
     line = line.replace("\n", " ")
     goes_on = bool(said) and (said[-1].name, said[-1].is_self) == (name, False)
     after = (*said[:-1], Turn(name, f"{said[-1].text}\n{line}")) if goes_on else (*said, Turn(name, line))
-    ready = render_standing(before, system_prompt="s", writer=name)
+    ready = render_standing(before, system_prompt="s", typist=Typist(name, goes_on))
     whole = render(Conversation(after, before.recalled), system_prompt="s")
     left = "".join(piece.text for piece in whole).removeprefix("".join(piece.text for piece in ready))
     is_same_turn = goes_on and not before.recalled
@@ -162,10 +163,10 @@ def test_an_unreadable_template_falls_back_to_chatml() -> None:
 def test_lines_are_looked_up_for_what_the_last_people_said_before_the_newest_line() -> None:
     talk = (Turn("Dan", "too long ago"), *TALK.turns)
     assert topic(talk) == "morning all\ndid the build\never pass?\nI pushed a fix\nsomebody test it?"
-    assert standing_topic(talk) == "morning all\ndid the build\never pass?\nI pushed a fix"
-    assert standing_topic(TALK.turns[:2]) == "morning all\ndid the build"
-    assert standing_topic(TALK.turns[:1]) == "morning all"
-    assert standing_topic(()) == ""
+    assert recall_query(talk) == "morning all\ndid the build\never pass?\nI pushed a fix"
+    assert recall_query(TALK.turns[:2]) == "morning all\ndid the build"
+    assert recall_query(TALK.turns[:1]) == "morning all"
+    assert recall_query(()) == ""
 
 
 def test_recalled_lines_are_capped_in_tokens_and_a_long_one_is_skipped() -> None:

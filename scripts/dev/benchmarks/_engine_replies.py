@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from data.chat.conversation import Typist
 from model.chat.chat_model import ChatModel
 from model.chat.requests import GenerationOptions, ReplyRequest
 from model.native import ContextOptions, NativeModel, Row
@@ -64,7 +65,8 @@ class Listener:
         """
         past = self.past[message.channel]
         if message.has_answer and self._is_listening and self._sees_writers:
-            self.read_along(message.channel, writer=message.turn.name)
+            goes_on = bool(past) and past[-1].name == message.turn.name
+            self.read_along(message.channel, typist=Typist(message.turn.name, goes_on))
         past.append(message.turn)
         reply = None
         if message.has_answer:
@@ -87,7 +89,7 @@ class Listener:
             self.read_along(message.channel)
         return reply
 
-    def read_along(self, channel: int, *, writer: str = "") -> None:
+    def read_along(self, channel: int, *, typist: Typist | None = None) -> None:
         """Compute what was said in a channel, to the end."""
         lines = self._standing[channel] = self.recalled(channel)
         self._model.listen(
@@ -95,7 +97,7 @@ class Listener:
             Conversation(as_turns(self.past[channel][-_KEPT:]), lines),
             DEFAULT_SYSTEM_PROMPT,
             keep_turns=HISTORY,
-            writer=writer,
+            typist=typist,
         )
         self._model.wait_until_idle(timeout_seconds=300)
 

@@ -33,7 +33,7 @@ def read_channels(path: Path | None, *, seed: int = 3) -> list[list[Turn]]:
     """Channels of messages from JSON lines of Discord message objects, or made-up ones of the same lengths."""
     if path is None:
         return _invented(seed)
-    from model.markup import to_model_text
+    from data.chat.markup import to_model_text
 
     rows = sorted((json.loads(line) for line in path.open(encoding="utf-8")), key=lambda row: int(row["id"]))
     names = {int(row["author"]["id"]): row["author"].get("global_name") or row["author"]["username"] for row in rows}
@@ -106,7 +106,7 @@ class LineFinder:
         self._count = count_tokens
 
     def find(self, past: Sequence[Turn], texts: Sequence[str]) -> tuple[Turn, ...]:
-        from model.recall import cap_recalled
+        from data.chat.recall import cap_recalled
 
         wanted = {word for text in texts for word in text.lower().split()}
         candidates = [turn for turn in past[: -3 * HISTORY][-400:] if len(turn.text) >= 8 and not turn.is_self]

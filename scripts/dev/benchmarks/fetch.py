@@ -150,12 +150,12 @@ def _agrees(server: Any, store: Any) -> bool:
 
 
 def _index(store: Any, name: str) -> set[int]:
+    from data.chat.recall import recalled_text
     from model.embeddings import bulk_embedder
-    from model.markup import to_model_text
     from storage.index_sync import catch_up
     from storage.vectordb import VectorIndex
 
     embedder = bulk_embedder(name, store.workspace)
     index = VectorIndex.open(store.workspace.embeddings, model=embedder.name, dimension=embedder.dimension)
-    catch_up(store, index, embedder.embed, to_text=lambda message: to_model_text(message.content, message.mentions))
+    catch_up(store, index, embedder.embed, to_text=lambda message: recalled_text(message, {}))
     return {int(message_id) for message_id in index.ids()}

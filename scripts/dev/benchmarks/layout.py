@@ -172,7 +172,7 @@ def report(figures: dict[str, Any]) -> str:
 
 def _read(path: Path) -> dict[int, list[Any]]:
     """Messages of people by channel, oldest first, mentions as names."""
-    from model.markup import to_model_text
+    from data.chat.markup import to_model_text
     from storage.records import Turn
 
     channels: dict[int, list[Any]] = defaultdict(list)

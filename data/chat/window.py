@@ -1,7 +1,8 @@
-"""Which turns of a conversation stand in the prompt.
+"""Which turns of a conversation stand in the prompt, and what gives way when they are too long. Pure.
 
-The window never slides one turn at a time: its head stays where it is until it is three times as long as wanted (twice,
-when nobody waits), and is then cut back at once. Cells behind an unchanged head stay valid.
+The live window never slides one turn at a time: its head stays where it is until it is three times as long as wanted
+(twice, when nobody waits), and is then cut back at once. Cells behind an unchanged head stay valid. Training rows have
+any of the lengths that this gives while nobody waits.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ from dataclasses import replace
 
 from storage.records import Conversation, Turn
 
+# The live bot's default setting, and what training is for.
+WANTED_TURNS = 5
 _WAITING_FACTOR, _IDLE_FACTOR = 3, 2
+MIN_CONTEXT, MAX_CONTEXT = WANTED_TURNS, WANTED_TURNS * _IDLE_FACTOR
+# What the live bot trims to once a prompt is too long, so that it does not happen again with the next line.
+LIVE_TRIM_SHARE = 0.7
 
 
 def choose_window(turns: Sequence[Turn], previous: Sequence[Turn], *, keep: int, is_idle: bool) -> tuple[Turn, ...]:
@@ -51,17 +57,23 @@ def _continues(old: Turn, new: Turn) -> bool:
 
 
 def fit(
-    conversation: Conversation, *, budget: int, cost: Callable[[Conversation], int], shorten: Callable[[str, int], str]
+    conversation: Conversation,
+    *,
+    budget: int,
+    cost: Callable[[Conversation], int],
+    shorten: Callable[[str, int], str],
+    share: float = 1.0,
 ) -> Conversation:
-    """The conversation within `budget` tokens: oldest turns go first (down to 70 % of the budget, so that it does not
-    happen again at once), then recalled lines, and at last the newest turn is shortened to what is left.
+    """The conversation within `budget` tokens: oldest turns go first, then recalled lines from the least similar on,
+    and at last the newest turn is shortened to its end, or left out where not even a name fits.
 
-    cost: tokens of a prompt. shorten(text, tokens): the end of a text, that many tokens long.
+    cost: tokens of a prompt. shorten(text, tokens): the end of a text, that many tokens long. share: of the budget, to
+    which turns are cut once they exceed it.
     """
     total = cost(conversation)
     if total <= budget:
         return conversation
-    wanted = int(budget * 0.7)
+    wanted = int(budget * share)
     while len(conversation.turns) > 1 and total > wanted:
         conversation = replace(conversation, turns=conversation.turns[1:])
         total = cost(conversation)
@@ -73,4 +85,18 @@ def fit(
         empty = replace(conversation, turns=(*conversation.turns[:-1], replace(newest, text="")))
         room = max(budget - cost(empty) - 2, 0)
         conversation = replace(empty, turns=(*empty.turns[:-1], replace(newest, text=shorten(newest.text, room))))
+        if cost(conversation) > budget:  # not even its name fits
+            conversation = replace(conversation, turns=conversation.turns[:-1])
     return conversation
+
+
+def end_of_text(text: str, tokens: int, *, count_tokens: Callable[[str], int]) -> str:
+    """The longest end of a text that is at most so many tokens."""
+    start, end = 0, len(text)
+    while start < end:
+        middle = (start + end) // 2
+        if count_tokens(text[middle:]) <= tokens:
+            end = middle
+        else:
+            start = middle + 1
+    return text[start:]

@@ -1,0 +1,169 @@
+"""Rows of a data set: the one place that writes and reads them. One JSON object a line; unknown fields are ignored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from storage.errors import BadInputError
+from storage.records import Conversation, Turn
+
+TRAIN, VALIDATION, TEST = "train.jsonl", "validation.jsonl", "test.jsonl"
+PREFERENCES, JUDGED = "preferences.jsonl", "kto.jsonl"
+
+RowType = TypeVar("RowType")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRow:
+    """One place in a real conversation and what was really said there.
+
+    id: of the message, as text. timestamp: milliseconds since 1970. session: rows with the same one are of one
+    conversation and kept together. layout: the prompt layout it was prepared for; the row itself is text. The
+    conversation's turns by the reply's author are its own (`is_self`).
+    """
+
+    id: str
+    channel_id: int
+    author_id: int
+    timestamp: int
+    session: str
+    conversation: Conversation
+    reply: str
+    layout: int
+
+    def to_json(self) -> str:
+        """The row as one line of a file, with its line break."""
+        return _line(self.fields() | {"reply": self.reply, "layout": self.layout})
+
+    @classmethod
+    def parse(cls, line: str | bytes) -> TrainingRow:
+        """A row as `to_json` wrote it. Raises ValueError, KeyError or TypeError where it is none."""
+        record = _record(line)
+        return _place(record, _text(record["reply"]))
+
+    def fields(self) -> dict[str, Any]:
+        """What says where the reply stands."""
+        return {
+            "id": self.id,
+            "channel_id": self.channel_id,
+            "author_id": self.author_id,
+            "timestamp": self.timestamp,
+            "session": self.session,
+            "context": [
+                {"name": turn.name, "text": turn.text, "is_target_author": turn.is_self}
+                for turn in self.conversation.turns
+            ],
+            "recalled": [{"name": line.name, "text": line.text} for line in self.conversation.recalled],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceRow:
+    """A place with the reply people liked (`place.reply`) and one they would not have. strength: approvals, 1 to 5."""
+
+    place: TrainingRow
+    rejected: str
+    strength: int
+
+    @property
+    def chosen(self) -> str:
+        """What was really said."""
+        return self.place.reply
+
+    def to_json(self) -> str:
+        """The row as one line of a file, with its line break."""
+        more = {"chosen": self.chosen, "rejected": self.rejected, "strength": self.strength}
+        return _line(self.place.fields() | {"layout": self.place.layout} | more)
+
+    @classmethod
+    def parse(cls, line: str | bytes) -> PreferenceRow:
+        """A row as `to_json` wrote it. Raises ValueError, KeyError or TypeError where it is none."""
+        record = _record(line)
+        place = _place(record, _text(record["chosen"]))
+        return cls(place, _text(record["rejected"]), int(record.get("strength", 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRow:
+    """A place with one reply (`place.reply`) and whether it was liked."""
+
+    place: TrainingRow
+    is_liked: bool
+
+    def to_json(self) -> str:
+        """The row as one line of a file, with its line break."""
+        more = {"completion": self.place.reply, "label": self.is_liked}
+        return _line(self.place.fields() | {"layout": self.place.layout} | more)
+
+    @classmethod
+    def parse(cls, line: str | bytes) -> JudgedRow:
+        """A row as `to_json` wrote it. Raises ValueError, KeyError or TypeError where it is none."""
+        record = _record(line)
+        return cls(_place(record, _text(record["completion"])), bool(record["label"]))
+
+
+def read_rows(path: Path, parse: Callable[[str], RowType]) -> Iterator[RowType]:
+    """The rows of one file in order; nothing when it is absent. BadInputError names a broken line."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield _parsed(line, parse, path, number)
+
+
+def count_rows(path: Path) -> int:
+    """Number of rows of one file; 0 when it is absent."""
+    if not path.is_file():
+        return 0
+    with path.open(encoding="utf-8") as lines:
+        return sum(1 for line in lines if line.strip())
+
+
+def _parsed(line: str, parse: Callable[[str], RowType], path: Path, number: int) -> RowType:
+    try:
+        return parse(line)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInputError(
+            f"{path.name} line {number} is not a valid data-set row ({type(error).__name__}: {error}).",
+            "Prepare the data again with scripts/2_prepare_training_data.py (panel: Training, Prepare).",
+        ) from error
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _record(line: str | bytes) -> dict[str, Any]:
+    record = json.loads(line)
+    if not isinstance(record, dict):
+        raise TypeError("not an object")
+    return record
+
+
+def _place(record: Mapping[str, Any], reply: str) -> TrainingRow:
+    turns = tuple(
+        Turn(_text(turn["name"]), _text(turn["text"]), bool(turn.get("is_target_author", False)))
+        for turn in record["context"]
+    )
+    recalled = tuple(Turn(_text(line["name"]), _text(line["text"])) for line in record.get("recalled", ()))
+    return TrainingRow(
+        id=str(record["id"]),
+        channel_id=int(record.get("channel_id", 0)),
+        author_id=int(record.get("author_id", 0)),
+        timestamp=int(record.get("timestamp", 0)),
+        session=str(record.get("session", "")),
+        conversation=Conversation(turns, recalled),
+        reply=reply,
+        layout=int(record.get("layout", 2)),
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value
