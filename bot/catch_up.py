@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 # A channel's gap is read up to here; what a longer outage left behind is the next fetch's.
 MOST_MESSAGES = 200
+Place = discord.TextChannel | discord.VoiceChannel | discord.Thread
 
 
 class Listener(Protocol):
@@ -53,20 +54,18 @@ async def catch_up(
     return found
 
 
-def readable_places(guild: discord.Guild) -> list[discord.TextChannel | discord.VoiceChannel | discord.Thread]:
+def readable_places(guild: discord.Guild) -> list[Place]:
     """Channels and active threads whose history the bot may read."""
-    places = [*guild.text_channels, *guild.voice_channels, *guild.threads]
+    places: list[Place] = [*guild.text_channels, *guild.voice_channels, *guild.threads]
     return [place for place in places if _may_read(place)]
 
 
-def _may_read(place: discord.TextChannel | discord.VoiceChannel | discord.Thread) -> bool:
+def _may_read(place: Place) -> bool:
     allowed = place.permissions_for(place.guild.me)
     return allowed.view_channel and allowed.read_message_history
 
 
-async def _since(
-    place: discord.TextChannel | discord.VoiceChannel | discord.Thread, last: int, most: int
-) -> AsyncIterator[discord.Message]:
+async def _since(place: Place, last: int, most: int) -> AsyncIterator[discord.Message]:
     """Messages after `last`, oldest first; of a longer gap the newest `most`."""
     newest = [message async for message in place.history(limit=most, after=discord.Object(last), oldest_first=False)]
     for message in reversed(newest):

@@ -95,7 +95,7 @@ class BotClient(commands.Bot):
         )
         self.handlers = handlers
         self.status_board = status
-        self.http.send_message = self._with_author(self.http.send_message)  # type: ignore[method-assign]
+        self.http.send_message = self._with_author(self.http.send_message)  # type: ignore[assignment, method-assign]
         self._add_commands = add_commands
         self.lost_at: float | None = time.monotonic()
         self.was_online = False

@@ -260,7 +260,7 @@ class Outbox:
                     allowed_mentions=mentions,
                     suppress_embeds=not has_previews,
                     nonce=nonce,
-                    **({} if reference is None else {"reference": reference}),
+                    reference=reference,  # type: ignore[arg-type]  # None is the library's own default
                 ), ""
             except discord.Forbidden as error:
                 self._paused[place] = self._clock() + PAUSE_SECONDS

@@ -110,8 +110,7 @@ def sweep(
     places = places_of(rows, embed)
     for number, (step, share) in enumerate(_ROUNDS):
         # A quarter of the places first: later rounds use those answers again.
-        chosen = np.arange(0, len(rows), step)
-        asked = [rows[i] for i in chosen]
+        asked = rows[::step]
         texts = []
         for place, point in enumerate(left):
             part = _part(report, number + place / len(left), 1 / len(left), point.label)
@@ -119,7 +118,9 @@ def sweep(
         ranked = sorted(
             (
                 replace(point, **asdict(figures), places=len(asked))
-                for point, figures in zip(left, scores(texts, asked, embed, places.take(chosen)), strict=True)
+                for point, figures in zip(
+                    left, scores(texts, asked, embed, places.take(np.arange(0, len(rows), step))), strict=True
+                )
             ),
             key=lambda point: point.score,
         )
