@@ -131,8 +131,9 @@ class DataPackage(Export):
         if author is None:
             raise BadInputError(
                 f"{self.path.name} has no account/user.json: whose messages these are is unknown.",
-                "Give the whole package, with the folder of the account in it; if Discord sent several ZIP files, give all "
-                "of them at once. Otherwise say whose they are with --author ID (Discord shows it after a right click on the member: Copy User ID, in developer mode).",
+                "Give the whole package, with the folder of the account in it; if Discord sent several ZIP files, give "
+                "all of them at once. Otherwise say whose they are with --author ID (Discord shows it after a right "
+                "click on the member: Copy User ID, in developer mode).",
             )
         chosen = self._of_server(entries)
         total, done = max(sum(entry.size for entry in chosen.values()), 1), 0

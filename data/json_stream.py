@@ -171,7 +171,8 @@ class JsonReader:
         """True when the document ends where more was to come, as a file does that is still being written."""
         if not isinstance(error, json.JSONDecodeError):
             return False
-        return error.msg.startswith("Unterminated") or not self._buffer[error.pos :].strip()
+        rest = self._buffer[error.pos :].rstrip()
+        return error.msg.startswith("Unterminated") or not rest or rest[-1] not in "}]"
 
 
 def _refuse_constant(name: str) -> NoReturn:
