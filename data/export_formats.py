@@ -22,6 +22,7 @@ from data.export_sources import Source
 from data.json_stream import JsonReader, parse_json, read_lines
 from storage.errors import BadInputError
 from storage.records import Channel
+from storage.text import storable
 
 _EXPORTER_KEYS = {"guild", "channel", "dateRange", "exportedAt", "messages", "messageCount"}
 # DiscordChatExporter's other formats, by how they begin.
@@ -150,24 +151,30 @@ class ChatExporter(SourceExport):
         return channel
 
 
+class NotAnExportError(BadInputError):
+    """A file that is sound, but of something else."""
+
+
 class DirectMessagesInputError(BadInputError):
     """An export of what people said to each other outside the server."""
 
 
 def export_of(source: Source, start: bytes) -> Export:
     """The export a source holds, from its first bytes; for an exporter's file its head is read."""
-    text = start.decode("utf-8-sig", "ignore").lstrip()
+    text = start.decode("utf-8-sig", "replace").lstrip()
     name = source.name
     if not text:
         raise BadInputError(f"{name} is empty.", "Give a file with messages.")
     if text.startswith("["):
+        _refuse_other_json(name, text[1:].lstrip())
         return JsonArray(source.path, "JSON array of messages", source=source)
-    first_key = re.match(r'\{\s*"([^"\\]{1,40})"', text)
-    if first_key and first_key[1] in _EXPORTER_KEYS:
+    first_key = re.match(r'\{\s*"([^"\\]{1,40})"\s*:\s*(\S?)', text)
+    if first_key and first_key[1] in _EXPORTER_KEYS and (first_key[1] != "messages" or first_key[2] in ("[", "")):
         export = ChatExporter(source.path, "DiscordChatExporter", source=source)
         export.read_head()
         return export
     if text.startswith("{"):
+        _refuse_other_json(name, text)
         return JsonLines(source.path, "JSON lines of messages", source=source)
     for kind, beginning in _OTHER_FORMATS.items():
         if beginning.match(text):
@@ -178,6 +185,21 @@ def export_of(source: Source, start: bytes) -> Export:
     raise BadInputError(
         f"{name}:1: this is neither JSON lines, DiscordChatExporter JSON nor a data package.",
         "The file should start with '{', '[' or a ZIP header.",
+    )
+
+
+def _refuse_other_json(name: str, text: str) -> None:
+    """NotAnExportError where the first JSON object of a text has nothing of a message. A part of one passes."""
+    try:
+        first, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return  # cut off or wrong: told with its line when it is read
+    if "\ufffd" in text[:end] or not isinstance(first, dict) or {"channel_id", "author", "content"} & first.keys():
+        return
+    fields = ", ".join(storable(key)[:20] for key in list(first)[:4]) or "none"
+    raise NotAnExportError(
+        f"{name} is JSON, but not of messages (its first fields: {fields}).",
+        "Give an export of a channel; a list of channels goes with --channels.",
     )
 
 

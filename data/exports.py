@@ -5,12 +5,12 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from data.data_package import DataPackage, PackageFiles, is_added_by_the_system, is_package, refuse_bomb
-from data.export_formats import ChatExporter, DirectMessagesInputError, Export, export_of
+from data.export_formats import ChatExporter, DirectMessagesInputError, Export, NotAnExportError, export_of
 from data.export_objects import Fields
 from data.export_sources import Source, identified
 from storage.errors import BadInputError, KnownError
@@ -98,9 +98,12 @@ def _named(inputs: Sequence[Path], found: Found) -> Iterator[Path]:
 
 def _look_into(path: Path, found: Found, seen: set[str], guild_id: int | None, author: Fields | None) -> None:
     if not path.is_dir():
-        _take(found, lambda: _in_file(path, guild_id, author))
+        try:
+            _take(found, path, guild_id, author)
+        except NotAnExportError as error:
+            found.problems.append(error)
         return
-    ignored = 0
+    ignored: list[str] = []
     for part in _in_folder(path):
         real = os.path.realpath(part)
         if real in seen and part != path:
@@ -111,16 +114,23 @@ def _look_into(path: Path, found: Found, seen: set[str], guild_id: int | None, a
         elif part.name.lower() == CHANNEL_LIST:
             found.channels_file = found.channels_file or part
         elif part.suffix.lower() in _ENDINGS:
-            _take(found, lambda part=part: _in_file(part, guild_id, author))  # type: ignore[misc]
+            try:
+                _take(found, part, guild_id, author)
+            except NotAnExportError:
+                ignored.append(part.name)
         else:
-            ignored += 1
+            ignored.append(part.name)
     if ignored:
-        found.notes.append(f"{path.name}: {counted(ignored, 'other file')} left alone.")
+        named = ", ".join(ignored[:5]) + (", ..." if len(ignored) > 5 else "")
+        found.notes.append(f"{path.name}: {counted(len(ignored), 'other file')} left alone ({named}).")
 
 
-def _take(found: Found, look: Callable[[], list[Export]]) -> None:
+def _take(found: Found, path: Path, guild_id: int | None, author: Fields | None) -> None:
+    """What is in the file, or the sentence that says why nothing is; NotAnExportError for what was never meant."""
     try:
-        found.exports += look()
+        found.exports += _in_file(path, guild_id, author)
+    except NotAnExportError:
+        raise
     except KnownError as error:
         found.problems.append(error)
 

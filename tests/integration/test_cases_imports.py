@@ -320,7 +320,13 @@ def test_a_channel_list_beside_the_files_gives_the_channels_their_names(terminal
     row = {"id": "9", "channel_id": "5", "type": 0, "content": "hi", "author": {"id": "7", "username": "mira"}}
     save(tmp_path / "x" / "a.jsonl", row, indent=None)
     (tmp_path / "x" / "channels.json").write_text('[{"id": "5", "type": 0, "name": "lounge"}]', encoding="utf-8")
-    assert terminal.imports(tmp_path / "x").code == 0
+    save(tmp_path / "x" / "stats.json", {"messages": 14930, "members": 12})
+    save(tmp_path / "x" / "roles.jsonl", {"id": "1", "name": "admin"}, indent=None)
+    (tmp_path / "x" / "emoji.json").write_text('[{"id": "1", "name": "cheese"}]', encoding="utf-8")
+    assert terminal.imports(tmp_path / "x").code == 0, terminal.words
+    assert "3 other files left alone (emoji.json, roles.jsonl, stats.json)" in terminal.words
+    terminal.imports(tmp_path / "x" / "channels.json")
+    assert terminal.code == 1 and "not of messages (its first fields: id, type, name)" in terminal.words
     with terminal.store() as store:
         assert [channel.name for channel in store.channels.all()] == ["lounge"]
 
