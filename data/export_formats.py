@@ -155,6 +155,10 @@ class NotAnExportError(BadInputError):
     """A file that is sound, but of something else."""
 
 
+class OtherFormatError(BadInputError):
+    """An exporter's file, in a format that lacks what is needed."""
+
+
 class DirectMessagesInputError(BadInputError):
     """An export of what people said to each other outside the server."""
 
@@ -178,11 +182,11 @@ def export_of(source: Source, start: bytes) -> Export:
         return JsonLines(source.path, "JSON lines of messages", source=source)
     for kind, beginning in _OTHER_FORMATS.items():
         if beginning.match(text):
-            raise BadInputError(
+            raise OtherFormatError(
                 f"{name} is DiscordChatExporter's {kind}, which does not hold what is needed (ids, replies, edits).",
                 "Export the channel again with the format JSON (in a terminal: --format Json).",
             )
-    raise BadInputError(
+    raise NotAnExportError(
         f"{name}:1: this is neither JSON lines, DiscordChatExporter JSON nor a data package.",
         "The file should start with '{', '[' or a ZIP header.",
     )

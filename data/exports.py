@@ -5,12 +5,20 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from data.data_package import DataPackage, PackageFiles, is_added_by_the_system, is_package, refuse_bomb
-from data.export_formats import ChatExporter, DirectMessagesInputError, Export, NotAnExportError, export_of
+from data.data_package import DataPackage, Entry, PackageFiles, is_added_by_the_system, is_package, refuse_bomb
+from data.export_formats import (
+    ChatExporter,
+    DirectMessagesInputError,
+    Export,
+    NotAnExportError,
+    OtherFormatError,
+    export_of,
+)
 from data.export_objects import Fields
 from data.export_sources import Source, identified
 from storage.errors import BadInputError, KnownError
@@ -36,14 +44,15 @@ class Found:
 
 def open_export(path: Path, *, guild_id: int | None = None, author: Fields | None = None) -> Export:
     """The one export in a file or folder. `guild_id`, `author`: a data package's server to take, and its member."""
-    if path.is_dir():
-        if not _is_package_folder(path):
-            raise BadInputError(f"{path} is a folder.", "Give the files in it.")
-        return _package(path, guild_id, author)
-    found = _in_file(path, guild_id, author)
-    if len(found) != 1:
-        raise BadInputError(f"{path.name} holds {len(found)} exports.", "Unpack it and give one of them.")
-    return found[0]
+    found = Found()
+    if path.is_dir() and not _is_package_folder(path):
+        raise BadInputError(f"{path} is a folder.", "Give the files in it.")
+    _Search(found, guild_id, author).look_into(path)
+    if found.problems:
+        raise found.problems[0]
+    if len(found.exports) != 1:
+        raise BadInputError(f"{path.name} holds {len(found.exports)} exports.", "Unpack it and give one of them.")
+    return found.exports[0]
 
 
 def find_exports(
@@ -61,14 +70,12 @@ def find_exports(
     it may lie among them.
     """
     found = Found(channels_file=channels_file)
-    seen: set[str] = set()
+    search = _Search(found, guild_id or usual_guild_id, author)
     if channels_file is not None:
-        seen.add(os.path.realpath(channels_file))
+        search.is_new(channels_file)
     for path in _named(inputs, found):
-        real = os.path.realpath(path)
-        if real not in seen:
-            seen.add(real)
-            _look_into(path, found, seen, guild_id or usual_guild_id, author)
+        if search.is_new(path):
+            search.look_into(path)
     _join_parts(found)
     _choose_server(found, guild_id, usual_guild_id)
     if not found.exports and not found.problems:
@@ -96,94 +103,117 @@ def _named(inputs: Sequence[Path], found: Found) -> Iterator[Path]:
         yield from map(Path, matches)
 
 
-def _look_into(path: Path, found: Found, seen: set[str], guild_id: int | None, author: Fields | None) -> None:
-    if not path.is_dir():
-        try:
-            _take(found, path, guild_id, author)
-        except NotAnExportError as error:
-            found.problems.append(error)
-        return
-    ignored: list[str] = []
-    for part in _in_folder(path):
-        real = os.path.realpath(part)
-        if real in seen and part != path:
-            continue
-        seen.add(real)
-        if part.is_dir():
-            found.exports.append(_package(part, guild_id, author))
-        elif part.name.lower() == CHANNEL_LIST:
-            found.channels_file = found.channels_file or part
-        elif part.suffix.lower() in _ENDINGS:
+# ---- files to exports ------------------------------------------------------------------------------
+
+
+class _Search:
+    """Fills a Found. Something named by its user must be an export; in a folder or a ZIP other files are left alone."""
+
+    def __init__(self, found: Found, guild_id: int | None, author: Fields | None) -> None:
+        self._found = found
+        self._guild_id = guild_id
+        self._author = author
+        self._seen: set[str] = set()
+
+    def is_new(self, path: Path) -> bool:
+        """True the first time, whatever the file is called by."""
+        real = os.path.realpath(path)
+        is_new = real not in self._seen
+        self._seen.add(real)
+        return is_new
+
+    def look_into(self, path: Path) -> None:
+        """A file or folder somebody named."""
+        if not path.is_dir():
             try:
-                _take(found, part, guild_id, author)
-            except NotAnExportError:
-                ignored.append(part.name)
+                self._found.exports += self._in_file(path)
+            except KnownError as error:
+                self._found.problems.append(error)
+        elif _is_package_folder(path):
+            self._found.exports.append(self._package(path))
         else:
-            ignored.append(part.name)
-    if ignored:
-        named = ", ".join(ignored[:5]) + (", ..." if len(ignored) > 5 else "")
-        found.notes.append(f"{path.name}: {counted(len(ignored), 'other file')} left alone ({named}).")
+            files = [part for part in _files_below(path) if self.is_new(part)]
+            lists = [part for part in files if part.name.lower() == CHANNEL_LIST]
+            self._found.channels_file = self._found.channels_file or next(iter(lists), None)
+            others = [part for part in files if part not in lists]
+            self._take(path.name, {str(part.relative_to(path)): partial(self._in_folder, part) for part in others})
+
+    def _take(self, place: str, looks: Mapping[str, Callable[[], list[Export]]]) -> None:
+        """Everything in a folder or ZIP that is an export, by the names of its files."""
+        ignored: list[str] = []
+        others: dict[str, OtherFormatError] = {}
+        for name, look in looks.items():
+            try:
+                self._found.exports += look()
+            except NotAnExportError:
+                ignored.append(name)
+            except OtherFormatError as error:
+                others[name] = error
+            except KnownError as error:
+                self._found.problems.append(error)
+        # Many people export a channel in two formats; the one that is read is enough.
+        read = {Path(name).with_suffix("") for name in looks.keys() - others.keys() - set(ignored)}
+        for name, error in others.items():
+            if Path(name).with_suffix("") in read:
+                ignored.append(name)
+            else:
+                self._found.problems.append(error)
+        if ignored:
+            named = ", ".join(ignored[:5]) + (", ..." if len(ignored) > 5 else "")
+            self._found.notes.append(f"{place}: {counted(len(ignored), 'other file')} left alone ({named}).")
+
+    def _in_folder(self, path: Path) -> list[Export]:
+        if not path.is_dir() and not path.name.lower().endswith(_ENDINGS):
+            raise NotAnExportError(f"{path.name} is no export.")
+        return self._in_file(path)
+
+    def _in_file(self, path: Path) -> list[Export]:
+        if path.is_dir():
+            return [self._package(path)]
+        source, start = identified(Source(path))
+        if not start.startswith(_ZIP):
+            return [export_of(source, start)]
+        entries = PackageFiles(path).entries()
+        if is_package(entries):
+            return [self._package(path)]
+        before = len(self._found.exports) + len(self._found.problems)
+        exports = [entry for entry in entries if entry.name.lower().endswith(_ENDINGS)]
+        self._take(path.name, {entry.name: partial(_in_zip, path, entry) for entry in exports})
+        if len(self._found.exports) + len(self._found.problems) > before:
+            return []
+        raise NotAnExportError(
+            f"{path.name} is a ZIP file with neither a data package nor an export in it.",
+            "Give the package as Discord sent it, or DiscordChatExporter's JSON files.",
+        )
+
+    def _package(self, path: Path) -> DataPackage:
+        return DataPackage(path, "Discord data package", self._guild_id, author=self._author)
 
 
-def _take(found: Found, path: Path, guild_id: int | None, author: Fields | None) -> None:
-    """What is in the file, or the sentence that says why nothing is; NotAnExportError for what was never meant."""
-    try:
-        found.exports += _in_file(path, guild_id, author)
-    except NotAnExportError:
-        raise
-    except KnownError as error:
-        found.problems.append(error)
+def _in_zip(path: Path, entry: Entry) -> list[Export]:
+    refuse_bomb(path.name, entry)
+    source, start = identified(Source(path, entry.stored_as))
+    if start.startswith(_ZIP):
+        raise BadInputError(f"{path.name} holds other ZIP files.", "Unpack it and give all of them at once.")
+    return [export_of(source, start)]
 
 
-def _in_folder(path: Path) -> Iterator[Path]:
+def _files_below(path: Path) -> Iterator[Path]:
     """The files below a folder, by name; an unpacked data package comes as the folder it is."""
-    if _is_package_folder(path):
-        yield path
-        return
     for name in sorted(os.listdir(path)):
         part = path / name
-        if name.startswith(".") or is_added_by_the_system(name) or part.is_symlink():
+        if name.startswith(".") or is_added_by_the_system(name):
             continue
-        if not part.is_dir():
+        if not part.is_dir() or (not part.is_symlink() and _is_package_folder(part)):
             yield part
-        elif not name.endswith("_Files"):  # pictures DiscordChatExporter put beside an export
-            yield from _in_folder(part)
+        elif not part.is_symlink() and not name.endswith("_Files"):  # pictures put beside an export
+            yield from _files_below(part)
 
 
 def _is_package_folder(path: Path) -> bool:
     """True for the folder of a package (Account, Messages) and for its folder of messages, not for one above them:
     there the packages of several members may lie side by side."""
     return is_package(PackageFiles(path, depth=3).entries(), levels=2)
-
-
-# ---- files to exports ------------------------------------------------------------------------------
-
-
-def _in_file(path: Path, guild_id: int | None, author: Fields | None) -> list[Export]:
-    source, start = identified(Source(path))
-    if not start.startswith(_ZIP):
-        return [export_of(source, start)]
-    files = PackageFiles(path)
-    entries = files.entries()
-    if is_package(entries):
-        return [_package(path, guild_id, author)]
-    exports: list[Export] = []
-    for entry in entries:
-        if entry.name.lower().endswith(_ENDINGS) and not entry.name.lower().endswith((".zip", CHANNEL_LIST)):
-            refuse_bomb(path.name, entry)
-            exports.append(export_of(*identified(Source(path, entry.stored_as))))
-    if exports:
-        return exports
-    if any(entry.name.lower().endswith(".zip") for entry in entries):
-        raise BadInputError(f"{path.name} holds other ZIP files.", "Unpack it and give all of them at once.")
-    raise BadInputError(
-        f"{path.name} is a ZIP file with neither a data package nor an export in it.",
-        "Give the package as Discord sent it, or DiscordChatExporter's JSON files.",
-    )
-
-
-def _package(path: Path, guild_id: int | None, author: Fields | None) -> DataPackage:
-    return DataPackage(path, "Discord data package", guild_id, author=author)
 
 
 # ---- what belongs together -------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def import_export(
     chosen = _chosen(enable, channels, store, name, may_be_elsewhere=is_one_of_many)
     if _stamp(path) != stamp:
         raise BadInputError(f"{name} changed while it was read.", "Wait until it is complete, then import it.")
-    channels_new = store.channels.add(replace(channel, is_private=True) for channel in channels.values())
+    channels_new = store.channels.add(_described(channel, store, channel.id in listed) for channel in channels.values())
     _record_answers(store, chosen, channels, visibility, given_by)
     new, edited = _write(store, export, report)
     log.info("Imported %s: %d messages, %d new", name, check.read, new)
@@ -227,8 +227,21 @@ def _channels_of(check: _Check, export: Export, listed: dict[int, Channel], stor
     """The list's channels and those the file names; a channel nobody names gets its id as its name."""
     channels = {**export.channels, **listed}
     for channel_id in sorted(check.channel_ids - channels.keys()):
-        channels[channel_id] = store.channels.get(channel_id) or Channel(channel_id, f"channel-{channel_id}")
+        channels[channel_id] = store.channels.get(channel_id) or Channel(channel_id, _unnamed(channel_id))
     return channels
+
+
+def _described(channel: Channel, store: Store, is_listed: bool) -> Channel:
+    """How a channel is added. Of one that is known, an old export changes neither name nor kind: a private thread must
+    not become a channel. The owner's list does."""
+    known = store.channels.get(channel.id)
+    if known is None or is_listed or known.name == _unnamed(channel.id):
+        return replace(channel, is_private=True)
+    return replace(known, guild_id=known.guild_id or channel.guild_id)
+
+
+def _unnamed(channel_id: int) -> str:
+    return f"channel-{channel_id}"
 
 
 def _chosen(

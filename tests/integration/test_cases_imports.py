@@ -15,6 +15,7 @@ import pytest
 
 from data.export_sources import readable
 from storage.errors import BadInputError
+from storage.records import Channel
 from tests.support.exports import (
     ANA,
     CLEO,
@@ -283,12 +284,15 @@ def test_case_62_a_star_and_a_folder_stand_for_the_files_in_them(terminal: Termi
     (folder / "general.json_Files").mkdir()
     (folder / "general.json_Files" / "cat.json").write_text("{", encoding="utf-8")
     (folder / "cat.png").write_bytes(b"x")
+    (folder / "general.html").write_text("<!DOCTYPE html>", encoding="utf-8")  # the same channel to look at
+    (folder / "README.txt").write_text("exported by mira", encoding="utf-8")
+    save(folder / "deep" / "general.json", document(written(8, "of the same name"), channel=GENERAL + 2))
     (folder / "again").symlink_to(folder, target_is_directory=True)
     terminal.imports(folder / "*.json")
     assert terminal.code == 0 and terminal.figure("kept") == "4"
     terminal.imports(folder, folder / "general.json", f'"{folder / "deep" / "memes [part 2].json"}"')
     assert terminal.code == 0 and "part two" in terminal.said()
-    assert terminal.words.count("(DiscordChatExporter)") == 2, "each file once"
+    assert terminal.words.count("(DiscordChatExporter)") == 3, "each file once"
     terminal.imports(folder / "*.xml")
     assert terminal.code == 1 and "No file matches" in terminal.words
     (tmp_path / "empty").mkdir()
@@ -331,6 +335,16 @@ def test_a_channel_list_beside_the_files_gives_the_channels_their_names(terminal
         assert [channel.name for channel in store.channels.all()] == ["lounge"]
 
 
+def test_an_old_export_renames_no_channel_and_opens_no_private_thread(terminal: Terminal, tmp_path: Path) -> None:
+    """Fault 70."""
+    with terminal.store() as store:
+        store.channels.add([Channel(GENERAL, "today", kind=12, parent_id=5, guild_id=SERVER)])
+    terminal.imports(save(tmp_path / "a.json", document(written(1, "hi"))))
+    terminal.imports(pack(tmp_path / "package.zip", package_files("hi")), *HERE)
+    with terminal.store() as store:
+        assert [(c.name, c.kind, c.parent_id) for c in store.channels.all()] == [("today", 12, 5)]
+
+
 def test_packed_exports_are_read_or_say_what_to_do(terminal: Terminal, tmp_path: Path) -> None:
     """Fault 70."""
     text = json.dumps(document(written(1, "packed")), indent=2).encode()
@@ -345,7 +359,7 @@ def test_packed_exports_are_read_or_say_what_to_do(terminal: Terminal, tmp_path:
     assert terminal.imports(tmp_path / "exports.zip").code == 0 and sorted(terminal.said()) == ["packed", "zipped"]
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("a.json"), io.BytesIO())
-    pack(tmp_path / "nested.zip", {"package-1.zip": b"PK"})
+    pack(tmp_path / "nested.zip", {"package-1.zip": pack(tmp_path / "inner.zip", {"a": b""}).read_bytes()})
     pack(tmp_path / "photos.zip", {"cat.png": b"x"})
     (tmp_path / "a.7z").write_bytes(b"7z\xbc\xaf\x27\x1c")
     for name, words in {
