@@ -390,7 +390,7 @@ def test_what_windows_programs_make_of_a_text_file_is_read(terminal: Terminal, t
 
 
 def test_case_04_direct_messages_are_refused_as_what_they_are(terminal: Terminal, tmp_path: Path) -> None:
-    """Fault 71."""
+    """Fault 70."""
     terminal.imports(case("04") / "dm.json")
     assert terminal.code == 1 and "is an export of direct messages" in terminal.words and terminal.said() == []
     group = save(tmp_path / "group.json", document(written(1, "psst"), guild=0, kind="DirectGroupTextChat"))
@@ -401,7 +401,7 @@ def test_case_04_direct_messages_are_refused_as_what_they_are(terminal: Terminal
 
 
 def test_exports_of_several_servers_ask_which_one(terminal: Terminal, tmp_path: Path) -> None:
-    """Fault 71: an export of everything holds all servers of its user."""
+    """Fault 70: an export of everything holds all servers of its user."""
     ours = save(tmp_path / "ours.json", document(written(1, "ours")))
     save(tmp_path / "theirs.json", document(written(2, "theirs"), channel=77, guild=404))
     terminal.imports(tmp_path / "*s.json")
@@ -414,7 +414,7 @@ def test_exports_of_several_servers_ask_which_one(terminal: Terminal, tmp_path: 
 
 
 def test_every_field_and_kind_of_newer_versions_is_understood(terminal: Terminal, tmp_path: Path) -> None:
-    """Fault 71."""
+    """Fault 70."""
     kinds = ("RecipientAdd", "ThreadCreated", "ChannelPinnedMessage", "GuildMemberJoin", "Call", "22", "46", 20, "New")
     rows = [written(n, "a notice", type=kind) for n, kind in enumerate(kinds)]
     rows += [
@@ -446,7 +446,7 @@ def test_every_field_and_kind_of_newer_versions_is_understood(terminal: Terminal
 def test_the_same_edit_in_other_time_zones_and_without_milliseconds_is_one_edit(
     terminal: Terminal, tmp_path: Path
 ) -> None:
-    """Fault 71."""
+    """Fault 70."""
     raw: dict[str, Any] = {"id": str(FIRST_ID), "channel_id": str(GENERAL), "type": 0, "content": "**now**"}
     raw |= {"author": {"id": ANA["id"], "username": "ana.l"}, "edited_timestamp": "2024-05-16T10:00:00.987654+00:00"}
     terminal.imports(save(tmp_path / "api.jsonl", raw, indent=None))
@@ -457,7 +457,7 @@ def test_the_same_edit_in_other_time_zones_and_without_milliseconds_is_one_edit(
 
 
 def test_other_formats_of_the_exporter_say_to_export_as_json(terminal: Terminal, tmp_path: Path) -> None:
-    """Fault 71."""
+    """Fault 70."""
     for name, text in {
         "a.csv": "AuthorID,Author,Date,Content,Attachments,Reactions\n1,ana,now,hi,,",
         "a.html": "<!DOCTYPE html>\n<html><body>",
@@ -470,7 +470,7 @@ def test_other_formats_of_the_exporter_say_to_export_as_json(terminal: Terminal,
 
 
 def test_an_export_that_is_still_running_or_was_stopped_says_so(terminal: Terminal, tmp_path: Path) -> None:
-    """Fault 71: wherever it is cut, nothing of it is kept and the sentence says that the file ends too early."""
+    """Fault 70: wherever it is cut, nothing of it is kept and the sentence says that the file ends too early."""
     whole = json.dumps(document(written(1, "one"), written(2, "two")), indent=2)
     path = tmp_path / "a.json"
     for length in range(whole.index('"messages"'), len(whole) - 1, 37):
@@ -484,7 +484,7 @@ def test_an_export_that_is_still_running_or_was_stopped_says_so(terminal: Termin
 def test_other_layouts_of_the_same_json_are_read_and_two_documents_in_one_file_are_not_half_read(
     terminal: Terminal, tmp_path: Path
 ) -> None:
-    """Fault 71: jq sorts keys and takes out blanks; cat puts two exports into one file."""
+    """Fault 70: jq sorts keys and takes out blanks; cat puts two exports into one file."""
     value = document(written(1, "one"))
     save(tmp_path / "sorted.json", value, sort_keys=True)
     save(tmp_path / "small.json", document(written(2, "two")), indent=None, separators=(",", ":"))
@@ -498,7 +498,7 @@ def test_other_layouts_of_the_same_json_are_read_and_two_documents_in_one_file_a
 
 
 def test_empty_files_and_exports_without_messages_are_told(terminal: Terminal, tmp_path: Path) -> None:
-    """Fault 71."""
+    """Fault 70."""
     (tmp_path / "a.json").write_bytes(b"")
     terminal.imports(tmp_path / "a.json")
     assert terminal.code == 1 and "a.json is empty" in terminal.words

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.command_texts import job_text
-from data.balance import plan
+from data.chat.quotas import plan
 from data.sufficiency import NEEDED, shortage
 from gui.presenters.training import TrainingFacts, training_view
 from scripts import retrain
