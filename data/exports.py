@@ -254,13 +254,11 @@ def _choose_server(found: Found, guild_id: int | None, usual_guild_id: int | Non
         for export in found.exports
         if isinstance(export, ChatExporter) and export.guild_id is not None
     }
-    chosen = guild_id
-    if chosen is None and len(servers) > 1:
-        if usual_guild_id not in servers:
-            listed = ", ".join(f"{name or '?'} ({number})" for number, name in sorted(servers.items()))
-            raise BadInputError(f"These exports are of several servers: {listed}.", "Choose yours with --server ID.")
-        chosen = usual_guild_id
+    listed = ", ".join(f"{name or '?'} ({number})" for number, name in sorted(servers.items()))
+    chosen = guild_id or usual_guild_id
     if chosen is None:
+        if len(servers) > 1:
+            raise BadInputError(f"These exports are of several servers: {listed}.", "Choose yours with --server ID.")
         return
     kept = [
         export for export in found.exports if not isinstance(export, ChatExporter) or export.guild_id in (None, chosen)
@@ -268,9 +266,10 @@ def _choose_server(found: Found, guild_id: int | None, usual_guild_id: int | Non
     others = [export.name for export in found.exports if export not in kept]
     direct = [problem for problem in found.problems if isinstance(problem, DirectMessagesInputError)]
     if others and not kept:
-        listed = ", ".join(f"{name or '?'} ({number})" for number, name in sorted(servers.items()))
+        is_usual = guild_id is None
         raise BadInputError(
-            f"None of these exports is of the server {chosen}; they are of {listed}.", "Choose yours with --server ID."
+            f"Nothing here is of the server {chosen}{' (SERVER_ID in .env)' if is_usual else ''}, but of {listed}.",
+            "To take it all the same, give --server ID.",
         )
     found.exports = kept
     if others:

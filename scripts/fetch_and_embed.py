@@ -16,6 +16,7 @@ files in them; a data package in several parts is given with all its parts at on
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,10 @@ from storage.store import Store
 from storage.system.schedule import apply_schedule
 from storage.text import counted
 from storage.vectordb import VectorIndex
+
+log = logging.getLogger(__name__)
+# As many sentences fit into the panel's notice.
+_TOLD_PROBLEMS = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -184,14 +189,18 @@ def import_all(
 
 
 def refuse_problems(found: Found, *, imported: int) -> None:
-    """BadInputError when anything that was asked for could not be read, with the words of each (the first ten)."""
+    """KnownError when anything that was asked for could not be read; every sentence is in the log and the terminal."""
     problems = found.problems
     if not problems:
         return
     if len(problems) == 1 and not imported:
         raise problems[0]
-    told = "\n".join(f"- {problem.text()}" for problem in problems[:10])
-    more = f"\n- and {len(problems) - 10:,} more" if len(problems) > 10 else ""
+    for problem in problems[_TOLD_PROBLEMS:]:
+        log.error("%s", problem.text())
+        print(f"- {problem.text()}", file=sys.stderr)
+    told = "\n".join(f"- {problem.text()}" for problem in problems[:_TOLD_PROBLEMS])
+    rest = len(problems) - _TOLD_PROBLEMS
+    more = f"\n- and {rest:,} more, see logs/import.log" if rest > 0 else ""
     raise KnownError(f"Imported: {counted(imported, 'file')}. Not imported: {len(problems):,}.\n{told}{more}")
 
 

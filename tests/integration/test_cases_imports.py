@@ -315,6 +315,12 @@ def test_one_bad_file_of_many_is_named_and_keeps_no_other_out(terminal: Terminal
         job = store.jobs.latest("import")
         assert job is not None and "c.html" in job.error and len(job.result["files"]) == 2
         assert [channel.learn for channel in store.channels.all()].count(True) == 1
+    for name in ("e", "f", "g"):
+        (folder / f"{name}.html").write_text("<html>", encoding="utf-8")
+    terminal.imports(folder)
+    assert "Not imported: 5." in terminal.words and "and 2 more, see logs/import.log" in terminal.words
+    log = (terminal.root / "logs" / "import.log").read_text(encoding="utf-8")
+    assert "g.html is" in terminal.words and "g.html is" in log
     terminal.imports(folder / "a.json", folder / "d.json", "--enable-channels", 42)
     assert terminal.code == 1 and "The channel 42 is in none of the files" in terminal.words
 
@@ -410,7 +416,11 @@ def test_exports_of_several_servers_ask_which_one(terminal: Terminal, tmp_path: 
     assert terminal.imports(tmp_path / "*s.json", *HERE).code == 0
     assert terminal.said() == ["ours"] and "left out: theirs.json" in terminal.words
     terminal.imports(ours, "--server", 5)
-    assert terminal.code == 1 and "None of these exports is of the server 5" in terminal.words
+    assert terminal.code == 1 and "Nothing here is of the server 5, but of Friends of Cheese" in terminal.words
+    (terminal.root / ".env").write_text("SERVER_ID=404\n", encoding="utf-8")
+    terminal.imports(ours)
+    assert terminal.code == 1 and "of the server 404 (SERVER_ID in .env)" in terminal.words
+    assert terminal.imports(ours, *HERE).code == 0
 
 
 def test_every_field_and_kind_of_newer_versions_is_understood(terminal: Terminal, tmp_path: Path) -> None:
