@@ -141,23 +141,23 @@ class _Search:
     def _take(self, place: str, looks: Mapping[str, Callable[[], list[Export]]]) -> None:
         """Everything in a folder or ZIP that is an export, by the names of its files."""
         ignored: list[str] = []
-        others: dict[str, OtherFormatError] = {}
+        unread: dict[str, OtherFormatError] = {}
         for name, look in looks.items():
             try:
                 self._found.exports += look()
             except NotAnExportError:
                 ignored.append(name)
             except OtherFormatError as error:
-                others[name] = error
+                unread[name] = error
             except KnownError as error:
                 self._found.problems.append(error)
         # Many people export a channel in two formats; the one that is read is enough.
-        read = {Path(name).with_suffix("") for name in looks.keys() - others.keys() - set(ignored)}
-        for name, error in others.items():
+        read = {Path(name).with_suffix("") for name in looks.keys() - unread.keys() - set(ignored)}
+        for name, problem in unread.items():
             if Path(name).with_suffix("") in read:
                 ignored.append(name)
             else:
-                self._found.problems.append(error)
+                self._found.problems.append(problem)
         if ignored:
             named = ", ".join(ignored[:5]) + (", ..." if len(ignored) > 5 else "")
             self._found.notes.append(f"{place}: {counted(len(ignored), 'other file')} left alone ({named}).")
