@@ -186,27 +186,24 @@ class _Check:
 
 def _write(store: Store, export: Export, report: Report) -> tuple[int, int]:
     new = edited = 0
-    kept: list[Message] = []
-    emptied: list[Message] = []
+    batch: list[Item] = []
     for item in _reported(export.items(), report, "Writing messages", _CHECK_SHARE, 1.0):
-        if item.parsed.skip is None:
-            kept.append(item.parsed.message)
-        elif item.parsed.skip is Skip.LINK and item.parsed.message.edited_ms:
-            emptied.append(item.parsed.message)
-        if len(kept) == _BATCH or len(emptied) == _BATCH:
-            saved = _save(store, kept, emptied)
+        if item.parsed.skip in (None, Skip.LINK):
+            batch.append(item)
+        if len(batch) == _BATCH:
+            saved = _save(store, batch)
             new, edited = new + saved.new, edited + saved.edited
-    saved = _save(store, kept, emptied)
+            batch.clear()
+    saved = _save(store, batch)
     return new + saved.new, edited + saved.edited
 
 
-def _save(store: Store, kept: list[Message], emptied: list[Message]) -> Saved:
-    """Write and empty both lists. What a member edited down to a bare link goes, as it does in a fetch."""
-    saved = store.messages.save(kept)
-    store.messages.drop_older(emptied)
-    kept.clear()
-    emptied.clear()
-    return saved
+def _save(store: Store, batch: Sequence[Item]) -> Saved:
+    """Write what is kept. A message edited down to a bare link loses the words it had, as with any edit."""
+    links = store.messages.get([item.parsed.message.id for item in batch if item.parsed.skip is not None])
+    return store.messages.save(
+        [item.parsed.message for item in batch if item.parsed.skip is None or item.parsed.message.id in links]
+    )
 
 
 def _origin(message: Message) -> int:

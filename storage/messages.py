@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from storage.database import Database, placeholders
 from storage.records import DISCORD_EPOCH_MS, Form, Mention, Message, Reaction
 from storage.text import storable
-from storage.versions import is_edit, kept_of, replaces, unrepeated
+from storage.versions import is_edit, kept_of, unrepeated
 
 _COLUMNS = (
     "id",
@@ -94,11 +94,6 @@ class MessageStore:
                 )
         edited = sum(is_edit(known[message.id], message) for message in kept if message.id in known)
         return Saved(new=len(kept) - len(known), edited=edited)
-
-    def drop_older(self, versions: Sequence[Message]) -> int:
-        """Delete what is kept of messages whose newer version holds nothing to keep; returns how many went."""
-        known = self.get([message.id for message in versions])
-        return self.delete([m.id for m in versions if m.id in known and replaces(m, known[m.id])])
 
     def delete(self, message_ids: Sequence[int], *, erased_at: float | None = None) -> int:
         """Remove messages; their ids are remembered, so that no backup or import brings them back."""

@@ -1,9 +1,9 @@
 """Which of two versions of one message is kept. Pure; every way in (live, fetch, import) is stored by this rule.
 
 A message is read more than once: live, by a fetch, from exports of different days and programs. The words edited last
-are kept, whatever comes in in which order. Where both are of the same edit, the form nearer to what was written wins:
-Discord's own over a data package's over an export's with the markdown written out. Both are an order, so that running
-anything again changes nothing.
+are kept, whatever comes in in which order, and no words at all replace none. Where both are of the same edit, the form
+nearer to what was written wins: Discord's own over a data package's over an export's with the markdown written out.
+Both are an order, so that running anything again changes nothing.
 """
 
 from __future__ import annotations
@@ -29,8 +29,20 @@ def replaces(incoming: Message, stored: Message) -> bool:
     return incoming.form is Form.API
 
 
+def is_blank_reading(stored: Message, incoming: Message) -> bool:
+    """True where words were read as none. Discord sends none where the bot may not see them; somebody who takes their
+    words out of a message leaves an attachment and a time of the edit."""
+    if incoming.content.strip() or not stored.content.strip():
+        return False
+    return not (incoming.attachments and (incoming.edited_ms or 0) > (stored.edited_ms or 0))
+
+
 def kept_of(stored: Message, incoming: Message) -> Message:
     """What is kept of two versions: the winner, with what its source does not know taken from the other."""
+    if is_blank_reading(stored, incoming):
+        if incoming.form is not Form.API:
+            return stored
+        return replace(stored, reactions=incoming.reactions, is_pinned=incoming.is_pinned)
     if replaces(incoming, stored):
         return _completed(incoming, stored)
     return _completed(stored, incoming)

@@ -116,9 +116,11 @@ def test_an_edit_down_to_a_bare_link_takes_the_older_words_with_it(terminal: Ter
     now = save(tmp_path / "now.json", document(written(1, "https://x.org", timestampEdited=at), written(2, "hi")))
     terminal.imports(before)
     terminal.imports(now)
-    assert terminal.said() == ["hi"]
+    assert terminal.said() == ["https://x.org", "hi"] and terminal.figure("edited") == "1"
     terminal.imports(before)
-    assert terminal.said() == ["hi"]
+    assert terminal.said() == ["https://x.org", "hi"]
+    only = save(tmp_path / "only.json", document(written(3, "https://x.org/3", timestampEdited=at)))
+    assert terminal.imports(only).figure("new") == "0", "a bare link nobody said anything with is not kept"
 
 
 def test_a_data_package_over_an_export_keeps_what_it_does_not_know(terminal: Terminal, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.records import Form, Message
+from storage.records import Form, Message, Reaction
 from storage.versions import is_edit, kept_of, unrepeated
 
 HOUR = 3_600_000
@@ -35,6 +35,9 @@ def version(content: str, *, edited: int | None = None, form: Form = Form.API, *
         (version("b", form=Form.RENDERED, edited=5 * HOUR), version("**b**", edited=5 * HOUR + 900), "**b**", False),
         (version("b", edited=5 * HOUR + 1), version("c", edited=5 * HOUR + 2), "c", True),
         (version("@Ana", form=Form.RENDERED), version("@Ana L", form=Form.RENDERED), "@Ana", False),
+        (version("words"), version("", edited=5 * HOUR), "words", False),
+        (version("words"), version("", edited=5 * HOUR, attachments=("cat.png",)), "", True),
+        (version("words"), version("", attachments=("cat.png",)), "words", False),
         (version("words", edited=5 * HOUR), version("package", form=Form.PACKAGE), "words", False),
     ],
 )
@@ -53,6 +56,13 @@ VERSIONS = st.builds(
     st.integers(0, 3),
     st.sampled_from(Form),
 )
+
+
+def test_a_late_reaction_to_a_message_read_without_words_counts_and_takes_no_words() -> None:
+    """Fault 68."""
+    liked = (Reaction("👍", 2),)
+    kept = kept_of(version("words"), version("", reactions=liked))
+    assert (kept.content, kept.reactions) == ("words", liked)
 
 
 @given(st.lists(VERSIONS, min_size=1, max_size=5))
