@@ -35,6 +35,7 @@ from bot.live_status import LiveStatus
 from bot.outbox import Outbox
 from bot.replies import ReplyDesk
 from bot.translate import display_name, writer_of
+from bot.withheld import follow_withheld
 from data.chat.liveness import is_supervised
 from storage.control import LOOP_LAG_FACT
 from storage.environment import Environment
@@ -319,6 +320,11 @@ async def run_discord(services: Services) -> None:
         return current[-1]
 
     beside = [asyncio.create_task(keep_index_in_step(services.store, services.recall), name="indexing")]
+    beside.append(
+        asyncio.create_task(
+            follow_withheld(services.store, services.storage, handlers), name="following what is hidden"
+        )
+    )
     if lag.is_wanted():
         beside.append(
             asyncio.create_task(

@@ -26,6 +26,7 @@ from bot.translate import incoming, is_persons_message, read_of, record_of
 from data.chat.keeping import is_kept
 from storage import policy
 from storage.errors import KnownError
+from storage.messages import is_without_words
 from storage.records import Activity, Channel, Message
 from storage.settings import Settings
 from storage.store import Store
@@ -151,18 +152,25 @@ class Handlers:
         """Follow an edit in the talk and in the database."""
         if not is_persons_message(message) or message.guild is None or message.guild.id != self.place.server_id:
             return
+        record = record_of(message)
+        if is_without_words(record):  # withheld by Discord: nobody can edit a message into nothing
+            return
         if self._logs[message.channel.id].edit(message.id, message.content):
             self._forget_talk(message.channel.id)
-        await self._storage.run(self._save_edit, record_of(message))
+        await self._storage.run(self._save_edit, record, False)
 
     async def on_delete(self, channel_id: int, message_ids: set[int]) -> None:
         """Follow a deletion: the answer to it is not sent, nothing prepared from it is used, it is forgotten."""
+        self.drop(channel_id, message_ids)
+        await self._storage.run(self._delete_known, sorted(message_ids))
+
+    def drop(self, channel_id: int, message_ids: set[int]) -> None:
+        """Messages are out of sight: nothing in memory holds them or is made from them any more."""
         for message_id in message_ids:
             self._desk.withdraw(channel_id, message_id)
             _remember(self._deleted, message_id)
         if self._logs[channel_id].remove(message_ids):
             self._forget_talk(channel_id)
-        await self._storage.run(self._delete_known, sorted(message_ids))
 
     # ---- reactions ----------------------------------------------------------------------------------------
 
@@ -369,12 +377,12 @@ class Handlers:
             if known is not None and known.is_private != channel.is_private:
                 self._store.channels.switch(channel.id, is_private=channel.is_private)
 
-    def _save_edit(self, record: Message) -> None:
-        if self._store.messages.get([record.id]) and not self._has_opted_out(record.author_id):
-            self._store.messages.save([record])
+    def _save_edit(self, record: Message, is_from_server: bool) -> None:
+        if self._store.messages.holds([record.id]) and not self._has_opted_out(record.author_id):
+            self._store.messages.save([record], is_from_server=is_from_server)
 
     def _delete_known(self, message_ids: list[int]) -> None:
-        known = self._store.messages.get(message_ids)
+        known = self._store.messages.holds(message_ids)
         if known:
             self._store.messages.delete(sorted(known))
 
@@ -401,7 +409,7 @@ class Handlers:
         except (discord.HTTPException, OSError) as error:
             log.debug("Reactions of %s not read: %s", message_id, error)
             return
-        await self._storage.run(self._save_edit, record_of(message))
+        await self._storage.run(self._save_edit, record_of(message), True)
 
 
 def channel_reader(me: Callable[[], Identity]) -> Callable[[discord.abc.MessageableChannel], Readable]:

@@ -77,6 +77,12 @@ class DiscordRest:
         """Its channels, without threads."""
         return await self._patiently(lambda: self._http.get_all_guild_channels(guild_id), "reading the channel list")
 
+    async def own_member(self, guild_id: int) -> Json:
+        """The bot as a member of the server: its roles."""
+        user = self._client.user if self._client is not None else None
+        assert user is not None, "not signed in"
+        return await self._patiently(lambda: self._http.get_member(guild_id, user.id), "reading the bot's own roles")
+
     async def active_threads(self, guild_id: int) -> list[Json]:
         """All threads that are not archived."""
         answer = await self._patiently(lambda: self._http.get_active_threads(guild_id), "reading the threads")

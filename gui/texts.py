@@ -299,11 +299,42 @@ MENU_EXCLUDE, MENU_INCLUDE = "Leave out of training and recall", "Include again"
 MENU_FORGET = "Delete everything they wrote…"
 FORGET_TITLE = "Delete everything {name} wrote?"
 FORGET_TEXT = (
-    "Their messages leave the database, the index and the next data set for good. A model that is already "
-    "trained only forgets when it is trained again."
+    "It disappears from replies, the index and new training data at once, and is erased for good in seven days. "
+    "Until then you can bring it back under Removed. A model that is already trained only forgets when it is trained "
+    "again."
 )
-FORGET_GO = "Delete for good"
-FORGOTTEN = "{count} deleted."
+FORGET_GO = "Delete"
+MENU_EMPTY_CHANNEL = "Delete what is kept of it…"
+EMPTY_CHANNEL_TITLE = "Delete everything kept of #{name}?"
+EMPTY_CHANNEL_TEXT = (
+    "Learn and Recall go off. The channel's messages disappear from replies, the index and new training data at once, "
+    "and are erased here for good in seven days. Until then you can bring them back under Removed. Discord keeps its "
+    "own."
+)
+FORGOTTEN = "{count} deleted. You can undo it under Removed for seven days."
+REMOVED_TAB = "Removed"
+REMOVED_COLUMNS = ("What", "Messages", "Why", "")
+REMOVED_EMPTY = "Nothing is hidden. What you delete or leave out, and what a fetch does not find, can be undone here."
+REMOVED_HINT = "Hidden from replies, recall and training. A click on Undo brings it back."
+REMOVED_MEMBER, REMOVED_CHANNEL, REMOVED_MESSAGE = "Everything by {name}", "All of #{name}", "One message"
+REMOVED_MISSING = "Missing in #{name}"
+REMOVED_UNCLEAR = "Not found in #{name}"
+WHY_DELETED = "you deleted it; erased in {time}"
+WHY_LEFT_OUT = "you left them out"
+WHY_MISSING = "a fetch did not find them {ago}"
+WHY_UNCLEAR = "too many at once: your answer is needed"
+UNDO, ANSWER = "Undo", "Answer"
+BROUGHT_BACK = "{count} brought back."
+ABSENT_TITLE = "Were they deleted on Discord?"
+ABSENT_BANNER = "{missing} of {kept} kept from #{name} were not there at the last fetch."
+ABSENT_BANNER_CURE = "Nothing was changed. A lost permission looks the same as a deletion, so only you can say."
+ABSENT_TEXT = (
+    "{missing} of {kept} kept from #{name} were not there at the last fetch. If they were deleted on Discord, they are "
+    "hidden now and erased in seven days. If the bot only lost a permission, keep them: nothing is asked about them "
+    "again."
+)
+ABSENT_DELETED, ABSENT_KEEP, ABSENT_LATER = "They were deleted", "Keep them", "Later"
+ABSENT_SHOW = "Answer"
 SEARCH_PEOPLE = "Search"
 
 # ---- training -----------------------------------------------------------------------------------

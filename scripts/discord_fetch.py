@@ -201,9 +201,14 @@ class Terminal:
 
 def summary_lines(summary: FetchSummary) -> list[tuple[str, object]]:
     """The result for the terminal: totals, then one line per channel with something to say."""
-    lines: list[tuple[str, object]] = [("new", summary.new), ("edited", summary.edited), ("deleted", summary.deleted)]
+    lines: list[tuple[str, object]] = [("new", summary.new), ("edited", summary.edited)]
+    lines += [("missing", summary.missing)] if summary.missing else []
+    lines += [("deleted", summary.deleted)]
     for channel in summary.channels:
         parts = [f"{channel.new:,} new", f"{channel.edited:,} edited", f"{channel.deleted:,} deleted"]
+        parts += [f"{channel.missing:,} missing (hidden, not erased)"] if channel.missing else []
+        parts += [f"{channel.returned:,} found again"] if channel.returned else []
+        parts += [channel.question] if channel.question else []
         parts += [f"{count:,} skipped ({reason})" for reason, count in sorted(channel.skipped.items())]
         lines.append((f"#{channel.name}", channel.problem or ", ".join(parts)))
     return lines

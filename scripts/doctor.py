@@ -212,6 +212,7 @@ def _messages(store: Store) -> Iterator[Finding]:
         f"{count:,} kept",
         "" if count else "Fetch: python scripts/fetch_and_embed.py, or import a file with --import.",
     )
+    yield from _absent_messages(store)
     speaking = [channel for channel in store.channels.all() if channel.speak]
     yield Finding(
         "Channels",
@@ -221,6 +222,26 @@ def _messages(store: Store) -> Iterator[Finding]:
         else "the bot may speak nowhere",
         "" if speaking else "Switch 'speak' on in People & channels.",
     )
+
+
+def _absent_messages(store: Store) -> Iterator[Finding]:
+    for question in store.withheld.questions():
+        yield Finding(
+            "Absent messages",
+            Verdict.NOTE,
+            f"{question.missing:,} of {question.kept:,} messages kept from #{question.channel_name} were not there at "
+            "the last fetch; nothing was changed",
+            "Were they deleted on Discord? Answer in People & channels, or with python scripts/fetch_and_embed.py "
+            f"--were-deleted or --keep-absent {question.channel_id}.",
+        )
+    hidden = store.withheld.missing()
+    if hidden:
+        where = ", ".join(f"{m.count:,} in #{m.channel_name}" for m in hidden)
+        yield Finding(
+            "Missing messages",
+            Verdict.GOOD,
+            f"{where}: hidden because fetches did not find them. People & channels > Removed brings them back.",
+        )
 
 
 def _index(store: Store) -> Finding:
@@ -343,6 +364,9 @@ def look_at_routine(store: Store, *, autostart: str | None) -> Iterator[Finding]
     fetch = store.jobs.latest("fetch")
     if fetch is not None and fetch.state in (JobState.FAILED, JobState.LOST):
         yield Finding("Last fetch", Verdict.NOTE, f"failed: {fetch.error}"[:300], "Run it again; it goes on.")
+    elif fetch is not None and fetch.result.get("attention"):
+        said = [str(sentence) for sentence in fetch.result["attention"]]
+        yield Finding("Last fetch", Verdict.NOTE, " ".join(said[:3])[:600], said[-1] if len(said) > 3 else "")
     elif fetch is not None:
         yield _age(
             "Last fetch",

@@ -161,7 +161,15 @@ class Members:
         """Delete all their messages and their name, and keep them out for good. Returns the deleted ids."""
         now = time.time()
         with self._database.transaction() as connection:
-            ids = [row[0] for row in connection.execute("SELECT id FROM messages WHERE author_id = ?", (member_id,))]
+            # What is withheld of theirs goes with the erasure, by a trigger.
+            ids = [
+                row[0]
+                for row in connection.execute(
+                    "SELECT id FROM messages WHERE author_id = ?1 UNION "
+                    "SELECT id FROM withheld_messages WHERE author_id = ?1",
+                    (member_id,),
+                )
+            ]
             connection.execute("DELETE FROM messages WHERE author_id = ?", (member_id,))
             connection.execute(
                 "INSERT OR REPLACE INTO erasures (kind, id, erased_at) VALUES ('member', ?, ?)", (member_id, now)

@@ -27,8 +27,8 @@ Before this program reads your server, please know:
     that permission unnecessary; whether to go on is your decision and your responsibility.
   - An alternative is to import exports that members made of their own data (--import FILE).
   - Tell your members. They can type !botdata to see what is stored, !optout to be left out and !forgetme to have
-    their messages deleted. Messages deleted on Discord are deleted here at the next fetch, or at once while the
-    bot runs."""
+    their messages deleted. Messages deleted on Discord are deleted here at once while the bot runs; otherwise the
+    next fetch hides them, and they are erased when fetches on three days did not find them."""
 
 POLICY_QUESTION = "Do you want to collect messages from your server under these conditions?"
 

@@ -137,6 +137,32 @@ def test_only_what_changed_waits_for_the_index(store: Store) -> None:
     assert {c.message_id: c.message is not None for c in store.messages.queued_changes(limit=10)} == {1: True, 2: False}
 
 
+@pytest.mark.parametrize(
+    ("reading", "content"),
+    [
+        # the content intent is off: neither words nor files, whatever else changed
+        ({"content": ""}, "yo"),
+        ({"content": " \n", "edited_ms": 9}, "yo"),
+        ({"content": "", "is_pinned": True, "reactions": (Reaction("😂", 1),)}, "yo"),
+        # a file is there, but nothing says that the words were edited away
+        ({"content": "", "attachments": ("cat.png",)}, "yo"),
+        # edited down to the picture, and any edit to other words
+        ({"content": "", "attachments": ("cat.png",), "edited_ms": 9}, ""),
+        ({"content": "oy", "edited_ms": 9}, "oy"),
+    ],
+)
+@pytest.mark.parametrize("is_from_server", [False, True])
+def test_a_reading_without_words_never_replaces_words(
+    store: Store, reading: dict[str, object], content: str, is_from_server: bool
+) -> None:
+    """Fault 62: one rule for every way in."""
+    store.messages.save([message(1, edited_ms=5)])
+    store.messages.save([message(1, **({"edited_ms": 5} | reading))], is_from_server=is_from_server)
+    kept = store.messages.get([1])[1]
+    assert kept.content == content
+    assert kept.reactions == reading.get("reactions", ()), "reactions come with and without the intent"
+
+
 def test_a_change_during_indexing_stays_queued(store: Store) -> None:
     store.messages.save([message(1)])
     taken = store.messages.queued_changes(limit=10)
