@@ -15,6 +15,7 @@ from typing import Any
 
 from bot.live_status import LiveStatus
 from bot.model_slot import ModelSlot
+from bot.recall import PLAYGROUND_CHANNEL as PLAYGROUND_CHANNEL
 from bot.responder import Responder, Response
 from bot.storage_thread import StorageThread
 from storage.errors import KnownError
@@ -25,8 +26,6 @@ from storage.store import Store
 
 log = logging.getLogger(__name__)
 
-# A channel of its own in the engine; no Discord id is this small. It sees what everyone may read.
-PLAYGROUND_CHANNEL = 0
 PLAYGROUND_NAME = "friend"
 EMPTY_TRIES = 3
 # The model keeps up to three times as many turns as the setting says, so that its cache survives.

@@ -9,16 +9,17 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from data.chat.audience import with_access_of
 from data.discord_objects import (
     CAN_HOLD_THREADS,
     THREAD_LISTS,
     WITH_MESSAGES,
-    channel_from_object,
-    everyone_permissions,
+    channels_from_objects,
     message_from_object,
 )
 from data.fetcher_api import PAGE_SIZE, DiscordRest, FetchError, Json, NoAccessError
@@ -145,21 +146,14 @@ class Fetcher:
             guild = await self._api.guild(self._server_id)
         except NoAccessError:
             raise await self._wrong_server() from None
-        base = everyone_permissions(guild)
-        found = [
-            channel_from_object(raw, guild_id=self._server_id, everyone_permissions=base)
-            for raw in await self._api.channels(self._server_id)
-            if int(raw.get("type", 0)) in WITH_MESSAGES | THREAD_LISTS
-        ]
-        self._store.channels.add(found)
-        for channel in found:
-            self._store.channels.switch(channel.id, is_private=channel.is_private)
+        found = channels_from_objects(guild, await self._api.channels(self._server_id), bot_ids=[self._api.bot_id])
+        keep_access(self._store, found)
         return ServerView(
             self._server_id,
             guild["name"],
             int(guild.get("approximate_member_count") or 0),
             "DISCOVERABLE" in guild.get("features", ()),
-            tuple(found),
+            tuple(self._store.channels.get(channel.id) or channel for channel in found),
         )
 
     async def fetch(self) -> FetchSummary:
@@ -395,6 +389,12 @@ class Fetcher:
             f"The bot is not on the server {self._server_id} (SERVER_ID in .env).",
             f"Invite it there, or set SERVER_ID to one it is on: {known}.",
         )
+
+
+def keep_access(store: Store, found: Sequence[Channel]) -> None:
+    """Add the channels a server lists, and bring what is known about who may read them up to date."""
+    store.channels.add(found)
+    store.channels.update_access({new.id: partial(with_access_of, new=new) for new in found})
 
 
 def window_start_id(now: float, days: int) -> int:

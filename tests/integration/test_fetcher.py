@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from data.chat.audience import recall_sources
+from data.discord_objects import channels_from_objects
 from data.fetcher import EVERYTHING, Fetcher, FetchSummary
 from data.fetcher_api import DiscordRest, FetchError, pause_seconds
 from storage import policy
@@ -53,14 +55,7 @@ def open_store(folder: Path, world: World, *, learn: bool = True) -> Store:
     store = Store.open(Workspace.at(folder))
     policy.record_policy(store.consents, accepted=True, given_by="owner")
     if learn:
-        from data.discord_objects import channel_from_object
-
-        store.channels.add(
-            [
-                channel_from_object(raw, guild_id=world.guild_id, everyone_permissions=1 << 10)
-                for raw in world.guild_channels()
-            ]
-        )
+        store.channels.add(channels_from_objects(world.guild_json(), world.guild_channels()))
         policy.choose_channels(store.channels, [c.id for c in store.channels.all()])
     return store
 
@@ -252,7 +247,7 @@ def test_a_channel_that_refuses_is_named_and_the_others_finish(tmp_path: Path) -
         assert [c.id for c in summary.channels if c.problem] == [1001]
         assert summary.new == 1
         assert store.channels.get(1001).is_access_lost
-        assert 1001 not in store.channels.recallable_from(1000)
+        assert 1001 not in recall_sources(store.channels.all(), 1000)
         server.world.no_access.clear()
         fetch(server, store)
         assert not store.channels.get(1001).is_access_lost
