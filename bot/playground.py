@@ -15,11 +15,11 @@ from typing import Any
 
 from bot.live_status import LiveStatus
 from bot.model_slot import ModelSlot
-from bot.recall import PLAYGROUND_CHANNEL as PLAYGROUND_CHANNEL
 from bot.responder import Responder, Response
 from bot.storage_thread import StorageThread
 from storage.errors import KnownError
 from storage.playground import BOT, CHECK
+from storage.records import PLAYGROUND_CHANNEL as PLAYGROUND_CHANNEL
 from storage.records import PlaygroundEntry, Turn
 from storage.settings import ADAPTER_PATH, HISTORY_MESSAGES, MODEL_PATH, SYSTEM_PROMPT, Settings
 from storage.store import Store

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from data.chat.audience import open_sources, recall_sources
 from data.chat.recall import recalled_text
 from storage.errors import KnownError
-from storage.records import Message
+from storage.records import PLAYGROUND_CHANNEL, Message
 from storage.settings import RECALL_COUNT, RECALL_MIN_SIMILARITY, RECALL_REACTION_WEIGHT, Settings
 from storage.store import Store
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-# The owner's test chat: a channel of its own in the engine; no Discord id is this small.
-PLAYGROUND_CHANNEL = 0
 # Asked for beyond the number wanted: some hits fall away (deleted, absent member, already in the conversation).
 SPARE_HITS = 8
 

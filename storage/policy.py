@@ -92,7 +92,8 @@ def choose_channels(channels: Channels, chosen_ids: Iterable[int]) -> None:
 
 
 def allow_private(channels: Channels, consents: Consents, channel: Channel, *, accepted: bool, given_by: str) -> None:
-    """The owner's own yes or no for one private channel, kept and put into force."""
+    """The owner's own yes or no to learning from one private channel, kept and put into force. Whether the bot looks
+    lines up there or speaks there are switches of their own."""
     consents.record(
         PRIVATE_CHANNEL,
         YES if accepted else NO,
@@ -101,6 +102,6 @@ def allow_private(channels: Channels, consents: Consents, channel: Channel, *, a
         subject_id=channel.id,
     )
     if accepted:
-        channels.switch(channel.id, learn=True, recall=True, speak=True, include_private=True)
+        channels.switch(channel.id, learn=True, include_private=True)
     else:
         channels.switch(channel.id, learn=False, include_private=False)

@@ -20,6 +20,8 @@ def snowflake_ms(snowflake: int) -> int:
 # Discord's channel types of threads (API reference, "Channel Types"): announcement, public, private.
 THREAD_KINDS = frozenset({10, 11, 12})
 PRIVATE_THREAD = 12
+# The owner's test chat: a channel of its own; no Discord id is this small.
+PLAYGROUND_CHANNEL = 0
 
 
 # ---- what people said ------------------------------------------------------------------------------
