@@ -83,12 +83,16 @@ def preselected(channels: Iterable[Channel]) -> list[Channel]:
     return [channel for channel in channels if not channel.is_private]
 
 
-def choose_channels(channels: Channels, chosen_ids: Iterable[int]) -> None:
-    """Learn from, recall and speak in these channels. Private ones stay off: they go through `allow_private`."""
+def choose_channels(
+    channels: Channels, chosen_ids: Iterable[int], *, switches: Iterable[str] = ("learn", "recall", "speak")
+) -> None:
+    """Switch these three, or some of them, on in the channels. Private ones stay off: learning from one goes through
+    `allow_private`, and the others are switched one by one."""
+    wanted = dict.fromkeys(switches, True)
     for channel_id in chosen_ids:
         channel = channels.get(channel_id)
         if channel is not None and not channel.is_private:
-            channels.switch(channel_id, learn=True, recall=True, speak=True)
+            channels.switch(channel_id, **wanted)
 
 
 def allow_private(channels: Channels, consents: Consents, channel: Channel, *, accepted: bool, given_by: str) -> None:
