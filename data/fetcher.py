@@ -176,7 +176,10 @@ class Fetcher:
         lost = [
             c
             for c in self._store.channels.all()
-            if c.guild_id == self._server_id and c.id not in present and c.kind not in THREAD_KINDS and c.learn
+            if c.guild_id == self._server_id
+            and c.id not in present
+            and c.kind not in THREAD_KINDS
+            and (c.learn or c.recall or c.speak)
         ]
         for channel in lost:
             self._store.channels.switch(channel.id, is_access_lost=True)

@@ -174,6 +174,8 @@ def test_opening_it_keeps_the_private_channel_private_and_the_opted_out_member_o
     assert names == {"committee"}
     assert channels["committee"].id not in elsewhere
     assert len(elsewhere) == 3
+    assert all(channel.audience for channel in channels.values())
+    assert len(recall_sources(list(channels.values()), channels["committee"].id)) == 4
     assert [member.display_name for member in absent if member] == ["fenn"]
     assert not any(message and message.author_name == "fenn" for message in queued)
 
