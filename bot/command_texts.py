@@ -153,10 +153,10 @@ def access_text(channel: Channel) -> str:
         )
     if channel.is_private:
         return (
-            f"<#{channel.id}> is closed to some on Discord: what was said there is recalled only where everybody can "
-            "read it there too. Change its permissions on Discord if that is not what you want."
+            f"<#{channel.id}> is closed to some on Discord: what was said there is recalled only in channels whose "
+            "readers can all read it. Change its permissions on Discord if that is not what you want."
         )
-    return f"<#{channel.id}> is open: what was said there is recalled wherever everybody can read it there too."
+    return f"<#{channel.id}> is open: what was said there is recalled in channels whose readers can all read it."
 
 
 def job_text(job: Job) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from data.chat.audience import access_facts, with_facts
@@ -69,12 +70,9 @@ def channels_from_objects(
     """
     channels = {int(raw["id"]): raw for raw in raws if int(raw.get("type", TEXT)) in WITH_MESSAGES | THREAD_LISTS}
     facts = access_facts(
-        _read(lambda: server_from_object(guild, bot_ids=bot_ids)) or ServerRoles(0),
+        _read(partial(server_from_object, guild, bot_ids=bot_ids)) or ServerRoles(0),
         {
-            number: (
-                int(raw.get("type", TEXT)),
-                _read(lambda raw=raw: overwrites_from_object(raw)) if guild.get("roles") else None,
-            )
+            number: (int(raw.get("type", TEXT)), _read(partial(overwrites_from_object, raw)))
             for number, raw in channels.items()
         },
     )

@@ -245,17 +245,31 @@ def _require_space(folder: Path, workspace: Workspace) -> None:
 # ---- bringing one back ------------------------------------------------------------------------------
 
 
+_ACCESS = (
+    "SELECT is_private, discord_private, owner_private, audience, accepted_audience, access_lost, channel_id "
+    "FROM channel_allowlist"
+)
+_PUT_ACCESS = (
+    "UPDATE channel_allowlist SET is_private = ?, discord_private = ?, owner_private = ?, audience = ?, "
+    "accepted_audience = ?, access_lost = ? WHERE channel_id = ?"
+)
+
+
 @dataclass
 class _Decisions:
-    """Erasures anybody knows of, and the newest word on who is left out: (opted out, excluded, id)."""
+    """Erasures anybody knows of, and the newest word on who is left out, (opted out, excluded, id), and on who may read
+    which channel."""
 
     erasures: dict[tuple[str, int], float] = field(default_factory=dict)
     absences: list[tuple[int, int, int]] = field(default_factory=list)
+    access: list[tuple[object, ...]] = field(default_factory=list)
 
     def read(self, connection: sqlite3.Connection) -> None:
         rows = connection.execute("SELECT kind, id, erased_at FROM erasures").fetchall()
         self.erasures |= {(kind, erased_id): erased_at for kind, erased_id, erased_at in rows}
         self.absences = [tuple(row) for row in connection.execute("SELECT opted_out, excluded, id FROM members")]
+        with suppress(sqlite3.OperationalError):  # a copy of an older version: nobody had said anything yet
+            self.access = [tuple(row) for row in connection.execute(_ACCESS)]
 
 
 def _decisions_since(workspace: Workspace, backup: Backup) -> _Decisions:
@@ -339,6 +353,7 @@ def _with_decisions(workspace: Workspace, backup: Backup, decisions: _Decisions)
         store.messages.delete([erased_id for kind, erased_id in decisions.erasures if kind == "message"])
         with store.messages_db.transaction() as connection:
             connection.executemany("UPDATE members SET opted_out = ?, excluded = ? WHERE id = ?", decisions.absences)
+            connection.executemany(_PUT_ACCESS, decisions.access)
         after = store.messages.count()
     needs_token = not read_environment(workspace.env_file, process={}).token
     return Restored(backup.folder, after, before - after, len(forgotten), needs_token)

@@ -153,7 +153,7 @@ def _holders(server: ServerRoles, overwrites: Sequence[Overwrite], bit: int) -> 
     }
     unnamed = {server.owner_id} | server.bot_ids
     default, is_settled = bool(server.everyone & bit), False
-    allow, deny, members_in, members_out = set(), set(), set(), set()
+    allow, deny, members_in, members_out = (set[int]() for _ in range(4))
     for overwrite in overwrites:
         is_allowed, is_denied = bool(overwrite.allow & bit), bool(overwrite.deny & bit)
         if not (is_allowed or is_denied):
@@ -182,7 +182,8 @@ def access_facts(
     audiences = {
         channel_id: audience_of(server, overwrites, kind=kind)
         for channel_id, (kind, overwrites) in channels.items()
-        if overwrites is not None
+        # Without @everyone's own permissions nothing is known: nobody would seem to read anything.
+        if overwrites is not None and server.server_id in server.permissions
     }
     views = [audience.view for audience in audiences.values()]
     is_gated = not any(view.default for view in views)
