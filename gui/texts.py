@@ -308,7 +308,10 @@ OPENED_ASK_TEXT = (
 )
 OPENED_LATER, OPENED_CLOSE, OPENED_OPEN = "Later", "Keep closed", "Open it"
 CLOSED_BY_DISCORD = "#{name} is closed to some on Discord"
-CLOSED_BY_DISCORD_TEXT = "Your word is taken back, and Discord's holds: its lines are recalled only in channels whose readers can all read it."
+CLOSED_BY_DISCORD_TEXT = (
+    "Your word is taken back, and Discord's holds: its lines are recalled only in channels whose readers can all "
+    "read it."
+)
 MENU_EXCLUDE, MENU_INCLUDE = "Leave out of training and recall", "Include again"
 MENU_FORGET = "Delete everything they wrote…"
 FORGET_TITLE = "Delete everything {name} wrote?"
