@@ -137,32 +137,31 @@ def test_an_update_killed_at_any_statement_leaves_the_old_or_the_new_schema_and_
         connection.execute(
             "INSERT INTO messages (id, channel_id, author_id, content, created_ms) VALUES (1, 1, 7, 'x', 1)"
         )
-    known = len(MESSAGES_MIGRATIONS)
     counted = tmp_path / "counted.db"
     shutil.copy(original, counted)
-    statements = int(open_and_kill(counted, 0, known + 2).stdout)
+    statements = int(open_and_kill(counted, 0, 3).stdout)
     assert statements > 8
     for kill_at in range(1, statements + 1):
         path = tmp_path / f"killed-{kill_at}.db"
         shutil.copy(original, path)
-        assert open_and_kill(path, kill_at, known + 2).returncode == -signal.SIGKILL
+        assert open_and_kill(path, kill_at, 3).returncode == -signal.SIGKILL
         connection = sqlite3.connect(path)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         columns = {row[1] for row in connection.execute("PRAGMA table_info(messages)")}
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-        assert ("mood" in columns, "moods" in tables) == (version > known, version > known + 1)
-        assert version == known or path.with_name(f"{path.stem}.before-schema-{known + 1}.db").exists()
+        assert ("mood" in columns, "moods" in tables) == (version >= 2, version >= 3)
+        assert version == 1 or path.with_name(f"{path.stem}.before-schema-2.db").exists()
         connection.close()
-        assert open_and_kill(path, 0, known + 2).returncode == 0
+        assert open_and_kill(path, 0, 3).returncode == 0
         assert sqlite3.connect(path).execute("SELECT mood FROM messages").fetchall() == [("fine",)]
 
 
 def test_a_first_start_killed_at_any_statement_can_be_repeated(tmp_path: Path) -> None:
     """Fault 30: it must not look like a database whose content is gone."""
-    statements = int(open_and_kill(tmp_path / "counted.db", 0, len(MESSAGES_MIGRATIONS)).stdout)
+    statements = int(open_and_kill(tmp_path / "counted.db", 0, 1).stdout)
     for kill_at in sorted({1, 2, 3, 4, 5, 6, statements // 2, statements - 2, statements - 1, statements}):
         path = tmp_path / f"new-{kill_at}.db"
-        open_and_kill(path, kill_at, len(MESSAGES_MIGRATIONS))
+        open_and_kill(path, kill_at, 1)
         Database(path, MESSAGES_MIGRATIONS).open().close()
         assert sqlite3.connect(path).execute("SELECT COUNT(*) FROM messages").fetchone() == (0,)
 
