@@ -16,6 +16,7 @@ from datetime import datetime
 
 import discord
 
+from bot.channel_access import ChannelAccess
 from bot.channel_log import ChannelLogs, Readable, Writer, readable_by
 from bot.config import Identity, Place
 from bot.decisions import Decision, IncomingMessage, ReplyCounts, after_absence, decide
@@ -37,7 +38,6 @@ SEEN_IDS = 5_000
 EARLIER_MESSAGES = 40
 TAKE_BACK = "❌"
 REFRESH_REACTIONS_SECONDS = 3.0
-_WITH_MESSAGES = (discord.TextChannel, discord.VoiceChannel, discord.StageChannel, discord.ForumChannel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ class Handlers:
         counts: ReplyCounts,
         desk: ReplyDesk,
         forget_channel: Callable[[int], None],
+        set_checked: Callable[[bool], None] = lambda _: None,
         is_stopping: Callable[[], bool] = lambda: False,
         roll: Callable[[], float] = random.random,
         wall_clock: Callable[[], float] = time.time,
@@ -82,6 +83,14 @@ class Handlers:
         self._seen: OrderedDict[int, None] = OrderedDict()
         self._deleted: OrderedDict[int, None] = OrderedDict()
         self._stale_reactions: dict[int, asyncio.Task[None]] = {}
+        self.access = ChannelAccess(
+            store,
+            storage,
+            server_id=lambda: self.place.server_id,
+            live_channels=lambda: [channel_id for channel_id, _ in logs.items()],
+            forget_talk=self._forget_talk,
+            set_checked=set_checked,
+        )
 
     # ---- messages ---------------------------------------------------------------------------------------
 
@@ -210,21 +219,6 @@ class Handlers:
         for channel_id, channel_log in self._logs.items():
             if channel_log.remove_author(author_id):
                 self._forget_talk(channel_id)
-
-    async def follow_privacy(self, channels: Sequence[discord.abc.GuildChannel]) -> None:
-        """Keep the channels and who may read them in step with the server: it decides where they may be recalled."""
-        seen = [
-            Channel(
-                c.id,
-                c.name,
-                kind=c.type.value,
-                guild_id=c.guild.id,
-                is_private=not c.permissions_for(c.guild.default_role).view_channel,
-            )
-            for c in channels
-            if isinstance(c, _WITH_MESSAGES)
-        ]
-        await self._storage.run(self._save_privacy, seen)
 
     async def load_counts(self) -> None:
         """Replies of the last hour before this start: the ceilings hold across a restart."""
@@ -368,14 +362,6 @@ class Handlers:
     def keep_own(self, messages: list[Message]) -> None:
         """Own replies are live context: kept, marked, never indexed or learnt from."""
         self._storage.post(self._store.messages.save, messages)
-
-    def _save_privacy(self, seen: list[Channel]) -> None:
-        # Unknown ones come in switched off, so that the panel and !channels can list them.
-        self._store.channels.add(seen)
-        for channel in seen:
-            known = self._store.channels.get(channel.id)
-            if known is not None and known.is_private != channel.is_private:
-                self._store.channels.switch(channel.id, is_private=channel.is_private)
 
     def _save_edit(self, record: Message, is_from_server: bool) -> None:
         if self._store.messages.holds([record.id]) and not self._has_opted_out(record.author_id):

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from data.access import Access, read_access
 from data.channel_reader import ChannelReader, ChannelResult
+from data.chat.audience import with_access_of
 from data.discord_objects import (
     CAN_HOLD_THREADS,
     THREAD_LISTS,
     WITH_MESSAGES,
-    channel_from_object,
-    everyone_permissions,
+    channels_from_objects,
 )
 from data.fetcher_api import DiscordRest, FetchError, Json, NoAccessError
 from storage import policy
@@ -145,23 +146,16 @@ class Fetcher:
             guild = await self._api.guild(self._server_id)
         except NoAccessError:
             raise await self._wrong_server() from None
-        base = everyone_permissions(guild)
         listed = await self._api.channels(self._server_id)
         self._note_last(listed)
-        found = [
-            channel_from_object(raw, guild_id=self._server_id, everyone_permissions=base)
-            for raw in listed
-            if int(raw.get("type", 0)) in WITH_MESSAGES | THREAD_LISTS
-        ]
-        self._store.channels.add(found)
-        for channel in found:
-            self._store.channels.switch(channel.id, is_private=channel.is_private)
+        found = channels_from_objects(guild, listed, bot_ids=[self._api.bot_id])
+        keep_access(self._store, found)
         return ServerView(
             self._server_id,
             guild["name"],
             int(guild.get("approximate_member_count") or 0),
             "DISCOVERABLE" in guild.get("features", ()),
-            tuple(found),
+            tuple(self._store.channels.get(channel.id) or channel for channel in found),
         )
 
     async def fetch(self) -> FetchSummary:
@@ -189,7 +183,10 @@ class Fetcher:
         lost = [
             c
             for c in self._store.channels.all()
-            if c.guild_id == self._server_id and c.id not in present and c.kind not in THREAD_KINDS and c.learn
+            if c.guild_id == self._server_id
+            and c.id not in present
+            and c.kind not in THREAD_KINDS
+            and (c.learn or c.recall or c.speak)
         ]
         for channel in lost:
             self._store.channels.switch(channel.id, is_access_lost=True)
@@ -317,6 +314,12 @@ class Fetcher:
 
 def _refused(place: Channel, access: Access) -> ChannelResult:
     return ChannelResult(place.id, place.name, problem=access.trouble(place), cure=access.cure(place))
+
+
+def keep_access(store: Store, found: Sequence[Channel]) -> None:
+    """Add the channels a server lists, and bring what is known about who may read them up to date."""
+    store.channels.add(found)
+    store.channels.update_access({new.id: partial(with_access_of, new=new) for new in found})
 
 
 def require_policy(store: Store) -> None:

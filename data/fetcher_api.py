@@ -61,6 +61,12 @@ class DiscordRest:
         if self._client is not None:
             await self._client.close()
 
+    @property
+    def bot_id(self) -> int:
+        """The bot's own user id."""
+        assert self._client is not None and self._client.user is not None, "not signed in"
+        return self._client.user.id
+
     async def application(self) -> Json:
         """The bot's own application (id, name, flags)."""
         return await self._patiently(lambda: self._http.application_info(), "reading the application")

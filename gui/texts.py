@@ -281,20 +281,37 @@ PEOPLE_EMPTY = (
     "much, and can leave people out."
 )
 PEOPLE_COLUMNS = ("Member", "Messages", "Share", "In training", "Included", "")
-CHANNEL_COLUMNS = ("Channel", "Messages", "Learn", "Recall", "Speak", "Private", "Rate")
+CHANNEL_COLUMNS = ("Channel", "Messages", "Learn", "Recall", "Speak", "Private", "On Discord", "Rate")
+ON_DISCORD_EVERYONE, ON_DISCORD_SOME, ON_DISCORD_OPENED, ON_DISCORD_UNKNOWN = "everyone", "some", "opened", "unknown"
 OPTED_OUT, EXCLUDED = "opted out", "left out"
 SHARES_NONE = "The balanced share appears once training data is prepared."
 SHARES_CEILING = "In training nobody makes up more than {ceiling} (orange line)."
 SHARES_COUNT = "Prepare training data"
 PEOPLE_SUMMARY = "{people} · {messages}"
 CHANNEL_HINT = (
-    "Learn: may become training data. Recall: lines may be looked up for replies. Speak: it may answer there."
+    "Learn: may become training data. Recall: lines may be looked up for replies, in channels whose readers can all "
+    "read this one. Speak: it may answer there. Private: your own word, which holds whatever Discord says. On Discord: "
+    "who can see it there."
 )
 RATE_GENERAL = "general"
 RATE_MENU_GENERAL = "General rate"
 PRIVATE_TITLE = "Learn from a private channel?"
 PRIVATE_YES, PRIVATE_NO = "Learn from it", "Leave it out"
 ACCESS_LOST = "no access"
+OPENED_TITLE = "Discord opened {names} to more people."
+OPENED_TEXT = "Closed here until you answer: nothing said there is recalled where it was not recalled before."
+OPENED_ANSWER = "Answer"
+OPENED_ASK_TITLE = "Discord opened #{name}. Open it here too?"
+OPENED_ASK_TEXT = (
+    "More people can read #{name} on Discord than before. If you open it, what was said there may be recalled in every "
+    "channel whose readers can all read it now. If you keep it closed, it stays private until you switch that off."
+)
+OPENED_LATER, OPENED_CLOSE, OPENED_OPEN = "Later", "Keep closed", "Open it"
+CLOSED_BY_DISCORD = "#{name} is closed to some on Discord"
+CLOSED_BY_DISCORD_TEXT = (
+    "Your word is taken back, and Discord's holds: its lines are recalled only in channels whose readers can all "
+    "read it."
+)
 MENU_EXCLUDE, MENU_INCLUDE = "Leave out of training and recall", "Include again"
 MENU_FORGET = "Delete everything they wrote…"
 FORGET_TITLE = "Delete everything {name} wrote?"

@@ -29,6 +29,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from data.chat.audience import opened_channels
 from data.chat.liveness import is_bot_alive
 from scripts.progress import run_script, script_parser
 from storage.backup import list_backups
@@ -213,7 +214,8 @@ def _messages(store: Store) -> Iterator[Finding]:
         "" if count else "Fetch: python scripts/fetch_and_embed.py, or import a file with --import.",
     )
     yield from _absent_messages(store)
-    speaking = [channel for channel in store.channels.all() if channel.speak]
+    channels = store.channels.all()
+    speaking = [channel for channel in channels if channel.speak and not channel.is_access_lost]
     yield Finding(
         "Channels",
         Verdict.GOOD if speaking else Verdict.NOTE,
@@ -222,6 +224,13 @@ def _messages(store: Store) -> Iterator[Finding]:
         else "the bot may speak nowhere",
         "" if speaking else "Switch 'speak' on in People & channels.",
     )
+    if opened := opened_channels(channels):
+        yield Finding(
+            "Opened channels",
+            Verdict.NOTE,
+            f"Discord opened {names_of(opened)} to more people; closed here until you answer",
+            "Answer in People & channels, or with !channels open or close.",
+        )
 
 
 def _absent_messages(store: Store) -> Iterator[Finding]:

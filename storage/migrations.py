@@ -205,5 +205,25 @@ END;
     )
 
 
+def _messages_who_may_read_a_channel(connection: sqlite3.Connection) -> None:
+    """What Discord says and what the owner says become two columns. For channels of a server the one value so far is
+    taken for Discord's last word, which repeated itself at every start."""
+    _run(
+        connection,
+        """
+ALTER TABLE channel_allowlist ADD COLUMN discord_private INTEGER;
+ALTER TABLE channel_allowlist ADD COLUMN owner_private INTEGER;
+ALTER TABLE channel_allowlist ADD COLUMN audience TEXT NOT NULL DEFAULT '';
+ALTER TABLE channel_allowlist ADD COLUMN accepted_audience TEXT NOT NULL DEFAULT '';
+UPDATE channel_allowlist SET discord_private = is_private WHERE guild_id IS NOT NULL;
+""",
+    )
+
+
 CONTROL_MIGRATIONS: tuple[Migration, ...] = (_control_1, _control_2)
-MESSAGES_MIGRATIONS: tuple[Migration, ...] = (_messages_1, _messages_form_and_name_rank, _messages_withheld)
+MESSAGES_MIGRATIONS: tuple[Migration, ...] = (
+    _messages_1,
+    _messages_form_and_name_rank,
+    _messages_withheld,
+    _messages_who_may_read_a_channel,
+)

@@ -14,7 +14,7 @@ from gui.components.basics import Card, Row, Text
 from gui.components.button import Button
 from gui.components.choices import Segments, popup_menu
 from gui.components.inputs import Field
-from gui.components.notices import EmptyState
+from gui.components.notices import Banner, EmptyState
 from gui.components.removed import AbsenceBanner, RemovedList, read_removed
 from gui.components.room import M, Panel, Room, S
 from gui.components.table import Table
@@ -33,6 +33,7 @@ from gui.presenters.pulse import Pulse
 from storage import policy
 from storage.deletions import Deletion, Deletions
 from storage.forgetting import mark_models
+from storage.people import names_of
 from storage.records import Channel
 from storage.store import Store
 
@@ -72,7 +73,7 @@ class PeopleRoom(Room):
 
     def build(self) -> Iterator[None]:
         page, theme = self.page, self.theme
-        page.grid_rowconfigure(2, weight=1)
+        page.grid_rowconfigure(3, weight=1)
         self.import_button = Button(self.tools, texts.IMPORT, self._choose_file, icon="upload")
         self.import_button.grid(row=0, column=0)
         bar = Row(page)
@@ -90,8 +91,11 @@ class PeopleRoom(Room):
         self.question = AbsenceBanner(page, lambda question: self.removed.ask(question))
         self.question.grid(row=1, column=0, sticky="ew", pady=(0, theme.px(M)))
         self.question.grid_remove()
+        self.opened = Banner(page, "busy")
+        self.opened.grid(row=2, column=0, sticky="ew", pady=(0, theme.px(M)))
+        self.opened.grid_remove()
         self.card = Card(page, pad=14)
-        self.card.grid(row=2, column=0, sticky="nsew")
+        self.card.grid(row=3, column=0, sticky="nsew")
         self.card.body.grid_columnconfigure(0, weight=1)
         self.card.body.grid_rowconfigure(0, weight=1)
         self.people = Table(
@@ -118,7 +122,7 @@ class PeopleRoom(Room):
         )
         yield
         foot = Row(page)
-        foot.grid(row=3, column=0, sticky="ew", pady=(S, 0))
+        foot.grid(row=4, column=0, sticky="ew", pady=(S, 0))
         foot.grid_columnconfigure(0, weight=1)
         self.note = Text(foot, "", role="small", colour="muted", wrap=True)
         self.note.grid(row=0, column=0, sticky="ew")
@@ -161,6 +165,7 @@ class PeopleRoom(Room):
         self.question.show_questions(self._census.removed.questions)
         for table in (self.people, self.channels, self.removed):
             table.grid_remove()
+        self._show_opened(view.opened)
         if view.is_empty and self._tab != "removed":
             self.empty.grid(row=0, column=0)
             self.note.show("")
@@ -186,6 +191,18 @@ class PeopleRoom(Room):
     @staticmethod
     def _tab_names() -> dict[str, str]:
         return {"people": texts.PEOPLE_TAB, "channels": texts.CHANNELS_TAB, "removed": texts.REMOVED_TAB}
+
+    def _show_opened(self, opened: tuple[Channel, ...]) -> None:
+        if not opened:
+            self.opened.grid_remove()
+            return
+        self.opened.show(
+            texts.OPENED_TITLE.format(names=names_of(opened)),
+            texts.OPENED_TEXT,
+            action=texts.OPENED_ANSWER,
+            command=lambda: self._ask_opened(opened[0]),
+        )
+        self.opened.grid()
 
     def find(self) -> str:
         self.search.focus()
@@ -244,6 +261,9 @@ class PeopleRoom(Room):
             self._private(channel, value)
             return
         self._change(lambda: self.panel.store.channels.switch(channel_id, **{key: value}))
+        if key == "is_private" and not value and channel.discord_private:
+            title = texts.CLOSED_BY_DISCORD.format(name=channel.name)
+            self.panel.toast(title, texts.CLOSED_BY_DISCORD_TEXT)
 
     def _private(self, channel: Channel, value: bool) -> None:
         def answer(accepted: bool) -> None:
@@ -260,6 +280,20 @@ class PeopleRoom(Room):
             texts.PRIVATE_TITLE,
             policy.private_channel_text(channel.name),
             [(texts.PRIVATE_NO, "secondary", None), (texts.PRIVATE_YES, "primary", lambda: answer(True))],
+        )
+
+    def _ask_opened(self, channel: Channel) -> None:
+        def answer(is_private: bool) -> None:
+            self._change(lambda: self.panel.store.channels.switch(channel.id, is_private=is_private))
+
+        self.panel.confirm(
+            texts.OPENED_ASK_TITLE.format(name=channel.name),
+            texts.OPENED_ASK_TEXT.format(name=channel.name),
+            [
+                (texts.OPENED_LATER, "quiet", None),
+                (texts.OPENED_CLOSE, "secondary", lambda: answer(True)),
+                (texts.OPENED_OPEN, "primary", lambda: answer(False)),
+            ],
         )
 
     def _channel_menu(self, channel_id: int, x: int, y: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from data.chat.audience import opened_channels
 from data.chat.quotas import CEILING
 from gui import texts
 from gui.presenters import format as words
@@ -29,7 +30,8 @@ CHANNEL_COLUMNS = (
     Column("recall", texts.CHANNEL_COLUMNS[3], 70, kind="switch", align="centre"),
     Column("speak", texts.CHANNEL_COLUMNS[4], 70, kind="switch", align="centre"),
     Column("is_private", texts.CHANNEL_COLUMNS[5], 70, kind="switch", align="centre"),
-    Column("rate", texts.CHANNEL_COLUMNS[6], 96, kind="menu", align="right", tone="muted"),
+    Column("discord", texts.CHANNEL_COLUMNS[6], 84, kind="small", align="centre", tone="muted"),
+    Column("rate", texts.CHANNEL_COLUMNS[7], 96, kind="menu", align="right", tone="muted"),
 )
 REMOVED_COLUMNS = (
     Column("what", texts.REMOVED_COLUMNS[0], stretch=1.6, kind="strong"),
@@ -71,6 +73,7 @@ class PeopleView:
     summary: str
     shares_note: str
     is_empty: bool
+    opened: tuple[Channel, ...] = ()
 
 
 def balanced_shares(job: Job | None) -> tuple[dict[int, float], float | None]:
@@ -110,7 +113,8 @@ def people_view(census: Census, *, search: str = "") -> PeopleView:
     channels = tuple(
         _channel(c, census) for c in census.channels if c.kind not in THREAD_KINDS and wanted in c.name.lower()
     )
-    return PeopleView(people, channels, summary, note, not total and not census.channels)
+    opened = tuple(opened_channels(census.channels))
+    return PeopleView(people, channels, summary, note, not total and not census.channels, opened)
 
 
 def _person(member: Member, census: Census, total: int, scale: float) -> TableRow:
@@ -159,7 +163,8 @@ def _channel(channel: Channel, census: Census) -> TableRow:
             Cell(value=channel.learn and (not channel.is_private or channel.include_private), is_enabled=on),
             Cell(value=channel.recall, is_enabled=on),
             Cell(value=channel.speak, is_enabled=on),
-            Cell(value=channel.is_private),
+            Cell(value=is_kept_private(channel)),
+            on_discord(channel),
             Cell(f"{rate}  ▾", "accent_text" if channel.rate is not None else ""),
         ),
     )
@@ -235,6 +240,23 @@ def _deleted_name(deletion: Deletion) -> str:
 
 def _left(seconds: float) -> str:
     return words.duration(max(seconds, 0.0))
+
+
+def is_kept_private(channel: Channel) -> bool:
+    """The owner's own word; where neither the owner nor Discord said anything, private is what is in force."""
+    if channel.owner_private is None and channel.discord_private is None:
+        return channel.is_private
+    return bool(channel.owner_private)
+
+
+def on_discord(channel: Channel) -> Cell:
+    """Who can see a channel on Discord."""
+    if channel.discord_private is None:
+        return Cell(texts.ON_DISCORD_UNKNOWN, "faint")
+    if channel.discord_private:
+        return Cell(texts.ON_DISCORD_SOME)
+    is_waiting = channel.is_private and not channel.owner_private
+    return Cell(texts.ON_DISCORD_OPENED, "busy") if is_waiting else Cell(texts.ON_DISCORD_EVERYONE)
 
 
 def import_arguments(paths: Sequence[str], channels_file: str | None) -> list[str]:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.chat.audience import recall_sources
 from storage import environment, logs
 from storage.activity import ENDED_EARLY
 from storage.errors import (
@@ -202,9 +203,9 @@ def test_recall_sees_its_own_channel_and_what_everyone_may_read(store: Store) ->
             Channel(6, "whisper", kind=12, parent_id=1),
         ]
     )
-    assert store.channels.recallable_from(1) == [1, 5]
-    assert store.channels.recallable_from(2) == [1, 2, 5]
-    assert store.channels.recallable_from(99) == [1, 5]
+    assert recall_sources(store.channels.all(), 1) == [1, 5]
+    assert recall_sources(store.channels.all(), 2) == [1, 2, 5]
+    assert recall_sources(store.channels.all(), 99) == [1, 5]
 
 
 def test_a_private_channel_trains_only_after_the_second_yes(store: Store) -> None:

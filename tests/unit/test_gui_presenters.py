@@ -351,6 +351,31 @@ def test_a_fetch_that_asks_or_could_not_read_is_not_simply_done() -> None:
     assert not people.has_open_question(job("import", {"channels": 3}))
 
 
+def test_what_discord_says_and_what_the_owner_says_are_two_columns() -> None:
+    """Fault 72."""
+    channels = (
+        Channel(1, "open", is_private=False, discord_private=False),
+        Channel(2, "staff", discord_private=True),
+        Channel(3, "mine", discord_private=False, owner_private=True),
+        Channel(4, "opened", discord_private=False),
+        Channel(5, "imported"),
+    )
+    view = people.people_view(census(channels=channels))
+    keys = [column.key for column in people.CHANNEL_COLUMNS]
+    said = {
+        row.key: (row.cells[keys.index("is_private")].value, row.cells[keys.index("discord")].text)
+        for row in view.channels
+    }
+    assert said == {
+        1: (False, "everyone"),
+        2: (False, "some"),
+        3: (True, "everyone"),
+        4: (False, "opened"),
+        5: (True, "unknown"),
+    }
+    assert [channel.name for channel in view.opened] == ["opened"]
+
+
 def test_shares_after_balancing_come_from_the_newest_data_set() -> None:
     prepared = job("prepare", {"shares": [{"author_id": 1, "after": 0.12}], "ceiling": 0.12})
     assert people.balanced_shares(prepared) == ({1: 0.12}, 0.12)
