@@ -173,6 +173,14 @@ SUPPRESS_LINKS = Setting(
     "Make its links inert",
     "Links it writes get no preview, and invites are broken up.",
 )
+MASK_REPLIES = Setting(
+    "mask_replies",
+    True,
+    "Behaviour",
+    "Mask private data it writes",
+    "E-mail addresses, telephone, card and account numbers and passwords in a reply become [email], [phone] and so on. "
+    "A reply that holds an access token is never sent.",
+)
 ANSWER_DIRECT_MESSAGES = Setting(
     "answer_direct_messages", False, "Behaviour", "Answer direct messages", "Off: direct messages are ignored."
 )
