@@ -67,14 +67,14 @@ class WireBot:
 
 @asynccontextmanager
 async def wire_bot(
-    store: Store, server: DiscordServer, *texts: str, server_id: int | None = None
+    store: Store, server: DiscordServer, *texts: str, server_id: int | None = None, api_base: str = ""
 ) -> AsyncIterator[WireBot]:
-    """run_discord() as a task; cancelled at the end as at a stop."""
+    """run_discord() as a task; cancelled at the end as at a stop. api_base: another host in the server's place."""
     environment = Environment(
         token=server.environment["DISCORD_TOKEN"],
         server_id=server_id or server.world.guild_id,
         admin_ids=frozenset({OWNER}),
-        api_base=server.api_base,
+        api_base=api_base or server.api_base,
         gateway=server.gateway,
     )
     services = WireServices(
