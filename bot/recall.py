@@ -23,6 +23,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 # Asked for beyond the number wanted: some hits fall away (deleted, absent member, already in the conversation).
 SPARE_HITS = 8
+# How long a look-up waits for a database that another program holds.
+HELD_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,12 @@ class Recall:
         self._open_embedder = open_embedder
         self._index: VectorIndex | None = None
         self._embedder: Embedder | None = None
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recall")
+        self._executor = ThreadPoolExecutor(
+            # A held database costs a reply its recall, not the time that was to be spent on it.
+            max_workers=1,
+            thread_name_prefix="recall",
+            initializer=lambda: store.wait_at_most(HELD_SECONDS),
+        )
         self._last_trouble = ""
         self._is_closing = False
 
@@ -108,11 +115,14 @@ class Recall:
     def _look_up(
         self, channel_id: int, text: str, settings: Settings, exclude_ids: frozenset[int]
     ) -> tuple[RecalledLine, ...]:
-        channels = () if self._is_closing else self._store.channels.recallable_from(channel_id)
-        if not channels:
+        if self._is_closing:
             return ()
         try:
+            channels = self._store.channels.recallable_from(channel_id)
+            if not channels:
+                return ()
             hits = self._search(channels, text, settings, exclude_ids)
+            lines = self._readable(hits, set(channels), exclude_ids, settings)
         except KnownError as error:
             self._note(error.text())
             return ()
@@ -123,7 +133,7 @@ class Recall:
             self._index = None
             return ()
         self._last_trouble = ""
-        return self._readable(hits, set(channels), exclude_ids, settings)
+        return lines
 
     def _search(self, channels: list[int], text: str, settings: Settings, exclude_ids: frozenset[int]) -> list[Hit]:
         index, embedder = self._opened()

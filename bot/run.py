@@ -35,7 +35,7 @@ from bot.playground import Playground
 from bot.recall import Recall
 from bot.responder import Responder
 from bot.stopping import Ending, LastResort, StopRequest, ending_of
-from bot.storage_thread import StorageThread
+from bot.storage_thread import TRY_SECONDS, StorageThread
 from bot.watchdog import Watchdog, end_process
 from storage.deletions import erase_due
 from storage.environment import Environment, read_environment
@@ -264,7 +264,7 @@ def _build(store: Store, environment: Environment, status: LiveStatus, stop: Sto
         store=store,
         environment=environment,
         status=status,
-        storage=StorageThread(),
+        storage=StorageThread(on_start=lambda: store.wait_at_most(TRY_SECONDS)),
         slot=slot,
         recall=recall,
         responder=Responder(lambda: slot.model, recall),

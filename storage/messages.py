@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from storage import withheld
 from storage.database import Database, placeholders
 from storage.records import DISCORD_EPOCH_MS, Form, Mention, Message, Reaction
+from storage.stored_json import read_json
 from storage.text import storable
 from storage.versions import is_edit, kept_of, unrepeated
 
@@ -439,9 +440,13 @@ def _message(row: sqlite3.Row, reactions: tuple[Reaction, ...]) -> Message:
         edited_ms=row["edited_ms"],
         kind=row["kind"],
         reply_to_id=row["reply_to_id"],
-        attachments=tuple(json.loads(row["attachments"])),
-        stickers=tuple(json.loads(row["stickers"])),
-        mentions=tuple(Mention(pair[0], pair[1]) for pair in json.loads(row["mentions"])),
+        attachments=tuple(str(name) for name in read_json(row["attachments"], "A message's attachments", [])),
+        stickers=tuple(str(name) for name in read_json(row["stickers"], "A message's stickers", [])),
+        mentions=tuple(
+            Mention(pair[0], str(pair[1]))
+            for pair in read_json(row["mentions"], "A message's mentions", [])
+            if isinstance(pair, list) and len(pair) == 2
+        ),
         reactions=reactions,
         is_pinned=bool(row["is_pinned"]),
         is_own=bool(row["is_own"]),

@@ -469,6 +469,6 @@ def parse_stored(rows: Iterable[tuple[str, str]]) -> Settings:
             continue
         try:
             values[key] = setting.parse(json.loads(text))
-        except (ValueError, SettingError):
+        except (ValueError, TypeError, RecursionError, SettingError):
             continue
     return Settings(values)

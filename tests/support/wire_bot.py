@@ -11,7 +11,7 @@ from typing import Any
 from bot.client import run_discord
 from bot.live_status import LiveStatus
 from bot.stopping import StopRequest
-from bot.storage_thread import StorageThread
+from bot.storage_thread import TRY_SECONDS, StorageThread
 from storage.environment import Environment
 from storage.store import Store
 from tests.support.discord_server import DiscordServer
@@ -81,7 +81,7 @@ async def wire_bot(
         store,
         environment,
         LiveStatus(mode="discord"),
-        StorageThread(),
+        StorageThread(on_start=lambda: store.wait_at_most(TRY_SECONDS)),
         StillSlot(),
         NoRecall(),
         ScriptedResponder(list(texts) or ["sure"]),
