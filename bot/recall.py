@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from data.chat.recall import recalled_text
 from storage.errors import KnownError
+from storage.index_sync import chance_of
 from storage.records import Message
 from storage.settings import RECALL_COUNT, RECALL_MIN_SIMILARITY, RECALL_REACTION_WEIGHT, Settings
+from storage.similarity import similarity_limit
 from storage.store import Store
 
 if TYPE_CHECKING:
@@ -136,18 +138,33 @@ class Recall:
         return lines
 
     def _search(self, channels: list[int], text: str, settings: Settings, exclude_ids: frozenset[int]) -> list[Hit]:
+        hits = self._nearest(channels, text, settings, exclude_ids)
+        if not hits and self._index is not None and self._index.needs_rebuild:
+            self._reopen()  # another model's index has taken its place
+            hits = self._nearest(channels, text, settings, exclude_ids)
+        chance = chance_of(self._store, self._index.model) if self._index is not None else None
+        limit = similarity_limit(settings[RECALL_MIN_SIMILARITY], chance)
+        return [hit for hit in hits if hit.similarity >= limit]
+
+    def _nearest(self, channels: list[int], text: str, settings: Settings, exclude_ids: frozenset[int]) -> list[Hit]:
         index, embedder = self._opened()
-        vector = embedder.embed([text])[0]
-        hits = index.search(
-            vector,
+        return index.search(
+            embedder.embed([text])[0],
             channel_ids=channels,
             limit=settings[RECALL_COUNT] + SPARE_HITS,
             exclude_ids=sorted(exclude_ids),
             reaction_weight=settings[RECALL_REACTION_WEIGHT],
         )
-        return [hit for hit in hits if hit.similarity >= settings[RECALL_MIN_SIMILARITY]]
+
+    def _reopen(self) -> None:
+        close = getattr(self._embedder, "close", None)
+        if close is not None:
+            close()
+        self._embedder = self._index = None
 
     def _opened(self) -> tuple[VectorIndex, Embedder]:
+        if self._index is not None and self._index.needs_rebuild:
+            self._reopen()
         if self._embedder is None:
             self._embedder = self._open_embedder()
         if self._index is None:

@@ -291,6 +291,17 @@ class MessageStore:
             "INSERT OR IGNORE INTO index_queue (message_id) SELECT id FROM messages WHERE is_own = 0 ORDER BY id"
         )
 
+    def indexable(self, *, after_id: int, limit: int) -> tuple[list[Message], int | None]:
+        """A page of what belongs in the index, by id, and the id to go on after; None at the end."""
+        rows = self.database.rows(
+            "SELECT m.id, IFNULL(p.opted_out OR p.excluded, 0) AS is_absent FROM messages AS m "
+            "LEFT JOIN members AS p ON p.id = m.author_id WHERE m.is_own = 0 AND m.id > ? ORDER BY m.id LIMIT ?",
+            (after_id, limit),
+        )
+        found = self.get([row["id"] for row in rows if not row["is_absent"]])
+        page = [message for message in (_indexable(found[number]) for number in sorted(found)) if message is not None]
+        return page, rows[-1]["id"] if rows else None
+
     def _with_reactions(self, rows: Sequence[sqlite3.Row]) -> list[Message]:
         reactions: dict[int, list[Reaction]] = {}
         ids = [row["id"] for row in rows]

@@ -260,7 +260,8 @@ RECALL_MIN_SIMILARITY = Setting(
     0.35,
     "Generation",
     "Recall threshold",
-    "Lines less similar than this are left out (cosine).",
+    "Lines less similar are left out. 0.35: as strict as the embedding model needs, measured on your chat; higher is "
+    "stricter, 0 lets everything pass.",
     0.0,
     1.0,
 )
@@ -348,7 +349,7 @@ EMBEDDING_MODEL = Setting(
     "bge-small-en-v1.5",
     "Model",
     "Embedding model",
-    "Finds similar earlier messages; a change re-embeds everything.",
+    "Finds similar earlier messages. After a change everything is embedded again; the old index serves until then.",
     choices=("bge-small-en-v1.5", "all-MiniLM-L6-v2", "paraphrase-multilingual-MiniLM-L12-v2"),
     needs_restart=True,
 )

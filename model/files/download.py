@@ -59,7 +59,10 @@ def download(url: str, target: Path, *, sha256: str = "", report: Report = lambd
     except InterceptedError as error:
         part.unlink(missing_ok=True)
         trouble = intercepted(_host(url))
-        raise DownloadError(trouble.what, trouble.cure) from error
+        raise DownloadError(
+            trouble.what,
+            f"{trouble.cure} Or the address is that of a page: give the file's own ('resolve', not 'blob').",
+        ) from error
     except urllib.error.HTTPError as error:
         if error.code in (407, 511):  # a proxy, or a network that wants a sign-in
             trouble = intercepted(_host(url))

@@ -78,7 +78,7 @@ def intercepted(host: str) -> NetworkTrouble:
     """What a web page in place of an answer means."""
     return NetworkTrouble(
         NetworkFault.INTERCEPTED,
-        f"Something else answered in place of {host}: a sign-in page of this network, or a proxy.",
+        f"Something else answered in place of {host}, with a web page: this network's sign-in page, or a proxy.",
         "Open any web page in a browser and sign in to the network (hotel, school, company), or use another one.",
         False,
     )
