@@ -65,7 +65,7 @@ def bring(workspace: Workspace, name: str) -> None:
 
 def test_the_included_model_serves_at_once_and_gives_way_to_the_chosen_one(workspace: Workspace) -> None:
     """Fault 93: cases A1, C3 and C4 of the owner's first day."""
-    with DiscordServer(make_world(messages=60, days=5)) as server:
+    with DiscordServer(make_world(messages=120, days=5)) as server:
         said = fetch(workspace, server, "--accept-policy", "--learn-from", "public")
         assert f"download_model.py {CHOSEN}" in said and made_by(workspace) == INCLUDED
         with Store.open(workspace) as store:
