@@ -134,7 +134,8 @@ def redact(text: str, replacement: str = "[secret]") -> str:
     spans = sorted(find_tokens(text) + find_labelled(text))
     if not spans:
         return text
-    parts, done = [], 0
+    parts: list[str] = []
+    done = 0
     for start, end in spans:
         if start > done or not parts:
             parts += [text[done:start], replacement]
