@@ -41,6 +41,7 @@ from storage.control import LOOP_LAG_FACT
 from storage.environment import Environment
 from storage.errors import ConfigurationError
 from storage.records import BotPhase, Channel, ExitCode
+from storage.system.network import InterceptedError, explain, intercepted, is_intercepted
 
 if TYPE_CHECKING:
     from bot.run import Services
@@ -440,7 +441,11 @@ class Connection:
     async def _one(self, client: BotClient) -> None:
         """One client from signing in to the end of its use; returns when a fresh one may do better."""
         try:
-            await client.login(self._token)
+            try:
+                await client.login(self._token)
+            except TypeError as error:
+                # discord.py reads the account out of whatever came with status 200, a sign-in page of the network too.
+                raise InterceptedError(intercepted("Discord").what) from error
             connecting = asyncio.create_task(client.connect(reconnect=True))
             try:
                 await self._watch(client, connecting)
@@ -448,8 +453,12 @@ class Connection:
                 if not connecting.done():
                     connecting.cancel()
                     await asyncio.gather(connecting, return_exceptions=True)
-        except discord.LoginFailure:
-            raise _bad_token() from None
+        except InterceptedError as error:
+            self._explain(error)
+        except discord.LoginFailure as error:
+            if not is_intercepted(error):
+                raise _bad_token() from None
+            self._explain(error)
         except discord.PrivilegedIntentsRequired:
             raise _missing_intent() from None
         except discord.ConnectionClosed as error:
@@ -459,11 +468,14 @@ class Connection:
                 raise _missing_intent() from None
             self._trouble(f"Discord closed the connection ({error.code}).")
         except discord.HTTPException as error:
+            if is_intercepted(error) and error.status < 500:
+                self._explain(error)
+                return
             if error.status == 401:
                 raise _bad_token() from None
             self._trouble(f"Discord answered {error.status}.")
         except (OSError, aiohttp.ClientError, TimeoutError, discord.GatewayNotFound) as error:
-            self._trouble(f"Discord cannot be reached ({type(error).__name__}).")
+            self._explain(error)
         except AttributeError:
             # discord.py reads its websocket after a first connection that never came to be
             if client.ws is not None:  # type: ignore[redundant-expr]
@@ -484,11 +496,13 @@ class Connection:
                 self._trouble("The connection to Discord did not come back.")
                 return
 
-    def _trouble(self, what: str) -> None:
-        log.warning("%s", what)
-        self._services.status.update(
-            last_error=what, last_error_cure="Check the internet connection; the bot keeps trying."
-        )
+    def _explain(self, error: BaseException) -> None:
+        trouble = explain(error, "Discord")
+        self._trouble(trouble.what, trouble.cure)
+
+    def _trouble(self, what: str, cure: str = "Check the internet connection.") -> None:
+        log.warning("%s %s", what, cure)
+        self._services.status.update(last_error=what, last_error_cure=f"{cure} The bot keeps trying.")
 
     def _is_supervised(self) -> bool:
         return is_supervised(self._services.store.status.read_supervisor(), now=time.time())

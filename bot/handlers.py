@@ -26,7 +26,7 @@ from bot.storage_thread import StorageThread
 from bot.translate import incoming, is_persons_message, read_of, record_of
 from data.chat.keeping import is_kept
 from storage import policy
-from storage.errors import KnownError
+from storage.errors import BusyError, KnownError
 from storage.messages import is_without_words
 from storage.records import Activity, Channel, Message
 from storage.settings import Settings
@@ -35,6 +35,7 @@ from storage.store import Store
 log = logging.getLogger(__name__)
 
 SEEN_IDS = 5_000
+EDITS_KEPT = 200
 EARLIER_MESSAGES = 40
 TAKE_BACK = "❌"
 REFRESH_REACTIONS_SECONDS = 3.0
@@ -82,6 +83,8 @@ class Handlers:
         self._wall_clock = wall_clock
         self._seen: OrderedDict[int, None] = OrderedDict()
         self._deleted: OrderedDict[int, None] = OrderedDict()
+        # The newest edits, for messages that still wait to be stored.
+        self._edited: OrderedDict[int, Message] = OrderedDict()
         self._stale_reactions: dict[int, asyncio.Task[None]] = {}
         self.access = ChannelAccess(
             store,
@@ -166,6 +169,9 @@ class Handlers:
             return
         if self._logs[message.channel.id].edit(message.id, message.content):
             self._forget_talk(message.channel.id)
+        self._edited[record.id] = record
+        if len(self._edited) > EDITS_KEPT:
+            self._edited.popitem(last=False)
         await self._storage.run(self._save_edit, record, False)
 
     async def on_delete(self, channel_id: int, message_ids: set[int]) -> None:
@@ -178,6 +184,7 @@ class Handlers:
         for message_id in message_ids:
             self._desk.withdraw(channel_id, message_id)
             _remember(self._deleted, message_id)
+            self._edited.pop(message_id, None)
         if self._logs[channel_id].remove(message_ids):
             self._forget_talk(channel_id)
 
@@ -216,6 +223,8 @@ class Handlers:
     def forget_author(self, author_id: int) -> None:
         """Drop one person's lines from everything in memory."""
         self._desk.withdraw_author(author_id)
+        for message_id in [number for number, edit in self._edited.items() if edit.author_id == author_id]:
+            del self._edited[message_id]
         for channel_id, channel_log in self._logs.items():
             if channel_log.remove_author(author_id):
                 self._forget_talk(channel_id)
@@ -261,7 +270,10 @@ class Handlers:
         channel = None if is_direct else self._channel(record.channel_id, thread)
         may_store = channel is not None and self._may_store(channel)
         earlier = self._earlier(record.channel_id, record.id) if is_first and channel is not None else []
-        if may_store and is_kept(record) and not self._has_opted_out(record.author_id):
+        # Deleted, or edited, while another program held the database and this was tried again.
+        record = self._edited.get(record.id, record)
+        is_gone = record.id in self._deleted
+        if may_store and not is_gone and is_kept(record) and not self._has_opted_out(record.author_id):
             self._keep(record)
         return _Known(settings, channel, may_store, earlier)
 
@@ -287,6 +299,8 @@ class Handlers:
     def _keep(self, record: Message) -> None:
         try:
             self._store.messages.save([record])
+        except BusyError:
+            raise  # the whole look-up is tried again
         except KnownError as error:  # a full disk keeps nobody from an answer; the next fetch brings the message
             log.warning("A message was not stored: %s", error.text())
 

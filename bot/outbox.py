@@ -2,6 +2,9 @@
 
 Never empty, never over Discord's limit, never a control token or a secret, never a ping but for the person
 answered. Style is left alone. `prepare` is pure; `Outbox` sends, with pauses a person would make.
+
+The order matters: first everything that may be taken out is taken out until nothing more is, then the result is
+checked, disguises taken off for the look only, and what is about to leave is checked once more, burst by burst.
 """
 
 from __future__ import annotations
@@ -18,7 +21,10 @@ from dataclasses import dataclass
 import aiohttp
 import discord
 
-from storage.settings import BLOCKED_WORDS, SUPPRESS_LINKS, Settings
+from storage.masking.credentials import find_tokens, redact
+from storage.masking.mask import mask
+from storage.settings import BLOCKED_WORDS, MASK_REPLIES, SUPPRESS_LINKS, Settings
+from storage.text import bare, folded, visible
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +36,15 @@ PAUSE_SECONDS = 600.0
 _UNKNOWN_REPLY = 50035  # "Invalid Form Body", here: the message replied to is gone
 _FIRST_PAUSE, _PAUSE_PER_CHARACTER, _LONGEST_PAUSE = 0.7, 0.035, 4.0
 
-# Control strings of the chat templates in the catalogue (ChatML, Llama 2 and 3, Gemma, Mistral, Phi).
-_CONTROL = re.compile(r"<\|[^\s|<>]{1,40}\|>|<(?:/?s|bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>")
-_SECRETS = (
-    re.compile(r"[\w-]{23,30}\.[\w-]{6,7}\.[\w-]{27,45}"),  # a Discord token
-    re.compile(r"discord(?:app)?\.com/api/webhooks/\d+/[\w-]{20,}", re.IGNORECASE),
-    re.compile(r"\b(?:ghp|gho|ghs|github_pat|glpat|xox[abpr]|sk|rk)[-_][\w-]{16,}"),
-    re.compile(r"\bAKIA[0-9A-Z]{16}\b"),
-    re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),  # a signed web token
-    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
+# Control strings of the chat templates in the catalogue (ChatML, Llama 2 and 3, Gemma, Mistral, Phi, DeepSeek).
+_CONTROL = re.compile(
+    r"<[|｜][^\s|｜<>]{1,40}[|｜]>|<(?:/?s|bos|eos|pad|unk|start_of_turn|end_of_turn|end_of_utterance)>"
+    r"|\[/?INST\]|<</?SYS>>"
 )
+# Marks of Discord's own formatting: "f**o**o" is read as foo.
+_FORMATTING = str.maketrans("", "", "*_~|`\\")
+# Links are made inert in their own way.
+_NOT_MASKED = frozenset({"invite"})
 _INVITE = re.compile(r"(discord(?:app)?)\s*\.\s*(gg|me|io|com(?=\s*/\s*invite))", re.IGNORECASE)
 _MASKED_LINK = re.compile(r"\[([^\]\n]{1,300})\]\(\s*<?(https?://[^\s)>]+)>?[^)\n]*\)", re.IGNORECASE)
 _BARE_LINK = re.compile(r"(?<![<\w])(https?://[^\s<>]+)(?!>)", re.IGNORECASE)
@@ -67,30 +72,32 @@ def prepare(text: str, settings: Settings, *, secrets: Collection[str] = ()) -> 
     if is_blank(text):
         return Refused("empty reply")
     if _holds_secret(text, secrets):
-        return Refused("reply held something that looks like a secret")
+        return Refused(_SECRET)
     word = blocked_word(text, settings[BLOCKED_WORDS])
     if word:
         return Refused(f"reply held a blocked word ({word})")
+    if settings[MASK_REPLIES]:
+        text, _ = mask(text, keep=_NOT_MASKED)
     if settings[SUPPRESS_LINKS]:
         text = without_live_links(text)
     bursts = tuple(burst for burst in into_bursts(text) if not is_blank(burst))
+    if any(_CONTROL.search(seen) for burst in bursts for seen in (burst, bare(burst))):
+        return Refused("reply held a control string in disguise")
+    if any(_holds_secret(burst, secrets) for burst in bursts):
+        return Refused(_SECRET)
     return Outgoing(bursts, not settings[SUPPRESS_LINKS]) if bursts else Refused("empty reply")
 
 
+_SECRET = "reply held something that looks like a secret"
+
+
 def clean(text: str) -> str:
-    """Valid Unicode without control tokens, control characters and direction overrides; otherwise untouched."""
+    """Valid Unicode without control strings, control characters and invisible marks; otherwise untouched."""
+    # To a fixed point: what is removed may have kept the halves of a control string apart.
     text = text.encode("utf-8", "ignore").decode("utf-8")
-    # Again and again: removing one may join the halves of another.
-    while (shorter := _CONTROL.sub("", text)) != text:
+    while (shorter := _CONTROL.sub("", visible(text))) != text:
         text = shorter
-    return "".join(
-        c
-        for c in text
-        if c == "\n" or c == "\t" or (unicodedata.category(c) not in ("Cc", "Cs") and c not in _DIRECTION_MARKS)
-    ).strip()
-
-
-_DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+    return text.strip()
 
 
 def is_blank(text: str) -> bool:
@@ -102,10 +109,11 @@ def is_blank(text: str) -> bool:
 
 def blocked_word(text: str, words: str) -> str:
     """The first of the comma-separated words that stands in the text, '' when none does."""
-    folded = text.casefold()
-    for word in filter(None, (part.strip().casefold() for part in words.split(","))):
-        if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", folded):
-            return word
+    shown = (folded(text), folded(text.translate(_FORMATTING)))
+    for word in filter(None, (part.strip() for part in words.split(","))):
+        pattern = re.compile(rf"(?<!\w){re.escape(folded(word))}(?!\w)")
+        if any(pattern.search(text) for text in shown):
+            return word.casefold()
     return ""
 
 
@@ -142,7 +150,9 @@ def pause_before(text: str) -> float:
 
 
 def _holds_secret(text: str, secrets: Collection[str]) -> bool:
-    return any(secret and secret in text for secret in secrets) or any(pattern.search(text) for pattern in _SECRETS)
+    return any(
+        any(secret and secret in seen for secret in secrets) or bool(find_tokens(seen)) for seen in (text, bare(text))
+    )
 
 
 class Outbox:
@@ -297,6 +307,6 @@ class Outbox:
 
 
 def shortened(text: str) -> str:
-    """A text for one message: at most Discord's limit, never empty."""
-    text = clean(text) or "(nothing)"
+    """A text for one message: at most Discord's limit, never empty, never with a token or a password in it."""
+    text = redact(clean(text)) or "(nothing)"
     return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 2].rstrip() + " …"

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 from data.chat.audience import open_sources, recall_sources
 from data.chat.recall import recalled_text
 from storage.errors import KnownError
+from storage.index_sync import chance_of
 from storage.records import PLAYGROUND_CHANNEL, Message
 from storage.settings import RECALL_COUNT, RECALL_MIN_SIMILARITY, RECALL_REACTION_WEIGHT, Settings
+from storage.similarity import similarity_limit
 from storage.store import Store
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 # Asked for beyond the number wanted: some hits fall away (deleted, absent member, already in the conversation).
 SPARE_HITS = 8
+# How long a look-up waits for a database that another program holds.
+HELD_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,12 @@ class Recall:
         self._open_embedder = open_embedder
         self._index: VectorIndex | None = None
         self._embedder: Embedder | None = None
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recall")
+        self._executor = ThreadPoolExecutor(
+            # A held database costs a reply its recall, not the time that was to be spent on it.
+            max_workers=1,
+            thread_name_prefix="recall",
+            initializer=lambda: store.wait_at_most(HELD_SECONDS),
+        )
         self._last_trouble = ""
         self._is_closing = False
         # False while nobody knows whether the channels' permissions are still what is stored of them: then a channel
@@ -120,11 +129,14 @@ class Recall:
     def _look_up(
         self, channel_id: int, text: str, settings: Settings, exclude_ids: frozenset[int]
     ) -> tuple[RecalledLine, ...]:
-        channels = [] if self._is_closing else self.sources(channel_id)
-        if not channels:
+        if self._is_closing:
             return ()
         try:
+            channels = self.sources(channel_id)
+            if not channels:
+                return ()
             hits = self._search(channels, text, settings, exclude_ids)
+            lines = self._readable(hits, set(channels), exclude_ids, settings)
         except KnownError as error:
             self._note(error.text())
             return ()
@@ -135,21 +147,36 @@ class Recall:
             self._index = None
             return ()
         self._last_trouble = ""
-        return self._readable(hits, set(channels), exclude_ids, settings)
+        return lines
 
     def _search(self, channels: list[int], text: str, settings: Settings, exclude_ids: frozenset[int]) -> list[Hit]:
+        hits = self._nearest(channels, text, settings, exclude_ids)
+        if not hits and self._index is not None and self._index.needs_rebuild:
+            self._reopen()  # another model's index has taken its place
+            hits = self._nearest(channels, text, settings, exclude_ids)
+        chance = chance_of(self._store, self._index.model) if self._index is not None else None
+        limit = similarity_limit(settings[RECALL_MIN_SIMILARITY], chance)
+        return [hit for hit in hits if hit.similarity >= limit]
+
+    def _nearest(self, channels: list[int], text: str, settings: Settings, exclude_ids: frozenset[int]) -> list[Hit]:
         index, embedder = self._opened()
-        vector = embedder.embed([text])[0]
-        hits = index.search(
-            vector,
+        return index.search(
+            embedder.embed([text])[0],
             channel_ids=channels,
             limit=settings[RECALL_COUNT] + SPARE_HITS,
             exclude_ids=sorted(exclude_ids),
             reaction_weight=settings[RECALL_REACTION_WEIGHT],
         )
-        return [hit for hit in hits if hit.similarity >= settings[RECALL_MIN_SIMILARITY]]
+
+    def _reopen(self) -> None:
+        close = getattr(self._embedder, "close", None)
+        if close is not None:
+            close()
+        self._embedder = self._index = None
 
     def _opened(self) -> tuple[VectorIndex, Embedder]:
+        if self._index is not None and self._index.needs_rebuild:
+            self._reopen()
         if self._embedder is None:
             self._embedder = self._open_embedder()
         if self._index is None:

@@ -33,9 +33,10 @@ from bot.live_status import LiveStatus
 from bot.model_slot import Changes, ModelSlot
 from bot.playground import Playground
 from bot.recall import Recall
+from bot.reindexing import keep_index_of_the_chosen_model
 from bot.responder import Responder
 from bot.stopping import Ending, LastResort, StopRequest, ending_of
-from bot.storage_thread import StorageThread
+from bot.storage_thread import TRY_SECONDS, StorageThread
 from bot.watchdog import Watchdog, end_process
 from storage.deletions import erase_due
 from storage.environment import Environment, read_environment
@@ -154,6 +155,7 @@ async def _live(
         for name, work in (
             ("heartbeat", _heartbeat(services)),
             ("housekeeping", _housekeeping(services)),
+            ("reindexing", keep_index_of_the_chosen_model(store)),
             ("model", services.slot.run()),
             ("inbox", inbox.run()),
             ("main", _main_work(services, is_offline=is_offline)),
@@ -233,7 +235,7 @@ async def _housekeeping(services: Services) -> None:
 def _build(store: Store, environment: Environment, status: LiveStatus, stop: StopRequest) -> Services:
     """The only place where the parts of the live bot meet."""
     from model.chat import gpu
-    from model.embeddings import query_embedder
+    from model.embeddings import serving_embedder, serving_model
     from model.inference import ChatModel, close_model, get_configured_model
     from model.publishing.switching import load_or_take_back
     from storage.vectordb import VectorIndex
@@ -253,18 +255,28 @@ def _build(store: Store, environment: Environment, status: LiveStatus, stop: Sto
             return load_as_it_is(changes)
         return load_or_take_back(store, lambda: load_as_it_is(changes))
 
-    embedding_model = store.settings.get(EMBEDDING_MODEL)
+    def open_index() -> VectorIndex:
+        # By whoever made it: while a better model's index is being made, or its files are missing, the old one serves.
+        wanted = store.settings.get(EMBEDDING_MODEL)
+        found = VectorIndex.open(store.workspace.embeddings, model=wanted, dimension=384)
+        serving = serving_model(wanted, store.workspace, made_by=found.made_by)
+        if serving == wanted:
+            return found
+        return VectorIndex.open(store.workspace.embeddings, model=serving, dimension=384)
+
     recall = Recall(
         store,
-        open_index=lambda: VectorIndex.open(store.workspace.embeddings, model=embedding_model, dimension=384),
-        open_embedder=lambda: query_embedder(embedding_model, store.workspace),
+        open_index=open_index,
+        open_embedder=lambda: serving_embedder(
+            store.settings.get(EMBEDDING_MODEL), store.workspace, made_by=open_index().made_by
+        ),
     )
     slot = ModelSlot(check=check, load=load, unload=close_model, status=status)
     return Services(
         store=store,
         environment=environment,
         status=status,
-        storage=StorageThread(),
+        storage=StorageThread(on_start=lambda: store.wait_at_most(TRY_SECONDS)),
         slot=slot,
         recall=recall,
         responder=Responder(lambda: slot.model, recall),

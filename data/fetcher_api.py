@@ -13,6 +13,7 @@ import discord
 from discord.http import Route
 
 from storage.errors import ConfigurationError, KnownError
+from storage.system.network import NetworkTrouble, explain, intercepted, is_intercepted
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -41,11 +42,13 @@ class DiscordRest:
         token: str,
         *,
         api_base: str = "",
+        tries: int = TRIES,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._token = token
         self._api_base = api_base
+        self._tries = tries
         self._sleep = sleep
         self._jitter = jitter
         self._client: discord.Client | None = None
@@ -120,6 +123,10 @@ class DiscordRest:
         client = discord.Client(intents=discord.Intents.none())
         try:
             await client.login(self._token)
+        except TypeError:
+            # discord.py reads the account out of whatever came with status 200, a sign-in page of the network too.
+            await client.close()
+            raise _as_fetch_error(intercepted("Discord")) from None
         except BaseException:
             await client.close()
             raise
@@ -127,31 +134,43 @@ class DiscordRest:
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]], what: str) -> T:
         """Ask, and ask again after a growing pause where waiting helps. KnownError says what does not."""
-        for attempt in range(TRIES):
+        for attempt in range(self._tries):
             try:
-                return await ask()
-            except discord.LoginFailure:
-                raise invalid_token() from None
+                answer = await ask()
+                if isinstance(answer, str):  # JSON was asked for
+                    raise _as_fetch_error(intercepted("Discord"))
+                return answer
+            except discord.LoginFailure as error:
+                raise _as_fetch_error(intercepted("Discord")) if is_intercepted(error) else invalid_token() from None
             except (discord.Forbidden, discord.NotFound) as error:
+                if is_intercepted(error):
+                    raise _as_fetch_error(intercepted("Discord")) from None
                 raise NoAccessError(
                     f"Discord refused {what}: {error.text or error.status}.",
                     "Check the bot's permissions (View Channel, Read Message History).",
                 ) from None
             except discord.HTTPException as error:
                 self._judge(error, what)
-                reason = f"Discord answered {error.status}"
+                reason, cure = f"Discord answered {error.status}.", "Discord has a problem: see discordstatus.com."
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                reason = f"no connection ({type(error).__name__})"
+                trouble = explain(error, "Discord")
+                if not trouble.may_pass:
+                    raise _as_fetch_error(trouble) from error
+                reason, cure = trouble.what, trouble.cure
+            if attempt == self._tries - 1:
+                break
             wait = pause_seconds(attempt, self._jitter())
-            log.warning("%s while %s; trying again in %.0f s", reason, what, wait)
+            log.warning("While %s: %s Trying again in %.0f s", what, reason, wait)
             await self._sleep(wait)
         raise FetchError(
-            f"Discord could not be reached while {what} ({reason}).",
-            "Check the internet connection and try again later: it goes on where it stopped.",
+            f"The fetch stopped while {what}. {reason}",
+            f"{cure} Then try again: it goes on where it stopped.",
         )
 
     def _judge(self, error: discord.HTTPException, what: str) -> None:
         """Return when waiting may help, raise when it does not."""
+        if error.status != 429 and error.status < 500 and is_intercepted(error):
+            raise _as_fetch_error(intercepted("Discord")) from None
         if error.status == 401:
             raise invalid_token() from None
         if error.status == 429:
@@ -163,6 +182,10 @@ class DiscordRest:
                 ) from None
         elif error.status < 500:
             raise FetchError(f"Discord refused {what}: {error.status} {error.text}.") from None
+
+
+def _as_fetch_error(trouble: NetworkTrouble) -> FetchError:
+    return FetchError(trouble.what, f"{trouble.cure} What was fetched is kept; the next fetch goes on there.")
 
 
 def pause_seconds(attempt: int, roll: float) -> float:

@@ -26,6 +26,10 @@ INVITE_PERMISSIONS = discord.Permissions(
 )
 
 
+# Somebody is waiting for the answer, and what a second try does not cure is the answer.
+TRIES = 2
+
+
 @dataclass(frozen=True, slots=True)
 class ServerCheck:
     """What Discord says about the bot. server_name is '' when it is not on the configured server."""
@@ -40,7 +44,7 @@ class ServerCheck:
 
 async def check_server(environment: Environment, *, clock: Callable[[], float] = time.time) -> ServerCheck:
     """Ask Discord. ConfigurationError for a refused token, FetchError when it cannot be reached."""
-    async with DiscordRest(environment.require_token(), api_base=environment.api_base) as rest:
+    async with DiscordRest(environment.require_token(), api_base=environment.api_base, tries=TRIES) as rest:
         application = await rest.application()
         servers = {int(server["id"]): str(server["name"]) for server in await rest.my_guilds()}
     application_id = int(application["id"])
@@ -56,7 +60,7 @@ async def check_server(environment: Environment, *, clock: Callable[[], float] =
 
 async def unreadable_channels(environment: Environment, channel_ids: Sequence[int]) -> list[int]:
     """Those of the channels whose history Discord does not let the bot read."""
-    async with DiscordRest(environment.require_token(), api_base=environment.api_base) as rest:
+    async with DiscordRest(environment.require_token(), api_base=environment.api_base, tries=TRIES) as rest:
         # Without Read Message History the answer is empty and no error: only the permissions tell.
         missing = (await read_access(rest, environment.server_id or 0)).missing
         refused = [channel_id for channel_id in channel_ids if channel_id in missing]
@@ -78,6 +82,9 @@ def invite_url(application_id: int) -> str:
 
 
 async def _clock_offset(clock: Callable[[], float]) -> float:
-    async with aiohttp.ClientSession() as session, session.get(f"{Route.BASE}/gateway") as answer:
-        date = answer.headers.get("Date")
-    return clock() - parsedate_to_datetime(date).timestamp() if date else 0.0
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"{Route.BASE}/gateway") as answer:
+            date = answer.headers.get("Date")
+        return clock() - parsedate_to_datetime(date).timestamp() if date else 0.0
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        return 0.0  # everything else was answered; a clock nobody can read is no fault

@@ -285,9 +285,11 @@ def _deployed(workspace: Workspace) -> Path | None:
     pointer = workspace.finetuned_models / "current.json"
     try:
         name = json.loads(pointer.read_text(encoding="utf-8"))["file"]
+        if not isinstance(name, str | None):
+            raise TypeError("the file's name is no text")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelFileError(
             f"The pointer to the deployed model, {pointer}, cannot be read ({error}).",
             "Deploy again with scripts/5_deploy_bot.py, or delete that file.",

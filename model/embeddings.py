@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from model.catalog import EmbeddingModel, embedding_model, offline_embedding_folder
+from model.catalog import EMBEDDING_MODELS, EmbeddingModel, embedding_model, offline_embedding_folder
 from storage.errors import KnownError, ModelFileError
 from storage.paths import Workspace
 from storage.system.files import replace_file
@@ -31,6 +31,8 @@ _SAMPLES = (
     "see https://example.org for the minutes of the meetup",
 )
 _LEAST_COSINE = 0.999
+# Comes with the program as a Python package: it serves wherever the chosen one is not here yet.
+INCLUDED_MODEL = "all-MiniLM-L6-v2"
 
 
 class Embedder(Protocol):
@@ -141,6 +143,65 @@ class QueryEmbedder:
                 self._context = None
 
 
+def is_here(name: str, workspace: Workspace) -> bool:
+    """Whether texts can be embedded with this model on this computer."""
+    if name not in {entry.name for entry in EMBEDDING_MODELS}:
+        return False
+    if query_gguf_path(name, workspace).exists():
+        return True
+    try:
+        source_folder(name, workspace)
+    except ModelFileError:
+        return False
+    return True
+
+
+def serving_model(wanted: str, workspace: Workspace, *, made_by: str = "") -> str:
+    """The model to search with: the one that made the index, else the chosen one, else the one that is included.
+
+    made_by: of the index there is, '' where there is none.
+    """
+    return next((name for name in (made_by, wanted, INCLUDED_MODEL) if is_here(name, workspace)), wanted)
+
+
+def indexing_embedder(wanted: str, workspace: Workspace) -> Embedder:
+    """The embedder to fill the index with: the chosen model, or the included one while that is not here.
+
+    Without a working sentence-transformers it is the query form, slower. ModelFileError when there is none.
+    """
+    trouble: Exception | None = None
+    for name in dict.fromkeys((serving_model(wanted, workspace), INCLUDED_MODEL)):
+        for make in (_bulk_with_query_form, _query_form):
+            try:
+                return make(name, workspace)
+            except (KnownError, ImportError, OSError) as error:
+                log.warning("The embedding model %s is not usable this way (%s).", name, error)
+                trouble = trouble or error
+    if isinstance(trouble, KnownError):
+        raise trouble
+    raise ModelFileError(
+        f"No embedding model can be used on this computer ({trouble}).", "Start through launcher.py, which installs it."
+    ) from trouble
+
+
+def _bulk_with_query_form(name: str, workspace: Workspace) -> Embedder:
+    bulk = bulk_embedder(name, workspace)
+    ensure_query_gguf(name, workspace, bulk=bulk)
+    return bulk
+
+
+def _query_form(name: str, workspace: Workspace) -> Embedder:
+    ensure_query_gguf(name, workspace)
+    return query_embedder(name, workspace)
+
+
+def serving_embedder(wanted: str, workspace: Workspace, *, made_by: str = "") -> QueryEmbedder:
+    """The embedder to search with, its query form written first where only the source is here."""
+    name = serving_model(wanted, workspace, made_by=made_by)
+    ensure_query_gguf(name, workspace)
+    return query_embedder(name, workspace)
+
+
 def bulk_embedder(name: str, workspace: Workspace) -> BulkEmbedder:
     """The embedder for many texts. ModelFileError when its files are not on this machine yet."""
     return BulkEmbedder(embedding_model(name), source_folder(name, workspace))
@@ -187,9 +248,10 @@ def source_folder(name: str, workspace: Workspace) -> Path:
     """The folder with the model in sentence-transformers form: the workspace's, the packaged one, the hub's cache."""
     entry = embedding_model(name)
     own = workspace.embedding_models / entry.name
-    if (own / "config.json").exists():
+    # All of it: a download may have been cut short.
+    if all((own / part).exists() for part in ("config.json", "tokenizer.json", "model.safetensors")):
         return own
-    if entry.name == "all-MiniLM-L6-v2":
+    if entry.name == INCLUDED_MODEL:
         return offline_embedding_folder()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -199,7 +261,7 @@ def source_folder(name: str, workspace: Workspace) -> Path:
     except (LocalEntryNotFoundError, OSError, ValueError):
         raise ModelFileError(
             f"The embedding model {entry.name} is not on this machine yet.",
-            f"Run 'python scripts/download_model.py {entry.name}', or choose all-MiniLM-L6-v2, which is included.",
+            f"Run 'python scripts/download_model.py {entry.name}', or choose {INCLUDED_MODEL}, which is included.",
         ) from None
 
 

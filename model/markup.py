@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from data.chat.markup import one_line, to_model_text
+from data.chat.markup import to_model_text
+from storage.text import prompt_name
 
 __all__ = ["to_discord_text", "to_model_text"]
 
@@ -47,7 +48,7 @@ def _mark_up(text: str, people: dict[str, int], places: dict[str, int], pictures
 def _replace_names(text: str, sign: str, ids: dict[str, int], form: str) -> str:
     if sign not in text or not ids:
         return text
-    folded = {one_line(name).casefold(): number for name, number in ids.items() if name.strip()}
+    folded = {prompt_name(name).casefold(): number for name, number in ids.items() if name.strip()}
     names = "|".join(re.escape(name) for name in sorted(folded, key=len, reverse=True))
     pattern = re.compile(rf"(?<![\w<]){re.escape(sign)}({names})(?!\w)", re.IGNORECASE)
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from data.chat.conversation import Typist
 from data.chat.lines import line_text, split_newest
 from storage.records import Conversation, Turn
+from storage.text import one_line
 
 LAYOUT = 2
 RECALL_HEADER = "Earlier on this server:"
@@ -158,7 +159,8 @@ def recall_pieces(recalled: Sequence[Turn], template: ChatTemplate) -> list[Piec
     """The block of retrieved lines, best match first; nothing when there are none."""
     if not recalled:
         return []
-    lines = "\n".join(_line(turn) for turn in recalled)
+    # One recalled line is one line: a break inside it would start a line in somebody else's name.
+    lines = "\n".join(line_text(turn.name, one_line(turn.text)) for turn in recalled)
     return [
         Piece(f"{template.recall_open}{RECALL_HEADER}\n", True),
         Piece(lines, False),

@@ -254,11 +254,16 @@ def _absent_messages(store: Store) -> Iterator[Finding]:
 
 
 def _index(store: Store) -> Finding:
+    from model.embeddings import is_here, serving_model
     from storage.vectordb import VectorIndex
 
     waiting = store.messages.queue_length()
     try:
-        index = VectorIndex.open(store.workspace.embeddings, model=store.settings.get(EMBEDDING_MODEL), dimension=384)
+        wanted = store.settings.get(EMBEDDING_MODEL)
+        index = VectorIndex.open(store.workspace.embeddings, model=wanted, dimension=384)
+        made_by = index.made_by
+        if made_by not in ("", wanted) and serving_model(wanted, store.workspace, made_by=made_by) == made_by:
+            index = VectorIndex.open(store.workspace.embeddings, model=made_by, dimension=384)
         trouble, rows = str(index.state) if index.needs_rebuild else "", index.count()
     except Exception as error:  # a damaged index raises whatever its Rust core feels like
         trouble, rows = f"cannot be read ({type(error).__name__})", 0
@@ -274,24 +279,37 @@ def _index(store: Store) -> Finding:
             "Search index",
             Verdict.NOTE,
             f"{rows:,} messages; {waiting:,} more wait to be indexed",
-            "The running bot catches up by itself; otherwise run the fetch again.",
+            "The running bot catches up by itself; without it: python scripts/fetch_and_embed.py --only-index",
+        )
+    if index.model != wanted:
+        return Finding(
+            "Search index",
+            Verdict.NOTE,
+            f"{rows:,} messages, in step; made by {index.model}, which serves until {wanted} has its own",
+            "The running bot or the next fetch makes it."
+            if is_here(wanted, store.workspace)
+            else f"Better recall: python scripts/download_model.py {wanted}",
         )
     return Finding("Search index", Verdict.GOOD, f"{rows:,} messages, in step")
 
 
 def _model(store: Store) -> Finding:
     from model.catalog import check_gguf, resolve_model
-    from model.embeddings import query_embedder
+    from model.embeddings import is_here, serving_model
 
     try:
         path = resolve_model(store.workspace, store.settings.read(), read_environment(store.workspace.env_file))
         check_gguf(path)
     except KnownError as error:
         return Finding("Chat model", Verdict.BAD, error.what, error.cure)
-    try:
-        query_embedder(store.settings.get(EMBEDDING_MODEL), store.workspace)
-    except KnownError as error:
-        return Finding("Chat model", Verdict.NOTE, f"{path.name}; without recall: {error.what}", error.cure)
+    wanted = store.settings.get(EMBEDDING_MODEL)
+    if not is_here(serving_model(wanted, store.workspace), store.workspace):
+        return Finding(
+            "Chat model",
+            Verdict.NOTE,
+            f"{path.name}; without recall: the embedding model {wanted} is not on this computer",
+            f"python scripts/download_model.py {wanted}",
+        )
     return Finding("Chat model", Verdict.GOOD, path.name)
 
 

@@ -1,5 +1,6 @@
 """Download a model: shows progress, goes on where it stopped, and checks what arrived.
 
+python scripts/download_model.py                       what a new bot needs: the default chat model, and one for recall
 python scripts/download_model.py --list
 python scripts/download_model.py qwen2.5-3b            a chat model from the catalogue
 python scripts/download_model.py bge-small-en-v1.5     an embedding model for recall
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlparse
 
@@ -28,13 +30,17 @@ from model.catalog import (
     MODELS,
     EmbeddingModel,
     check_gguf,
+    embedding_model,
     find_model,
     hub_url,
 )
+from model.embeddings import INCLUDED_MODEL
 from model.files.download import download
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
-from storage.errors import BadInputError
+from storage.errors import BadInputError, CancelledError, KnownError
 from storage.paths import Workspace
+from storage.settings import EMBEDDING_MODEL
+from storage.store import Store
 
 # What sentence-transformers needs of an encoder's repository; the rest (ONNX, OpenVINO, PyTorch pickles) stays there.
 _ENCODER_FILES = (
@@ -49,7 +55,31 @@ _ENCODER_FILES = (
     "vocab.txt",
     "model.safetensors",
 )
+# How much of the default download the model for recall is (130 MB of 2.2 GB).
+_RECALL_SHARE = 0.08
 _MAY_BE_MISSING = {"vocab.txt", "config_sentence_transformers.json", "special_tokens_map.json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A part of the job's progress that a download may treat as the whole."""
+
+    progress: Progress
+    start: float
+    end: float
+
+    def part(self, start: float, end: float) -> Callable[..., None]:
+        """A report function for a part of this share."""
+        width = self.end - self.start
+        return self.progress.part(self.start + width * start, self.start + width * end)
+
+    def report(self, fraction: float, step: str = "") -> None:
+        """How much of this share is done, 0-1."""
+        self.part(0.0, 1.0)(fraction, step)
+
+    def note(self, text: str) -> None:
+        """A line for the person in front of the terminal."""
+        self.progress.note(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int | None:
@@ -59,15 +89,21 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
         print(catalogue())
         return None
     with open_store(options) as store, job(store, "download") as progress:
-        path = fetch(options, store.workspace, progress)
-        progress.result = {"file": str(path)}
+        if options.model or options.url:
+            path = fetch(options, store.workspace, Share(progress, 0.0, 1.0))
+        else:
+            options.model = DEFAULT_MODEL.key
+            embedder = fetch_for_recall(store, Share(progress, 0.0, _RECALL_SHARE))
+            path = fetch(options, store.workspace, Share(progress, _RECALL_SHARE, 1.0))
+            progress.result["embedding_model"] = str(embedder) if embedder else ""
+        progress.result["file"] = str(path)
     print_summary([("file", path)])
     if path.suffix == ".gguf":
         print("It is used automatically when it is the default model; otherwise choose it in Settings > Model.")
     return None
 
 
-def fetch(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> Path:
+def fetch(options: argparse.Namespace, workspace: Workspace, progress: Share) -> Path:
     """Download what was asked for into the workspace; returns the file or folder."""
     entry = next((model for model in EMBEDDING_MODELS if model.name == options.model), None)
     if entry is not None:
@@ -87,6 +123,23 @@ def fetch(options: argparse.Namespace, workspace: Workspace, progress: Progress)
     return check_gguf(target).path
 
 
+def fetch_for_recall(store: Store, progress: Share) -> Path | None:
+    """The embedding model the settings name; None with a note when it cannot be had: the included one serves then."""
+    entry = embedding_model(store.settings.get(EMBEDDING_MODEL))
+    if entry.name == INCLUDED_MODEL:
+        return None
+    try:
+        progress.note(f"{entry.name}, for recall, licence: {entry.licence}")
+        return _fetch_encoder(entry, store.workspace, progress)
+    except CancelledError:
+        raise
+    except (KnownError, ImportError) as error:
+        progress.note(
+            f"{entry.name} could not be fetched ({error}). {INCLUDED_MODEL}, which is included, serves instead."
+        )
+        return None
+
+
 def catalogue() -> str:
     """The known models as a table."""
     lines = [f"{'name':24} {'size':>8}  {'licence':32} notes"]
@@ -98,7 +151,7 @@ def catalogue() -> str:
     return "\n".join(lines)
 
 
-def _fetch_encoder(entry: EmbeddingModel, workspace: Workspace, progress: Progress) -> Path:
+def _fetch_encoder(entry: EmbeddingModel, workspace: Workspace, progress: Share) -> Path:
     from model.embeddings import bulk_embedder, ensure_query_gguf
     from model.files.download import DownloadError
 
@@ -127,7 +180,10 @@ def _file_name(url: str) -> str:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = script_parser(__doc__)
     parser.add_argument(
-        "model", nargs="?", default=DEFAULT_MODEL.key, help=f"name from --list (default: {DEFAULT_MODEL.key})"
+        "model",
+        nargs="?",
+        default="",
+        help=f"name from --list (default: {DEFAULT_MODEL.key} and the embedding model of the settings)",
     )
     parser.add_argument("--list", action="store_true", help="show the known models with sizes and licences")
     parser.add_argument("--url", default="", help="a .gguf file anywhere on the web, instead of a catalogue name")

@@ -39,7 +39,7 @@ from scripts.absences import add_absence_arguments, answer, has_answer
 from scripts.discord_fetch import add_fetch_arguments, discover, fetch_from_discord, summary_lines
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage.environment import read_environment
-from storage.errors import BadInputError, KnownError
+from storage.errors import BadInputError, CancelledError, KnownError
 from storage.index_sync import CatchUp, catch_up
 from storage.settings import EMBEDDING_MODEL, FETCH_SCHEDULE
 from storage.store import Store
@@ -152,9 +152,7 @@ def run_import(store: Store, options: argparse.Namespace) -> None:
         results = import_all(store, found, options, progress, share=share)
         progress.result = {"files": [summary.as_result() for summary in results]}
         if not options.no_index and results:
-            caught_up = index_messages(store, progress, start=share, rebuild=options.rebuild_index)
-            progress.result["index"] = caught_up.as_result()
-            print_summary(index_lines(caught_up))
+            index_what_was_kept(store, progress, start=share, rebuild=options.rebuild_index)
         refuse_problems(found, imported=len(results))
     _say_what_is_off(store)
 
@@ -234,21 +232,53 @@ def run_fetch(store: Store, options: argparse.Namespace) -> None:
         print_summary(summary_lines(summary))
         for sentence in summary.attention:
             print(sentence, file=sys.stderr)
-        # Nothing waits for the index: the embedding model need not be loaded at all.
-        if not options.no_index and store.messages.queue_length():
-            caught_up = index_messages(store, progress, start=0.6)
-            progress.result["index"] = caught_up.as_result()
-            print_summary(index_lines(caught_up))
+        # Where nothing waits for the index the embedding model need not be loaded at all.
+        if not options.no_index and (store.messages.queue_length() or is_of_another_model(store)):
+            index_what_was_kept(store, progress, start=0.6)
+
+
+def is_of_another_model(store: Store) -> bool:
+    """True when the index should be made again, since the chosen embedding model is here by now."""
+    from model.embeddings import serving_model
+
+    wanted = store.settings.get(EMBEDDING_MODEL)
+    index = VectorIndex.open(store.workspace.embeddings, model=wanted, dimension=384)
+    return index.made_by not in ("", serving_model(wanted, store.workspace))
+
+
+def index_what_was_kept(store: Store, progress: Progress, *, start: float, rebuild: bool = False) -> None:
+    """Index after a fetch or import. The messages are kept whatever happens here: trouble is a note, not a failure."""
+    try:
+        caught_up = index_messages(store, progress, start=start, rebuild=rebuild)
+    except CancelledError:
+        raise
+    except KnownError as error:
+        trouble = error.text()
+    except Exception as error:
+        # torch, LanceDB and the rest raise what they like; the messages wait in the queue for the next run.
+        log.exception("Indexing failed")
+        trouble = f"{type(error).__name__}: {error}"[:300]
+    else:
+        progress.result["index"] = caught_up.as_result()
+        print_summary(index_lines(caught_up))
+        return
+    progress.result["index_trouble"] = trouble
+    progress.note(f"The messages are kept, but not in the search index yet: {trouble} The next fetch tries again.")
 
 
 def index_messages(store: Store, progress: Progress, *, start: float = 0.0, rebuild: bool = False) -> CatchUp:
     """Embed what waits in the queue; `start` is the share of the job that is done already."""
-    from model.embeddings import bulk_embedder, ensure_query_gguf
+    from model.embeddings import indexing_embedder
 
     report = progress.part(start, 1.0)
     report(0.0, "Loading the embedding model")
-    embedder = bulk_embedder(store.settings.get(EMBEDDING_MODEL), store.workspace)
-    ensure_query_gguf(embedder.name, store.workspace, bulk=embedder)
+    wanted = store.settings.get(EMBEDDING_MODEL)
+    embedder = indexing_embedder(wanted, store.workspace)
+    if embedder.name != wanted:
+        progress.note(
+            f"The embedding model {wanted} is not on this computer; {embedder.name}, which is included, serves until "
+            f"then: python scripts/download_model.py {wanted}"
+        )
     index = VectorIndex.open(store.workspace.embeddings, model=embedder.name, dimension=embedder.dimension)
     names = store.channels.names()
     return catch_up(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, fields
-from typing import Any
+from dataclasses import asdict
+from typing import Any, get_type_hints
 
 from storage.database import Database
 from storage.records import BotPhase, BotStatus, Command, CommandKind, ModelState, Supervisor
 from storage.settings import REGISTRY, Setting, Settings, T, parse_stored
+from storage.stored_json import fits, read_json, tell
 
 Clock = Callable[[], float]
 
@@ -68,15 +69,11 @@ class StatusBoard:
         )
 
     def read_bot(self) -> BotStatus | None:
-        """The last report of the newest bot, running or not; None before the first start."""
+        """The last report of the newest bot, running or not; None before the first start, or when it cannot be read."""
         body = self._database.value("SELECT body FROM bot_status WHERE id = 1")
         if body is None:
             return None
-        known = {field.name for field in fields(BotStatus)}
-        values = {key: value for key, value in json.loads(body).items() if key in known}
-        values["phase"] = BotPhase(values["phase"])
-        values["model_state"] = ModelState(values["model_state"])
-        return BotStatus(**values)
+        return _status(read_json(body, "The bot's own row (bot_status)", {}))
 
     def write_supervisor(self, pid: int) -> None:
         """Tell the bot's watchdog that somebody watches."""
@@ -152,6 +149,24 @@ class CommandQueue:
         return str(self._database.value("SELECT outcome FROM bot_commands WHERE id = ?", (command_id,)) or "")
 
 
+def _status(values: dict[str, Any]) -> BotStatus | None:
+    """A status row's values; None when one that must be there is missing. What does not fit is left at its default."""
+    hints = get_type_hints(BotStatus)
+    fitting = {key: value for key, value in values.items() if key in hints and fits(value, hints[key])}
+    try:
+        return BotStatus(
+            **fitting
+            | {
+                "phase": BotPhase(fitting["phase"]),
+                "model_state": ModelState(fitting.get("model_state", ModelState.NONE)),
+            }
+        )
+    except (KeyError, TypeError):
+        if values:
+            tell("The bot's own row (bot_status)", "fields are missing")
+        return None
+
+
 # Under this name the bot keeps its event loop's lag while it is measured (bot/lag.py).
 LOOP_LAG_FACT = "loop_lag_ms"
 
@@ -167,8 +182,9 @@ class Facts:
         self._database = database
 
     def get(self, key: str, default: Any = None) -> Any:
+        """The value; `default` where there is none, or none of the default's kind."""
         text = self._database.value("SELECT value FROM facts WHERE key = ?", (key,))
-        return default if text is None else json.loads(text)
+        return read_json(text, f"The fact '{key}'", default)
 
     def set(self, key: str, value: Any) -> None:
         self._database.execute(

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from storage.errors import StorageError
+from storage.errors import BusyError, StorageError
 from storage.migrations import Migration, migrate
 from storage.paths import Workspace
 from storage.system.files import replace_file
@@ -80,11 +80,18 @@ class Database:
         """This thread's connection, made on first use."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = connect(self.path)
+            connection = connect(self.path, busy_timeout_ms=getattr(self._local, "busy_timeout_ms", BUSY_TIMEOUT_MS))
             self._local.connection = connection
             with self._guard:
                 self._connections.append(connection)
         return connection
+
+    def wait_at_most(self, seconds: float) -> None:
+        """How long calls of this thread wait for another program before BusyError. Opens nothing."""
+        self._local.busy_timeout_ms = int(seconds * 1000)
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.execute(f"PRAGMA busy_timeout = {self._local.busy_timeout_ms}")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -167,14 +174,14 @@ class Database:
         self._local = threading.local()
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> sqlite3.Connection:
     """A connection with this project's settings; autocommit, so transactions are always explicit."""
     try:
         connection = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
+            path, timeout=busy_timeout_ms / 1000, isolation_level=None, check_same_thread=False
         )
         connection.row_factory = sqlite3.Row
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        connection.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA journal_mode = {journal_mode()}").fetchone()
         connection.execute("PRAGMA secure_delete = ON")  # a forgotten member's words must not linger in free pages
@@ -198,8 +205,8 @@ def readable(error: sqlite3.Error, path: Path) -> StorageError:
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StorageError(f"The database {where} is damaged ({error}).", DAMAGED_CURE)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return StorageError(
-            f"The database {where} stayed locked for {BUSY_TIMEOUT_MS // 1000} seconds.",
+        return BusyError(
+            f"The database {where} is held by another program.",
             "Close other programs that have it open, e.g. a database viewer or a sync client.",
         )
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR")):

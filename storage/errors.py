@@ -30,6 +30,10 @@ class StorageError(KnownError):
     """A database, index or file that cannot be read or written."""
 
 
+class BusyError(StorageError):
+    """Another program holds a database; asking again later helps."""
+
+
 class NewerSchemaError(StorageError):
     """The database was written by a newer version of the program; it is left untouched."""
 

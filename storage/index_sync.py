@@ -5,6 +5,7 @@ Scripts use it with the bulk embedder, the running bot in small batches with its
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from storage.jobs import Report, silent
 from storage.messages import QueuedChange
 from storage.reactions import reaction_score
 from storage.records import Message
+from storage.similarity import SAMPLE_LINES, chance_similarity
 from storage.store import Store
 from storage.system.locks import FileLock
 from storage.vectordb import IndexRow, IndexState, VectorIndex
@@ -30,6 +32,9 @@ _EMBED_ROWS = 128
 # After this many new rows in one run the indexes are brought up to date and small files merged.
 _OPTIMIZE_FROM_ROWS = 500
 _ROWS_FACT = "indexed_rows"
+_CHANCE_FACT = "chance_similarity"
+# Where a new index is made beside the one in use.
+_DRAFT = "draft"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +70,12 @@ def catch_up(
     (VectorIndex.optimize). Raises AlreadyRunningError when another process is at it for longer than wait_seconds.
     """
     with FileLock(store.workspace.locks / "index.lock", holder="Indexing").acquire(timeout_seconds=wait_seconds):
+        _remove_draft(index)  # of a run that was cut short
         is_rebuilt = rebuild or _is_behind(store, index)
-        if is_rebuilt:
+        if is_rebuilt and index.made_by:
+            # Something can be searched: it stays in place until the new one is complete.
+            _replace(store, index, embed, report, to_text or _content)
+        elif is_rebuilt:
             # Everything is in line again before the table is emptied: a kill in between loses nothing.
             store.messages.queue_everything()
             index.recreate()
@@ -78,9 +87,52 @@ def catch_up(
         elif indexed or removed:
             index.compact_if_fragmented()
         rows = index.count()
+        _measure_chance(store, index, is_new=is_rebuilt)
         report(1.0, "The index is complete")
     log.info("Index: %d added or changed, %d removed, %d in all", indexed, removed, rows)
     return CatchUp(indexed, removed, rows, is_rebuilt)
+
+
+def chance_of(store: Store, model: str) -> float | None:
+    """The measured similarity of random pairs with this embedding model; None where it was not measured."""
+    known = Facts(store.messages_db).get(_CHANCE_FACT, {})
+    value = known.get("similarity") if known.get("model") == model else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _measure_chance(store: Store, index: VectorIndex, *, is_new: bool) -> None:
+    if not is_new and chance_of(store, index.model) is not None:
+        return
+    chance = chance_similarity(index.sample(SAMPLE_LINES))
+    if chance is not None:
+        Facts(store.messages_db).set(_CHANCE_FACT, {"model": index.model, "similarity": chance})
+        log.info("Random pairs of lines are alike to %.3f with %s; recall begins there", chance, index.model)
+
+
+def _replace(store: Store, index: VectorIndex, embed: Embed, report: Report, to_text: Callable[[Message], str]) -> None:
+    """A whole new index beside the one in use, and then in its place. What changes meanwhile stays in the queue."""
+    draft = VectorIndex.open(index.folder / _DRAFT, model=index.model, dimension=index.dimension)
+    serving = VectorIndex.open(index.folder, model=index.made_by, dimension=index.dimension)
+    draft.recreate()
+    total, done, last = max(store.messages.count(), 1), 0, 0
+    while True:
+        page, end = store.messages.indexable(after_id=last, limit=BATCH_ROWS)
+        if end is None:
+            break
+        vectors = _embedded([to_text(message) for message in page], embed, report, done, total)
+        draft.upsert([_row(message, vector) for message, vector in zip(page, vectors, strict=True)])
+        done, last = done + len(page), end
+        # What was deleted does not wait for hours in the index that still serves.
+        changes = store.messages.queued_changes(limit=BATCH_ROWS)
+        serving.delete([change.message_id for change in changes if change.message is None])
+    Facts(store.messages_db).set(_ROWS_FACT, 0)
+    index.take_over(draft)
+    Facts(store.messages_db).set(_ROWS_FACT, index.count())
+    _remove_draft(index)
+
+
+def _remove_draft(index: VectorIndex) -> None:
+    shutil.rmtree(index.folder / _DRAFT, ignore_errors=True)
 
 
 def _is_behind(store: Store, index: VectorIndex) -> bool:

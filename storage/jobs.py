@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from storage.database import Database
 from storage.errors import CancelledError, KnownError
 from storage.records import Job, JobMetric, JobState
+from storage.stored_json import read_json, tell
 from storage.text import storable
 
 # A job that has not reported for this long and whose process is gone is lost.
@@ -178,16 +179,24 @@ def _job(row: sqlite3.Row) -> Job:
         row["id"],
         row["kind"],
         row["pid"],
-        JobState(row["state"]),
+        _state(row["state"]),
         row["progress"],
         row["step"],
         row["error"],
-        json.loads(row["result"]),
+        read_json(row["result"], "The result of a job", {}),
         bool(row["cancel_requested"]),
         row["started_at"],
         row["finished_at"],
         row["heartbeat_at"],
     )
+
+
+def _state(text: str) -> JobState:
+    try:
+        return JobState(text)
+    except ValueError:
+        tell("The state of a job", repr(text)[:40])
+        return JobState.LOST
 
 
 def active_kinds(jobs: Sequence[Job]) -> set[str]:

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from storage.masking.credentials import redact
+
 MAX_FILE_BYTES = 5 * 1024 * 1024
 FILES_KEPT = 5
 LINE = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] \[([A-Z]+)\] (?:\[([\w.\-]+)\] )?(.*)$")
 _FORMAT = "[%(asctime)s] [%(levelname)s] [%(name)s] %(message)s"
 _TIME = "%Y-%m-%d %H:%M:%S"
-# What a Discord token looks like, should one ever reach a log by way of a library's message. Its first part is only
-# the account's id; starting at a dot, a flood of long lines costs no time.
-_TOKEN = re.compile(r"\.(?<=[\w-]{23}\.)[\w-]{6,7}\.[\w-]{27,45}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,10 @@ class _Masking(logging.Formatter):
         text = super().format(record)
         for secret in self._secrets:
             text = text.replace(secret, "[secret]")
-        return _TOKEN.sub("[secret]", text)
+        # A line break in somebody's name must not begin an entry of its own.
+        text = text.replace("\n[", "\n [")
+        # Any other secret that reaches a log by way of a library's message.
+        return redact(text)
 
 
 class _Rotating(logging.handlers.RotatingFileHandler):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from storage import withheld
 from storage.database import Database, placeholders
 from storage.records import DISCORD_EPOCH_MS, Form, Mention, Message, Reaction
+from storage.stored_json import read_json
 from storage.text import storable
 from storage.versions import is_edit, kept_of, unrepeated
 
@@ -290,6 +291,17 @@ class MessageStore:
             "INSERT OR IGNORE INTO index_queue (message_id) SELECT id FROM messages WHERE is_own = 0 ORDER BY id"
         )
 
+    def indexable(self, *, after_id: int, limit: int) -> tuple[list[Message], int | None]:
+        """A page of what belongs in the index, by id, and the id to go on after; None at the end."""
+        rows = self.database.rows(
+            "SELECT m.id, IFNULL(p.opted_out OR p.excluded, 0) AS is_absent FROM messages AS m "
+            "LEFT JOIN members AS p ON p.id = m.author_id WHERE m.is_own = 0 AND m.id > ? ORDER BY m.id LIMIT ?",
+            (after_id, limit),
+        )
+        found = self.get([row["id"] for row in rows if not row["is_absent"]])
+        page = [message for message in (_indexable(found[number]) for number in sorted(found)) if message is not None]
+        return page, rows[-1]["id"] if rows else None
+
     def _with_reactions(self, rows: Sequence[sqlite3.Row]) -> list[Message]:
         reactions: dict[int, list[Reaction]] = {}
         ids = [row["id"] for row in rows]
@@ -439,9 +451,13 @@ def _message(row: sqlite3.Row, reactions: tuple[Reaction, ...]) -> Message:
         edited_ms=row["edited_ms"],
         kind=row["kind"],
         reply_to_id=row["reply_to_id"],
-        attachments=tuple(json.loads(row["attachments"])),
-        stickers=tuple(json.loads(row["stickers"])),
-        mentions=tuple(Mention(pair[0], pair[1]) for pair in json.loads(row["mentions"])),
+        attachments=tuple(str(name) for name in read_json(row["attachments"], "A message's attachments", [])),
+        stickers=tuple(str(name) for name in read_json(row["stickers"], "A message's stickers", [])),
+        mentions=tuple(
+            Mention(pair[0], str(pair[1]))
+            for pair in read_json(row["mentions"], "A message's mentions", [])
+            if isinstance(pair, list) and len(pair) == 2
+        ),
         reactions=reactions,
         is_pinned=bool(row["is_pinned"]),
         is_own=bool(row["is_own"]),

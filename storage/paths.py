@@ -5,31 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage.system.cloud_folders import unsafe_folder
+
+__all__ = ["PROJECT_ROOT", "Workspace", "unsafe_folder"]
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
-
-
-# Folders that sync clients rewrite behind a program's back: a database in one is damaged sooner or later.
-SYNC_CLIENTS = {
-    "onedrive": "OneDrive",
-    "dropbox": "Dropbox",
-    "google drive": "Google Drive",
-    "googledrive": "Google Drive",
-    "icloud": "iCloud",
-    "mobile documents": "iCloud",
-    "nextcloud": "Nextcloud",
-    "pcloud": "pCloud",
-}
-
-
-def unsafe_folder(path: str) -> str:
-    """Why a workspace should not lie at `path` (a cloud or network folder), '' when nothing speaks against it."""
-    if path.startswith(("\\\\", "//")) and not path.startswith(("\\\\?\\", "//?/")):
-        return "This is a network folder: file locks do not hold there, and the database may be damaged."
-    for part in path.replace("\\", "/").lower().split("/"):
-        for mark, name in SYNC_CLIENTS.items():
-            if part == mark or part.startswith((f"{mark} ", f"{mark}-")):
-                return f"This folder is synchronised by {name}, which may damage the database while the bot writes."
-    return ""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from storage.database import Database
 from storage.records import PlaygroundEntry
+from storage.stored_json import read_json
 from storage.text import storable
 
 OWNER = "owner"
@@ -100,7 +101,7 @@ class Playground:
         gone = [
             row["id"]
             for row in self._database.rows("SELECT id, details FROM playground WHERE details <> '{}'")
-            if is_theirs(json.loads(row["details"]))
+            if is_theirs(read_json(row["details"], "Details of a test chat", {}))
         ]
         for entry_id in gone:
             self._database.execute("DELETE FROM playground WHERE id = ?", (entry_id,))
@@ -118,7 +119,7 @@ def _entry(row: sqlite3.Row) -> PlaygroundEntry:
         row["text"],
         row["at"],
         row["answers_id"],
-        json.loads(row["details"]),
-        json.loads(row["options"]),
+        read_json(row["details"], "Details of a test chat", {}),
+        read_json(row["options"], "Options of a test chat", {}),
         row["error"],
     )

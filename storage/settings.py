@@ -173,6 +173,14 @@ SUPPRESS_LINKS = Setting(
     "Make its links inert",
     "Links it writes get no preview, and invites are broken up.",
 )
+MASK_REPLIES = Setting(
+    "mask_replies",
+    True,
+    "Behaviour",
+    "Mask private data it writes",
+    "E-mail addresses, telephone, card and account numbers and passwords in a reply become [email], [phone] and so on. "
+    "A reply that holds an access token is never sent.",
+)
 ANSWER_DIRECT_MESSAGES = Setting(
     "answer_direct_messages", False, "Behaviour", "Answer direct messages", "Off: direct messages are ignored."
 )
@@ -252,7 +260,8 @@ RECALL_MIN_SIMILARITY = Setting(
     0.35,
     "Generation",
     "Recall threshold",
-    "Lines less similar than this are left out (cosine).",
+    "Lines less similar are left out. 0.35: as strict as the embedding model needs, measured on your chat; higher is "
+    "stricter, 0 lets everything pass.",
     0.0,
     1.0,
 )
@@ -340,7 +349,7 @@ EMBEDDING_MODEL = Setting(
     "bge-small-en-v1.5",
     "Model",
     "Embedding model",
-    "Finds similar earlier messages; a change re-embeds everything.",
+    "Finds similar earlier messages. After a change everything is embedded again; the old index serves until then.",
     choices=("bge-small-en-v1.5", "all-MiniLM-L6-v2", "paraphrase-multilingual-MiniLM-L12-v2"),
     needs_restart=True,
 )
@@ -461,6 +470,6 @@ def parse_stored(rows: Iterable[tuple[str, str]]) -> Settings:
             continue
         try:
             values[key] = setting.parse(json.loads(text))
-        except (ValueError, SettingError):
+        except (ValueError, TypeError, RecursionError, SettingError):
             continue
     return Settings(values)

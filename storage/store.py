@@ -51,6 +51,11 @@ class Store:
             raise
         return cls(workspace, control, messages, clock=clock)
 
+    def wait_at_most(self, seconds: float) -> None:
+        """How long calls of this thread wait for another program that holds a database (BusyError after that)."""
+        self.control_db.wait_at_most(seconds)
+        self.messages_db.wait_at_most(seconds)
+
     def close(self) -> None:
         self.control_db.close()
         self.messages_db.close()

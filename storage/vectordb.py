@@ -87,6 +87,13 @@ class VectorIndex:
         return index
 
     @property
+    def made_by(self) -> str:
+        """The embedding model of the table in the folder, whichever this index speaks; '' where there is none."""
+        if self._table is None:
+            return ""
+        return str(self._quietly(lambda: _maker(self._table)) or "")
+
+    @property
     def needs_rebuild(self) -> bool:
         """True when what is there is of no use: call `recreate` and fill it from SQLite."""
         return self.state in (IndexState.OTHER_MODEL, IndexState.DAMAGED)
@@ -140,6 +147,14 @@ class VectorIndex:
             shutil.rmtree(self.folder / f"{_TABLE}.lance", ignore_errors=True)
             with _readable_errors(self):
                 self._table = self._connect().create_table(_TABLE, schema=self._schema())
+        self.state = IndexState.READY
+
+    def take_over(self, draft: VectorIndex) -> None:
+        """Put the rows of `draft` (another folder, the same model) in place of this table's, in one step: until it is
+        done readers find the old ones, whichever model made them."""
+        with _readable_errors(self):
+            reader = draft._table.search().limit(2**31).to_batches()
+            self._table = self._connect().create_table(_TABLE, data=reader, schema=self._schema(), mode="overwrite")
         self.state = IndexState.READY
 
     def optimize(self, *, may_build_index: bool = True) -> None:
@@ -235,6 +250,21 @@ class VectorIndex:
         found = self._quietly(lambda: self._table.search().select(["message_id"]).limit(2**31).to_arrow())
         return np.empty(0, dtype=np.int64) if found is None else found["message_id"].to_numpy()
 
+    def sample(self, count: int) -> np.ndarray:
+        """Vectors of up to `count` messages drawn at random, float32 (n, dimension)."""
+        import numpy as np
+        from lancedb.expr import col
+
+        ids = self.ids()
+        if not len(ids):
+            return np.zeros((0, self.dimension), dtype=np.float32)
+        drawn = np.random.default_rng(0).choice(ids, size=min(count, len(ids)), replace=False)
+        condition = col("message_id").isin([int(number) for number in drawn])
+        found = self._quietly(lambda: self._table.search().where(condition).select(["vector"]).limit(count).to_arrow())
+        if found is None or not len(found):
+            return np.zeros((0, self.dimension), dtype=np.float32)
+        return np.stack(found["vector"].to_numpy()).astype(np.float32)
+
     # ---- inside -------------------------------------------------------------------------------------
 
     def _connect(self) -> Any:
@@ -284,8 +314,7 @@ class VectorIndex:
         schema = table.schema
         if "vector" not in schema.names:
             return self._damaged(ValueError("the table has no vectors"))
-        made_by = (schema.metadata or {}).get(_MODEL, b"").decode("utf-8", "replace")
-        is_ours = made_by == self.model and schema.field("vector").type.list_size == self.dimension
+        is_ours = _maker(table) == self.model and schema.field("vector").type.list_size == self.dimension
         return IndexState.READY if is_ours else IndexState.OTHER_MODEL
 
     def _is_usable(self) -> bool:
@@ -360,6 +389,10 @@ class VectorIndex:
             .limit(limit)
             .to_list()
         )
+
+
+def _maker(table: Any) -> str:
+    return (table.schema.metadata or {}).get(_MODEL, b"").decode("utf-8", "replace")
 
 
 class _readable_errors:  # noqa: N801 - reads as a statement: `with _readable_errors(index):`

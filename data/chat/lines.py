@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from storage.records import Turn
+from storage.text import prompt_name
 
 
 def line_text(name: str, text: str) -> str:
     """How one line of a person stands in a prompt."""
-    return f"{' '.join(name.split())}: {text}"
+    return f"{prompt_name(name)}: {text}"
 
 
 def split_newest(turns: Sequence[Turn]) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from storage.records import Mention
+from storage.text import one_line, prompt_name
 
 _MARKUP = re.compile(
     r"<@!?(?P<member>\d{1,20})>|<@&(?P<role>\d{1,20})>|<#(?P<channel>\d{1,20})>"
@@ -44,11 +45,11 @@ def to_model_text(
 
     def replace(match: re.Match[str]) -> str:
         if match["member"]:
-            return "@" + one_line(names.get(int(match["member"]), "someone"))
+            return "@" + prompt_name(names.get(int(match["member"]), "someone"))
         if match["role"]:
-            return "@" + one_line(roles.get(int(match["role"]), "role"))
+            return "@" + prompt_name(roles.get(int(match["role"]), "role"))
         if match["channel"]:
-            return "#" + one_line(channels.get(int(match["channel"]), "channel"))
+            return "#" + prompt_name(channels.get(int(match["channel"]), "channel"))
         if match["emoji"]:
             return f":{match['emoji']}:"
         if match["command"]:
@@ -58,11 +59,6 @@ def to_model_text(
     text = _MARKUP.sub(replace, content).strip()
     extras = [f"[{_kind(name)}]" for name in attachments] + [f"[sticker: {one_line(name)}]" for name in stickers]
     return "\n".join(part for part in (text, " ".join(extras)) if part)
-
-
-def one_line(name: str) -> str:
-    """A name as it stands in a text: without line breaks, and never two spaces in a row."""
-    return " ".join(name.split())
 
 
 def _kind(file_name: str) -> str:

@@ -40,6 +40,7 @@ from storage.settings import (
     Setting,
     Settings,
 )
+from storage.similarity import chance_similarity, similarity_limit
 
 if TYPE_CHECKING:
     from model.inference import ChatModel
@@ -290,7 +291,7 @@ def _voice(
         lines,
         plan.embed,
         count=settings[RECALL_COUNT],
-        min_similarity=settings[RECALL_MIN_SIMILARITY],
+        min_similarity=similarity_limit(settings[RECALL_MIN_SIMILARITY], chance_similarity(lines.vectors)),
         is_standing=settings[LISTENING],
     )
     where = "of the same channel or of those all its readers can read" if lines.sources else "of the same channel"

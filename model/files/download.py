@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 
 from storage.errors import KnownError
 from storage.system.files import replace_file
+from storage.system.network import InterceptedError, explain, intercepted, is_web_page
 
 _CHUNK = 1 << 20
 _SPARE_BYTES = 200 << 20
@@ -54,13 +56,23 @@ def download(url: str, target: Path, *, sha256: str = "", report: Report = lambd
         if remote.size is None or start < remote.size:
             _fetch(url, part, start, remote, report)
         _verify(part, remote, expected, report)
+    except InterceptedError as error:
+        part.unlink(missing_ok=True)
+        trouble = intercepted(_host(url))
+        raise DownloadError(
+            trouble.what,
+            f"{trouble.cure} Or the address is that of a page: give the file's own ('resolve', not 'blob').",
+        ) from error
     except urllib.error.HTTPError as error:
+        if error.code in (407, 511):  # a proxy, or a network that wants a sign-in
+            trouble = intercepted(_host(url))
+            raise DownloadError(trouble.what, trouble.cure) from error
         raise DownloadError(f"The server refused {url}: {error.code} {error.reason}.", _cure(error.code)) from error
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", None) or error
+        trouble = explain(error, _host(url))
         raise DownloadError(
-            f"The download of {target.name} broke off: {reason}.",
-            "Check the internet connection and start it again; it goes on where it stopped.",
+            f"The download of {target.name} broke off. {trouble.what}",
+            f"{trouble.cure} Then start it again: it goes on where it stopped.",
         ) from error
     except OSError as error:
         raise DownloadError(
@@ -129,6 +141,8 @@ def _fetch(url: str, part: Path, start: int, remote: _Remote, report: Report) ->
             total = done + int(answer.headers["Content-Length"])
         with part.open("ab" if is_partial else "wb") as stream:
             while chunk := answer.read(_CHUNK):
+                if not done and is_web_page(chunk[:200].decode("utf-8", "replace")):
+                    raise InterceptedError("a web page came instead of a file")
                 stream.write(chunk)
                 done += len(chunk)
                 report(done / total if total else 0.0, _progress_text(done, total))
@@ -171,6 +185,10 @@ def _headers() -> dict[str, str]:
     headers = {"User-Agent": "discord-personality-bot", "Accept-Encoding": "identity"}
     token = os.environ.get("HF_TOKEN")
     return headers | ({"Authorization": f"Bearer {token}"} if token else {})
+
+
+def _host(url: str) -> str:
+    return urllib.parse.urlsplit(url).hostname or url
 
 
 def _cure(code: int) -> str:

@@ -97,7 +97,7 @@ def read_pointer(workspace: Workspace) -> Pointer | None:
         return Pointer(_name(record["file"]), _name(record.get("previous")))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DeploymentError(
             f"The pointer to the deployed model, {path}, cannot be read ({error}).",
             "Delete that file and deploy again.",
@@ -258,7 +258,7 @@ def _version(workspace: Workspace, name: str) -> DeployedModel | None:
         record = json.loads((workspace.finetuned_models / f"{name}.json").read_text(encoding="utf-8"))
         record["forced"] = tuple(record["forced"])
         version = DeployedModel(**record)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return version if model_path(workspace, version).exists() else None
 

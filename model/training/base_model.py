@@ -20,6 +20,7 @@ from model.files.gguf_files import quick_gguf
 from model.prompts import ChatTemplate, Encode
 from storage.errors import KnownError
 from storage.system.files import replace_file
+from storage.system.network import NetworkFault, explain
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +107,9 @@ def _fetch(repo: str, folder: Path) -> None:
     try:
         snapshot_download(repo, local_dir=folder, allow_patterns=_FETCHED)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        trouble = explain(error, "huggingface.co")
+        if trouble.fault is not NetworkFault.UNKNOWN:
+            raise BaseModelError(f"{repo} could not be fetched. {trouble.what}", trouble.cure) from error
         raise BaseModelError(
             f"{repo} could not be fetched ({type(error).__name__}).",
             "Check the name and the connection, or give --base a folder that is on this computer.",

@@ -182,8 +182,9 @@ _KNOWN = [
         r"certificate_verify_failed|certificate verify failed",
         SourceError,
         "The download of {what} was refused because a certificate could not be verified: check the "
-        "computer's date, or give pip your network's certificate (pip config set global.cert FILE), "
-        "and start again.",
+        "computer's date; switch off a virus scanner's look into HTTPS, or give pip your network's certificate "
+        "(pip config set global.cert FILE); on macOS with Python from python.org run 'Install Certificates.command' "
+        "in its folder; and start again.",
     ),
     _Known(
         r"failed to establish a new connection|name resolution|getaddrinfo failed|nodename nor servname"

@@ -64,7 +64,7 @@ class FileLock:
     def _who(self) -> str:
         try:
             return f" (process {json.loads(self._note().read_text(encoding='utf-8'))['pid']})"
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return ""
 
     def __enter__(self) -> FileLock:

@@ -335,7 +335,7 @@ def test_a_channel_missing_from_the_list_or_a_bot_that_was_thrown_out_erases_not
     server.world.guild_id = guild_id
     server.world.channels[ROOM] = channel
     fetch(server, store)
-    assert kept(store) == before and store.channels.recallable_from(ROOM) == [ROOM]
+    assert kept(store) == before and recall_sources(store.channels.all(), ROOM) == [ROOM]
 
 
 def fetch_as(server: DiscordServer, store: Store, guild_id: int) -> None:

@@ -101,8 +101,8 @@ def watched(statement):
     if seen == kill_at:
         os.kill(os.getpid(), signal.SIGKILL)
 
-def connect(path):
-    connection = plain_connect(path)
+def connect(path, **options):
+    connection = plain_connect(path, **options)
     connection.set_trace_callback(watched)
     return connection
 

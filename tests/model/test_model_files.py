@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import http.server
 import json
@@ -20,6 +21,7 @@ from model.catalog import (
     offline_embedding_folder,
     resolve_model,
 )
+from model.embeddings import query_gguf_path, serving_model
 from model.files.download import DownloadError, download
 from scripts import download_model
 from scripts.progress import exit_code_of
@@ -312,3 +314,59 @@ def test_the_script_refuses_what_is_no_model_file(
     assert exit_code_of(lambda: download_model.main(["--url", f"{hub.address}/x.bin", *where])) == 1
     assert exit_code_of(lambda: download_model.main(["--list"])) == 0
     assert "Apache-2.0" in capsys.readouterr().out
+
+
+class Shelf(http.server.SimpleHTTPRequestHandler):
+    """A hub that has what lies in a folder, under the hub's own addresses."""
+
+    def log_message(self, *_: object) -> None:
+        """Tests are quiet."""
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Shelf, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    yield folder
+    server.shutdown()
+    server.server_close()
+
+
+def put_on(shelf: Path, repo: str, name: str, content: bytes) -> None:
+    path = shelf / repo / "resolve" / "main" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def test_the_default_download_brings_the_chat_model_and_the_one_for_recall(
+    shelf: Path, workspace: Workspace, whole: bytes
+) -> None:
+    """Fault 93: nothing else of the documented path brings an embedding model."""
+    put_on(shelf, DEFAULT_MODEL.repo, DEFAULT_MODEL.file, whole)
+    source = offline_embedding_folder()
+    for path in (path for path in source.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        if path.parent.name == "1_Pooling":  # as the chosen model pools
+            content = content.replace(b'"pooling_mode_cls_token": false', b'"pooling_mode_cls_token": true').replace(
+                b'"pooling_mode_mean_tokens": true', b'"pooling_mode_mean_tokens": false'
+            )
+        put_on(shelf, "BAAI/bge-small-en-v1.5", path.relative_to(source).as_posix(), content)
+    assert exit_code_of(lambda: download_model.main(["--workspace", str(workspace.root)])) == 0
+    assert (workspace.base_models / DEFAULT_MODEL.file).stat().st_size == len(whole)
+    assert serving_model("bge-small-en-v1.5", workspace) == "bge-small-en-v1.5"
+    assert query_gguf_path("bge-small-en-v1.5", workspace).exists()
+
+
+def test_a_model_for_recall_that_cannot_be_had_does_not_keep_the_chat_model_away(
+    shelf: Path, workspace: Workspace, whole: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault 93."""
+    put_on(shelf, DEFAULT_MODEL.repo, DEFAULT_MODEL.file, whole)
+    assert exit_code_of(lambda: download_model.main(["--workspace", str(workspace.root)])) == 0
+    assert (workspace.base_models / DEFAULT_MODEL.file).exists()
+    assert serving_model("bge-small-en-v1.5", workspace) == "all-MiniLM-L6-v2"
+    said = capsys.readouterr()
+    assert "serves instead" in said.out + said.err

@@ -11,7 +11,7 @@ from typing import Any
 from bot.client import run_discord
 from bot.live_status import LiveStatus
 from bot.stopping import StopRequest
-from bot.storage_thread import StorageThread
+from bot.storage_thread import TRY_SECONDS, StorageThread
 from storage.environment import Environment
 from storage.store import Store
 from tests.support.discord_server import DiscordServer
@@ -67,21 +67,21 @@ class WireBot:
 
 @asynccontextmanager
 async def wire_bot(
-    store: Store, server: DiscordServer, *texts: str, server_id: int | None = None
+    store: Store, server: DiscordServer, *texts: str, server_id: int | None = None, api_base: str = ""
 ) -> AsyncIterator[WireBot]:
-    """run_discord() as a task; cancelled at the end as at a stop."""
+    """run_discord() as a task; cancelled at the end as at a stop. api_base: another host in the server's place."""
     environment = Environment(
         token=server.environment["DISCORD_TOKEN"],
         server_id=server_id or server.world.guild_id,
         admin_ids=frozenset({OWNER}),
-        api_base=server.api_base,
+        api_base=api_base or server.api_base,
         gateway=server.gateway,
     )
     services = WireServices(
         store,
         environment,
         LiveStatus(mode="discord"),
-        StorageThread(),
+        StorageThread(on_start=lambda: store.wait_at_most(TRY_SECONDS)),
         StillSlot(),
         NoRecall(),
         ScriptedResponder(list(texts) or ["sure"]),

@@ -99,7 +99,7 @@ def test_the_shared_rules_are_pure() -> None:
     assert paths
     for path in paths:
         used = {name for name in imported(path) if name.split(".")[0] not in sys.stdlib_module_names}
-        allowed = ("storage.records", "storage.errors", CHAT)
+        allowed = ("storage.records", "storage.errors", "storage.text", CHAT)
         assert all(name == "storage" or name == "data" or name.startswith(allowed) for name in used), (path.name, used)
 
 
