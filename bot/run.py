@@ -46,6 +46,7 @@ from storage.paths import Workspace
 from storage.records import BotPhase, ExitCode
 from storage.settings import (
     ADAPTER_PATH,
+    CHAT_TEMPLATE,
     DEBUG,
     EMBEDDING_MODEL,
     LOG_DAYS,
@@ -235,18 +236,22 @@ async def _housekeeping(services: Services) -> None:
 def _build(store: Store, environment: Environment, status: LiveStatus, stop: StopRequest) -> Services:
     """The only place where the parts of the live bot meet."""
     from model.chat import gpu
+    from model.chat.trial import require_usable
     from model.embeddings import serving_embedder, serving_model
     from model.inference import ChatModel, close_model, get_configured_model
     from model.publishing.switching import load_or_take_back
     from storage.vectordb import VectorIndex
 
     def check(changes: Changes) -> tuple[Path, Path | None]:
-        return find_model_files(store.workspace, store.settings.read(), environment, changes)
+        settings = store.settings.read()
+        path, adapter = find_model_files(store.workspace, settings, environment, changes)
+        # In a process of its own: a file that ends whoever loads it must not end the bot.
+        require_usable(path, adapter, store.facts, chat_template=settings[CHAT_TEMPLATE])
+        return path, adapter
 
     def load_as_it_is(changes: Changes) -> ChatModel:
         settings = store.settings.read()
-        # Before anything else looks at them: a missing file is a sentence, not a crash.
-        path, adapter = find_model_files(store.workspace, settings, environment, changes)
+        path, adapter = check(changes)
         store.facts.set(gpu.FACT, gpu.gpu_facts())  # the panel offers GPU layers only where they do something
         return get_configured_model(path, adapter, settings, store.facts, is_polite=True)
 
@@ -291,17 +296,18 @@ def find_model_files(
 
     A question may name an adapter where a model is expected: it is put on the bot's own model. Raises ModelFileError.
     """
-    from model.catalog import check_gguf, resolve_model
+    from model.catalog import resolve_model
+    from model.files.gguf_check import check_gguf
+    from model.files.model_kind import FileKind, check_adapter, check_chat_model, kind_of
 
     wanted = settings.with_values(dict(changes))
     path = resolve_model(workspace, wanted, environment)
     adapter = Path(wanted[ADAPTER_PATH]) if wanted[ADAPTER_PATH] else None
-    header = check_gguf(path)
-    if changes and header.metadata.get("general.type") == "adapter":
+    if changes and kind_of(check_gguf(path)) is FileKind.ADAPTER:
         path, adapter = resolve_model(workspace, settings, environment), path
-        check_gguf(path)
+    header = check_chat_model(path)
     if adapter is not None:
-        check_gguf(adapter)
+        check_adapter(adapter, base=header)
     return path, adapter
 
 

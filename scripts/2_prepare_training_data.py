@@ -43,6 +43,7 @@ from storage.people import THREAD_KINDS
 from storage.records import Conversation
 from storage.settings import SESSION_GAP_MINUTES, SYSTEM_PROMPT
 from storage.store import Store
+from storage.typed_paths import typed_path
 
 _SAMPLES = 12
 _REJECTED_TOKENS = 60
@@ -79,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = script_parser(__doc__)
     made.add_argument(
-        "--out", metavar="DIR", type=Path, help="folder to make (default: prepared-DATE in the workspace)"
+        "--out", metavar="DIR", type=typed_path, help="folder to make (default: prepared-DATE in the workspace)"
     )
     made.add_argument("--gap-minutes", type=float, help="silence that ends a conversation (default: the setting, 10)")
     made.add_argument(
@@ -208,11 +209,9 @@ def allow_private(store: Store, wanted: str) -> None:
 
 def untuned_model(store: Store) -> Path:
     """The base model's file: the default one, else the only one there, else the packaged small one."""
-    from model.catalog import DEFAULT_MODEL, offline_chat_model
+    from model.catalog import offline_chat_model, only_base_model
 
-    default = store.workspace.base_models / DEFAULT_MODEL.file
-    found = [default] if default.exists() else sorted(store.workspace.base_models.glob("*.gguf"))
-    return found[0] if len(found) == 1 else offline_chat_model()
+    return only_base_model(store.workspace) or offline_chat_model()
 
 
 def rejecter(store: Store, source: str) -> Reject:
@@ -227,8 +226,10 @@ def rejecter(store: Store, source: str) -> Reject:
 
 def _generate(store: Store, path: Path, asked: Sequence[tuple[Conversation, int]]) -> list[str]:
     from model.chat.requests import GenerationOptions, ReplyRequest
+    from model.chat.trial import require_usable
     from model.inference import get_model
 
+    require_usable(path, None, store.facts)
     model = get_model(path)
     model.is_listening_allowed = False
     settings = store.settings.read()

@@ -24,22 +24,24 @@ from model.process import prepare_process_environment
 
 prepare_process_environment()
 
-from model.catalog import check_gguf, resolve_model
+from model.catalog import resolve_model
+from model.chat.trial import require_usable
 from model.chat.tuning import probe, tuning_key
 from scripts.progress import job, open_store, print_summary, run_script, script_parser
 from storage.environment import read_environment
+from storage.typed_paths import typed_path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Probe the workspace's model and store the result."""
     parser = script_parser(__doc__)
-    parser.add_argument("--model", type=Path, help="a GGUF file (default: the workspace's model)")
+    parser.add_argument("--model", type=typed_path, help="a GGUF file (default: the workspace's model)")
     options = parser.parse_args(arguments)
     with open_store(options) as store, job(store, "tune") as progress:
         path = options.model or resolve_model(
             store.workspace, store.settings.read(), read_environment(store.workspace.env_file)
         )
-        check_gguf(path)
+        require_usable(path, None, store.facts)
         tuning = probe(path, report=progress.report)
         store.facts.set(tuning_key(path), tuning.as_dict())
         progress.result = tuning.as_dict()

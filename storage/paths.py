@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.system.cloud_folders import unsafe_folder
+from storage.typed_paths import typed_path
 
 __all__ = ["PROJECT_ROOT", "Workspace", "unsafe_folder"]
 
@@ -21,7 +22,7 @@ class Workspace:
     @classmethod
     def at(cls, root: str | Path | None = None) -> Workspace:
         """The workspace at `root` (the project root when None), absolute; creates nothing."""
-        return cls(Path(root).expanduser().resolve() if root else PROJECT_ROOT)
+        return cls(typed_path(str(root)).resolve() if root else PROJECT_ROOT)
 
     @property
     def env_file(self) -> Path:

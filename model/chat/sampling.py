@@ -1,4 +1,4 @@
-"""Drawing tokens and turning them into text: native sampler chains, stop strings, whole characters."""
+"""Drawing tokens and turning them into text: native sampler chains, what ends a reply, whole characters."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from data.chat.spoken import Speakers, is_thinking, own_words, without_thoughts
 from model.chat.requests import GenerationOptions
 from model.native import NativeModel, library
 
@@ -26,7 +27,7 @@ class Sampler:
         lib = library()
         self._lib = lib
         self.chain: Any = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-        for sampler in self._samplers(model, options):
+        for sampler in [*_end_forbidden(model, options), *self._samplers(model, options)]:
             lib.llama_sampler_chain_add(self.chain, sampler)
         # Control tokens stay out of the look-back: a penalty on the end token makes replies ramble.
         window = [token for token in context if not model.is_control(token)]
@@ -76,29 +77,48 @@ class Sampler:
             self.chain = None
 
 
-class ReplyText:
-    """Bytes of a growing reply. Knows when a stop string is complete, wherever token borders fall."""
+def _end_forbidden(model: NativeModel, options: GenerationOptions) -> list[Any]:
+    if options.may_end:
+        return []
+    lib = library()
+    ends = [token for token in range(model.vocabulary_size) if model.is_end(token)]
+    biases = (lib.llama_logit_bias * len(ends))(*(lib.llama_logit_bias(token, float("-inf")) for token in ends))
+    return [lib.llama_sampler_init_logit_bias(model.vocabulary_size, len(ends), biases)]
 
-    def __init__(self, stop: Sequence[str]) -> None:
-        self._stops = [text.encode("utf-8") for text in stop if text]
-        self._longest = max((len(stop) for stop in self._stops), default=0)
+
+class ReplyText:
+    """A growing reply: what of the model's bytes is said aloud, and whether it is complete.
+
+    Stop strings and other people's lines end it wherever token borders fall, but not inside a thought, which is never
+    part of `text`.
+    """
+
+    def __init__(self, stop: Sequence[str], speakers: Speakers | None = None) -> None:
+        self._stops = [text for text in stop if text]
+        self._speakers = speakers or Speakers()
         self._data = bytearray()
-        self._end: int | None = None
+        self._said = ""
+        self.is_thinking = False
 
     def add(self, piece: bytes) -> bool:
-        """Append a token's bytes; True once a stop string has appeared."""
-        start = max(len(self._data) - self._longest + 1, 0)
+        """Append a token's bytes; True once the reply is complete."""
         self._data += piece
-        found = [place for place in (self._data.find(stop, start) for stop in self._stops) if place >= 0]
-        if found:
-            self._end = min(found)
-        return self._end is not None
+        data = bytes(self._data)
+        written = data[: _whole_characters(data)].decode("utf-8", errors="replace")
+        self.is_thinking = is_thinking(written)
+        aloud = without_thoughts(written)
+        begun = len(aloud) - len(aloud.lstrip())
+        # Blanks before the first word end nothing, also where a blank is a stop string.
+        found = [aloud.find(stop, begun if stop.isspace() else 0) for stop in self._stops]
+        places = [place for place in found if place >= 0]
+        said, is_over = own_words((aloud[: min(places)] if places else aloud).lstrip(), self._speakers)
+        self._said = said.strip()
+        return bool(places) or is_over
 
     @property
     def text(self) -> str:
-        """Everything before the stop string, cut between characters."""
-        data = bytes(self._data if self._end is None else self._data[: self._end])
-        return data[: _whole_characters(data)].decode("utf-8", errors="replace").strip()
+        """What is said aloud so far, cut between characters."""
+        return self._said
 
 
 def _whole_characters(data: bytes) -> int:

@@ -18,8 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from model.chat.trial import run_trial
 from model.native import ABORTED, ContextOptions, NativeModel, Row, library
 from storage.control import Facts
+from storage.errors import KnownError
+from storage.split_files import model_bytes
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +104,7 @@ def tuning_key(path: Path) -> str:
 
     By size and not by name: every retrained model has a name of its own and runs like the one before.
     """
-    return f"tuning:{path.stat().st_size >> 20}:{os.cpu_count()}"
+    return f"tuning:{model_bytes(path) >> 20}:{os.cpu_count()}"
 
 
 def probe(
@@ -204,6 +207,11 @@ class _Probe:
         best = choose(self.trials)
         if self._clock() + _REPACK_LOADS * self._load_seconds >= self._deadline:
             return
+        try:
+            run_trial(self._path, repack=True)
+        except KnownError as error:  # on such a processor the first token would end this process
+            log.info("Weights stay as stored: %s", error.what)
+            return
         self._native.close()
         self._native = self._load(repack=True)
         self.try_threads(best.threads)
@@ -281,8 +289,8 @@ class _Probe:
                 ]
             )
             times.append(self._clock() - began)
-        for sequence in range(sequences):
-            self._native.remove(sequence, start)
+        if not all([self._native.remove(sequence, start) for sequence in range(sequences)]):
+            self._prefill(start)  # a model with a running state has no way back but the beginning
         return sorted(times)[len(times) // 2]
 
     def _compute(self, rows: list[Row]) -> None:
@@ -314,7 +322,7 @@ def tuning_for(facts: Facts, path: Path, *, gpu_layers: int = 0, probe_if_missin
         return None
     key = tuning_key(path)
     stored = Tuning.from_dict(facts.get(key))
-    if stored is not None or not probe_if_missing or path.stat().st_size < _WORTH_PROBING:
+    if stored is not None or not probe_if_missing or model_bytes(path) < _WORTH_PROBING:
         return stored
     log.info("First start with %s on this computer: measuring how it runs best.", path.name)
     tuning = _in_a_thread_of_its_own(partial(probe, path))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from model.chat.trial import require_usable
 from model.evaluation import blind_test, generation, recall_lines
 from model.evaluation.comparison import QUICK, Effort
 from model.evaluation.evaluate import Facts, Written, evaluate
@@ -21,6 +22,7 @@ from model.evaluation.page import write_page
 from model.evaluation.report import ModelFile, Report, write_report
 from model.evaluation.rows import Row, read_manifest, read_rows, spread
 from model.evaluation.sweep import Point, sweep
+from model.files.parts import model_sha256
 from model.prompts import LAYOUT
 from storage.control import Facts as MachineFacts
 from storage.errors import BadInputError
@@ -41,6 +43,7 @@ from storage.settings import (
     Settings,
 )
 from storage.similarity import chance_similarity, similarity_limit
+from storage.split_files import model_bytes, whole_stem
 
 if TYPE_CHECKING:
     from model.inference import ChatModel
@@ -206,6 +209,7 @@ def loaded(file: Path, plan: Plan, adapter: Path | None = None) -> Iterator[Chat
     """The model of a file as the bot would load it, with an adapter where there is one; the only one in memory."""
     from model.inference import close_model, get_configured_model
 
+    require_usable(file, adapter, plan.machine, chat_template=plan.settings[CHAT_TEMPLATE])
     close_model()
     model = get_configured_model(file, adapter, plan.settings, plan.machine)
     # Nobody reads along here: every place is new.
@@ -217,10 +221,8 @@ def loaded(file: Path, plan: Plan, adapter: Path | None = None) -> Iterator[Chat
 
 
 def file_identity(file: Path) -> ModelFile:
-    """Name, size and SHA-256 of a model file."""
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return ModelFile(file.stem, file.name, digest, file.stat().st_size)
+    """Name, size and SHA-256 of a model, all of its parts together."""
+    return ModelFile(whole_stem(file.name), file.name, model_sha256(file), model_bytes(file))
 
 
 def _write(

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.chat.liveness import is_bot_serving
+from model.chat.trial import note_usable, require_usable
 from model.evaluation.report import Report, read_report
+from model.files.parts import model_sha256
 from model.publishing import checks as deployment_checks
 from model.publishing import deployment, switching
 from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
@@ -17,7 +19,7 @@ from storage.environment import read_environment
 from storage.errors import BadInputError, ModelFileError
 from storage.playground import CHECK
 from storage.records import CommandKind, ModelState, PlaygroundEntry
-from storage.settings import ADAPTER_PATH
+from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE
 from storage.store import Store
 
 # A 2 GB model loads in seconds from a fast disk and in a minute from a slow one; the watchdog allows 120 s as well.
@@ -71,14 +73,17 @@ class Release:
         self, gguf: Path, *, report_file: Path | None = None, is_forced: bool = False, asked_by: str = "deploy"
     ) -> Outcome:
         """Verify, compare, store, switch, reload. DeploymentError leaves the old model in use and says why."""
-        from model.catalog import check_gguf
+        from model.files.model_kind import check_chat_model
 
         workspace = self.store.workspace
-        check_gguf(gguf)
+        check_chat_model(gguf)
         report_file = report_file or find_report(self.store, gguf)
         report = read_report(report_file) if report_file else None
         self.progress(0.05, "Comparing with the model in use")
         remarks, forced = self._permission(gguf, report, is_forced=is_forced)
+        self.progress(0.08, "Trying it in a process of its own")
+        settings = self.store.settings.read()
+        require_usable(gguf, None, self.store.facts, chat_template=settings[CHAT_TEMPLATE])
         verified_by = self._verify(gguf)
         self.progress(0.3, "Storing the version")
         version = deployment.store_version(
@@ -93,6 +98,8 @@ class Release:
             clock=self.clock,
             progress=lambda fraction, step: self.progress(0.3 + 0.4 * fraction, step),
         )
+        stored = deployment.model_path(workspace, version)
+        note_usable(stored, self.store.facts, chat_template=settings[CHAT_TEMPLATE])
         return self._switch(lambda: deployment.use(workspace, version), remarks, asked_by)
 
     def roll_back(self, *, asked_by: str = "deploy") -> Outcome:
@@ -114,7 +121,7 @@ class Release:
         old_report = deployment.report_path(workspace, in_use) if in_use else None
         found = deployment_checks.examine(
             report,
-            sha256=deployment.file_hash(gguf),
+            sha256=model_sha256(gguf),
             manifest=deployment_checks.read_model_manifest(gguf),
             in_use=in_use,
             in_use_report=read_report(old_report) if old_report and old_report.exists() else None,
@@ -272,7 +279,7 @@ def find_report(store: Store, gguf: Path) -> Path | None:
     candidates = [path for path in [*beside, *kept] if path.exists()]
     if not candidates:
         return None
-    sha256 = deployment.file_hash(gguf)
+    sha256 = model_sha256(gguf)
     quick = None
     for path in candidates:
         try:
