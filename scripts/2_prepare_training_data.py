@@ -43,6 +43,7 @@ from storage.people import THREAD_KINDS
 from storage.records import Conversation
 from storage.settings import SESSION_GAP_MINUTES, SYSTEM_PROMPT
 from storage.store import Store
+from storage.typed_paths import typed_path
 
 _SAMPLES = 12
 _REJECTED_TOKENS = 60
@@ -79,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = script_parser(__doc__)
     made.add_argument(
-        "--out", metavar="DIR", type=Path, help="folder to make (default: prepared-DATE in the workspace)"
+        "--out", metavar="DIR", type=typed_path, help="folder to make (default: prepared-DATE in the workspace)"
     )
     made.add_argument("--gap-minutes", type=float, help="silence that ends a conversation (default: the setting, 10)")
     made.add_argument(

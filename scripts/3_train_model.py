@@ -44,6 +44,7 @@ from scripts.bot_pause import paused_bot, running_bot
 from scripts.progress import Progress, duration, job, open_store, print_summary, run_script, script_parser
 from storage.paths import Workspace
 from storage.store import Store
+from storage.typed_paths import typed_path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -105,8 +106,12 @@ def asked_to_pause() -> bool:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = script_parser(__doc__)
-    made.add_argument("--data", metavar="DIR", type=Path, help="prepared folder (default: the workspace's newest)")
-    made.add_argument("--out", metavar="DIR", type=Path, help="folder of this run (default: models/training/<date>)")
+    made.add_argument(
+        "--data", metavar="DIR", type=typed_path, help="prepared folder (default: the workspace's newest)"
+    )
+    made.add_argument(
+        "--out", metavar="DIR", type=typed_path, help="folder of this run (default: models/training/<date>)"
+    )
     made.add_argument(
         "--base",
         metavar="MODEL",
@@ -115,7 +120,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--base-gguf",
         metavar="FILE",
-        type=Path,
+        type=typed_path,
         help="a GGUF of the same base, any quantisation: tokenizer and metadata are copied from it",
     )
     made.add_argument(

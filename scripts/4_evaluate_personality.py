@@ -51,6 +51,7 @@ from storage.quiz import quiz_folder, read_result
 from storage.settings import ADAPTER_PATH, EMBEDDING_MODEL
 from storage.store import Store
 from storage.system.files import write_whole
+from storage.typed_paths import typed_path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -79,25 +80,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = script_parser(__doc__)
-    made.add_argument("--model", metavar="GGUF", type=Path, help="the model to evaluate (default: the one in use)")
+    made.add_argument(
+        "--model", metavar="GGUF", type=typed_path, help="the model to evaluate (default: the one in use)"
+    )
     made.add_argument(
         "--data",
         metavar="DIR",
-        type=Path,
+        type=typed_path,
         help="folder made by 2_prepare_training_data.py (default: the newest of the workspace)",
     )
     made.add_argument(
         "--out",
         metavar="DIR",
-        type=Path,
+        type=typed_path,
         help="where the report goes (default: data_storage/evaluation/MODEL-DATE in the workspace)",
     )
     made.add_argument("--against", metavar="GGUF|current", help="a second model to compare with, or the one in use")
-    made.add_argument("--base", metavar="GGUF", type=Path, help="the untuned model (default: found by itself)")
+    made.add_argument("--base", metavar="GGUF", type=typed_path, help="the untuned model (default: found by itself)")
     made.add_argument(
         "--adapter",
         metavar="GGUF",
-        type=Path,
+        type=typed_path,
         help="a GGUF LoRA to put on top of --model (the untuned model is then the same file without it)",
     )
     made.add_argument("--no-base", action="store_true", help="leave the untuned model out")
@@ -116,9 +119,14 @@ def parser() -> argparse.ArgumentParser:
         default=2 * blind_test.ITEMS_PER_SIDE,
         help="replies in the blind test, half of them the bot's (default: %(default)s)",
     )
-    made.add_argument("--score", metavar="FILE", type=Path, nargs="+", help="result files of a blind test to score")
     made.add_argument(
-        "--key", metavar="FILE", type=Path, help="with --score: the test's key.json (default: found in the workspace)"
+        "--score", metavar="FILE", type=typed_path, nargs="+", help="result files of a blind test to score"
+    )
+    made.add_argument(
+        "--key",
+        metavar="FILE",
+        type=typed_path,
+        help="with --score: the test's key.json (default: found in the workspace)",
     )
     made.add_argument(
         "--pause-bot", action="store_true", help="stop the running bot meanwhile; it is started again afterwards"
@@ -132,7 +140,7 @@ def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> 
     settings = store.settings.read()
     against = None
     if options.against and not (options.sweep or options.blind_test):
-        against = in_use(store) if options.against == "current" else Path(options.against)
+        against = in_use(store) if options.against == "current" else typed_path(options.against)
     for file in (options.model, options.base, options.adapter, against):
         if file is not None and not file.is_file():
             raise BadInputError(f"There is no model file {file}.", "Check the path.")

@@ -30,6 +30,7 @@ from model.publishing import deployment
 from model.publishing.release import RELOAD_SECONDS, ObjectionError, Outcome, Release
 from scripts.progress import job, open_store, print_summary, run_script, script_parser
 from storage.store import Store
+from storage.typed_paths import typed_path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -67,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = script_parser(__doc__)
     what = made.add_mutually_exclusive_group(required=True)
-    what.add_argument("--model", metavar="GGUF", type=Path, help="the model file to publish")
+    what.add_argument("--model", metavar="GGUF", type=typed_path, help="the model file to publish")
     what.add_argument("--use", metavar="NAME", help="use a stored version (see --list)")
     what.add_argument(
         "--rollback",
@@ -86,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--report",
         metavar="FILE",
-        type=Path,
+        type=typed_path,
         help="its report.json (default: beside the model, or among the workspace's evaluations)",
     )
     made.add_argument("--force", action="store_true", help="publish in spite of objections; the manifest says so")

@@ -36,6 +36,7 @@ from storage.paths import PROJECT_ROOT, Workspace
 from storage.salvage import start_anew
 from storage.settings import KEEP_BACKUPS
 from storage.system.schedule import Scheduler, Task, parse_schedule
+from storage.typed_paths import typed_path
 
 # Short forms for people: Sunday night, when chat is asleep.
 _SHORT_SCHEDULES = {"weekly": "weekly@sun-04:30", "daily": "daily@04:30"}
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = script_parser(__doc__)
-    made.add_argument("--folder", metavar="DIR", type=Path, help="where backups are kept (default: backups/)")
+    made.add_argument("--folder", metavar="DIR", type=typed_path, help="where backups are kept (default: backups/)")
     made.add_argument(
         "--keep",
         metavar="N",
@@ -157,7 +158,7 @@ def begin_anew(workspace: Workspace) -> None:
 def find(folder: Path, name: str) -> Backup:
     """A backup by name or folder, or the newest."""
     if name != "newest":
-        return read_backup(folder / name if (folder / name).is_dir() else Path(name))
+        return read_backup(folder / name if (folder / name).is_dir() else typed_path(name))
     backups = list_backups(folder)
     if not backups:
         raise BadInputError(

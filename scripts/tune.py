@@ -28,12 +28,13 @@ from model.catalog import check_gguf, resolve_model
 from model.chat.tuning import probe, tuning_key
 from scripts.progress import job, open_store, print_summary, run_script, script_parser
 from storage.environment import read_environment
+from storage.typed_paths import typed_path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Probe the workspace's model and store the result."""
     parser = script_parser(__doc__)
-    parser.add_argument("--model", type=Path, help="a GGUF file (default: the workspace's model)")
+    parser.add_argument("--model", type=typed_path, help="a GGUF file (default: the workspace's model)")
     options = parser.parse_args(arguments)
     with open_store(options) as store, job(store, "tune") as progress:
         path = options.model or resolve_model(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from storage.errors import ConfigurationError
 from storage.system.files import write_whole
+from storage.typed_paths import clean_path
 
 TOKEN = "DISCORD_TOKEN"
 SERVER_ID = "SERVER_ID"
@@ -60,7 +61,7 @@ def read_environment(env_file: Path, *, process: Mapping[str, str] | None = None
         admin_ids=frozenset(
             _snowflake(ADMIN_USERS, part) for part in re.split(r"[,;\s]+", values.get(ADMIN_USERS, "").strip()) if part
         ),
-        model_path=values.get(MODEL_PATH, "").strip(),
+        model_path=clean_path(values.get(MODEL_PATH, "")),
         log_level=values.get(LOG_LEVEL, "").strip().upper(),
         api_base=values.get(API_BASE, "").strip(),
         gateway=values.get(GATEWAY, "").strip(),

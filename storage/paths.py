@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage.typed_paths import typed_path
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -41,7 +43,7 @@ class Workspace:
     @classmethod
     def at(cls, root: str | Path | None = None) -> Workspace:
         """The workspace at `root` (the project root when None), absolute; creates nothing."""
-        return cls(Path(root).expanduser().resolve() if root else PROJECT_ROOT)
+        return cls(typed_path(str(root)).resolve() if root else PROJECT_ROOT)
 
     @property
     def env_file(self) -> Path:

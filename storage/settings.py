@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from storage.errors import SettingError
+from storage.typed_paths import clean_path
 
 T = TypeVar("T")
 
@@ -29,7 +30,8 @@ Match the energy of the room."""
 
 @dataclass(frozen=True)
 class Setting(Generic[T]):
-    """One setting. `low`/`high` bound numbers; `slider` is the narrower part a slider shows, if any."""
+    """One setting. `low`/`high` bound numbers; `slider` is the narrower part a slider shows, if any. is_path: a file or
+    folder, cleaned of what pasting adds to it."""
 
     key: str
     default: T
@@ -43,6 +45,7 @@ class Setting(Generic[T]):
     unit: str = ""
     needs_restart: bool = False
     max_length: int = 4000
+    is_path: bool = False
 
     @property
     def type(self) -> type:
@@ -86,7 +89,7 @@ class Setting(Generic[T]):
                 return float(raw)
         except (TypeError, ValueError, OverflowError):
             raise self._error(raw) from None
-        return str(raw)
+        return clean_path(str(raw)) if self.is_path else str(raw)
 
     def _error(self, raw: Any) -> SettingError:
         return SettingError(f"{self.label}: {str(raw)[:60]!r} is not allowed.", f"Give {self.range_text}.")
@@ -277,9 +280,16 @@ MODEL_PATH = Setting(
     "Model file",
     "A GGUF file or a catalogue name. Empty: the deployed model, else the base model.",
     max_length=1000,
+    is_path=True,
 )
 ADAPTER_PATH = Setting(
-    "adapter_path", "", "Model", "LoRA adapter", "Optional GGUF adapter on top of the model.", max_length=1000
+    "adapter_path",
+    "",
+    "Model",
+    "LoRA adapter",
+    "Optional GGUF adapter on top of the model.",
+    max_length=1000,
+    is_path=True,
 )
 CHAT_TEMPLATE = Setting(
     "chat_template",

@@ -20,6 +20,7 @@ from model.files.gguf_files import quick_gguf
 from model.prompts import ChatTemplate, Encode
 from storage.errors import KnownError
 from storage.system.files import replace_file
+from storage.typed_paths import typed_path
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def resolve_base(
     """
     if name in (PACKAGED, ""):
         return dequantised(offline_chat_model(), base_models / f"{_PACKAGED_FOLDER}-f16", report=report)
-    path = Path(name).expanduser()
+    path = typed_path(name)
     if path.suffix == ".gguf" and path.is_file():
         return dequantised(path.resolve(), base_models / f"{path.stem}-f16", report=report)
     if path.is_dir():
