@@ -277,17 +277,18 @@ def find_model_files(
 
     A question may name an adapter where a model is expected: it is put on the bot's own model. Raises ModelFileError.
     """
-    from model.catalog import check_gguf, resolve_model
+    from model.catalog import resolve_model
+    from model.files.gguf_check import check_gguf
+    from model.files.model_kind import FileKind, check_adapter, check_chat_model, kind_of
 
     wanted = settings.with_values(dict(changes))
     path = resolve_model(workspace, wanted, environment)
     adapter = Path(wanted[ADAPTER_PATH]) if wanted[ADAPTER_PATH] else None
-    header = check_gguf(path)
-    if changes and header.metadata.get("general.type") == "adapter":
+    if changes and kind_of(check_gguf(path)) is FileKind.ADAPTER:
         path, adapter = resolve_model(workspace, settings, environment), path
-        check_gguf(path)
+    header = check_chat_model(path)
     if adapter is not None:
-        check_gguf(adapter)
+        check_adapter(adapter, base=header)
     return path, adapter
 
 

@@ -13,15 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.files.gguf_check import GgufHeader, check_gguf
+from model.files.model_kind import FileKind, kind_of
 from storage.environment import Environment
 from storage.errors import ModelFileError
 from storage.paths import Workspace
 from storage.settings import MODEL_PATH, Settings
+from storage.split_files import is_later_part, whole_stem
 
 __all__ = [
     "DEFAULT_MODEL",
     "EMBEDDING_MODELS",
     "MODELS",
+    "base_model_files",
     "CatalogModel",
     "EmbeddingModel",
     "GgufHeader",
@@ -31,6 +34,7 @@ __all__ = [
     "hub_url",
     "offline_chat_model",
     "offline_embedding_folder",
+    "only_base_model",
     "resolve_model",
 ]
 
@@ -260,12 +264,10 @@ def resolve_model(workspace: Workspace, settings: Settings, environment: Environ
         return deployed
     if environment.model_path:
         return _absolute(workspace, environment.model_path)
-    default = workspace.base_models / DEFAULT_MODEL.file
-    if default.exists():
-        return default
-    others = sorted(workspace.base_models.glob("*.gguf"))
-    if len(others) == 1:
-        return others[0]
+    only = only_base_model(workspace)
+    if only is not None:
+        return only
+    others = base_model_files(workspace)
     what = "No model is installed yet."
     if others:
         what = f"{len(others)} models are in {workspace.base_models}; which one?"
@@ -276,9 +278,34 @@ def resolve_model(workspace: Workspace, settings: Settings, environment: Environ
     )
 
 
+def base_model_files(workspace: Workspace) -> list[Path]:
+    """The chat models in models/base, a split one once; a projector or an adapter beside a model is not one. Files that
+    cannot be read count: whoever uses one is told what is wrong with it."""
+    return [
+        path for path in sorted(workspace.base_models.glob("*.gguf")) if not is_later_part(path) and _may_chat(path)
+    ]
+
+
+def only_base_model(workspace: Workspace) -> Path | None:
+    """The untuned model of a workspace: the default one, else the only chat model in models/base, else None."""
+    default = workspace.base_models / DEFAULT_MODEL.file
+    if default.exists():
+        return default
+    found = base_model_files(workspace)
+    return found[0] if len(found) == 1 else None
+
+
 def shown_name(path: Path, adapter: Path | None = None) -> str:
     """What the model in these files is called in the panel and in a bot's status."""
-    return f"{path.stem} + {adapter.stem}" if adapter else path.stem
+    name = whole_stem(path.name)
+    return f"{name} + {adapter.stem}" if adapter else name
+
+
+def _may_chat(path: Path) -> bool:
+    try:
+        return kind_of(check_gguf(path)) is FileKind.CHAT
+    except ModelFileError:
+        return True
 
 
 def _deployed(workspace: Workspace) -> Path | None:

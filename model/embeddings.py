@@ -71,10 +71,10 @@ class QueryEmbedder:
     any thread. `prefix`: stands before a query where the model was trained so (bge)."""
 
     def __init__(self, entry: EmbeddingModel, path: Path, *, threads: int = 1) -> None:
-        from model.files.gguf_check import check_gguf
+        from model.files.model_kind import check_embedder
         from model.native import last_error, library
 
-        check_gguf(path)
+        check_embedder(path)
         self.name, self.dimension, self._entry = entry.name, entry.dimension, entry
         self._lock = threading.Lock()
         lib = self._lib = library()

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from model.files.gguf_check import GgufHeader, check_gguf
+from model.files.gguf_check import GgufHeader
+from model.files.model_kind import check_adapter, check_chat_model
 from storage.errors import ModelFileError
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,9 @@ _PAGE = 64
 _WARNING, _ERROR = 3, 4  # ggml_log_level of ggml.h
 # An abort that was asked for is reported as three errors.
 _ABORT_NOISE = re.compile(r"compute status: 1$|ret = 2$|failed with error 1$")
+# Lines that only repeat that loading failed, and the function's name in front of a reason.
+_FOLLOWING = re.compile(r"failed to load model$|llama_model_load_from_file_impl|failed to initialize the context$")
+_ORIGIN = re.compile(r"^\w+: (?:error loading model: )?")
 MAX_OUTPUTS = 16
 _WORTH_MAPPING = 300 << 20
 
@@ -65,7 +69,7 @@ class NativeModel:
     """A loaded model with its context. Raises ModelFileError when llama.cpp refuses the file."""
 
     def __init__(self, path: Path, options: ContextOptions) -> None:
-        self.header: GgufHeader = check_gguf(path)
+        self.header: GgufHeader = check_chat_model(path)
         self.path, self.options = path, options
         self.threads = options.threads or default_threads()
         self.batch_threads = options.batch_threads or self.threads
@@ -91,17 +95,26 @@ class NativeModel:
         params = lib.llama_model_default_params()
         params.n_gpu_layers = self.options.gpu_layers
         # A mapped file is there at once; out of memory of its own a small one decodes 2 % quicker (docs/ENGINE.md).
-        is_mapped = self.path.stat().st_size >= _WORTH_MAPPING
+        is_mapped = self.header.size_bytes >= _WORTH_MAPPING
         params.load_mode = lib.LLAMA_LOAD_MODE_MMAP if is_mapped else lib.LLAMA_LOAD_MODE_NONE
         # Repacked weights are a second copy in memory, faster on some processors and slower on others.
         params.use_extra_bufts = self.options.repack
+        _recent_errors.clear()
         model = lib.llama_model_load_from_file(str(self.path).encode("utf-8"), params)
         if not model:
-            raise ModelFileError(
-                f"llama.cpp cannot load {self.path.name} ({self.header.architecture}): {last_error()}",
-                "The file may be damaged or too new for this version; download it again.",
-            )
+            raise self._refused()
         return model
+
+    def _refused(self) -> ModelFileError:
+        if any("unknown model architecture" in line for line in _recent_errors):
+            return ModelFileError(
+                f"This program does not know the kind of model in {self.path.name} ({self.header.architecture}) yet.",
+                "Choose another model, or update the program.",
+            )
+        return ModelFileError(
+            f"llama.cpp cannot load {self.path.name} ({self.header.architecture}): {last_error()}",
+            "The file may be damaged or too new for this version; download it again.",
+        )
 
     def _open_context(self) -> None:
         lib, options = self._lib, self.options
@@ -294,7 +307,7 @@ class NativeModel:
         lib = self._lib
         adapter = None
         if path is not None:
-            check_gguf(path)
+            check_adapter(path, base=self.header)
             adapter = lib.llama_adapter_lora_init(self._model, str(path).encode("utf-8"))
             if not adapter:
                 raise ModelFileError(
@@ -323,8 +336,10 @@ _recent_errors: list[str] = []
 
 
 def last_error() -> str:
-    """What llama.cpp complained about last, for error texts."""
-    return _recent_errors[-1] if _recent_errors else "no reason given"
+    """What llama.cpp complained about last, for error texts: the reason rather than the lines that follow from it."""
+    reasons = [line for line in _recent_errors if not _FOLLOWING.search(line)]
+    line = (reasons or _recent_errors or ["no reason given"])[-1]
+    return _ORIGIN.sub("", line)
 
 
 @lru_cache(maxsize=1)

@@ -209,11 +209,9 @@ def allow_private(store: Store, wanted: str) -> None:
 
 def untuned_model(store: Store) -> Path:
     """The base model's file: the default one, else the only one there, else the packaged small one."""
-    from model.catalog import DEFAULT_MODEL, offline_chat_model
+    from model.catalog import offline_chat_model, only_base_model
 
-    default = store.workspace.base_models / DEFAULT_MODEL.file
-    found = [default] if default.exists() else sorted(store.workspace.base_models.glob("*.gguf"))
-    return found[0] if len(found) == 1 else offline_chat_model()
+    return only_base_model(store.workspace) or offline_chat_model()
 
 
 def rejecter(store: Store, source: str) -> Reject:

@@ -36,7 +36,7 @@ if __name__ == "__main__":
 
 from data.preprocessor import delete_if_asked
 from data.privacy import find_private
-from model.catalog import DEFAULT_MODEL, offline_chat_model, resolve_model
+from model.catalog import offline_chat_model, only_base_model, resolve_model
 from model.evaluation import blind_test
 from model.evaluation.report import Report
 from model.evaluation.run import Embed, Plan, run, run_blind_test, run_sweep
@@ -49,6 +49,7 @@ from storage.environment import read_environment
 from storage.errors import BadInputError, KnownError
 from storage.quiz import quiz_folder, read_result
 from storage.settings import ADAPTER_PATH, EMBEDDING_MODEL
+from storage.split_files import model_bytes
 from storage.store import Store
 from storage.system.files import write_whole
 from storage.typed_paths import typed_path
@@ -176,7 +177,7 @@ def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> 
 
 def require_memory(store: Store, plan: Plan) -> None:
     """KnownError when a model would push the running bot's own out of memory: both would crawl."""
-    bot, largest = running_bot(store), max((file for _, file in plan.models), key=lambda file: file.stat().st_size)
+    bot, largest = running_bot(store), max((file for _, file in plan.models), key=model_bytes)
     if bot is not None and not has_memory_for(largest):
         raise KnownError(
             f"The bot is running, and there is not enough free memory to load {largest.name} beside it.",
@@ -215,12 +216,8 @@ def newest_data(store: Store) -> Path:
 
 def base_model(store: Store) -> Path | None:
     """The untuned model of this workspace, else the packaged one."""
-    default = store.workspace.base_models / DEFAULT_MODEL.file
-    others = sorted(store.workspace.base_models.glob("*.gguf"))
-    if default.exists() or len(others) == 1:
-        return default if default.exists() else others[0]
     try:
-        return offline_chat_model()
+        return only_base_model(store.workspace) or offline_chat_model()
     except KnownError:
         return None
 

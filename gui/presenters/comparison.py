@@ -17,6 +17,7 @@ from storage.environment import read_environment
 from storage.errors import KnownError
 from storage.records import ModelState, PlaygroundEntry
 from storage.settings import ADAPTER_PATH, MODEL_PATH, TEMPERATURE
+from storage.split_files import is_later_part, whole_stem
 from storage.store import Store
 
 # The packaged small model, under the name the settings know it by, and the package that holds its file.
@@ -113,11 +114,8 @@ def read_shelf(store: Store, *, own_name: str, added: Sequence[Path] = ()) -> Mo
     adapter = Path(settings[ADAPTER_PATH]).stem if settings[ADAPTER_PATH] else ""
     # A bot with an adapter reports "model + adapter".
     plain = own_name.removesuffix(f" + {adapter}") if adapter else own_name
-    found = [
-        file_option(workspace.finetuned_models / f"{model.name}.gguf")
-        for model in read_models(workspace.finetuned_models)
-    ]
-    found += [file_option(path) for path in sorted(workspace.base_models.glob("*.gguf"))]
+    found = [file_option(model.file) for model in read_models(workspace.finetuned_models)]
+    found += [file_option(path) for path in sorted(workspace.base_models.glob("*.gguf")) if not is_later_part(path)]
     found += [file_option(Path(path)) for path in _named(store) if Path(path).is_file()]
     packaged = _packaged_stem()
     if packaged:
@@ -131,7 +129,8 @@ def read_shelf(store: Store, *, own_name: str, added: Sequence[Path] = ()) -> Mo
 
 def file_option(path: Path) -> ModelOption:
     """A model file, without whatever adapter is in use. A file that is an adapter is put on the bot's own model."""
-    return ModelOption(path.stem, short_name(path.stem), {MODEL_PATH.key: str(path), ADAPTER_PATH.key: ""})
+    name = whole_stem(path.name)
+    return ModelOption(name, short_name(name), {MODEL_PATH.key: str(path), ADAPTER_PATH.key: ""})
 
 
 def short_name(name: str) -> str:

@@ -18,6 +18,7 @@ from gui.presenters.table import Cell, Column, TableRow
 from storage.errors import KnownError
 from storage.paths import Workspace
 from storage.records import Job, JobMetric, JobState
+from storage.split_files import is_later_part, model_bytes, model_files, whole_stem
 
 MODEL_COLUMNS = (
     Column("name", texts.MODEL_COLUMNS[0], stretch=3, kind="strong"),
@@ -38,6 +39,7 @@ class ModelFile:
     match_percent: float | None
     is_current: bool
     is_previous: bool
+    file: Path = Path()
 
 
 @dataclass(frozen=True)
@@ -83,18 +85,20 @@ def read_models(folder: Path) -> tuple[ModelFile, ...]:
     pointer = _json(folder / "current.json")
     found = []
     for path in sorted(folder.glob("*.gguf")):
-        manifest = _json(path.with_suffix(".json"))
-        if not manifest:
+        name = whole_stem(path.name)
+        manifest = _json(folder / f"{name}.json")
+        if not manifest or is_later_part(path) or not all(part.is_file() for part in model_files(path)):
             continue
         match = manifest.get("match_percent")
         found.append(
             ModelFile(
-                path.stem,
+                name,
                 float(manifest.get("deployed_at") or 0.0),
-                path.stat().st_size,
+                model_bytes(path),
                 float(match) if isinstance(match, int | float) else None,
                 pointer.get("file") == path.name,
                 pointer.get("previous") == path.name,
+                path,
             )
         )
     return tuple(sorted(found, key=lambda model: -model.made_at))

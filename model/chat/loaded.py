@@ -85,9 +85,11 @@ class LoadedModel:
     def switch(self, path: Path, adapter: Path | None) -> None:
         """Another file in place of this one, which is freed first. When the new one fails the old one is opened again
         and the error is raised."""
-        from model.files.gguf_check import check_gguf
+        from model.files.model_kind import check_adapter, check_chat_model
 
-        check_gguf(path)
+        header = check_chat_model(path)
+        if adapter is not None:
+            check_adapter(adapter, base=header)
         before = (self.path, self.adapter)
         with self._vocabulary:
             self.release()

@@ -20,6 +20,7 @@ from typing import Any
 
 from model.native import ABORTED, ContextOptions, NativeModel, Row, library
 from storage.control import Facts
+from storage.split_files import model_bytes
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ def tuning_key(path: Path) -> str:
 
     By size and not by name: every retrained model has a name of its own and runs like the one before.
     """
-    return f"tuning:{path.stat().st_size >> 20}:{os.cpu_count()}"
+    return f"tuning:{model_bytes(path) >> 20}:{os.cpu_count()}"
 
 
 def probe(
@@ -314,7 +315,7 @@ def tuning_for(facts: Facts, path: Path, *, gpu_layers: int = 0, probe_if_missin
         return None
     key = tuning_key(path)
     stored = Tuning.from_dict(facts.get(key))
-    if stored is not None or not probe_if_missing or path.stat().st_size < _WORTH_PROBING:
+    if stored is not None or not probe_if_missing or model_bytes(path) < _WORTH_PROBING:
         return stored
     log.info("First start with %s on this computer: measuring how it runs best.", path.name)
     tuning = _in_a_thread_of_its_own(partial(probe, path))

@@ -21,6 +21,7 @@ from model.evaluation.page import write_page
 from model.evaluation.report import ModelFile, Report, write_report
 from model.evaluation.rows import Row, read_manifest, read_rows, spread
 from model.evaluation.sweep import Point, sweep
+from model.files.parts import model_sha256
 from model.prompts import LAYOUT
 from storage.control import Facts as MachineFacts
 from storage.errors import BadInputError
@@ -40,6 +41,7 @@ from storage.settings import (
     Setting,
     Settings,
 )
+from storage.split_files import model_bytes, whole_stem
 
 if TYPE_CHECKING:
     from model.inference import ChatModel
@@ -216,10 +218,8 @@ def loaded(file: Path, plan: Plan, adapter: Path | None = None) -> Iterator[Chat
 
 
 def file_identity(file: Path) -> ModelFile:
-    """Name, size and SHA-256 of a model file."""
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return ModelFile(file.stem, file.name, digest, file.stat().st_size)
+    """Name, size and SHA-256 of a model, all of its parts together."""
+    return ModelFile(whole_stem(file.name), file.name, model_sha256(file), model_bytes(file))
 
 
 def _write(

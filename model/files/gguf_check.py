@@ -16,6 +16,8 @@ from storage.errors import ModelFileError
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
 _MAX_KEYS, _MAX_TENSORS, _MAX_STRING, _MAX_ITEMS = 10_000, 200_000, 64 << 20, 4_000_000
+# A header is read once and little of it kept: a template has kilobytes, a list of lists is not used by any model.
+_MAX_KEPT_STRING, _MAX_KEPT, _MAX_HEADER, _MAX_DEPTH = 2 << 20, 64 << 20, 1 << 30, 4
 # ggml type -> (values per block, bytes per block)
 _BLOCKS = {
     0: (1, 4),
@@ -55,7 +57,7 @@ _AGAIN = "Download it again (scripts/download_model.py), or choose another file 
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """What a model file says about itself. Long lists in `metadata` are kept as their length only."""
+    """What a model file says about itself. Lists in `metadata` are kept as their length only, overlong texts as ''."""
 
     path: Path
     size_bytes: int
@@ -72,15 +74,19 @@ def check_gguf(path: str | Path) -> GgufHeader:
     path = Path(path)
     try:
         size = path.stat().st_size
-        is_file = path.is_file()
+        is_file, is_folder = path.is_file(), path.is_dir()
     except FileNotFoundError:
-        raise ModelFileError(f"The model file {path} does not exist.", _AGAIN) from None
+        raise _missing(path) from None
     except OSError as error:
         raise ModelFileError(
             f"The model file {path} cannot be read: {error.strerror}.", "Check its permissions."
         ) from error
+    except ValueError as error:  # a null byte in the name
+        raise ModelFileError(f"{path!r} cannot be a file's name ({error}).", _AGAIN) from error
+    if is_folder:
+        raise _folder(path)
     if not is_file:
-        raise ModelFileError(f"{path} is a folder, not a model file.", "Choose the .gguf file inside it.")
+        raise ModelFileError(f"{path} is a device or a pipe, not a model file.", "Choose a .gguf file.")
     try:
         with path.open("rb") as stream:
             return _read(stream, path, size)
@@ -90,17 +96,42 @@ def check_gguf(path: str | Path) -> GgufHeader:
         ) from error
 
 
+def _missing(path: Path) -> ModelFileError:
+    if path.is_symlink():
+        return ModelFileError(
+            f"{path} is a link to {path.readlink()}, which does not exist.", "Choose the file itself, or mend the link."
+        )
+    return ModelFileError(f"The model file {path} does not exist.", _AGAIN)
+
+
+def _folder(path: Path) -> ModelFileError:
+    try:
+        names = sorted(each.name for each in path.iterdir())
+    except OSError:
+        names = []
+    models = [name for name in names if name.lower().endswith(".gguf")]
+    what = f"{path} is a folder, not a model file."
+    if models:
+        return ModelFileError(what, f"Choose the .gguf file inside it: {', '.join(models[:3])}.")
+    if any(name.endswith(".safetensors") for name in names):
+        return ModelFileError(
+            what, "It holds a model for training (safetensors); the bot needs a GGUF file of it, to be downloaded."
+        )
+    return ModelFileError(what, "There is no .gguf file in it; choose one elsewhere.")
+
+
 def _read(stream: IO[bytes], path: Path, size: int) -> GgufHeader:
-    magic = stream.read(64)
-    if magic[:4] != b"GGUF":
-        raise ModelFileError(f"{path} is not a GGUF model: {_describe(magic, size)}.", _AGAIN)
+    start = stream.read(512)
+    if start[:4] != b"GGUF":
+        what, cure = describe_other_file(start, path.name)
+        raise ModelFileError(f"{path} is not a GGUF model: {what}.", cure or _AGAIN)
     stream.seek(4)
     reader = _Reader(stream, path, size)
     version = reader.scalar("<I")
     if version not in (2, 3):
-        raise ModelFileError(f"{path} is GGUF version {version}, which this program does not know.", _AGAIN)
+        raise ModelFileError(f"{path} is {_version_words(version)}, which this program does not know.", _AGAIN)
     tensors, keys = reader.scalar("<Q"), reader.scalar("<Q")
-    if keys > _MAX_KEYS or not 0 < tensors <= _MAX_TENSORS:
+    if keys > _MAX_KEYS or tensors > _MAX_TENSORS:
         raise reader.damaged("its counts make no sense")
     metadata = {}
     for _ in range(keys):
@@ -110,26 +141,43 @@ def _read(stream: IO[bytes], path: Path, size: int) -> GgufHeader:
     if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
         raise reader.damaged("its alignment makes no sense")
     end = max((reader.tensor_end() for _ in range(tensors)), default=0)
-    start = -(-stream.tell() // alignment) * alignment
-    if start + end > size:
-        whole = (start + end) / 1e6
+    start_of_data = -(-stream.tell() // alignment) * alignment
+    if tensors and start_of_data + end > size:
+        whole = (start_of_data + end) / 1e6
         raise ModelFileError(f"{path} is cut short: {size / 1e6:,.0f} MB of {whole:,.0f} MB are there.", _AGAIN)
     if not metadata.get("general.architecture"):
         raise reader.damaged("it does not say which architecture it has")
     return GgufHeader(path, size, tensors, metadata)
 
 
+def _version_words(version: int) -> str:
+    if version in (2 << 24, 3 << 24):
+        return "a GGUF for big-endian computers"
+    return f"GGUF version {version}"
+
+
 class _Reader:
     def __init__(self, stream: IO[bytes], path: Path, size: int) -> None:
         self._stream, self._path, self._size = stream, path, size
+        self._kept = self._listed = 0
 
     def damaged(self, why: str) -> ModelFileError:
         return ModelFileError(f"{self._path} is damaged: {why}.", _AGAIN)
 
     def take(self, count: int) -> bytes:
-        if count > self._size - self._stream.tell():
-            raise self.damaged("it ends in the middle of its header")
+        self._require(count)
         return self._stream.read(count)
+
+    def skip(self, count: int) -> None:
+        self._require(count)
+        self._stream.seek(count, 1)
+
+    def _require(self, count: int) -> None:
+        at = self._stream.tell()
+        if count > self._size - at:
+            raise self.damaged("it ends in the middle of its header")
+        if at + count > _MAX_HEADER:
+            raise self.damaged("its header is larger than any model's")
 
     def scalar(self, form: str) -> Any:
         return struct.unpack(form, self.take(struct.calcsize(form)))[0]
@@ -138,28 +186,35 @@ class _Reader:
         length = self.scalar("<Q")
         if length > _MAX_STRING:
             raise self.damaged("a text in its header is too long")
+        if length > _MAX_KEPT_STRING or self._kept > _MAX_KEPT:
+            self.skip(length)
+            return ""
+        self._kept += length
         return self.take(length).decode("utf-8", errors="replace")
 
-    def value(self, kind: int) -> Any:
+    def value(self, kind: int, depth: int = 0) -> Any:
         if kind == _STRING:
             return self.string()
         if kind == _ARRAY:
-            return self._array()
+            return self._array(depth)
         if kind not in _SCALARS:
             raise self.damaged(f"its header holds a value of unknown kind {kind}")
         return self.scalar(_SCALARS[kind])
 
-    def _array(self) -> Any:
+    def _array(self, depth: int) -> Any:
         kind, count = self.scalar("<I"), self.scalar("<Q")
-        if count > _MAX_ITEMS:
+        self._listed += 0 if kind in _SCALARS else count
+        if count > _MAX_ITEMS or self._listed > _MAX_ITEMS:
             raise self.damaged("a list in its header is too long")
         if kind in _SCALARS:
-            self.take(struct.calcsize(_SCALARS[kind]) * count)
+            self.skip(struct.calcsize(_SCALARS[kind]) * count)
         elif kind == _STRING:
             self._skip_strings(count)
+        elif depth >= _MAX_DEPTH:
+            raise self.damaged("lists in its header lie in one another too deep")
         else:
             for _ in range(count):
-                self.value(kind)
+                self.value(kind, depth + 1)
         return count
 
     def _skip_strings(self, count: int) -> None:
@@ -180,6 +235,8 @@ class _Reader:
         self._stream.seek(at - filled, 1)
 
     def _more(self, rest: bytes, needed: int) -> bytes:
+        if self._stream.tell() > _MAX_HEADER:
+            raise self.damaged("its header is larger than any model's")
         data = rest + self._stream.read(max(needed, _BLOCK))
         if len(data) < needed:
             raise self.damaged("it ends in the middle of its header")
@@ -199,16 +256,46 @@ class _Reader:
         return int(offset + values // per_block * block_bytes)
 
 
-def _describe(start: bytes, size: int) -> str:
-    text = start.lstrip().lower()
-    if size == 0:
-        return "it is empty"
-    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "it is a web page (a download page was saved instead of the file)"
-    if text.startswith(b"version https://git-lfs"):
-        return "it is a Git LFS pointer, not the file itself"
+_GET_GGUF = "The bot needs the GGUF file of this model; search for its name with GGUF and download that."
+_UNPACK = "Unpack it and choose the .gguf file inside."
+# What a file's first bytes say, and what to do about it ('': download it again).
+_STARTS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
+    ((b"version https://git-lfs",), "it is a Git LFS pointer, not the file itself", ""),
+    ((b"PK",), "it is a PyTorch or ZIP file; pickled files are never opened", _GET_GGUF),
+    ((b"\x80",), "it is a PyTorch file; pickled files are never opened", _GET_GGUF),
+    (
+        (b"lmgg", b"fmgg", b"tjgg", b"algg", b"ggml", b"ggjt", b"ggmf"),
+        "it is in the old GGML format that came before GGUF",
+        _GET_GGUF,
+    ),
+    ((b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"\xfd7zXZ", b"(\xb5/\xfd", b"BZh"), "it is a packed archive", _UNPACK),
+    ((b"\x89HDF",), "it is a Keras or HDF5 file", _GET_GGUF),
+    ((b"MZ", b"\x7fELF"), "it is a program (perhaps a llamafile), not a model", _GET_GGUF),
+    ((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF"), "it is a picture or a document", "Choose a .gguf file."),
+    ((b"L\0\0\0\x01\x14\x02\0",), "it is a Windows shortcut", "Choose the file that it points to."),
+)
+_ANSWERS = (b"{", b"entry not found", b"invalid", b"access to", b"unauthorized", b"not found", b"repository")
+_UNFINISHED = (".part", ".crdownload", ".download", ".incomplete", ".aria2", ".tmp")
+
+
+def describe_other_file(start: bytes, name: str = "") -> tuple[str, str]:
+    """What a file that is not GGUF is, from its first bytes and its name, and what to do ('' : download it again)."""
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not start:
+        return "it is empty", ""
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<!--", b"<error")):
+        return "it is a web page (a download page was saved instead of the file)", ""
     if not start.strip(b"\0"):
-        return "it holds only zeros (a download that never finished)"
-    if start[:2] == b"PK" or start[:1] == b"\x80":
-        return "it is a PyTorch or ZIP file; pickled files are never opened"
-    return "its first bytes are not 'GGUF'"
+        return "it holds only zeros (a download that never finished)", ""
+    if start[8:9] == b"{" and 0 < int.from_bytes(start[:8], "little") < 1 << 30:
+        return "it is a safetensors file, the form for training", _GET_GGUF
+    if start[257:262] == b"ustar":
+        return "it is a packed archive", _UNPACK
+    for starts, what, cure in _STARTS:
+        if start.startswith(starts):
+            return what, cure
+    if text.startswith(_ANSWERS):
+        return "it is a text (an answer of the server was saved instead of the file)", ""
+    if name.lower().endswith(_UNFINISHED):
+        return "it is a download that has not finished", "Let the download finish, or start it again."
+    return "its first bytes are not 'GGUF'", ""

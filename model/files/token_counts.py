@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from model.files.gguf_check import check_gguf
+from model.files.model_kind import check_chat_model
 from model.native import last_error, library
 from storage.errors import ModelFileError
 
@@ -24,7 +24,7 @@ class TokenCounter:
     """
 
     def __init__(self, path: Path) -> None:
-        check_gguf(path)
+        check_chat_model(path)
         self.name = path.name
         self._lib = library()
         params = self._lib.llama_model_default_params()

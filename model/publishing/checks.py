@@ -12,6 +12,7 @@ from model.evaluation.report import Report, Writer
 from model.evaluation.verdict import context_objections
 from model.publishing.deployment import DeployedModel, DeploymentError
 from storage.records import Conversation, Turn
+from storage.split_files import model_bytes
 
 # An AUC that is off by 0.04, about half an interval with a few hundred places, moves the match by this much.
 MATCH_ALLOWANCE = 3.0
@@ -175,7 +176,7 @@ def has_memory_for(gguf: Path, *, available_bytes: Callable[[], int] | None = No
         available = int(psutil.virtual_memory().available)
     else:
         available = available_bytes()
-    return available > gguf.stat().st_size * _MEMORY_FACTOR + _MEMORY_SPARE
+    return available > model_bytes(gguf) * _MEMORY_FACTOR + _MEMORY_SPARE
 
 
 def _levels(manifest: dict[str, Any]) -> list[dict[str, Any]]:

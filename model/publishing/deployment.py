@@ -1,9 +1,10 @@
 """Published models: immutable versioned files in models/finetuned/ and one small pointer to the one in use.
 
-A version is `<name>.gguf` plus `<name>.json` (its manifest, written last: without it the version does not exist) and,
-when there is one, `<name>.report.json`. `current.json` names the version in use and the one before. Every file is
-written beside its place, flushed to disk and renamed, so a kill or a power cut at any moment leaves the old state or
-the new one. A loaded GGUF is never touched: overwriting one ends the process that has it mapped.
+A version is `<name>.gguf` (a split model keeps its parts: `<name>-00001-of-00003.gguf` and so on) plus `<name>.json`
+(its manifest, written last: without it the version does not exist) and, when there is one, `<name>.report.json`.
+`current.json` names the version in use and the one before. Every file is written beside its place, flushed to disk and
+renamed, so a kill or a power cut at any moment leaves the old state or the new one. A loaded GGUF is never touched:
+overwriting one ends the process that has it mapped.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from model.files.parts import model_sha256
 from storage.errors import KnownError
 from storage.paths import Workspace
 from storage.system.files import replace_file, write_whole
+from storage.split_files import is_later_part, model_bytes, model_files, part_name, whole_stem
 
 POINTER = "current.json"
 KEEP_VERSIONS = 3
@@ -31,6 +34,7 @@ _SPARE_BYTES = 256 << 20
 _PART = ".part"
 # Digits of its SHA-256 that end a version's name.
 _HASH_MARK = 12
+_MARK = re.compile(r"[0-9a-f]{12}")
 
 Progress = Callable[[float, str], None]
 
@@ -53,11 +57,12 @@ class DeployedModel:
     forced: tuple[str, ...] = ()
     verified_by: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
+    parts: int = 1
 
     @property
     def file(self) -> str:
-        """Name of the GGUF inside models/finetuned."""
-        return f"{self.name}.gguf"
+        """Name of the GGUF inside models/finetuned; of its first part where the model is split."""
+        return part_name(self.name, 1, self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +76,13 @@ class Pointer:
 def current(workspace: Workspace) -> DeployedModel | None:
     """The published model in use; None before the first deployment."""
     pointer = read_pointer(workspace)
-    return _version(workspace, Path(pointer.file).stem) if pointer and pointer.file else None
+    return _version(workspace, whole_stem(pointer.file)) if pointer and pointer.file else None
 
 
 def versions(workspace: Workspace) -> list[DeployedModel]:
     """Every complete version, newest first."""
-    found = [_version(workspace, path.stem) for path in workspace.finetuned_models.glob("*.gguf")]
+    files = [path for path in workspace.finetuned_models.glob("*.gguf") if not is_later_part(path)]
+    found = [_version(workspace, whole_stem(path.name)) for path in files]
     return sorted((version for version in found if version), key=lambda version: -version.deployed_at)
 
 
@@ -117,18 +123,18 @@ def store_version(
     progress: Progress = lambda _fraction, _step: None,
     clock: Callable[[], float] = time.time,
 ) -> DeployedModel:
-    """Copy a model file in as a new version without using it yet. The same bytes are stored once.
+    """Copy a model in, with all of its parts, as a new version without using it yet. The same bytes are stored once.
 
     Raises DeploymentError when the disk is too small or the copy differs from its source.
     """
     folder = workspace.finetuned_models
     folder.mkdir(parents=True, exist_ok=True)
     _remove_parts(folder)
-    sha256 = file_hash(gguf, lambda fraction: progress(fraction * 0.3, "Reading the model file"))
+    sha256 = model_sha256(gguf, lambda fraction: progress(fraction * 0.3, "Reading the model file"))
     version = DeployedModel(
-        name=f"{_safe_name(gguf.stem)}-{sha256[:_HASH_MARK]}",
+        name=f"{_safe_name(whole_stem(gguf.name))}-{sha256[:_HASH_MARK]}",
         sha256=sha256,
-        size_bytes=gguf.stat().st_size,
+        size_bytes=model_bytes(gguf),
         deployed_at=clock(),
         source=gguf.name,
         match_percent=match_percent,
@@ -136,9 +142,10 @@ def store_version(
         forced=forced,
         verified_by=verified_by,
         provenance=provenance or {},
+        parts=len(model_files(gguf)),
     )
     target = folder / version.file
-    if not (target.exists() and file_hash(target) == sha256):
+    if not (is_whole(target) and model_sha256(target) == sha256):
         _copy(gguf, target, sha256, lambda fraction: progress(0.3 + fraction * 0.6, "Copying the model file"))
     if report is not None:
         write_whole(report_path(workspace, version), report.read_bytes())
@@ -174,10 +181,10 @@ def rollback(workspace: Workspace) -> DeployedModel | None:
         raise DeploymentError(
             "No model has been deployed yet.", "Deploy one with scripts/5_deploy_bot.py --model FILE."
         )
-    previous = _version(workspace, Path(pointer.previous).stem) if pointer.previous else None
+    previous = _version(workspace, whole_stem(pointer.previous)) if pointer.previous else None
     if pointer.previous and previous is None:
         raise DeploymentError(
-            f"The version before, {Path(pointer.previous).stem}, is gone.",
+            f"The version before, {whole_stem(pointer.previous)}, is gone.",
             "Use another one: scripts/5_deploy_bot.py --list, then --use NAME.",
         )
     write_pointer(workspace, Pointer(pointer.previous, pointer.file))
@@ -210,19 +217,15 @@ def prune(workspace: Workspace, *, keep: int = KEEP_VERSIONS) -> list[str]:
     return removed
 
 
-def file_hash(path: Path, progress: Callable[[float], None] = lambda _fraction: None) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest, done, size = hashlib.sha256(), 0, max(1, path.stat().st_size)
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            done += len(chunk)
-            progress(done / size)
-    return digest.hexdigest()
+def is_whole(path: Path) -> bool:
+    """True when every part of a stored model is there."""
+    return all(part.exists() for part in model_files(path))
 
 
 def _copy(source: Path, target: Path, sha256: str, progress: Callable[[float], None]) -> None:
-    size = source.stat().st_size
+    """All parts beside their places first, then each in its place: the first part comes last, for it is what is looked
+    for."""
+    size = model_bytes(source)
     free = shutil.disk_usage(target.parent).free
     if free < size + _SPARE_BYTES:
         raise DeploymentError(
@@ -230,21 +233,25 @@ def _copy(source: Path, target: Path, sha256: str, progress: Callable[[float], N
             f"{(size + _SPARE_BYTES) / 2**30:.1f} GiB.",
             "Free some space, or prune old versions.",
         )
-    beside = target.with_name(target.name + _PART)
-    digest, done = hashlib.sha256(), 0
-    with source.open("rb") as read, beside.open("wb") as write:
-        while chunk := read.read(_CHUNK):
-            digest.update(chunk)
-            write.write(chunk)
-            done += len(chunk)
-            progress(done / max(1, size))
-        write.flush()
-        os.fsync(write.fileno())
+    digest, done, written = hashlib.sha256(), 0, []
+    for part, place in zip(model_files(source), model_files(target), strict=True):
+        beside = place.with_name(place.name + _PART)
+        with part.open("rb") as read, beside.open("wb") as write:
+            while chunk := read.read(_CHUNK):
+                digest.update(chunk)
+                write.write(chunk)
+                done += len(chunk)
+                progress(done / max(1, size))
+            write.flush()
+            os.fsync(write.fileno())
+        written.append((beside, place))
     if digest.hexdigest() != sha256:
-        beside.unlink()
+        for beside, _ in written:
+            beside.unlink()
         raise DeploymentError(f"{source} changed while it was being copied.", "Wait until it is finished, then retry.")
-    beside.chmod(stat.S_IREAD)
-    replace_file(beside, target)
+    for beside, place in reversed(written):
+        beside.chmod(stat.S_IREAD)
+        replace_file(beside, place)
 
 
 def _name(value: object) -> str | None:
@@ -260,35 +267,40 @@ def _version(workspace: Workspace, name: str) -> DeployedModel | None:
         version = DeployedModel(**record)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return version if model_path(workspace, version).exists() else None
+    return version if is_whole(model_path(workspace, version)) else None
 
 
 def _delete(workspace: Workspace, version: DeployedModel) -> None:
     # The manifest goes first: from then on the version does not exist, whatever happens.
     (workspace.finetuned_models / f"{version.name}.json").unlink(missing_ok=True)
     report_path(workspace, version).unlink(missing_ok=True)
-    file = model_path(workspace, version)
-    file.chmod(stat.S_IREAD | stat.S_IWRITE)
-    file.unlink()
+    for part in model_files(model_path(workspace, version)):
+        _unlink(part)
 
 
 def _remove_lost_copies(folder: Path, *, keep: Collection[str | None]) -> list[str]:
     """Files named after their content, as copies are, without a manifest. What the owner put there has other names."""
     removed = []
+    kept = {whole_stem(name) for name in keep if name}
     for path in folder.glob("*.gguf"):
-        mark = path.stem.rpartition("-")[2]
-        is_copy = len(mark) == _HASH_MARK and not path.with_suffix(".json").exists() and path.name not in keep
-        if is_copy and file_hash(path).startswith(mark):
-            path.chmod(stat.S_IREAD | stat.S_IWRITE)
-            path.unlink()
-            removed.append(path.stem)
-    return removed
+        name = whole_stem(path.name)
+        mark = name.rpartition("-")[2]
+        is_copy = _MARK.fullmatch(mark) is not None and not (folder / f"{name}.json").exists() and name not in kept
+        if is_copy and (is_later_part(path) or model_files(path) != (path,) or model_sha256(path).startswith(mark)):
+            # A part alone cannot be compared with the checksum of the whole; its name and number are mark enough.
+            _unlink(path)
+            removed.append(name)
+    return sorted(set(removed))
 
 
 def _remove_parts(folder: Path) -> None:
     for path in folder.glob("*" + _PART):
-        path.chmod(stat.S_IREAD | stat.S_IWRITE)
-        path.unlink()
+        _unlink(path)
+
+
+def _unlink(path: Path) -> None:
+    path.chmod(stat.S_IREAD | stat.S_IWRITE)
+    path.unlink()
 
 
 def _safe_name(stem: str) -> str:

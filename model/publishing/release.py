@@ -9,6 +9,7 @@ from pathlib import Path
 
 from data.chat.liveness import is_bot_serving
 from model.evaluation.report import Report, read_report
+from model.files.parts import model_sha256
 from model.publishing import checks as deployment_checks
 from model.publishing import deployment, switching
 from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
@@ -71,10 +72,10 @@ class Release:
         self, gguf: Path, *, report_file: Path | None = None, is_forced: bool = False, asked_by: str = "deploy"
     ) -> Outcome:
         """Verify, compare, store, switch, reload. DeploymentError leaves the old model in use and says why."""
-        from model.catalog import check_gguf
+        from model.files.model_kind import check_chat_model
 
         workspace = self.store.workspace
-        check_gguf(gguf)
+        check_chat_model(gguf)
         report_file = report_file or find_report(self.store, gguf)
         report = read_report(report_file) if report_file else None
         self.progress(0.05, "Comparing with the model in use")
@@ -114,7 +115,7 @@ class Release:
         old_report = deployment.report_path(workspace, in_use) if in_use else None
         found = deployment_checks.examine(
             report,
-            sha256=deployment.file_hash(gguf),
+            sha256=model_sha256(gguf),
             manifest=deployment_checks.read_model_manifest(gguf),
             in_use=in_use,
             in_use_report=read_report(old_report) if old_report and old_report.exists() else None,
@@ -272,7 +273,7 @@ def find_report(store: Store, gguf: Path) -> Path | None:
     candidates = [path for path in [*beside, *kept] if path.exists()]
     if not candidates:
         return None
-    sha256 = deployment.file_hash(gguf)
+    sha256 = model_sha256(gguf)
     quick = None
     for path in candidates:
         try:

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from gui.presenters.training import read_models
 from launcher import choose_demo_models
 from model.catalog import DEFAULT_MODEL, OFFLINE_MODEL_KEY, offline_chat_model, resolve_model
 from model.evaluation.comparison import Estimate
 from model.evaluation.memory import Memory
 from model.evaluation.report import ModelFile, Report, Writer, write_report
 from model.evaluation.verdict import Match, Part
+from model.files.parts import model_sha256
 from model.publishing import checks as deployment_checks
 from model.publishing import deployment
 from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
@@ -28,6 +30,7 @@ from storage.errors import ModelFileError
 from storage.paths import Workspace
 from storage.settings import ADAPTER_PATH, MODEL_PATH, Settings
 from storage.store import Store
+from tests.support.model_files import split_model
 from tests.support.switched_bot import model_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -297,7 +300,7 @@ def test_a_real_model_is_loaded_speaks_and_is_stored_with_its_report(store: Stor
     (tmp_path / "report.json").write_text("{}", encoding="utf-8")  # of something else
     folder = store.workspace.data / "evaluation" / "run"
     folder.mkdir(parents=True)
-    write_report(report_of(deployment.file_hash(gguf), percent=61), folder / "report.json")
+    write_report(report_of(model_sha256(gguf), percent=61), folder / "report.json")
     assert find_report(store, gguf) == folder / "report.json"
     outcome = Release(store).deploy(gguf)
     assert not outcome.was_reloaded and "next start" in outcome.text
@@ -362,3 +365,55 @@ def test_the_command_lists_and_rolls_back(workspace: Workspace, tmp_path: Path) 
     assert "one-" in back.stdout and deployment.current(workspace).source == "one.gguf"  # type: ignore[union-attr]
     again = subprocess.run([*script, "--use", "nothing"], capture_output=True, text=True, check=False)
     assert again.returncode == 1 and "no version" in again.stderr and "Traceback" not in again.stderr
+
+
+# ---- split models -------------------------------------------------------------------------------------
+
+
+def test_cases_a_split_model_is_deployed_whole_rolled_back_and_pruned_whole(store: Store, tmp_path: Path) -> None:
+    """Fault 83: all parts, under names by which llama.cpp finds them."""
+    first = split_model(tmp_path / "split")
+    release = Release(store)
+    outcome = release.deploy(first, is_forced=True)
+    version = outcome.version
+    assert version is not None and version.parts == 2 and version.name.startswith("smol-")
+    folder = store.workspace.finetuned_models
+    stored = deployment.model_path(store.workspace, version)
+    assert sorted(path.name for path in folder.glob("*.gguf")) == [
+        f"{version.name}-00001-of-00002.gguf",
+        f"{version.name}-00002-of-00002.gguf",
+    ]
+    assert model_sha256(stored) == version.sha256 == model_sha256(first)
+    assert resolve_model(store.workspace, Settings(), Environment()) == stored
+    assert deployment_checks.speaks(stored) >= 0
+    assert [model.name for model in read_models(folder)] == [version.name]
+    whole = release.deploy(offline_chat_model(), is_forced=True).version
+    assert release.roll_back().version == version
+    assert deployment.current(store.workspace) == version
+    assert release.roll_back().version == whole
+    deployment.write_pointer(store.workspace, deployment.Pointer(whole.file))
+    assert deployment.prune(store.workspace, keep=1) == [version.name]
+    assert [path.name for path in folder.glob("*.gguf")] == [whole.file]
+
+
+def test_a_split_version_that_lost_a_part_is_no_version(store: Store, tmp_path: Path) -> None:
+    """Fault 83."""
+    version = deployment.store_version(store.workspace, split_model(tmp_path / "split"))
+    second = deployment.model_path(store.workspace, version).with_name(f"{version.name}-00002-of-00002.gguf")
+    second.chmod(0o600)
+    second.unlink()
+    assert deployment.versions(store.workspace) == []
+    again = deployment.store_version(store.workspace, tmp_path / "split" / "smol-00001-of-00002.gguf")
+    assert deployment.versions(store.workspace) == [again] and second.exists()
+    (store.workspace.finetuned_models / f"{version.name}.json").unlink()
+    assert deployment.prune(store.workspace, keep=0) == [version.name]
+    assert not list(store.workspace.finetuned_models.glob("*.gguf"))
+
+
+def test_half_a_split_model_is_refused_and_nothing_is_stored(store: Store, tmp_path: Path) -> None:
+    """Fault 83."""
+    first = split_model(tmp_path / "split")
+    (tmp_path / "split" / "smol-00002-of-00002.gguf").unlink()
+    with pytest.raises(ModelFileError, match="missing beside it"):
+        Release(store).deploy(first, is_forced=True)
+    assert not list(store.workspace.finetuned_models.glob("*"))
