@@ -38,7 +38,11 @@ _WORTH_MAPPING = 300 << 20
 
 @dataclass(frozen=True)
 class ContextOptions:
-    """How a model is loaded. cells: KV cells shared by all sequences. threads 0: half the processors."""
+    """How a model is loaded. cells: KV cells shared by all sequences. threads 0: half the processors.
+
+    repack: weights copied into the processor's own order. On some processors it is quicker, on others slower, and there
+    are some (AMX in a virtual machine) where the first token ends the process: only what was tried may switch it on.
+    """
 
     cells: int = 3072
     sequences: int = MAX_OUTPUTS
@@ -46,7 +50,7 @@ class ContextOptions:
     batch_threads: int = 0
     ubatch: int = 64
     flash_attention: bool = True
-    repack: bool = True
+    repack: bool = False
     gpu_layers: int = 0
     kv_type: str = "f16"
 
