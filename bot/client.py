@@ -295,6 +295,7 @@ async def run_discord(services: Services) -> None:
         on_reply=lambda seconds: services.status.count_reply(seconds=seconds),
         readable=channel_reader(lambda: current[-1].identity),
         secrets=(token,),
+        own_name=lambda: current[-1].identity.name,
     )
     handlers = Handlers(
         store=services.store,

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import aiohttp
 import discord
 
+from model.spoken import Speakers, spoken
 from storage.settings import BLOCKED_WORDS, SUPPRESS_LINKS, Settings
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,9 @@ _BARE_LINK = re.compile(r"(?<![<\w])(https?://[^\s<>]+)(?!>)", re.IGNORECASE)
 _FENCE = "```"
 
 
+NOBODY = Speakers()
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """What will be sent: one message per entry, in order."""
@@ -61,9 +65,12 @@ class Refused:
     reason: str
 
 
-def prepare(text: str, settings: Settings, *, secrets: Collection[str] = ()) -> Outgoing | Refused:
-    """What of a reply may be sent. secrets: strings that must never leave, such as the bot's token."""
-    text = clean(text)
+def prepare(
+    text: str, settings: Settings, *, secrets: Collection[str] = (), speakers: Speakers = NOBODY
+) -> Outgoing | Refused:
+    """What of a reply may be sent. secrets: strings that must never leave, such as the bot's token. speakers: whose
+    lines it must not go on with, and which names it must not begin with."""
+    text = clean(spoken(text, speakers))
     if is_blank(text):
         return Refused("empty reply")
     if _holds_secret(text, secrets):

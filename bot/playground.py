@@ -17,10 +17,11 @@ from bot.live_status import LiveStatus
 from bot.model_slot import ModelSlot
 from bot.responder import Responder, Response
 from bot.storage_thread import StorageThread
+from model.prompts import CHATML, ChatTemplate, plain_text
 from storage.errors import KnownError
 from storage.playground import BOT, CHECK
 from storage.records import PlaygroundEntry, Turn
-from storage.settings import ADAPTER_PATH, HISTORY_MESSAGES, MODEL_PATH, SYSTEM_PROMPT, Settings
+from storage.settings import ADAPTER_PATH, BOT_NAMES, HISTORY_MESSAGES, MODEL_PATH, SYSTEM_PROMPT, Settings
 from storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class Playground:
             )
             turns = playground_turns(history, question)
             other = {key: question.options[key] for key in MODEL_KEYS if key in question.options}
-            response, model = await self._reply_with(other, question, turns, settings)
+            response, model, template = await self._reply_with(other, question, turns, settings)
         except (KnownError, asyncio.CancelledError) as error:
             what = error.text() if isinstance(error, KnownError) else "The bot stopped before it could answer."
             await self._storage.run(lambda: self._store.playground.answer(question.id, "", error=what))
@@ -90,17 +91,17 @@ class Playground:
             await self._storage.run(lambda: self._store.playground.answer(question.id, "", error=failed))
             return
         self._status.count_reply(seconds=(response.generation.total_ms + response.recall_ms) / 1000)
-        details = reply_details(response, settings) | {"model": model}
+        details = reply_details(response, settings, template) | {"model": model}
         await self._storage.run(lambda: self._store.playground.answer(question.id, response.text, details=details))
         if not other and question.role != CHECK:
             spoken = [*turns, Turn("", response.text, is_self=True)]
-            await self._responder.observe(PLAYGROUND_CHANNEL, spoken, settings)
+            await self._responder.observe(PLAYGROUND_CHANNEL, spoken, settings, own_name=own_name(settings))
 
     async def _reply_with(
         self, other: dict[str, Any], question: PlaygroundEntry, turns: list[Turn], settings: Settings
-    ) -> tuple[Response, str]:
+    ) -> tuple[Response, str, ChatTemplate]:
         if not other:
-            return await self._reply(turns, settings), self._model_name()
+            return await self._reply(turns, settings), *self._model_used()
         if self._status.snapshot().mode != "offline":
             raise OtherModelError(
                 "The bot is on Discord, where it speaks with one model only.",
@@ -113,18 +114,25 @@ class Playground:
                 "Ask again to try once more.",
             )
         async with self._slot.borrowed(other):
-            return await self._reply(turns, settings), self._model_name()
+            return await self._reply(turns, settings), *self._model_used()
 
     async def _reply(self, turns: list[Turn], settings: Settings) -> Response:
         # On Discord saying nothing is an answer; the owner who asked here waits for words.
+        name = own_name(settings)
         for _ in range(EMPTY_TRIES - 1):
-            response = await self._responder.reply(PLAYGROUND_CHANNEL, turns, settings)
+            response = await self._responder.reply(PLAYGROUND_CHANNEL, turns, settings, own_name=name)
             if response.text:
                 return response
-        return await self._responder.reply(PLAYGROUND_CHANNEL, turns, settings)
+        return await self._responder.reply(PLAYGROUND_CHANNEL, turns, settings, own_name=name)
 
-    def _model_name(self) -> str:
-        return self._slot.model.name if self._slot.model is not None else ""
+    def _model_used(self) -> tuple[str, ChatTemplate]:
+        model = self._slot.model
+        return (model.name, model.template) if model is not None else ("", CHATML)
+
+
+def own_name(settings: Settings) -> str:
+    """What the bot is called where it need not be on Discord: the first of the names it listens to."""
+    return settings[BOT_NAMES].split(",")[0].strip()
 
 
 def playground_turns(history: list[PlaygroundEntry], question: PlaygroundEntry) -> list[Turn]:
@@ -133,14 +141,12 @@ def playground_turns(history: list[PlaygroundEntry], question: PlaygroundEntry) 
     return [Turn("" if entry.role == BOT else PLAYGROUND_NAME, entry.text, entry.role == BOT) for entry in lines]
 
 
-def reply_details(response: Response, settings: Settings) -> dict[str, Any]:
+def reply_details(response: Response, settings: Settings, template: ChatTemplate) -> dict[str, Any]:
     """What the panel shows about a reply on demand: recalled lines, the prompt in plain text, timing."""
-    from model.prompts import plain_text
-
     generation = response.generation
     return {
         "recalled": [asdict(line) for line in response.recalled],
-        "prompt": plain_text(response.conversation, system_prompt=settings[SYSTEM_PROMPT]),
+        "prompt": plain_text(response.conversation, system_prompt=settings[SYSTEM_PROMPT], template=template),
         "prompt_tokens": generation.prompt_tokens,
         "prefilled_tokens": generation.prefilled_tokens,
         "reply_tokens": generation.reply_tokens,

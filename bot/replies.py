@@ -22,9 +22,10 @@ from bot.responder import ModelNotReadyError, ReplyCutOffError, Responder, Respo
 from bot.translate import record_of
 from model.chat.requests import PRIORITY_MENTION, PRIORITY_RANDOM
 from model.markup import to_discord_text
+from model.spoken import Speakers, spoken
 from storage.errors import KnownError
 from storage.records import Activity, Message, snowflake_ms
-from storage.settings import Settings
+from storage.settings import BOT_NAMES, Settings
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class ReplyDesk:
         on_reply: Callable[[float], None],
         readable: Callable[[discord.abc.MessageableChannel], Readable],
         secrets: tuple[str, ...],
+        own_name: Callable[[], str] = lambda: "",
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -77,6 +79,7 @@ class ReplyDesk:
         self._on_reply = on_reply
         self._readable = readable
         self._secrets = secrets
+        self._own_name = own_name
         self._sleep = sleep
         self._clock = clock
         self._wall_clock = wall_clock
@@ -242,7 +245,9 @@ class ReplyDesk:
             typing.cancel()
         if response is None:
             return Finished(problem=DELETED)
-        outgoing = prepare(self._marked_up(response.text, pending), pending.settings, secrets=self._secrets)
+        # Other people's lines go first: a name in front of one must not become a mention.
+        text = spoken(response.text, self._speakers(pending, response))
+        outgoing = prepare(self._marked_up(text, pending), pending.settings, secrets=self._secrets)
         if isinstance(outgoing, Refused):
             return Finished(response=response, problem=outgoing.reason)
         return await self._send(pending, response, outgoing)
@@ -303,7 +308,11 @@ class ReplyDesk:
         talk = self._said(pending)
         try:
             await self._responder.prepare(
-                pending.incoming.channel_id, talk.turns, pending.settings, exclude_ids=talk.message_ids
+                pending.incoming.channel_id,
+                talk.turns,
+                pending.settings,
+                exclude_ids=talk.message_ids,
+                own_name=self._own_name(),
             )
         except KnownError as error:  # a courtesy: the model may just be being replaced, and the reply will say so
             log.debug("Not prepared: %s", error.what)
@@ -329,6 +338,7 @@ class ReplyDesk:
             talk.turns,
             pending.settings,
             exclude_ids=talk.message_ids,
+            own_name=self._own_name(),
             priority=PRIORITY_MENTION if pending.is_asked else PRIORITY_RANDOM,
             deadline_seconds=max(left, 1.0),
         )
@@ -391,8 +401,25 @@ class ReplyDesk:
             read = state
             talk = channel_log.talk(settings, self._readable(channel))
             await self._responder.observe(
-                channel.id, talk.turns, settings, exclude_ids=talk.message_ids, typist=talk.typist
+                channel.id,
+                talk.turns,
+                settings,
+                exclude_ids=talk.message_ids,
+                own_name=self._own_name(),
+                typist=talk.typist,
             )
+
+    def _speakers(self, pending: Pending, response: Response) -> Speakers:
+        """Everybody a reply could speak for, of the talk and of the server, and what the bot itself is called."""
+        guild = pending.target.guild
+        channel_log = self._logs[pending.incoming.channel_id]
+        people = [message.author_name for message in channel_log.messages if not message.is_own]
+        people += [turn.name for turn in (*response.conversation.turns, *response.conversation.recalled)]
+        own = [self._own_name(), *pending.settings[BOT_NAMES].split(",")]
+        if guild is not None:
+            people += [name for member in guild.members for name in (member.display_name, member.name)]
+            own += [guild.me.display_name, guild.me.name]
+        return Speakers.named(people, own)
 
     def _marked_up(self, text: str, pending: Pending) -> str:
         """Names become mentions (shown, not pinged) and :shortcodes: the server's emoji."""

@@ -19,6 +19,7 @@ from bot.recall import Recall, RecalledLine
 from data.chat.conversation import Typist
 from data.chat.recall import cap_recalled, topic
 from model.inference import GenerationOptions, ReplyRequest
+from model.spoken import Speakers, spoken
 from storage.errors import KnownError
 from storage.records import Conversation, Turn
 from storage.settings import (
@@ -93,10 +94,12 @@ class Responder:
         settings: Settings,
         *,
         exclude_ids: Collection[int] = (),
+        own_name: str = "",
         priority: int = 0,
         deadline_seconds: float = DEADLINE_SECONDS,
     ) -> Response:
-        """Answer the last turn. ModelNotReadyError without a model; cancelling the task cancels generation."""
+        """Answer the last turn. own_name: what the bot is called there. ModelNotReadyError without a model; cancelling
+        the task cancels generation."""
         model = self.model()
         if model is None:
             raise ModelNotReadyError("No model is loaded yet.", "See the model line in the panel.")
@@ -104,7 +107,9 @@ class Responder:
         assert task is not None  # always true inside a coroutine
         self._under_way.add(task)
         try:
-            return await self._reply(model, channel_id, turns, settings, exclude_ids, priority, deadline_seconds)
+            return await self._reply(
+                model, channel_id, turns, settings, exclude_ids, own_name, priority, deadline_seconds
+            )
         finally:
             self._under_way.discard(task)
 
@@ -115,6 +120,7 @@ class Responder:
         settings: Settings,
         *,
         exclude_ids: Collection[int] = (),
+        own_name: str = "",
         typist: Typist | None = None,
     ) -> None:
         """Somebody spoke and no reply is due, or begins to write (`typist`): look up lines for what was said and read
@@ -138,14 +144,20 @@ class Responder:
         self._keep(channel_id, standing)
         model.listen(
             channel_id,
-            _conversation(turns, standing.lines),
+            _conversation(turns, standing.lines, own_name),
             settings[SYSTEM_PROMPT],
             keep_turns=settings[HISTORY_MESSAGES],
             typist=typist,
         )
 
     async def prepare(
-        self, channel_id: int, turns: Sequence[Turn], settings: Settings, *, exclude_ids: Collection[int] = ()
+        self,
+        channel_id: int,
+        turns: Sequence[Turn],
+        settings: Settings,
+        *,
+        exclude_ids: Collection[int] = (),
+        own_name: str = "",
     ) -> None:
         """The last turn is to be answered in a moment: look up its lines and let the model read it meanwhile."""
         model = self.model()
@@ -156,7 +168,7 @@ class Responder:
         if self._forgotten[channel_id] != times:
             return
         self._keep(channel_id, standing)
-        model.prepare(_request(channel_id, turns, standing.lines, settings))
+        model.prepare(_request(channel_id, turns, standing.lines, settings, own_name))
 
     async def may_be_said(self, channel_id: int, response: Response) -> bool:
         """Whether all lines recalled for a reply may still be used. What was said in the channel itself is not looked
@@ -189,6 +201,7 @@ class Responder:
         turns: Sequence[Turn],
         settings: Settings,
         exclude_ids: Collection[int],
+        own_name: str,
         priority: int,
         deadline_seconds: float,
     ) -> Response:
@@ -199,7 +212,7 @@ class Responder:
             lines = (await self._for_reply(model, channel_id, turns, settings, exclude_ids)).lines
             recall_ms += (self.clock() - asked_at) * 1000
             request = replace(
-                _request(channel_id, turns, lines, settings),
+                _request(channel_id, turns, lines, settings, own_name),
                 priority=priority,
                 deadline_seconds=deadline_seconds - (self.clock() - started),
             )
@@ -228,7 +241,8 @@ class Responder:
             generation.first_token_ms or 0.0,
             generation.total_ms,
         )
-        return Response(generation.text.strip(), lines, request.conversation, generation, recall_ms)
+        text = spoken(generation.text, Speakers.of(request.conversation))
+        return Response(text, lines, request.conversation, generation, recall_ms)
 
     async def _for_reply(
         self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings, exclude_ids: Collection[int]
@@ -277,10 +291,10 @@ class Responder:
 
 
 def _request(
-    channel_id: int, turns: Sequence[Turn], lines: tuple[RecalledLine, ...], settings: Settings
+    channel_id: int, turns: Sequence[Turn], lines: tuple[RecalledLine, ...], settings: Settings, own_name: str
 ) -> ReplyRequest:
     return ReplyRequest(
-        conversation=_conversation(turns, lines),
+        conversation=_conversation(turns, lines, own_name),
         options=GenerationOptions.from_settings(settings),
         system_prompt=settings[SYSTEM_PROMPT],
         channel_id=channel_id,
@@ -289,5 +303,5 @@ def _request(
     )
 
 
-def _conversation(turns: Sequence[Turn], lines: tuple[RecalledLine, ...]) -> Conversation:
-    return Conversation(tuple(turns), tuple(Turn(line.name, line.text) for line in lines))
+def _conversation(turns: Sequence[Turn], lines: tuple[RecalledLine, ...], own_name: str) -> Conversation:
+    return Conversation(tuple(turns), tuple(Turn(line.name, line.text) for line in lines), own_name)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from model.chat.chat_model import ChatModel
 from model.chat.requests import GenerationOptions, Reply, ReplyRequest
 from model.native import ContextOptions
-from model.prompts import CHATML
 from storage.control import Facts
 from storage.settings import (
     CHAT_TEMPLATE,
@@ -71,7 +70,7 @@ def get_model(
             n_ctx=n_ctx,
             adapter=adapter,
             parallel=parallel,
-            template=CHATML if chat_template == "chatml" else None,
+            template=chat_template,
             is_polite=is_polite,
         )
         return _model

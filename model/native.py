@@ -232,6 +232,11 @@ class NativeModel:
         return int(self._lib.llama_vocab_bos(self.vocab))
 
     @property
+    def adds_bos(self) -> bool:
+        """True when the file asks for its BOS token before every text."""
+        return bool(self._lib.llama_vocab_get_add_bos(self.vocab))
+
+    @property
     def eos(self) -> int:
         return int(self._lib.llama_vocab_eos(self.vocab))
 

@@ -12,6 +12,9 @@ Layout 2 ("standing recall", chosen by measurement: docs/ENGINE.md):
     the newest line                     all that is left to compute when it arrives, with
     the cue                             the assistant's opening
 
+A base model was never taught turns: it reads the same conversation as a plain transcript, one `Name: text` line after
+another, and goes on with the line that its own name opens (`transcript_layout`).
+
 Layout 1 had the recall block after the newest line. A change of anything here changes LAYOUT.
 """
 
@@ -27,6 +30,8 @@ from storage.records import Conversation, Turn
 LAYOUT = 2
 RECALL_HEADER = "Earlier on this server:"
 NO_SYSTEM_PROMPT = "none"
+# What the voice is called in a transcript where nobody knows its name.
+UNKNOWN_OWN_NAME = "me"
 
 Encode = Callable[[str, bool], list[int]]
 
@@ -44,7 +49,9 @@ class ChatTemplate:
     """How a model family marks turns. `start` stands once at the beginning (a BOS token, or nothing).
 
     recall_open/recall_close frame the recall block in the middle of a conversation: a system turn where
-    the family allows one there, a user turn otherwise.
+    the family allows one there, a user turn otherwise. reply_open stands in front of the reply that is asked for where
+    that is not how earlier answers begin: with an empty thought, so that the answer comes at once. is_transcript: every
+    line begins with its speaker's name, the voice's own as well, and a line is what is asked for.
     """
 
     name: str
@@ -57,11 +64,18 @@ class ChatTemplate:
     assistant_close: str
     recall_open: str
     recall_close: str
+    reply_open: str = ""
+    is_transcript: bool = False
+
+    @property
+    def cue(self) -> str:
+        """What stands in front of the reply that is asked for."""
+        return self.reply_open or self.assistant_open
 
     @property
     def end_of_reply(self) -> str:
         """What closes the last assistant turn: the token a model must learn to stop with."""
-        return self.assistant_close.rstrip("\n")
+        return self.assistant_close if self.is_transcript else self.assistant_close.rstrip("\n")
 
 
 CHATML = ChatTemplate(
@@ -78,6 +92,23 @@ CHATML = ChatTemplate(
 )
 
 
+def transcript_layout(*, bos: str = "") -> ChatTemplate:
+    """Lines of names and nothing else, behind the vocabulary's BOS token: how a base model has seen people talk."""
+    return ChatTemplate(
+        name="plain",
+        start=bos,
+        system_open="",
+        system_close="\n\n",
+        user_open="",
+        user_close="\n",
+        assistant_open="",
+        assistant_close="\n",
+        recall_open="",
+        recall_close="\n\n",
+        is_transcript=True,
+    )
+
+
 def system_text(setting: str) -> str:
     """The system prompt to send: 'none' stands for an empty one (a block is sent all the same)."""
     return "" if setting.strip().lower() == NO_SYSTEM_PROMPT else setting.strip()
@@ -92,13 +123,17 @@ def render(
     """
     # Without a recall block nothing stands between the lines of a turn, so it stays one.
     earlier, newest = split_newest(conversation.turns) if conversation.recalled else (conversation.turns, ())
+    own_name = own_name_of(conversation)
     pieces = system_pieces(system_prompt, template)
-    pieces += turn_pieces(earlier, template)
+    pieces += turn_pieces(earlier, template, own_name)
     pieces += recall_pieces(conversation.recalled, template)
-    pieces += turn_pieces(newest, template)
-    pieces.append(Piece(template.assistant_open, True))
+    pieces += turn_pieces(newest, template, own_name)
+    pieces.append(Piece(template.cue, True))
+    if template.is_transcript:
+        # Without the blank behind it, which belongs to the first word's token.
+        pieces.append(Piece(line_text(own_name, "").rstrip(), False))
     if reply is not None:
-        pieces += [Piece(reply, False), Piece(template.end_of_reply, True)]
+        pieces += [Piece(f" {reply}" if template.is_transcript else reply, False), Piece(template.end_of_reply, True)]
     return pieces
 
 
@@ -111,17 +146,18 @@ def render_standing(
     `render` of the same conversation with one more line starts with exactly this text when the line is the typist's,
     and without a typist when it opens a turn.
     """
-    turns = conversation.turns
+    turns, own_name = conversation.turns, own_name_of(conversation)
     pieces = system_pieces(system_prompt, template)
-    if typist and typist.goes_on and turns and not conversation.recalled and not turns[-1].is_self:
+    goes_on = bool(typist and typist.goes_on and turns and not conversation.recalled and not turns[-1].is_self)
+    if goes_on and not template.is_transcript:
         # Nothing will stand between that line and the one before: they are one turn.
         return [
             *pieces,
-            *turn_pieces(turns[:-1], template),
+            *turn_pieces(turns[:-1], template, own_name),
             Piece(template.user_open, True),
             Piece(_line(turns[-1]) + "\n", False),
         ]
-    pieces += turn_pieces(turns, template)
+    pieces += turn_pieces(turns, template, own_name)
     pieces += recall_pieces(conversation.recalled, template)
     pieces.append(Piece(template.user_open, True))
     if typist:
@@ -132,16 +168,29 @@ def render_standing(
 
 def system_pieces(system_prompt: str, template: ChatTemplate) -> list[Piece]:
     """The system block; always there, since the templates of Qwen and SmolLM2 invent one where it is missing."""
+    text = system_text(system_prompt)
+    if template.is_transcript and not text:
+        return [Piece(template.start, True)]
     return [
         Piece(template.start + template.system_open, True),
-        Piece(system_text(system_prompt), False),
+        Piece(text, False),
         Piece(template.system_close, True),
     ]
 
 
-def turn_pieces(turns: Sequence[Turn], template: ChatTemplate) -> list[Piece]:
-    """Turns of people (with their names) and of the voice that answers (without)."""
+def turn_pieces(turns: Sequence[Turn], template: ChatTemplate, own_name: str = UNKNOWN_OWN_NAME) -> list[Piece]:
+    """Turns of people (with their names) and of the voice that answers (without; in a transcript with its own)."""
     pieces: list[Piece] = []
+    if template.is_transcript:
+        for turn in turns:
+            name = own_name if turn.is_self else turn.name
+            for line in filter(str.strip, turn.text.split("\n")):
+                pieces += [
+                    Piece(template.user_open, True),
+                    Piece(line_text(name, line), False),
+                    Piece(template.user_close, True),
+                ]
+        return pieces
     for turn in turns:
         if turn.is_self:
             pieces += [
@@ -178,6 +227,12 @@ def tokenise(pieces: Sequence[Piece], encode: Encode) -> list[int]:
 def plain_text(conversation: Conversation, *, system_prompt: str, template: ChatTemplate = CHATML) -> str:
     """The whole prompt as readable text, for people (the playground's details)."""
     return "".join(piece.text for piece in render(conversation, system_prompt=system_prompt, template=template))
+
+
+def own_name_of(conversation: Conversation) -> str:
+    """What the voice is called: as the conversation says, else as its earlier turns do."""
+    named = [turn.name for turn in conversation.turns if turn.is_self and turn.name]
+    return conversation.own_name or (named[-1] if named else UNKNOWN_OWN_NAME)
 
 
 def _line(turn: Turn) -> str:

@@ -119,10 +119,14 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Everything a reply depends on. `turns` is oldest first; `recalled` is best match first."""
+    """Everything a reply depends on. `turns` is oldest first; `recalled` is best match first.
+
+    own_name: what the voice that answers is called; '' where nobody knows.
+    """
 
     turns: tuple[Turn, ...]
     recalled: tuple[Turn, ...] = ()
+    own_name: str = ""
 
 
 # ---- running processes ------------------------------------------------------------------------------

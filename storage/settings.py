@@ -296,8 +296,8 @@ CHAT_TEMPLATE = Setting(
     "auto",
     "Model",
     "Chat template",
-    "auto takes the model file's own.",
-    choices=("auto", "chatml"),
+    "auto takes the model file's own; plain is for base models, which go on with a transcript.",
+    choices=("auto", "chatml", "plain"),
     needs_restart=True,
 )
 CONTEXT_LENGTH = Setting(

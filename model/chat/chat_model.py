@@ -42,7 +42,7 @@ class ChatModel:
         options: ContextOptions,
         *,
         n_ctx: int = 2048,
-        template: ChatTemplate | None = None,
+        template: str = "auto",
         adapter: Path | None = None,
         keep_seconds: float = 600.0,
         park_bytes: int = 64 << 20,

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from model.catalog import shown_name
 from model.chat.engine import Engine
 from model.chat.prompting import PromptBuilder
 from model.native import ContextOptions, NativeModel
-from model.prompts import ChatTemplate
+from model.prompts import CHATML, ChatTemplate, transcript_layout
 
 
 class LoadedModel:
-    """Raises ModelFileError when the file or the adapter cannot be used. template None: the model's own."""
+    """Raises ModelFileError when the file or the adapter cannot be used. template: 'auto' for the model's own, 'chatml'
+    or 'plain' for a transcript."""
 
     def __init__(
         self,
@@ -26,7 +28,7 @@ class LoadedModel:
         options: ContextOptions,
         *,
         n_ctx: int,
-        template: ChatTemplate | None,
+        template: str,
         adapter: Path | None,
         park_bytes: int,
         clock: Callable[[], float],
@@ -50,7 +52,11 @@ class LoadedModel:
         self.threads = native.threads
         self.path, self.adapter = path, adapter
         self.size_bytes = native.header.size_bytes
-        self.template = self._wanted_template or _template(native, path.name)
+        try:
+            self.template = template_in(native, self._wanted_template)
+        except BaseException:
+            native.close()
+            raise
         self.engine = Engine(native, park_bytes=self._park_bytes, clock=self._clock)
         self.native = native
         self.prompts = PromptBuilder(self.template, native.encode, self.n_ctx)
@@ -119,9 +125,21 @@ class LoadedModel:
             self.prompts.clear()
 
 
-def _template(native: NativeModel, name: str) -> ChatTemplate:
+def template_in(native: NativeModel, wanted: str) -> ChatTemplate:
+    """How turns are marked: 'chatml', 'plain', or 'auto' as the model file says. Raises ModelFileError."""
     from model.chat.chat_templates import template_of
 
+    bos = native.token_text(native.bos)
+    start = bos if native.adds_bos else ""
+    if wanted == "chatml":
+        return replace(CHATML, start=start)
+    if wanted == "plain":
+        return transcript_layout(bos=start)
     return template_of(
-        native.chat_template(), bos=native.token_text(native.bos), eos=native.token_text(native.eos), name=name
+        native.chat_template(),
+        bos=bos,
+        eos=native.token_text(native.eos),
+        name=native.path.name,
+        adds_bos=native.adds_bos,
+        has_chatml=len(native.encode(CHATML.user_open.partition("user")[0], True)) == 1,
     )

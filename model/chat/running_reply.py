@@ -9,13 +9,15 @@ from model.chat.reply_queue import Job
 from model.chat.requests import Reply, ReplyRequest, StopReason
 from model.chat.sampling import ReplyText, Sampler
 from model.native import NativeModel
+from model.spoken import thought_mark
 
 _REMEMBERED = 64
 
 
 @dataclass
 class RunningReply:
-    """What is known of a reply so far. Times are readings of the model's clock."""
+    """What is known of a reply so far. Times are readings of the model's clock. limit: tokens it may have
+    besides thoughts; longest: with them."""
 
     job: Job
     sampler: Sampler
@@ -24,8 +26,10 @@ class RunningReply:
     prefilled_tokens: int
     started_at: float
     limit: int
+    longest: int
     first_token_at: float = 0.0
     tokens: int = 0
+    thought_tokens: int = 0
     next_token: int = 0
     stop: StopReason | None = None
 
@@ -42,9 +46,11 @@ class RunningReply:
             self.stop = "stop"
             return
         self.tokens += 1
-        if self.text.add(native.piece(token)):
+        if self.text.add(native.piece(token) or thought_mark(native.token_text(token)).encode()):
             self.stop = "stop"
-        elif self.tokens >= self.limit:
+            return
+        self.thought_tokens += self.text.is_thinking
+        if self.tokens - self.thought_tokens >= self.limit or self.tokens >= self.longest:
             self.stop = "length"
 
     def reply(self, *, now: float) -> Reply:

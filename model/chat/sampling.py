@@ -1,4 +1,4 @@
-"""Drawing tokens and turning them into text: native sampler chains, stop strings, whole characters."""
+"""Drawing tokens and turning them into text: native sampler chains, what ends a reply, whole characters."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from model.chat.requests import GenerationOptions
 from model.native import NativeModel, library
+from model.spoken import Speakers, is_thinking, own_words, without_thoughts
 
 _DRY_BASE, _DRY_ALLOWED, _DRY_WINDOW = 1.75, 2, 256
 _DRY_BREAKERS = (b"\n", b":", b'"', b"*")
@@ -77,28 +78,35 @@ class Sampler:
 
 
 class ReplyText:
-    """Bytes of a growing reply. Knows when a stop string is complete, wherever token borders fall."""
+    """A growing reply: what of the model's bytes is said aloud, and whether it is complete.
 
-    def __init__(self, stop: Sequence[str]) -> None:
-        self._stops = [text.encode("utf-8") for text in stop if text]
-        self._longest = max((len(stop) for stop in self._stops), default=0)
+    Stop strings and other people's lines end it wherever token borders fall, but not inside a thought, which is never
+    part of `text`.
+    """
+
+    def __init__(self, stop: Sequence[str], speakers: Speakers | None = None) -> None:
+        self._stops = [text for text in stop if text]
+        self._speakers = speakers or Speakers()
         self._data = bytearray()
-        self._end: int | None = None
+        self._said = ""
+        self.is_thinking = False
 
     def add(self, piece: bytes) -> bool:
-        """Append a token's bytes; True once a stop string has appeared."""
-        start = max(len(self._data) - self._longest + 1, 0)
+        """Append a token's bytes; True once the reply is complete."""
         self._data += piece
-        found = [place for place in (self._data.find(stop, start) for stop in self._stops) if place >= 0]
-        if found:
-            self._end = min(found)
-        return self._end is not None
+        data = bytes(self._data)
+        written = data[: _whole_characters(data)].decode("utf-8", errors="replace")
+        self.is_thinking = is_thinking(written)
+        aloud = without_thoughts(written)
+        places = [place for place in map(aloud.find, self._stops) if place >= 0]
+        said, is_over = own_words((aloud[: min(places)] if places else aloud).lstrip(), self._speakers)
+        self._said = said.strip()
+        return bool(places) or is_over
 
     @property
     def text(self) -> str:
-        """Everything before the stop string, cut between characters."""
-        data = bytes(self._data if self._end is None else self._data[: self._end])
-        return data[: _whole_characters(data)].decode("utf-8", errors="replace").strip()
+        """What is said aloud so far, cut between characters."""
+        return self._said
 
 
 def _whole_characters(data: bytes) -> int:

@@ -22,12 +22,16 @@ from model.chat.reply_queue import Job, ReplyQueue, too_late
 from model.chat.requests import Reply, being_replaced
 from model.chat.running_reply import ReplyMemory, RunningReply, never_begun
 from model.chat.sampling import ReplyText, Sampler
+from model.process import lower_thread_priority
+from model.spoken import Speakers
 from storage.settings import FREE_MEMORY
 from storage.system.priority import lower_thread_priority
 
 log = logging.getLogger(__name__)
 
 _TIDY_SECONDS = 5.0
+# A model that thinks although it was asked not to gets so many tokens more, in the hope of an answer behind it.
+_THOUGHT_TOKENS = 400
 
 
 @dataclass
@@ -216,14 +220,17 @@ class Worker:
                 pinned=[running.channel_id for running in self.running],
             )
             sampler = Sampler(loaded.native, request.options, context=tokens[-256:])
+            room, most = loaded.n_ctx - len(tokens), request.options.max_tokens
+            speakers = Speakers.of(request.conversation, is_transcript=loaded.template.is_transcript)
             running = RunningReply(
                 job,
                 sampler,
-                ReplyText(request.options.stop),
+                ReplyText(request.options.stop, speakers),
                 len(tokens),
                 computed,
                 started,
-                min(request.options.max_tokens, loaded.n_ctx - len(tokens)),
+                min(most, room),
+                min(most + _THOUGHT_TOKENS, room),
             )
             self.running.append(running)
             self.starting = None  # counted once

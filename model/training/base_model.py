@@ -17,7 +17,7 @@ from typing import Any
 from model.catalog import MODELS, offline_chat_model
 from model.chat.chat_templates import template_of
 from model.files.gguf_files import quick_gguf
-from model.prompts import ChatTemplate, Encode
+from model.prompts import CHATML, ChatTemplate, Encode
 from storage.errors import KnownError
 from storage.system.files import replace_file
 from storage.typed_paths import typed_path
@@ -220,9 +220,15 @@ def encoder(tokenizer: Any) -> Encode:
 
 
 def chat_template(tokenizer: Any, *, name: str = "") -> ChatTemplate:
-    """The turn markers of the base, read off its own chat template; ChatML where it has none."""
+    """The turn markers of the base, read off its own chat template; as the bot reads its GGUF."""
+    source = tokenizer.chat_template
     return template_of(
-        tokenizer.chat_template, bos=tokenizer.bos_token or "", eos=tokenizer.eos_token or "", name=name or "model"
+        source.get("default") if isinstance(source, dict) else source,
+        bos=tokenizer.bos_token or "",
+        eos=tokenizer.eos_token or "",
+        name=name or "model",
+        adds_bos=bool(getattr(tokenizer, "add_bos_token", False)),
+        has_chatml=CHATML.user_open.partition("user")[0] in tokenizer.get_vocab(),
     )
 
 

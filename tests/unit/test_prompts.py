@@ -154,12 +154,6 @@ def test_people_tokens_never_see_special_tokens() -> None:
     ]
 
 
-def test_an_unreadable_template_falls_back_to_chatml() -> None:
-    assert template_of("{% for %}") == CHATML
-    assert template_of(None) == CHATML
-    assert template_of("{{ raise_exception('never') }}") == CHATML
-
-
 def test_lines_are_looked_up_for_what_the_last_people_said_before_the_newest_line() -> None:
     talk = (Turn("Dan", "too long ago"), *TALK.turns)
     assert topic(talk) == "morning all\ndid the build\never pass?\nI pushed a fix\nsomebody test it?"

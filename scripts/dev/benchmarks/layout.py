@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             channels[channel][index],
             channels[channel][index + 1],
         )
-        cue = [Piece(template.assistant_open, True)]
+        cue = [Piece(template.cue, True)]
         cue_tokens, newest_tokens = chat.count_pieces(cue), chat.count_pieces(turn_pieces([newest], template))
         left["A or B, no recall"].append(newest_tokens + cue_tokens)
         for budget in RECALL_TOKENS:
