@@ -47,7 +47,10 @@ def being_replaced() -> ModelClosedError:
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How the next tokens are drawn. top_k 0, min_p 0, dry 0, xtc 0 and penalty 1 switch those off."""
+    """How the next tokens are drawn. top_k 0, min_p 0, dry 0, xtc 0 and penalty 1 switch those off.
+
+    may_end False: the model may not end the reply itself; only max_tokens and stop strings do (tests, measurements).
+    """
 
     temperature: float = TEMPERATURE.default
     top_p: float = TOP_P.default
@@ -60,6 +63,7 @@ class GenerationOptions:
     max_tokens: int = MAX_TOKENS.default
     stop: tuple[str, ...] = tuple(json.loads(STOP_STRINGS.default))
     seed: int | None = None
+    may_end: bool = True
 
     @classmethod
     def from_settings(cls, settings: Settings) -> GenerationOptions:

@@ -27,7 +27,7 @@ class Sampler:
         lib = library()
         self._lib = lib
         self.chain: Any = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-        for sampler in self._samplers(model, options):
+        for sampler in [*_end_forbidden(model, options), *self._samplers(model, options)]:
             lib.llama_sampler_chain_add(self.chain, sampler)
         # Control tokens stay out of the look-back: a penalty on the end token makes replies ramble.
         window = [token for token in context if not model.is_control(token)]
@@ -77,6 +77,15 @@ class Sampler:
             self.chain = None
 
 
+def _end_forbidden(model: NativeModel, options: GenerationOptions) -> list[Any]:
+    if options.may_end:
+        return []
+    lib = library()
+    ends = [token for token in range(model.vocabulary_size) if model.is_end(token)]
+    biases = (lib.llama_logit_bias * len(ends))(*(lib.llama_logit_bias(token, float("-inf")) for token in ends))
+    return [lib.llama_sampler_init_logit_bias(model.vocabulary_size, len(ends), biases)]
+
+
 class ReplyText:
     """A growing reply: what of the model's bytes is said aloud, and whether it is complete.
 
@@ -98,7 +107,10 @@ class ReplyText:
         written = data[: _whole_characters(data)].decode("utf-8", errors="replace")
         self.is_thinking = is_thinking(written)
         aloud = without_thoughts(written)
-        places = [place for place in map(aloud.find, self._stops) if place >= 0]
+        begun = len(aloud) - len(aloud.lstrip())
+        # Blanks before the first word end nothing, also where a blank is a stop string.
+        found = [aloud.find(stop, begun if stop.isspace() else 0) for stop in self._stops]
+        places = [place for place in found if place >= 0]
         said, is_over = own_words((aloud[: min(places)] if places else aloud).lstrip(), self._speakers)
         self._said = said.strip()
         return bool(places) or is_over

@@ -29,17 +29,19 @@ def sent_for(store: Store, text: str) -> list[str]:
 
     async def scene(bot: WireBot) -> None:
         await bot.online()
+        await asyncio.to_thread(lambda: bot.server.say(channel, 42, "morning"))
+        await bot.until(lambda: is_answered(store), what="the first line")
         await asyncio.to_thread(lambda: bot.server.say(channel, 41, f"<@{BOT_ID}> hi"))
-        await bot.until(lambda: is_answered(store), what="the end of the reply")
+        await bot.until(lambda: is_answered(store, 2), what="the end of the reply")
 
     with DiscordServer(world) as server:
         play(store, server, scene, text)
     return [message.content for message in world.sent]
 
 
-def is_answered(store: Store) -> bool:
-    """What became of the message is on record."""
-    return bool(store.control_db.value("SELECT COUNT(*) FROM activity WHERE is_due = 0"))
+def is_answered(store: Store, messages: int = 1) -> bool:
+    """What became of so many messages is on record."""
+    return bool(store.control_db.value("SELECT COUNT(*) FROM activity WHERE is_due = 0") >= messages)
 
 
 @pytest.mark.parametrize(
