@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot.live_status import LiveStatus
-from storage.errors import KnownError
+from storage.errors import KnownError, ModelFileError
 from storage.records import ModelState
 
 if TYPE_CHECKING:
@@ -24,6 +24,14 @@ RETRY_SECONDS = 30.0
 Changes = Mapping[str, Any]
 OWN: Changes = {}
 log = logging.getLogger(__name__)
+
+
+def unexpected(error: Exception) -> ModelFileError:
+    """A model file that made the program stumble, as a sentence."""
+    return ModelFileError(
+        f"The model file could not be used ({type(error).__name__}: {str(error)[:120]}).",
+        "Choose another file in Settings > Model; the log says more.",
+    )
 
 
 class ModelTakenBackError(KnownError):
@@ -74,7 +82,7 @@ class ModelSlot:
         if self.model is None or self._changes is not OWN:
             return  # whoever is about to load reads the settings anyway
         try:
-            named = await asyncio.to_thread(self._check, OWN)
+            named = await asyncio.to_thread(self._check_own)
         except KnownError as error:
             self._complaint = error.what
             self._status.update(last_error=error.what, last_error_cure=error.cure)
@@ -84,6 +92,16 @@ class ModelSlot:
         self._complaint = ""
         if self.model is not None and self._changes is OWN and named != (self.model.path, self.model.adapter):
             self.reload()
+
+    def _check_own(self) -> tuple[Path, Path | None]:
+        try:
+            return self._check(OWN)
+        except KnownError:
+            raise
+        except Exception as error:
+            # The same as in loading: a file just chosen must not end the bot that has a good one.
+            log.exception("The chosen model could not be checked")
+            raise unexpected(error) from error
 
     async def wait_until_settled(self) -> bool:
         """True once a model is loaded, False when the last attempt failed."""
@@ -126,6 +144,10 @@ class ModelSlot:
             model = await asyncio.to_thread(self._load, changes)
         except KnownError as error:
             return self._failed(error, changes)
+        except Exception as error:
+            # Whatever a file makes the loader raise: a bot without a model is better than none, and says why.
+            log.exception("The model could not be loaded")
+            return self._failed(unexpected(error), changes)
         if changes is not self._changes:
             return True  # somebody wants another one by now; the next round unloads this one
         self.model = model

@@ -44,6 +44,7 @@ from storage.paths import Workspace
 from storage.records import BotPhase, ExitCode
 from storage.settings import (
     ADAPTER_PATH,
+    CHAT_TEMPLATE,
     DEBUG,
     EMBEDDING_MODEL,
     LOG_DAYS,
@@ -231,18 +232,22 @@ async def _housekeeping(services: Services) -> None:
 def _build(store: Store, environment: Environment, status: LiveStatus, stop: StopRequest) -> Services:
     """The only place where the parts of the live bot meet."""
     from model.chat import gpu
+    from model.chat.trial import require_usable
     from model.embeddings import query_embedder
     from model.inference import ChatModel, close_model, get_configured_model
     from model.publishing.switching import load_or_take_back
     from storage.vectordb import VectorIndex
 
     def check(changes: Changes) -> tuple[Path, Path | None]:
-        return find_model_files(store.workspace, store.settings.read(), environment, changes)
+        settings = store.settings.read()
+        path, adapter = find_model_files(store.workspace, settings, environment, changes)
+        # In a process of its own: a file that ends whoever loads it must not end the bot.
+        require_usable(path, adapter, store.facts, chat_template=settings[CHAT_TEMPLATE])
+        return path, adapter
 
     def load_as_it_is(changes: Changes) -> ChatModel:
         settings = store.settings.read()
-        # Before anything else looks at them: a missing file is a sentence, not a crash.
-        path, adapter = find_model_files(store.workspace, settings, environment, changes)
+        path, adapter = check(changes)
         store.facts.set(gpu.FACT, gpu.gpu_facts())  # the panel offers GPU layers only where they do something
         return get_configured_model(path, adapter, settings, store.facts, is_polite=True)
 

@@ -226,8 +226,10 @@ def rejecter(store: Store, source: str) -> Reject:
 
 def _generate(store: Store, path: Path, asked: Sequence[tuple[Conversation, int]]) -> list[str]:
     from model.chat.requests import GenerationOptions, ReplyRequest
+    from model.chat.trial import require_usable
     from model.inference import get_model
 
+    require_usable(path, None, store.facts)
     model = get_model(path)
     model.is_listening_allowed = False
     settings = store.settings.read()

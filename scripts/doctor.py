@@ -38,7 +38,7 @@ from storage.errors import KnownError
 from storage.paths import PROJECT_ROOT, Workspace, unsafe_folder
 from storage.people import names_of
 from storage.records import BotStatus, Channel, JobState, ModelState
-from storage.settings import EMBEDDING_MODEL, FETCH_SCHEDULE, LAUNCH_AT_LOGIN
+from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE, EMBEDDING_MODEL, FETCH_SCHEDULE, LAUNCH_AT_LOGIN
 from storage.store import Store
 from storage.system.processes import is_alive
 
@@ -250,12 +250,15 @@ def _index(store: Store) -> Finding:
 
 
 def _model(store: Store) -> Finding:
-    from model.catalog import check_gguf, resolve_model
+    from model.catalog import resolve_model
+    from model.chat.trial import require_usable
     from model.embeddings import query_embedder
 
     try:
-        path = resolve_model(store.workspace, store.settings.read(), read_environment(store.workspace.env_file))
-        check_gguf(path)
+        settings = store.settings.read()
+        path = resolve_model(store.workspace, settings, read_environment(store.workspace.env_file))
+        adapter = Path(settings[ADAPTER_PATH]) if settings[ADAPTER_PATH] else None
+        require_usable(path, adapter, store.facts, chat_template=settings[CHAT_TEMPLATE])
     except KnownError as error:
         return Finding("Chat model", Verdict.BAD, error.what, error.cure)
     try:

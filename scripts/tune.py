@@ -24,7 +24,8 @@ from model.process import prepare_process_environment
 
 prepare_process_environment()
 
-from model.catalog import check_gguf, resolve_model
+from model.catalog import resolve_model
+from model.chat.trial import require_usable
 from model.chat.tuning import probe, tuning_key
 from scripts.progress import job, open_store, print_summary, run_script, script_parser
 from storage.environment import read_environment
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path = options.model or resolve_model(
             store.workspace, store.settings.read(), read_environment(store.workspace.env_file)
         )
-        check_gguf(path)
+        require_usable(path, None, store.facts)
         tuning = probe(path, report=progress.report)
         store.facts.set(tuning_key(path), tuning.as_dict())
         progress.result = tuning.as_dict()

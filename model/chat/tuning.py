@@ -18,8 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from model.chat.trial import run_trial
 from model.native import ABORTED, ContextOptions, NativeModel, Row, library
 from storage.control import Facts
+from storage.errors import KnownError
 from storage.split_files import model_bytes
 
 log = logging.getLogger(__name__)
@@ -204,6 +206,11 @@ class _Probe:
         else, and cannot be broken off."""
         best = choose(self.trials)
         if self._clock() + _REPACK_LOADS * self._load_seconds >= self._deadline:
+            return
+        try:
+            run_trial(self._path, repack=True)
+        except KnownError as error:  # on such a processor the first token would end this process
+            log.info("Weights stay as stored: %s", error.what)
             return
         self._native.close()
         self._native = self._load(repack=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from model.chat.trial import require_usable
 from model.evaluation import blind_test, generation, recall_lines
 from model.evaluation.comparison import QUICK, Effort
 from model.evaluation.evaluate import Facts, Written, evaluate
@@ -207,6 +208,7 @@ def loaded(file: Path, plan: Plan, adapter: Path | None = None) -> Iterator[Chat
     """The model of a file as the bot would load it, with an adapter where there is one; the only one in memory."""
     from model.inference import close_model, get_configured_model
 
+    require_usable(file, adapter, plan.machine, chat_template=plan.settings[CHAT_TEMPLATE])
     close_model()
     model = get_configured_model(file, adapter, plan.settings, plan.machine)
     # Nobody reads along here: every place is new.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.chat.liveness import is_bot_serving
+from model.chat.trial import note_usable, require_usable
 from model.evaluation.report import Report, read_report
 from model.files.parts import model_sha256
 from model.publishing import checks as deployment_checks
@@ -19,6 +20,8 @@ from storage.errors import BadInputError, ModelFileError
 from storage.playground import CHECK
 from storage.records import CommandKind, ModelState, PlaygroundEntry
 from storage.settings import ADAPTER_PATH
+from storage.records import BotPhase, BotStatus, CommandKind, ModelState, PlaygroundEntry
+from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE
 from storage.store import Store
 
 # A 2 GB model loads in seconds from a fast disk and in a minute from a slow one; the watchdog allows 120 s as well.
@@ -80,6 +83,9 @@ class Release:
         report = read_report(report_file) if report_file else None
         self.progress(0.05, "Comparing with the model in use")
         remarks, forced = self._permission(gguf, report, is_forced=is_forced)
+        self.progress(0.08, "Trying it in a process of its own")
+        settings = self.store.settings.read()
+        require_usable(gguf, None, self.store.facts, chat_template=settings[CHAT_TEMPLATE])
         verified_by = self._verify(gguf)
         self.progress(0.3, "Storing the version")
         version = deployment.store_version(
@@ -94,6 +100,8 @@ class Release:
             clock=self.clock,
             progress=lambda fraction, step: self.progress(0.3 + 0.4 * fraction, step),
         )
+        stored = deployment.model_path(workspace, version)
+        note_usable(stored, self.store.facts, chat_template=settings[CHAT_TEMPLATE])
         return self._switch(lambda: deployment.use(workspace, version), remarks, asked_by)
 
     def roll_back(self, *, asked_by: str = "deploy") -> Outcome:

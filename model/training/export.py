@@ -19,6 +19,7 @@ from typing import Any
 
 from model.files import gguf_files
 from model.files.gguf_files import QUANTISATIONS, ExportError
+from model.files.model_kind import check_chat_model
 from model.training.base_model import BaseModel, chat_template, encoder, load_base, load_tokenizer
 from model.training.export_check import (
     Probe,
@@ -206,6 +207,7 @@ class _Export:
                 f"There is no GGUF of {self.plan.base.name} to take tokenizer and metadata from.",
                 "Put one (any quantisation) into models/base, or name it with --base-gguf FILE.",
             )
+        check_chat_model(self.plan.base.gguf)
         return self.plan.base.gguf
 
     def _keep(self, model: Path | None, adapter: Path | None) -> ExportResult:
