@@ -286,9 +286,16 @@ class NativeModel:
 
     # ---- sequences ------------------------------------------------------------------------------------
 
-    def remove(self, sequence: int, start: int, end: int = -1) -> None:
-        """Forget positions [start, end) of a sequence; removing a tail is exact."""
-        self._lib.llama_memory_seq_rm(self._memory, sequence, start, end)
+    @property
+    def has_running_state(self) -> bool:
+        """True for recurrent and hybrid models: a sequence is one state, which cannot be cut back or shared in part."""
+        lib = self._lib
+        return bool(lib.llama_model_is_recurrent(self._model) or lib.llama_model_is_hybrid(self._model))
+
+    def remove(self, sequence: int, start: int, end: int = -1) -> bool:
+        """Forget positions [start, end) of a sequence; removing a tail is exact. False where the model's memory cannot
+        do that: nothing was removed then, and only the whole sequence (start 0) can go."""
+        return bool(self._lib.llama_memory_seq_rm(self._memory, sequence, start, end))
 
     def share(self, source: int, target: int, end: int) -> None:
         """Let `target` use the cells of `source` at positions [0, end)."""

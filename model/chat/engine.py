@@ -27,6 +27,10 @@ class ContextFullError(RuntimeError):
     """A single prompt does not fit into the context: the caller should have trimmed it."""
 
 
+class _LostError(Exception):
+    """What a channel held is gone: it has to be computed from its beginning."""
+
+
 @dataclass
 class Cache:
     """A channel's live cells: positions 0 to len(tokens) of its native sequence."""
@@ -95,11 +99,9 @@ class Engine:
         """
         cache = self._open(channel, tokens, pinned)
         target = len(tokens) - 1 if wants_logits else len(tokens)
-        start = min(_common(cache.tokens, tokens), target)
-        self._truncate(cache, start)
-        chunk = self.native.options.ubatch
-        position, end = start, len(tokens)
-        while position < end:
+        self._truncate(cache, min(_common(cache.tokens, tokens), target))
+        start, end, chunk = len(cache.tokens), len(tokens), self.native.options.ubatch
+        while (position := len(cache.tokens)) < end:
             if is_stopped():
                 raise Interrupted
             part = tokens[position : position + chunk]
@@ -108,9 +110,12 @@ class Engine:
                 Row(token, position + index, cache.sequence, wants_logits and last and index == len(part) - 1)
                 for index, token in enumerate(part)
             ]
-            self._compute(rows, is_stopped, (channel, *pinned))
+            try:
+                self._compute(rows, is_stopped, (channel, *pinned))
+            except _LostError:
+                start = 0  # from the beginning: its state could not be taken back to where it was
+                continue
             cache.tokens += part
-            position += len(part)
             self._keep_base(cache, shared)
         self.last_row = (end - start - 1) % chunk if end > start else 0
         return end - start
@@ -121,7 +126,15 @@ class Engine:
         for channel, token in tokens:
             cache = self._live[channel]
             rows.append(Row(token, len(cache.tokens), cache.sequence, True))
-        self._compute(rows, is_stopped, [channel for channel, _ in tokens])
+        channels = [channel for channel, _ in tokens]
+        before = {channel: list(self._live[channel].tokens) for channel in channels}
+        while True:
+            try:
+                self._compute(rows, is_stopped, channels)
+                break
+            except _LostError:
+                for channel in channels:
+                    self.prefill(channel, before[channel], wants_logits=False, pinned=channels)
         for channel, token in tokens:
             self._live[channel].tokens.append(token)
 
@@ -143,7 +156,10 @@ class Engine:
         for start in range(0, len(target) - 1, chunk):
             part = list(target[start : min(start + chunk, len(target) - 1)])
             rows = [Row(token, len(cache.tokens) + index, cache.sequence, True) for index, token in enumerate(part)]
-            self._compute(rows, is_stopped, (channel,))
+            try:
+                self._compute(rows, is_stopped, (channel,))
+            except _LostError:
+                return self.log_probabilities(channel, prompt, target, is_stopped=is_stopped)
             cache.tokens += part
             rows_of_logits += [self.native.logits(index) for index in range(len(part))]
         found = []
@@ -159,8 +175,7 @@ class Engine:
             if code == 0:
                 self.computed_tokens += len(rows)
                 return
-            for row in rows:
-                self.native.remove(row.sequence, row.position)
+            is_whole = all([self._take_back(row) for row in rows])
             if code == NO_SLOT:
                 self._make_room(pinned)
             if code == ABORTED:
@@ -168,6 +183,18 @@ class Engine:
                 self.native.resume()
                 if is_stopped():
                     raise Interrupted
+            if not is_whole:
+                raise _LostError
+
+    def _take_back(self, row: Row) -> bool:
+        """Remove what a batch that was not done left of a row. False where the model's memory has no way back: then
+        nothing is left of the channel."""
+        if self.native.remove(row.sequence, row.position):
+            return True
+        for cache in self._live.values():
+            if cache.sequence == row.sequence:
+                self._empty(cache)
+        return False
 
     # ---- sequences ------------------------------------------------------------------------------------
 
@@ -176,6 +203,8 @@ class Engine:
         cache = self._live.get(channel) or self._restore(channel, tokens, pinned) or self._new(channel, pinned)
         cache.used_at = self._clock()
         self._live.move_to_end(channel)
+        if self.native.has_running_state:  # a start cannot be shared: there is one state, that of the whole
+            return cache
         own = _common(cache.tokens, tokens)
         donor, length = self._best_donor(tokens)
         if length >= own + _WORTH_KEEPING or (length > own and own == 0):
@@ -217,12 +246,22 @@ class Engine:
         return cache
 
     def _truncate(self, cache: Cache, length: int) -> None:
-        if length < len(cache.tokens):
-            self.native.remove(cache.sequence, length)
+        """Cut a channel back to its first tokens; where the model's memory cannot do that, to none at all."""
+        if length >= len(cache.tokens):
+            return
+        if length and self.native.remove(cache.sequence, length):
             del cache.tokens[length:]
+        else:
+            self._empty(cache)
+
+    def _empty(self, cache: Cache) -> None:
+        self.native.remove(cache.sequence, 0)
+        cache.tokens.clear()
 
     def _keep_base(self, cache: Cache, shared: int) -> None:
         """Remember the common start in a sequence of its own, so that it survives all channels."""
+        if self.native.has_running_state:
+            return
         if shared < _WORTH_KEEPING or len(cache.tokens) < shared or self._base == cache.tokens[:shared]:
             return
         self.native.remove(_BASE, 0)

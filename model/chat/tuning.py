@@ -289,8 +289,8 @@ class _Probe:
                 ]
             )
             times.append(self._clock() - began)
-        for sequence in range(sequences):
-            self._native.remove(sequence, start)
+        if not all([self._native.remove(sequence, start) for sequence in range(sequences)]):
+            self._prefill(start)  # a model with a running state has no way back but the beginning
         return sorted(times)[len(times) // 2]
 
     def _compute(self, rows: list[Row]) -> None:

@@ -45,7 +45,7 @@ def request(
     priority: int = 10,
     deadline: float = 120.0,
 ) -> ReplyRequest:
-    chosen = options or GenerationOptions(seed=1, max_tokens=50, may_end=False)
+    chosen = options or GenerationOptions(seed=1, max_tokens=50, stop=(), may_end=False)
     return ReplyRequest(conversation, chosen, SYSTEM, channel, priority, deadline)
 
 
@@ -65,7 +65,7 @@ def test_a_reply_tells_its_tokens_and_times(model: ChatModel) -> None:
 
 
 def test_one_seed_gives_one_reply_and_none_gives_others(model: ChatModel) -> None:
-    options = GenerationOptions(seed=7, max_tokens=50, temperature=1.0, may_end=False)
+    options = GenerationOptions(seed=7, max_tokens=50, temperature=1.0, stop=(), may_end=False)
     said = set()
     for _ in range(2):
         model.forget_channel(1)  # a prompt computed in other pieces rounds otherwise
@@ -294,7 +294,7 @@ def test_a_burst_is_bounded_and_every_future_ends(model: ChatModel) -> None:
 
 def test_many_threads_may_ask_at_once(model: ChatModel) -> None:
     replies: list[Reply] = []
-    options = GenerationOptions(seed=1, max_tokens=6, may_end=False)
+    options = GenerationOptions(seed=1, max_tokens=6, stop=(), may_end=False)
 
     def ask(channel: int) -> None:
         replies.append(model.generate(request(channel, options=options)))
@@ -399,7 +399,7 @@ def test_closing_ends_what_is_being_written() -> None:
 def test_replies_of_several_channels_may_be_written_in_one_batch_but_one_at_a_time_in_each() -> None:
     loaded = ChatModel(offline_chat_model(), ContextOptions(cells=2048, threads=1), n_ctx=512, parallel=4)
     alone = {}
-    options = GenerationOptions(temperature=0.0, max_tokens=6, may_end=False)
+    options = GenerationOptions(temperature=0.0, max_tokens=6, stop=(), may_end=False)
     talks = {channel: Conversation((Turn("Ada", f"tell me about number {channel}"),)) for channel in range(3)}
     for channel, talk in talks.items():
         alone[channel] = loaded.generate(request(channel, talk, options=options)).prompt_tokens
