@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import aiohttp
 import discord
 
-from model.spoken import Speakers, spoken
+from data.chat.spoken import Speakers, spoken
 from storage.settings import BLOCKED_WORDS, SUPPRESS_LINKS, Settings
 
 log = logging.getLogger(__name__)

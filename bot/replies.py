@@ -20,9 +20,9 @@ from bot.outbox import Outbox, Outgoing, Refused, prepare
 from bot.pending import STOPPED, STOPPED_MIDWAY, Finished, Heard, Pending, activity_row, outcome
 from bot.responder import ModelNotReadyError, ReplyCutOffError, Responder, Response
 from bot.translate import record_of
+from data.chat.spoken import Speakers, spoken
 from model.chat.requests import PRIORITY_MENTION, PRIORITY_RANDOM
 from model.markup import to_discord_text
-from model.spoken import Speakers, spoken
 from storage.errors import KnownError
 from storage.records import Activity, Message, snowflake_ms
 from storage.settings import BOT_NAMES, Settings

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from bot.recall import Recall, RecalledLine
 from data.chat.conversation import Typist
 from data.chat.recall import cap_recalled, topic
+from data.chat.spoken import Speakers, spoken
 from model.inference import GenerationOptions, ReplyRequest
-from model.spoken import Speakers, spoken
 from storage.errors import KnownError
 from storage.records import Conversation, Turn
 from storage.settings import (

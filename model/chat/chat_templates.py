@@ -14,8 +14,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from data.chat.spoken import THOUGHT_TAGS
 from model.prompts import CHATML, ChatTemplate, transcript_layout
-from model.spoken import THOUGHT_TAGS
 from storage.errors import ModelFileError
 
 if TYPE_CHECKING:

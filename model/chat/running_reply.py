@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
+from data.chat.spoken import thought_mark
 from model.chat.reply_queue import Job
 from model.chat.requests import Reply, ReplyRequest, StopReason
 from model.chat.sampling import ReplyText, Sampler
 from model.native import NativeModel
-from model.spoken import thought_mark
 
 _REMEMBERED = 64
 

@@ -6,12 +6,12 @@ One task as JSON on stdin; on stdout at what it is, then one line of JSON: usabl
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from storage.errors import KnownError, ModelFileError
+from storage.system.bounds import limit_own_memory
 
 # The line that stands on stdout while foreign template code runs: the one step with a limit of its own.
 READING_TEMPLATE = "template"
@@ -22,7 +22,7 @@ _WORDS = 3
 def main() -> None:
     """Read the task, say at what it is, and answer with one line."""
     task = json.loads(sys.stdin.read())
-    _limit_memory(int(task["memory_bytes"]))
+    limit_own_memory(int(task["memory_bytes"]))
     try:
         _try(task)
         answer: dict[str, Any] = {"is_usable": True}
@@ -81,18 +81,6 @@ def _likeliest(logits: Any, path: Path) -> int:
 def _require_done(code: int, path: Path) -> None:
     if code:
         raise ModelFileError(f"llama.cpp cannot compute with {path.name} (code {code}).", _CURE)
-
-
-def _limit_memory(most: int) -> None:
-    """Where the system can hold a process to it; the parent watches as well."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    if sys.platform.startswith("linux"):
-        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.nice(5)
 
 
 if __name__ == "__main__":

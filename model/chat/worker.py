@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from data.chat.spoken import Speakers
 from model.chat.engine import Interrupted
 from model.chat.guest import Lookout, threads_for
 from model.chat.listening import Heard, Listening
@@ -22,8 +23,6 @@ from model.chat.reply_queue import Job, ReplyQueue, too_late
 from model.chat.requests import Reply, being_replaced
 from model.chat.running_reply import ReplyMemory, RunningReply, never_begun
 from model.chat.sampling import ReplyText, Sampler
-from model.process import lower_thread_priority
-from model.spoken import Speakers
 from storage.settings import FREE_MEMORY
 from storage.system.priority import lower_thread_priority
 

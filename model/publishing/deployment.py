@@ -24,8 +24,8 @@ from typing import Any
 from model.files.parts import model_sha256
 from storage.errors import KnownError
 from storage.paths import Workspace
-from storage.system.files import replace_file, write_whole
 from storage.split_files import is_later_part, model_bytes, model_files, part_name, whole_stem
+from storage.system.files import replace_file, write_whole
 
 POINTER = "current.json"
 KEEP_VERSIONS = 3

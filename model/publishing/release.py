@@ -19,8 +19,6 @@ from storage.environment import read_environment
 from storage.errors import BadInputError, ModelFileError
 from storage.playground import CHECK
 from storage.records import CommandKind, ModelState, PlaygroundEntry
-from storage.settings import ADAPTER_PATH
-from storage.records import BotPhase, BotStatus, CommandKind, ModelState, PlaygroundEntry
 from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE
 from storage.store import Store
 

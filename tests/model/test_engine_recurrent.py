@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data.chat.conversation import Typist
 from model.chat.chat_model import ChatModel
 from model.chat.engine import Engine, Interrupted
 from model.chat.requests import GenerationOptions, ReplyRequest
@@ -132,7 +133,7 @@ def test_a_chat_model_of_that_kind_reads_along_and_answers_as_often_as_it_is_ask
         options = GenerationOptions(max_tokens=8, stop=(), may_end=False, seed=1)
         for number in range(4):
             turns.append(Turn("Bob", f"line {number}"))
-            model.listen(number % 2, Conversation(tuple(turns)), "s", writer="Ada")
+            model.listen(number % 2, Conversation(tuple(turns)), "s", typist=Typist("Ada", False))
             reply = model.generate(ReplyRequest(Conversation(tuple(turns)), options, "s", number % 2))
             assert reply.reply_tokens == 8
             turns.append(Turn("", "ok", True))

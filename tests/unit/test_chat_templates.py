@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from data.chat.conversation import Typist
 from model.chat.chat_templates import TemplateError, template_of
 from model.prompts import (
     CHATML,
@@ -182,8 +183,9 @@ def test_what_stands_ready_of_a_transcript_is_the_start_of_the_next_prompt(
     plain = transcript_layout(bos="<bos>")
     before = Conversation(TALK.turns, recalled, "Vex")
     name = writer or "Cid"
+    typist = Typist(writer, writer == "Bob") if writer else None
     said = (*TALK.turns[:-1], Turn("Bob", "one\ntwo\nthree")) if name == "Bob" else (*TALK.turns, Turn(name, "three"))
-    ready = "".join(piece.text for piece in render_standing(before, system_prompt="s", template=plain, writer=writer))
+    ready = "".join(piece.text for piece in render_standing(before, system_prompt="s", template=plain, typist=typist))
     assert plain_text(Conversation(said, recalled, "Vex"), system_prompt="s", template=plain).startswith(ready)
 
 

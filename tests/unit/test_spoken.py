@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.chat.spoken import THOUGHT_TAGS, Speakers, label_key, own_words, spoken, thought_mark, without_thoughts
 from model.chat.sampling import ReplyText
-from model.spoken import THOUGHT_TAGS, Speakers, label_key, own_words, spoken, thought_mark, without_thoughts
 from storage.records import Conversation, Turn
 
 TALK = Speakers.named(["Ana", "Bo", "DJ: Mike", "Zoë 🌙", "(╯°□°)╯", "Mr. Smith"], ["Vex", "vex_bot"])
