@@ -195,6 +195,7 @@ CHANNELS_EDIT = "Edit in People & channels"
 CHANNELS_NONE = "No channels yet. A first fetch or an import brings them."
 CHANNEL_SWITCHES = ("learn", "recall", "speak")
 BROWSE = "Browse…"
+MODEL_CHECKING = "Trying the file. The model in use stays until it is known to work."
 BROWSE_MODEL = "Choose a GGUF model file"
 SHORTCUT_LABEL, SHORTCUT_HELP = "Shortcut", "A desktop and menu entry that opens this panel without a console window."
 SHORTCUT_MAKE, SHORTCUT_MADE = "Create", "Shortcut created."

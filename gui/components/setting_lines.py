@@ -15,6 +15,7 @@ from gui.components.choices import Choice
 from gui.components.inputs import Field, Switch
 from gui.components.notices import Pill
 from gui.components.room import M, Panel, S
+from gui.model_check import check_model_file
 from gui.presenters import settings as view
 from storage.errors import KnownError
 from storage.settings import APPEARANCE, FETCH_SCHEDULE, LAUNCH_AT_LOGIN, REGISTRY, Setting, Settings
@@ -59,6 +60,7 @@ class SettingLine(LabelledRow):
         self.setting: Setting[Any] = REGISTRY[row.key]
         self._row = row
         self._pending: str | None = None
+        self._sent: str | None = None
         self._is_typing = False
         if row.needs_restart:
             Pill(self.head, texts.RESTART_NEEDED, tone="idle").grid(row=0, column=1, padx=(S, 0))
@@ -115,7 +117,9 @@ class SettingLine(LabelledRow):
         return self.control.get_text() if isinstance(self.control, LinesBox) else self._field.get()
 
     def _typed(self) -> None:
-        self._is_typing = True
+        if self.setting.is_path and self._text() == self._sent:
+            return  # the key that sent it comes up again
+        self._is_typing, self._sent = True, None
         problem = view.check(self.setting, self._text())
         self.show_problem(problem)
         if not isinstance(self.control, LinesBox):
@@ -123,7 +127,8 @@ class SettingLine(LabelledRow):
         if self._pending is not None:
             self.after_cancel(self._pending)
             self._pending = None
-        if not problem and self.setting is not FETCH_SCHEDULE:  # half a time is no time: when the field is left
+        # Half a time is no time and half a path no file: those when the field is left.
+        if not problem and self.setting is not FETCH_SCHEDULE and not self.setting.is_path:
             self._pending = self.after(SAVE_DELAY_MS, self._save_text)
 
     def _left(self) -> None:
@@ -142,7 +147,7 @@ class SettingLine(LabelledRow):
             self.after_cancel(self._pending)
             self._pending = None
         self._is_typing = False
-        raw = self._text()
+        raw = self._sent = self._text()
         self._save(raw if self.setting.type is str else raw.strip())
 
     def _save(self, value: Any) -> None:
@@ -155,7 +160,32 @@ class SettingLine(LabelledRow):
         if self.setting is FETCH_SCHEDULE:
             self._schedule(str(value))
             return
+        if self.setting.is_path and str(value).strip():
+            self._check_and_save(self.setting.parse(value))
+            return
         self.panel.set_setting(self.setting, value)
+
+    def _check_and_save(self, name: str) -> None:
+        """A model file is tried before it is chosen: one that cannot be used leaves the one in use where it is."""
+        self.show_problem("")
+        self.help.show(texts.MODEL_CHECKING)
+        self.panel.ask(
+            lambda: check_model_file(self.panel.workspace, self.setting, name),
+            lambda said: self._checked(name, str(said)),
+            failed=lambda error: self._refused(name, error),
+            slow=True,
+        )
+
+    def _checked(self, name: str, said: str) -> None:
+        if self._is_typing:
+            return  # the owner has gone on to another name
+        self.help.show(said, colour="good")
+        self.panel.set_setting(self.setting, name)
+
+    def _refused(self, name: str, error: Exception) -> None:
+        if self._is_typing:
+            return
+        self.show_problem(error.text() if isinstance(error, KnownError) else str(error))
 
     def _schedule(self, when: str) -> None:
         """The script hands it to the system and remembers it; what cannot be is told, and the old one stays."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from bot_controller import ControllerState
 from gui import texts
+from model.catalog import offline_chat_model
 from storage.paths import PROJECT_ROOT
 from storage.records import Activity, BotPhase, BotStatus, Channel, Message, ModelState
 from storage.settings import (
@@ -21,6 +23,7 @@ from storage.settings import (
     COOLDOWN_SECONDS,
     MAX_TOKENS,
     MENTIONS_ONLY,
+    MODEL_PATH,
     QUIET_UNTIL,
     RESPONSE_RATE,
     TEMPERATURE,
@@ -287,6 +290,29 @@ def test_settings_are_checked_as_typed_stored_when_right_and_reset(store: Store)
         panel.wait(line.reset.winfo_ismapped, "the way back")
         panel.click(line.reset)
         panel.wait(lambda: store.settings.get(COOLDOWN_SECONDS) == 10, "the default")
+
+
+def test_cases_a_model_file_is_tried_when_it_is_chosen_and_a_bad_one_leaves_the_good_one(
+    store: Store, tmp_path: Path
+) -> None:
+    """Faults 82, 83 and 84: the sentence stands under the field, the setting as it was."""
+    store.settings.set(MODEL_PATH, "smollm2-135m-instruct", changed_by="test")
+    shutil.copy(Path(__file__).parents[1] / "cases" / "70-gguf-wrong-kind" / "mmproj-model-f16.gguf", tmp_path)
+    good = Path(shutil.copy(offline_chat_model(), tmp_path / "my model.gguf"))
+    with open_panel(store) as panel:
+        room = panel.go("settings")
+        panel.click(room.names["Model"])
+        panel.wait(lambda: room.group == "Model", "the group")
+        line = room.forms["Model"].rows[MODEL_PATH.key]
+        for name, words in ((f'"{tmp_path}/mmproj-model-f16.gguf"', "eyes or ears"), (f'"{good}"', "can be used")):
+            panel.click(line._field)
+            line._field.set_text(name)
+            line._typed()  # pasted
+            panel.key("Return")
+            panel.wait(lambda words=words: words in line.help.cget("text"), words, seconds=60)
+            if words == "eyes or ears":
+                assert store.settings.get(MODEL_PATH) == "smollm2-135m-instruct"
+        panel.wait(lambda: store.settings.get(MODEL_PATH) == str(good), "the good one")
 
 
 def test_settings_survive_a_new_start(store: Store) -> None:
