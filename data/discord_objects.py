@@ -6,7 +6,7 @@ Field names after docs.discord.com, resources "Message", "Channel" and "Guild".
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from data.chat.keeping import MessageKind
@@ -87,4 +87,8 @@ def everyone_permissions(guild: Mapping[str, Any]) -> int:
 
 
 def _milliseconds(timestamp: str | None) -> int | None:
-    return round(datetime.fromisoformat(timestamp).timestamp() * 1000) if timestamp else None
+    if not timestamp:
+        return None
+    moment = datetime.fromisoformat(timestamp)
+    # A time without an offset is UTC, not the time of whichever computer reads it.
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -7,19 +7,20 @@ knows the file adds its name and line. Checked objects go through data.discord_o
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from data.discord_objects import VIEW_CHANNEL, message_from_object
 from data.privacy import Skip, skip_reason
-from storage.records import Channel, Mention, Message, Reaction
+from storage.records import Channel, Form, Mention, Message, Reaction
 from storage.text import storable
 
 MAX_ID = 2**63 - 1
 _MAX_NAME = 200
-# DiscordChatExporter's names of message and channel types (its MessageKind and ChannelKind).
+# DiscordChatExporter's names of message and channel types (its MessageKind and ChannelKind); it writes the number of
+# those it has no name for.
 _EXPORTER_KINDS = {"Default": 0, "Reply": 19}
 _EXPORTER_CHANNEL_KINDS = {
     "GuildTextChat": 0,
@@ -36,11 +37,22 @@ _EXPORTER_CHANNEL_KINDS = {
     "GuildForum": 15,
     "GuildMedia": 16,
 }
+# A data package's names of those of a server's channels that are threads.
+_PACKAGE_CHANNEL_KINDS = {"ANNOUNCEMENT_THREAD": 10, "PUBLIC_THREAD": 11, "PRIVATE_THREAD": 12, "DM": 1, "GROUP_DM": 3}
 _NOTICE_KIND = 6
 DIRECT_KINDS = frozenset({1, 3})
 # Categories and directories hold no messages.
 NO_MESSAGES = frozenset({4, 14})
 Fields = Mapping[str, Any]
+
+
+class DirectMessagesError(Exception):
+    """An export of a conversation outside any server."""
+
+    def __init__(self, name: str, *, is_group: bool) -> None:
+        super().__init__(name)
+        self.name = storable(name)[:_MAX_NAME]
+        self.is_group = is_group
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,46 +71,63 @@ def parse_message(raw: Any) -> Parsed:
 
 
 def parse_exporter_message(raw: Any, *, channel_id: int) -> Parsed:
-    """A message of a DiscordChatExporter JSON file."""
+    """A message of a DiscordChatExporter JSON file. Its mentions are written out as names; they become ids again.
+
+    The discriminator says nothing: it is 0000 for every member with a modern user name, for webhooks and for deleted
+    accounts. Bots and webhooks have isBot.
+    """
     fields = _mapping(raw, "the message")
     author = _mapping(fields.get("author"), "author")
     reference = _mapping(fields.get("reference") or {}, "reference")
-    return parse_message(
+    mentions = [_exporter_user(item) for item in _objects(fields, "mentions")]
+    parsed = parse_message(
         {
             "id": fields.get("id"),
             "channel_id": channel_id,
             "content": fields.get("content"),
-            "type": _EXPORTER_KINDS.get(_text(fields, "type") or "Default", _NOTICE_KIND),
-            "author": {
-                "id": author.get("id"),
-                "username": author.get("name"),
-                "global_name": author.get("nickname"),
-                "bot": author.get("isBot"),
-            },
-            # A webhook's author has the discriminator 0000; people have 0 or four other digits.
-            "webhook_id": "1" if author.get("discriminator") == "0000" and not author.get("isBot") else None,
+            "type": _exporter_kind(fields.get("type")),
+            "author": {**_exporter_user(author), "bot": author.get("isBot")},
             "timestamp": fields.get("timestamp"),
-            "edited_timestamp": fields.get("timestampEdited"),
+            "edited_timestamp": fields.get("timestampEdited") or None,
             "pinned": fields.get("isPinned"),
-            "message_reference": {"message_id": reference.get("messageId")},
+            "message_reference": {"message_id": reference.get("messageId") or None},
             "attachments": [{"filename": item.get("fileName")} for item in _objects(fields, "attachments")],
             "sticker_items": [{"name": item.get("name")} for item in _objects(fields, "stickers")],
-            "mentions": [
-                {"id": item.get("id"), "username": item.get("name"), "global_name": item.get("nickname")}
-                for item in _objects(fields, "mentions")
-            ],
+            "mentions": mentions,
             "reactions": [
                 {"emoji": _exporter_emoji(item), "count": item.get("count")} for item in _objects(fields, "reactions")
             ],
         }
     )
+    message = parsed.message
+    usernames = {int(user["id"]): str(user["username"] or "") for user in mentions}
+    content = with_mention_ids(message.content, message.mentions, usernames)
+    return replace(parsed, message=replace(message, content=content, form=Form.RENDERED))
+
+
+def with_mention_ids(content: str, mentions: Sequence[Mention], usernames: Mapping[int, str]) -> str:
+    """`@Name` as `<@id>` where just one of the mentioned has that name, as a member wrote it and Discord stores it.
+
+    So a mention follows its member: under one name in the data, and gone with the member who is forgotten.
+    """
+    if "@" not in content or not mentions:
+        return content
+    ids: dict[str, set[int]] = {}
+    for mention in mentions:
+        for name in {mention.name, usernames.get(mention.id, "")} - {""}:
+            ids.setdefault(name, set()).add(mention.id)
+    clear = {name: next(iter(found)) for name, found in ids.items() if len(found) == 1}
+    if not clear:
+        return content
+    names = "|".join(re.escape(name) for name in sorted(clear, key=len, reverse=True))
+    return re.sub(rf"(?<![\w<])@({names})(?!\w)", lambda match: f"<@{clear[match[1]]}>", content)
 
 
 def parse_package_message(raw: Any, *, channel_id: int, author: Fields) -> Parsed:
     """A message of Discord's data package; `author` is the user object of the member it belongs to."""
     fields = _mapping(raw, "the message")
     urls = _text(fields, "Attachments").split()
-    return parse_message(
+    parsed = parse_message(
         {
             "id": fields.get("ID"),
             "channel_id": channel_id,
@@ -107,6 +136,24 @@ def parse_package_message(raw: Any, *, channel_id: int, author: Fields) -> Parse
             "attachments": [{"filename": url.split("?")[0].rsplit("/", 1)[-1]} for url in urls],
         }
     )
+    return replace(parsed, message=replace(parsed.message, form=Form.PACKAGE))
+
+
+def parse_package_channel(raw: Any, *, channel_id: str) -> tuple[Channel, str]:
+    """A channel.json of a data package and the name of its server ("?" where it names none)."""
+    fields = raw if isinstance(raw, dict) else {}
+    named = fields.get("guild")
+    guild: Fields = named if isinstance(named, dict) else {}
+    kind = fields.get("type")
+    channel = parse_channel(
+        {
+            **fields,
+            "id": channel_id,
+            "guild_id": guild.get("id"),
+            "type": kind if isinstance(kind, int) else _PACKAGE_CHANNEL_KINDS.get(str(kind), 0),
+        }
+    )
+    return channel, str(guild.get("name") or "?")
 
 
 def parse_channel(raw: Any) -> Channel:
@@ -141,15 +188,21 @@ def _is_open_to_all(fields: Fields) -> bool:
 
 
 def parse_exporter_channel(raw: Any, *, guild: Any) -> Channel:
-    """The channel of a DiscordChatExporter file; of a thread, the category is its parent channel."""
+    """The channel of a DiscordChatExporter file; of a thread, the category is its parent channel.
+
+    DirectMessagesError for direct messages, which have no server (its id is written as 0).
+    """
     fields = _mapping(raw, "channel")
+    guild = _mapping(guild or {}, "guild")
+    if guild.get("id") in ("0", 0) or _EXPORTER_CHANNEL_KINDS.get(_text(fields, "type")) in DIRECT_KINDS:
+        raise DirectMessagesError(_text(fields, "name"), is_group=fields.get("type") == "DirectGroupTextChat")
     return parse_channel(
         {
             "id": fields.get("id"),
             "name": fields.get("name"),
             "parent_id": fields.get("categoryId") or None,
             "type": _EXPORTER_CHANNEL_KINDS.get(_text(fields, "type"), 0),
-            "guild_id": _mapping(guild or {}, "guild").get("id") or None,
+            "guild_id": guild.get("id") or None,
         }
     )
 
@@ -195,6 +248,22 @@ def _check_reaction(item: Fields) -> None:
     _id(emoji, "id", where="reactions.emoji.", required=False)
     if not 0 <= _whole(item, "count", where="reactions.", required=True) <= 1_000_000:
         raise ValueError("reactions.count is out of range")
+
+
+def _exporter_kind(raw: Any) -> Any:
+    """The number of a message type from its name, or from its number in digits."""
+    if raw is None or (isinstance(raw, int) and not isinstance(raw, bool)):
+        return raw
+    if not isinstance(raw, str):
+        raise ValueError(f"type should be text, not {type(raw).__name__}")
+    if re.fullmatch(r"[0-9]{1,4}", raw):
+        return int(raw)
+    return _EXPORTER_KINDS.get(raw or "Default", _NOTICE_KIND)
+
+
+def _exporter_user(user: Fields) -> Fields:
+    # The nickname is the one on the server or, without one, the account's own name.
+    return {"id": user.get("id"), "username": user.get("name"), "global_name": user.get("nickname")}
 
 
 def _exporter_emoji(item: Fields) -> Fields:

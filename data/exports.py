@@ -1,313 +1,279 @@
-"""Files people bring: JSON lines of Discord messages, DiscordChatExporter JSON, Discord's data package. Streamed."""
+"""Find out what people brought: files, folders, stars the shell left alone, ZIP files; exports or a data package."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import glob
+import os
 import re
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
 
-from data.export_objects import (
-    DIRECT_KINDS,
-    NO_MESSAGES,
-    Fields,
-    Parsed,
-    parse_channel,
-    parse_exporter_channel,
-    parse_exporter_message,
-    parse_message,
-    parse_package_message,
+from data.data_package import DataPackage, Entry, PackageFiles, is_added_by_the_system, is_package, refuse_bomb
+from data.export_formats import (
+    ChatExporter,
+    DirectMessagesInputError,
+    Export,
+    NotAnExportError,
+    OtherFormatError,
+    export_of,
 )
-from data.json_stream import MAX_VALUE_CHARS, JsonReader, open_text, parse_json, read_lines
-from storage.errors import BadInputError
-from storage.records import Channel
-from storage.text import storable
+from data.export_objects import Fields
+from data.export_sources import Source, identified
+from storage.errors import BadInputError, KnownError
+from storage.text import counted, storable
 
-# A data package's messages compress about 10:1; beyond these somebody packed a bomb.
-_MAX_RATIO, _RATIO_FROM_BYTES = 200, 32 * 2**20
-_MAX_UNPACKED_BYTES = 16 * 2**30
-_EXPORTER_KEYS = {"guild", "channel", "dateRange", "exportedAt", "messages", "messageCount"}
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One message of a file: `line` counts from 1 (of a package: the entry's position in its own file)."""
-
-    parsed: Parsed
-    line: int
-    fraction: float
+CHANNEL_LIST = "channels.json"
+# What is looked into where nobody named the file itself; the rest of a folder is pictures and the like.
+_ENDINGS = (".json", ".jsonl", ".ndjson", ".zip", ".gz", ".csv", ".html", ".htm", ".txt")
+_ZIP = b"PK\x03\x04", b"PK\x05\x06"
+_STARS = re.compile(r"[*?\[]")
+_PART_NUMBER = re.compile(r"[\s_.-]*(?:part)?[\s_.-]*\(?\d+\)?$", re.IGNORECASE)
 
 
 @dataclass
-class Export:
-    """An opened export: `items()` may be called again for another pass. `channels` grows while it is read."""
+class Found:
+    """What is to be imported, what cannot be (a sentence each), and what is left out on purpose (a note each)."""
 
-    path: Path
-    format: str
-    guild_id: int | None = None
-    channels: dict[int, Channel] = field(default_factory=dict)
-
-    def items(self) -> Iterator[Item]:
-        """Every message in file order; BadInputError names file, line and what is wrong."""
-        raise NotImplementedError
+    exports: list[Export] = field(default_factory=list)
+    problems: list[KnownError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    channels_file: Path | None = None
 
 
-class JsonLines(Export):
-    """One Discord message object a line."""
-
-    def items(self) -> Iterator[Item]:
-        size = max(self.path.stat().st_size, 1)
-        with open(self.path, "rb") as file:
-            for number, text in read_lines(file, self.path.name):
-                parsed = _parse(_parse_line, text, self.path.name, number)
-                yield Item(parsed, number, file.tell() / size)
-
-
-class JsonArray(Export):
-    """One array of Discord message objects."""
-
-    def items(self) -> Iterator[Item]:
-        size = max(self.path.stat().st_size, 1)
-        with open_text(self.path) as file:
-            reader = JsonReader(file, self.path.name)
-            for line, raw in reader.elements():
-                parsed = _parse(parse_message, raw, self.path.name, line)
-                yield Item(parsed, line, min(reader.chars_read / size, 1.0))
+def open_export(path: Path, *, guild_id: int | None = None, author: Fields | None = None) -> Export:
+    """The one export in a file or folder. `guild_id`, `author`: a data package's server to take, and its member."""
+    found = Found()
+    if path.is_dir() and not _is_package_folder(path):
+        raise BadInputError(f"{path} is a folder.", "Give the files in it.")
+    _Search(found, guild_id, author).look_into(path)
+    if found.problems:
+        raise found.problems[0]
+    if len(found.exports) != 1:
+        raise BadInputError(f"{path.name} holds {len(found.exports)} exports.", "Unpack it and give one of them.")
+    return found.exports[0]
 
 
-class ChatExporter(Export):
-    """DiscordChatExporter's JSON: one channel with its messages."""
+def find_exports(
+    inputs: Sequence[Path],
+    *,
+    guild_id: int | None = None,
+    usual_guild_id: int | None = None,
+    author: Fields | None = None,
+    channels_file: Path | None = None,
+) -> Found:
+    """Everything to import in these files, folders and patterns with a star, each file once.
 
-    def items(self) -> Iterator[Item]:
-        size, name = max(self.path.stat().st_size, 1), self.path.name
-        with open_text(self.path) as file:
-            reader = JsonReader(file, name)
-            guild: Any = None
-            channel: Channel | None = None
-            for key in reader.keys():
-                if key != "messages":
-                    line, value = reader.line, reader.value()
-                    if key == "guild":
-                        guild = value
-                    elif key == "channel":
-                        channel = self._channel(value, guild, line)
-                    continue
-                if channel is None:
-                    raise BadInputError(
-                        f"{name}:{reader.line}: messages come before their channel.",
-                        "Export it again with DiscordChatExporter, as JSON.",
-                    )
-                for line, raw in reader.elements():
-                    parsed = _parse(parse_exporter_message, raw, name, line, channel_id=channel.id)
-                    yield Item(parsed, line, min(reader.chars_read / size, 1.0))
-
-    def _channel(self, value: Any, guild: Any, line: int) -> Channel:
-        try:
-            channel = parse_exporter_channel(value, guild=guild)
-        except ValueError as error:
-            raise _wrong(self.path.name, line, error) from None
-        self.channels[channel.id] = channel
-        return channel
+    guild_id: only this server. usual_guild_id: the server the program is set up for, taken where several are found.
+    author: the member whose data packages these are, where a package does not say it. channels_file: no export, though
+    it may lie among them.
+    """
+    found = Found(channels_file=channels_file)
+    search = _Search(found, guild_id or usual_guild_id, author)
+    if channels_file is not None:
+        search.is_new(channels_file)
+    for path in _named(inputs, found):
+        if search.is_new(path):
+            search.look_into(path)
+    _join_parts(found)
+    _choose_server(found, guild_id, usual_guild_id)
+    if not found.exports and not found.problems:
+        names = ", ".join(str(path) for path in inputs)
+        raise BadInputError(
+            f"There is no export in {names}.", "Give DiscordChatExporter's JSON, JSON lines or a data package."
+        )
+    return found
 
 
-class DataPackage(Export):
-    """The ZIP Discord sends a member: that member's own messages. Nothing of it is unpacked to the disk."""
+# ---- names to files --------------------------------------------------------------------------------
 
-    def items(self) -> Iterator[Item]:
-        try:
-            with zipfile.ZipFile(self.path) as package:
-                names = self._safe_names(package)
-                author = self._member(package, names)
-                folders = self._folders(package, names)
-                total = max(sum(package.getinfo(name).file_size for name in folders.values()), 1)
-                done = 0
-                for channel_id, name in folders.items():
-                    yield from self._messages(package, name, channel_id, author, done / total)
-                    done += package.getinfo(name).file_size
-        except zipfile.BadZipFile as error:
-            raise BadInputError(
-                f"{self.path.name} is a damaged ZIP file ({error}).", "Download your data package again."
-            ) from None
-        except (RuntimeError, NotImplementedError) as error:  # encrypted, or packed in an unknown way
-            raise BadInputError(
-                f"{self.path.name} cannot be read ({error}).", "Use the ZIP file as Discord sent it."
-            ) from None
 
-    def _safe_names(self, package: zipfile.ZipFile) -> list[str]:
-        names = []
-        unpacked = 0
-        for entry in package.infolist():
-            parts = entry.filename.replace("\\", "/").split("/")
-            if entry.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
-                raise BadInputError(
-                    f"{self.path.name}: the entry {entry.filename[:80]!r} points outside the package.",
-                    "This is not a package Discord made; do not use it.",
-                )
-            unpacked += entry.file_size
-            is_bomb = entry.file_size > _RATIO_FROM_BYTES and entry.file_size > _MAX_RATIO * max(entry.compress_size, 1)
-            if is_bomb or unpacked > _MAX_UNPACKED_BYTES:
-                raise BadInputError(
-                    f"{self.path.name}: the entry {entry.filename[:80]!r} unpacks to "
-                    f"{entry.file_size / 2**20:,.0f} MB from {entry.compress_size / 2**10:,.0f} kB.",
-                    "This is not a package Discord made; do not use it.",
-                )
-            names.append(entry.filename)
-        return names
+def _named(inputs: Sequence[Path], found: Found) -> Iterator[Path]:
+    """The files and folders of the command line; a star is expanded here where the shell does not do it."""
+    for given in inputs:
+        # Pasted from a file manager a name comes in quotes, and ~ stands for the home folder.
+        path = Path(str(given).strip().strip("\"'")).expanduser()
+        if path.exists() or not _STARS.search(str(path)):
+            yield path
+            continue
+        matches = sorted(glob.glob(str(path), recursive=True))
+        if not matches:
+            found.problems.append(BadInputError(f"No file matches {path}.", "Check the folder and the ending."))
+        yield from map(Path, matches)
 
-    def _member(self, package: zipfile.ZipFile, names: list[str]) -> Fields:
-        name = next((name for name in names if re.fullmatch(r"(?:[^/]+/)?user\.json", name, re.IGNORECASE)), None)
-        if name is None:
-            raise BadInputError(
-                f"{self.path.name} has no account/user.json: whose messages these are is unknown.",
-                "Ask Discord for a package that includes your account and your messages.",
-            )
-        raw = self._small_json(package, name)
-        user = raw if isinstance(raw, dict) else {}
-        user = {key: user.get(key) for key in ("id", "username", "global_name")}
-        _parse(parse_message, {"id": 1, "channel_id": 1, "author": user}, f"{self.path.name}/{name}", 1)
-        return user
 
-    def _folders(self, package: zipfile.ZipFile, names: list[str]) -> dict[int, str]:
-        """Message files by channel, only of the chosen server; other servers and direct messages stay out."""
-        found: dict[int, str] = {}
-        servers: dict[int, str] = {}
-        for name in names:
-            match = re.fullmatch(r"(.*/c?(\d{1,19})/)messages\.(?:json|csv)", name, re.IGNORECASE)
-            if not match or f"{match[1]}channel.json" not in names:
-                continue
-            raw = self._small_json(package, f"{match[1]}channel.json")
-            raw = raw if isinstance(raw, dict) else {}
-            named = raw.get("guild")
-            guild: dict[str, Any] = named if isinstance(named, dict) else {}
+# ---- files to exports ------------------------------------------------------------------------------
+
+
+class _Search:
+    """Fills a Found. Something named by its user must be an export; in a folder or a ZIP other files are left alone."""
+
+    def __init__(self, found: Found, guild_id: int | None, author: Fields | None) -> None:
+        self._found = found
+        self._guild_id = guild_id
+        self._author = author
+        self._seen: set[str] = set()
+
+    def is_new(self, path: Path) -> bool:
+        """True the first time, whatever the file is called by."""
+        real = os.path.realpath(path)
+        is_new = real not in self._seen
+        self._seen.add(real)
+        return is_new
+
+    def look_into(self, path: Path) -> None:
+        """A file or folder somebody named."""
+        if not path.is_dir():
             try:
-                channel = parse_channel(
-                    {
-                        **raw,
-                        "id": match[2],
-                        "guild_id": guild.get("id"),
-                        "type": raw.get("type") if isinstance(raw.get("type"), int) else 0,
-                    }
-                )
-            except ValueError as error:
-                raise _wrong(f"{self.path.name}/{match[1]}channel.json", 1, error) from None
-            if channel.guild_id is None or channel.kind in DIRECT_KINDS:
-                continue
-            servers[channel.guild_id] = str(guild.get("name") or servers.get(channel.guild_id) or "?")
-            if channel.guild_id == self.guild_id:
-                self.channels[channel.id] = channel
-                found[channel.id] = name
-        if not found:
-            listed = ", ".join(f"{storable(name)} ({number})" for number, name in sorted(servers.items())) or "none"
-            problem = "none was chosen" if self.guild_id is None else f"{self.guild_id} is not among them"
-            raise BadInputError(
-                f"{self.path.name} holds messages of these servers: {listed}; {problem}.",
-                "Choose yours with --server ID.",
-            )
-        return found
+                self._found.exports += self._in_file(path)
+            except KnownError as error:
+                self._found.problems.append(error)
+        elif _is_package_folder(path):
+            self._found.exports.append(self._package(path))
+        else:
+            files = [part for part in _files_below(path) if self.is_new(part)]
+            lists = [part for part in files if part.name.lower() == CHANNEL_LIST]
+            self._found.channels_file = self._found.channels_file or next(iter(lists), None)
+            others = [part for part in files if part not in lists]
+            self._take(path.name, {str(part.relative_to(path)): partial(self._in_folder, part) for part in others})
 
-    def _messages(
-        self, package: zipfile.ZipFile, name: str, channel_id: int, author: Fields, fraction: float
-    ) -> Iterator[Item]:
-        shown = f"{self.path.name}/{name}"
-        with package.open(name) as binary, io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as text:
-            rows = _csv_rows(text, shown) if name.lower().endswith("csv") else JsonReader(text, shown).elements()
-            for line, raw in rows:
-                yield Item(
-                    _parse(parse_package_message, raw, shown, line, channel_id=channel_id, author=author),
-                    line,
-                    fraction,
-                )
+    def _take(self, place: str, looks: Mapping[str, Callable[[], list[Export]]]) -> None:
+        """Everything in a folder or ZIP that is an export, by the names of its files."""
+        ignored: list[str] = []
+        unread: dict[str, OtherFormatError] = {}
+        for name, look in looks.items():
+            try:
+                self._found.exports += look()
+            except NotAnExportError:
+                ignored.append(name)
+            except OtherFormatError as error:
+                unread[name] = error
+            except KnownError as error:
+                self._found.problems.append(error)
+        # Many people export a channel in two formats; the one that is read is enough.
+        read = {Path(name).with_suffix("") for name in looks.keys() - unread.keys() - set(ignored)}
+        for name, problem in unread.items():
+            if Path(name).with_suffix("") in read:
+                ignored.append(name)
+            else:
+                self._found.problems.append(problem)
+        if ignored:
+            named = ", ".join(ignored[:5]) + (", ..." if len(ignored) > 5 else "")
+            self._found.notes.append(f"{place}: {counted(len(ignored), 'other file')} left alone ({named}).")
 
-    def _small_json(self, package: zipfile.ZipFile, name: str) -> Any:
-        with package.open(name) as file:
-            raw = file.read(MAX_VALUE_CHARS + 1)
+    def _in_folder(self, path: Path) -> list[Export]:
+        if not path.is_dir() and not path.name.lower().endswith(_ENDINGS):
+            raise NotAnExportError(f"{path.name} is no export.")
+        return self._in_file(path)
+
+    def _in_file(self, path: Path) -> list[Export]:
+        if path.is_dir():
+            return [self._package(path)]
+        source, start = identified(Source(path))
+        if not start.startswith(_ZIP):
+            return [export_of(source, start)]
+        entries = PackageFiles(path).entries()
+        if is_package(entries):
+            return [self._package(path)]
+        before = len(self._found.exports) + len(self._found.problems)
+        exports = [entry for entry in entries if entry.name.lower().endswith(_ENDINGS)]
+        self._take(path.name, {entry.name: partial(_in_zip, path, entry) for entry in exports})
+        if len(self._found.exports) + len(self._found.problems) > before:
+            return []
+        raise NotAnExportError(
+            f"{path.name} is a ZIP file with neither a data package nor an export in it.",
+            "Give the package as Discord sent it, or DiscordChatExporter's JSON files.",
+        )
+
+    def _package(self, path: Path) -> DataPackage:
+        return DataPackage(path, "Discord data package", self._guild_id, author=self._author)
+
+
+def _in_zip(path: Path, entry: Entry) -> list[Export]:
+    refuse_bomb(path.name, entry)
+    source, start = identified(Source(path, entry.stored_as))
+    if start.startswith(_ZIP):
+        raise BadInputError(f"{path.name} holds other ZIP files.", "Unpack it and give all of them at once.")
+    return [export_of(source, start)]
+
+
+def _files_below(path: Path) -> Iterator[Path]:
+    """The files below a folder, by name; an unpacked data package comes as the folder it is."""
+    for name in sorted(os.listdir(path)):
+        part = path / name
+        if name.startswith(".") or is_added_by_the_system(name):
+            continue
+        if not part.is_dir() or (not part.is_symlink() and _is_package_folder(part)):
+            yield part
+        elif not part.is_symlink() and not name.endswith("_Files"):  # pictures put beside an export
+            yield from _files_below(part)
+
+
+def _is_package_folder(path: Path) -> bool:
+    """True for the folder of a package (Account, Messages) and for its folder of messages, not for one above them:
+    there the packages of several members may lie side by side."""
+    return is_package(PackageFiles(path, depth=3).entries(), levels=2)
+
+
+# ---- what belongs together -------------------------------------------------------------------------
+
+
+def _join_parts(found: Found) -> None:
+    """Parts of one package (package-1.zip, package-2.zip): the account of one tells whose messages the others hold."""
+    packages = [export for export in found.exports if isinstance(export, DataPackage)]
+    if len(packages) < 2:
+        return
+    accounts: dict[str, Fields | None] = {}
+    for package in packages:
         try:
-            if len(raw) > MAX_VALUE_CHARS:
-                raise ValueError("too large")
-            return parse_json(raw.decode("utf-8-sig"))
-        except ValueError as error:
-            raise _wrong(f"{self.path.name}/{name}", 1, error) from None
+            account = package.account()
+        except KnownError:
+            continue  # told when it is read
+        if account is not None:
+            key = _part_key(package.path)
+            is_other = accounts.get(key, account) != account
+            accounts[key] = None if is_other else account
+    for package in packages:
+        package.author = package.author or accounts.get(_part_key(package.path))
+    with_messages = [package for package in packages if package.has_messages()]
+    for package in packages:
+        if with_messages and package not in with_messages:
+            found.exports.remove(package)
+            found.notes.append(f"{package.name} holds no messages.")
 
 
-def open_export(path: Path, *, guild_id: int | None = None) -> Export:
-    """Find out what a file is from its first bytes. `guild_id`: the server to take from a data package."""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(64 * 1024)
-    except IsADirectoryError:
-        raise BadInputError(f"{path} is a folder.", "Give the files in it.") from None
-    except OSError as error:
-        raise BadInputError(f"{path} cannot be read ({error.strerror}).", "Check the name of the file.") from None
-    if start.startswith(b"PK"):
-        return DataPackage(path, "Discord data package", guild_id)
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise BadInputError(f"{path.name}:1: the file is UTF-16.", "Save it as UTF-8.")
-    text = start.decode("utf-8-sig", "ignore").lstrip()
-    if not text:
-        raise BadInputError(f"{path.name} is empty.", "Give a file with messages.")
-    if text.startswith("["):
-        return JsonArray(path, "JSON array of messages")
-    first_key = re.match(r'\{\s*"([^"\\]{1,40})"', text)
-    if first_key and first_key[1] in _EXPORTER_KEYS:
-        return ChatExporter(path, "DiscordChatExporter")
-    if text.startswith("{"):
-        return JsonLines(path, "JSON lines of messages")
-    raise BadInputError(
-        f"{path.name}:1: this is neither JSON lines, DiscordChatExporter JSON nor a data package.",
-        "The file should start with '{', '[' or a ZIP header.",
-    )
+def _part_key(path: Path) -> str:
+    return str(path.with_name(_PART_NUMBER.sub("", path.stem)).resolve()).casefold()
 
 
-def read_channels(path: Path) -> list[Channel]:
-    """Channel objects (a JSON array, or one a line), off and private; without categories."""
-    if not path.is_file():
-        raise BadInputError(f"{path} is not a file.", "Check the name of the channel list.")
-    with open(path, "rb") as file:
-        is_array = file.read(4096).decode("utf-8-sig", "ignore").lstrip().startswith("[")
-    channels = list(_channel_array(path) if is_array else _channel_lines(path))
-    return [channel for channel in channels if channel.kind not in NO_MESSAGES]
-
-
-def _channel_array(path: Path) -> Iterator[Channel]:
-    with open_text(path) as file:
-        for line, raw in JsonReader(file, path.name).elements():
-            yield _parse(parse_channel, raw, path.name, line)
-
-
-def _channel_lines(path: Path) -> Iterator[Channel]:
-    with open(path, "rb") as file:
-        for number, text in read_lines(file, path.name):
-            yield _parse(lambda line: parse_channel(parse_json(line)), text, path.name, number)
-
-
-def _csv_rows(text: IO[str], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    csv.field_size_limit(MAX_VALUE_CHARS)
-    rows = csv.DictReader(text)
-    try:
-        for row in rows:
-            yield rows.line_num, row
-    except csv.Error as error:
-        raise _wrong(name, rows.line_num, ValueError(str(error))) from None
-    except UnicodeDecodeError:
-        raise _wrong(name, rows.line_num, ValueError("not UTF-8 text")) from None
-
-
-def _parse_line(text: str) -> Parsed:
-    return parse_message(parse_json(text))
-
-
-def _parse(parse: Any, raw: Any, name: str, line: int, **more: Any) -> Any:
-    try:
-        return parse(raw, **more)
-    except ValueError as error:
-        raise _wrong(name, line, error) from None
-
-
-def _wrong(name: str, line: int, error: ValueError) -> BadInputError:
-    what = f"not valid JSON ({error.msg})" if isinstance(error, json.JSONDecodeError) else str(error)[:300]
-    return BadInputError(f"{name}:{line}: {what}.", "Nothing of the file was kept; correct it or export it again.")
+def _choose_server(found: Found, guild_id: int | None, usual_guild_id: int | None) -> None:
+    """Exports of one server only: what is said on one must not be recalled on another."""
+    servers = {
+        export.guild_id: storable(export.server_name)
+        for export in found.exports
+        if isinstance(export, ChatExporter) and export.guild_id is not None
+    }
+    listed = ", ".join(f"{name or '?'} ({number})" for number, name in sorted(servers.items()))
+    chosen = guild_id or usual_guild_id
+    if chosen is None:
+        if len(servers) > 1:
+            raise BadInputError(f"These exports are of several servers: {listed}.", "Choose yours with --server ID.")
+        return
+    kept = [
+        export for export in found.exports if not isinstance(export, ChatExporter) or export.guild_id in (None, chosen)
+    ]
+    others = [export.name for export in found.exports if export not in kept]
+    direct = [problem for problem in found.problems if isinstance(problem, DirectMessagesInputError)]
+    if others and not kept:
+        is_usual = guild_id is None
+        raise BadInputError(
+            f"Nothing here is of the server {chosen}{' (SERVER_ID in .env)' if is_usual else ''}, but of {listed}.",
+            "To take it all the same, give --server ID.",
+        )
+    found.exports = kept
+    if others:
+        found.notes.append(f"Of other servers, left out: {', '.join(others)}.")
+    if direct and kept:
+        found.problems = [problem for problem in found.problems if problem not in direct]
+        found.notes.append(f"Direct messages, left out: {counted(len(direct), 'file')}.")

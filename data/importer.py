@@ -11,10 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from data.exports import Export, Item, open_export, read_channels
+from data.export_formats import Export, Item, read_channels
+from data.export_objects import Fields
+from data.exports import open_export
 from data.privacy import Skip
 from storage.errors import BadInputError
 from storage.jobs import Report, silent
+from storage.messages import Saved
 from storage.records import Channel, Message
 from storage.store import Store
 
@@ -61,34 +64,65 @@ def import_file(
     enable: Enable | None = None,
     visibility: Visibility | None = None,
     guild_id: int | None = None,
+    author: Fields | None = None,
     given_by: str = "owner",
     report: Report = silent,
 ) -> ImportSummary:
-    """Bring a file's messages into the store; a second run of the same file changes nothing.
+    """Bring a file's messages into the store (`import_export`). `guild_id` chooses the server of a data package and
+    `author` names its member where the package does not."""
+    return import_export(
+        store,
+        open_export(path, guild_id=guild_id, author=author),
+        channels_file=channels_file,
+        enable=enable,
+        visibility=visibility,
+        given_by=given_by,
+        report=report,
+    )
+
+
+def import_export(
+    store: Store,
+    export: Export,
+    *,
+    channels_file: Path | None = None,
+    enable: Enable | None = None,
+    visibility: Visibility | None = None,
+    given_by: str = "owner",
+    is_one_of_many: bool = False,
+    report: Report = silent,
+) -> ImportSummary:
+    """Bring an export's messages into the store; a second run of the same file changes nothing.
 
     The file is read twice: once to check every message (BadInputError: nothing was written), once to write
     them in short transactions, so that a running bot is never locked out. Cut short in the second pass, a
     rerun completes it. New channels come in off and private; `enable` and `visibility` are the owner's answers.
-    `guild_id` chooses the server of a data package.
+    is_one_of_many: the channels to enable may be in another of the files.
     """
-    export = open_export(path, guild_id=guild_id)
+    path, name = export.path, export.name
     listed = {channel.id: channel for channel in read_channels(channels_file)} if channels_file else {}
     stamp = _stamp(path)
     check = _Check()
     for item in _reported(export.items(), report, "Checking the file", 0.0, _CHECK_SHARE):
         check.add(item)
-    check.refuse_contradictions(path.name)
+    check.refuse_contradictions(name)
     channels = _channels_of(check, export, listed, store)
-    chosen = _chosen(enable, channels, store, path.name)
+    chosen = _chosen(enable, channels, store, name, may_be_elsewhere=is_one_of_many)
     if _stamp(path) != stamp:
-        raise BadInputError(f"{path.name} changed while it was read.", "Wait until it is complete, then import it.")
-    channels_new = store.channels.add(replace(channel, is_private=True) for channel in channels.values())
+        raise BadInputError(f"{name} changed while it was read.", "Wait until it is complete, then import it.")
+    channels_new = store.channels.add(_described(channel, store, channel.id in listed) for channel in channels.values())
     _record_answers(store, chosen, channels, visibility, given_by)
     new, edited = _write(store, export, report)
-    log.info("Imported %s: %d messages, %d new", path.name, check.read, new)
-    return check.summary(
-        path.name, export.format, new=new, edited=edited, channels=len(channels), channels_new=channels_new
-    )
+    log.info("Imported %s: %d messages, %d new", name, check.read, new)
+    return check.summary(name, export.format, new=new, edited=edited, channels=len(channels), channels_new=channels_new)
+
+
+def member_of_package(store: Store, member_id: int) -> Fields:
+    """A user object for --author: with the names known here, or a name that any other source replaces."""
+    known = store.members.get(member_id)
+    if known is None or not known.username:
+        return {"id": member_id, "username": "", "global_name": f"member {member_id}"}
+    return {"id": member_id, "username": known.username, "global_name": known.display_name}
 
 
 class _Check:
@@ -152,26 +186,24 @@ class _Check:
 
 def _write(store: Store, export: Export, report: Report) -> tuple[int, int]:
     new = edited = 0
-    batch: list[Message] = []
+    batch: list[Item] = []
     for item in _reported(export.items(), report, "Writing messages", _CHECK_SHARE, 1.0):
-        if item.parsed.skip is None:
-            batch.append(item.parsed.message)
+        if item.parsed.skip in (None, Skip.LINK):
+            batch.append(item)
         if len(batch) == _BATCH:
-            saved = store.messages.save(_unrepeated(batch))
+            saved = _save(store, batch)
             new, edited = new + saved.new, edited + saved.edited
             batch.clear()
-    saved = store.messages.save(_unrepeated(batch))
+    saved = _save(store, batch)
     return new + saved.new, edited + saved.edited
 
 
-def _unrepeated(batch: Sequence[Message]) -> list[Message]:
-    """One of each id: the one edited last, as an overlap of two exports has both."""
-    newest: dict[int, Message] = {}
-    for message in batch:
-        known = newest.get(message.id)
-        if known is None or (message.edited_ms or 0) >= (known.edited_ms or 0):
-            newest[message.id] = message
-    return list(newest.values())
+def _save(store: Store, batch: Sequence[Item]) -> Saved:
+    """Write what is kept. A message edited down to a bare link loses the words it had, as with any edit."""
+    links = store.messages.get([item.parsed.message.id for item in batch if item.parsed.skip is not None])
+    return store.messages.save(
+        [item.parsed.message for item in batch if item.parsed.skip is None or item.parsed.message.id in links]
+    )
 
 
 def _origin(message: Message) -> int:
@@ -192,16 +224,33 @@ def _channels_of(check: _Check, export: Export, listed: dict[int, Channel], stor
     """The list's channels and those the file names; a channel nobody names gets its id as its name."""
     channels = {**export.channels, **listed}
     for channel_id in sorted(check.channel_ids - channels.keys()):
-        channels[channel_id] = store.channels.get(channel_id) or Channel(channel_id, f"channel-{channel_id}")
+        channels[channel_id] = store.channels.get(channel_id) or Channel(channel_id, _unnamed(channel_id))
     return channels
 
 
-def _chosen(enable: Enable | None, channels: dict[int, Channel], store: Store, name: str) -> list[int]:
+def _described(channel: Channel, store: Store, is_listed: bool) -> Channel:
+    """How a channel is added. Of one that is known, an old export changes neither name nor kind: a private thread must
+    not become a channel. The owner's list does."""
+    known = store.channels.get(channel.id)
+    if known is None or is_listed or known.name == _unnamed(channel.id):
+        return replace(channel, is_private=True)
+    return replace(known, guild_id=known.guild_id or channel.guild_id)
+
+
+def _unnamed(channel_id: int) -> str:
+    return f"channel-{channel_id}"
+
+
+def _chosen(
+    enable: Enable | None, channels: dict[int, Channel], store: Store, name: str, *, may_be_elsewhere: bool
+) -> list[int]:
     if enable is None:
         return []
     if enable == "all":
         return list(channels)
     unknown = [channel_id for channel_id in enable if channel_id not in channels and not store.channels.get(channel_id)]
+    if may_be_elsewhere:
+        return [int(channel_id) for channel_id in enable if channel_id not in unknown]
     if unknown:
         raise BadInputError(
             f"The channel {unknown[0]} is neither in {name} nor known.",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from storage.errors import BadInputError
 
 # The largest value read at once: Discord's longest message with every embed is far below a megabyte.
 MAX_VALUE_CHARS = 8 * 1024 * 1024
+CUT_OFF = (
+    "The file ends in the middle: where the export is still running, wait until it is finished; where it was stopped, "
+    "export it again."
+)
 _CHUNK_CHARS = 1024 * 1024
 _WHITESPACE = " \t\n\r"
 
@@ -91,6 +94,15 @@ class JsonReader:
                 return
             self._expect(",")
 
+    def finish(self) -> None:
+        """Nothing but blanks may follow: what stands behind the document would be lost without a word."""
+        self._skip_blank()
+        if self._position < len(self._buffer):
+            raise BadInputError(
+                f"{self._name}:{self.line}: more text follows after the end of the JSON document.",
+                "Where several exports stand in one file, give each one as a file of its own.",
+            )
+
     def value(self) -> Any:
         """The next value as a whole."""
         self._skip_blank()
@@ -103,7 +115,7 @@ class JsonReader:
             except ValueError as error:
                 # It may only be cut off: read on, twice as much each time, up to the limit.
                 if self._is_at_end:
-                    self._fail(f"not valid JSON ({_reason(error)})")
+                    self._fail(f"not valid JSON ({_reason(error)})", is_cut=self._is_cut(error))
                 if len(self._buffer) - self._position > MAX_VALUE_CHARS:
                     self._fail(f"not valid JSON, or a value larger than {MAX_VALUE_CHARS // 2**20} MB")
                 self._read(wanted)
@@ -126,7 +138,7 @@ class JsonReader:
     def _expect(self, character: str) -> None:
         if not self._take_if(character):
             found = self._buffer[self._position : self._position + 1]
-            self._fail(f"expected {character!r}, found {found!r}" if found else "the file ends in the middle")
+            self._fail(f"not valid JSON (expected {character!r}, found {found!r})", is_cut=not found)
 
     def _take_if(self, character: str) -> bool:
         self._skip_blank()
@@ -152,13 +164,15 @@ class JsonReader:
         self._line += self._buffer.count("\n", self._counted_to, self._position)
         self._counted_to = self._position
 
-    def _fail(self, what: str) -> NoReturn:
-        raise BadInputError(f"{self._name}:{self.line}: {what}.", "Export it again; the file may be cut off.")
+    def _fail(self, what: str, *, is_cut: bool = False) -> NoReturn:
+        raise BadInputError(f"{self._name}:{self.line}: {what}.", CUT_OFF if is_cut else "Export it again.")
 
-
-def open_text(path: Path) -> IO[str]:
-    """A UTF-8 file, with or without a byte order mark."""
-    return open(path, encoding="utf-8-sig", newline="\n")
+    def _is_cut(self, error: ValueError) -> bool:
+        """True when the document ends where more was to come, as a file does that is still being written."""
+        if not isinstance(error, json.JSONDecodeError):
+            return False
+        rest = self._buffer[error.pos :].rstrip()
+        return error.msg.startswith("Unterminated") or not rest or rest[-1] not in "}]"
 
 
 def _refuse_constant(name: str) -> NoReturn:

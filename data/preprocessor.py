@@ -28,6 +28,7 @@ from data.chat.window import MAX_CONTEXT, MIN_CONTEXT
 from data.preferences import Candidate
 from data.recalled import Earlier, Memory
 from data.staging import CountTokens, Stage
+from data.sufficiency import shortage
 from storage.errors import BadInputError, StorageError
 from storage.jobs import Report, silent
 from storage.records import Channel, Conversation, Turn
@@ -91,7 +92,7 @@ def write_rows(
     count_tokens: CountTokens,
     report: Report = silent,
 ) -> Prepared:
-    """train, validation and test rows into the folder `partial`; BadInputError where there is nothing to learn from."""
+    """train, validation and test rows into the folder `partial`; BadInputError where there is too little for them."""
     channels = store.channels.trainable()
     if not channels:
         raise BadInputError(
@@ -117,6 +118,7 @@ def write_rows(
     plan, chosen = _balanced(stage, is_target & (turn_parts == _TRAIN), options)
     _refuse_nothing(stage, plan, absent)
     chosen |= is_target & ((turn_parts == _VALIDATION) | (turn_parts == _TEST))
+    _refuse_too_little(stage, plan, turn_parts, chosen, is_target, options)
     prepared = Prepared(
         partial, stage, plan, names, dict(stage.counts), _dropped(stage, store, channels, is_target, turn_parts, plan)
     )
@@ -432,6 +434,30 @@ def _refuse_nothing(stage: Stage, plan: quotas.QuotaPlan, absent: frozenset[int]
             "All messages to learn from are by one person: the result would imitate that person, not a server.",
             "Choose more channels, or wait until others have written something.",
         )
+
+
+def _refuse_too_little(
+    stage: Stage,
+    plan: quotas.QuotaPlan,
+    turn_parts: np.ndarray,
+    chosen: np.ndarray,
+    is_target: np.ndarray,
+    options: Options,
+) -> None:
+    """Before a row is written: a set that is no use must not look like one."""
+    missing = shortage(
+        {name: int((chosen & (turn_parts == part)).sum()) for part, name in enumerate(PARTS)},
+        plan,
+        sessions=len(stage.offsets),
+        across_border=int((is_target & (turn_parts == _ACROSS_BORDER)).sum()),
+        wanted={
+            "train": True,
+            "validation": options.validation_share > 0,
+            "test": options.train_share + options.validation_share < 1,
+        },
+    )
+    if missing is not None:
+        raise BadInputError(missing.what, missing.cure)
 
 
 def _dropped(

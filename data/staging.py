@@ -62,7 +62,7 @@ class Stage:
         with open(self._path, "wb") as self._file:
             batch: list[Session] = []
             for channel in channels:
-                lines = self._lines(store, channel, absent, channel_names, report, total)
+                lines = self._lines(store, channel, absent, names, channel_names, report, total)
                 for session in sessions(channel.id, lines, gap_ms=gap_ms, first_number=len(self.offsets) + len(batch)):
                     batch.append(session)
                     if len(batch) >= _SESSIONS_PER_COUNT:
@@ -102,6 +102,7 @@ class Stage:
         store: Store,
         channel: Channel,
         absent: frozenset[int],
+        names: Mapping[int, str],
         channel_names: Mapping[int, str],
         report: Report,
         total: int,
@@ -112,7 +113,7 @@ class Stage:
                 if row["author_id"] in absent:
                     self.counts["absent member"] += 1
                     continue
-                line = self._line(row, reactions.get(row["id"], ()), absent, channel_names)
+                line = self._line(row, reactions.get(row["id"], ()), absent, names, channel_names)
                 if line is None:
                     self.counts["without content"] += 1
                     continue
@@ -128,13 +129,18 @@ class Stage:
             )
 
     def _line(
-        self, row: Any, reactions: Sequence[Reaction], absent: frozenset[int], channel_names: Mapping[int, str]
+        self,
+        row: Any,
+        reactions: Sequence[Reaction],
+        absent: frozenset[int],
+        names: Mapping[int, str],
+        channel_names: Mapping[int, str],
     ) -> Line | None:
         message_id, author_id, content, created_ms, reply_to_id, attachments, stickers, mentions, is_own = row
         named = (
             ()
             if mentions == "[]"
-            else tuple(Mention(pair[0], "someone" if pair[0] in absent else pair[1]) for pair in json.loads(mentions))
+            else tuple(_mention(number, name, absent, names) for number, name in json.loads(mentions))
         )
         text = words = to_model_text(content, named, channel_names)
         if attachments != "[]" or stickers != "[]":
@@ -189,6 +195,11 @@ class Stage:
                 ),
                 self._file,
             )
+
+
+def _mention(member_id: int, name: str, absent: frozenset[int], names: Mapping[int, str]) -> Mention:
+    """One person, one name: the one their own lines have, not the nickname of the day they were mentioned."""
+    return Mention(member_id, "someone" if member_id in absent else names.get(member_id, name))
 
 
 def _plain(turn: SpokenTurn) -> tuple[object, ...]:

@@ -268,11 +268,11 @@ TOKENS, ONE_TOKEN = "{count} tokens", "1 token"
 # ---- people and channels ------------------------------------------------------------------------
 PEOPLE_TAB, CHANNELS_TAB = "People", "Channels"
 IMPORT = "Import messages…"
-IMPORT_TITLE = "Choose an export"
+IMPORT_TITLE = "Choose exports (of a data package in parts, all parts)"
 IMPORT_KINDS = "Discord exports (JSON, JSON lines, data package)"
 IMPORT_ASK_TITLE = "Import {name}?"
 IMPORT_ASK_TEXT = (
-    "Everything members wrote in this file is kept on this computer. Its channels come in off: you then "
+    "Everything members wrote in what you chose is kept on this computer. Its channels come in off: you then "
     "choose below where the bot may learn, look things up and speak."
 )
 IMPORT_GO = "Import"

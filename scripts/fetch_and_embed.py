@@ -3,17 +3,20 @@
   python scripts/fetch_and_embed.py
   python scripts/fetch_and_embed.py --schedule daily@04:00
   python scripts/fetch_and_embed.py --import messages.jsonl --channels channels.json
+  python scripts/fetch_and_embed.py --import exports-folder --server 123456789012345678
   python scripts/fetch_and_embed.py --import package.zip --server 123456789012345678
   python scripts/fetch_and_embed.py --rebuild-index
 
 A file is JSON lines of Discord message objects, DiscordChatExporter JSON, or the ZIP of a member's own data that
-Discord sends on request. Channels come in off and private; --enable-channels and --visibility record your answer.
-Everything may be stopped at any time and started again.
+Discord sends on request (as it came, packed again or unpacked). A folder, a star and a ZIP of exports stand for the
+files in them; a data package in several parts is given with all its parts at once. Channels come in off and private;
+--enable-channels and --visibility record your answer. Everything may be stopped at any time and started again.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,14 +33,22 @@ from model.process import prepare_process_environment
 prepare_process_environment(embedding_threads=1)
 
 from data.chat.recall import recalled_text
-from data.importer import Enable, ImportSummary, import_file
+from data.exports import Found, find_exports
+from data.importer import Enable, ImportSummary, import_export, member_of_package
 from scripts.discord_fetch import add_fetch_arguments, discover, fetch_from_discord, summary_lines
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
+from storage.environment import read_environment
+from storage.errors import BadInputError, KnownError
 from storage.index_sync import CatchUp, catch_up
 from storage.settings import EMBEDDING_MODEL, FETCH_SCHEDULE
 from storage.store import Store
 from storage.system.schedule import apply_schedule
+from storage.text import counted
 from storage.vectordb import VectorIndex
+
+log = logging.getLogger(__name__)
+# As many sentences fit into the panel's notice.
+_TOLD_PROBLEMS = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,7 +77,12 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = script_parser(__doc__)
     made.add_argument(
-        "--import", dest="files", metavar="FILE", nargs="+", type=Path, help="files to read instead of Discord"
+        "--import",
+        dest="files",
+        metavar="FILE",
+        nargs="+",
+        type=Path,
+        help="files or folders to read instead of Discord",
     )
     made.add_argument(
         "--channels",
@@ -88,7 +104,16 @@ def parser() -> argparse.ArgumentParser:
         "trained on only with --include-private later on",
     )
     made.add_argument(
-        "--server", metavar="ID", type=int, help="with --import of a data package: the server whose messages to take"
+        "--server",
+        metavar="ID",
+        type=int,
+        help="with --import of a data package or of exports of several servers: the one to take (default: SERVER_ID)",
+    )
+    made.add_argument(
+        "--author",
+        metavar="ID",
+        type=int,
+        help="with --import of a data package without an account in it: the member whose messages these are",
     )
     made.add_argument("--no-index", action="store_true", help="leave the search index for later")
     made.add_argument("--only-index", action="store_true", help="only bring the search index up to date")
@@ -108,31 +133,80 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_import(store: Store, options: argparse.Namespace) -> None:
-    """Import every file, then index, as one job."""
+    """Import every file, then index, as one job. What cannot be read is told at the end; the rest is imported."""
     with job(store, "import", lock="fetch") as progress:
-        results = []
+        found = find_exports(
+            options.files,
+            guild_id=options.server,
+            usual_guild_id=read_environment(store.workspace.env_file).server_id,
+            author=member_of_package(store, options.author) if options.author else None,
+            channels_file=options.channels,
+        )
+        for note in found.notes:
+            progress.note(note)
         share = 0.3 if not options.no_index else 1.0
-        for number, path in enumerate(options.files):
-            report = progress.part(share * number / len(options.files), share * (number + 1) / len(options.files))
-            summary = import_file(
-                store,
-                path,
-                channels_file=options.channels,
-                enable=options.enable_channels,
-                visibility=options.visibility,
-                guild_id=options.server,
-                given_by="owner (terminal)",
-                report=report,
-            )
-            results.append(summary.as_result())
-            progress.note(f"{summary.file}: {summary.new:,} new messages")
-            print_summary(import_lines(summary))
-        progress.result = {"files": results}
-        if not options.no_index:
+        results = import_all(store, found, options, progress, share=share)
+        progress.result = {"files": [summary.as_result() for summary in results]}
+        if not options.no_index and results:
             caught_up = index_messages(store, progress, start=share, rebuild=options.rebuild_index)
             progress.result["index"] = caught_up.as_result()
             print_summary(index_lines(caught_up))
+        refuse_problems(found, imported=len(results))
     _say_what_is_off(store)
+
+
+def import_all(
+    store: Store, found: Found, options: argparse.Namespace, progress: Progress, *, share: float
+) -> list[ImportSummary]:
+    """Import one after the other; one that cannot be read joins the problems and keeps no other out."""
+    results: list[ImportSummary] = []
+    total = len(found.exports)
+    for number, export in enumerate(found.exports):
+        try:
+            summary = import_export(
+                store,
+                export,
+                channels_file=found.channels_file,
+                enable=options.enable_channels,
+                visibility=options.visibility,
+                given_by="owner (terminal)",
+                is_one_of_many=total > 1,
+                report=progress.part(share * number / total, share * (number + 1) / total),
+            )
+        except BadInputError as error:
+            found.problems.append(error)
+            continue
+        results.append(summary)
+        news = counted(summary.new, "new message") if summary.read else "no messages in it"
+        progress.note(f"{summary.file}: {news}")
+        print_summary(import_lines(summary))
+    unknown = [number for number in _asked_for(options) if store.channels.get(number) is None]
+    if unknown and total > 1:
+        found.problems.append(
+            BadInputError(f"The channel {unknown[0]} is in none of the files.", "Check the ids of --enable-channels.")
+        )
+    return results
+
+
+def refuse_problems(found: Found, *, imported: int) -> None:
+    """KnownError when anything that was asked for could not be read; every sentence is in the log and the terminal."""
+    problems = found.problems
+    if not problems:
+        return
+    if len(problems) == 1 and not imported:
+        raise problems[0]
+    for problem in problems[_TOLD_PROBLEMS:]:
+        log.error("%s", problem.text())
+        print(f"- {problem.text()}", file=sys.stderr)
+    told = "\n".join(f"- {problem.text()}" for problem in problems[:_TOLD_PROBLEMS])
+    rest = len(problems) - _TOLD_PROBLEMS
+    more = f"\n- and {rest:,} more, see logs/import.log" if rest > 0 else ""
+    raise KnownError(f"Imported: {counted(imported, 'file')}. Not imported: {len(problems):,}.\n{told}{more}")
+
+
+def _asked_for(options: argparse.Namespace) -> list[int]:
+    enable: Enable | None = options.enable_channels
+    return [] if enable is None or enable == "all" else list(enable)
 
 
 def run_index(store: Store, *, rebuild: bool) -> None:
@@ -214,8 +288,8 @@ def _say_what_is_off(store: Store) -> None:
     off = [channel for channel in store.channels.all() if not channel.learn]
     if off:
         print(
-            f"{len(off):,} of {len(store.channels.all()):,} channels are off: nothing is learnt or recalled from "
-            "them. Turn them on in the panel, or import again with --enable-channels.",
+            f"Channels that are off: {len(off):,} of {len(store.channels.all()):,}. Nothing is learnt or recalled from "
+            "those. Turn them on in the panel, or import again with --enable-channels.",
             file=sys.stderr,
         )
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from storage.database import Database, placeholders
-from storage.records import DISCORD_EPOCH_MS, Mention, Message, Reaction
+from storage.records import DISCORD_EPOCH_MS, Form, Mention, Message, Reaction
 from storage.text import storable
+from storage.versions import is_edit, kept_of, unrepeated
 
 _COLUMNS = (
     "id",
@@ -26,23 +27,31 @@ _COLUMNS = (
     "mentions",
     "is_pinned",
     "is_own",
+    "form",
+)
+_CHANGEABLE = (
+    "content",
+    "edited_ms",
+    "kind",
+    "reply_to_id",
+    "attachments",
+    "stickers",
+    "mentions",
+    "is_pinned",
+    "form",
 )
 _SELECT = (
     f"SELECT {', '.join('m.' + name for name in _COLUMNS)}, p.display_name, p.username FROM messages AS m "
     "LEFT JOIN members AS p ON p.id = m.author_id"
 )
 _UPSERT = f"""INSERT INTO messages ({", ".join(_COLUMNS)}) VALUES (?{", ?" * (len(_COLUMNS) - 1)})
-ON CONFLICT (id) DO UPDATE SET content = excluded.content, edited_ms = excluded.edited_ms,
-    attachments = excluded.attachments, stickers = excluded.stickers, mentions = excluded.mentions,
-    is_pinned = excluded.is_pinned
-WHERE content IS NOT excluded.content OR edited_ms IS NOT excluded.edited_ms
-    OR attachments IS NOT excluded.attachments OR stickers IS NOT excluded.stickers
-    OR mentions IS NOT excluded.mentions OR is_pinned IS NOT excluded.is_pinned"""
+ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _CHANGEABLE)}
+WHERE {" OR ".join(f"{name} IS NOT excluded.{name}" for name in _CHANGEABLE)}"""
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What storing a batch changed."""
+    """What storing a batch changed. edited: messages whose newer words came in, as their members wrote them."""
 
     new: int
     edited: int
@@ -66,14 +75,16 @@ class MessageStore:
     def save(self, messages: Sequence[Message], *, cursor: tuple[int, int, bool] | None = None) -> Saved:
         """Insert or update a page in one transaction; `cursor` = (channel id, last message id, complete).
 
-        Erased messages and everything by erased members stay out, whatever the source says.
+        Erased messages and everything by erased members stay out, whatever the source says. Of a message that is
+        known already the newer words stay (storage.versions).
         """
         with self.database.transaction() as connection:
-            kept = _without_erased(connection, messages)
-            known = _known_ids(connection, kept)
-            _save_members(connection, kept)
-            changed = connection.executemany(_UPSERT, [_values(message) for message in kept]).rowcount
-            _save_reactions(connection, kept, known)
+            incoming = unrepeated(_without_erased(connection, messages))
+            known = self.get([message.id for message in incoming])
+            _save_members(connection, incoming)
+            kept = [kept_of(known[m.id], m) if m.id in known else m for m in incoming]
+            connection.executemany(_UPSERT, [_values(message) for message in kept])
+            _save_reactions(connection, kept, set(known))
             if cursor is not None:
                 connection.execute(
                     "INSERT INTO fetch_cursors (channel_id, last_message_id, is_complete) VALUES (?, ?, ?) "
@@ -81,8 +92,8 @@ class MessageStore:
                     "excluded.last_message_id), is_complete = excluded.is_complete",
                     (cursor[0], cursor[1], int(cursor[2])),
                 )
-        new = len({message.id for message in kept} - known)
-        return Saved(new=new, edited=max(changed, 0) - new)
+        edited = sum(is_edit(known[message.id], message) for message in kept if message.id in known)
+        return Saved(new=len(kept) - len(known), edited=edited)
 
     def delete(self, message_ids: Sequence[int], *, erased_at: float | None = None) -> int:
         """Remove messages; their ids are remembered, so that no backup or import brings them back."""
@@ -255,16 +266,6 @@ def _indexable(message: Message | None) -> Message | None:
     return message if message is not None and message.content.strip() and not message.is_own else None
 
 
-def _known_ids(connection: sqlite3.Connection, messages: Sequence[Message]) -> set[int]:
-    known: set[int] = set()
-    for start in range(0, len(messages), 500):
-        part = [message.id for message in messages[start : start + 500]]
-        known.update(
-            row[0] for row in connection.execute(f"SELECT id FROM messages WHERE id IN ({placeholders(part)})", part)
-        )
-    return known
-
-
 def _without_erased(connection: sqlite3.Connection, messages: Sequence[Message]) -> list[Message]:
     if connection.execute("SELECT 1 FROM erasures LIMIT 1").fetchone() is None:
         return list(messages)
@@ -273,17 +274,31 @@ def _without_erased(connection: sqlite3.Connection, messages: Sequence[Message])
 
 
 def _save_members(connection: sqlite3.Connection, messages: Sequence[Message]) -> None:
-    newest: dict[int, Message] = {}
+    best: dict[int, Message] = {}
     for message in messages:
-        if message.author_name and (message.author_id not in newest or message.id > newest[message.author_id].id):
-            newest[message.author_id] = message
-    # named_by: the newest message decides the name, so that the order of pages cannot.
+        known = best.get(message.author_id)
+        if message.author_name and (known is None or _naming(message) > _naming(known)):
+            best[message.author_id] = message
     connection.executemany(
-        "INSERT INTO members (id, username, display_name, named_by) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-        "username = excluded.username, display_name = excluded.display_name, named_by = excluded.named_by "
-        "WHERE excluded.named_by > named_by",
-        [(m.author_id, storable(m.username or m.author_name), storable(m.author_name), m.id) for m in newest.values()],
+        "INSERT INTO members (id, username, display_name, name_rank, named_by) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (id) DO UPDATE SET username = excluded.username, display_name = excluded.display_name, "
+        "name_rank = excluded.name_rank, named_by = excluded.named_by "
+        "WHERE (excluded.name_rank, excluded.named_by) > (name_rank, named_by)",
+        [
+            (m.author_id, storable(m.username or m.author_name), storable(m.author_name), *_naming(m))
+            for m in best.values()
+        ],
     )
+
+
+def _naming(message: Message) -> tuple[int, int]:
+    """(rank, message id): which message gives its author the name; the order in which they come in cannot.
+
+    Discord's own name wins over an export's, which is the nickname on the server of that day, and both over a name
+    made up where the source has none. Of the same rank the newest message decides.
+    """
+    rank = 0 if not message.username else 1 if message.form is Form.RENDERED else 2
+    return rank, message.id
 
 
 def _save_reactions(connection: sqlite3.Connection, messages: Sequence[Message], known: set[int]) -> None:
@@ -331,6 +346,7 @@ def _values(m: Message) -> tuple[object, ...]:
         _json([[x.id, x.name] for x in m.mentions]),
         int(m.is_pinned),
         int(m.is_own),
+        int(m.form),
     )
 
 
@@ -356,4 +372,5 @@ def _message(row: sqlite3.Row, reactions: tuple[Reaction, ...]) -> Message:
         is_pinned=bool(row["is_pinned"]),
         is_own=bool(row["is_own"]),
         username=row["username"] or "",
+        form=Form(row["form"]),
     )

@@ -159,5 +159,16 @@ END;
     )
 
 
+def _messages_form_and_name_rank(connection: sqlite3.Connection) -> None:
+    """How each message was written down, and how good the source of each name is; what is there counts as Discord's."""
+    _run(
+        connection,
+        """
+ALTER TABLE messages ADD COLUMN form INTEGER NOT NULL DEFAULT 2;
+ALTER TABLE members ADD COLUMN name_rank INTEGER NOT NULL DEFAULT 0;
+""",
+    )
+
+
 CONTROL_MIGRATIONS: tuple[Migration, ...] = (_control_1, _control_2)
-MESSAGES_MIGRATIONS: tuple[Migration, ...] = (_messages_1,)
+MESSAGES_MIGRATIONS: tuple[Migration, ...] = (_messages_1, _messages_form_and_name_rank)

@@ -6,7 +6,7 @@ Ids are Discord snowflakes (int). `*_ms` is milliseconds since 1970 UTC; `*_at` 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 DISCORD_EPOCH_MS = 1_420_070_400_000
@@ -36,6 +36,18 @@ class Mention:
     name: str
 
 
+class Form(IntEnum):
+    """How a message was written down, the least faithful first.
+
+    RENDERED: by an exporter, with markdown, emoji and times written out. PACKAGE: as in a member's data package,
+    without mentions, reactions and the time of an edit. API: as Discord gives it, live, fetched or in a file.
+    """
+
+    RENDERED = 0
+    PACKAGE = 1
+    API = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One Discord message as kept in messages.db; `content` is untouched.
@@ -60,6 +72,7 @@ class Message:
     is_pinned: bool = False
     is_own: bool = False
     username: str = ""
+    form: Form = Form.API
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,3 +10,8 @@ def storable(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def counted(number: int, thing: str) -> str:
+    """'1 file', '12 files'."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from tkinter import filedialog
@@ -259,24 +259,25 @@ class PeopleRoom(Room):
     # ---- import ----------------------------------------------------------------------------------
 
     def _choose_file(self) -> None:
-        name = filedialog.askopenfilename(
+        names = filedialog.askopenfilenames(
             parent=self.panel.root,
             title=texts.IMPORT_TITLE,
-            filetypes=[(texts.IMPORT_KINDS, "*.json *.jsonl *.ndjson *.zip"), ("*", "*")],
+            filetypes=[(texts.IMPORT_KINDS, "*.json *.jsonl *.ndjson *.zip *.gz"), ("*", "*")],
         )
-        if name:
-            self.ask_import(Path(name))
+        if names:
+            self.ask_import(*map(Path, names))
 
-    def ask_import(self, path: Path) -> None:
+    def ask_import(self, *paths: Path) -> None:
         """The question before an import; the file dialog ends here."""
+        name = paths[0].name if len(paths) == 1 else words.plural(len(paths), "file")
         self.panel.confirm(
-            texts.IMPORT_ASK_TITLE.format(name=path.name),
+            texts.IMPORT_ASK_TITLE.format(name=name),
             texts.IMPORT_ASK_TEXT,
-            [(texts.CANCEL, "secondary", None), (texts.IMPORT_GO, "primary", lambda: self._import(path))],
+            [(texts.CANCEL, "secondary", None), (texts.IMPORT_GO, "primary", lambda: self._import(paths))],
         )
 
-    def _import(self, path: Path) -> None:
-        channels = path.with_name("channels.json")
-        found = str(channels) if channels.exists() and channels != path else None
-        self.panel.start_job("import", import_arguments(str(path), found))
+    def _import(self, paths: Sequence[Path]) -> None:
+        channels = paths[0].with_name("channels.json")
+        found = str(channels) if channels.exists() and channels not in paths else None
+        self.panel.start_job("import", import_arguments(list(map(str, paths)), found))
         self.panel.toast(texts.JOB_STARTED.format(name=texts.JOB_NAMES["import"]))

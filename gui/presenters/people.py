@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from data.chat.quotas import CEILING
@@ -147,6 +147,6 @@ def _channel(channel: Channel, census: Census) -> TableRow:
     )
 
 
-def import_arguments(path: str, channels_file: str | None) -> list[str]:
-    """The script's arguments for a chosen export; a channels.json beside it gives the channels their names."""
-    return ["--import", path, *(["--channels", channels_file] if channels_file else [])]
+def import_arguments(paths: Sequence[str], channels_file: str | None) -> list[str]:
+    """The script's arguments for chosen exports; a channels.json beside them gives the channels their names."""
+    return ["--import", *paths, *(["--channels", channels_file] if channels_file else [])]

@@ -116,7 +116,7 @@ def step_3(connection):
     connection.execute("CREATE TABLE moods (name TEXT)")
     connection.execute("INSERT INTO moods SELECT DISTINCT mood FROM messages")
 
-database.Database(path, (*MESSAGES_MIGRATIONS, step_2, step_3)[:steps]).open().close()
+database.Database(path, (MESSAGES_MIGRATIONS[0], step_2, step_3)[:steps]).open().close()
 print(seen)
 """
 
@@ -133,7 +133,7 @@ def open_and_kill(path: Path, kill_at: int, steps: int) -> subprocess.CompletedP
 def test_an_update_killed_at_any_statement_leaves_the_old_or_the_new_schema_and_a_copy(tmp_path: Path) -> None:
     """Fault 30: two further steps, a kill at each of their statements."""
     original = tmp_path / "original.db"
-    with Database(original, MESSAGES_MIGRATIONS).open().transaction() as connection:
+    with Database(original, MESSAGES_MIGRATIONS[:1]).open().transaction() as connection:
         connection.execute(
             "INSERT INTO messages (id, channel_id, author_id, content, created_ms) VALUES (1, 1, 7, 'x', 1)"
         )

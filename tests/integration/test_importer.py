@@ -173,7 +173,7 @@ def exporter_file(folder: Path, **changes: Any) -> Path:
         ],
         "mentions": [{"id": "8", "name": "tam", "nickname": "Tam"}],
     }
-    person = {**row, "author": {**row["author"], "discriminator": "0"}}
+    person = row  # 0000 is what the exporter writes for everybody with a modern user name
     reply = {
         **person,
         "id": str(4 << 22),
@@ -182,7 +182,7 @@ def exporter_file(folder: Path, **changes: Any) -> Path:
         "reference": {"messageId": str(3 << 22), "channelId": str(CHANNEL), "guildId": "5"},
     }
     joined = {**person, "id": str(5 << 22), "type": "GuildMemberJoin"}
-    webhook = {**row, "id": str(6 << 22)}
+    webhook = {**row, "id": str(6 << 22), "author": {**row["author"], "id": "9", "isBot": True}}
     document = {
         "guild": {"id": "5", "name": "Friends"},
         "channel": {

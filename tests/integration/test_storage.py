@@ -59,7 +59,7 @@ def test_a_setting_reaches_another_process_at_its_next_read(store: Store) -> Non
 @pytest.mark.parametrize(
     ("setting", "raw"),
     [
-        (TEMPERATURE, "1.5"),
+        (TEMPERATURE, "1.6"),
         (TEMPERATURE, "hot"),
         (TEMPERATURE, "nan"),
         (MAX_TOKENS, "49"),

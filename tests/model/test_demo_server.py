@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from scripts.dev import make_demo_server, open_demo_server
+from scripts import open_demo_server
+from scripts.dev import make_demo_server
 from storage.paths import Workspace
 from storage.records import snowflake_ms
 from storage.store import Store
