@@ -22,7 +22,7 @@ from bot.responder import ModelNotReadyError, ReplyCutOffError, Responder, Respo
 from bot.translate import record_of
 from data.chat.spoken import Speakers, spoken
 from model.chat.requests import PRIORITY_MENTION, PRIORITY_RANDOM
-from model.markup import to_discord_text
+from model.markup import to_discord_text, without_invented_mentions
 from storage.errors import KnownError
 from storage.records import Activity, Message, snowflake_ms
 from storage.settings import BOT_NAMES, Settings
@@ -422,8 +422,16 @@ class ReplyDesk:
         return Speakers.named(people, own)
 
     def _marked_up(self, text: str, pending: Pending) -> str:
-        """Names become mentions (shown, not pinged) and :shortcodes: the server's emoji."""
+        """Names become mentions (shown, not pinged) and :shortcodes: the server's emoji; people who do not exist lose
+        the @ in front of their name."""
         guild = pending.target.guild
         members = {m.author_name: m.author_id for m in self._logs[pending.incoming.channel_id].messages if not m.is_own}
         emoji: Mapping[str, str] = {e.name: str(e) for e in guild.emojis if e.available} if guild else {}
-        return to_discord_text(text, members, emoji)
+        known = [*members, *_mentionable(guild)] if guild else list(members)
+        return without_invented_mentions(to_discord_text(text, members, emoji), known)
+
+
+def _mentionable(guild: discord.Guild) -> list[str]:
+    """Names that an @ may stand in front of on a server: members' and roles'."""
+    people = [name for member in guild.members for name in (member.display_name, member.global_name, member.name)]
+    return [*filter(None, people), *(role.name for role in guild.roles if not role.is_default())]

@@ -238,15 +238,18 @@ class Renderer:
         return made
 
     def _again_from(self, lines: Sequence[_Line], end: int, head: int) -> int:
-        """Where the transcript that goes on with line `end` begins: a few lines back, if all of it fits."""
+        """Where the transcript that goes on with line `end` begins: a line back if that fits, a few short ones.
+
+        Without any of them the line would have nothing before it and could not be learnt.
+        """
         if end == len(lines):
             return end
-        room = self.max_length - head - len(lines[end].tokens)
-        room = min(room, int(self.max_length * _OVERLAP_SHARE))
-        start = end
-        while start and len(lines[start - 1].tokens) <= room:
+        room, said_again, start = self.max_length - head - len(lines[end].tokens), 0, end
+        while start:
+            said_again += len(lines[start - 1].tokens)
+            if said_again > room or (start < end and said_again > self.max_length * _OVERLAP_SHARE):
+                break
             start -= 1
-            room -= len(lines[start].tokens)
         return start
 
     def _lines(self, turn: SessionTurn) -> list[_Line]:

@@ -153,7 +153,7 @@ def look(run: Run, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[Run, Pr
     shape, is_here = _shape(run, workspace)
     # A run that was begun keeps its numbers; should memory run out, the trainer halves the batch itself.
     fitted = run.recipe if run.is_begun else fit_batches(run.recipe, run.method, shape, run.hardware)
-    work = measure_work(run.data, fitted, run.method)
+    work = measure_work(run.data, fitted, run.method, run.layout)
     found = examine(
         recipe=fitted,
         reason=run.reason,
