@@ -35,11 +35,12 @@ from bot.live_status import LiveStatus
 from bot.outbox import Outbox
 from bot.replies import ReplyDesk
 from bot.translate import display_name, writer_of
+from bot.withheld import follow_withheld
 from data.chat.liveness import is_supervised
 from storage.control import LOOP_LAG_FACT
 from storage.environment import Environment
 from storage.errors import ConfigurationError
-from storage.records import BotPhase, ExitCode
+from storage.records import BotPhase, Channel, ExitCode
 
 if TYPE_CHECKING:
     from bot.run import Services
@@ -159,11 +160,14 @@ class BotClient(commands.Bot):
 
     # ---- the connection ----------------------------------------------------------------------------------
 
+    async def on_connect(self) -> None:
+        self.handlers.access.doubt()
+
     async def on_ready(self) -> None:
         self._online("online")
         guild = self.get_guild(self.handlers.place.server_id)
         if guild is not None:
-            await self.handlers.follow_privacy(guild.channels)
+            await self.handlers.access.follow(guild)
             await self._catch_up(guild)
         else:
             names = ", ".join(f"{guild.name} ({guild.id})" for guild in self.guilds) or "none"
@@ -222,16 +226,58 @@ class BotClient(commands.Bot):
         if writer is not None and isinstance(channel, discord.abc.Messageable):
             await self.handlers.on_typing(channel, writer)
 
+    async def on_guild_available(self, guild: discord.Guild) -> None:
+        await self.handlers.access.follow(guild)
+
+    async def on_guild_join(self, guild: discord.Guild) -> None:
+        await self.handlers.access.follow(guild)
+
+    async def on_guild_update(self, _before: discord.Guild, after: discord.Guild) -> None:
+        await self.handlers.access.follow(after)
+
+    async def on_guild_channel_create(self, channel: GuildChannel) -> None:
+        await self.handlers.access.follow(channel.guild)
+
     async def on_guild_channel_update(self, _before: GuildChannel, after: GuildChannel) -> None:
         if after.guild.id == self.handlers.place.server_id:
             self.handlers.permissions_changed(after.id)
-            await self.handlers.follow_privacy([after])
+            await self.handlers.access.follow(after.guild)
+
+    async def on_guild_channel_delete(self, channel: GuildChannel) -> None:
+        if channel.guild.id == self.handlers.place.server_id:
+            await self.handlers.access.lose(channel.id)
+            await self.handlers.access.follow(channel.guild)
+
+    async def on_guild_role_create(self, role: discord.Role) -> None:
+        await self.handlers.access.follow(role.guild)
 
     async def on_guild_role_update(self, _before: discord.Role, after: discord.Role) -> None:
         if after.guild.id == self.handlers.place.server_id:
             self.handlers.permissions_changed()
-        if after.is_default() and after.guild.id == self.handlers.place.server_id:
-            await self.handlers.follow_privacy(after.guild.channels)
+            await self.handlers.access.follow(after.guild)
+
+    async def on_guild_role_delete(self, role: discord.Role) -> None:
+        await self.handlers.access.follow(role.guild)
+
+    async def on_member_update(self, _before: discord.Member, after: discord.Member) -> None:
+        if after.id == self.identity.id:  # its own roles: what it reaches
+            await self.handlers.access.follow(after.guild)
+
+    async def on_raw_thread_update(self, payload: discord.RawThreadUpdateEvent) -> None:
+        if payload.guild_id == self.handlers.place.server_id:
+            await self.handlers.access.follow_thread(
+                Channel(
+                    payload.thread_id,
+                    str(payload.data.get("name") or ""),
+                    kind=payload.thread_type.value,
+                    parent_id=payload.parent_id,
+                    guild_id=payload.guild_id,
+                )
+            )
+
+    async def on_raw_thread_delete(self, payload: discord.RawThreadDeleteEvent) -> None:
+        if payload.guild_id == self.handlers.place.server_id:
+            await self.handlers.access.lose(payload.thread_id)
 
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
         await self.handlers.on_edit(payload.message)
@@ -306,6 +352,7 @@ async def run_discord(services: Services) -> None:
         counts=counts,
         desk=desk,
         forget_channel=services.responder.forget,
+        set_checked=lambda value: setattr(services.recall, "is_checked", value),
         is_stopping=lambda: services.stop.is_asked,
     )
     await handlers.load_counts()
@@ -319,7 +366,13 @@ async def run_discord(services: Services) -> None:
         current[:] = [BotClient(handlers, services.status, add_commands=add_commands)]
         return current[-1]
 
-    beside = [asyncio.create_task(keep_index_in_step(services.store, services.recall), name="indexing")]
+    beside = [
+        asyncio.create_task(keep_index_in_step(services.store, services.recall), name="indexing"),
+        asyncio.create_task(handlers.access.keep_in_step(), name="access"),
+        asyncio.create_task(
+            follow_withheld(services.store, services.storage, handlers), name="following what is hidden"
+        ),
+    ]
     if lag.is_wanted():
         beside.append(
             asyncio.create_task(

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from discord.ext import commands
 
 from bot.config import PREFIX
+from data.chat.audience import opened_channels
 from storage import policy
 from storage.forgetting import retrain_reason
 from storage.people import THREAD_KINDS
-from storage.records import Activity, BotStatus, Job, JobState, ModelState
+from storage.records import Activity, BotStatus, Channel, Job, JobState, ModelState
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, RESPONSE_RATE, TEMPERATURE, Setting
 from storage.store import Store
+
+# The three switches of a channel, as they are typed.
+CHANNEL_WORDS = ("learn", "recall", "speak")
 
 
 def setting_text(setting: Setting[Any], value: Any, *, is_short: bool = False) -> str:
@@ -108,6 +112,51 @@ def botdata_text(store: Store, member_id: int) -> str:
     if not policy.is_accepted(store.consents):
         lines.insert(0, "Its owner has not switched collecting on: messages are not stored at the moment.")
     return "\n".join(lines)
+
+
+def channel_list_text(channels: Sequence[Channel]) -> str:
+    """Every channel with its switches, one a line, and below them what Discord opened and the owner should answer."""
+    lines = []
+    for channel in channels:
+        if channel.is_thread:
+            continue
+        switches = [
+            name
+            for name, is_on in zip(CHANNEL_WORDS, (channel.learn, channel.recall, channel.speak), strict=True)
+            if is_on
+        ]
+        marks = [
+            *(["private by your choice"] if channel.owner_private else ["private"] if channel.is_private else []),
+            *(["no access"] if channel.is_access_lost else []),
+            *([f"rate {channel.rate:.0%}"] if channel.rate is not None else []),
+        ]
+        note = f" ({', '.join(marks)})" if marks else ""
+        lines.append(f"<#{channel.id}>: {', '.join(switches) or 'off'}{note}")
+    asked = [opened_text(channel) for channel in opened_channels(channels)]
+    return "\n".join(asked + lines) or "No channels are known yet."
+
+
+def opened_text(channel: Channel) -> str:
+    """The question about a channel that Discord opened."""
+    return (
+        f"Discord opened <#{channel.id}> to more people. It stays closed here until you answer: "
+        f"`{PREFIX}channels close <#{channel.id}>` keeps it closed, `{PREFIX}channels open <#{channel.id}>` opens it."
+    )
+
+
+def access_text(channel: Channel) -> str:
+    """What is in force for a channel after the owner opened or closed it, and who may change it."""
+    if channel.owner_private:
+        return (
+            f"<#{channel.id}> is private: what was said there is recalled nowhere else, whatever Discord says. "
+            f"`{PREFIX}channels open <#{channel.id}>` undoes this."
+        )
+    if channel.is_private:
+        return (
+            f"<#{channel.id}> is closed to some on Discord: what was said there is recalled only in channels whose "
+            "readers can all read it. Change its permissions on Discord if that is not what you want."
+        )
+    return f"<#{channel.id}> is open: what was said there is recalled in channels whose readers can all read it."
 
 
 def job_text(job: Job) -> str:

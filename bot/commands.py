@@ -19,7 +19,10 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.command_texts import (
+    CHANNEL_WORDS,
+    access_text,
     botdata_text,
+    channel_list_text,
     help_text,
     job_text,
     setting_text,
@@ -202,26 +205,29 @@ class AdminCommands(commands.Cog):
 
     @admin_only()
     @hybrid(
-        usage="list | add|remove|enable|disable #channel [learn|recall|speak|yes]",
-        description="Channels: list, add, remove, enable or disable (learn, recall, speak)",
+        usage="list | add|remove|enable|disable #channel [learn|recall|speak] [yes] | open|close #channel",
+        description="Channels: list, add, remove, enable or disable (learn, recall, speak), open or close",
     )
     @app_commands.describe(
-        action="list, add, remove, enable or disable",
+        action="list, add, remove, enable, disable, open (as Discord has it) or close (keep it private)",
         channel="a channel; this one when left out",
-        what="learn, recall or speak (all three when left out); 'yes' confirms a private channel",
+        what="learn, recall or speak (all three when left out); 'yes' confirms learning from a private channel",
     )
-    async def channels(self, context: Context, action: str = "list", channel: str = "", what: str = "") -> None:
+    async def channels(self, context: Context, action: str = "list", channel: str = "", *, what: str = "") -> None:
         """Which channels it learns from, recalls from and speaks in."""
         action = action.lower()
         if action == "list":
             await self._say(context, await self._run(self._channel_list))
             return
-        if action not in ("add", "remove", "enable", "disable"):
+        if action not in ("add", "remove", "enable", "disable", "open", "close"):
             raise commands.UserInputError
         found = self._find_channel(context, channel)
         if found is None:
             raise SettingError(f"There is no channel '{channel[:40]}'.", "Write it as #name, or give its id.")
-        await self._say(context, await self._run(self._change_channel, found, action, what.lower(), context.author.id))
+        if context.guild is not None and action != "remove":
+            await self._handlers.access.follow(context.guild)
+        words = frozenset(what.lower().replace(",", " ").split())
+        await self._say(context, await self._run(self._change_channel, found, action, words, context.author.id))
 
     # ---- members' rights ----------------------------------------------------------------------------------
 
@@ -322,39 +328,29 @@ class AdminCommands(commands.Cog):
         return await self._run(lambda: self._store.settings.set(setting, raw, changed_by=by))
 
     def _channel_list(self) -> str:
-        known = [c for c in self._store.channels.all() if c.parent_id is None or c.kind not in (10, 11, 12)]
-        lines = []
-        for channel in known:
-            switches = [
-                name
-                for name, is_on in (("learn", channel.learn), ("recall", channel.recall), ("speak", channel.speak))
-                if is_on
-            ]
-            marks = [
-                *(["private"] if channel.is_private else []),
-                *(["no access"] if channel.is_access_lost else []),
-                *([f"rate {channel.rate:.0%}"] if channel.rate is not None else []),
-            ]
-            note = f" ({', '.join(marks)})" if marks else ""
-            lines.append(f"<#{channel.id}>: {', '.join(switches) or 'off'}{note}")
-        return "\n".join(lines) or "No channels are known yet."
+        return channel_list_text(self._store.channels.all())
 
-    def _change_channel(self, found: Channel, action: str, what: str, author_id: int) -> str:
+    def _change_channel(self, found: Channel, action: str, words: frozenset[str], author_id: int) -> str:
+        """Carry out `!channels`; what is said about it. Each switch is a switch of its own."""
         channels = self._store.channels
         if action == "remove":
             channels.remove(found.id)
             return f"<#{found.id}> is off the list; what was stored of it stays until it is deleted."
         channels.add([found])
-        channels.switch(found.id, is_private=found.is_private)
-        known = channels.get(found.id)
-        assert known is not None  # added the line before
-        names = [what] if what in ("learn", "recall", "speak") else ["learn", "recall", "speak"]
+        if action in ("open", "close"):
+            channels.switch(found.id, is_private=action == "close")
+            return access_text(_required(channels.get(found.id)))
+        if not words <= {*CHANNEL_WORDS, "yes"}:
+            raise commands.UserInputError
+        known = _required(channels.get(found.id))
+        names = [name for name in CHANNEL_WORDS if name in words] or list(CHANNEL_WORDS)
         is_on = action in ("add", "enable")
-        if is_on and known.is_private and not known.include_private and names != ["speak"]:
-            if what != "yes":
+        if is_on and "learn" in names and known.is_private and not known.include_private:
+            if "yes" not in words:
+                chosen = " ".join(["", *names]) if len(names) < len(CHANNEL_WORDS) else ""
                 return (
                     f"{policy.private_channel_text(known.name)} "
-                    f"Then write `{PREFIX}channels {action} <#{known.id}> yes`."
+                    f"Then write `{PREFIX}channels {action} <#{known.id}>{chosen} yes`."
                 )
             policy.allow_private(channels, self._store.consents, known, accepted=True, given_by=f"discord:{author_id}")
         channels.switch(found.id, **dict.fromkeys(names, is_on))
@@ -372,10 +368,7 @@ class AdminCommands(commands.Cog):
             if channel.id == (wanted or (context.channel.id if not name else 0)) or (
                 name and channel.name.lower() == name
             ):
-                is_open = channel.permissions_for(guild.default_role).view_channel
-                return Channel(
-                    channel.id, channel.name, kind=channel.type.value, guild_id=guild.id, is_private=not is_open
-                )
+                return Channel(channel.id, channel.name, kind=channel.type.value, guild_id=guild.id)
         return None
 
     # ---- jobs -----------------------------------------------------------------------------------------------
@@ -408,6 +401,11 @@ class AdminCommands(commands.Cog):
             await self._outbox.say(channel, f"{kind} did not start: {words or f'exit code {child.returncode}'}")
             return
         await self._outbox.say(channel, job_text(job))
+
+
+def _required(channel: Channel | None) -> Channel:
+    assert channel is not None  # added the line before
+    return channel
 
 
 def usage_of(command: commands.Command[Any, ..., Any]) -> str:

@@ -122,6 +122,8 @@ def _place(
         return "" if settings[ANSWER_DIRECT_MESSAGES] else "direct messages are ignored"
     if channel is None:
         return "channel is not on the list"
+    if channel.is_access_lost:
+        return "the bot has lost access to this channel"
     if not channel.speak:
         return "speaking is off in this channel"
     return activity.paused_reason

@@ -16,6 +16,7 @@ from datetime import datetime
 
 import discord
 
+from bot.channel_access import ChannelAccess
 from bot.channel_log import ChannelLogs, Readable, Writer, readable_by
 from bot.config import Identity, Place
 from bot.decisions import Decision, IncomingMessage, ReplyCounts, after_absence, decide
@@ -26,6 +27,7 @@ from bot.translate import incoming, is_persons_message, read_of, record_of
 from data.chat.keeping import is_kept
 from storage import policy
 from storage.errors import KnownError
+from storage.messages import is_without_words
 from storage.records import Activity, Channel, Message
 from storage.settings import Settings
 from storage.store import Store
@@ -36,7 +38,6 @@ SEEN_IDS = 5_000
 EARLIER_MESSAGES = 40
 TAKE_BACK = "❌"
 REFRESH_REACTIONS_SECONDS = 3.0
-_WITH_MESSAGES = (discord.TextChannel, discord.VoiceChannel, discord.StageChannel, discord.ForumChannel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Handlers:
         counts: ReplyCounts,
         desk: ReplyDesk,
         forget_channel: Callable[[int], None],
+        set_checked: Callable[[bool], None] = lambda _: None,
         is_stopping: Callable[[], bool] = lambda: False,
         roll: Callable[[], float] = random.random,
         wall_clock: Callable[[], float] = time.time,
@@ -81,6 +83,14 @@ class Handlers:
         self._seen: OrderedDict[int, None] = OrderedDict()
         self._deleted: OrderedDict[int, None] = OrderedDict()
         self._stale_reactions: dict[int, asyncio.Task[None]] = {}
+        self.access = ChannelAccess(
+            store,
+            storage,
+            server_id=lambda: self.place.server_id,
+            live_channels=lambda: [channel_id for channel_id, _ in logs.items()],
+            forget_talk=self._forget_talk,
+            set_checked=set_checked,
+        )
 
     # ---- messages ---------------------------------------------------------------------------------------
 
@@ -151,18 +161,25 @@ class Handlers:
         """Follow an edit in the talk and in the database."""
         if not is_persons_message(message) or message.guild is None or message.guild.id != self.place.server_id:
             return
+        record = record_of(message)
+        if is_without_words(record):  # withheld by Discord: nobody can edit a message into nothing
+            return
         if self._logs[message.channel.id].edit(message.id, message.content):
             self._forget_talk(message.channel.id)
-        await self._storage.run(self._save_edit, record_of(message))
+        await self._storage.run(self._save_edit, record, False)
 
     async def on_delete(self, channel_id: int, message_ids: set[int]) -> None:
         """Follow a deletion: the answer to it is not sent, nothing prepared from it is used, it is forgotten."""
+        self.drop(channel_id, message_ids)
+        await self._storage.run(self._delete_known, sorted(message_ids))
+
+    def drop(self, channel_id: int, message_ids: set[int]) -> None:
+        """Messages are out of sight: nothing in memory holds them or is made from them any more."""
         for message_id in message_ids:
             self._desk.withdraw(channel_id, message_id)
             _remember(self._deleted, message_id)
         if self._logs[channel_id].remove(message_ids):
             self._forget_talk(channel_id)
-        await self._storage.run(self._delete_known, sorted(message_ids))
 
     # ---- reactions ----------------------------------------------------------------------------------------
 
@@ -202,21 +219,6 @@ class Handlers:
         for channel_id, channel_log in self._logs.items():
             if channel_log.remove_author(author_id):
                 self._forget_talk(channel_id)
-
-    async def follow_privacy(self, channels: Sequence[discord.abc.GuildChannel]) -> None:
-        """Keep the channels and who may read them in step with the server: it decides where they may be recalled."""
-        seen = [
-            Channel(
-                c.id,
-                c.name,
-                kind=c.type.value,
-                guild_id=c.guild.id,
-                is_private=not c.permissions_for(c.guild.default_role).view_channel,
-            )
-            for c in channels
-            if isinstance(c, _WITH_MESSAGES)
-        ]
-        await self._storage.run(self._save_privacy, seen)
 
     async def load_counts(self) -> None:
         """Replies of the last hour before this start: the ceilings hold across a restart."""
@@ -361,20 +363,12 @@ class Handlers:
         """Own replies are live context: kept, marked, never indexed or learnt from."""
         self._storage.post(self._store.messages.save, messages)
 
-    def _save_privacy(self, seen: list[Channel]) -> None:
-        # Unknown ones come in switched off, so that the panel and !channels can list them.
-        self._store.channels.add(seen)
-        for channel in seen:
-            known = self._store.channels.get(channel.id)
-            if known is not None and known.is_private != channel.is_private:
-                self._store.channels.switch(channel.id, is_private=channel.is_private)
-
-    def _save_edit(self, record: Message) -> None:
-        if self._store.messages.get([record.id]) and not self._has_opted_out(record.author_id):
-            self._store.messages.save([record])
+    def _save_edit(self, record: Message, is_from_server: bool) -> None:
+        if self._store.messages.holds([record.id]) and not self._has_opted_out(record.author_id):
+            self._store.messages.save([record], is_from_server=is_from_server)
 
     def _delete_known(self, message_ids: list[int]) -> None:
-        known = self._store.messages.get(message_ids)
+        known = self._store.messages.holds(message_ids)
         if known:
             self._store.messages.delete(sorted(known))
 
@@ -401,7 +395,7 @@ class Handlers:
         except (discord.HTTPException, OSError) as error:
             log.debug("Reactions of %s not read: %s", message_id, error)
             return
-        await self._storage.run(self._save_edit, record_of(message))
+        await self._storage.run(self._save_edit, record_of(message), True)
 
 
 def channel_reader(me: Callable[[], Identity]) -> Callable[[discord.abc.MessageableChannel], Readable]:

@@ -20,14 +20,13 @@ from bot.storage_thread import StorageThread
 from model.prompts import CHATML, ChatTemplate, plain_text
 from storage.errors import KnownError
 from storage.playground import BOT, CHECK
+from storage.records import PLAYGROUND_CHANNEL as PLAYGROUND_CHANNEL
 from storage.records import PlaygroundEntry, Turn
 from storage.settings import ADAPTER_PATH, BOT_NAMES, HISTORY_MESSAGES, MODEL_PATH, SYSTEM_PROMPT, Settings
 from storage.store import Store
 
 log = logging.getLogger(__name__)
 
-# A channel of its own in the engine; no Discord id is this small. It sees what everyone may read.
-PLAYGROUND_CHANNEL = 0
 PLAYGROUND_NAME = "friend"
 EMPTY_TRIES = 3
 # The model keeps up to three times as many turns as the setting says, so that its cache survives.

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from data.chat.audience import open_sources, recall_sources
 from data.chat.recall import recalled_text
 from storage.errors import KnownError
-from storage.records import Message
+from storage.records import PLAYGROUND_CHANNEL, Message
 from storage.settings import RECALL_COUNT, RECALL_MIN_SIMILARITY, RECALL_REACTION_WEIGHT, Settings
 from storage.store import Store
 
@@ -50,6 +51,17 @@ class Recall:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recall")
         self._last_trouble = ""
         self._is_closing = False
+        # False while nobody knows whether the channels' permissions are still what is stored of them: then a channel
+        # gets its own lines only.
+        self.is_checked = True
+
+    def sources(self, channel_id: int) -> list[int]:
+        """Channels whose lines may be recalled in this one. Reads the database; not for the event loop."""
+        channels = self._store.channels.all()
+        if channel_id == PLAYGROUND_CHANNEL:
+            return open_sources(channels)
+        allowed = recall_sources(channels, channel_id)
+        return allowed if self.is_checked else [number for number in allowed if number == channel_id]
 
     async def lines(
         self, channel_id: int, text: str, settings: Settings, *, exclude_ids: Collection[int] = ()
@@ -71,7 +83,7 @@ class Recall:
 
     def _are_current(self, lines: tuple[RecalledLine, ...], channel_id: int) -> bool:
         try:
-            channels = set(self._store.channels.recallable_from(channel_id))
+            channels = set(self.sources(channel_id))
             messages = self._store.messages.get([line.message_id for line in lines])
             absent = self._store.members.absent_ids()
             names = self._store.channels.names()
@@ -108,7 +120,7 @@ class Recall:
     def _look_up(
         self, channel_id: int, text: str, settings: Settings, exclude_ids: frozenset[int]
     ) -> tuple[RecalledLine, ...]:
-        channels = () if self._is_closing else self._store.channels.recallable_from(channel_id)
+        channels = [] if self._is_closing else self.sources(channel_id)
         if not channels:
             return ()
         try:

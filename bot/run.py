@@ -38,6 +38,7 @@ from bot.stopping import Ending, LastResort, StopRequest, ending_of
 from bot.storage_thread import StorageThread
 from bot.watchdog import Watchdog, end_process
 from storage.control import LAYOUT_FACT
+from storage.deletions import erase_due
 from storage.environment import Environment, read_environment
 from storage.errors import AlreadyRunningError, ConfigurationError, KnownError
 from storage.logs import configure_logging, purge
@@ -218,12 +219,13 @@ async def _heartbeat(services: Services) -> None:
 
 
 async def _housekeeping(services: Services) -> None:
-    """Several times a day: old activity becomes daily totals, old logs go."""
+    """Several times a day: old activity becomes daily totals, old logs and what the owner deleted a week ago go."""
     while True:
         try:
             rolled = await services.storage.run(services.store.activity.roll_up)
             keep_days = (await services.storage.run(services.store.settings.read))[LOG_DAYS]
             purged = await asyncio.to_thread(purge, services.store.workspace.logs, keep_days=keep_days)
+            await asyncio.to_thread(erase_due, services.store)
             log.debug("Housekeeping: %d activity rows rolled up, %d log files purged", rolled, purged)
         except KnownError as error:  # a full disk or a locked database may be fine at the next round
             log.warning("Housekeeping: %s", error.text())

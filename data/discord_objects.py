@@ -5,18 +5,21 @@ Field names after docs.discord.com, resources "Message", "Channel" and "Guild".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
+from data.chat.audience import access_facts, with_facts
 from data.chat.keeping import MessageKind
+from data.chat.permissions import ServerRoles, overwrites_from_object, server_from_object
 from storage.records import Channel, Mention, Message, Reaction, snowflake_ms
 
 TEXT, VOICE, ANNOUNCEMENT, STAGE, FORUM, MEDIA = 0, 2, 5, 13, 15, 16
 THREAD_LISTS = frozenset({FORUM, MEDIA})
 WITH_MESSAGES = frozenset({TEXT, VOICE, ANNOUNCEMENT, STAGE})
 CAN_HOLD_THREADS = frozenset({TEXT, ANNOUNCEMENT, FORUM, MEDIA})
-ADMINISTRATOR, VIEW_CHANNEL = 1 << 3, 1 << 10
+T = TypeVar("T")
 
 
 def message_from_object(raw: Mapping[str, Any]) -> Message:
@@ -58,32 +61,39 @@ def emoji_key(emoji: Mapping[str, Any]) -> str:
     return f"{name}:{emoji['id']}" if emoji.get("id") else name
 
 
-def channel_from_object(raw: Mapping[str, Any], *, guild_id: int, everyone_permissions: int) -> Channel:
-    """A channel or thread with all switches off; private unless everyone may read it."""
+def channels_from_objects(
+    guild: Mapping[str, Any], raws: Iterable[Mapping[str, Any]], *, bot_ids: Iterable[int] = ()
+) -> list[Channel]:
+    """A server's channels that hold messages or posts, all switches off, with what Discord says about who may read
+    them. The guild object gives the roles; where it or a channel is not as documented, the channel counts as private.
+    bot_ids: members who are bots, this one above all.
+    """
+    channels = {int(raw["id"]): raw for raw in raws if int(raw.get("type", TEXT)) in WITH_MESSAGES | THREAD_LISTS}
+    facts = access_facts(
+        _read(partial(server_from_object, guild, bot_ids=bot_ids)) or ServerRoles(0),
+        {
+            number: (int(raw.get("type", TEXT)), _read(partial(overwrites_from_object, raw)))
+            for number, raw in channels.items()
+        },
+    )
+    return [with_facts(_channel(raw, int(guild["id"])), facts[number]) for number, raw in channels.items()]
+
+
+def _channel(raw: Mapping[str, Any], guild_id: int) -> Channel:
     return Channel(
         id=int(raw["id"]),
         name=str(raw.get("name") or ""),
         kind=int(raw.get("type", TEXT)),
         parent_id=int(raw["parent_id"]) if raw.get("parent_id") else None,
         guild_id=guild_id,
-        is_private=not can_everyone_read(raw, guild_id=guild_id, everyone_permissions=everyone_permissions),
     )
 
 
-def can_everyone_read(raw: Mapping[str, Any], *, guild_id: int, everyone_permissions: int) -> bool:
-    """Whether @everyone sees the channel (topic "Permissions": the base, then the role's own overwrite)."""
-    permissions = everyone_permissions
-    if permissions & ADMINISTRATOR:
-        return True
-    for overwrite in raw.get("permission_overwrites") or ():
-        if int(overwrite["id"]) == guild_id:
-            permissions = permissions & ~int(overwrite["deny"]) | int(overwrite["allow"])
-    return bool(permissions & VIEW_CHANNEL)
-
-
-def everyone_permissions(guild: Mapping[str, Any]) -> int:
-    """The permissions of the @everyone role, which has the guild's own id."""
-    return next((int(role["permissions"]) for role in guild.get("roles") or () if role["id"] == guild["id"]), 0)
+def _read(read: Callable[[], T]) -> T | None:
+    try:
+        return read()
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def _milliseconds(timestamp: str | None) -> int | None:

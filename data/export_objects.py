@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from data.discord_objects import VIEW_CHANNEL, message_from_object
+from data.chat.permissions import VIEW_CHANNEL
+from data.discord_objects import message_from_object
 from data.privacy import Skip, skip_reason
 from storage.records import Channel, Form, Mention, Message, Reaction
 from storage.text import storable

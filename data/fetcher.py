@@ -1,40 +1,43 @@
 """Collects what is new on the server, politely and only where the owner said yes.
 
-A page and its cursor are stored in one transaction, so a fetch may be cut off anywhere and goes on there. A recent
-window is read again for edits, deletions and late reactions. The order inside a page is never relied on.
+It may be cut off anywhere and goes on there. A recent window is read again for edits, deletions and late reactions.
+A fetch never erases because of what it does not find, see `data.chat.absence`.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from data.access import Access, read_access
+from data.channel_reader import ChannelReader, ChannelResult
+from data.chat.audience import with_access_of
 from data.discord_objects import (
     CAN_HOLD_THREADS,
     THREAD_LISTS,
     WITH_MESSAGES,
-    channel_from_object,
-    everyone_permissions,
-    message_from_object,
+    channels_from_objects,
 )
-from data.fetcher_api import PAGE_SIZE, DiscordRest, FetchError, Json, NoAccessError
-from data.privacy import skip_reason
+from data.fetcher_api import DiscordRest, FetchError, Json, NoAccessError
 from storage import policy
+from storage.deletions import erase_due
 from storage.environment import Environment
 from storage.errors import ConfigurationError
 from storage.jobs import Report, silent
 from storage.people import PRIVATE_THREAD, THREAD_KINDS
-from storage.records import DISCORD_EPOCH_MS, Channel, snowflake_ms
+from storage.records import Channel
 from storage.settings import REFRESH_DAYS
 from storage.store import Store
 
 log = logging.getLogger(__name__)
 EVERYTHING = 100_000  # days: look again at the whole history
-_LONG_AGO = 0
+QUESTION = (
+    "Were they deleted on Discord? Answer in the panel, People & channels, or with --were-deleted / --keep-absent."
+)
 
 
 @dataclass(frozen=True)
@@ -65,32 +68,6 @@ class ServerView:
         }
 
 
-@dataclass
-class ChannelResult:
-    """What one channel, thread or post gave."""
-
-    id: int
-    name: str
-    new: int = 0
-    edited: int = 0
-    deleted: int = 0
-    requests: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    problem: str = ""
-
-    def as_result(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "name": self.name,
-            "new": self.new,
-            "edited": self.edited,
-            "deleted": self.deleted,
-            "requests": self.requests,
-            "skipped": dict(self.skipped),
-            "problem": self.problem,
-        }
-
-
 @dataclass(frozen=True)
 class FetchSummary:
     """What a whole fetch did."""
@@ -109,12 +86,26 @@ class FetchSummary:
     def deleted(self) -> int:
         return sum(channel.deleted for channel in self.channels)
 
+    @property
+    def missing(self) -> int:
+        return sum(channel.missing for channel in self.channels)
+
+    @property
+    def attention(self) -> tuple[str, ...]:
+        """Sentences for the owner: which channels could not be read, and which ask something."""
+        said = [f"#{c.name}: {c.problem.rstrip('.')}." for c in self.channels if c.problem and c.cure]
+        said += sorted({c.cure for c in self.channels if c.problem and c.cure})
+        said += [f"#{c.name}: {c.question}. {QUESTION}" for c in self.channels if c.question]
+        return tuple(said)
+
     def as_result(self) -> dict[str, Any]:
         """For `jobs.result`."""
         return {
             "new": self.new,
             "edited": self.edited,
             "deleted": self.deleted,
+            "missing": self.missing,
+            "attention": list(self.attention),
             "channels": [channel.as_result() for channel in self.channels],
         }
 
@@ -135,9 +126,19 @@ class Fetcher:
         self._store = store
         self._api = api
         self._server_id = server_id
-        self._refresh_days = store.settings.get(REFRESH_DAYS) if refresh_days is None else refresh_days
         self._clock = clock
         self._report = report
+        self._reader = ChannelReader(
+            store,
+            api,
+            server_id=server_id,
+            refresh_days=store.settings.get(REFRESH_DAYS) if refresh_days is None else refresh_days,
+            clock=clock,
+            report=report,
+            look_again=lambda: read_access(api, server_id),
+        )
+        # The newest message of each channel and thread, as the server lists it.
+        self._last_listed: dict[int, int] = {}
 
     async def discover(self) -> ServerView:
         """Look at the server and add its channels to the list, switched off. Reads no messages."""
@@ -145,21 +146,16 @@ class Fetcher:
             guild = await self._api.guild(self._server_id)
         except NoAccessError:
             raise await self._wrong_server() from None
-        base = everyone_permissions(guild)
-        found = [
-            channel_from_object(raw, guild_id=self._server_id, everyone_permissions=base)
-            for raw in await self._api.channels(self._server_id)
-            if int(raw.get("type", 0)) in WITH_MESSAGES | THREAD_LISTS
-        ]
-        self._store.channels.add(found)
-        for channel in found:
-            self._store.channels.switch(channel.id, is_private=channel.is_private)
+        listed = await self._api.channels(self._server_id)
+        self._note_last(listed)
+        found = channels_from_objects(guild, listed, bot_ids=[self._api.bot_id])
+        keep_access(self._store, found)
         return ServerView(
             self._server_id,
             guild["name"],
             int(guild.get("approximate_member_count") or 0),
             "DISCOVERABLE" in guild.get("features", ()),
-            tuple(found),
+            tuple(self._store.channels.get(channel.id) or channel for channel in found),
         )
 
     async def fetch(self) -> FetchSummary:
@@ -168,11 +164,16 @@ class Fetcher:
         self._report(0.0, "Looking at the server")
         server = await self.discover()
         require_confirmed(self._store, server)
+        erase_due(self._store, clock=self._clock)
+        access = await read_access(self._api, self._server_id)
         results = self._lost_channels(server)
-        places = await self._places(server, results)
+        places = await self._places(server, access, results)
         for number, place in enumerate(places):
-            results.append(await self._fetch_place(place, number, len(places)))
+            results.append(await self._fetch_place(place, access, number, len(places)))
         return FetchSummary(tuple(results))
+
+    def _note_last(self, raws: Iterable[Json]) -> None:
+        self._last_listed |= {int(raw["id"]): int(raw.get("last_message_id") or 0) for raw in raws}
 
     # ---- where to look --------------------------------------------------------------------------------
 
@@ -182,13 +183,16 @@ class Fetcher:
         lost = [
             c
             for c in self._store.channels.all()
-            if c.guild_id == self._server_id and c.id not in present and c.kind not in THREAD_KINDS and c.learn
+            if c.guild_id == self._server_id
+            and c.id not in present
+            and c.kind not in THREAD_KINDS
+            and (c.learn or c.recall or c.speak)
         ]
         for channel in lost:
             self._store.channels.switch(channel.id, is_access_lost=True)
         return [ChannelResult(c.id, c.name, problem="gone from the server") for c in lost]
 
-    async def _places(self, server: ServerView, results: list[ChannelResult]) -> list[Channel]:
+    async def _places(self, server: ServerView, access: Access, results: list[ChannelResult]) -> list[Channel]:
         """Chosen channels and their threads. Private ones only with the owner's own yes."""
         chosen: list[Channel] = []
         for found in server.channels:
@@ -199,7 +203,10 @@ class Fetcher:
                 results.append(ChannelResult(channel.id, channel.name, problem="private: needs your own yes"))
                 continue
             chosen.append(channel)
-        threads = await self._threads([c for c in chosen if c.kind in CAN_HOLD_THREADS], results)
+        # Where a channel cannot be read, neither can its threads: it is named once.
+        parents = [c for c in chosen if c.kind in CAN_HOLD_THREADS and not access.trouble(c)]
+        threads = await self._threads(parents, results)
+        results += [_refused(c, access) for c in chosen if c.kind in THREAD_LISTS and access.trouble(c)]
         return [c for c in chosen if c.kind in WITH_MESSAGES] + threads
 
     async def _threads(self, parents: list[Channel], results: list[ChannelResult]) -> list[Channel]:
@@ -215,6 +222,7 @@ class Fetcher:
                 except NoAccessError as error:
                     results.append(ChannelResult(parent.id, parent.name, problem=error.what))
         threads = {int(raw["id"]): raw for raw in raws}
+        self._note_last(raws)
         self._store.channels.add(
             [
                 Channel(
@@ -264,129 +272,36 @@ class Fetcher:
         cursor = self._store.messages.cursor(thread_id)
         if not self._store.messages.is_backfilled(thread_id) or int(raw.get("last_message_id") or 0) > cursor:
             return True
-        return self._start_id(thread_id, cursor) < cursor
+        return self._reader.start_id(thread_id) < cursor
 
     # ---- one channel ------------------------------------------------------------------------------------
 
-    async def _fetch_place(self, place: Channel, number: int, total: int) -> ChannelResult:
+    async def _fetch_place(self, place: Channel, access: Access, number: int, total: int) -> ChannelResult:
+        if access.trouble(place):
+            result = _refused(place, access)
+            log.warning("#%s: %s", place.name, result.problem)
+            self._store.channels.switch(place.id, is_access_lost=not access.can_see(place))
+            return result
         result = ChannelResult(place.id, place.name)
+        last_listed = self._last_listed.get(place.id, 0)
         try:
-            await self._read(place, result, number / total, 1 / total)
+            await self._reader.read(place, result, last_listed=last_listed, done=number / total, share=1 / total)
         except NoAccessError as error:
             log.warning("#%s: %s", place.name, error.text())
-            result.problem = error.what
+            result.problem, result.cure = error.what, error.cure
             self._store.channels.switch(place.id, is_access_lost=True)
         else:
             self._store.channels.switch(place.id, is_access_lost=False)
-        log.info("#%s: %d new, %d edited, %d deleted", place.name, result.new, result.edited, result.deleted)
+        log.info(
+            "#%s: %d new, %d edited, %d missing, %d deleted; %s",
+            place.name,
+            result.new,
+            result.edited,
+            result.missing,
+            result.deleted,
+            result.problem or result.question or "read to its end",
+        )
         return result
-
-    async def _read(self, place: Channel, result: ChannelResult, done: float, share: float) -> None:
-        """Forwards from the start of the window, page by page."""
-        start = position = self._start_id(place.id, self._store.messages.cursor(place.id))
-        newest_known = self._store.messages.newest_id(place.id)
-        is_checked = False
-        while True:
-            self._report(
-                done + share * self._fraction(start, position), f"#{place.name}", done=result.new, unit="messages"
-            )
-            page = await self._page(place.id, result, after=position)
-            fresh = [raw for raw in page if int(raw["id"]) > position]
-            is_last = len(page) < PAGE_SIZE or not fresh
-            if not is_last and not is_checked:
-                is_checked = True
-                if await self._leaves_a_gap(place.id, result, position, fresh):
-                    await self._read_backwards(place, result, position, newest_known)
-                    return
-            end = max((int(raw["id"]) for raw in fresh), default=position)
-            self._keep(
-                place.id,
-                result,
-                fresh,
-                after=position,
-                until=max(newest_known, end) if is_last else end,
-                newest_known=newest_known,
-                cursor=(place.id, end, is_last),
-            )
-            if is_last:
-                return
-            position = end
-
-    async def _page(self, channel_id: int, result: ChannelResult, **where: int) -> list[Json]:
-        result.requests += 1
-        return await self._api.history(channel_id, **where)
-
-    async def _leaves_a_gap(self, channel_id: int, result: ChannelResult, position: int, page: list[Json]) -> bool:
-        """Whether a full page is not the next one: a server may give the newest messages after an id instead."""
-        first = min(int(raw["id"]) for raw in page)
-        between = await self._page(channel_id, result, before=first, limit=1)
-        return any(int(raw["id"]) > position for raw in between)
-
-    async def _read_backwards(self, place: Channel, result: ChannelResult, start: int, newest_known: int) -> None:
-        """From the newest message down to `start`; the cursor moves once, at the end."""
-        top, before = start, 2**63 - 1
-        while True:
-            page = await self._page(place.id, result, before=before)
-            fresh = [raw for raw in page if start < int(raw["id"]) < before]
-            is_last = len(fresh) < PAGE_SIZE
-            bottom = start if is_last else min(int(raw["id"]) for raw in fresh) - 1
-            top = max([top, *(int(raw["id"]) for raw in fresh)])
-            self._keep(
-                place.id,
-                result,
-                fresh,
-                after=bottom,
-                until=before - 1,
-                newest_known=newest_known,
-                cursor=(place.id, top, True) if is_last else None,
-            )
-            if is_last:
-                return
-            self._report(0.0, f"#{place.name}", done=result.new, unit="messages")
-            before = bottom + 1
-
-    def _keep(
-        self,
-        channel_id: int,
-        result: ChannelResult,
-        page: list[Json],
-        *,
-        after: int,
-        until: int,
-        newest_known: int,
-        cursor: tuple[int, int, bool] | None,
-    ) -> None:
-        """Store a page that covers after < id <= until: what is kept but not in it was deleted on Discord."""
-        reasons = {int(raw["id"]): skip_reason(raw) for raw in page}
-        result.skipped.update(reason for reason in reasons.values() if reason is not None)
-        away = {member.id for member in self._store.members.all() if member.is_opted_out}
-        messages = [
-            message_from_object(raw)
-            for raw in page
-            if reasons[int(raw["id"])] is None and int(raw["author"]["id"]) not in away
-        ]
-        # The bot's own replies are kept though bots are skipped; what was edited into a bare link is not.
-        present = {message_id for message_id, reason in reasons.items() if reason in (None, "bot")}
-        with self._store.messages_db.transaction():
-            # Only what was here before the first request: the running bot may have stored newer ones meanwhile.
-            known = self._store.messages.ids_between(channel_id, after, min(until, newest_known))
-            gone = [message_id for message_id in known if message_id not in present]
-            result.deleted += self._store.messages.delete(gone, erased_at=self._clock())
-            saved = self._store.messages.save(messages, cursor=cursor)
-        result.new += saved.new
-        result.edited += saved.edited
-
-    def _start_id(self, channel_id: int, cursor: int) -> int:
-        """Where to begin: the cursor, or the start of the window where something kept is recent enough."""
-        window = window_start_id(self._clock(), self._refresh_days)
-        if window >= cursor or not self._store.messages.ids_between(channel_id, window, cursor):
-            return cursor
-        return window
-
-    def _fraction(self, start: int, position: int) -> float:
-        now_ms = self._clock() * 1000
-        begin = snowflake_ms(start) if start else snowflake_ms(self._server_id)
-        return min(max((snowflake_ms(position) - begin) / max(now_ms - begin, 1.0), 0.0), 1.0)
 
     async def _wrong_server(self) -> ConfigurationError:
         guilds = await self._api.my_guilds()
@@ -397,9 +312,14 @@ class Fetcher:
         )
 
 
-def window_start_id(now: float, days: int) -> int:
-    """The snowflake of the moment `days` ago."""
-    return max((int((now - days * 86_400) * 1000) - DISCORD_EPOCH_MS) << 22, _LONG_AGO)
+def _refused(place: Channel, access: Access) -> ChannelResult:
+    return ChannelResult(place.id, place.name, problem=access.trouble(place), cure=access.cure(place))
+
+
+def keep_access(store: Store, found: Sequence[Channel]) -> None:
+    """Add the channels a server lists, and bring what is known about who may read them up to date."""
+    store.channels.add(found)
+    store.channels.update_access({new.id: partial(with_access_of, new=new) for new in found})
 
 
 def require_policy(store: Store) -> None:

@@ -61,6 +61,12 @@ class DiscordRest:
         if self._client is not None:
             await self._client.close()
 
+    @property
+    def bot_id(self) -> int:
+        """The bot's own user id."""
+        assert self._client is not None and self._client.user is not None, "not signed in"
+        return self._client.user.id
+
     async def application(self) -> Json:
         """The bot's own application (id, name, flags)."""
         return await self._patiently(lambda: self._http.application_info(), "reading the application")
@@ -76,6 +82,12 @@ class DiscordRest:
     async def channels(self, guild_id: int) -> list[Json]:
         """Its channels, without threads."""
         return await self._patiently(lambda: self._http.get_all_guild_channels(guild_id), "reading the channel list")
+
+    async def own_member(self, guild_id: int) -> Json:
+        """The bot as a member of the server: its roles."""
+        user = self._client.user if self._client is not None else None
+        assert user is not None, "not signed in"
+        return await self._patiently(lambda: self._http.get_member(guild_id, user.id), "reading the bot's own roles")
 
     async def active_threads(self, guild_id: int) -> list[Json]:
         """All threads that are not archived."""

@@ -11,11 +11,10 @@ import aiohttp
 import discord
 from discord.http import Route
 
+from data.access import MESSAGE_CONTENT_FLAGS, read_access
 from data.fetcher_api import DiscordRest, NoAccessError
 from storage.environment import Environment
 
-# Application flags (Discord API reference, "Application Flags"): the intent as verified or as limited bot.
-MESSAGE_CONTENT_FLAGS = 1 << 18 | 1 << 19
 # View channels, send messages, embed links, read history, add reactions, external emoji, threads, app commands.
 INVITE_PERMISSIONS = discord.Permissions(
     view_channel=True,
@@ -56,10 +55,14 @@ async def check_server(environment: Environment, *, clock: Callable[[], float] =
 
 
 async def unreadable_channels(environment: Environment, channel_ids: Sequence[int]) -> list[int]:
-    """Those of the channels that Discord does not let the bot read."""
-    refused = []
+    """Those of the channels whose history Discord does not let the bot read."""
     async with DiscordRest(environment.require_token(), api_base=environment.api_base) as rest:
+        # Without Read Message History the answer is empty and no error: only the permissions tell.
+        missing = (await read_access(rest, environment.server_id or 0)).missing
+        refused = [channel_id for channel_id in channel_ids if channel_id in missing]
         for channel_id in channel_ids:
+            if channel_id in missing:
+                continue
             try:
                 await rest.history(channel_id, limit=1)
             except NoAccessError:

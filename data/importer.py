@@ -269,10 +269,14 @@ def _record_answers(
     with store.messages_db.transaction():
         for channel_id in asked:
             switches: dict[str, bool] = {"learn": True, "recall": True} if channel_id in chosen_ids else {}
-            if visibility is not None:
-                is_listed_private = channel_id not in channels or channels[channel_id].is_private
-                switches["is_private"] = visibility == "private" or (visibility == "listed" and is_listed_private)
-            store.channels.switch(channel_id, **switches)
+            is_listed_private = channel_id not in channels or channels[channel_id].is_private
+            if visibility == "listed" and is_listed_private:
+                # Not the owner's word: a list without the server's roles cannot tell, and Discord may know better.
+                store.channels.update_access({channel_id: lambda known: replace(known, is_private=True)})
+            elif visibility is not None:
+                switches["is_private"] = visibility == "private"
+            if switches:
+                store.channels.switch(channel_id, **switches)
         answer = f"{'enabled' if chosen else 'not enabled'}, {visibility or 'visibility not stated'}"
         store.consents.record(
             "import_channels",

@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from data import balance
 from data.chat import quotas
+from data.chat.audience import training_sources
 from data.chat.conversation import Session, SpokenTurn, context_places, spoken_before, turns_of
 from data.chat.recall import recall_query
 from data.chat.rows import SESSIONS, TEST, TRAIN, VALIDATION, SessionRow, SessionTurn, TrainingRow
@@ -252,7 +253,8 @@ def describe(
         "canaries": [dict(canary) for canary in canaries],
         "has_canaries": bool(canaries),
         "delete_after_training": options.delete_after_training,
-        "public_channels": sorted(channel.id for channel in store.channels.trainable() if not channel.is_private),
+        # Whose lines an evaluation may recall in which channel: as here, so there.
+        "recall_sources": {str(target): ids for target, ids in training_sources(store.channels.trainable()).items()},
         "members": sorted({author for author in stage.authors} & prepared.names.keys()),
         "consents": [asdict(consent) for consent in store.consents.all()],
     }
@@ -280,7 +282,7 @@ class _Writer:
         import numpy as np
 
         self._prepared, self._options, self._layout = prepared, options, layout
-        self._public = {channel.id for channel in channels if not channel.is_private}
+        self._sources = {target: frozenset(ids) for target, ids in training_sources(channels).items()}
         self._parts, self._chosen = parts, chosen
         random = np.random.default_rng(options.seed + 1)
         turns = len(prepared.stage.authors)
@@ -397,7 +399,8 @@ class _Writer:
         if not wanted or not spoken:
             return ()
         said = [turn.text for turn in spoken]
-        found = self._memory.find(recall_query(spoken), channel_id=channel_id, limit=wanted, exclude=said)
+        sources = self._sources.get(channel_id, frozenset())
+        found = self._memory.find(recall_query(spoken), sources=sources, limit=wanted, exclude=said)
         room = _RECALLED_CHARS
         kept = []
         for line in found:
@@ -409,9 +412,7 @@ class _Writer:
     def _remember(self, session: Session) -> None:
         name = self._prepared.names
         lines = [
-            Earlier(
-                session.channel_id, session.channel_id in self._public, name.get(turn.author_id, "someone"), turn.said
-            )
+            Earlier(session.channel_id, name.get(turn.author_id, "someone"), turn.said)
             for turn in session.turns
             if turn.said and not turn.is_own
         ]

@@ -23,10 +23,9 @@ _LONGEST_LINE = 200
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A line that may be recalled: in its own channel, or anywhere if everyone may read the channel."""
+    """A line that may be recalled, and where it was said."""
 
     channel_id: int
-    is_public: bool
     name: str
     text: str
 
@@ -55,8 +54,8 @@ class Memory:
                 known = self._lines[word] = deque(maxlen=_LINES_PER_WORD)
             known.append(line)
 
-    def find(self, text: str, *, channel_id: int, limit: int, exclude: Collection[str] = ()) -> list[Earlier]:
-        """Up to `limit` lines that share the rarest words with `text`, best first."""
+    def find(self, text: str, *, sources: Collection[int], limit: int, exclude: Collection[str] = ()) -> list[Earlier]:
+        """Up to `limit` lines of the channels `sources` that share the rarest words with `text`, best first."""
         words = sorted(
             (self._counts.get(word, 0), word) for word in set(_WORD.findall(text.lower())) if word in self._lines
         )[:_QUERY_WORDS]
@@ -64,7 +63,7 @@ class Memory:
         lines: dict[int, Earlier] = {}
         for count, word in words:
             for line in self._lines[word]:
-                if line.channel_id == channel_id or line.is_public:
+                if line.channel_id in sources:
                     key = id(line)
                     lines[key] = line
                     scores[key] = scores.get(key, 0.0) + 1.0 / count

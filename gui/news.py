@@ -10,8 +10,10 @@ from typing import Any, Protocol
 from gui import texts
 from gui.presenters.dashboard import finished_text
 from gui.presenters.notifications import Note, is_told, milestone, milestone_note, notes_between
+from gui.presenters.people import has_open_question
 from gui.presenters.pulse import Pulse
 from gui.presenters.training import deploy_question, force_question, is_due, retrain_note
+from storage.deletions import erase_due
 from storage.records import Job
 from storage.settings import NOTIFICATION_LEVEL, NOTIFICATIONS, RETRAIN_REMINDER, SOUND, Settings
 from storage.store import Store
@@ -39,6 +41,7 @@ class Teller(Protocol):
     def toast(self, title: str, body: str = "", *, tone: str = "idle") -> None: ...
     def confirm(self, title: str, text: str, answers: list[tuple[str, str, Callable[[], Any] | None]]) -> None: ...
     def start_job(self, kind: str, args: list[str] | None = None) -> None: ...
+    def go(self, room: str) -> None: ...
 
 
 class News:
@@ -82,9 +85,9 @@ class News:
             self._seen.add(job_id)
             tone, title, body = finished_text(ended[job_id])
             self.notify(Note(title, body, tone, "errors" if tone == "bad" else "important"), pulse.settings)
-            self._ask_deploy(ended[job_id])
+            self._ask_after(ended[job_id])
 
-    def _ask_deploy(self, job: Job) -> None:
+    def _ask_after(self, job: Job) -> None:
         panel = self._panel
         if (question := deploy_question(job)) is not None:
             deploy = partial(panel.start_job, "deploy", ["--model", question.gguf])
@@ -92,6 +95,15 @@ class News:
                 texts.DEPLOY_TITLE,
                 question.text,
                 [(texts.DEPLOY_LATER, "secondary", None), (texts.DEPLOY_GO, "primary", deploy)],
+            )
+        elif has_open_question(job):
+            panel.confirm(
+                texts.ABSENT_TITLE,
+                "\n".join(str(sentence) for sentence in job.result.get("attention", ())),
+                [
+                    (texts.ABSENT_LATER, "secondary", None),
+                    (texts.ABSENT_SHOW, "primary", lambda: panel.go("people")),
+                ],
             )
         elif (question := force_question(job)) is not None:
             deploy = partial(panel.start_job, "deploy", ["--model", question.gguf, "--force"])
@@ -103,7 +115,11 @@ class News:
 
 
 def read_reminders(store: Store, reminder: int) -> tuple[Note, ...]:
-    """Milestones and the retrain reminder that are due; each is told once."""
+    """Milestones and the retrain reminder that are due; each is told once.
+
+    The panel's own housekeeping too: what the owner deleted a week ago is erased, whether or not a bot ever runs.
+    """
+    erase_due(store)
     notes = []
     reached = milestone(store.activity.total_replies(), told=int(store.facts.get("milestone_told", 0)))
     if reached:

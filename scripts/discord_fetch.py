@@ -35,6 +35,8 @@ def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help="names or ids to learn from, separated by commas; 'public' is every channel all may read",
     )
+    group.add_argument("--recall-from", metavar="LIST", help="channels whose lines may be looked up for replies")
+    group.add_argument("--speak-in", metavar="LIST", help="channels the bot may speak in")
     group.add_argument("--include-private", metavar="LIST", help="private channels to learn from all the same")
     group.add_argument(
         "--accept-policy",
@@ -78,6 +80,12 @@ def discover(store: Store, options: argparse.Namespace) -> ServerView:
     return _with_fetcher(store, environment, options, silent, lambda fetcher: fetcher.discover())
 
 
+_PICK_QUESTION = (
+    "Learn from, look lines up in and speak in which? Enter: the suggested ones; or numbers, e.g. 1,3,4 "
+    "(a private one is only learnt from, after a question of its own): "
+)
+
+
 class Terminal:
     """Asks the owner what only the owner can answer, and records it."""
 
@@ -92,8 +100,13 @@ class Terminal:
     @property
     def is_first_contact(self) -> bool:
         """True while no channel is chosen, or when the command line answers something."""
-        answers = (self._options.learn_from, self._options.include_private, self._options.confirm_large_server)
-        return any(answers) or not any(c.learn and c.guild_id for c in self._store.channels.all())
+        options = self._options
+        answers = (options.learn_from, options.recall_from, options.speak_in, options.include_private)
+        return (
+            any(answers)
+            or options.confirm_large_server
+            or not any(c.learn and c.guild_id for c in self._store.channels.all())
+        )
 
     def settle_policy(self) -> None:
         """The rule in plain words and the answer; FetchError for a no, or when nobody can be asked."""
@@ -113,8 +126,9 @@ class Terminal:
         self._confirm(server)
         known = {c.id: c for c in self._store.channels.all()}
         channels = [known[c.id] for c in server.channels if c.id in known]
+        self._switch("recall", self._listed(channels, self._options.recall_from))
+        self._switch("speak", self._listed(channels, self._options.speak_in))
         chosen = self._chosen(channels)
-        policy.choose_channels(self._store.channels, [c.id for c in chosen])
         for channel in chosen + self._named(channels, self._options.include_private):
             if channel.is_private and not channel.include_private:
                 self._settle_private(channel)
@@ -129,11 +143,21 @@ class Terminal:
         if not is_confirmed:
             raise FetchError("Nothing was read: the server was not confirmed.")
 
+    def _switch(self, name: str, channels: list[Channel]) -> None:
+        """One switch, in channels that were named for it, private ones too."""
+        for channel in channels:
+            self._store.channels.switch(channel.id, **{name: True})
+
+    def _listed(self, channels: list[Channel], text: str | None) -> list[Channel]:
+        is_public = (text or "").strip().lower() == "public"
+        return policy.preselected(channels) if is_public else self._named(channels, text)
+
     def _chosen(self, channels: list[Channel]) -> list[Channel]:
+        """The channels to learn from, switched on as far as that needs no further question."""
         if self._options.learn_from:
-            if self._options.learn_from.strip().lower() == "public":
-                return policy.preselected(channels)
-            return self._named(channels, self._options.learn_from)
+            named = self._listed(channels, self._options.learn_from)
+            policy.choose_channels(self._store.channels, [c.id for c in named], switches=["learn"])
+            return named
         if any(channel.learn for channel in channels) or self._options.include_private:
             return []
         if self._ask is None:
@@ -141,7 +165,9 @@ class Terminal:
                 "No channel is chosen yet.",
                 "Choose them in the panel, or with --learn-from general,memes (or --learn-from public).",
             )
-        return self._pick(channels)
+        picked = self._pick(channels)
+        policy.choose_channels(self._store.channels, [c.id for c in picked])
+        return picked
 
     def _pick(self, channels: list[Channel]) -> list[Channel]:
         suggested = policy.preselected(channels)
@@ -150,7 +176,7 @@ class Terminal:
             mark = " " if channel.is_private else "x"
             self._say(f"  [{mark}] {number:2d}  #{channel.name}{'  (private)' if channel.is_private else ''}")
         while True:
-            answer = self._question("Learn from which? Enter: the suggested ones; or numbers, e.g. 1,3,4: ").strip()
+            answer = self._question(_PICK_QUESTION).strip()
             if not answer:
                 return suggested
             numbers = answer.replace(",", " ").split()
@@ -201,9 +227,14 @@ class Terminal:
 
 def summary_lines(summary: FetchSummary) -> list[tuple[str, object]]:
     """The result for the terminal: totals, then one line per channel with something to say."""
-    lines: list[tuple[str, object]] = [("new", summary.new), ("edited", summary.edited), ("deleted", summary.deleted)]
+    lines: list[tuple[str, object]] = [("new", summary.new), ("edited", summary.edited)]
+    lines += [("missing", summary.missing)] if summary.missing else []
+    lines += [("deleted", summary.deleted)]
     for channel in summary.channels:
         parts = [f"{channel.new:,} new", f"{channel.edited:,} edited", f"{channel.deleted:,} deleted"]
+        parts += [f"{channel.missing:,} missing (hidden, not erased)"] if channel.missing else []
+        parts += [f"{channel.returned:,} found again"] if channel.returned else []
+        parts += [channel.question] if channel.question else []
         parts += [f"{count:,} skipped ({reason})" for reason, count in sorted(channel.skipped.items())]
         lines.append((f"#{channel.name}", channel.problem or ", ".join(parts)))
     return lines

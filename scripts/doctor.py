@@ -29,6 +29,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from data.chat.audience import opened_channels
 from data.chat.liveness import is_bot_alive
 from scripts.progress import run_script, script_parser
 from storage.backup import list_backups
@@ -212,7 +213,9 @@ def _messages(store: Store) -> Iterator[Finding]:
         f"{count:,} kept",
         "" if count else "Fetch: python scripts/fetch_and_embed.py, or import a file with --import.",
     )
-    speaking = [channel for channel in store.channels.all() if channel.speak]
+    yield from _absent_messages(store)
+    channels = store.channels.all()
+    speaking = [channel for channel in channels if channel.speak and not channel.is_access_lost]
     yield Finding(
         "Channels",
         Verdict.GOOD if speaking else Verdict.NOTE,
@@ -221,6 +224,33 @@ def _messages(store: Store) -> Iterator[Finding]:
         else "the bot may speak nowhere",
         "" if speaking else "Switch 'speak' on in People & channels.",
     )
+    if opened := opened_channels(channels):
+        yield Finding(
+            "Opened channels",
+            Verdict.NOTE,
+            f"Discord opened {names_of(opened)} to more people; closed here until you answer",
+            "Answer in People & channels, or with !channels open or close.",
+        )
+
+
+def _absent_messages(store: Store) -> Iterator[Finding]:
+    for question in store.withheld.questions():
+        yield Finding(
+            "Absent messages",
+            Verdict.NOTE,
+            f"{question.missing:,} of {question.kept:,} messages kept from #{question.channel_name} were not there at "
+            "the last fetch; nothing was changed",
+            "Were they deleted on Discord? Answer in People & channels, or with python scripts/fetch_and_embed.py "
+            f"--were-deleted or --keep-absent {question.channel_id}.",
+        )
+    hidden = store.withheld.missing()
+    if hidden:
+        where = ", ".join(f"{m.count:,} in #{m.channel_name}" for m in hidden)
+        yield Finding(
+            "Missing messages",
+            Verdict.GOOD,
+            f"{where}: hidden because fetches did not find them. People & channels > Removed brings them back.",
+        )
 
 
 def _index(store: Store) -> Finding:
@@ -346,6 +376,9 @@ def look_at_routine(store: Store, *, autostart: str | None) -> Iterator[Finding]
     fetch = store.jobs.latest("fetch")
     if fetch is not None and fetch.state in (JobState.FAILED, JobState.LOST):
         yield Finding("Last fetch", Verdict.NOTE, f"failed: {fetch.error}"[:300], "Run it again; it goes on.")
+    elif fetch is not None and fetch.result.get("attention"):
+        said = [str(sentence) for sentence in fetch.result["attention"]]
+        yield Finding("Last fetch", Verdict.NOTE, " ".join(said[:3])[:600], said[-1] if len(said) > 3 else "")
     elif fetch is not None:
         yield _age(
             "Last fetch",

@@ -35,6 +35,7 @@ prepare_process_environment(embedding_threads=1)
 from data.chat.recall import recalled_text
 from data.exports import Found, find_exports
 from data.importer import Enable, ImportSummary, import_export, member_of_package
+from scripts.absences import add_absence_arguments, answer, has_answer
 from scripts.discord_fetch import add_fetch_arguments, discover, fetch_from_discord, summary_lines
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage.environment import read_environment
@@ -65,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     lambda text: store.settings.set(FETCH_SCHEDULE, text, changed_by="fetch_and_embed"),
                 )
             )
+        elif has_answer(options):
+            print(*answer(store, options), sep="\n")
         elif options.files:
             run_import(store, options)
         elif options.rebuild_index or options.only_index:
@@ -129,6 +132,7 @@ def parser() -> argparse.ArgumentParser:
         help="install, remove or show the operating system's own scheduled fetch",
     )
     add_fetch_arguments(made)
+    add_absence_arguments(made)
     return made
 
 
@@ -228,6 +232,8 @@ def run_fetch(store: Store, options: argparse.Namespace) -> None:
         summary = fetch_from_discord(store, options, progress.part(0.0, 0.6))
         progress.result = summary.as_result()
         print_summary(summary_lines(summary))
+        for sentence in summary.attention:
+            print(sentence, file=sys.stderr)
         # Nothing waits for the index: the embedding model need not be loaded at all.
         if not options.no_index and store.messages.queue_length():
             caught_up = index_messages(store, progress, start=0.6)

@@ -24,7 +24,8 @@ from model.process import prepare_process_environment
 
 prepare_process_environment(embedding_threads=1)
 
-from data.discord_objects import channel_from_object, everyone_permissions
+from data.discord_objects import channels_from_objects
+from data.fetcher import keep_access
 from data.importer import import_file
 from scripts.fetch_and_embed import import_lines, index_lines, index_messages
 from scripts.progress import job, open_store, print_summary, run_script, script_parser
@@ -59,11 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def apply_marks(store: Store, folder: Path) -> None:
-    """What a message cannot say: which channels everyone may read, and which members opted out."""
-    guild = _load(folder / "guild.json")
-    for raw in _load(folder / "channels.json"):
-        channel = channel_from_object(raw, guild_id=int(guild["id"]), everyone_permissions=everyone_permissions(guild))
-        store.channels.switch(channel.id, is_private=channel.is_private, speak=not channel.is_private)
+    """What a message cannot say: who may read which channel, and which members opted out."""
+    found = channels_from_objects(_load(folder / "guild.json"), _load(folder / "channels.json"))
+    keep_access(store, found)
+    for channel in found:
+        store.channels.switch(channel.id, speak=not channel.is_private)
     for member in _load(folder / "members.json"):
         user = member["user"]
         if member["opted_out"]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from storage import withheld
 from storage.database import connect, side_files
 from storage.environment import TOKEN, read_environment
 from storage.errors import StorageError
@@ -245,17 +246,43 @@ def _require_space(folder: Path, workspace: Workspace) -> None:
 # ---- bringing one back ------------------------------------------------------------------------------
 
 
+_ACCESS = (
+    "SELECT is_private, discord_private, owner_private, audience, accepted_audience, access_lost, channel_id "
+    "FROM channel_allowlist"
+)
+_PUT_ACCESS = (
+    "UPDATE channel_allowlist SET is_private = ?, discord_private = ?, owner_private = ?, audience = ?, "
+    "accepted_audience = ?, access_lost = ? WHERE channel_id = ?"
+)
+
+
 @dataclass
 class _Decisions:
-    """Erasures anybody knows of, and the newest word on who is left out: (opted out, excluded, id)."""
+    """Erasures anybody knows of, and the newest word on who is left out, (opted out, excluded, id), and on who may read
+    which channel.
+
+    hidden: what the newest database keeps out of sight, None when no such database could be read.
+    """
 
     erasures: dict[tuple[str, int], float] = field(default_factory=dict)
     absences: list[tuple[int, int, int]] = field(default_factory=list)
+    access: list[tuple[object, ...]] = field(default_factory=list)
+    hidden: withheld.Snapshot | None = None
+    by_owner: set[int] = field(default_factory=set)
 
     def read(self, connection: sqlite3.Connection) -> None:
         rows = connection.execute("SELECT kind, id, erased_at FROM erasures").fetchall()
         self.erasures |= {(kind, erased_id): erased_at for kind, erased_id, erased_at in rows}
         self.absences = [tuple(row) for row in connection.execute("SELECT opted_out, excluded, id FROM members")]
+        with suppress(sqlite3.OperationalError):  # a copy of an older version: nobody had said anything yet
+            self.access = [tuple(row) for row in connection.execute(_ACCESS)]
+        with suppress(sqlite3.OperationalError):  # a database from before anything was hidden
+            owned = connection.execute("SELECT id FROM erasures WHERE kind = 'message' AND by_owner = 1")
+            self.by_owner |= {row[0] for row in owned}
+            self.hidden = withheld.snapshot(connection)
+            # Erased once and found on Discord again since.
+            back = self.hidden.in_sight
+            self.erasures = {key: at for key, at in self.erasures.items() if key[0] != "message" or key[1] not in back}
 
 
 def _decisions_since(workspace: Workspace, backup: Backup) -> _Decisions:
@@ -336,9 +363,14 @@ def _with_decisions(workspace: Workspace, backup: Backup, decisions: _Decisions)
         forgotten = [erased_id for kind, erased_id in decisions.erasures if kind == "member"]
         for member_id in forgotten:
             store.members.forget(member_id)
-        store.messages.delete([erased_id for kind, erased_id in decisions.erasures if kind == "message"])
+        erased = {erased_id for kind, erased_id in decisions.erasures if kind == "message"}
+        store.messages.delete(sorted(erased & decisions.by_owner), by_owner=True)
+        store.messages.delete(sorted(erased - decisions.by_owner))
         with store.messages_db.transaction() as connection:
             connection.executemany("UPDATE members SET opted_out = ?, excluded = ? WHERE id = ?", decisions.absences)
+            if decisions.hidden is not None:
+                withheld.apply(connection, decisions.hidden)
+            connection.executemany(_PUT_ACCESS, decisions.access)
         after = store.messages.count()
     needs_token = not read_environment(workspace.env_file, process={}).token
     return Restored(backup.folder, after, before - after, len(forgotten), needs_token)

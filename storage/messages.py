@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from storage import withheld
 from storage.database import Database, placeholders
 from storage.records import DISCORD_EPOCH_MS, Form, Mention, Message, Reaction
 from storage.text import storable
@@ -48,6 +49,9 @@ _UPSERT = f"""INSERT INTO messages ({", ".join(_COLUMNS)}) VALUES (?{", ?" * (le
 ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _CHANGEABLE)}
 WHERE {" OR ".join(f"{name} IS NOT excluded.{name}" for name in _CHANGEABLE)}"""
 
+# A page may have been read just before a message of it was deleted.
+REVIVED_AFTER_SECONDS = 3600.0
+
 
 @dataclass(frozen=True, slots=True)
 class Saved:
@@ -72,19 +76,37 @@ class MessageStore:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def save(self, messages: Sequence[Message], *, cursor: tuple[int, int, bool] | None = None) -> Saved:
+    def save(
+        self,
+        messages: Sequence[Message],
+        *,
+        cursor: tuple[int, int, bool] | None = None,
+        is_from_server: bool = False,
+    ) -> Saved:
         """Insert or update a page in one transaction; `cursor` = (channel id, last message id, complete).
 
-        Erased messages and everything by erased members stay out, whatever the source says. Of a message that is
-        known already the newer words stay (storage.versions).
+        Erased messages and everything by erased members stay out, whatever the source says; what is withheld stays
+        withheld. Of a message that is known already the newer words stay (storage.versions). is_from_server: this is
+        the server's present state, read whole: a message that was missing is there again, and no reactions means that
+        none are left.
         """
+        now = time.time()
         with self.database.transaction() as connection:
+            if is_from_server:
+                _revive(connection, messages, before=now - REVIVED_AFTER_SECONDS)
             incoming = unrepeated(_without_erased(connection, messages))
-            known = self.get([message.id for message in incoming])
+            contents = {message.id: storable(message.content) for message in incoming}
+            hidden = withheld.unchanged(connection, contents, is_seen=is_from_server)
+            incoming = [message for message in incoming if message.id not in hidden]
+            ids = [message.id for message in incoming]
+            lifted = withheld.lift(connection, ids, is_seen=is_from_server)
+            known = self.get(ids)
             _save_members(connection, incoming)
             kept = [kept_of(known[m.id], m) if m.id in known else m for m in incoming]
             connection.executemany(_UPSERT, [_values(message) for message in kept])
-            _save_reactions(connection, kept, set(known))
+            _save_reactions(connection, kept, set(known), is_whole=is_from_server)
+            withheld.hide_again(connection, lifted)
+            withheld.hide_pending(connection, ids, now=now)
             if cursor is not None:
                 connection.execute(
                     "INSERT INTO fetch_cursors (channel_id, last_message_id, is_complete) VALUES (?, ?, ?) "
@@ -95,15 +117,20 @@ class MessageStore:
         edited = sum(is_edit(known[message.id], message) for message in kept if message.id in known)
         return Saved(new=len(kept) - len(known), edited=edited)
 
-    def delete(self, message_ids: Sequence[int], *, erased_at: float | None = None) -> int:
-        """Remove messages; their ids are remembered, so that no backup or import brings them back."""
+    def delete(self, message_ids: Sequence[int], *, erased_at: float | None = None, by_owner: bool = False) -> int:
+        """Remove messages; their ids are remembered, so that no backup or import brings them back.
+
+        by_owner: here, not on Discord; then not even Discord itself brings them back.
+        """
         now = time.time() if erased_at is None else erased_at
         removed = 0
         with self.database.transaction() as connection:
             for message_id in message_ids:
-                removed += connection.execute("DELETE FROM messages WHERE id = ?", (message_id,)).rowcount
+                for table in ("messages", "withheld_messages"):
+                    removed += connection.execute(f"DELETE FROM {table} WHERE id = ?", (message_id,)).rowcount
                 connection.execute(
-                    "INSERT OR IGNORE INTO erasures (kind, id, erased_at) VALUES ('message', ?, ?)", (message_id, now)
+                    "INSERT OR IGNORE INTO erasures (kind, id, erased_at, by_owner) VALUES ('message', ?, ?, ?)",
+                    (message_id, now, int(by_owner)),
                 )
         return removed
 
@@ -118,7 +145,14 @@ class MessageStore:
             changed += self.database.execute(
                 "UPDATE messages SET mentions = ? WHERE id = ?", (_json(mentions), row["id"])
             )
-        return changed
+        with self.database.transaction() as connection:
+            return changed + withheld.forget_name(connection, member_id)
+
+    def holds(self, message_ids: Sequence[int]) -> set[int]:
+        """Which of these are kept here, in sight or withheld."""
+        with self.database.transaction() as connection:
+            found = _ids_in(connection, "messages", message_ids)
+            return found | _ids_in(connection, "withheld_messages", message_ids)
 
     def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         """Messages by id, reactions included; missing ids are absent."""
@@ -207,6 +241,14 @@ class MessageStore:
         """True once a fetch has reached the end of a channel's history."""
         return bool(self.database.value("SELECT is_complete FROM fetch_cursors WHERE channel_id = ?", (channel_id,)))
 
+    def id_below(self, channel_id: int, message_id: int) -> int:
+        """The highest message id kept of a channel below another; 0 when there is none."""
+        return int(
+            self.database.value(
+                "SELECT IFNULL(MAX(id), 0) FROM messages WHERE channel_id = ? AND id < ?", (channel_id, message_id)
+            )
+        )
+
     def newest_id(self, channel_id: int) -> int:
         """The highest message id kept of a channel, own replies included; 0 when there is none."""
         return int(self.database.value("SELECT IFNULL(MAX(id), 0) FROM messages WHERE channel_id = ?", (channel_id,)))
@@ -262,8 +304,34 @@ class MessageStore:
         return [_message(row, tuple(reactions.get(row["id"], ()))) for row in rows]
 
 
+def is_without_words(message: Message) -> bool:
+    """Whether a message holds neither words nor a file nor a sticker: Discord withheld them, for nobody writes that."""
+    return not (message.content.strip() or message.attachments or message.stickers)
+
+
 def _indexable(message: Message | None) -> Message | None:
     return message if message is not None and message.content.strip() and not message.is_own else None
+
+
+def _ids_in(connection: sqlite3.Connection, table: str, message_ids: Sequence[int]) -> set[int]:
+    found: set[int] = set()
+    for start in range(0, len(message_ids), 500):
+        part = list(message_ids[start : start + 500])
+        found.update(
+            row[0] for row in connection.execute(f"SELECT id FROM {table} WHERE id IN ({placeholders(part)})", part)
+        )
+    return found
+
+
+def _revive(connection: sqlite3.Connection, messages: Sequence[Message], *, before: float) -> None:
+    """What Discord shows was not deleted there, whatever was concluded once: ids never come twice.
+
+    Not for what was erased since the page was asked for, nor for what the owner deleted here.
+    """
+    connection.executemany(
+        "DELETE FROM erasures WHERE kind = 'message' AND id = ? AND erased_at < ? AND by_owner = 0",
+        [(message.id, before) for message in messages],
+    )
 
 
 def _without_erased(connection: sqlite3.Connection, messages: Sequence[Message]) -> list[Message]:
@@ -301,8 +369,13 @@ def _naming(message: Message) -> tuple[int, int]:
     return rank, message.id
 
 
-def _save_reactions(connection: sqlite3.Connection, messages: Sequence[Message], known: set[int]) -> None:
-    """Write what differs; a known message whose reactions changed must reach the index again."""
+def _save_reactions(
+    connection: sqlite3.Connection, messages: Sequence[Message], known: set[int], *, is_whole: bool
+) -> None:
+    """Write what differs; a known message whose reactions changed must reach the index again.
+
+    Unless the reading is whole, none named does not mean that there are none: a data package has no reactions.
+    """
     kept: dict[int, dict[str, int]] = {message_id: {} for message_id in known}
     for start in range(0, len(messages), 500):
         part = [message.id for message in messages[start : start + 500]]
@@ -310,7 +383,8 @@ def _save_reactions(connection: sqlite3.Connection, messages: Sequence[Message],
             f"SELECT message_id, emoji, count FROM reactions WHERE message_id IN ({placeholders(part)})", part
         ):
             kept.setdefault(row[0], {})[row[1]] = row[2]
-    changed = {m.id: _merged(m.reactions) for m in messages if _merged(m.reactions) != kept.get(m.id, {})}
+    read = {m.id: _merged(m.reactions) for m in messages if m.reactions or is_whole or m.id not in known}
+    changed = {message_id: counts for message_id, counts in read.items() if counts != kept.get(message_id, {})}
     connection.executemany("DELETE FROM reactions WHERE message_id = ?", [(message_id,) for message_id in changed])
     connection.executemany(
         "INSERT INTO reactions (message_id, emoji, count) VALUES (?, ?, ?)",

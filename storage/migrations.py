@@ -170,5 +170,60 @@ ALTER TABLE members ADD COLUMN name_rank INTEGER NOT NULL DEFAULT 0;
     )
 
 
+def _messages_withheld(connection: sqlite3.Connection) -> None:
+    """Absence is not deletion: what is missing on Discord, or deleted by the owner a moment ago, is set apart."""
+    # An erasure reaches what is set apart by itself, whoever records it.
+    _run(
+        connection,
+        """
+ALTER TABLE erasures ADD COLUMN by_owner INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN absence TEXT NOT NULL DEFAULT '';
+ALTER TABLE messages ADD COLUMN absent_since REAL;
+CREATE INDEX messages_absent ON messages (channel_id) WHERE absence <> '';
+CREATE TABLE deletions (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, subject_id INTEGER NOT NULL,
+    name TEXT NOT NULL, asked_by TEXT NOT NULL, asked_at REAL NOT NULL, switches TEXT NOT NULL DEFAULT '{}',
+    UNIQUE (kind, subject_id));
+CREATE TABLE withheld_messages (id INTEGER PRIMARY KEY, channel_id INTEGER NOT NULL, author_id INTEGER NOT NULL,
+    record TEXT NOT NULL, reactions TEXT NOT NULL DEFAULT '[]', withheld_at REAL NOT NULL, missing_since REAL,
+    missed_on TEXT NOT NULL DEFAULT '[]', confirmed_at REAL, deletion_id INTEGER);
+CREATE INDEX withheld_by_channel ON withheld_messages (channel_id, id);
+CREATE INDEX withheld_by_author ON withheld_messages (author_id);
+CREATE INDEX withheld_by_deletion ON withheld_messages (deletion_id) WHERE deletion_id IS NOT NULL;
+CREATE INDEX withheld_by_time ON withheld_messages (withheld_at);
+CREATE TRIGGER erased_message AFTER INSERT ON erasures WHEN NEW.kind = 'message' BEGIN
+    DELETE FROM withheld_messages WHERE id = NEW.id;
+END;
+CREATE TRIGGER erased_member AFTER INSERT ON erasures WHEN NEW.kind = 'member' BEGIN
+    DELETE FROM withheld_messages WHERE author_id = NEW.id;
+    DELETE FROM deletions WHERE kind = 'member' AND subject_id = NEW.id;
+END;
+CREATE TRIGGER erased_channel AFTER INSERT ON erasures WHEN NEW.kind = 'channel' BEGIN
+    DELETE FROM withheld_messages WHERE channel_id = NEW.id;
+    DELETE FROM deletions WHERE kind = 'channel' AND subject_id = NEW.id;
+END;
+""",
+    )
+
+
+def _messages_who_may_read_a_channel(connection: sqlite3.Connection) -> None:
+    """What Discord says and what the owner says become two columns. For channels of a server the one value so far is
+    taken for Discord's last word, which repeated itself at every start."""
+    _run(
+        connection,
+        """
+ALTER TABLE channel_allowlist ADD COLUMN discord_private INTEGER;
+ALTER TABLE channel_allowlist ADD COLUMN owner_private INTEGER;
+ALTER TABLE channel_allowlist ADD COLUMN audience TEXT NOT NULL DEFAULT '';
+ALTER TABLE channel_allowlist ADD COLUMN accepted_audience TEXT NOT NULL DEFAULT '';
+UPDATE channel_allowlist SET discord_private = is_private WHERE guild_id IS NOT NULL;
+""",
+    )
+
+
 CONTROL_MIGRATIONS: tuple[Migration, ...] = (_control_1, _control_2)
-MESSAGES_MIGRATIONS: tuple[Migration, ...] = (_messages_1, _messages_form_and_name_rank)
+MESSAGES_MIGRATIONS: tuple[Migration, ...] = (
+    _messages_1,
+    _messages_form_and_name_rank,
+    _messages_withheld,
+    _messages_who_may_read_a_channel,
+)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from storage.database import Database
+from storage.records import PRIVATE_THREAD as PRIVATE_THREAD
+from storage.records import THREAD_KINDS as THREAD_KINDS
 from storage.records import Channel, Member
 from storage.text import storable
 
 _CHANNEL_COLUMNS = (
     "channel_id, channel_name, kind, parent_id, guild_id, enabled, recall, speak, is_private, "
-    "include_private, rate, access_lost"
+    "include_private, rate, access_lost, discord_private, owner_private, audience, accepted_audience"
 )
 SWITCHES = {
     "learn": "enabled",
     "recall": "recall",
     "speak": "speak",
-    "is_private": "is_private",
     "include_private": "include_private",
     "is_access_lost": "access_lost",
 }
@@ -47,13 +48,17 @@ class Channels:
                 int(c.include_private),
                 c.rate,
                 int(c.is_access_lost),
+                c.discord_private,
+                c.owner_private,
+                c.audience,
+                c.accepted_audience,
             )
             for c in channels
         ]
         with self._database.transaction() as connection:
             before = connection.execute("SELECT COUNT(*) FROM channel_allowlist").fetchone()[0]
             connection.executemany(
-                f"INSERT INTO channel_allowlist ({_CHANNEL_COLUMNS}) VALUES (?{', ?' * 11}) ON CONFLICT (channel_id) "
+                f"INSERT INTO channel_allowlist ({_CHANNEL_COLUMNS}) VALUES (?{', ?' * 15}) ON CONFLICT (channel_id) "
                 "DO UPDATE SET channel_name = excluded.channel_name, kind = excluded.kind, "
                 "parent_id = excluded.parent_id, guild_id = IFNULL(excluded.guild_id, guild_id)",
                 rows,
@@ -87,15 +92,55 @@ class Channels:
         return _inherit(channel, {above["channel_id"]: _channel(above)} if above else {})
 
     def switch(self, channel_id: int, **switches: bool) -> bool:
-        """Set learn, recall, speak, is_private, include_private or is_access_lost; False for an unknown channel."""
-        columns = ", ".join(f"{SWITCHES[name]} = ?" for name in switches)
+        """Set learn, recall, speak, is_private, include_private or is_access_lost; False for an unknown channel.
+
+        is_private is the owner's word and holds until the owner takes it back: True keeps the channel private
+        whatever Discord says; False leaves it to Discord, and takes what Discord says now as it is.
+        """
+        assignments = [f"{SWITCHES[name]} = ?" for name in switches if name != "is_private"]
+        values = [int(value) for name, value in switches.items() if name != "is_private"]
+        if "is_private" in switches:
+            assignments += ["owner_private = ?", "is_private = MAX(?, IFNULL(discord_private, 0))"]
+            values += [int(switches["is_private"])] * 2
+            assignments += [] if switches["is_private"] else ["accepted_audience = audience"]
         return (
             self._database.execute(
-                f"UPDATE channel_allowlist SET {columns} WHERE channel_id = ?",
-                (*(int(value) for value in switches.values()), channel_id),
+                f"UPDATE channel_allowlist SET {', '.join(assignments)} WHERE channel_id = ?", (*values, channel_id)
             )
             > 0
         )
+
+    def update_access(self, changes: Mapping[int, Callable[[Channel], Channel]]) -> int:
+        """Bring what is known about who may read these channels up to date, all in one transaction: each change gets
+        the channel's own row and returns it with other private or audience fields, or as it is. Unknown channels are
+        left out. Returns how many changed."""
+        changed = 0
+        with self._database.transaction() as connection:
+            for channel_id, change in changes.items():
+                row = connection.execute(
+                    f"SELECT {_CHANNEL_COLUMNS} FROM channel_allowlist WHERE channel_id = ?", (channel_id,)
+                ).fetchone()
+                if row is None:
+                    continue
+                known = _channel(row)
+                new = change(known)
+                if new == known:
+                    continue
+                changed += 1
+                connection.execute(
+                    "UPDATE channel_allowlist SET is_private = ?, discord_private = ?, owner_private = ?, "
+                    "audience = ?, accepted_audience = ?, access_lost = ? WHERE channel_id = ?",
+                    (
+                        int(new.is_private),
+                        new.discord_private,
+                        new.owner_private,
+                        new.audience,
+                        new.accepted_audience,
+                        int(new.is_access_lost),
+                        channel_id,
+                    ),
+                )
+        return changed
 
     def set_rate(self, channel_id: int, rate: float | None) -> bool:
         """A response rate of its own (0-1), or None for the general one."""
@@ -104,19 +149,18 @@ class Channels:
         )
 
     def remove(self, channel_id: int) -> bool:
-        """Take a channel off the list; its messages stay until deleted."""
-        return self._database.execute("DELETE FROM channel_allowlist WHERE channel_id = ?", (channel_id,)) > 0
-
-    def recallable_from(self, channel_id: int) -> list[int]:
-        """Channels whose messages may be recalled in `channel_id`: itself, and what everyone may read.
-
-        A channel that is off for recall, unknown or lost gives nothing, not even to itself.
-        """
-        return [
-            channel.id
-            for channel in self.all()
-            if channel.recall and not channel.is_access_lost and (channel.id == channel_id or not channel.is_private)
-        ]
+        """Take a channel off the list; its messages stay until deleted. One that the owner keeps private stays on it,
+        switched off: it would come back by itself, and without that word."""
+        with self._database.transaction() as connection:
+            kept = connection.execute(
+                "UPDATE channel_allowlist SET enabled = 0, recall = 0, speak = 0, include_private = 0, rate = NULL "
+                "WHERE channel_id = ? AND owner_private = 1",
+                (channel_id,),
+            ).rowcount
+            gone = connection.execute(
+                "DELETE FROM channel_allowlist WHERE channel_id = ? AND IFNULL(owner_private, 0) = 0", (channel_id,)
+            ).rowcount
+        return bool(kept + gone)
 
     def trainable(self) -> list[Channel]:
         """Channels that join the training data: learning, and public or with the second yes."""
@@ -161,7 +205,15 @@ class Members:
         """Delete all their messages and their name, and keep them out for good. Returns the deleted ids."""
         now = time.time()
         with self._database.transaction() as connection:
-            ids = [row[0] for row in connection.execute("SELECT id FROM messages WHERE author_id = ?", (member_id,))]
+            # What is withheld of theirs goes with the erasure, by a trigger.
+            ids = [
+                row[0]
+                for row in connection.execute(
+                    "SELECT id FROM messages WHERE author_id = ?1 UNION "
+                    "SELECT id FROM withheld_messages WHERE author_id = ?1",
+                    (member_id,),
+                )
+            ]
             connection.execute("DELETE FROM messages WHERE author_id = ?", (member_id,))
             connection.execute(
                 "INSERT OR REPLACE INTO erasures (kind, id, erased_at) VALUES ('member', ?, ?)", (member_id, now)
@@ -241,29 +293,29 @@ def _channel(row: sqlite3.Row) -> Channel:
         include_private=bool(row["include_private"]),
         rate=row["rate"],
         is_access_lost=bool(row["access_lost"]),
+        discord_private=_said(row["discord_private"]),
+        owner_private=_said(row["owner_private"]),
+        audience=row["audience"],
+        accepted_audience=row["accepted_audience"],
     )
 
 
-# Discord's channel types of threads (API reference, "Channel Types"): announcement, public, private.
-THREAD_KINDS = frozenset({10, 11, 12})
-PRIVATE_THREAD = 12
+def _said(value: int | None) -> bool | None:
+    return None if value is None else bool(value)
 
 
 def _inherit(channel: Channel, known: dict[int, Channel]) -> Channel:
     parent = known.get(channel.parent_id) if channel.parent_id is not None and channel.kind in THREAD_KINDS else None
     if parent is None:
         return channel
-    return Channel(
+    return replace(
+        parent,
         id=channel.id,
         name=channel.name,
         kind=channel.kind,
         parent_id=channel.parent_id,
         guild_id=channel.guild_id,
-        learn=parent.learn,
-        recall=parent.recall,
-        speak=parent.speak,
         is_private=parent.is_private or channel.kind == PRIVATE_THREAD,
-        include_private=parent.include_private,
         rate=channel.rate if channel.rate is not None else parent.rate,
         is_access_lost=channel.is_access_lost or parent.is_access_lost,
     )

@@ -27,8 +27,8 @@ Before this program reads your server, please know:
     that permission unnecessary; whether to go on is your decision and your responsibility.
   - An alternative is to import exports that members made of their own data (--import FILE).
   - Tell your members. They can type !botdata to see what is stored, !optout to be left out and !forgetme to have
-    their messages deleted. Messages deleted on Discord are deleted here at the next fetch, or at once while the
-    bot runs."""
+    their messages deleted. Messages deleted on Discord are deleted here at once while the bot runs; otherwise the
+    next fetch hides them, and they are erased when fetches on three days did not find them."""
 
 POLICY_QUESTION = "Do you want to collect messages from your server under these conditions?"
 
@@ -83,16 +83,21 @@ def preselected(channels: Iterable[Channel]) -> list[Channel]:
     return [channel for channel in channels if not channel.is_private]
 
 
-def choose_channels(channels: Channels, chosen_ids: Iterable[int]) -> None:
-    """Learn from, recall and speak in these channels. Private ones stay off: they go through `allow_private`."""
+def choose_channels(
+    channels: Channels, chosen_ids: Iterable[int], *, switches: Iterable[str] = ("learn", "recall", "speak")
+) -> None:
+    """Switch these three, or some of them, on in the channels. Private ones stay off: learning from one goes through
+    `allow_private`, and the others are switched one by one."""
+    wanted = dict.fromkeys(switches, True)
     for channel_id in chosen_ids:
         channel = channels.get(channel_id)
         if channel is not None and not channel.is_private:
-            channels.switch(channel_id, learn=True, recall=True, speak=True)
+            channels.switch(channel_id, **wanted)
 
 
 def allow_private(channels: Channels, consents: Consents, channel: Channel, *, accepted: bool, given_by: str) -> None:
-    """The owner's own yes or no for one private channel, kept and put into force."""
+    """The owner's own yes or no to learning from one private channel, kept and put into force. Whether the bot looks
+    lines up there or speaks there are switches of their own."""
     consents.record(
         PRIVATE_CHANNEL,
         YES if accepted else NO,
@@ -101,6 +106,6 @@ def allow_private(channels: Channels, consents: Consents, channel: Channel, *, a
         subject_id=channel.id,
     )
     if accepted:
-        channels.switch(channel.id, learn=True, recall=True, speak=True, include_private=True)
+        channels.switch(channel.id, learn=True, include_private=True)
     else:
         channels.switch(channel.id, learn=False, include_private=False)

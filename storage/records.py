@@ -17,6 +17,13 @@ def snowflake_ms(snowflake: int) -> int:
     return (snowflake >> 22) + DISCORD_EPOCH_MS
 
 
+# Discord's channel types of threads (API reference, "Channel Types"): announcement, public, private.
+THREAD_KINDS = frozenset({10, 11, 12})
+PRIVATE_THREAD = 12
+# The owner's test chat: a channel of its own; no Discord id is this small.
+PLAYGROUND_CHANNEL = 0
+
+
 # ---- what people said ------------------------------------------------------------------------------
 
 
@@ -80,9 +87,14 @@ class Channel:
     """A channel, thread or forum post with the owner's switches.
 
     learn: its messages may become training data. recall: they may be looked up for replies. speak: the
-    bot may answer here. is_private: not everyone may read it (unknown counts as private).
-    include_private: the second, explicit yes for training on a private channel. rate: its own response
-    rate 0-1, or None for the general one. Threads inherit the switches of their parent.
+    bot may answer here. is_private: what is in force: not everyone may read it, or the owner keeps it private
+    (unknown counts as private). include_private: the second, explicit yes for training on a private channel.
+    rate: its own response rate 0-1, or None for the general one.
+
+    discord_private: what Discord says, None where it never said anything. owner_private: what the owner says;
+    None: nothing. audience: who can read it (data.chat.audience); accepted_audience: who could when the owner last
+    had nothing to say about it; both '' where nothing is known. Threads inherit the switches of their parent, and
+    all of this.
     """
 
     id: int
@@ -97,6 +109,15 @@ class Channel:
     include_private: bool = False
     rate: float | None = None
     is_access_lost: bool = False
+    discord_private: bool | None = None
+    owner_private: bool | None = None
+    audience: str = ""
+    accepted_audience: str = ""
+
+    @property
+    def is_thread(self) -> bool:
+        """True for threads and forum posts."""
+        return self.kind in THREAD_KINDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from storage.migrations import CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS
 from storage.paths import Workspace
 from storage.people import Channels, Consents, Members
 from storage.playground import Playground
+from storage.withheld import WithheldMessages
 
 
 class Store:
@@ -33,6 +34,7 @@ class Store:
         self.activity = ActivityLog(control, clock=clock)
         self.facts = Facts(control)
         self.messages = MessageStore(messages)
+        self.withheld = WithheldMessages(messages, clock=clock)
         self.channels = Channels(messages)
         self.members = Members(messages)
         self.consents = Consents(messages, clock=clock)

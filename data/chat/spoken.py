@@ -109,7 +109,7 @@ def own_words(text: str, speakers: Speakers) -> tuple[str, bool]:
     """What of a reply the voice itself says, and whether somebody else's line began behind it.
 
     A name in front is taken off; the reply ends where a line begins with another's name ("Ana: ..."). In a transcript
-    it ends with its line too, unless the voice's own name opens the next one; where it begins to say the same again; and
+    it ends with its line, unless the voice's own name opens the next one, where it begins to say the same again, and
     after as many lines as anybody writes in a row. What stands for a picture is not said: there is none.
     """
     kept: list[str] = []

@@ -42,7 +42,7 @@ def read_situation(store: Store, *, is_running: bool, is_demo: bool) -> Situatio
         consent.answer if consent else "",
         len(channels),
         sum(c.learn and not c.is_access_lost for c in channels),
-        sum(c.speak for c in channels),
+        sum(c.speak and not c.is_access_lost for c in channels),
         store.messages.count(),
         _model_name(store),
         is_running,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from tkinter import filedialog
@@ -14,7 +14,8 @@ from gui.components.basics import Card, Row, Text
 from gui.components.button import Button
 from gui.components.choices import Segments, popup_menu
 from gui.components.inputs import Field
-from gui.components.notices import EmptyState
+from gui.components.notices import Banner, EmptyState
+from gui.components.removed import AbsenceBanner, RemovedList, read_removed
 from gui.components.room import M, Panel, Room, S
 from gui.components.table import Table
 from gui.presenters import format as words
@@ -30,7 +31,9 @@ from gui.presenters.people import (
 )
 from gui.presenters.pulse import Pulse
 from storage import policy
-from storage.forgetting import forget_member, mark_models
+from storage.deletions import Deletion, Deletions
+from storage.forgetting import mark_models
+from storage.people import names_of
 from storage.records import Channel
 from storage.store import Store
 
@@ -52,11 +55,12 @@ def read_census(store: Store) -> Census:
         store.messages.counts_by_channel(),
         balanced,
         ceiling,
+        read_removed(store),
     )
 
 
 class PeopleRoom(Room):
-    """Two lists behind two tabs."""
+    """Lists behind tabs: who, where, and what was removed."""
 
     key, title, scrolls = "people", texts.PEOPLE, False
 
@@ -69,13 +73,13 @@ class PeopleRoom(Room):
 
     def build(self) -> Iterator[None]:
         page, theme = self.page, self.theme
-        page.grid_rowconfigure(1, weight=1)
+        page.grid_rowconfigure(3, weight=1)
         self.import_button = Button(self.tools, texts.IMPORT, self._choose_file, icon="upload")
         self.import_button.grid(row=0, column=0)
         bar = Row(page)
         bar.grid(row=0, column=0, sticky="ew", pady=(0, theme.px(M)))
         bar.grid_columnconfigure(1, weight=1)
-        self.tabs = Segments(bar, {"people": texts.PEOPLE_TAB, "channels": texts.CHANNELS_TAB}, self._open)
+        self.tabs = Segments(bar, self._tab_names(), self._open)
         self.tabs.grid(row=0, column=0)
         self.summary = Text(bar, "", role="small", colour="faint")
         self.summary.grid(row=0, column=1, sticky="w", padx=M)
@@ -84,8 +88,14 @@ class PeopleRoom(Room):
         self.search.bind("<KeyRelease>", lambda _: self._render())
         self.search.bind("<Escape>", lambda _: (self.search.set_text(""), self._render()))
         yield
+        self.question = AbsenceBanner(page, lambda question: self.removed.ask(question))
+        self.question.grid(row=1, column=0, sticky="ew", pady=(0, theme.px(M)))
+        self.question.grid_remove()
+        self.opened = Banner(page, "busy")
+        self.opened.grid(row=2, column=0, sticky="ew", pady=(0, theme.px(M)))
+        self.opened.grid_remove()
         self.card = Card(page, pad=14)
-        self.card.grid(row=1, column=0, sticky="nsew")
+        self.card.grid(row=3, column=0, sticky="nsew")
         self.card.body.grid_columnconfigure(0, weight=1)
         self.card.body.grid_rowconfigure(0, weight=1)
         self.people = Table(
@@ -98,9 +108,10 @@ class PeopleRoom(Room):
             CHANNEL_COLUMNS,
             rows_shown=4,
             on_switch=self._channel_switched,
-            on_open=self._rate_menu,
+            on_open=self._channel_menu,
             empty_text=texts.CHANNELS_NONE,
         )
+        self.removed = RemovedList(self.card.body, self.panel, self._read)
         self.empty = EmptyState(
             self.card.body,
             icon="people",
@@ -111,7 +122,7 @@ class PeopleRoom(Room):
         )
         yield
         foot = Row(page)
-        foot.grid(row=2, column=0, sticky="ew", pady=(S, 0))
+        foot.grid(row=4, column=0, sticky="ew", pady=(S, 0))
         foot.grid_columnconfigure(0, weight=1)
         self.note = Text(foot, "", role="small", colour="muted", wrap=True)
         self.note.grid(row=0, column=0, sticky="ew")
@@ -151,9 +162,11 @@ class PeopleRoom(Room):
             return
         view: PeopleView = people_view(self._census, search=self.search.get())
         self.summary.show(view.summary if not view.is_empty else "")
-        for table in (self.people, self.channels):
+        self.question.show_questions(self._census.removed.questions)
+        for table in (self.people, self.channels, self.removed):
             table.grid_remove()
-        if view.is_empty:
+        self._show_opened(view.opened)
+        if view.is_empty and self._tab != "removed":
             self.empty.grid(row=0, column=0)
             self.note.show("")
             self.prepare.grid_remove()
@@ -164,11 +177,32 @@ class PeopleRoom(Room):
             self.people.grid(row=0, column=0, sticky="nsew")
             self.note.show(view.shares_note)
             self.prepare.grid()
-        else:
+        elif self._tab == "channels":
             self.channels.show(view.channels)
             self.channels.grid(row=0, column=0, sticky="nsew")
             self.note.show(texts.CHANNEL_HINT)
             self.prepare.grid_remove()
+        else:
+            self.removed.show_census(self._census)
+            self.removed.grid(row=0, column=0, sticky="nsew")
+            self.note.show(texts.REMOVED_HINT)
+            self.prepare.grid_remove()
+
+    @staticmethod
+    def _tab_names() -> dict[str, str]:
+        return {"people": texts.PEOPLE_TAB, "channels": texts.CHANNELS_TAB, "removed": texts.REMOVED_TAB}
+
+    def _show_opened(self, opened: tuple[Channel, ...]) -> None:
+        if not opened:
+            self.opened.grid_remove()
+            return
+        self.opened.show(
+            texts.OPENED_TITLE.format(names=names_of(opened)),
+            texts.OPENED_TEXT,
+            action=texts.OPENED_ANSWER,
+            command=lambda: self._ask_opened(opened[0]),
+        )
+        self.opened.grid()
 
     def find(self) -> str:
         self.search.focus()
@@ -206,8 +240,11 @@ class PeopleRoom(Room):
         )
 
     def _forget(self, member_id: int) -> None:
+        self._delete(lambda: Deletions(self.panel.store).delete_member(member_id, by=OWNER))
+
+    def _delete(self, work: Callable[[], Deletion]) -> None:
         self.panel.ask(
-            lambda: forget_member(self.panel.store, member_id),
+            work,
             lambda gone: (
                 self.panel.toast(texts.FORGOTTEN.format(count=words.plural(gone.messages, "message")), tone="good"),
                 self._read(),
@@ -224,6 +261,9 @@ class PeopleRoom(Room):
             self._private(channel, value)
             return
         self._change(lambda: self.panel.store.channels.switch(channel_id, **{key: value}))
+        if key == "is_private" and not value and channel.discord_private:
+            title = texts.CLOSED_BY_DISCORD.format(name=channel.name)
+            self.panel.toast(title, texts.CLOSED_BY_DISCORD_TEXT)
 
     def _private(self, channel: Channel, value: bool) -> None:
         def answer(accepted: bool) -> None:
@@ -242,13 +282,42 @@ class PeopleRoom(Room):
             [(texts.PRIVATE_NO, "secondary", None), (texts.PRIVATE_YES, "primary", lambda: answer(True))],
         )
 
-    def _rate_menu(self, channel_id: int, x: int, y: int) -> None:
+    def _ask_opened(self, channel: Channel) -> None:
+        def answer(is_private: bool) -> None:
+            self._change(lambda: self.panel.store.channels.switch(channel.id, is_private=is_private))
+
+        self.panel.confirm(
+            texts.OPENED_ASK_TITLE.format(name=channel.name),
+            texts.OPENED_ASK_TEXT.format(name=channel.name),
+            [
+                (texts.OPENED_LATER, "quiet", None),
+                (texts.OPENED_CLOSE, "secondary", lambda: answer(True)),
+                (texts.OPENED_OPEN, "primary", lambda: answer(False)),
+            ],
+        )
+
+    def _channel_menu(self, channel_id: int, x: int, y: int) -> None:
         menu = popup_menu(self, self.theme)
         menu.add_command(label=texts.RATE_MENU_GENERAL, command=lambda: self._set_rate(channel_id, None))
         menu.add_separator()
         for rate in RATES:
             menu.add_command(label=words.percent(rate), command=partial(self._set_rate, channel_id, rate))
+        menu.add_separator()
+        menu.add_command(label=texts.MENU_EMPTY_CHANNEL, command=lambda: self._ask_empty(channel_id))
         menu.tk_popup(x, y)
+
+    def _ask_empty(self, channel_id: int) -> None:
+        assert self._census is not None
+        channel = next(c for c in self._census.channels if c.id == channel_id)
+
+        def empty() -> None:
+            self._delete(lambda: Deletions(self.panel.store).delete_channel(channel_id, by=OWNER))
+
+        self.panel.confirm(
+            texts.EMPTY_CHANNEL_TITLE.format(name=channel.name),
+            texts.EMPTY_CHANNEL_TEXT,
+            [(texts.CANCEL, "secondary", None), (texts.FORGET_GO, "danger", empty)],
+        )
 
     def _set_rate(self, channel_id: int, rate: float | None) -> None:
         self._change(lambda: self.panel.store.channels.set_rate(channel_id, rate))

@@ -310,4 +310,8 @@ def finished_text(job: Job) -> tuple[str, str, str]:
         JobState.LOST: ("bad", texts.JOB_LOST, job.error),
     }
     tone, form, body = forms.get(job.state, ("idle", "{name}", ""))
+    attention = job.result.get("attention") if job.state is JobState.DONE else None
+    if attention:
+        # A fetch that could not read a channel, or has a question, is not simply done.
+        tone, body = "busy", str(attention[0])
     return tone, form.format(name=name), body

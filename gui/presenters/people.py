@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from data.chat.audience import opened_channels
 from data.chat.quotas import CEILING
 from gui import texts
 from gui.presenters import format as words
 from gui.presenters.table import Cell, Column, TableRow
+from storage.deletions import Deletion, DeletionKind
 from storage.people import THREAD_KINDS
 from storage.records import Channel, Job, Member
+from storage.withheld import AbsenceQuestion, MissingMessages
 
 PEOPLE_COLUMNS = (
     Column("name", texts.PEOPLE_COLUMNS[0], stretch=1.5, kind="strong"),
@@ -27,7 +30,14 @@ CHANNEL_COLUMNS = (
     Column("recall", texts.CHANNEL_COLUMNS[3], 70, kind="switch", align="centre"),
     Column("speak", texts.CHANNEL_COLUMNS[4], 70, kind="switch", align="centre"),
     Column("is_private", texts.CHANNEL_COLUMNS[5], 70, kind="switch", align="centre"),
-    Column("rate", texts.CHANNEL_COLUMNS[6], 96, kind="menu", align="right", tone="muted"),
+    Column("discord", texts.CHANNEL_COLUMNS[6], 84, kind="small", align="centre", tone="muted"),
+    Column("rate", texts.CHANNEL_COLUMNS[7], 96, kind="menu", align="right", tone="muted"),
+)
+REMOVED_COLUMNS = (
+    Column("what", texts.REMOVED_COLUMNS[0], stretch=1.6, kind="strong"),
+    Column("count", texts.REMOVED_COLUMNS[1], 92, align="right", tone="muted"),
+    Column("why", texts.REMOVED_COLUMNS[2], stretch=2),
+    Column("action", texts.REMOVED_COLUMNS[3], 96, kind="menu", align="right", tone="accent_text"),
 )
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 
@@ -42,6 +52,16 @@ class Census:
     channel_counts: Mapping[int, int]
     balanced: Mapping[int, float]
     ceiling: float | None
+    removed: Removed = field(default_factory=lambda: Removed())
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What is hidden and can be brought back, and what a fetch asks about."""
+
+    deletions: tuple[Deletion, ...] = ()
+    missing: tuple[MissingMessages, ...] = ()
+    questions: tuple[AbsenceQuestion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +73,7 @@ class PeopleView:
     summary: str
     shares_note: str
     is_empty: bool
+    opened: tuple[Channel, ...] = ()
 
 
 def balanced_shares(job: Job | None) -> tuple[dict[int, float], float | None]:
@@ -92,7 +113,8 @@ def people_view(census: Census, *, search: str = "") -> PeopleView:
     channels = tuple(
         _channel(c, census) for c in census.channels if c.kind not in THREAD_KINDS and wanted in c.name.lower()
     )
-    return PeopleView(people, channels, summary, note, not total and not census.channels)
+    opened = tuple(opened_channels(census.channels))
+    return PeopleView(people, channels, summary, note, not total and not census.channels, opened)
 
 
 def _person(member: Member, census: Census, total: int, scale: float) -> TableRow:
@@ -141,10 +163,100 @@ def _channel(channel: Channel, census: Census) -> TableRow:
             Cell(value=channel.learn and (not channel.is_private or channel.include_private), is_enabled=on),
             Cell(value=channel.recall, is_enabled=on),
             Cell(value=channel.speak, is_enabled=on),
-            Cell(value=channel.is_private),
+            Cell(value=is_kept_private(channel)),
+            on_discord(channel),
             Cell(f"{rate}  ▾", "accent_text" if channel.rate is not None else ""),
         ),
     )
+
+
+def removed_rows(census: Census, *, now: float) -> tuple[TableRow, ...]:
+    """What can be undone, open questions first. Keys: (kind, id), the kinds being the presenter's own words."""
+    removed = census.removed
+    rows = [
+        _removed(
+            ("question", q.channel_id),
+            texts.REMOVED_UNCLEAR.format(name=q.channel_name),
+            q.missing,
+            texts.WHY_UNCLEAR,
+            tone="busy",
+        )
+        for q in removed.questions
+    ]
+    rows += [
+        _removed(("deletion", d.id), _deleted_name(d), d.messages, texts.WHY_DELETED.format(time=_left(d.due_at - now)))
+        for d in removed.deletions
+    ]
+    rows += [
+        _removed(
+            ("missing", m.channel_id),
+            texts.REMOVED_MISSING.format(name=m.channel_name),
+            m.count,
+            texts.WHY_MISSING.format(ago=words.ago(now - m.since)),
+        )
+        for m in removed.missing
+    ]
+    rows += [
+        _removed(
+            ("member", member.id),
+            member.display_name or member.username,
+            census.counts.get(member.id, 0),
+            texts.WHY_LEFT_OUT,
+        )
+        for member in census.members
+        if member.is_excluded
+    ]
+    return tuple(rows)
+
+
+def has_open_question(job: Job) -> bool:
+    """Whether a fetch that ended did not find so much that only the owner can say what it means."""
+    channels = job.result.get("channels", ()) if job.kind == "fetch" else ()
+    return any(channel.get("unclear") for channel in channels if isinstance(channel, dict))
+
+
+def absence_text(question: AbsenceQuestion, form: str) -> str:
+    """A sentence about an open question."""
+    return form.format(
+        missing=words.whole(question.missing),
+        kept=words.plural(question.kept, "message"),
+        name=question.channel_name,
+    )
+
+
+def _removed(key: tuple[str, int], what: str, count: int, why: str, *, tone: str = "") -> TableRow:
+    action = texts.ANSWER if key[0] == "question" else texts.UNDO
+    return TableRow(key, (Cell(what, tone), Cell(words.whole(count)), Cell(why), Cell(f"{action}  ▾")))
+
+
+def _deleted_name(deletion: Deletion) -> str:
+    forms = {
+        DeletionKind.MEMBER: texts.REMOVED_MEMBER,
+        DeletionKind.CHANNEL: texts.REMOVED_CHANNEL,
+        DeletionKind.MESSAGE: texts.REMOVED_MESSAGE,
+    }
+    return forms[deletion.kind].format(name=deletion.name)
+
+
+def _left(seconds: float) -> str:
+    return words.duration(max(seconds, 0.0))
+
+
+def is_kept_private(channel: Channel) -> bool:
+    """The owner's own word; where neither the owner nor Discord said anything, private is what is in force."""
+    if channel.owner_private is None and channel.discord_private is None:
+        return channel.is_private
+    return bool(channel.owner_private)
+
+
+def on_discord(channel: Channel) -> Cell:
+    """Who can see a channel on Discord."""
+    if channel.discord_private is None:
+        return Cell(texts.ON_DISCORD_UNKNOWN, "faint")
+    if channel.discord_private:
+        return Cell(texts.ON_DISCORD_SOME)
+    is_waiting = channel.is_private and not channel.owner_private
+    return Cell(texts.ON_DISCORD_OPENED, "busy") if is_waiting else Cell(texts.ON_DISCORD_EVERYONE)
 
 
 def import_arguments(paths: Sequence[str], channels_file: str | None) -> list[str]:

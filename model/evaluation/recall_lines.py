@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,18 +20,18 @@ Embed = Callable[[Sequence[str]], np.ndarray]
 
 @dataclass(frozen=True)
 class TrainingLines:
-    """Lines with vectors (n, dimension), searched within a channel and those that everyone may read."""
+    """Lines with vectors (n, dimension). `sources`: by channel, the others whose lines may be recalled in it."""
 
     lines: tuple[Turn, ...]
     channels: np.ndarray
     vectors: np.ndarray
-    public_channels: Collection[int] = ()
+    sources: Mapping[int, Collection[int]] = field(default_factory=dict)
 
     def similar(
         self, vector: np.ndarray, *, channel_id: int, count: int, min_similarity: float, exclude: Sequence[str] = ()
     ) -> tuple[Turn, ...]:
         """The best different lines, best first; nothing below `min_similarity` and nothing said just now."""
-        inside = np.flatnonzero(np.isin(self.channels, [channel_id, *self.public_channels]))
+        inside = np.flatnonzero(np.isin(self.channels, [channel_id, *self.sources.get(channel_id, ())]))
         scores = self.vectors[inside] @ vector
         found: list[Turn] = []
         seen = {text.lower() for text in exclude}
@@ -50,7 +50,7 @@ def training_lines(
     embed: Embed,
     *,
     limit: int = MOST_LINES,
-    public_channels: Collection[int] = (),
+    sources: Mapping[int, Collection[int]] | None = None,
     report: Callable[[float, str], None] = lambda _fraction, _step: None,
 ) -> TrainingLines:
     """Every line said in the contexts of training rows once, the newest `limit` of them."""
@@ -71,7 +71,7 @@ def training_lines(
         pages.append(embed(texts[start : start + _PAGE]))
     vectors = np.concatenate(pages) if pages else np.zeros((0, 1), dtype=np.float32)
     return TrainingLines(
-        tuple(turn for _, turn in kept), np.array([channel for channel, _ in kept]), vectors, frozenset(public_channels)
+        tuple(turn for _, turn in kept), np.array([channel for channel, _ in kept]), vectors, sources or {}
     )
 
 

@@ -291,7 +291,7 @@ def _voice(
         plan.embed,
         report=report,
         limit=_QUICK_LINES if plan.is_quick else recall_lines.MOST_LINES,
-        public_channels=[int(channel) for channel in manifest.get("public_channels", ())],
+        sources={int(target): ids for target, ids in manifest.get("recall_sources", {}).items()},
     )
     recalled = recall_lines.recalled_for(
         rows,
@@ -301,7 +301,7 @@ def _voice(
         min_similarity=settings[RECALL_MIN_SIMILARITY],
         is_standing=settings[LISTENING],
     )
-    where = "of the same channel or of those everyone may read" if lines.public_channels else "of the same channel"
+    where = "of the same channel or of those all its readers can read" if lines.sources else "of the same channel"
     return replace(voice, recalled=recalled), (
         f"Recall came from the newest {len(lines.lines):,} training lines, {where}; the test part was not in it.",
     )

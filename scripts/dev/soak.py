@@ -32,7 +32,7 @@ from typing import Any
 
 import psutil
 
-from data.discord_objects import channel_from_object, everyone_permissions
+from data.discord_objects import channels_from_objects
 from scripts.dev.soak_account import CANARY, EMBEDDER, Tally, account, sizes
 from storage import policy
 from storage.backup import create_backup
@@ -71,11 +71,7 @@ class Soak:
     def prepare(self) -> None:
         """The owner's choices, and a private channel with a canary that may be recalled there only."""
         policy.record_policy(self.store.consents, accepted=True, given_by="soak")
-        guild = self.world.guild_json()
-        found = [
-            channel_from_object(raw, guild_id=self.world.guild_id, everyone_permissions=everyone_permissions(guild))
-            for raw in self.world.guild_channels()
-        ]
+        found = channels_from_objects(self.world.guild_json(), self.world.guild_channels())
         self.store.channels.add(found)
         policy.choose_channels(self.store.channels, [channel.id for channel in found if not channel.is_private])
         self.store.channels.add([Channel(CANARY_CHANNEL, "vault", recall=True, is_private=True)])

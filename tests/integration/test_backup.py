@@ -16,7 +16,7 @@ from storage.backup import Backup, create_backup, list_backups, prune, read_back
 from storage.environment import read_environment
 from storage.errors import AlreadyRunningError, StorageError
 from storage.paths import Workspace
-from storage.records import Message
+from storage.records import Channel, Message
 from storage.settings import TEMPERATURE
 from storage.store import Store
 from storage.system.locks import FileLock
@@ -78,6 +78,18 @@ def test_the_token_in_place_survives_a_restore(workspace: Workspace) -> None:
     backup = backup_of(workspace)
     assert not restore(workspace, backup).needs_token
     assert read_environment(workspace.env_file, process={}).token == SECRET
+
+
+def test_a_channel_that_was_closed_since_stays_closed(workspace: Workspace) -> None:
+    """Fault 72: the owner's word and Discord's are newer than the backup's."""
+    with Store.open(workspace) as store:
+        store.channels.add([Channel(n, f"c{n}", recall=True, is_private=False) for n in (501, 502)])
+        backup = create_backup(store)
+        store.channels.switch(501, is_private=True)
+    restore(workspace, backup)
+    with Store.open(workspace) as store:
+        assert [store.channels.get(n).owner_private for n in (501, 502)] == [True, None]
+        assert store.channels.get(501).is_private and store.channels.get(501).recall
 
 
 def test_what_was_erased_since_stays_erased_and_who_opted_out_stays_out(workspace: Workspace) -> None:

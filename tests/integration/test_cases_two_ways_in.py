@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from data.discord_objects import channel_from_object
+from data.discord_objects import channels_from_objects
 from data.fetcher import Fetcher, FetchSummary
 from data.fetcher_api import DiscordRest
 from data.importer import ImportSummary, import_file
@@ -41,9 +41,7 @@ def server() -> Iterator[DiscordServer]:
 def store(tmp_path: Path, server: DiscordServer) -> Iterator[Store]:
     with Store.open(Workspace.at(tmp_path / "server")) as opened:
         policy.record_policy(opened.consents, accepted=True, given_by="owner")
-        (raw,) = server.world.guild_channels()
-        general = channel_from_object(raw, guild_id=server.world.guild_id, everyone_permissions=1 << 10)
-        opened.channels.add([general])
+        opened.channels.add(channels_from_objects(server.world.guild_json(), server.world.guild_channels()))
         policy.choose_channels(opened.channels, [GENERAL])
         yield opened
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from data.chat.audience import ANYBODY, AccessFacts, Audience, opened_channels, with_facts
 from storage.database import Database, has_wal_reset_bug, init_database, journal_mode, set_aside
 from storage.errors import NewerSchemaError, StorageError
 from storage.migrations import CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS, migrate
@@ -107,6 +108,23 @@ def test_an_older_workspace_is_brought_to_todays_schema_with_everything_in_it(wo
         about = store.activity.about(5)
         assert about is not None and about.reason == "mentioned" and not about.is_due
     assert list(workspace.control_db.parent.glob("control.before-schema-2.db"))
+
+
+def test_channels_that_an_older_version_kept_private_ask_before_they_open(workspace: Workspace) -> None:
+    """Fault 72: one column held Discord's word and the owner's."""
+    old = Database(workspace.messages_db, MESSAGES_MIGRATIONS[:1]).open()
+    with old.transaction() as connection:
+        connection.executemany(
+            "INSERT INTO channel_allowlist (channel_id, channel_name, guild_id, is_private) VALUES (?, ?, ?, ?)",
+            [(1, "open", 5, 0), (2, "closed", 5, 1), (3, "imported", None, 1)],
+        )
+    old.close()
+    with Store.open(workspace) as store:
+        said = {c.name: (c.is_private, c.discord_private, c.owner_private) for c in store.channels.all()}
+        assert said == {"open": (False, False, None), "closed": (True, True, None), "imported": (True, None, None)}
+        facts = AccessFacts(Audience(ANYBODY, ANYBODY), False)
+        store.channels.update_access({n: lambda channel: with_facts(channel, facts) for n in (1, 2, 3)})
+        assert [channel.name for channel in opened_channels(store.channels.all())] == ["closed"]
 
 
 def test_a_failing_migration_leaves_the_old_schema_and_a_copy(tmp_path: Path) -> None:

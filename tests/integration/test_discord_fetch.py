@@ -93,6 +93,21 @@ def test_a_private_channel_is_asked_about_on_its_own(store: Store) -> None:
     assert store.channels.trainable()[-1].name == "staff"
 
 
+def test_learn_recall_and_speak_are_answered_one_by_one(store: Store) -> None:
+    """Fault 74: on the command line, and with the yes to a private channel."""
+    fetch(store, "--accept-policy", "--learn-from", "general", "--recall-from", "staff", "--speak-in", "public")
+    fetch(store, "--include-private", "staff")
+
+    def chosen(name: str) -> list[str]:
+        return sorted(channel.name for channel in store.channels.all() if getattr(channel, name))
+
+    assert (chosen("learn"), chosen("recall"), chosen("speak")) == (
+        ["general", "staff"],
+        ["staff"],
+        ["general", "memes"],
+    )
+
+
 def test_without_a_terminal_the_missing_answer_is_named(store: Store) -> None:
     with pytest.raises(FetchError, match="--accept-policy"):
         fetch(store)

@@ -21,7 +21,7 @@ from storage.records import BotPhase, BotStatus, Channel, Message, ModelState
 from storage.settings import EMBEDDING_MODEL, FETCH_SCHEDULE, LAUNCH_AT_LOGIN, MODEL_PATH
 from storage.store import Store
 from tests.support.discord_server import MESSAGE_CONTENT, DiscordServer
-from tests.support.discord_world import World
+from tests.support.discord_world import READ_MESSAGE_HISTORY, World
 
 
 def run(workspace: Workspace, *arguments: str, **environment: str) -> tuple[int, str]:
@@ -117,6 +117,26 @@ def test_a_channel_it_may_not_read_and_a_server_it_is_not_on_are_named(sound: St
     assert code == 1 and "cannot read #general" in report and "View Channel" in report
     code, report = run(sound.workspace, **server.environment | {"SERVER_ID": "12345"})
     assert code == 1 and "not on the server" in report and "https://discord.com" in report
+
+
+def test_a_history_it_may_not_read_is_named_though_discord_answers_as_if_it_were_empty(
+    sound: Store, server: DiscordServer
+) -> None:
+    """Fault 61."""
+    server.do(lambda world: world.take_from_bot(1000, READ_MESSAGE_HISTORY))
+    code, report = run(sound.workspace, **server.environment)
+    assert code == 1 and "cannot read #general" in report and "Read Message History" in report
+
+
+def test_an_open_question_about_absent_messages_is_told_with_both_answers(sound: Store) -> None:
+    """Fault 61: and hidden messages are said to be there."""
+    sound.messages.save([Message(n, 1000, 7, "ann", f"line {n}", n) for n in range(2, 12)])
+    sound.withheld.ask(1000, [3, 4, 5])
+    sound.withheld.mark_missing([8])
+    asked = about(doctor.look_at_store(sound), "Absent messages")
+    assert asked.verdict is Verdict.NOTE and "3 of 10 messages kept from #general" in asked.words
+    assert "--were-deleted" in asked.cure and "--keep-absent" in asked.cure
+    assert "1 in #general" in about(doctor.look_at_store(sound), "Missing messages").words
 
 
 def test_without_a_network_it_says_so_after_a_bounded_wait(sound: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,19 +43,19 @@ def test_a_fetch_fills_store_and_index_and_the_next_one_follows_edits_and_deleti
         assert first.returncode == 0, first.stderr
         assert indexed(workspace) == set(humans(server, 1000))
         ids = list(humans(server, 1000))
-        server.do(lambda world: [world.delete(1000, i) for i in ids[:10]])
+        server.do(lambda world: [world.delete(1000, i) for i in ids[2:8]])
         server.do(lambda world: [world.edit(1000, i, f"changed {i}") for i in ids[10:20]])
         server.do(lambda world: [world.react(1000, i, TAM, "😂") for i in ids[20:30]])
         second = run(workspace, server)
         assert second.returncode == 0, second.stderr
-        assert "10 edited, 10 deleted" in second.stdout
+        assert "10 edited, 0 deleted, 6 missing (hidden, not erased)" in second.stdout
         assert indexed(workspace) == set(humans(server, 1000))
         with Store.open(workspace) as store:
             assert said(store, 1000) == humans(server, 1000)
             assert store.messages.queue_length() == 0
             job = store.jobs.latest("fetch")
             assert job.state is JobState.DONE
-            assert (job.result["edited"], job.result["deleted"]) == (10, 10)
+            assert (job.result["edited"], job.result["missing"]) == (10, 6)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--accept-policy",)])

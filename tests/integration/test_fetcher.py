@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from data.chat.audience import opened_channels, recall_sources
+from data.discord_objects import channels_from_objects
 from data.fetcher import EVERYTHING, Fetcher, FetchSummary
 from data.fetcher_api import DiscordRest, FetchError, pause_seconds
 from storage import policy
@@ -18,7 +20,7 @@ from storage.errors import CancelledError, ConfigurationError
 from storage.paths import Workspace
 from storage.store import Store
 from tests.support.discord_server import DiscordServer
-from tests.support.discord_world import FORUM, PRIVATE_THREAD, World
+from tests.support.discord_world import BOT_ID, FORUM, PRIVATE_THREAD, World
 
 MIRA, TAM, BOT_FRIEND = 7_000_000_000_000_001, 7_000_000_000_000_002, 7_000_000_000_000_003
 DAY = 86_400.0
@@ -53,14 +55,7 @@ def open_store(folder: Path, world: World, *, learn: bool = True) -> Store:
     store = Store.open(Workspace.at(folder))
     policy.record_policy(store.consents, accepted=True, given_by="owner")
     if learn:
-        from data.discord_objects import channel_from_object
-
-        store.channels.add(
-            [
-                channel_from_object(raw, guild_id=world.guild_id, everyone_permissions=1 << 10)
-                for raw in world.guild_channels()
-            ]
-        )
+        store.channels.add(channels_from_objects(world.guild_json(), world.guild_channels()))
         policy.choose_channels(store.channels, [c.id for c in store.channels.all()])
     return store
 
@@ -111,13 +106,13 @@ def test_everything_people_said_arrives_and_bots_stay_out(server: DiscordServer,
         assert store.members.get(MIRA).display_name == "Mira"
 
 
-def test_a_second_fetch_makes_one_request_per_channel(tmp_path: Path) -> None:
+def test_a_second_fetch_asks_for_one_page_of_each_channel_and_once_more_because_it_is_short(tmp_path: Path) -> None:
     with DiscordServer(make_world(channels=3, days=400)) as server, open_store(tmp_path, server.world) as store:
         fetch(server, store)
         server.requests.clear()
         assert fetch(server, store).new == 0
         # the newest message of each channel is about a day old: its window is one page
-        assert sorted(page_requests(server)) == [f"/channels/{1000 + n}/messages" for n in range(3)]
+        assert sorted(page_requests(server)) == [f"/channels/{1000 + n // 2}/messages" for n in range(6)]
         assert not server.asked("GET", r".*/archived/.*")
 
 
@@ -176,7 +171,7 @@ def test_edits_deletions_and_late_reactions_of_the_window_arrive(tmp_path: Path)
         fetch(server, store)
         store.messages.clear_queued([change.seq for change in store.messages.queued_changes(limit=10_000)])
         ids = list(humans(server, 1000))
-        edited, deleted, reacted = ids[10:110], ids[110:210], ids[210:250]
+        edited, deleted, reacted = ids[10:110], ids[110:150], ids[210:250]
 
         def change(world: World) -> None:
             for message_id in edited:
@@ -189,7 +184,7 @@ def test_edits_deletions_and_late_reactions_of_the_window_arrive(tmp_path: Path)
 
         server.do(change)
         summary = fetch(server, store)
-        assert (summary.new, summary.edited, summary.deleted) == (0, 100, 100)
+        assert (summary.new, summary.edited, summary.missing) == (0, 100, 40)
         assert said(store, 1000) == humans(server, 1000)
         reactions = store.messages.get([reacted[0]])[reacted[0]].reactions
         assert sorted((r.emoji, r.count) for r in reactions) == [("pog:77", 1), ("😂", 1)]
@@ -200,10 +195,10 @@ def test_edits_deletions_and_late_reactions_of_the_window_arrive(tmp_path: Path)
 def test_what_is_older_than_the_window_is_looked_at_on_request(tmp_path: Path) -> None:
     with DiscordServer(make_world(days=300)) as server, open_store(tmp_path, server.world) as store:
         fetch(server, store)
-        oldest = min(humans(server, 1000))
-        server.do(lambda world: world.delete(1000, oldest))
-        assert fetch(server, store).deleted == 0
-        assert fetch(server, store, refresh_days=EVERYTHING).deleted == 1
+        old = sorted(humans(server, 1000))[1]
+        server.do(lambda world: world.delete(1000, old))
+        assert fetch(server, store).missing == 0
+        assert fetch(server, store, refresh_days=EVERYTHING).missing == 1
 
 
 def test_a_message_the_running_bot_stored_meanwhile_is_not_taken_for_deleted(
@@ -252,7 +247,7 @@ def test_a_channel_that_refuses_is_named_and_the_others_finish(tmp_path: Path) -
         assert [c.id for c in summary.channels if c.problem] == [1001]
         assert summary.new == 1
         assert store.channels.get(1001).is_access_lost
-        assert 1001 not in store.channels.recallable_from(1000)
+        assert 1001 not in recall_sources(store.channels.all(), 1000)
         server.world.no_access.clear()
         fetch(server, store)
         assert not store.channels.get(1001).is_access_lost
@@ -283,6 +278,41 @@ def test_a_private_channel_needs_a_yes_of_its_own(tmp_path: Path) -> None:
         policy.allow_private(store.channels, store.consents, store.channels.get(staff), accepted=True, given_by="owner")
         fetch(server, store)
         assert list(said(store, staff).values()) == ["secret"]
+
+
+def test_a_fetch_follows_discord_closing_a_channel_and_never_opens_one_against_the_owner(tmp_path: Path) -> None:
+    """Fault 72."""
+    world = make_world(channels=3, messages=3)
+    hidden = {"id": str(world.guild_id), "type": 0, "allow": "0", "deny": "1024"}
+    bot = {"id": str(BOT_ID), "type": 1, "allow": "1024", "deny": "0"}
+
+    def sources(store: Store, channel_id: int) -> list[int]:
+        return sorted(recall_sources(store.channels.all(), channel_id))
+
+    with DiscordServer(world) as server, open_store(tmp_path, world) as store:
+        fetch(server, store)
+        assert sources(store, 1000) == [1000, 1001, 1002]
+        store.channels.switch(1001, is_private=True)
+        server.do(lambda w: w.channels[1002].update(permission_overwrites=[hidden, bot]))
+        fetch(server, store)
+        assert sources(store, 1000) == [1000] and sources(store, 1002) == [1000, 1002]
+        server.do(lambda w: w.channels[1002].update(permission_overwrites=[]))
+        fetch(server, store)
+        assert sources(store, 1000) == [1000]
+        assert [channel.id for channel in opened_channels(store.channels.all())] == [1002]
+        store.channels.switch(1002, is_private=False)
+        fetch(server, store)
+        assert sources(store, 1000) == [1000, 1002]
+
+
+def test_a_deleted_channel_that_was_only_recalled_from_is_lost_too(tmp_path: Path) -> None:
+    """Fault 75."""
+    world = make_world(channels=2, messages=3)
+    with DiscordServer(world) as server, open_store(tmp_path, world) as store:
+        store.channels.switch(1001, learn=False, speak=False)
+        server.do(lambda w: w.channels.pop(1001))
+        fetch(server, store)
+        assert store.channels.get(1001).is_access_lost
 
 
 @pytest.mark.parametrize(("members", "features"), [(101, []), (5, ["DISCOVERABLE"])])

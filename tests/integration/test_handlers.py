@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bot import replies
+from data.chat.audience import recall_sources
 from storage.records import Channel
 from storage.store import Store
 from tests.support.sim_bot import SimBot, play
@@ -351,7 +352,7 @@ def test_a_private_thread_is_private_though_its_parent_is_not(store: Store) -> N
         ]
     )
     assert store.channels.get(6).is_private
-    assert 6 not in store.channels.recallable_from(5)
+    assert 6 not in recall_sources(store.channels.all(), 5)
 
 
 def test_a_full_disk_keeps_nobody_from_an_answer(store: Store) -> None:

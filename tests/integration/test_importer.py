@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from data.chat.audience import ANYBODY, AccessFacts, Audience, with_facts
 from data.exports import open_export
 from data.importer import import_file
 from data.json_stream import MAX_VALUE_CHARS
@@ -348,6 +349,20 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         open_export(tmp_path / "none")
     with pytest.raises(BadInputError, match="is a folder"):
         open_export(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("visibility", "facts_private", "is_private"),
+    [(None, False, False), ("private", False, True), ("public", False, False), ("public", True, True)],
+)
+def test_the_visibility_that_was_stated_is_the_owners_word_and_discord_may_close_but_not_open(
+    store: Store, tmp_path: Path, visibility: str | None, facts_private: bool, is_private: bool
+) -> None:
+    """Fault 72: an import, then the first look at the server."""
+    import_file(store, lines_file(tmp_path, message(1)), enable="all", visibility=visibility)
+    facts = AccessFacts(Audience(ANYBODY, ANYBODY), facts_private)
+    store.channels.update_access({CHANNEL: lambda channel: with_facts(channel, facts)})
+    assert store.channels.get(CHANNEL).is_private == is_private
 
 
 @pytest.mark.parametrize(

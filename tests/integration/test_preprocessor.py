@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -177,6 +178,25 @@ def test_recalled_lines_are_from_conversations_that_were_over(
     for row in with_lines:
         first_lines = [line["text"].split("\n")[0] for line in row["recalled"]]
         assert all(said_at[text] < row["timestamp"] - 40 * MINUTE for text in first_lines)
+
+
+def test_a_training_row_recalls_only_lines_that_its_own_readers_can_all_read(
+    script: ModuleType, workspace: Workspace, tmp_path: Path
+) -> None:
+    """Fault 73: every other conversation was in a closed channel that the owner trains on too."""
+    with Store.open(workspace) as store:
+        store.channels.add([Channel(4, "staff", learn=True, include_private=True)])
+        store.messages_db.execute(
+            "UPDATE messages SET channel_id = 4 WHERE channel_id = 1 AND (created_ms - ?) / ? % 2 = 1",
+            (START, 60 * MINUTE),
+        )
+    manifest = run(script, workspace, tmp_path / "out")
+    assert manifest["recall_sources"] == {"1": [1], "4": [1, 4]}
+    recalled: dict[int, set[int]] = {1: set(), 4: set()}
+    for row in rows_of(tmp_path / "out"):
+        for line in row["recalled"]:
+            recalled[row["channel_id"]] |= {int(talk) % 2 for talk in re.findall(r"thing(\d+)", line["text"])}
+    assert recalled == {1: {0}, 4: {0, 1}}
 
 
 def test_the_same_input_gives_the_same_data_set(script: ModuleType, workspace: Workspace, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 import bot_controller
 from bot_controller import BotController, ControllerState
+from data.chat.audience import open_sources
 from model.catalog import offline_chat_model
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import BotPhase, BotStatus, Channel, CommandKind, ExitCode, Message, ModelState
@@ -248,7 +249,7 @@ def test_the_demo_answers_every_line_it_is_given(tmp_path: Path) -> None:
     with Store.open(Workspace.at(tmp_path / "demo")) as store:
         answers = [entry for entry in store.playground.history() if entry.role == "bot"]
         assert len(answers) == 2 and all(entry.text for entry in answers)
-        allowed = set(store.channels.recallable_from(0))
+        allowed = set(open_sources(store.channels.all()))
         recalled = [line for entry in answers for line in entry.details["recalled"]]
         assert recalled and {line["channel_id"] for line in recalled} <= allowed
         assert json.dumps(answers[0].details["prompt"])

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.chat.audience import recall_sources
 from storage import environment, logs
 from storage.activity import ENDED_EARLY
 from storage.errors import (
@@ -137,6 +138,32 @@ def test_only_what_changed_waits_for_the_index(store: Store) -> None:
     assert {c.message_id: c.message is not None for c in store.messages.queued_changes(limit=10)} == {1: True, 2: False}
 
 
+@pytest.mark.parametrize(
+    ("reading", "content"),
+    [
+        # the content intent is off: neither words nor files, whatever else changed
+        ({"content": ""}, "yo"),
+        ({"content": " \n", "edited_ms": 9}, "yo"),
+        ({"content": "", "is_pinned": True, "reactions": (Reaction("😂", 1),)}, "yo"),
+        # a file is there, but nothing says that the words were edited away
+        ({"content": "", "attachments": ("cat.png",)}, "yo"),
+        # edited down to the picture, and any edit to other words
+        ({"content": "", "attachments": ("cat.png",), "edited_ms": 9}, ""),
+        ({"content": "oy", "edited_ms": 9}, "oy"),
+    ],
+)
+@pytest.mark.parametrize("is_from_server", [False, True])
+def test_a_reading_without_words_never_replaces_words(
+    store: Store, reading: dict[str, object], content: str, is_from_server: bool
+) -> None:
+    """Fault 62: one rule for every way in."""
+    store.messages.save([message(1, edited_ms=5)])
+    store.messages.save([message(1, **({"edited_ms": 5} | reading))], is_from_server=is_from_server)
+    kept = store.messages.get([1])[1]
+    assert kept.content == content
+    assert kept.reactions == reading.get("reactions", ()), "reactions come with and without the intent"
+
+
 def test_a_change_during_indexing_stays_queued(store: Store) -> None:
     store.messages.save([message(1)])
     taken = store.messages.queued_changes(limit=10)
@@ -176,9 +203,9 @@ def test_recall_sees_its_own_channel_and_what_everyone_may_read(store: Store) ->
             Channel(6, "whisper", kind=12, parent_id=1),
         ]
     )
-    assert store.channels.recallable_from(1) == [1, 5]
-    assert store.channels.recallable_from(2) == [1, 2, 5]
-    assert store.channels.recallable_from(99) == [1, 5]
+    assert recall_sources(store.channels.all(), 1) == [1, 5]
+    assert recall_sources(store.channels.all(), 2) == [1, 2, 5]
+    assert recall_sources(store.channels.all(), 99) == [1, 5]
 
 
 def test_a_private_channel_trains_only_after_the_second_yes(store: Store) -> None:

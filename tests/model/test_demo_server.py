@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from data.chat.audience import recall_sources
 from scripts import open_demo_server
 from scripts.dev import make_demo_server
 from storage.paths import Workspace
@@ -167,12 +168,14 @@ def test_opening_it_keeps_the_private_channel_private_and_the_opted_out_member_o
     with Store.open(Workspace.at(tmp_path)) as store:
         channels = {channel.name: channel for channel in store.channels.all()}
         names = {name for name, channel in channels.items() if channel.is_private}
-        elsewhere = store.channels.recallable_from(channels["general"].id)
+        elsewhere = recall_sources(store.channels.all(), channels["general"].id)
         absent = [store.members.get(member) for member in store.members.absent_ids()]
         queued = [change.message for change in store.messages.queued_changes(limit=5_000)]
     assert names == {"committee"}
     assert channels["committee"].id not in elsewhere
     assert len(elsewhere) == 3
+    assert all(channel.audience for channel in channels.values())
+    assert len(recall_sources(list(channels.values()), channels["committee"].id)) == 4
     assert [member.display_name for member in absent if member] == ["fenn"]
     assert not any(message and message.author_name == "fenn" for message in queued)
 

@@ -14,14 +14,24 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from aiohttp import WSMsgType, web
 
-from tests.support.discord_world import BOT_ID, DIRECT, ApiError, Json, Sent, World, check_content
+from tests.support.discord_world import (
+    BOT_ID,
+    DIRECT,
+    READ_MESSAGE_HISTORY,
+    ApiError,
+    Json,
+    Sent,
+    World,
+    check_content,
+    without_words,
+)
 
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4OQ.GaBcDe.loopback-only-not-a-real-token-000000"
 MESSAGE_CONTENT, GUILD_MEMBERS, GUILD_PRESENCES = 1 << 15, 1 << 1, 1 << 8
@@ -157,6 +167,17 @@ class DiscordServer:
             return int(message["id"])
 
         return self._call(run())
+
+    def delete_many(self, channel_id: int, message_ids: Sequence[int]) -> None:
+        """A moderator's purge: one event for all."""
+
+        async def run() -> None:
+            for message_id in message_ids:
+                self.world.delete(channel_id, message_id)
+            ids = [str(message_id) for message_id in message_ids]
+            await self._dispatch("MESSAGE_DELETE_BULK", self._place(channel_id) | {"ids": ids})
+
+        self._call(run())
 
     def edit(self, channel_id: int, message_id: int, content: str) -> None:
         async def run() -> None:
@@ -410,6 +431,11 @@ class DiscordServer:
             raise ApiError(404, 10004, "Unknown Guild")
         return _answer(self.world.guild_json())
 
+    async def _get_member(self, query: Any, body: Any, guild: str, user: str) -> web.Response:
+        if int(user) not in self.world.users:
+            raise ApiError(404, 10007, "Unknown Member")
+        return _answer(self.world.member_json(int(user)))
+
     async def _get_guild_channels(self, query: Any, body: Any, guild: str) -> web.Response:
         return _answer(self.world.guild_channels())
 
@@ -429,11 +455,21 @@ class DiscordServer:
 
     async def _get_messages(self, query: Any, body: Any, channel: str) -> web.Response:
         places = {key: int(query[key]) for key in ("limit", "before", "after", "around") if key in query}
-        return _answer(self.world.history(int(channel), **places))
+        return _answer([self._as_read(message) for message in self.world.history(int(channel), **places)])
 
     async def _get_message(self, query: Any, body: Any, channel: str, message: str) -> web.Response:
         self.world.channel_for_bot(int(channel))
-        return _answer(self.world.require(int(channel), int(message)))
+        if not self.world.bot_may(int(channel), READ_MESSAGE_HISTORY):
+            raise ApiError(403, 50013, "Missing Permissions")
+        found = self.world.require(int(channel), int(message))
+        return _answer(self._as_read(without_words(found) if int(channel) in self.world.wordless else found))
+
+    def _as_read(self, message: Json) -> Json:
+        """The same for REST, where the intent of the application counts."""
+        is_direct = self.world.channels[int(message["channel_id"])]["type"] == DIRECT
+        if self.approved_intents & MESSAGE_CONTENT or is_direct or _concerns_bot(message):
+            return message
+        return without_words(message)
 
     async def _post_message(self, query: Any, body: Any, channel: str) -> web.Response:
         known = len(self.world.sent)
@@ -652,10 +688,8 @@ class DiscordServer:
         if "guild_id" in seen and not message.get("webhook_id"):
             member = self.world.member_json(int(message["author"]["id"]))
             seen["member"] = {key: value for key, value in member.items() if key != "user"}
-        named = any(user["id"] == str(BOT_ID) for user in message["mentions"])
-        own = message["author"]["id"] == str(BOT_ID)
-        if not intents & MESSAGE_CONTENT and "guild_id" in seen and not named and not own:
-            seen |= {"content": "", "attachments": [], "embeds": [], "components": []}
+        if not intents & MESSAGE_CONTENT and "guild_id" in seen and not _concerns_bot(message):
+            seen = without_words(seen)
         return seen
 
     async def _dispatch_reaction(
@@ -735,6 +769,7 @@ _ROUTES = (
     (r"GET /gateway(/bot)?", "get_gateway"),
     (r"GET /users/@me/guilds", "get_my_guilds"),
     (r"GET /guilds/(?P<guild>\d+)", "get_guild"),
+    (r"GET /guilds/(?P<guild>\d+)/members/(?P<user>\d+)", "get_member"),
     (r"GET /guilds/(?P<guild>\d+)/channels", "get_guild_channels"),
     (r"GET /guilds/(?P<guild>\d+)/threads/active", "get_active_threads"),
     (rf"GET {_CHANNEL}(/users/@me)?/threads/archived/(?P<kind>public|private)", "get_archived_threads"),
@@ -769,6 +804,11 @@ async def _body(request: web.Request) -> Any:
         return json.loads(raw)
     except ValueError:
         return raw
+
+
+def _concerns_bot(message: Json) -> bool:
+    """Its own messages and those that mention it come with their words, intent or not."""
+    return message["author"]["id"] == str(BOT_ID) or any(user["id"] == str(BOT_ID) for user in message["mentions"])
 
 
 def _answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -10,6 +10,7 @@ import json
 import re
 import time
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ Json = dict[str, Any]
 
 DISCORD_EPOCH_MS = 1_420_070_400_000
 BOT_ID = 900_000_000_000_000_001
+BOT_ROLE_ID = BOT_ID + 7
+ADMINISTRATOR = 1 << 3
 VIEW_CHANNEL = 1 << 10
 SEND_MESSAGES = 1 << 11
 READ_MESSAGE_HISTORY = 1 << 16
@@ -74,6 +77,13 @@ class World:
         self.messages: dict[int, list[Json]] = {}
         self.no_access: set[int] = set()
         self.no_sending: set[int] = set()
+        # Channels that answer 200 with an empty list, and channels whose messages come without their words, though
+        # nothing else says so; and a hand on every page: (channel id, where, page) -> the page that is sent.
+        self.silent: set[int] = set()
+        self.wordless: set[int] = set()
+        self.tamper: Callable[[int, dict[str, int | None], list[Json]], list[Json]] | None = None
+        # What the bot's own role allows: an administrator, until something is taken away from it.
+        self.bot_role_permissions = ADMINISTRATOR
         self.sent: list[Sent] = []
         self.commands: dict[str, Json] = {}
         self.page_order = "newest first"
@@ -291,13 +301,40 @@ class World:
             reactions.remove(entry)
         return True
 
+    def take_from_bot(self, channel_id: int, permission: int) -> None:
+        """The bot is a plain member from now on, and its role loses a permission in one channel."""
+        self.bot_role_permissions = 0
+        self.give_to_bot(channel_id, permission)
+        self.channels[channel_id]["permission_overwrites"].append(
+            {"id": str(BOT_ROLE_ID), "type": 0, "allow": "0", "deny": str(permission)}
+        )
+
+    def give_to_bot(self, channel_id: int, permission: int) -> None:
+        """Undo of `take_from_bot`."""
+        kept = self.channels[channel_id]["permission_overwrites"]
+        kept[:] = [o for o in kept if (o["id"], o["deny"]) != (str(BOT_ROLE_ID), str(permission))]
+
+    def bot_may(self, channel_id: int, permission: int) -> bool:
+        """Permissions of the bot in a channel, a thread's from its parent (topic "Permissions")."""
+        channel = self.channels[channel_id]
+        if channel["type"] == DIRECT or self.bot_role_permissions & ADMINISTRATOR:
+            return True
+        if "thread_metadata" in channel:
+            return self.bot_may(int(channel["parent_id"]), permission)
+        bits = EVERYONE_PERMISSIONS | self.bot_role_permissions
+        for holder in (self.guild_id, BOT_ROLE_ID):
+            for overwrite in channel["permission_overwrites"]:
+                if overwrite["id"] == str(holder):
+                    bits = bits & ~int(overwrite["deny"]) | int(overwrite["allow"])
+        return bool(bits & VIEW_CHANNEL and bits & permission)
+
     # ---- what the bot may ask ---------------------------------------------------------------------------
 
     def channel_for_bot(self, channel_id: int) -> Json:
         """The channel, or 404 (10003) / 403 (50001) as for a bot that is not let in."""
         if channel_id not in self.channels:
             raise ApiError(404, 10003, "Unknown Channel")
-        if channel_id in self.no_access:
+        if channel_id in self.no_access or not self.bot_may(channel_id, VIEW_CHANNEL):
             raise ApiError(403, 50001, "Missing Access")
         return self.channels[channel_id]
 
@@ -310,7 +347,10 @@ class World:
         after: int | None = None,
         around: int | None = None,
     ) -> list[Json]:
-        """A page as Discord gives it: newest first; `after` is the oldest ones past the id."""
+        """A page as Discord gives it: newest first; `after` is the oldest ones past the id.
+
+        Without Read Message History it is empty, and no error says so.
+        """
         self.channel_for_bot(channel_id)
         if not 1 <= limit <= 100:
             raise invalid_body("limit", "NUMBER_TYPE_MAX", "int value should be between 1 and 100.")
@@ -332,6 +372,12 @@ class World:
             page = row[max(0, middle - limit // 2) : middle + (limit + 1) // 2]
         else:
             page = row[-limit:]
+        if channel_id in self.silent or not self.bot_may(channel_id, READ_MESSAGE_HISTORY):
+            page = []
+        if channel_id in self.wordless:
+            page = [without_words(message) for message in page]
+        if self.tamper is not None:
+            page = self.tamper(channel_id, {"before": before, "after": after, "limit": limit}, page)
         return page if self.page_order == "oldest first" else page[::-1]
 
     def send_as_bot(self, channel_id: int, payload: Json) -> Sent:
@@ -427,12 +473,12 @@ class World:
                     "flags": 0,
                 },
                 {
-                    "id": str(BOT_ID + 7),
+                    "id": str(BOT_ROLE_ID),
                     "name": "bots",
                     "color": 0,
                     "hoist": False,
                     "position": 1,
-                    "permissions": str(8),
+                    "permissions": str(self.bot_role_permissions),
                     "managed": True,
                     "mentionable": True,
                     "flags": 0,
@@ -447,11 +493,16 @@ class World:
             "nick": None,
             "avatar": None,
             "joined_at": "2024-01-01T00:00:00+00:00",
-            "roles": [str(BOT_ID + 7)] if user_id == BOT_ID else [],
+            "roles": [str(BOT_ROLE_ID)] if user_id == BOT_ID else [],
             "deaf": False,
             "mute": False,
             "flags": 0,
         }
+
+
+def without_words(message: Json) -> Json:
+    """A message as a bot without the message content intent gets it (reference, "Message Content Intent")."""
+    return message | {"content": "", "attachments": [], "embeds": [], "components": []}
 
 
 def check_content(content: str, payload: Json) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from data.discord_objects import can_everyone_read, channel_from_object, message_from_object
+from data.discord_objects import channels_from_objects, message_from_object
 from data.privacy import skip_reason
 from storage.records import Mention, Reaction
 
@@ -68,11 +70,27 @@ def test_bots_system_messages_and_bare_links_are_left_out_and_nothing_else(field
     assert skip_reason(raw(**fields)) == reason
 
 
+def channels(guild: dict[str, Any], *overwrites: object) -> list[bool]:
+    raws = [{"id": str(n), "type": 0, "permission_overwrites": o} for n, o in enumerate(overwrites, 3)]
+    return [channel.is_private for channel in channels_from_objects(guild, raws)]
+
+
 def test_a_channel_is_private_unless_everyone_may_see_it() -> None:
-    view = 1 << 10
-    hidden = {"id": "3", "name": "staff", "permission_overwrites": [{"id": "1", "deny": str(view), "allow": "0"}]}
-    assert not can_everyone_read(hidden, guild_id=1, everyone_permissions=view)
-    assert can_everyone_read(hidden, guild_id=1, everyone_permissions=view | 1 << 3)
-    assert can_everyone_read({"permission_overwrites": []}, guild_id=1, everyone_permissions=view)
-    assert channel_from_object(hidden, guild_id=1, everyone_permissions=view).is_private
-    assert channel_from_object({"id": "4"}, guild_id=1, everyone_permissions=0).is_private
+    view = str(1 << 10)
+    hidden = [{"id": "1", "type": 0, "deny": view, "allow": "0"}]
+    everyone = {"id": "1", "permissions": view}
+    assert channels({"id": "1", "roles": [everyone]}, [], hidden) == [False, True]
+    assert channels({"id": "1", "roles": [everyone | {"permissions": "8"}]}, [], hidden) == [False, False]
+
+
+@pytest.mark.parametrize("overwrites", [None, "x", [3], [{"id": "one"}], [{"allow": "1024"}]])
+def test_a_channel_whose_permissions_cannot_be_read_is_private_and_nothing_is_known_of_its_readers(
+    overwrites: object,
+) -> None:
+    guild = {"id": "1", "roles": [{"id": "1", "permissions": "1024"}]}
+    raw = {"id": "4", "type": 0, "permission_overwrites": overwrites}
+    (found,) = channels_from_objects(guild, [raw])
+    assert (found.is_private, found.audience) == (True, "")
+    assert channels({"id": "1"}, []) == channels({"id": "1", "roles": [{}]}, []) == [True]
+    (found,) = channels_from_objects({"id": "1", "roles": []}, [raw | {"permission_overwrites": []}])
+    assert (found.is_private, found.audience) == (True, "")

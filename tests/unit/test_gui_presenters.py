@@ -16,6 +16,7 @@ from gui.presenters.pulse import ControllerLook, Pulse
 from gui.presenters.status import status_view
 from storage import policy
 from storage.activity import Totals
+from storage.deletions import Deletion, DeletionKind
 from storage.environment import Environment
 from storage.records import (
     Activity,
@@ -30,6 +31,7 @@ from storage.records import (
 )
 from storage.settings import ADAPTER_PATH, COOLDOWN_SECONDS, GPU_LAYERS, QUIET_UNTIL, REGISTRY, TEMPERATURE, Settings
 from storage.store import Store
+from storage.withheld import AbsenceQuestion, MissingMessages
 
 NOW = 1_760_000_000.0
 
@@ -320,6 +322,58 @@ def test_a_private_channel_learns_only_with_the_second_yes_and_threads_count_for
     assert rows[6][2].value is False
     assert rows[5][2].value is True and rows[5][1].text == "100"
     assert 7 not in rows
+
+
+def test_everything_hidden_can_be_undone_and_open_questions_come_first() -> None:
+    removed = people.Removed(
+        deletions=(Deletion(3, DeletionKind.CHANNEL, 5, "general", "owner", 1000.0, 80),),
+        missing=(MissingMessages(6, "staff", 4, 1000.0),),
+        questions=(AbsenceQuestion(7, "memes", 120, 300, 1000.0),),
+    )
+    members = (Member(1, "ines", "Ines", is_excluded=True), Member(2, "moss", "Moss", is_opted_out=True))
+    rows = people.removed_rows(census(removed=removed, members=members), now=1000.0 + 86_400)
+    assert [row.key for row in rows] == [("question", 7), ("deletion", 3), ("missing", 6), ("member", 1)]
+    assert [row.cells[0].text for row in rows] == [
+        "Not found in #memes",
+        "All of #general",
+        "Missing in #staff",
+        "Ines",
+    ]
+    assert "erased in 6 d" in rows[1].cells[2].text and "1 d ago" in rows[2].cells[2].text
+    assert [row.cells[3].text.split()[0] for row in rows] == ["Answer", "Undo", "Undo", "Undo"]
+
+
+def test_a_fetch_that_asks_or_could_not_read_is_not_simply_done() -> None:
+    fetched = job("fetch", {"attention": ["#general: the bot may not read its history."], "channels": [{"unclear": 0}]})
+    assert dashboard.finished_text(fetched)[0::2] == ("busy", "#general: the bot may not read its history.")
+    assert not people.has_open_question(fetched)
+    assert people.has_open_question(job("fetch", {"channels": [{"unclear": 7}]}))
+    assert not people.has_open_question(job("import", {"channels": 3}))
+
+
+def test_what_discord_says_and_what_the_owner_says_are_two_columns() -> None:
+    """Fault 72."""
+    channels = (
+        Channel(1, "open", is_private=False, discord_private=False),
+        Channel(2, "staff", discord_private=True),
+        Channel(3, "mine", discord_private=False, owner_private=True),
+        Channel(4, "opened", discord_private=False),
+        Channel(5, "imported"),
+    )
+    view = people.people_view(census(channels=channels))
+    keys = [column.key for column in people.CHANNEL_COLUMNS]
+    said = {
+        row.key: (row.cells[keys.index("is_private")].value, row.cells[keys.index("discord")].text)
+        for row in view.channels
+    }
+    assert said == {
+        1: (False, "everyone"),
+        2: (False, "some"),
+        3: (True, "everyone"),
+        4: (False, "opened"),
+        5: (True, "unknown"),
+    }
+    assert [channel.name for channel in view.opened] == ["opened"]
 
 
 def test_shares_after_balancing_come_from_the_newest_data_set() -> None:
