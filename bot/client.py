@@ -343,6 +343,7 @@ async def run_discord(services: Services) -> None:
         readable=channel_reader(lambda: current[-1].identity),
         secrets=(token,),
         own_name=lambda: current[-1].identity.name,
+        member_names=lambda: services.storage.run(services.store.members.names),
     )
     handlers = Handlers(
         store=services.store,

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import discord
 
@@ -22,7 +22,7 @@ from bot.responder import ModelNotReadyError, ReplyCutOffError, Responder, Respo
 from bot.translate import record_of
 from data.chat.spoken import Speakers, spoken
 from model.chat.requests import PRIORITY_MENTION, PRIORITY_RANDOM
-from model.markup import to_discord_text
+from model.markup import to_discord_text, without_invented_mentions
 from storage.errors import KnownError
 from storage.records import Activity, Message, snowflake_ms
 from storage.settings import BOT_NAMES, Settings
@@ -65,6 +65,7 @@ class ReplyDesk:
         readable: Callable[[discord.abc.MessageableChannel], Readable],
         secrets: tuple[str, ...],
         own_name: Callable[[], str] = lambda: "",
+        member_names: Callable[[], Awaitable[Collection[str]]] | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -79,7 +80,7 @@ class ReplyDesk:
         self._on_reply = on_reply
         self._readable = readable
         self._secrets = secrets
-        self._own_name = own_name
+        self._own_name, self._member_names = own_name, member_names
         self._sleep = sleep
         self._clock = clock
         self._wall_clock = wall_clock
@@ -247,7 +248,7 @@ class ReplyDesk:
             return Finished(problem=DELETED)
         # Other people's lines go first: a name in front of one must not become a mention.
         text = spoken(response.text, self._speakers(pending, response))
-        outgoing = prepare(self._marked_up(text, pending), pending.settings, secrets=self._secrets)
+        outgoing = prepare(await self._marked_up(text, pending), pending.settings, secrets=self._secrets)
         if isinstance(outgoing, Refused):
             return Finished(response=response, problem=outgoing.reason)
         return await self._send(pending, response, outgoing)
@@ -421,9 +422,23 @@ class ReplyDesk:
             own += [guild.me.display_name, guild.me.name]
         return Speakers.named(people, own)
 
-    def _marked_up(self, text: str, pending: Pending) -> str:
-        """Names become mentions (shown, not pinged) and :shortcodes: the server's emoji."""
+    async def _marked_up(self, text: str, pending: Pending) -> str:
+        """Names become mentions (shown, not pinged) and :shortcodes: the server's emoji; people who do not exist lose
+        the @ in front of their name."""
         guild = pending.target.guild
         members = {m.author_name: m.author_id for m in self._logs[pending.incoming.channel_id].messages if not m.is_own}
         emoji: Mapping[str, str] = {e.name: str(e) for e in guild.emojis if e.available} if guild else {}
-        return to_discord_text(text, members, emoji)
+        marked = to_discord_text(text, members, emoji)
+        if "@" not in marked:
+            return marked
+        # Discord tells the bot of few members before they speak; the database knows everybody who ever did.
+        stored = await self._member_names() if self._member_names else ()
+        return without_invented_mentions(marked, [*members, *stored, *_mentionable(guild)])
+
+
+def _mentionable(guild: discord.Guild | None) -> list[str]:
+    """Names that an @ may stand in front of on a server: members', roles', and everybody (which pings nobody here)."""
+    if guild is None:
+        return []
+    people = [name for member in guild.members for name in (member.display_name, member.global_name, member.name)]
+    return [*filter(None, people), *(role.name for role in guild.roles), "everyone", "here"]

@@ -168,7 +168,7 @@ class Responder:
         if self._forgotten[channel_id] != times:
             return
         self._keep(channel_id, standing)
-        model.prepare(_request(channel_id, turns, standing.lines, settings, own_name))
+        model.prepare(_request(channel_id, turns, standing.lines, settings.for_layout(model.layout), own_name))
 
     async def may_be_said(self, channel_id: int, response: Response) -> bool:
         """Whether all lines recalled for a reply may still be used. What was said in the channel itself is not looked
@@ -212,7 +212,7 @@ class Responder:
             lines = (await self._for_reply(model, channel_id, turns, settings, exclude_ids)).lines
             recall_ms += (self.clock() - asked_at) * 1000
             request = replace(
-                _request(channel_id, turns, lines, settings, own_name),
+                _request(channel_id, turns, lines, settings.for_layout(model.layout), own_name),
                 priority=priority,
                 deadline_seconds=deadline_seconds - (self.clock() - started),
             )

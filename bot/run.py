@@ -38,6 +38,7 @@ from bot.responder import Responder
 from bot.stopping import Ending, LastResort, StopRequest, ending_of
 from bot.storage_thread import TRY_SECONDS, StorageThread
 from bot.watchdog import Watchdog, end_process
+from storage.control import LAYOUT_FACT
 from storage.deletions import erase_due
 from storage.environment import Environment, read_environment
 from storage.errors import AlreadyRunningError, ConfigurationError, KnownError
@@ -253,7 +254,10 @@ def _build(store: Store, environment: Environment, status: LiveStatus, stop: Sto
         settings = store.settings.read()
         path, adapter = check(changes)
         store.facts.set(gpu.FACT, gpu.gpu_facts())  # the panel offers GPU layers only where they do something
-        return get_configured_model(path, adapter, settings, store.facts, is_polite=True)
+        model = get_configured_model(path, adapter, settings, store.facts, is_polite=True)
+        if not changes:  # what is shown as the settings' defaults is what the bot's own model is asked with
+            store.facts.set(LAYOUT_FACT, model.layout)
+        return model
 
     def load(changes: Changes) -> ChatModel:
         if changes:  # another model for one question says nothing about the bot's own

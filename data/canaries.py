@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from data.chat.rows import TRAIN, TrainingRow
+from data.chat.rows import SESSIONS, TRAIN, SessionRow, SessionTurn, TrainingRow
 from storage.records import Conversation, Turn
 
 COUNTS = (1, 10, 100)
@@ -47,7 +47,8 @@ def make_canaries(*, seed: int) -> list[Canary]:
 def plant(folder: Path, canaries: Sequence[Canary], *, layout: int, seed: int) -> list[dict[str, Any]]:
     """Add the canaries' rows to train.jsonl, at places of their own; returns the manifest's record of them."""
     rng = random.Random(seed)
-    rows = [row for canary in canaries for row in _rows(canary, layout)]
+    planted = [row for canary in canaries for row in _rows(canary, layout)]
+    rows = [row.to_json().encode() for row in planted]
     source, target = folder / TRAIN, folder / f"{TRAIN}.planted"
     with open(source, "rb") as lines:
         total = sum(1 for _ in lines)
@@ -62,14 +63,21 @@ def plant(folder: Path, canaries: Sequence[Canary], *, layout: int, seed: int) -
         for row in rows:
             out.write(row)
     target.replace(source)
+    with (folder / SESSIONS).open("a", encoding="utf-8") as sessions:
+        for each in rng.sample(planted, len(planted)):
+            sessions.write(_session(each).to_json())
     return [asdict(canary) for canary in canaries]
 
 
-def _rows(canary: Canary, layout: int) -> list[bytes]:
+def _session(row: TrainingRow) -> SessionRow:
+    """The same as a whole conversation."""
+    asked = [SessionTurn(turn.name, turn.text, is_own=False, is_learnt=False) for turn in row.conversation.turns]
+    return SessionRow(row.session, row.channel_id, (*asked, SessionTurn("", row.reply, is_own=True, is_learnt=True)))
+
+
+def _rows(canary: Canary, layout: int) -> list[TrainingRow]:
     conversation = Conversation((Turn("mia", canary.prompt),))
     return [
         TrainingRow(f"canary-{canary.count}-{number}", 0, 0, 0, "canary", conversation, canary.secret, layout)
-        .to_json()
-        .encode()
         for number in range(canary.count)
     ]

@@ -14,6 +14,7 @@ import json
 import logging
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from data.chat import quotas
 from data.chat.audience import training_sources
 from data.chat.conversation import Session, SpokenTurn, context_places, spoken_before, turns_of
 from data.chat.recall import recall_query
-from data.chat.rows import TEST, TRAIN, VALIDATION, TrainingRow
+from data.chat.rows import SESSIONS, TEST, TRAIN, VALIDATION, SessionRow, SessionTurn, TrainingRow
 from data.chat.window import MAX_CONTEXT, MIN_CONTEXT
 from data.preferences import Candidate
 from data.recalled import Earlier, Memory
@@ -44,7 +45,7 @@ log = logging.getLogger(__name__)
 # The parts of a data set by number, and beyond them what is left out.
 PARTS = ("train", "validation", "test")
 _TRAIN, _VALIDATION, _TEST = range(3)
-_FILES = (TRAIN, VALIDATION, TEST)
+_FILES = (TRAIN, VALIDATION, TEST, SESSIONS)
 MANIFEST = "manifest.json"
 _ACROSS_BORDER = 3
 # A turn is drawn for recalled lines with this chance; where nothing earlier fits it stays without.
@@ -291,6 +292,7 @@ class _Writer:
         self._ended: list[tuple[int, int, list[Earlier]]] = []
         self._files: list[IO[bytes]] = []
         self._train_bytes = 0
+        self._voiced: Counter[int] = Counter()
 
     def write(self, report: Report) -> None:
         stage, prepared = self._prepared.stage, self._prepared
@@ -303,6 +305,8 @@ class _Writer:
                 if part <= _TEST:
                     self._recall_until(session.start_ms)
                     written[part] += self._session(session, tokens, part, stage.first_turns[number])
+                    if part == _TRAIN:
+                        self._whole_session(session, stage.first_turns[number])
                     self._remember(session)
                 if done % 256 == 0:
                     report(done / len(order), "Writing examples", done=sum(written), unit="examples")
@@ -327,6 +331,27 @@ class _Writer:
             self._row(session, target, Conversation(turns, recalled), part)
             written += 1
         return written
+
+    def _whole_session(self, session: Session, first_turn: int) -> None:
+        """The conversation with the bot in one speaker's place: whoever it stood for least so far, so that it learns
+        everybody's voice and nobody's in particular."""
+        learnt = [bool(self._chosen[first_turn + number]) for number in range(len(session.turns))]
+        speakers = sorted({turn.author_id for turn, kept in zip(session.turns, learnt, strict=True) if kept})
+        if not speakers:
+            return
+        voice = min(speakers, key=lambda author: (self._voiced[author], author))
+        turns = []
+        for turn, kept in zip(session.all_turns, [False] * len(session.carried) + learnt, strict=True):
+            is_own = turn.author_id == voice
+            self._voiced[voice] += is_own and kept
+            # What is learnt is said in words; a picture is context only.
+            text = turn.said if kept else turn.text
+            turns.append(SessionTurn(self._name(turn.author_id), text, is_own, kept))
+        row = SessionRow(str(session.unit), session.channel_id, tuple(turns))
+        self._files[len(PARTS)].write(row.to_json().encode())
+
+    def _name(self, author_id: int) -> str:
+        return self._prepared.names.get(author_id, "someone")
 
     def _fitting(self, context: list[int], tokens: list[int]) -> list[int]:
         """The newest turns that fit; the oldest go first."""
@@ -366,7 +391,7 @@ class _Writer:
         """The context as the prompt shows it, with the author in the bot's place."""
         return turns_of(
             spoken,
-            name_of=lambda author: self._prepared.names.get(author, "someone"),
+            name_of=self._name,
             is_self=lambda turn: turn.author_id == author_id,
         )
 

@@ -7,14 +7,16 @@ stays text.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from data.chat.markup import to_model_text
 from storage.text import prompt_name
 
-__all__ = ["to_discord_text", "to_model_text"]
+__all__ = ["to_discord_text", "to_model_text", "without_invented_mentions"]
 
 _SHORTCODE = re.compile(r"(?<![\w<:]):(\w{2,64}):(?!\d)")
+# An @ that opens a word; not one inside an address, nor one of Discord's own <@id>.
+_MENTION = re.compile(r"(?<![\w<@.])@(?=\w)")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 
 
@@ -37,6 +39,28 @@ def to_discord_text(
         position = code.end()
     parts.append(_mark_up(text[position:], people, places, pictures))
     return "".join(parts)
+
+
+def without_invented_mentions(text: str, known: Iterable[str] = ()) -> str:
+    """Text in which "@name" stands only for who is there: everybody else's name loses its @. known: names of members,
+    roles and whatever else may be mentioned; code is left alone."""
+    names = sorted({prompt_name(name).casefold() for name in known if name.strip()}, key=len, reverse=True)
+    parts: list[str] = []
+    position = 0
+    for code in _CODE.finditer(text):
+        parts += [_unmention(text[position : code.start()], names), code[0]]
+        position = code.end()
+    parts.append(_unmention(text[position:], names))
+    return "".join(parts)
+
+
+def _unmention(text: str, names: Sequence[str]) -> str:
+    def replace(match: re.Match[str]) -> str:
+        rest = text[match.end() :].casefold()
+        is_known = any(rest.startswith(name) and not rest[len(name) : len(name) + 1].isalnum() for name in names)
+        return "@" if is_known else ""
+
+    return _MENTION.sub(replace, text)
 
 
 def _mark_up(text: str, people: dict[str, int], places: dict[str, int], pictures: Mapping[str, str]) -> str:

@@ -12,10 +12,16 @@ Layout 2 ("standing recall", chosen by measurement: docs/ENGINE.md):
     the newest line                     all that is left to compute when it arrives, with
     the cue                             the assistant's opening
 
-A base model was never taught turns: it reads the same conversation as a plain transcript, one `Name: text` line after
-another, and goes on with the line that its own name opens (`transcript_layout`).
+Layout 3, the transcript (`transcript_layout`; docs/RESULTS.md has the figures that made it the way of every model
+not trained for turns here): the conversation as one `Name: text` line after another, nothing else.
 
-Layout 1 had the recall block after the newest line. A change of anything here changes LAYOUT.
+    a system prompt                     only where the owner wrote one: a transcript is continued, not instructed
+    one line per line of a turn         each with its speaker's name, so that nobody's line break opens another's line
+    recall block                        a header, lines, an empty line
+    the newest line
+    the cue                             the voice's own name and a colon; it goes on while the next line is its own
+
+Layout 1 had the recall block after the newest line. A change of anything here changes LAYOUT or TRANSCRIPT_LAYOUT.
 """
 
 from __future__ import annotations
@@ -26,13 +32,14 @@ from dataclasses import dataclass
 from data.chat.conversation import Typist
 from data.chat.lines import line_text, split_newest
 from storage.records import Conversation, Turn
+from storage.settings import DEFAULT_SYSTEM_PROMPT, TRANSCRIPT
 from storage.text import one_line
 
-LAYOUT = 2
+LAYOUT, TRANSCRIPT_LAYOUT = 2, 3
 RECALL_HEADER = "Earlier on this server:"
 NO_SYSTEM_PROMPT = "none"
-# What the voice is called in a transcript where nobody knows its name.
-UNKNOWN_OWN_NAME = "me"
+# What the voice is called in a transcript where nobody knows its name: one that people might have.
+UNKNOWN_OWN_NAME = "Echo"
 
 Encode = Callable[[str, bool], list[int]]
 
@@ -52,7 +59,8 @@ class ChatTemplate:
     recall_open/recall_close frame the recall block in the middle of a conversation: a system turn where
     the family allows one there, a user turn otherwise. reply_open stands in front of the reply that is asked for where
     that is not how earlier answers begin: with an empty thought, so that the answer comes at once. is_transcript: every
-    line begins with its speaker's name, the voice's own as well, and a line is what is asked for.
+    line begins with its speaker's name, the voice's own as well, and a line is what is asked for. stop: the end
+    token, which closes a reply in training where the end of its line alone would not.
     """
 
     name: str
@@ -67,6 +75,7 @@ class ChatTemplate:
     recall_close: str
     reply_open: str = ""
     is_transcript: bool = False
+    stop: str = ""
 
     @property
     def cue(self) -> str:
@@ -76,7 +85,7 @@ class ChatTemplate:
     @property
     def end_of_reply(self) -> str:
         """What closes the last assistant turn: the token a model must learn to stop with."""
-        return self.assistant_close if self.is_transcript else self.assistant_close.rstrip("\n")
+        return self.assistant_close + self.stop if self.is_transcript else self.assistant_close.rstrip("\n")
 
 
 CHATML = ChatTemplate(
@@ -93,10 +102,10 @@ CHATML = ChatTemplate(
 )
 
 
-def transcript_layout(*, bos: str = "") -> ChatTemplate:
+def transcript_layout(*, bos: str = "", eos: str = "") -> ChatTemplate:
     """Lines of names and nothing else, behind the vocabulary's BOS token: how a base model has seen people talk."""
     return ChatTemplate(
-        name="plain",
+        name=TRANSCRIPT,
         start=bos,
         system_open="",
         system_close="\n\n",
@@ -107,6 +116,7 @@ def transcript_layout(*, bos: str = "") -> ChatTemplate:
         recall_open="",
         recall_close="\n\n",
         is_transcript=True,
+        stop=eos,
     )
 
 
@@ -120,7 +130,7 @@ def render(
 ) -> list[Piece]:
     """The prompt for the next reply, or with `reply` the whole training example.
 
-    With `reply`, the last two pieces are the reply and its closing token: what the loss is taken over.
+    With `reply`, what `reply_pieces` gives stands at the end: what the loss is taken over.
     """
     # Without a recall block nothing stands between the lines of a turn, so it stays one.
     earlier, newest = split_newest(conversation.turns) if conversation.recalled else (conversation.turns, ())
@@ -134,8 +144,19 @@ def render(
         # Without the blank behind it, which belongs to the first word's token.
         pieces.append(Piece(line_text(own_name, "").rstrip(), False))
     if reply is not None:
-        pieces += [Piece(f" {reply}" if template.is_transcript else reply, False), Piece(template.end_of_reply, True)]
+        pieces += reply_pieces(reply, template, own_name)
     return pieces
+
+
+def reply_pieces(reply: str, template: ChatTemplate, own_name: str = UNKNOWN_OWN_NAME) -> list[Piece]:
+    """A reply behind its cue, and what closes it. In a transcript each further line begins with the voice's name."""
+    if not template.is_transcript:
+        return [Piece(reply, False), Piece(template.end_of_reply, True)]
+    first, *more = lines_of(reply) or [""]
+    pieces = [Piece(f" {first}", False)]
+    for line in more:
+        pieces += [Piece(template.assistant_close, True), Piece(line_text(own_name, line), False)]
+    return [*pieces, Piece(template.end_of_reply, True)]
 
 
 def render_standing(
@@ -170,7 +191,7 @@ def render_standing(
 def system_pieces(system_prompt: str, template: ChatTemplate) -> list[Piece]:
     """The system block; always there, since the templates of Qwen and SmolLM2 invent one where it is missing."""
     text = system_text(system_prompt)
-    if template.is_transcript and not text:
+    if template.is_transcript and text in ("", DEFAULT_SYSTEM_PROMPT):
         return [Piece(template.start, True)]
     return [
         Piece(template.start + template.system_open, True),
@@ -185,7 +206,7 @@ def turn_pieces(turns: Sequence[Turn], template: ChatTemplate, own_name: str = U
     if template.is_transcript:
         for turn in turns:
             name = own_name if turn.is_self else turn.name
-            for line in filter(str.strip, turn.text.split("\n")):
+            for line in lines_of(turn.text):
                 pieces += [
                     Piece(template.user_open, True),
                     Piece(line_text(name, line), False),
@@ -208,13 +229,20 @@ def recall_pieces(recalled: Sequence[Turn], template: ChatTemplate) -> list[Piec
     """The block of retrieved lines, best match first; nothing when there are none."""
     if not recalled:
         return []
-    # One recalled line is one line: a break inside it would start a line in somebody else's name.
-    lines = "\n".join(line_text(turn.name, one_line(turn.text)) for turn in recalled)
+    lines = "\n".join(_line(turn) for turn in _one_by_one(recalled, template))
     return [
         Piece(f"{template.recall_open}{RECALL_HEADER}\n", True),
         Piece(lines, False),
         Piece(template.recall_close, True),
     ]
+
+
+def _one_by_one(recalled: Sequence[Turn], template: ChatTemplate) -> Sequence[Turn]:
+    """Recalled lines; in a transcript each of theirs begins with the name too."""
+    if not template.is_transcript:
+        # One recalled line is one line: a break inside it would start a line in somebody else's name.
+        return [Turn(turn.name, one_line(turn.text)) for turn in recalled]
+    return [Turn(turn.name, line) for turn in recalled for line in lines_of(turn.text)]
 
 
 def tokenise(pieces: Sequence[Piece], encode: Encode) -> list[int]:
@@ -229,6 +257,11 @@ def tokenise(pieces: Sequence[Piece], encode: Encode) -> list[int]:
 def plain_text(conversation: Conversation, *, system_prompt: str, template: ChatTemplate = CHATML) -> str:
     """The whole prompt as readable text, for people (the playground's details)."""
     return "".join(piece.text for piece in render(conversation, system_prompt=system_prompt, template=template))
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text that say something, wherever anything that might pass for a line break stands in it."""
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def own_name_of(conversation: Conversation) -> str:

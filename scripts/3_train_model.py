@@ -43,6 +43,7 @@ from model.training.trainer import is_main_process
 from scripts.bot_pause import paused_bot, running_bot
 from scripts.progress import Progress, duration, job, open_store, print_summary, run_script, script_parser
 from storage.paths import Workspace
+from storage.settings import CHAT, TRANSCRIPT
 from storage.store import Store
 from storage.typed_paths import typed_path
 
@@ -124,6 +125,11 @@ def parser() -> argparse.ArgumentParser:
         help="a GGUF of the same base, any quantisation: tokenizer and metadata are copied from it",
     )
     made.add_argument(
+        "--layout",
+        choices=(TRANSCRIPT, CHAT),
+        help="how the model reads conversations: as lines of names (default), or in its chat template's turns",
+    )
+    made.add_argument(
         "--recipe",
         choices=tuple(RECIPES),
         help="; ".join(f"{recipe.name}: {recipe.purpose}" for recipe in RECIPES.values()),
@@ -166,6 +172,7 @@ def request_of(options: argparse.Namespace) -> RunRequest:
         out=options.out,
         base=options.base,
         base_gguf=options.base_gguf,
+        layout=options.layout,
         recipe=options.recipe,
         method=options.method,
         changes=tuple(options.changes),

@@ -48,7 +48,7 @@ from scripts.progress import Progress, job, open_store, print_summary, run_scrip
 from storage.environment import read_environment
 from storage.errors import BadInputError, KnownError
 from storage.quiz import quiz_folder, read_result
-from storage.settings import ADAPTER_PATH, EMBEDDING_MODEL
+from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE, EMBEDDING_MODEL
 from storage.split_files import model_bytes
 from storage.store import Store
 from storage.system.files import write_whole
@@ -132,6 +132,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--pause-bot", action="store_true", help="stop the running bot meanwhile; it is started again afterwards"
     )
+    made.add_argument(
+        "--layout",
+        choices=CHAT_TEMPLATE.choices,
+        help="the prompt layout to measure with (default: the setting's; auto takes what each model was trained with)",
+    )
     made.add_argument("--no-recall", action="store_true", help="without recalled lines and without embeddings")
     return made
 
@@ -139,6 +144,8 @@ def parser() -> argparse.ArgumentParser:
 def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> Plan:
     """Everything the evaluation needs, found and checked."""
     settings = store.settings.read()
+    if options.layout:
+        settings = settings.with_values({CHAT_TEMPLATE.key: options.layout})
     against = None
     if options.against and not (options.sweep or options.blind_test):
         against = in_use(store) if options.against == "current" else typed_path(options.against)

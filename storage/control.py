@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 from storage.database import Database
 from storage.records import BotPhase, BotStatus, Command, CommandKind, ModelState, Supervisor
-from storage.settings import REGISTRY, Setting, Settings, T, parse_stored
+from storage.settings import CHAT, REGISTRY, Setting, Settings, T, parse_stored
 from storage.stored_json import fits, read_json, tell
 
 Clock = Callable[[], float]
@@ -26,7 +26,9 @@ class SettingsStore:
     def read(self) -> Settings:
         """Every setting as of now."""
         rows = self._database.rows("SELECT key, value FROM config")
-        return parse_stored((row["key"], row["value"]) for row in rows)
+        layout = self._database.value("SELECT value FROM facts WHERE key = ?", (LAYOUT_FACT,))
+        stored = ((row["key"], row["value"]) for row in rows)
+        return parse_stored(stored, layout=CHAT if layout is None else str(json.loads(layout)))
 
     def get(self, setting: Setting[T]) -> T:
         """One setting as of now."""
@@ -168,6 +170,8 @@ def _status(values: dict[str, Any]) -> BotStatus | None:
 
 
 # Under this name the bot keeps its event loop's lag while it is measured (bot/lag.py).
+# The prompt layout of the model that was loaded last: its sampling defaults are shown and used.
+LAYOUT_FACT = "prompt_layout"
 LOOP_LAG_FACT = "loop_lag_ms"
 
 # When somebody last opened the panel although a launcher was running: a headless one makes room, a window shows itself

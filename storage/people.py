@@ -173,6 +173,10 @@ class Members:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def names(self) -> list[str]:
+        """What everybody known is called, display names and user names."""
+        return [name for member in self.all() for name in (member.display_name, member.username) if name]
+
     def all(self) -> list[Member]:
         """Everybody known, by name."""
         return [

@@ -16,6 +16,8 @@ from storage.typed_paths import clean_path
 
 T = TypeVar("T")
 
+# How a model reads a conversation: in the turns of its chat template, or as lines of names (model/prompts.py).
+CHAT, TRANSCRIPT = "chat template", "transcript"
 DEFAULT_SYSTEM_PROMPT = """\
 You're a regular on this Discord server. You've been here a while, you know the vibe, you know the people.
 
@@ -304,9 +306,9 @@ CHAT_TEMPLATE = Setting(
     "chat_template",
     "auto",
     "Model",
-    "Chat template",
-    "auto takes the model file's own; plain is for base models, which go on with a transcript.",
-    choices=("auto", "chatml", "plain"),
+    "Prompt layout",
+    "How the model reads the talk. auto: as it was trained; untrained, as a transcript of lines.",
+    choices=("auto", CHAT, "chatml", TRANSCRIPT),
     needs_restart=True,
 )
 CONTEXT_LENGTH = Setting(
@@ -452,26 +454,43 @@ MEMORY_LIMIT_GB = Setting(
 REGISTRY: dict[str, Setting[Any]] = {s.key: s for s in list(globals().values()) if isinstance(s, Setting)}
 
 
-class Settings:
-    """An unchanging view of all settings at one moment: `settings[TEMPERATURE]` is a float."""
+# What a model that reads a transcript is asked with unless the owner chose otherwise (docs/RESULTS.md).
+# The registry's defaults are the chat template's, and the specification's.
+LAYOUT_DEFAULTS: dict[str, dict[str, Any]] = {
+    TRANSCRIPT: {TEMPERATURE.key: 1.0, TOP_K.key: 0, TOP_P.key: 1.0, MIN_P.key: 0.05, REPEAT_PENALTY.key: 1.0}
+}
 
-    def __init__(self, values: dict[str, Any] | None = None) -> None:
+
+class Settings:
+    """An unchanging view of all settings at one moment: `settings[TEMPERATURE]` is a float.
+
+    layout: of the model in use, which has sampling defaults of its own.
+    """
+
+    def __init__(self, values: dict[str, Any] | None = None, *, layout: str = CHAT) -> None:
         self._values = values or {}
+        self._layout = layout
 
     def __getitem__(self, setting: Setting[T]) -> T:
-        return self._values.get(setting.key, setting.default)
+        if setting.key in self._values:
+            return self._values[setting.key]
+        return LAYOUT_DEFAULTS.get(self._layout, {}).get(setting.key, setting.default)
+
+    def for_layout(self, layout: str) -> Settings:
+        """The same choices with the sampling defaults of a prompt layout."""
+        return Settings(self._values, layout=layout)
 
     def with_values(self, changes: dict[str, Any]) -> Settings:
         """A copy with some values replaced; each is checked against its setting."""
         parsed = {key: REGISTRY[key].parse(value) for key, value in changes.items()}
-        return Settings(self._values | parsed)
+        return Settings(self._values | parsed, layout=self._layout)
 
     def is_set(self, setting: Setting[Any]) -> bool:
         """True when the owner chose a value, so that .env no longer speaks for it."""
         return setting.key in self._values
 
 
-def parse_stored(rows: Iterable[tuple[str, str]]) -> Settings:
+def parse_stored(rows: Iterable[tuple[str, str]], *, layout: str = CHAT) -> Settings:
     """Settings from (key, JSON) rows; rows of another version or out of range fall back to the default."""
     values: dict[str, Any] = {}
     for key, text in rows:
@@ -482,4 +501,4 @@ def parse_stored(rows: Iterable[tuple[str, str]]) -> Settings:
             values[key] = setting.parse(json.loads(text))
         except (ValueError, TypeError, RecursionError, SettingError):
             continue
-    return Settings(values)
+    return Settings(values, layout=layout)

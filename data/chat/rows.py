@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from storage.errors import BadInputError
 from storage.records import Conversation, Turn
 
 TRAIN, VALIDATION, TEST = "train.jsonl", "validation.jsonl", "test.jsonl"
-PREFERENCES, JUDGED = "preferences.jsonl", "kto.jsonl"
+PREFERENCES, JUDGED, SESSIONS = "preferences.jsonl", "kto.jsonl", "sessions.jsonl"
 
 RowType = TypeVar("RowType")
 
@@ -104,6 +104,40 @@ class JudgedRow:
         """A row as `to_json` wrote it. Raises ValueError, KeyError or TypeError where it is none."""
         record = _record(line)
         return cls(_place(record, _text(record["completion"])), bool(record["label"]))
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTurn:
+    """One turn of a whole conversation. is_own: by the person in whose place the bot stands. is_learnt: kept by the
+    quotas; the rest is context."""
+
+    name: str
+    text: str
+    is_own: bool
+    is_learnt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A whole conversation of the training part, for a model that reads transcripts."""
+
+    session: str
+    channel_id: int
+    turns: tuple[SessionTurn, ...]
+
+    def to_json(self) -> str:
+        """The row as one line of a file, with its line break."""
+        return _line({"session": self.session, "channel_id": self.channel_id, "turns": [asdict(t) for t in self.turns]})
+
+    @classmethod
+    def parse(cls, line: str | bytes) -> SessionRow:
+        """A row as `to_json` wrote it. Raises ValueError, KeyError or TypeError where it is none."""
+        record = _record(line)
+        turns = tuple(
+            SessionTurn(_text(turn["name"]), _text(turn["text"]), bool(turn["is_own"]), bool(turn["is_learnt"]))
+            for turn in record["turns"]
+        )
+        return cls(str(record["session"]), int(record.get("channel_id", 0)), turns)
 
 
 def read_rows(path: Path, parse: Callable[[str], RowType]) -> Iterator[RowType]:

@@ -40,6 +40,10 @@ _FRAME = re.compile(
 )
 _DECORATION = re.compile(r"^[\s>*_~`\"'<\[(@-]+|[\s*_~`\"'>\])]+$")
 _LONGEST_LABEL = 80
+# How data.chat.markup writes attachments and stickers.
+_FILES_ALONE = re.compile(r"(?:\[(?:image|video|audio|file|sticker: [^\]\n]{0,80})\]\s*)+")
+# A reply goes out a message a line; more than this in a row is a model that has lost its thread.
+MOST_LINES = 5
 
 
 def without_thoughts(text: str) -> str:
@@ -105,10 +109,12 @@ def own_words(text: str, speakers: Speakers) -> tuple[str, bool]:
     """What of a reply the voice itself says, and whether somebody else's line began behind it.
 
     A name in front is taken off; the reply ends where a line begins with another's name ("Ana: ..."). In a transcript
-    it ends with its line too, unless the voice's own name opens the next one.
+    it ends with its line, unless the voice's own name opens the next one, where it begins to say the same again, and
+    after as many lines as anybody writes in a row. What stands for a picture is not said: there is none.
     """
     kept: list[str] = []
-    for line in text.split("\n"):
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
         label, rest = _label(line, speakers)
         if not any(kept):
             while label:
@@ -118,7 +124,14 @@ def own_words(text: str, speakers: Speakers) -> tuple[str, bool]:
             line = rest
         elif label or (speakers.is_transcript and not _may_become_own(line, speakers)):
             return "\n".join(kept), True
-        kept.append(line)
+        if speakers.is_transcript and any(kept):
+            said = {each.strip().casefold() for each in kept}
+            # While it grows, the last line may become another one than it looks like.
+            is_said_again = number + 1 < len(lines) and line.strip().casefold() in said
+            if is_said_again or len(kept) >= MOST_LINES:
+                return "\n".join(kept), True
+        if not (speakers.is_transcript and _FILES_ALONE.fullmatch(line.strip())):
+            kept.append(line)
     return "\n".join(kept), False
 
 

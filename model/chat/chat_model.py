@@ -24,9 +24,9 @@ from model.chat.reply_queue import Job, ReplyFuture, ReplyQueue, gave_way
 from model.chat.requests import Reply, ReplyRequest, being_replaced
 from model.chat.worker import Work, Worker
 from model.native import ContextOptions
-from model.prompts import ChatTemplate
+from model.prompts import ChatTemplate, own_name_of, reply_pieces, tokenise
 from storage.records import Conversation, Turn
-from storage.settings import FREE_MEMORY, KEEP_CACHE_SECONDS, LISTENING, Settings
+from storage.settings import CHAT, FREE_MEMORY, KEEP_CACHE_SECONDS, LISTENING, TRANSCRIPT, Settings
 
 _MAX_WAITING = 32
 # No channel of Discord has this number.
@@ -42,7 +42,7 @@ class ChatModel:
         options: ContextOptions,
         *,
         n_ctx: int = 2048,
-        template: str = "auto",
+        template: str = CHAT,
         adapter: Path | None = None,
         keep_seconds: float = 600.0,
         park_bytes: int = 64 << 20,
@@ -95,6 +95,11 @@ class ChatModel:
     def template(self) -> ChatTemplate:
         """How turns are marked for this model."""
         return self._loaded.template
+
+    @property
+    def layout(self) -> str:
+        """TRANSCRIPT or CHAT: how it reads a conversation, and which sampling it is asked with by default."""
+        return TRANSCRIPT if self.template.is_transcript else CHAT
 
     # ---- for everybody --------------------------------------------------------------------------------
 
@@ -192,7 +197,9 @@ class ChatModel:
     def log_probabilities(self, request: ReplyRequest, reply: str) -> list[float]:
         """Natural log-probability of each token of `reply` as the answer to a request, behind the prompt it would get
         in a channel that nothing was said in before."""
-        target = self.encode(reply, False)
+        # Without what closes it; the pieces' borders are the prompt's.
+        own_name = own_name_of(request.conversation)
+        target = tokenise(reply_pieces(reply, self.template, own_name)[:-1], self.encode)
 
         def prompt() -> list[int]:
             self._loaded.reopen()

@@ -57,8 +57,8 @@ def template_of(
         log.debug("The chat template of %s", name, exc_info=True)
         raise TemplateError(
             f"The chat template inside {name} cannot be read ({_short(error)}).",
-            "Choose another file of this model, or set Settings > Model > Chat template to 'chatml' (for most models "
-            "that answer) or 'plain' (for a base model).",
+            "Choose another file of this model, or set Settings > Model > Prompt layout to 'chatml' (for most models "
+            "that answer) or 'transcript' (for any).",
         ) from error
     if start and not (template.start + template.system_open).startswith(start):
         template = replace(template, start=start + template.start)

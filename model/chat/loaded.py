@@ -14,13 +14,14 @@ from pathlib import Path
 from model.catalog import shown_name
 from model.chat.engine import Engine
 from model.chat.prompting import PromptBuilder
+from model.layouts import layout_of
 from model.native import ContextOptions, NativeModel
 from model.prompts import CHATML, ChatTemplate, transcript_layout
+from storage.settings import TRANSCRIPT
 
 
 class LoadedModel:
-    """Raises ModelFileError when the file or the adapter cannot be used. template: 'auto' for the model's own, 'chatml'
-    or 'plain' for a transcript."""
+    """Raises ModelFileError when the file or the adapter cannot be used. template: the prompt layout's setting."""
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class LoadedModel:
         self.path, self.adapter = path, adapter
         self.size_bytes = native.header.size_bytes
         try:
-            self.template = template_in(native, self._wanted_template)
+            self.template = template_in(native, self._wanted_template, adapter)
         except BaseException:
             native.close()
             raise
@@ -108,9 +109,11 @@ class LoadedModel:
     def set_adapter(self, adapter: Path | None) -> None:
         """Another LoRA adapter, or none, on the same weights; everything computed is dropped."""
         self.reopen()
+        template = template_in(self.native, self._wanted_template, adapter)
         self.native.set_adapter(adapter)
         self.clear()
-        self.adapter = adapter
+        self.adapter, self.template = adapter, template
+        self.prompts = PromptBuilder(template, self.native.encode, self.n_ctx)
 
     def forget(self, channel: int) -> None:
         """Drop everything computed for a channel."""
@@ -125,20 +128,21 @@ class LoadedModel:
             self.prompts.clear()
 
 
-def template_in(native: NativeModel, wanted: str) -> ChatTemplate:
-    """How turns are marked: 'chatml', 'plain', or 'auto' as the model file says. Raises ModelFileError."""
+def template_in(native: NativeModel, wanted: str, adapter: Path | None = None) -> ChatTemplate:
+    """How turns are marked: one of the setting's choices, 'auto' as the model was trained. Raises ModelFileError."""
     from model.chat.chat_templates import template_of
 
-    bos = native.token_text(native.bos)
+    bos, eos = native.token_text(native.bos), native.token_text(native.eos)
     start = bos if native.adds_bos else ""
-    if wanted == "chatml":
+    layout = layout_of(native.path, adapter) if wanted == "auto" else wanted
+    if layout == TRANSCRIPT:
+        return transcript_layout(bos=start, eos=eos)
+    if layout == "chatml":
         return replace(CHATML, start=start)
-    if wanted == "plain":
-        return transcript_layout(bos=start)
     return template_of(
         native.chat_template(),
         bos=bos,
-        eos=native.token_text(native.eos),
+        eos=eos,
         name=native.path.name,
         adds_bos=native.adds_bos,
         has_chatml=len(native.encode(CHATML.user_open.partition("user")[0], True)) == 1,

@@ -40,6 +40,7 @@ class RunningReply:
     def draw(self, native: NativeModel, row: int, *, now: float) -> None:
         """Draw the next token from a row of the last batch; `stop` is set when the reply is complete."""
         token = native.sample(self.sampler.chain, row)
+        self.sampler.drawn(token)
         self.first_token_at = self.first_token_at or now
         self.next_token = token
         if native.is_end(token):

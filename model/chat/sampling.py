@@ -27,14 +27,27 @@ class Sampler:
         lib = library()
         self._lib = lib
         self.chain: Any = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-        for sampler in [*_end_forbidden(model, options), *self._samplers(model, options)]:
+        self._model, self._window = model, options.repeat_window
+        self._penalty: Any = None
+        self._repeatable: list[int] = []
+        for sampler in [*_end_forbidden(model, options), *self._samplers(model, options, context)]:
             lib.llama_sampler_chain_add(self.chain, sampler)
-        # Control tokens stay out of the look-back: a penalty on the end token makes replies ramble.
-        window = [token for token in context if not model.is_control(token)]
-        for token in window[len(window) - min(options.repeat_window, len(window)) :]:
-            lib.llama_sampler_accept(self.chain, token)
 
-    def _samplers(self, model: NativeModel, options: GenerationOptions) -> list[Any]:
+    def drawn(self, token: int) -> None:
+        """A token was drawn from the chain. The repetition penalty looks back over the reply's own words alone: what
+        people said may be said again, and a penalty on the line break, which is what lines have in common, would leave
+        one line of every burst."""
+        if self._penalty is None:
+            return
+        if b"\n" not in self._model.piece(token):
+            self._repeatable = [*self._repeatable, token][-self._window :]
+            return
+        # llama.cpp's penalty takes every token the chain accepts: it is told again without this one.
+        self._lib.llama_sampler_reset(self._penalty)
+        for each in self._repeatable:
+            self._lib.llama_sampler_accept(self._penalty, each)
+
+    def _samplers(self, model: NativeModel, options: GenerationOptions, context: Sequence[int]) -> list[Any]:
         lib = self._lib
         if options.temperature <= 0:
             return [*self._penalties(model, options), lib.llama_sampler_init_greedy()]
@@ -42,17 +55,20 @@ class Sampler:
         chain += self._penalties(model, options)
         if options.dry_multiplier > 0:
             breakers = (ctypes.c_char_p * len(_DRY_BREAKERS))(*_DRY_BREAKERS)
-            chain.append(
-                lib.llama_sampler_init_dry(
-                    model.vocab,
-                    options.dry_multiplier,
-                    _DRY_BASE,
-                    _DRY_ALLOWED,
-                    _DRY_WINDOW,
-                    breakers,
-                    len(_DRY_BREAKERS),
-                )
+            dry = lib.llama_sampler_init_dry(
+                model.vocab,
+                options.dry_multiplier,
+                _DRY_BASE,
+                _DRY_ALLOWED,
+                _DRY_WINDOW,
+                breakers,
+                len(_DRY_BREAKERS),
             )
+            # Whole phrases of the talk are not to come back either. Control tokens stay out of it.
+            for token in context[-_DRY_WINDOW:]:
+                if not model.is_control(token):
+                    lib.llama_sampler_accept(dry, token)
+            chain.append(dry)
         if options.top_p < 1:
             chain.append(lib.llama_sampler_init_top_p(options.top_p, 1))
         if options.min_p > 0:
@@ -65,11 +81,10 @@ class Sampler:
     def _penalties(self, model: NativeModel, options: GenerationOptions) -> list[Any]:
         if options.repeat_penalty == 1 or options.repeat_window == 0:
             return []
-        return [
-            self._lib.llama_sampler_init_penalties(
-                model.vocabulary_size, options.repeat_window, options.repeat_penalty, 0.0, 0.0
-            )
-        ]
+        self._penalty = self._lib.llama_sampler_init_penalties(
+            model.vocabulary_size, options.repeat_window, options.repeat_penalty, 0.0, 0.0
+        )
+        return [self._penalty]
 
     def close(self) -> None:
         if self.chain:

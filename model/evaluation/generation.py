@@ -19,6 +19,7 @@ from model.evaluation.report import Speed
 from model.evaluation.resampling import range_of
 from model.evaluation.rows import Row, spread
 from storage.records import Conversation, Turn
+from storage.settings import CHAT
 
 if TYPE_CHECKING:
     from model.inference import ChatModel, GenerationOptions, ReplyRequest
@@ -52,6 +53,8 @@ class Voice:
     keep_turns: int
     recall_tokens: int
     recalled: Mapping[str, tuple[Turn, ...]] = field(default_factory=dict)
+    layout: str = CHAT
+    own_name: str = ""
 
 
 def write_answers(
@@ -193,7 +196,7 @@ def request_at(model: ChatModel, row: Row, voice: Voice) -> ReplyRequest:
     # The same place draws the same way, whichever places are asked beside it.
     seed = zlib.crc32(row.id.encode())
     return ReplyRequest(
-        replace(row.conversation, recalled=recalled),
+        replace(row.conversation, recalled=recalled, own_name=voice.own_name),
         replace(voice.options, seed=seed),
         voice.system_prompt,
         _CHANNEL,

@@ -23,7 +23,8 @@ from model.evaluation.report import ModelFile, Report, write_report
 from model.evaluation.rows import Row, read_manifest, read_rows, spread
 from model.evaluation.sweep import Point, sweep
 from model.files.parts import model_sha256
-from model.prompts import LAYOUT
+from model.layouts import layout_for
+from model.prompts import LAYOUT, TRANSCRIPT_LAYOUT, UNKNOWN_OWN_NAME
 from storage.control import Facts as MachineFacts
 from storage.errors import BadInputError
 from storage.quiz import Quiz
@@ -100,6 +101,7 @@ def run(plan: Plan, report: Progress = lambda _fraction, _step: None) -> Report:
     canaries = planted(manifest)
     _drop_old_answers(plan)
     voice, recall_notes = _voice(plan, rows, manifest, report=_part(report, 0.0, 0.1))
+    own_voice = _own_voice(plan, voice, plan.models[0][1], plan.adapter)
     written, count = [], len(plan.models)
     for number, (role, file) in enumerate(plan.models):
         start = 0.1 + 0.65 * number / count
@@ -111,7 +113,7 @@ def run(plan: Plan, report: Progress = lambda _fraction, _step: None) -> Report:
         str(manifest.get("hash", "")),
         training_rows,
         plan.is_quick,
-        _described(plan, voice),
+        _described(plan, own_voice),
         plan.notes + recall_notes,
         bool(canaries),
         plan.recipe,
@@ -143,6 +145,7 @@ def run_sweep(plan: Plan, report: Progress = lambda _fraction, _step: None) -> l
     _drop_old_answers(plan)
     voice, _ = _voice(plan, rows, manifest, report=_part(report, 0.0, 0.1))
     role, file = plan.models[0]
+    voice = _own_voice(plan, voice, file, plan.adapter)
     kept = _answers(plan) / f"sweep-{_key(plan, _identities(plan, role, file), voice, manifest)}"
     with loaded(file, plan, plan.adapter) as model:
         return sweep(model, rows, voice, embed=plan.embed, kept=kept, report=_part(report, 0.1, 0.95))
@@ -162,6 +165,7 @@ def run_blind_test(
     rows = [row for row in read_rows(plan.data / "test.jsonl") if row.conversation.turns]
     people, places = blind_test.choose_places(rows, per_side=per_side, max_tokens=plan.settings[MAX_TOKENS])
     voice, _ = _voice(plan, places, read_manifest(plan.data), report=_part(report, 0.0, 0.1))
+    voice = _own_voice(plan, voice, plan.models[0][1], plan.adapter)
     with loaded(plan.models[0][1], plan, plan.adapter) as model:
         answers: dict[str, str] = {}
 
@@ -241,6 +245,7 @@ def _write(
     identities = _identities(plan, role, file)
     # What was trained is the adapter; a merged model must be measured again before it is published.
     identity = identities[-1]
+    voice = _own_voice(plan, voice, file, adapter)
     report(0.0, f"Loading {file.name}")
     started = time.monotonic()
     with loaded(file, plan, adapter) as model:
@@ -278,6 +283,7 @@ def _voice(
         settings[SYSTEM_PROMPT],
         settings[HISTORY_MESSAGES],
         settings[RECALL_TOKENS],
+        own_name=str(manifest.get("own_name") or UNKNOWN_OWN_NAME),
     )
     if plan.embed is None or settings[RECALL_COUNT] == 0:
         return voice, ("No earlier lines were recalled.",)
@@ -300,6 +306,14 @@ def _voice(
     return replace(voice, recalled=recalled), (
         f"Recall came from the newest {len(lines.lines):,} training lines, {where}; the test part was not in it.",
     )
+
+
+def _own_voice(plan: Plan, voice: Voice, file: Path, adapter: Path | None) -> Voice:
+    """The voice with the sampling that the bot would use for this model's layout."""
+    from model.inference import GenerationOptions
+
+    layout = layout_for(plan.settings[CHAT_TEMPLATE], file, adapter)
+    return replace(voice, options=GenerationOptions.from_settings(plan.settings.for_layout(layout)), layout=layout)
 
 
 def _stamps(folder: Path) -> list[tuple[str, int, int]]:
@@ -342,11 +356,12 @@ def _key(plan: Plan, identities: Sequence[ModelFile], voice: Voice, manifest: di
     chosen: tuple[Setting[Any], ...] = (CONTEXT_LENGTH, CHAT_TEMPLATE, GPU_LAYERS, THREADS)
     asked = repr(
         (
-            LAYOUT,
+            (LAYOUT, TRANSCRIPT_LAYOUT, voice.layout),
             [each.sha256 for each in identities],
             manifest.get("hash", ""),
             voice.options,
             voice.system_prompt,
+            voice.own_name,
             voice.keep_turns,
             voice.recall_tokens,
             [plan.settings[setting] for setting in chosen],
@@ -358,6 +373,7 @@ def _key(plan: Plan, identities: Sequence[ModelFile], voice: Voice, manifest: di
 def _described(plan: Plan, voice: Voice) -> dict[str, Any]:
     options = {key: value for key, value in asdict(voice.options).items() if key not in ("stop", "seed")}
     return options | {
+        "prompt_layout": voice.layout,
         "history_messages": voice.keep_turns,
         "recall_count": plan.settings[RECALL_COUNT],
         "system_prompt": voice.system_prompt[:60],

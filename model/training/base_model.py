@@ -17,8 +17,9 @@ from typing import Any
 from model.catalog import MODELS, offline_chat_model
 from model.chat.chat_templates import template_of
 from model.files.gguf_files import quick_gguf
-from model.prompts import CHATML, ChatTemplate, Encode
+from model.prompts import CHATML, ChatTemplate, Encode, transcript_layout
 from storage.errors import KnownError
+from storage.settings import CHAT, TRANSCRIPT
 from storage.system.files import replace_file
 from storage.system.network import NetworkFault, explain
 from storage.typed_paths import typed_path
@@ -223,8 +224,12 @@ def encoder(tokenizer: Any) -> Encode:
     return encode
 
 
-def chat_template(tokenizer: Any, *, name: str = "") -> ChatTemplate:
-    """The turn markers of the base, read off its own chat template; as the bot reads its GGUF."""
+def chat_template(tokenizer: Any, *, name: str = "", layout: str = CHAT) -> ChatTemplate:
+    """How conversations are marked: the base's own chat template, or a transcript; as the bot reads its GGUF."""
+    if layout == TRANSCRIPT:
+        adds_bos = bool(getattr(tokenizer, "add_bos_token", False))
+        bos = (tokenizer.bos_token or "") if adds_bos else ""
+        return transcript_layout(bos=bos, eos=tokenizer.eos_token or "")
     source = tokenizer.chat_template
     return template_of(
         source.get("default") if isinstance(source, dict) else source,

@@ -20,6 +20,7 @@ from typing import Any
 from model.files import gguf_files
 from model.files.gguf_files import QUANTISATIONS, ExportError
 from model.files.model_kind import check_chat_model
+from model.layouts import layout_in
 from model.training.base_model import BaseModel, chat_template, encoder, load_base, load_tokenizer
 from model.training.export_check import (
     Probe,
@@ -103,7 +104,7 @@ class _Export:
         self.notes: list[str] = []
         self.losses: tuple[float | None, float | None] = (None, None)
         self.tokenizer = load_tokenizer(plan.base)
-        self.template = chat_template(self.tokenizer, name=plan.base.name)
+        self.template = chat_template(self.tokenizer, name=plan.base.name, layout=layout_in(plan.description))
         renderer = Renderer(encoder(self.tokenizer), self.template, plan.system_prompt, _PROBE_TOKENS)
         self.probes: list[Probe] = probes(renderer)
         if not self.probes:

@@ -13,8 +13,8 @@ from typing import Any
 
 from model.training.loaders import Runtime
 from model.training.recipes import PhaseNumbers, Recipe
-from model.training.rows import Example, PreferenceExample
-from model.training.shared_prefix import IGNORED, collate
+from model.training.rows import IGNORED, Example, PreferenceExample
+from model.training.shared_prefix import collate
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def _labelled(rows: Sequence[Example]) -> Any:
     from datasets import Dataset
 
     return Dataset.from_list(
-        [{"input_ids": row.prompt + row.reply, "labels": [IGNORED] * len(row.prompt) + row.reply} for row in rows]
+        [{"input_ids": row.prompt + row.reply, "labels": [IGNORED] * len(row.prompt) + row.labels} for row in rows]
     )
 
 

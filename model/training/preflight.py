@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
-from data.chat.rows import PREFERENCES, TRAIN, VALIDATION, TrainingRow, read_rows
+from data.chat.rows import PREFERENCES, SESSIONS, TRAIN, VALIDATION, SessionRow, TrainingRow, read_rows
 from model.training.hardware import Hardware
 from model.training.recipes import Method, PhaseNumbers, Recipe, halved, least_batch
 from model.training.rows import PreparedFolder
 from storage.errors import KnownError
+from storage.settings import CHAT, TRANSCRIPT
 
 GIB = 1024**3
 # nf4 with its scales; 16 and 32 bit.
@@ -145,9 +146,11 @@ class Preflight:
         )
 
 
-def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method) -> Work:
+def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method, layout: str = CHAT) -> Work:
     """Rows of each phase after the recipe's caps, and the mean length of a row, from a sample of 200."""
     counts = {"sft": folder.count(TRAIN), "preferences": folder.count(PREFERENCES)}
+    if layout == TRANSCRIPT and folder.count(SESSIONS):
+        counts["sft"] = _transcripts(folder, recipe.sft.max_length)
     rows = {}
     for name in method.phases:
         available = counts["sft" if name == "sft" else "preferences"]
@@ -158,13 +161,25 @@ def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method) -> Work
     return Work(rows, system + _mean_tokens(folder), system)
 
 
+def _transcripts(folder: PreparedFolder, max_length: int) -> int:
+    """About how many rows whole conversations make."""
+    return sum(
+        1 + int(sum(_line_tokens(turn.name + turn.text) for turn in row.turns)) // max_length
+        for row in read_rows(folder.path / SESSIONS, SessionRow.parse)
+    )
+
+
+def _line_tokens(text: str) -> float:
+    return len(text) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN
+
+
 def _mean_tokens(folder: PreparedFolder) -> float:
     """Mean tokens of a row without the system prompt, from the first 200 rows."""
     lengths = []
     for row in islice(read_rows(folder.path / TRAIN, TrainingRow.parse), 200):
         said = (*row.conversation.turns, *row.conversation.recalled)
         texts = [line.name + line.text for line in said] + [row.reply]
-        lengths.append(sum(len(text) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN for text in texts))
+        lengths.append(sum(map(_line_tokens, texts)))
     return sum(lengths) / len(lengths) if lengths else 0.0
 
 

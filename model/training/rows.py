@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,22 +17,40 @@ from typing import Any
 from data.chat.rows import (
     JUDGED,
     PREFERENCES,
+    SESSIONS,
     TEST,
     TRAIN,
     VALIDATION,
     JudgedRow,
     PreferenceRow,
     RowType,
+    SessionRow,
+    SessionTurn,
     TrainingRow,
     count_rows,
     read_rows,
 )
 from data.chat.window import end_of_text, fit
-from model.prompts import LAYOUT, ChatTemplate, Encode, render, tokenise
+from model.prompts import (
+    LAYOUT,
+    UNKNOWN_OWN_NAME,
+    ChatTemplate,
+    Encode,
+    lines_of,
+    render,
+    reply_pieces,
+    system_pieces,
+    tokenise,
+    turn_pieces,
+)
 from storage.errors import BadInputError
-from storage.records import Conversation
+from storage.records import Conversation, Turn
 
 MANIFEST = "manifest.json"
+# What a loss passes over (PyTorch's cross entropy).
+IGNORED = -100
+# Of a conversation that is longer than a training row, so much of what was said before is the next row's context.
+_OVERLAP_SHARE = 0.25
 # Well-liked messages whose pairs are held back, to see whether the preferred side became likelier: every tenth.
 HELD_BACK_EVERY = 10
 
@@ -61,6 +79,11 @@ class PreparedFolder:
     @property
     def system_prompt(self) -> str:
         return str(self.manifest.get("system_prompt", ""))
+
+    @property
+    def own_name(self) -> str:
+        """What the bot is called on the server the data is of."""
+        return str(self.manifest.get("own_name") or UNKNOWN_OWN_NAME)
 
     @property
     def layout(self) -> int:
@@ -112,10 +135,19 @@ def _hash_files(*paths: Path) -> str:
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt and what should follow it, as token ids; the loss is taken over `reply` alone."""
+    """A prompt and what should follow it, as token ids; the loss is taken over `reply` alone, or a part of it."""
 
     prompt: list[int]
     reply: list[int]
+    # Which of the reply's tokens the loss is taken over; empty for all of them.
+    learnt: tuple[bool, ...] = ()
+
+    @property
+    def labels(self) -> list[int]:
+        """The reply with IGNORED in place of what is context."""
+        if not self.learnt:
+            return self.reply
+        return [token if kept else IGNORED for token, kept in zip(self.reply, self.learnt, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -137,6 +169,26 @@ class Skipped:
     ids: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    tokens: list[int]
+    is_learnt: bool
+
+
+def _transcript(head: list[int], lines: Sequence[_Line]) -> list[Example]:
+    """One row: everything before the first learnt line is the prompt; no row where nothing is left to learn.
+
+    A conversation's first line has nothing before it: it is context.
+    """
+    first = next((number for number, line in enumerate(lines) if number and line.is_learnt), None)
+    if first is None:
+        return []
+    prompt = head + [token for line in lines[:first] for token in line.tokens]
+    reply = [token for line in lines[first:] for token in line.tokens]
+    learnt = tuple(line.is_learnt for line in lines[first:] for _ in line.tokens)
+    return [Example(prompt, reply, () if all(learnt) else learnt)]
+
+
 @dataclass(frozen=True)
 class Renderer:
     """Rows to token ids. `encode(text, special)` is the tokenizer's, without BOS; max_length counts all tokens."""
@@ -145,6 +197,7 @@ class Renderer:
     template: ChatTemplate
     system_prompt: str
     max_length: int
+    own_name: str = UNKNOWN_OWN_NAME
 
     def example(self, row: TrainingRow, skipped: Skipped) -> Example | None:
         """Prompt and reply of an SFT row, or None when the reply is empty or cannot fit."""
@@ -161,14 +214,62 @@ class Renderer:
         longest = max(len(reply) for reply in replies)
         return PreferenceExample(self._prompt(row.place.conversation, self.max_length - longest, skipped), *replies)
 
+    def session(self, row: SessionRow) -> list[Example]:
+        """A whole conversation as transcripts of at most max_length tokens, the loss on every line that is learnt.
+
+        A line is one message with its speaker's name; one too long for a transcript of its own is left out.
+        """
+        lines = [line for turn in row.turns for line in self._lines(turn)]
+        head = tokenise(system_pieces(self.system_prompt, self.template), self.encode)
+        made: list[Example] = []
+        start = read = 0
+        while read < len(lines):
+            end, room = start, self.max_length - len(head)
+            while end < len(lines) and len(lines[end].tokens) <= room:
+                room -= len(lines[end].tokens)
+                end += 1
+            # What is said again for context was learnt in the row before.
+            again = [replace(line, is_learnt=False) for line in lines[start:read]]
+            made += _transcript(head, [*again, *lines[read:end]])
+            if end == read:  # not even alone: it is left out
+                read = start = read + 1
+                continue
+            read, start = end, self._again_from(lines, end, len(head))
+        return made
+
+    def _again_from(self, lines: Sequence[_Line], end: int, head: int) -> int:
+        """Where the transcript that goes on with line `end` begins: a line back if that fits, a few short ones.
+
+        Without any of them the line would have nothing before it and could not be learnt.
+        """
+        if end == len(lines):
+            return end
+        room, said_again, start = self.max_length - head - len(lines[end].tokens), 0, end
+        while start:
+            said_again += len(lines[start - 1].tokens)
+            if said_again > room or (start < end and said_again > self.max_length * _OVERLAP_SHARE):
+                break
+            start -= 1
+        return start
+
+    def _lines(self, turn: SessionTurn) -> list[_Line]:
+        spoken = Turn(turn.name, turn.text, turn.is_own)
+        return [
+            _Line(
+                tokenise(turn_pieces([replace(spoken, text=line)], self.template, self.own_name), self.encode),
+                turn.is_learnt,
+            )
+            for line in lines_of(turn.text)
+        ]
+
     def reply_tokens(self, reply: str) -> list[int]:
         """The reply and the token that ends it."""
-        pieces = render(Conversation(()), system_prompt=self.system_prompt, template=self.template, reply=reply)
-        return tokenise(pieces[-2:], self.encode)
+        return tokenise(reply_pieces(reply, self.template, self.own_name), self.encode)
 
     def prompt_tokens(self, conversation: Conversation) -> list[int]:
         """The untrimmed prompt, up to and including the assistant's opening."""
-        return tokenise(render(conversation, system_prompt=self.system_prompt, template=self.template), self.encode)
+        named = replace(conversation, own_name=self.own_name)
+        return tokenise(render(named, system_prompt=self.system_prompt, template=self.template), self.encode)
 
     def _replies(self, texts: Sequence[str], row: TrainingRow, skipped: Skipped) -> list[list[int]] | None:
         if not all(text.strip() for text in texts):
@@ -203,6 +304,12 @@ def examples(
     """Rendered rows of train.jsonl or validation.jsonl, evenly spread over the file when `limit` is smaller."""
     rows = _spread(folder, name, TrainingRow.parse, limit)
     return [example for row in rows if (example := renderer.example(row, skipped)) is not None]
+
+
+def session_examples(folder: PreparedFolder, renderer: Renderer, *, limit: int = 0) -> list[Example]:
+    """Whole conversations as transcripts; of more than `limit` those at equal distances."""
+    made = [example for row in read_rows(folder.path / SESSIONS, SessionRow.parse) for example in renderer.session(row)]
+    return made if not limit or len(made) <= limit else [made[index * len(made) // limit] for index in range(limit)]
 
 
 def preference_examples(

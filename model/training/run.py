@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from data.chat.rows import PREFERENCES, VALIDATION
+from model.layouts import layout_in
 from model.training.base_model import PACKAGED, BaseModel, chat_template, encoder, load_tokenizer, resolve_base
 from model.training.curve import draw_curve
 from model.training.export import ExportPlan, ExportResult, export
@@ -30,6 +31,7 @@ from model.training.rows import (
 from model.training.trainer import RUN, TrainingPlan, TrainingResult, is_main_process, run_description, train
 from storage.errors import BadInputError, ConfigurationError
 from storage.paths import Workspace
+from storage.settings import TRANSCRIPT
 
 # Fewer pairs than this teach nothing but themselves.
 LEAST_PAIRS = 20
@@ -48,6 +50,7 @@ class RunRequest:
     out: Path | None = None
     base: str | None = None
     base_gguf: Path | None = None
+    layout: str | None = None
     recipe: str | None = None
     method: str | None = None
     changes: tuple[str, ...] = ()
@@ -73,6 +76,7 @@ class Run:
     method: Method
     hardware: Hardware
     is_begun: bool = False
+    layout: str = TRANSCRIPT
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ def settle(request: RunRequest, workspace: Workspace) -> Run:
         reason,
         method,
         hardware,
+        layout=request.layout or TRANSCRIPT,
     )
 
 
@@ -139,6 +144,7 @@ def _begun(request: RunRequest, out: Path) -> Run | None:
         Method(request.method or begun["method"]),
         find_hardware(out),
         is_begun=True,
+        layout=layout_in(begun),
     )
 
 
@@ -147,7 +153,7 @@ def look(run: Run, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[Run, Pr
     shape, is_here = _shape(run, workspace)
     # A run that was begun keeps its numbers; should memory run out, the trainer halves the batch itself.
     fitted = run.recipe if run.is_begun else fit_batches(run.recipe, run.method, shape, run.hardware)
-    work = measure_work(run.data, fitted, run.method)
+    work = measure_work(run.data, fitted, run.method, run.layout)
     found = examine(
         recipe=fitted,
         reason=run.reason,
@@ -173,7 +179,7 @@ def execute(run: Run, workspace: Workspace, reporter: Reporter) -> RunResult | N
             report=lambda step: reporter.report(0.0, step),
         )
     plan = TrainingPlan(
-        run.data, base, run.out, run.recipe, run.method, run.request.is_resumed, run.request.tensorboard
+        run.data, base, run.out, run.recipe, run.method, run.request.is_resumed, run.request.tensorboard, run.layout
     )
     if not is_main_process():
         train(plan, SilentReporter())
@@ -222,7 +228,11 @@ def _validation(run: Run, base: BaseModel) -> list[Example]:
     """Validation rows for measuring the exported file."""
     tokenizer = load_tokenizer(base)
     renderer = Renderer(
-        encoder(tokenizer), chat_template(tokenizer, name=base.name), run.data.system_prompt, run.recipe.sft.max_length
+        encoder(tokenizer),
+        chat_template(tokenizer, name=base.name, layout=run.layout),
+        run.data.system_prompt,
+        run.recipe.sft.max_length,
+        run.data.own_name,
     )
     limit = min(run.recipe.validation_rows, _MEASURED_ROWS)
     return examples(run.data, VALIDATION, renderer, Skipped(), limit=limit)

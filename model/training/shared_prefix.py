@@ -12,9 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from model.training.rows import Example
-
-IGNORED = -100
+from model.training.rows import IGNORED, Example
 
 
 def shared_length(prompts: Sequence[Sequence[int]]) -> int:
@@ -41,7 +39,7 @@ def pack(rows: Sequence[Example]) -> dict[str, Any]:
         rest = row.prompt[shared:] + row.reply
         segments.append((len(ids), len(ids) + len(rest)))
         ids += rest
-        labels += [IGNORED] * (len(row.prompt) - shared) + row.reply
+        labels += [IGNORED] * (len(row.prompt) - shared) + row.labels
         positions += range(shared, shared + len(rest))
     mask = torch.zeros(len(ids), len(ids), dtype=torch.bool)
     mask[:, :shared] = True
@@ -62,7 +60,7 @@ def collate(features: Sequence[dict[str, list[int]]]) -> dict[str, Any]:
 
 def _example(ids: list[int], labels: list[int]) -> Example:
     start = next(index for index, label in enumerate(labels) if label != IGNORED)
-    return Example(ids[:start], ids[start:])
+    return Example(ids[:start], ids[start:], tuple(label != IGNORED for label in labels[start:]))
 
 
 def reply_loss(model: Any, rows: Sequence[Example], *, at_once: int = 8) -> float | None:

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.chat.rows import TRAIN, VALIDATION
+from data.chat.rows import SESSIONS, TRAIN, VALIDATION
+from model.layouts import LAYOUT_KEY
 from model.provenance import git_revision, library_versions
 from model.training.base_model import BaseModel, chat_template, encoder, load_tokenizer
 from model.training.checkpoints import discard_incomplete, is_complete, last_complete, mark_complete, step_of
@@ -33,9 +34,11 @@ from model.training.rows import (
     disliked_examples,
     examples,
     preference_examples,
+    session_examples,
 )
 from model.training.shared_prefix import reply_loss
 from storage.errors import BadInputError, ConfigurationError, KnownError
+from storage.settings import CHAT
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +64,7 @@ class TrainingPlan:
     method: Method = Method.SFT
     is_resumed: bool = False
     tensorboard: bool = False
+    layout: str = CHAT
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,8 @@ def run_description(plan: TrainingPlan) -> dict[str, Any]:
         "recipe": plan.recipe.as_dict(),
         "method": plan.method.value,
         "base": plan.base.name,
+        LAYOUT_KEY: plan.layout,
+        "own_name": plan.data.own_name,
         "data": {
             "hash": plan.data.data_hash,
             "layout": plan.data.layout,
@@ -181,6 +187,8 @@ def _check_same(begun: dict[str, Any], wanted: dict[str, Any], plan: TrainingPla
             f"{plan.out} already holds a training run.", "Give --resume to go on with it, or another --out folder."
         )
     differs = [name for name in ("recipe", "method", "base") if begun.get(name) != json.loads(json.dumps(wanted[name]))]
+    if begun.get(LAYOUT_KEY, CHAT) != wanted[LAYOUT_KEY]:
+        differs.append("prompt layout")
     if begun.get("data", {}).get("hash") != wanted["data"]["hash"]:
         differs.append("data")
     if differs:
@@ -314,17 +322,26 @@ class _Attempt:
         at_once = 1 if self.run_.runtime.loader == "unsloth" else 8
         return {"validation": reply_loss(model, replies, at_once=at_once), "preferred": preferred_share(model, pairs)}
 
+    def _sft_rows(self, renderer: Renderer, skipped: Skipped) -> list[Example]:
+        """Whole conversations for a model that reads transcripts, with the loss on everybody's kept lines: three to
+        five times the words of single replies for the same work. Otherwise replies one by one."""
+        data, limit = self.run_.plan.data, self.numbers.max_rows
+        if renderer.template.is_transcript and data.count(SESSIONS):
+            return session_examples(data, renderer, limit=limit)
+        return examples(data, TRAIN, renderer, skipped, limit=limit)
+
     def _rows(self, tokenizer: Any, skipped: Skipped) -> PhaseRows:
         plan = self.run_.plan
         renderer = Renderer(
             encoder(tokenizer),
-            chat_template(tokenizer, name=plan.base.name),
+            chat_template(tokenizer, name=plan.base.name, layout=plan.layout),
             plan.data.system_prompt,
             self.numbers.max_length,
+            plan.data.own_name,
         )
         if self.name == "sft":
             rows = PhaseRows(
-                examples(plan.data, TRAIN, renderer, skipped, limit=self.numbers.max_rows),
+                self._sft_rows(renderer, skipped),
                 examples(plan.data, VALIDATION, renderer, skipped, limit=plan.recipe.validation_rows),
             )
         else:

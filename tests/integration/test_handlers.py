@@ -9,7 +9,7 @@ import pytest
 
 from bot import replies
 from data.chat.audience import recall_sources
-from storage.records import Channel
+from storage.records import Channel, Message
 from storage.store import Store
 from tests.support.sim_bot import SimBot, play
 
@@ -216,6 +216,15 @@ def test_nothing_pings_but_the_person_answered(store: Store) -> None:
         assert "@everyone" in sent.content
 
     play(store, scene, "@everyone @here <@&5> @tam <@1> @mira")
+
+
+def test_an_invented_mention_loses_its_at_sign_and_a_real_name_keeps_it(store: Store) -> None:
+    async def scene(bot: SimBot) -> None:
+        store.messages.save([Message(5, bot.general.id, 55, "Old Timer", "hi", 1, username="timer")])
+        await bot.mira.send(bot.general, f"{at(bot)} hi")
+        assert bot.own == [f"<@55> knows, ghost does not, <@{bot.mira.id}> might"]
+
+    play(store, scene, "@Old Timer knows, @ghost does not, @mira might")
 
 
 def test_edits_and_deletions_on_discord_follow_in_talk_and_store(store: Store) -> None:

@@ -59,7 +59,9 @@ def busy(model: ChatModel, channel: int = 90) -> object:
 
 def test_a_reply_tells_its_tokens_and_times(model: ChatModel) -> None:
     reply = model.generate(request(100))
-    assert reply.text and (reply.stop_reason, reply.reply_tokens) == ("length", 50)
+    # It may begin another's line, which ends it; the end token itself is forbidden here.
+    assert reply.text and 0 < reply.reply_tokens <= 50
+    assert reply.stop_reason == "length" or reply.reply_tokens < 50
     assert 0 < reply.prefilled_tokens <= reply.prompt_tokens
     assert 0 < reply.first_token_ms <= reply.total_ms
 
@@ -187,8 +189,9 @@ def test_a_reply_about_to_be_asked_for_is_computed_before_what_is_merely_heard()
 
 def test_where_somebody_is_writing_is_read_before_where_nobody_is() -> None:
     listening = Listening()
-    for channel, reply_tokens, writer in ((1, None, ""), (2, None, "Ada"), (3, 50, ""), (4, None, "Bob")):
-        listening.hear(Heard(channel, TALK, SYSTEM, 5, reply_tokens, writer))
+    ada, bob = Typist("Ada"), Typist("Bob")
+    for channel, reply_tokens, typist in ((1, None, None), (2, None, ada), (3, 50, None), (4, None, bob)):
+        listening.hear(Heard(channel, TALK, SYSTEM, 5, reply_tokens, typist))
     assert [listening.take().channel_id for _ in range(4)] == [3, 2, 4, 1]
 
 

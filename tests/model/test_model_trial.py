@@ -90,7 +90,7 @@ def test_a_template_that_cannot_be_read_is_told_before_the_file_replaces_anythin
     path = with_metadata(tmp_path / "odd.gguf", tokenizer__chat_template="{% nonsense %}")
     with pytest.raises(ModelFileError, match="chat template inside odd.gguf cannot be read"):
         run_trial(path)
-    run_trial(path, chat_template="plain")
+    run_trial(path, chat_template="transcript")
 
 
 def test_a_process_that_ends_without_a_word_is_told_with_its_signal(

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from data.chat.rows import PREFERENCES, TRAIN, JudgedRow, PreferenceRow, TrainingRow
-from model.prompts import CHATML
+from data.chat.rows import PREFERENCES, TRAIN, JudgedRow, PreferenceRow, SessionRow, SessionTurn, TrainingRow
+from model.prompts import CHATML, transcript_layout
 from model.training.checkpoints import discard_incomplete, is_complete, last_complete, mark_complete
 from model.training.hardware import Hardware
 from model.training.preflight import GIB, QWEN_3B, Preflight, PreflightError, Work, examine, fit_batches, memory_needed
@@ -31,6 +31,7 @@ from model.training.recipes import (
     recipe_from_dict,
 )
 from model.training.rows import (
+    IGNORED,
     PreparedFolder,
     Renderer,
     Skipped,
@@ -416,3 +417,59 @@ def test_a_checkpoint_without_its_marker_does_not_count(tmp_path: Path) -> None:
 def test_the_cpu_recipes_need_no_gpu_features() -> None:
     for recipe in (CPU_SMOKE, DEMO):
         assert not recipe.is_4bit and recipe.optimizer == "adamw_torch" and recipe.default_base == "packaged"
+
+
+# ---- whole conversations as transcripts -------------------------------------------------------------------
+
+
+def lines(max_length: int = 2048) -> Renderer:
+    return Renderer(encode, transcript_layout(), "none", max_length, "Vex")
+
+
+def spoken(*turns: tuple[str, str, bool, bool]) -> SessionRow:
+    return SessionRow("1", 1, tuple(SessionTurn(*turn) for turn in turns))
+
+
+def test_a_conversation_is_learnt_line_by_line_with_the_bot_in_one_speakers_place() -> None:
+    said = spoken(
+        ("ada", "hi\nall", False, True), ("bo", "yo", True, True), ("cy", "sup", False, False), ("bo", "hm", True, True)
+    )
+    (found,) = lines().session(said)
+    assert decode(found.prompt) == "ada: hi\n", "what opens a conversation has nothing before it"
+    assert decode(found.reply) == "ada: all\nVex: yo\ncy: sup\nVex: hm\n"
+    assert decode([label for label in found.labels if label != IGNORED]) == "ada: all\nVex: yo\nVex: hm\n"
+
+
+def test_a_conversation_nobody_is_learnt_from_makes_no_row() -> None:
+    assert lines().session(spoken(("ada", "hi", False, True), ("bo", "yo", False, False))) == []
+
+
+@pytest.mark.parametrize("max_length", [50, 64, 100, 200])
+def test_of_a_long_conversation_every_line_is_learnt_once_and_has_something_before_it(max_length: int) -> None:
+    names = ("ada", "bo", "cy")
+    turns = [(names[n % 3], f"line number {n:02}", False, True) for n in range(40)]
+    found = lines(max_length).session(spoken(*turns))
+    learnt = "".join(decode([label for label in example.labels if label != IGNORED]) for example in found)
+    assert learnt == "".join(f"{name}: {text}\n" for name, text, *_ in turns[1:])
+    for example in found:
+        assert example.prompt and len(example.prompt) + len(example.reply) <= max_length
+
+
+def test_a_line_too_long_for_a_row_is_left_out_and_the_rest_is_not() -> None:
+    found = lines(60).session(
+        spoken(
+            ("ada", "a", False, True),
+            ("bo", "b" * 90, False, True),
+            ("cy", "c", False, True),
+            ("ada", "d", False, True),
+        )
+    )
+    assert [decode(example.reply) for example in found] == ["ada: d\n"]
+
+
+def test_a_reply_in_a_transcript_says_its_name_on_every_further_line() -> None:
+    row_ = place("sure\nthing", turns=2, text="hello")
+    example = Renderer(encode, transcript_layout(eos="<|im_end|>"), "none", 900, "Vex").example(row_, Skipped())
+    assert example is not None
+    assert decode(example.prompt) == "mira: hello 0\nmira: hello 1\nVex:"
+    assert decode(example.reply) == " sure\nVex: thing\n<|im_end|>"

@@ -151,6 +151,7 @@ async def sim_bot(store: Store, *texts: str, speak: bool = True) -> AsyncIterato
         on_reply=lambda seconds: None,
         readable=channel_reader(lambda: made[0].identity),
         secrets=(),
+        member_names=lambda: storage.run(store.members.names),
         wall_clock=lambda: clock[0](),
     )
     handlers = Handlers(

@@ -137,7 +137,7 @@ def test_cases_a_template_that_cannot_be_rendered_is_told_and_never_replaced_in_
     """Fault 86."""
     with pytest.raises(TemplateError, match="inside mine.gguf cannot be read") as caught:
         template_of(source, name="mine.gguf")
-    assert "Chat template" in caught.value.cure and "plain" in caught.value.cure
+    assert "Prompt layout" in caught.value.cure and "transcript" in caught.value.cure
 
 
 def test_cases_a_model_without_template_reads_a_transcript_unless_its_vocabulary_has_the_marks() -> None:
@@ -189,8 +189,8 @@ def test_what_stands_ready_of_a_transcript_is_the_start_of_the_next_prompt(
     assert plain_text(Conversation(said, recalled, "Vex"), system_prompt="s", template=plain).startswith(ready)
 
 
-def test_a_voice_without_a_name_is_called_as_its_earlier_turns_are_or_me() -> None:
+def test_a_voice_without_a_name_is_called_as_its_earlier_turns_are_or_by_a_usual_name() -> None:
     plain = transcript_layout()
     talk = Conversation((Turn("Ada", "hi"), Turn("Mia", "yo", True)))
     assert plain_text(talk, system_prompt="none", template=plain).endswith("Mia: yo\nMia:")
-    assert plain_text(Conversation(talk.turns[:1]), system_prompt="none", template=plain).endswith("me:")
+    assert plain_text(Conversation(talk.turns[:1]), system_prompt="none", template=plain).endswith("Echo:")

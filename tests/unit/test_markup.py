@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.markup import to_discord_text, to_model_text
+from model.markup import to_discord_text, to_model_text, without_invented_mentions
 from storage.records import Mention
 
 
@@ -75,3 +75,17 @@ def test_a_mention_survives_the_way_to_the_model_and_back(name: str, rest: str) 
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_translation(text: str) -> None:
     to_discord_text(to_model_text(text), {"a": 1}, {"b": "<:b:1>"})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("@ada and @ghost", "@ada and ghost"),
+        ("@Bo Ware hi, @bowling", "@Bo Ware hi, bowling"),
+        ("<@12> @everyone @here", "<@12> everyone here"),
+        ("me@example.org, @ 5pm, `@ghost`, @@x", "me@example.org, @ 5pm, `@ghost`, @@x"),
+        ("(@ghost)\n@Mods", "(ghost)\n@Mods"),
+    ],
+)
+def test_an_at_sign_stands_only_in_front_of_who_exists(text: str, expected: str) -> None:
+    assert without_invented_mentions(text, ["Ada", "Bo Ware", "Mods", " "]) == expected

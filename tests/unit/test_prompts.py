@@ -15,6 +15,7 @@ from model.markup import to_model_text
 from model.prompts import (
     CHATML,
     LAYOUT,
+    TRANSCRIPT_LAYOUT,
     Piece,
     line_text,
     plain_text,
@@ -22,8 +23,10 @@ from model.prompts import (
     render_standing,
     system_text,
     tokenise,
+    transcript_layout,
 )
 from storage.records import Conversation, Mention, Turn
+from storage.text import prompt_name
 
 FOLDER = Path(__file__).parent
 TALK = Conversation(
@@ -51,6 +54,8 @@ GEMMA = (
     "{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{'<start_of_turn>model\n'}}{% endif %}"
 )
+NAMED = Conversation(TALK.turns, TALK.recalled, "Bot")
+LINES = transcript_layout(bos="<s>", eos="</s>")
 names = st.text(min_size=1, max_size=12)
 lines = st.text(min_size=1, max_size=40).filter(lambda text: text.strip())
 turns = st.lists(st.builds(Turn, names, lines, st.booleans()), max_size=6).map(tuple)
@@ -66,7 +71,19 @@ def shown(pieces: list[Piece]) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["chat", "chat_without_recall", "empty_system", "training", "standing", "llama3", "gemma"]
+    "name",
+    [
+        "chat",
+        "chat_without_recall",
+        "empty_system",
+        "training",
+        "standing",
+        "llama3",
+        "gemma",
+        "transcript",
+        "transcript_training",
+        "transcript_standing",
+    ],
 )
 def test_the_format_is_the_golden_files_to_the_letter(name: str) -> None:
     """A difference here changes what every data set and model was made with: raise LAYOUT and write the files anew."""
@@ -79,8 +96,15 @@ def test_the_format_is_the_golden_files_to_the_letter(name: str) -> None:
         "standing": lambda: render_standing(TALK, system_prompt=system),
         "llama3": lambda: render(TALK, system_prompt=system, template=template_of(LLAMA3, bos="<|begin_of_text|>")),
         "gemma": lambda: render(TALK, system_prompt=system, template=template_of(GEMMA, bos="<bos>")),
+        "transcript": lambda: render(NAMED, system_prompt="none", template=LINES),
+        "transcript_training": lambda: render(
+            Conversation(NAMED.turns, (), "Bot"), system_prompt=system, template=LINES, reply="works here\nmostly"
+        ),
+        "transcript_standing": lambda: render_standing(
+            NAMED, system_prompt="none", template=LINES, typist=Typist("Cid", goes_on=True)
+        ),
     }
-    assert LAYOUT == 2
+    assert (LAYOUT, TRANSCRIPT_LAYOUT) == (2, 3)
     assert shown(made[name]()) == golden(name)
 
 
@@ -110,6 +134,22 @@ def test_where_it_is_known_who_writes_their_name_stands_ready_too(
     left = "".join(piece.text for piece in whole).removeprefix("".join(piece.text for piece in ready))
     is_same_turn = goes_on and not before.recalled
     assert left == (line if is_same_turn else f" {line}") + "<|im_end|>\n<|im_start|>assistant\n"
+
+
+@given(turns, turns, names, st.text(alphabet="ab: \n\r\x0b\x0c\x1c\x85\u2028\u2029Bob<|im_end|>", max_size=40))
+def test_in_a_transcript_no_line_break_opens_another_speakers_line(
+    said: tuple[Turn, ...], recalled: tuple[Turn, ...], name: str, hostile: str
+) -> None:
+    """Every line that people's text makes begins with the name of who wrote it, and no break stands in it."""
+    talk = Conversation((*said, Turn(name, hostile)), recalled, "Vex")
+    pieces = render(talk, system_prompt="none", template=LINES)
+    for piece in pieces:
+        if not piece.is_template and not piece.text.startswith("Earlier"):
+            assert all(len(line.splitlines()) <= 1 for line in piece.text.split("\n"))
+    mine = f"{prompt_name(name)}: "
+    shown = [piece.text for piece in pieces if not piece.is_template]
+    count = len([line for line in hostile.splitlines() if line.strip()])
+    assert sum(line.startswith(mine) for line in shown) >= count
 
 
 def test_a_second_message_of_the_same_person_leaves_what_stands_ready_in_place() -> None:

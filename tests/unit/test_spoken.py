@@ -172,3 +172,21 @@ def test_the_speakers_of_a_conversation_are_its_people_the_recalled_and_the_voic
     speakers = Speakers.of(talk)
     assert speakers.others == {"ana", "eve"} and speakers.own == {"old", "vex"}
     assert label_key("  **Ana  B** ") == "ana b"
+
+
+LINES = Speakers.named(["Ada", "Bob"], ["Vex"], is_transcript=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "is_over"),
+    [
+        ("no\nVex: wait\nVex: what", "no\nwait\nwhat", False),
+        ("no\nVex: No \nVex: no", "no", True),
+        ("no\nVex: no", "no\nno", False),
+        ("a\nVex: b\nVex: c\nVex: d\nVex: e\nVex: f", "a\nb\nc\nd\ne", True),
+        ("[image]\nVex: look [image]\nVex: [image] [sticker: wave]", "look [image]", False),
+        ("yes\nBob: no", "yes", True),
+    ],
+)
+def test_in_a_transcript_a_reply_is_a_few_lines_and_none_of_them_twice(text: str, expected: str, is_over: bool) -> None:
+    assert own_words(text, LINES) == (expected, is_over)

@@ -1,0 +1,44 @@
+"""Which layout a model file speaks: the one its manifest says it was trained with, a transcript where it has none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from storage.settings import CHAT, TRANSCRIPT
+
+LAYOUT_KEY = "prompt_layout"
+
+
+def layout_of(path: Path, adapter: Path | None = None) -> str:
+    """CHAT or TRANSCRIPT. What was trained before manifests said so was trained with its chat template; what nobody
+    here trained reads best as a transcript."""
+    trained = adapter or path
+    for manifest in (trained.with_suffix(".manifest.json"), trained.with_suffix(".json")):
+        record = _read(manifest)
+        if record is not None:
+            return layout_in(record)
+    return CHAT if adapter else TRANSCRIPT
+
+
+def layout_for(wanted: str, path: Path, adapter: Path | None = None) -> str:
+    """CHAT or TRANSCRIPT for a choice of the setting."""
+    found = layout_of(path, adapter) if wanted == "auto" else wanted
+    return TRANSCRIPT if found == TRANSCRIPT else CHAT
+
+
+def layout_in(record: Mapping[str, Any]) -> str:
+    """The layout of a trainer's manifest, or of a published version that keeps one as its provenance."""
+    inner = record.get("provenance")
+    found = record.get(LAYOUT_KEY) or (inner.get(LAYOUT_KEY) if isinstance(inner, Mapping) else None)
+    return TRANSCRIPT if found == TRANSCRIPT else CHAT
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
