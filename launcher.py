@@ -209,8 +209,7 @@ def script_environment() -> dict[str, str]:
 
 def tell(text: str) -> None:
     """A line for the person at the terminal; stdout is kept for the bot's own words."""
-    if sys.stderr is not None:  # there is none under pythonw on Windows
-        print(text, file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

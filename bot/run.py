@@ -55,6 +55,7 @@ from storage.settings import (
 )
 from storage.store import Store
 from storage.system.locks import FileLock
+from storage.system.streams import ensure_streams
 
 HEARTBEAT_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 6 * 3600.0
@@ -79,6 +80,7 @@ class Services:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bot; returns its exit code."""
+    ensure_streams()
     options = _parse(arguments)
     workspace = Workspace.at(options.workspace).create()
     lock = FileLock(workspace.locks / "bot.lock", holder="A bot")

@@ -13,6 +13,7 @@ from bot_controller import BotController, ControllerState, ControllerView
 from storage.control import PANEL_WANTED
 from storage.records import BotPhase, ModelState, PlaygroundEntry
 from storage.store import Store
+from storage.system.streams import is_terminal
 
 TICK_SECONDS = 1.0
 POLL_SECONDS = 0.1
@@ -113,7 +114,7 @@ def chat(
 ) -> int:
     """Talk to the bot line by line; ends with the input. Returns an exit code: 1 when the bot did not come up."""
     lines, out = lines or sys.stdin, out or sys.stdout
-    is_person = lines.isatty()
+    is_person = is_terminal(lines)
     ticker = Ticker(controller, tell=tell)
     controller.start()
     ticker.start()
