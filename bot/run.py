@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         lock.release()
     if code == ExitCode.RESTART and not is_supervised:
-        end_process(supervised=False)  # nobody else would start it again
+        end_process(supervised=False, code=ExitCode.RESTART)  # nobody else would start it again
     return code
 
 
@@ -356,7 +356,7 @@ def _end_at_once(store: Store, status: LiveStatus, watchdog: Watchdog, ending: E
     _record_end(store, status, ending)
     is_supervised = watchdog.is_supervised()
     if ending.code == ExitCode.RESTART and not is_supervised:
-        end_process(supervised=False)
+        end_process(supervised=False, code=ExitCode.RESTART)
     leave(ending.code)
 
 

@@ -32,7 +32,7 @@ from storage.environment import read_environment
 from storage.errors import CancelledError, KnownError
 from storage.records import Job, JobState
 from storage.store import Store
-from storage.system.processes import spawn_job, terminate
+from storage.system.processes import describe_exit, spawn_job, terminate
 from storage.system.streams import is_person_there
 
 POLL_SECONDS = 0.5
@@ -116,7 +116,7 @@ def run_step(store: Store, step: Step, progress: Progress, done: float) -> Job:
         raise
     row = row_of(store, child.pid)
     if row is None or row.state is not JobState.DONE:
-        words = row.error if row else f"it ended with code {child.returncode}; see logs/{step.kind}.out.log."
+        words = row.error if row else f"it {describe_exit(child.returncode)}; see logs/{step.kind}.out.log."
         raise KnownError(f"The step '{step.kind}' failed: {words}")
     return row
 

@@ -96,6 +96,64 @@ def test_a_process_tree_that_ignores_signals_is_ended_whole() -> None:
     child.stdout.close()
 
 
+GATED = """
+import sys
+for line in sys.stdin:
+    print(line.strip() * 100_000, flush=True)
+"""
+
+
+def test_a_childs_output_can_be_cut_while_it_writes(tmp_path: Path) -> None:
+    """Fault 100: on Windows a child went on at its old place, behind megabytes of zero bytes."""
+    path = tmp_path / "bot.out.log"
+    with processes.open_for_appending(path) as output:
+        child = subprocess.Popen([sys.executable, "-c", GATED], stdin=subprocess.PIPE, stdout=output, text=True)
+    assert child.stdin is not None
+    for letter, size in (("a", 100_000), ("b", 110_000), ("c", 110_000)):
+        child.stdin.write(f"{letter}\n")
+        child.stdin.flush()
+        wait_for(lambda size=size: size_of(path) >= size)
+        processes.cap_file(path, limit=50_000, keep=10_000)
+        assert size_of(path) == 10_000
+    child.stdin.close()
+    assert child.wait(LIMIT_SECONDS) == 0
+    assert path.read_bytes().strip() == b"c" * len(path.read_bytes().strip())
+
+
+def test_output_of_several_children_is_appended_in_one_file(tmp_path: Path) -> None:
+    """Fault 100: a new bot writes behind what the one before said."""
+    path = tmp_path / "bot.out.log"
+    for words in ("one", "two"):
+        with processes.open_for_appending(path) as output:
+            subprocess.run([sys.executable, "-c", f"print({words!r})"], stdout=output, check=True)
+    assert path.read_text().split() == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (0xC0000005, "access violation"),
+        (0xC0000005 - 2**32, "access violation"),  # as another Windows call gives the same number
+        (0xC000013A, "closing its window"),
+        (0xC0000135, "a library (DLL) is missing"),
+        (0xC0DE0001, "0xC0DE0001"),
+        (15, "from outside"),
+        (3, "ended with code 3"),
+        (None, "vanished"),
+    ],
+)
+def test_the_ends_windows_has_for_processes_are_said_in_words(code: int | None, words: str) -> None:
+    """Fault 101."""
+    assert words in processes.describe_exit(code, platform="win32")
+
+
+def test_a_crash_in_native_code_is_called_one_on_this_system() -> None:
+    """Fault 101: a real one."""
+    crash = "import faulthandler; faulthandler.disable(); faulthandler._sigsegv()"
+    code = subprocess.run([sys.executable, "-c", crash], capture_output=True, check=False).returncode
+    assert "crash" in processes.describe_exit(code)
+
+
 FLOOD = """
 import logging, sys
 from pathlib import Path
