@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, NoReturn
 
 from storage.paths import PROJECT_ROOT, Workspace
 
@@ -56,17 +56,13 @@ def spawn(workspace: Workspace, script: str, arguments: Sequence[str], *, name: 
             stderr=subprocess.STDOUT,
             cwd=PROJECT_ROOT,
             env=environment,
-            **DETACHED,
+            creationflags=WITHOUT_CONSOLE,
+            start_new_session=True,
         )
 
 
-# How a child is kept apart from its parent's terminal.
-if sys.platform == "win32":
-    DETACHED: dict[str, Any] = {
-        "creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP  # Ctrl+C is not for it
-    }
-else:
-    DETACHED = {"start_new_session": True}
+# Windows: no window of its own, and Ctrl+C in the parent's is not for it. Elsewhere a session of its own does that.
+WITHOUT_CONSOLE: int = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 
 
 def open_for_appending(path: Path) -> IO[bytes]:
