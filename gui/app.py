@@ -82,6 +82,9 @@ class App:
 
         self.root: Any = ctk.CTk(className="PersonalityBot")
         self.root.withdraw()
+        # CustomTkinter hides a window that its main loop has not met before, for the title bar's colour on Windows, and
+        # shows it again only if nobody called withdraw. From here on it counts as met.
+        self.root.update()
         self.root.title(texts.APP_NAME)
         self.root.minsize(*MIN_SIZE)
         self.root.geometry(f"{START_SIZE[0]}x{START_SIZE[1]}")
