@@ -35,6 +35,7 @@ from storage.errors import BadInputError
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.salvage import start_anew
 from storage.settings import KEEP_BACKUPS
+from storage.system.launch_entry import windowless_python
 from storage.system.schedule import Scheduler, Task, parse_schedule
 from storage.system.streams import is_person_there
 from storage.typed_paths import typed_path
@@ -193,7 +194,7 @@ def task(workspace: Workspace, keep: int, folder: Path | None) -> Task:
     script = PROJECT_ROOT / "scripts" / "backup.py"
     return Task(
         f"discord-personality-backup-{number}",
-        (sys.executable, str(script), "--workspace", str(workspace.root), "--keep", str(keep), *where),
+        (str(windowless_python()), str(script), "--workspace", str(workspace.root), "--keep", str(keep), *where),
         PROJECT_ROOT,
     )
 

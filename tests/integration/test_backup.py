@@ -22,7 +22,8 @@ from storage.records import Channel, Message
 from storage.settings import TEMPERATURE
 from storage.store import Store
 from storage.system.locks import FileLock
-from storage.system.schedule import Schedule, cron_line
+from storage.system.schedule import Schedule
+from storage.system.schedule.linux import cron_line
 
 SECRET = "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
 
