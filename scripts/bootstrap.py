@@ -50,6 +50,11 @@ def require_tkinter() -> None:
         _end(str(failures.no_tkinter()), EXIT_FAILED)
 
 
+def tkinter_cure() -> str:
+    """How this system's Python gets its windows, for the one who finds that it has none."""
+    return failures.how_to_get_tkinter()
+
+
 def _guarded(groups: tuple[str, ...], root: Path) -> Path | None:
     try:
         return _find_or_make_python(groups, root)

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 
 from data.chat.audience import opened_channels
 from data.chat.liveness import is_bot_alive
+from scripts.installation.failures import how_to_get_tkinter
 from scripts.progress import run_script, script_parser
 from storage.backup import list_backups
 from storage.database import DAMAGED_CURE
@@ -163,7 +164,7 @@ def _tkinter() -> Finding:
             "Window toolkit",
             Verdict.NOTE,
             "Python has no tkinter: the panel cannot open a window.",
-            "Debian, Ubuntu: sudo apt install python3-tk. Until then use --headless.",
+            f"{how_to_get_tkinter().capitalize()}. Until then use --headless.",
         )
     return Finding("Window toolkit", Verdict.GOOD, "tkinter is there")
 

@@ -18,8 +18,10 @@ from storage.masking.credentials import redact
 
 MAX_FILE_BYTES = 5 * 1024 * 1024
 FILES_KEPT = 5
-RETRY_SECONDS = 60.0
+# After a refused rotation. Most are over at once (somebody looked at the file), and what is refused costs little.
+RETRY_SECONDS = 0.25
 LINE = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] \[([A-Z]+)\] (?:\[([\w.\-]+)\] )?(.*)$")
+_TRIES = 4
 _FORMAT = "[%(asctime)s] [%(levelname)s] [%(name)s] %(message)s"
 _TIME = "%Y-%m-%d %H:%M:%S"
 
@@ -52,7 +54,7 @@ class _Masking(logging.Formatter):
 class _Rotating(logging.handlers.RotatingFileHandler):
     """Rotation that also holds under a reader: on Windows a file that somebody has open cannot be renamed.
 
-    Nothing is shifted before the newest file has somewhere to go, and what is refused is tried again in a minute.
+    Nothing is shifted before the newest file has somewhere to go, and what is refused is tried again soon.
     """
 
     _refused_until = 0.0
@@ -74,22 +76,34 @@ class _Rotating(logging.handlers.RotatingFileHandler):
         waiting = path.with_name(f"{path.name}.rotating")  # there already: a rotation that was cut short
         if not waiting.exists():
             try:
-                os.replace(path, waiting)
+                _replace(path, waiting)
             except PermissionError:
                 # Readers share writing, so the content can go where the file cannot. Only this process writes here.
                 _move_content(path, waiting)
         self._shift(path)
-        os.replace(waiting, f"{path}.1")
+        _replace(waiting, Path(f"{path}.1"))
 
     def _shift(self, path: Path) -> None:
         """Make room for a new .1; with a gap in the row only what is before the gap has to move."""
         numbers = range(1, self.backupCount + 1)
         gap = next((number for number in numbers if not Path(f"{path}.{number}").exists()), self.backupCount)
         for number in range(gap - 1, 0, -1):
-            os.replace(f"{path}.{number}", f"{path}.{number + 1}")
+            _replace(Path(f"{path}.{number}"), Path(f"{path}.{number + 1}"))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class names it
         """A full disk must not turn each log line into a traceback on stderr."""
+
+
+def _replace(source: Path, target: Path) -> None:
+    """With a few tries in as many milliseconds: whoever logs is waiting, perhaps the bot's event loop."""
+    for attempt in range(_TRIES):
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            if attempt == _TRIES - 1:
+                raise
+            time.sleep(0.002)
 
 
 def _move_content(path: Path, target: Path) -> None:

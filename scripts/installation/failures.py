@@ -55,16 +55,19 @@ def no_venv_module() -> SetupError:
 
 def no_tkinter() -> SetupError:
     """Ask for the part of Python that draws windows."""
-    if sys.platform.startswith("linux"):
-        cure = "install it (Debian, Ubuntu: sudo apt install python3-tk)"
-    elif sys.platform == "darwin":
-        cure = "install it (Homebrew: brew install python-tk) or use the Python from python.org"
-    else:
-        cure = "run the Python installer again and tick 'tcl/tk and IDLE'"
     return SetupError(
-        f"This Python has no tkinter, which the control panel needs: {cure}, "
+        f"This Python has no tkinter, which the control panel needs: {how_to_get_tkinter()}, "
         "or start with --headless to do without the panel."
     )
+
+
+def how_to_get_tkinter() -> str:
+    """The cure alone, for this system."""
+    if sys.platform.startswith("linux"):
+        return "install it (Debian, Ubuntu: sudo apt install python3-tk)"
+    if sys.platform == "darwin":
+        return "install it (Homebrew: brew install python-tk) or use the Python from python.org"
+    return "run the Python installer again and tick 'tcl/tk and IDLE'"
 
 
 def no_compiler() -> SetupError:

