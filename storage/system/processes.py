@@ -250,6 +250,18 @@ def replace_this(*, code: int) -> NoReturn:
     os._exit(code)
 
 
+def peak_memory_bytes() -> int:
+    """Most resident memory this process ever had."""
+    import psutil
+
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024  # bytes there, KiB elsewhere
+
+
 def memory_bytes(pid: int | None = None) -> int:
     """Resident memory of a process (this one by default); 0 when it is gone."""
     import psutil

@@ -99,6 +99,14 @@ def test_a_process_tree_that_ignores_signals_is_ended_whole() -> None:
     child.stdout.close()
 
 
+def test_the_most_memory_ever_used_is_known_on_every_system() -> None:
+    """Fault 104: training reported none on Windows, and a thousandfold on macOS."""
+    block = bytearray(50_000_000)
+    most = processes.peak_memory_bytes()
+    del block
+    assert 50_000_000 < most < 100 * processes.memory_bytes() and processes.peak_memory_bytes() >= most
+
+
 GATED = """
 import sys
 for line in sys.stdin:
