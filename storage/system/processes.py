@@ -178,9 +178,12 @@ class ProcessMark:
 
 
 def terminate(pid: int) -> None:
-    """Ask a process to end (SIGTERM; on Windows it is ended at once)."""
+    """Ask a process to end (SIGTERM). Windows has no way to ask: it is ended at once, with all it started."""
     import psutil
 
+    if sys.platform == "win32":
+        kill_tree(pid)
+        return
     try:
         psutil.Process(pid).terminate()
     except psutil.NoSuchProcess:
