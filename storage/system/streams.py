@@ -16,9 +16,14 @@ def is_terminal(stream: IO[Any] | None) -> bool:
     try:
         if stream is None or not stream.isatty():
             return False
-        return sys.platform != "win32" or _is_console(stream.fileno())
-    except (OSError, ValueError):  # closed, or without a file behind it
+    except ValueError:  # closed
         return False
+    if sys.platform != "win32":
+        return True
+    try:
+        return _is_console(stream.fileno())
+    except OSError:  # a window of another program's (an editor's) that stands for one
+        return True
 
 
 def is_person_there() -> bool:
