@@ -1,4 +1,4 @@
-"""The real panel under test: its loop is turned by the test, its widgets are pressed (xdotool, or Tk events without it)."""
+"""The real panel under test: the test turns its loop and presses its widgets (xdotool, or Tk events without it)."""
 
 from __future__ import annotations
 
