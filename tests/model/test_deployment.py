@@ -29,6 +29,7 @@ from storage.errors import ModelFileError
 from storage.paths import Workspace
 from storage.settings import ADAPTER_PATH, MODEL_PATH, Settings
 from storage.store import Store
+from storage.system.files import remove_file
 from tests.support.endings import KILLED
 from tests.support.model_files import split_model
 from tests.support.switched_bot import model_file
@@ -95,7 +96,7 @@ def test_rolling_back_from_the_first_version_leads_to_the_model_from_before_and_
 
 def test_a_version_that_was_deleted_cannot_be_gone_back_to(workspace: Workspace, tmp_path: Path) -> None:
     old, _new = (deployment.publish(workspace, model_file(tmp_path, name)) for name in ("one", "two"))
-    deployment.model_path(workspace, old).unlink()
+    remove_file(deployment.model_path(workspace, old))
     with pytest.raises(DeploymentError, match="is gone"):
         deployment.rollback(workspace)
 
