@@ -425,8 +425,5 @@ class BotController:
 
 
 def _describe(code: int | None) -> str:
-    if code is None:
-        return "The bot process vanished (killed, or the computer lost power)."
-    if code < 0:
-        return f"The bot process was ended by signal {-code}" + (" (native crash)." if code in (-11, -6, -4) else ".")
-    return f"The bot process ended with code {code}; see the log."
+    """What ended the bot, for the panel."""
+    return f"The bot process {processes.describe_exit(code)}" + ("; see the log." if code else ".")

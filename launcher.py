@@ -33,6 +33,7 @@ from storage.logs import configure_logging
 from storage.paths import PROJECT_ROOT, Workspace, unsafe_folder
 from storage.settings import ADAPTER_PATH, EMBEDDING_MODEL, LOG_DAYS, LOG_LEVEL, MODEL_PATH
 from storage.store import Store
+from storage.system.desktop import introduce_program
 from storage.system.locks import FileLock
 
 log = logging.getLogger("launcher")
@@ -80,6 +81,7 @@ def _run(store: Store, options: argparse.Namespace) -> int:
         prepare_demo(store)
     controller = BotController(store, offline=options.demo or options.offline)
     if not options.headless:
+        introduce_program()
         trouble = display_trouble()
         if not trouble:
             return _panel(store, controller, options)
@@ -152,7 +154,7 @@ def display_trouble() -> str:
     try:
         import tkinter
     except ImportError:
-        return "Python's tkinter is missing (on Debian or Ubuntu: sudo apt install python3-tk)."
+        return f"Python's tkinter is missing: {bootstrap.tkinter_cure()}."
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return "There is no screen here (DISPLAY is not set)."
     try:
@@ -209,8 +211,7 @@ def script_environment() -> dict[str, str]:
 
 def tell(text: str) -> None:
     """A line for the person at the terminal; stdout is kept for the bot's own words."""
-    if sys.stderr is not None:  # there is none under pythonw on Windows
-        print(text, file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

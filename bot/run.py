@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__":  # started as a file: the project root is not on the path yet
@@ -55,9 +56,13 @@ from storage.settings import (
     Settings,
 )
 from storage.store import Store
+from storage.system.console import CLOSE_SECONDS, stop_signals, when_console_closes
 from storage.system.locks import FileLock
+from storage.system.streams import ensure_streams
 
 HEARTBEAT_SECONDS = 1.0
+# Some of the time Windows allows passes before the request is seen and after the last step.
+CLOSE_STOP = CLOSE_SECONDS - 1.0
 HOUSEKEEPING_SECONDS = 6 * 3600.0
 # Bounds of the steps of a stop: replies under way, cancelled tasks (Discord among them), each thread.
 DRAIN_SECONDS, CANCEL_SECONDS, CLOSE_SECONDS = 3.5, 3.5, 1.0
@@ -80,6 +85,7 @@ class Services:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bot; returns its exit code."""
+    ensure_streams()
     options = _parse(arguments)
     workspace = Workspace.at(options.workspace).create()
     lock = FileLock(workspace.locks / "bot.lock", holder="A bot")
@@ -94,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         lock.release()
     if code == ExitCode.RESTART and not is_supervised:
-        end_process(supervised=False)  # nobody else would start it again
+        end_process(supervised=False, code=ExitCode.RESTART)  # nobody else would start it again
     return code
 
 
@@ -358,7 +364,7 @@ def _end_at_once(store: Store, status: LiveStatus, watchdog: Watchdog, ending: E
     _record_end(store, status, ending)
     is_supervised = watchdog.is_supervised()
     if ending.code == ExitCode.RESTART and not is_supervised:
-        end_process(supervised=False)
+        end_process(supervised=False, code=ExitCode.RESTART)
     leave(ending.code)
 
 
@@ -372,12 +378,13 @@ def leave(code: int) -> NoReturn:
 
 def _stop_on_signals(stop: StopRequest) -> None:
     loop = asyncio.get_running_loop()
-    for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
-        number = getattr(signal, name, None)
-        if number is None:
-            continue
+    closed = partial(
+        stop.ask, ExitCode.STOPPED, "Its window was closed, or Windows is shutting down.", within=CLOSE_STOP
+    )
+    when_console_closes(lambda: loop.call_soon_threadsafe(closed))
+    for number in stop_signals():
         try:
-            loop.add_signal_handler(number, stop.ask, ExitCode.STOPPED, f"Stopped by {name}.")
+            loop.add_signal_handler(number, stop.ask, ExitCode.STOPPED, f"Stopped by {signal.Signals(number).name}.")
         except NotImplementedError:  # Windows: the handler runs between bytecodes, so hand over to the loop
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.ask, ExitCode.STOPPED, "Stopped."))
 

@@ -34,16 +34,17 @@ class StopRequest:
         self._ends_at: float | None = None
         self.ending = Ending()
 
-    def ask(self, exit_code: int, reason: str, *, cure: str = "") -> None:
+    def ask(self, exit_code: int, reason: str, *, cure: str = "", within: float = STOP_SECONDS) -> None:
+        """End with this code, in order. within: seconds the whole stop may take, where the system allows less."""
         if not self._event.is_set():
             self.ending = Ending(exit_code, reason, cure)
-            self.begin()
+            self.begin(within=within)
             self._event.set()
 
-    def begin(self) -> None:
+    def begin(self, *, within: float = STOP_SECONDS) -> None:
         """The time a stop may take runs from now, asked for or not."""
         if self._ends_at is None:
-            self._ends_at = self._clock() + STOP_SECONDS
+            self._ends_at = self._clock() + within
 
     def allow(self, seconds: float) -> float:
         """How long a step may take: `seconds`, or what is left of the whole when the bot is stopping."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from bot.live_status import LiveStatus
 from data.chat.liveness import is_supervised
 from storage.errors import KnownError
 from storage.records import BotPhase, ExitCode
 from storage.store import Store
+from storage.system.processes import replace_this
 
 CHECK_SECONDS = 5.0
 HUNG_AFTER_SECONDS = 60.0
@@ -92,12 +92,8 @@ class Watchdog:
         self._end(supervised)
 
 
-def end_process(supervised: bool) -> None:
+def end_process(supervised: bool, *, code: int = ExitCode.HUNG) -> NoReturn:
     """Exit at once for the supervisor to start anew; without one, become a new process ourselves."""
     if supervised:
-        os._exit(ExitCode.HUNG)
-    command = [sys.executable, *sys.argv]
-    if os.name == "nt":  # exec on Windows leaves the old console waiting on nothing
-        subprocess.Popen(command, creationflags=subprocess.CREATE_NO_WINDOW)  # type: ignore[attr-defined,unused-ignore]
-        os._exit(ExitCode.HUNG)
-    os.execv(sys.executable, command)
+        os._exit(code)
+    replace_this(code=code)

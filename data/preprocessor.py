@@ -12,7 +12,6 @@ import hashlib
 import heapq
 import json
 import logging
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +34,7 @@ from storage.errors import BadInputError, StorageError
 from storage.jobs import Report, silent
 from storage.records import Channel, Conversation, Turn
 from storage.store import Store
-from storage.system.files import replace_file
+from storage.system.files import remove_tree, replace_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -166,11 +165,11 @@ def finish(prepared: Prepared, out: Path, manifest: Mapping[str, Any]) -> dict[s
     complete = {**manifest, "files": files, "hash": combined.hexdigest()}
     (prepared.folder / MANIFEST).write_text(json.dumps(complete, indent=1, ensure_ascii=False), encoding="utf-8")
     old = out.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    remove_tree(old)
     if out.exists():
         replace_file(out, old)
     replace_file(prepared.folder, out)
-    shutil.rmtree(old, ignore_errors=True)
+    remove_tree(old)
     return complete
 
 
@@ -186,7 +185,7 @@ def delete_if_asked(folder: Path, *, model_record: Mapping[str, Any]) -> bool:
     if not manifest.get("delete_after_training") or str(manifest.get("hash")) not in json.dumps(dict(model_record)):
         return False
     (folder / MANIFEST).unlink()  # first: what is left of a deletion cut short is no data set any more
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_tree(folder)
     return True
 
 
@@ -197,7 +196,7 @@ def begin(out: Path) -> Path:
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
         raise BadInputError(f"{out} holds files that are no data set.", "Choose another folder with --out.")
     partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    remove_tree(partial)
     partial.mkdir(parents=True)
     return partial
 

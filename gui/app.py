@@ -28,6 +28,7 @@ from storage.errors import KnownError
 from storage.paths import Workspace
 from storage.settings import APPEARANCE, KEEP_AWAKE, KEEP_BACKUPS, START_BOT_WITH_PANEL, START_MINIMISED, Setting
 from storage.store import Store
+from storage.system.console import stop_signals
 from storage.system.desktop import open_path
 from storage.system.power import KeepAwake
 
@@ -82,6 +83,9 @@ class App:
 
         self.root: Any = ctk.CTk(className="PersonalityBot")
         self.root.withdraw()
+        # CustomTkinter hides a window that its main loop has not met before, for the title bar's colour on Windows, and
+        # shows it again only if nobody called withdraw. From here on it counts as met.
+        self.root.update()
         self.root.title(texts.APP_NAME)
         self.root.minsize(*MIN_SIZE)
         self.root.geometry(f"{START_SIZE[0]}x{START_SIZE[1]}")
@@ -150,8 +154,8 @@ class App:
             self._was_asked_to_end = True
 
         if threading.current_thread() is threading.main_thread():
-            for name in ("SIGINT", "SIGTERM"):
-                signal.signal(getattr(signal, name), asked)
+            for number in stop_signals():
+                signal.signal(number, asked)
 
     # ---- hiding and leaving ----------------------------------------------------------------------
 

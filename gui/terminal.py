@@ -12,7 +12,11 @@ from typing import TextIO
 from bot_controller import BotController, ControllerState, ControllerView
 from storage.control import PANEL_WANTED
 from storage.records import BotPhase, ModelState, PlaygroundEntry
+from storage.settings import KEEP_AWAKE
 from storage.store import Store
+from storage.system.console import stop_signals, when_console_closes
+from storage.system.power import KeepAwake
+from storage.system.streams import is_terminal
 
 TICK_SECONDS = 1.0
 POLL_SECONDS = 0.1
@@ -68,29 +72,36 @@ class Ticker:
                 self._tell(words)
 
 
-def supervise(store: Store, controller: BotController, *, tell: Callable[[str], None]) -> int:
+def supervise(
+    store: Store, controller: BotController, *, tell: Callable[[str], None], awake: KeepAwake | None = None
+) -> int:
     """Keep the bot alive until SIGTERM or Ctrl+C, then stop it in order. Returns an exit code.
 
     When somebody opens the panel, it takes over: the bot goes on and this process ends.
     """
     asked = threading.Event()
     began = time.time()
-    for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: asked.set())
+    for number in stop_signals():
+        signal.signal(number, lambda *_: asked.set())
+    when_console_closes(asked.set)
+    awake = awake or KeepAwake()
     tell(describe(controller.start()))
     last = ""
     while not asked.wait(TICK_SECONDS):
-        words = describe(controller.tick())
+        view = controller.tick()
+        awake.update(wanted=view.is_up and store.settings.get(KEEP_AWAKE))
+        words = describe(view)
         if words.split("Next try")[0] != last:
             last = words.split("Next try")[0]
             tell(words)
         if store.facts.get(PANEL_WANTED, 0.0) > began:
             controller.close(leave_running=True)
+            awake.close()
             tell("The control panel takes over.")
             return 0
     tell("Stopping the bot.")
     stop_and_wait(controller)
+    awake.close()
     tell("Stopped.")
     return 0
 
@@ -113,10 +124,13 @@ def chat(
 ) -> int:
     """Talk to the bot line by line; ends with the input. Returns an exit code: 1 when the bot did not come up."""
     lines, out = lines or sys.stdin, out or sys.stdout
-    is_person = lines.isatty()
+    is_person = is_terminal(lines)
     ticker = Ticker(controller, tell=tell)
+    for number in stop_signals():
+        signal.signal(number, signal.default_int_handler)
     controller.start()
     ticker.start()
+    when_console_closes(controller.stop)
     try:
         trouble = _wait_until_ready(controller)
         if trouble:

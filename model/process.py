@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from storage.system.libraries import add_cuda_libraries
+
 # Idle OpenMP threads spin; with a core taken by something else that made decoding four times slower.
 _SPINS = "1000"
 
@@ -19,5 +21,6 @@ def prepare_process_environment(*, embedding_threads: int | None = None) -> None
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # LanceDB's core writes to stderr what is no news to a person (a table is being created).
     os.environ.setdefault("LANCEDB_LOG", "error")
+    add_cuda_libraries()
     if embedding_threads is not None:
         os.environ.setdefault("OMP_NUM_THREADS", str(embedding_threads))

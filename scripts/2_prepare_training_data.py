@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -43,6 +42,7 @@ from storage.people import THREAD_KINDS
 from storage.records import Conversation
 from storage.settings import SESSION_GAP_MINUTES, SYSTEM_PROMPT
 from storage.store import Store
+from storage.system.files import remove_tree
 from storage.typed_paths import typed_path
 
 _SAMPLES = 12
@@ -162,7 +162,7 @@ def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Prog
         raise disk_full(error, out) from error
     finally:
         counter.close()
-        shutil.rmtree(partial, ignore_errors=True)
+        remove_tree(partial)
 
 
 def checked_options(store: Store, options: argparse.Namespace) -> Options:

@@ -45,6 +45,7 @@ from scripts.progress import Progress, duration, job, open_store, print_summary,
 from storage.paths import Workspace
 from storage.settings import CHAT, TRANSCRIPT
 from storage.store import Store
+from storage.system.streams import is_person_there
 from storage.typed_paths import typed_path
 
 
@@ -98,7 +99,7 @@ def look_at(store: Store, request: RunRequest) -> tuple[Run, Preflight]:
 
 def asked_to_pause() -> bool:
     """Ask the person in front of the terminal; no when there is nobody."""
-    if not sys.stdin.isatty():
+    if not is_person_there():
         return False
     print("Pause the bot while training? It is started again afterwards. [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -35,7 +35,9 @@ from storage.errors import BadInputError
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.salvage import start_anew
 from storage.settings import KEEP_BACKUPS
+from storage.system.launch_entry import windowless_python
 from storage.system.schedule import Scheduler, Task, parse_schedule
+from storage.system.streams import is_person_there
 from storage.typed_paths import typed_path
 
 # Short forms for people: Sunday night, when chat is asleep.
@@ -129,7 +131,7 @@ def bring_back(workspace: Workspace, folder: Path, name: str) -> None:
     restored = restore(workspace, find(folder, name), report=progress.report)
     progress.close()
     print_summary(_restored_lines(restored))
-    if restored.needs_token and sys.stdin.isatty():
+    if restored.needs_token and is_person_there():
         token = getpass.getpass("Discord bot token (it is never part of a backup; Enter to do it later): ").strip()
         if token:
             write_value(workspace.env_file, TOKEN, token)
@@ -192,7 +194,7 @@ def task(workspace: Workspace, keep: int, folder: Path | None) -> Task:
     script = PROJECT_ROOT / "scripts" / "backup.py"
     return Task(
         f"discord-personality-backup-{number}",
-        (sys.executable, str(script), "--workspace", str(workspace.root), "--keep", str(keep), *where),
+        (str(windowless_python()), str(script), "--workspace", str(workspace.root), "--keep", str(keep), *where),
         PROJECT_ROOT,
     )
 

@@ -18,6 +18,7 @@ if __name__ == "__main__":
 from scripts.installation import failures
 from scripts.installation.groups import GROUPS, read_group
 from scripts.installation.pins import missing_pins
+from storage.system.streams import ensure_streams
 
 DEFAULT_GROUPS = ("runtime", "offline")
 EXIT_FAILED = 1
@@ -34,6 +35,7 @@ def ensure(
 
     `argv` is the command line after the interpreter's name; by default the present one.
     """
+    ensure_streams()
     folder = root or Path(__file__).resolve().parent.parent
     python = _guarded(groups, folder)
     if python is not None:
@@ -48,6 +50,11 @@ def require_tkinter() -> None:
         _end(str(failures.no_tkinter()), EXIT_FAILED)
 
 
+def tkinter_cure() -> str:
+    """How this system's Python gets its windows, for the one who finds that it has none."""
+    return failures.how_to_get_tkinter()
+
+
 def _guarded(groups: tuple[str, ...], root: Path) -> Path | None:
     try:
         return _find_or_make_python(groups, root)
@@ -59,8 +66,7 @@ def _guarded(groups: tuple[str, ...], root: Path) -> Path | None:
 
 
 def _end(sentence: str, code: int) -> None:
-    if sys.stderr is not None:
-        print(sentence, file=sys.stderr)
+    print(sentence, file=sys.stderr)
     raise SystemExit(code)
 
 
@@ -111,8 +117,7 @@ def _restart(python: Path, argv: list[str] | None) -> None:
     for name in ("PYTHONHOME", "__PYVENV_LAUNCHER__"):
         env.pop(name, None)
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
+        stream.flush()
     if sys.platform == "win32":
         raise SystemExit(_run_as_child(command, env))
     os.execve(command[0], command, env)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -15,6 +14,7 @@ from storage.environment import Environment, read_environment
 from storage.jobs import Report, silent
 from storage.records import Channel
 from storage.store import Store
+from storage.system.streams import is_person_there
 
 T = TypeVar("T")
 OWNER = "owner (terminal)"
@@ -256,7 +256,7 @@ def _with_fetcher(
 
 
 def _keyboard() -> Callable[[str], str] | None:
-    return input if sys.stdin is not None and sys.stdin.isatty() else None
+    return input if is_person_there() else None
 
 
 def _days(text: str) -> int:

@@ -31,6 +31,8 @@ from typing import TYPE_CHECKING
 
 from data.chat.audience import opened_channels
 from data.chat.liveness import is_bot_alive
+from scripts.installation.failures import how_to_get_tkinter
+from scripts.installation.machine import find_cuda_version
 from scripts.progress import run_script, script_parser
 from storage.backup import list_backups
 from storage.database import DAMAGED_CURE
@@ -120,6 +122,8 @@ def look_at_program(workspace: Workspace) -> Iterator[Finding]:
         "" if good else "Install Python 3.11 or later from python.org.",
     )
     yield from _packages()
+    if (unused := graphics_card_unused(_version_of("torch"), find_cuda_version())) is not None:
+        yield unused
     yield _tkinter()
     yield from _machine(workspace)
     trouble = unsafe_folder(str(workspace.root))
@@ -153,6 +157,27 @@ def _packages() -> Iterator[Finding]:
     )
 
 
+def _version_of(package: str) -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def graphics_card_unused(torch_version: str, cuda_version: tuple[int, int] | None) -> Finding | None:
+    """A note where PyTorch's build is for the processor though there is an NVIDIA driver by now."""
+    if not torch_version.endswith("+cpu") or cuda_version is None:
+        return None
+    return Finding(
+        "Graphics card",
+        Verdict.NOTE,
+        "there is an NVIDIA driver, but what was installed is for the processor",
+        "Delete the folder .venv and start launcher.py: the versions for the card are installed.",
+    )
+
+
 def _tkinter() -> Finding:
     try:
         import importlib
@@ -163,7 +188,7 @@ def _tkinter() -> Finding:
             "Window toolkit",
             Verdict.NOTE,
             "Python has no tkinter: the panel cannot open a window.",
-            "Debian, Ubuntu: sudo apt install python3-tk. Until then use --headless.",
+            f"{how_to_get_tkinter().capitalize()}. Until then use --headless.",
         )
     return Finding("Window toolkit", Verdict.GOOD, "tkinter is there")
 

@@ -32,6 +32,7 @@ from storage.settings import LOG_DAYS, LOG_LEVEL
 from storage.store import Store
 from storage.system.locks import FileLock
 from storage.system.processes import ran_at
+from storage.system.streams import ensure_streams, is_terminal
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Progress:
         self.result: dict[str, Any] = {}
         self._stream = stream if stream is not None else sys.stderr
         self._clock = clock
-        self._is_terminal = self._stream.isatty()
+        self._is_terminal = is_terminal(self._stream)
         self._step = ""
         self._fraction = 0.0
         self._pace = Pace(clock())
@@ -288,6 +289,7 @@ def print_summary(lines: Sequence[tuple[str, Any]]) -> None:
 
 
 def _use_safe_output() -> None:
+    ensure_streams()
     # A console in cp1252 cannot show every name; a question mark is better than a crash.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -32,7 +32,8 @@ from storage.environment import read_environment
 from storage.errors import CancelledError, KnownError
 from storage.records import Job, JobState
 from storage.store import Store
-from storage.system.processes import spawn_job, terminate
+from storage.system.processes import describe_exit, spawn_job, terminate
+from storage.system.streams import is_person_there
 
 POLL_SECONDS = 0.5
 
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data = store.workspace.message_files / f"prepared-{stamp}"
         out = store.workspace.root / "models" / "training" / stamp
         # Without the owner's yes to collecting there is nothing to fetch, and imported messages are enough.
-        may_fetch = policy.is_accepted(store.consents) or sys.stdin.isatty()
+        may_fetch = policy.is_accepted(store.consents) or is_person_there()
         if not options.no_fetch and may_fetch and read_environment(store.workspace.env_file).token:
             run_step(store, Step("fetch", (), 0.04), progress, 0.0)
         prepare = ("--out", str(data), *(("--include-private",) if options.include_private else ()))
@@ -115,7 +116,7 @@ def run_step(store: Store, step: Step, progress: Progress, done: float) -> Job:
         raise
     row = row_of(store, child.pid)
     if row is None or row.state is not JobState.DONE:
-        words = row.error if row else f"it ended with code {child.returncode}; see logs/{step.kind}.out.log."
+        words = row.error if row else f"it {describe_exit(child.returncode)}; see logs/{step.kind}.out.log."
         raise KnownError(f"The step '{step.kind}' failed: {words}")
     return row
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import sqlite3
@@ -25,11 +26,12 @@ from storage.errors import StorageError
 from storage.jobs import Report, silent
 from storage.paths import Workspace
 from storage.store import Store
-from storage.system.files import replace_file
+from storage.system.files import remove_file, remove_tree, replace_file
 from storage.system.locks import FileLock, sole_use
 
+log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
-_PREFIX, _PARTIAL = "backup-", ".partial-"
+_PREFIX, _PARTIAL, _REMOVED = "backup-", ".partial-", ".removed-"
 _CONTROL, _MESSAGES, _ENV = "database/control.db", "database/messages.db", "env"
 _BLOCK = 4 * 2**20
 # Room to leave on the disk beyond the backup itself.
@@ -86,7 +88,7 @@ def create_backup(
             "Free some space, or choose another folder with --folder.",
         ) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        remove_tree(partial)
     report(1.0, "The backup is complete")
     return Backup(final, backup.created_at, backup.messages, backup.files)
 
@@ -121,11 +123,19 @@ def read_backup(folder: Path) -> Backup:
 def prune(folder: Path, *, keep: int) -> list[Path]:
     """Delete all but the newest `keep` complete backups; returns what went."""
     old = list_backups(folder)[:-keep] if keep > 0 else []
+    gone = []
     for backup in old:
-        # The manifest first: a deletion cut short leaves no backup that looks complete.
-        (backup.folder / MANIFEST).unlink(missing_ok=True)
-        shutil.rmtree(backup.folder, ignore_errors=True)
-    return [backup.folder for backup in old]
+        # Renamed first: a deletion cut short leaves no backup that looks complete, and its rest is known by its name.
+        try:
+            replace_file(backup.folder, folder / f"{_REMOVED}{backup.folder.name}")
+        except OSError as error:
+            log.warning("%s cannot be deleted yet (%s); the next backup tries again", backup.folder.name, error)
+            continue
+        gone.append(backup.folder)
+    for rest in folder.glob(f"{_REMOVED}*"):
+        if not remove_tree(rest):
+            log.warning("Something in %s is held by another program; the next backup tries again", rest)
+    return gone
 
 
 def verify(backup: Backup, *, report: Report = silent) -> None:
@@ -318,14 +328,14 @@ def _put_databases(workspace: Workspace, backup: Backup) -> None:
 
 def _put_folder(backup: Backup, prefix: str, target: Path) -> None:
     fresh = target.with_name(target.name + ".restoring")
-    shutil.rmtree(fresh, ignore_errors=True)
+    remove_tree(fresh)
     fresh.mkdir(parents=True)
     for name in backup.files:
         if name.startswith(prefix):
             copy = fresh / name.removeprefix(prefix)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(backup.folder / name, copy)
-    shutil.rmtree(target, ignore_errors=True)
+    remove_tree(target)
     replace_file(fresh, target)
 
 
@@ -339,6 +349,7 @@ def _put_models(workspace: Workspace, backup: Backup) -> None:
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_name(target.name + ".restoring")
+        remove_file(fresh)  # a read-only one of a restore cut short
         shutil.copy2(backup.folder / name, fresh)
         replace_file(fresh, target)  # a model file in use is never written into
 

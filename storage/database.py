@@ -63,6 +63,9 @@ class Database:
             except sqlite3.DatabaseError as error:
                 self.close()
                 raise readable(error, self.path) from error
+            except BaseException:
+                self.close()
+                raise
         return self
 
     def _create(self) -> None:
@@ -157,9 +160,8 @@ class Database:
 
     def backup_to(self, target: Path) -> None:
         """A consistent copy while others write (SQLite's online backup)."""
-        with sqlite3.connect(target) as copy:
+        with closing(sqlite3.connect(target)) as copy:
             self.connection().backup(copy, pages=512)
-        copy.close()
 
     def check(self) -> str:
         """'ok', or what SQLite's quick_check finds wrong."""
@@ -175,18 +177,27 @@ class Database:
 
 
 def connect(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> sqlite3.Connection:
-    """A connection with this project's settings; autocommit, so transactions are always explicit."""
+    """A connection with this project's settings; autocommit, so transactions are always explicit.
+
+    A file that is no database is not kept open: on Windows it could then be neither replaced nor moved.
+    """
     try:
         connection = sqlite3.connect(
             path, timeout=busy_timeout_ms / 1000, isolation_level=None, check_same_thread=False
         )
+    except sqlite3.DatabaseError as error:
+        raise readable(error, path) from error
+    try:
         connection.row_factory = sqlite3.Row
         connection.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA journal_mode = {journal_mode()}").fetchone()
         connection.execute("PRAGMA secure_delete = ON")  # a forgotten member's words must not linger in free pages
-    except sqlite3.DatabaseError as error:
-        raise readable(error, path) from error
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise readable(error, path) from error
+        raise
     return connection
 
 

@@ -5,7 +5,6 @@ Scripts use it with the bulk embedder, the running bot in small batches with its
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from storage.reactions import reaction_score
 from storage.records import Message
 from storage.similarity import SAMPLE_LINES, chance_similarity
 from storage.store import Store
+from storage.system.files import remove_tree
 from storage.system.locks import FileLock
 from storage.vectordb import IndexRow, IndexState, VectorIndex
 
@@ -132,7 +132,7 @@ def _replace(store: Store, index: VectorIndex, embed: Embed, report: Report, to_
 
 
 def _remove_draft(index: VectorIndex) -> None:
-    shutil.rmtree(index.folder / _DRAFT, ignore_errors=True)
+    remove_tree(index.folder / _DRAFT)
 
 
 def _is_behind(store: Store, index: VectorIndex) -> bool:

@@ -90,4 +90,4 @@ class JobRunner:
 
     def _last_words(self, kind: str, code: int) -> str:
         words = processes.tail_of(processes.raw_output_file(self._store.workspace, kind), lines=2)
-        return words or f"The {kind} process ended with code {code} without a word; see the log."
+        return words or f"The {kind} process {processes.describe_exit(code)} and said nothing; see the log."

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterable
@@ -16,7 +18,10 @@ from storage.masking.credentials import redact
 
 MAX_FILE_BYTES = 5 * 1024 * 1024
 FILES_KEPT = 5
+# After a refused rotation. Most are over at once (somebody looked at the file), and what is refused costs little.
+RETRY_SECONDS = 0.25
 LINE = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] \[([A-Z]+)\] (?:\[([\w.\-]+)\] )?(.*)$")
+_TRIES = 4
 _FORMAT = "[%(asctime)s] [%(levelname)s] [%(name)s] %(message)s"
 _TIME = "%Y-%m-%d %H:%M:%S"
 
@@ -47,16 +52,67 @@ class _Masking(logging.Formatter):
 
 
 class _Rotating(logging.handlers.RotatingFileHandler):
+    """Rotation that also holds under a reader: on Windows a file that somebody has open cannot be renamed.
+
+    Nothing is shifted before the newest file has somewhere to go, and what is refused is tried again soon.
+    """
+
+    _refused_until = 0.0
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - the base class names it
+        return time.monotonic() >= self._refused_until and bool(super().shouldRollover(record))
+
     def doRollover(self) -> None:  # noqa: N802 - the base class names it
-        # On Windows another process may have the file open: go on in the same file, try again later.
+        if self.stream is not None:
+            self.stream.close()
+            self.stream = None  # type: ignore[assignment]
         try:
-            super().doRollover()
-        except PermissionError:
-            if self.stream is None:
-                self.stream = self._open()
+            self._rotate(Path(self.baseFilename))
+        except OSError:
+            self._refused_until = time.monotonic() + RETRY_SECONDS
+        self.stream = self._open()
+
+    def _rotate(self, path: Path) -> None:
+        waiting = path.with_name(f"{path.name}.rotating")  # there already: a rotation that was cut short
+        if not waiting.exists():
+            try:
+                _replace(path, waiting)
+            except PermissionError:
+                # Readers share writing, so the content can go where the file cannot. Only this process writes here.
+                _move_content(path, waiting)
+        self._shift(path)
+        _replace(waiting, Path(f"{path}.1"))
+
+    def _shift(self, path: Path) -> None:
+        """Make room for a new .1; with a gap in the row only what is before the gap has to move."""
+        numbers = range(1, self.backupCount + 1)
+        gap = next((number for number in numbers if not Path(f"{path}.{number}").exists()), self.backupCount)
+        for number in range(gap - 1, 0, -1):
+            _replace(Path(f"{path}.{number}"), Path(f"{path}.{number + 1}"))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class names it
         """A full disk must not turn each log line into a traceback on stderr."""
+
+
+def _replace(source: Path, target: Path) -> None:
+    """With a few tries in as many milliseconds: whoever logs is waiting, perhaps the bot's event loop."""
+    for attempt in range(_TRIES):
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            if attempt == _TRIES - 1:
+                raise
+            time.sleep(0.002)
+
+
+def _move_content(path: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(path, target)
+        os.truncate(path, 0)
+    except OSError:
+        target.unlink(missing_ok=True)  # else the same lines would be kept twice
+        raise
 
 
 def configure_logging(
@@ -113,7 +169,7 @@ def parse_lines(lines: Iterable[str]) -> list[LogLine]:
     """Entries from raw lines; anything that is no entry's first line belongs to the one before it."""
     entries: list[LogLine] = []
     for raw in lines:
-        line = raw.rstrip("\n")
+        line = raw.rstrip("\r\n")
         match = LINE.match(line)
         if match:
             entries.append(LogLine(match[1], match[2], match[3] or "", match[4]))
@@ -159,4 +215,4 @@ class LogTail:
             return []  # between rename and re-creation: the next call sees the new file
         self._position += len(block)
         *lines, self._partial = (self._partial + block).split(b"\n")
-        return [line.decode("utf-8", "replace") for line in lines]
+        return [line.removesuffix(b"\r").decode("utf-8", "replace") for line in lines]

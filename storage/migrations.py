@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from storage.errors import NewerSchemaError
@@ -44,9 +45,8 @@ def _apply(connection: sqlite3.Connection, number: int, step: Migration) -> None
 
 def _keep_copy(connection: sqlite3.Connection, path: Path, version: int) -> None:
     target = path.with_name(f"{path.stem}.before-schema-{version + 1}{path.suffix}")
-    with sqlite3.connect(target) as copy:
+    with closing(sqlite3.connect(target)) as copy:
         connection.backup(copy)
-    copy.close()
 
 
 def _run(connection: sqlite3.Connection, script: str) -> None:

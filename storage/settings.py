@@ -419,7 +419,11 @@ APPEARANCE = Setting(
     choices=("system", "light", "dark"),
 )
 KEEP_AWAKE = Setting(
-    "keep_awake", False, "Startup", "Keep awake", "Prevent sleep while plugged in, the bot runs and this panel is open."
+    "keep_awake",
+    False,
+    "Startup",
+    "Keep awake",
+    "Prevent sleep while plugged in and this program, with or without its window, keeps the bot running.",
 )
 THREADS = Setting(
     "threads", 0, "Advanced", "Threads", "Processor threads for the model; 0 is automatic.", 0, 128, needs_restart=True

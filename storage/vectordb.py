@@ -7,7 +7,6 @@ foreign table finds nothing instead of failing: the bot then answers without rec
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storage.errors import StorageError
+from storage.system.files import remove_tree
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,7 +144,7 @@ class VectorIndex:
         except (RuntimeError, ValueError, OSError) as error:
             # Too damaged even to be replaced (a power cut in the first version): only the folder is left to go.
             log.warning("The search index could not be replaced in place (%s); its folder is made anew.", _short(error))
-            shutil.rmtree(self.folder / f"{_TABLE}.lance", ignore_errors=True)
+            remove_tree(self.folder / f"{_TABLE}.lance")
             with _readable_errors(self):
                 self._table = self._connect().create_table(_TABLE, schema=self._schema())
         self.state = IndexState.READY

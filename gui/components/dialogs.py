@@ -1,9 +1,14 @@
-"""Questions: one small window made once, shown when needed. Escape is the first (safe) answer, Enter the last."""
+"""Questions: one small window made once, shown when needed. Escape is the first (safe) answer, Enter the last.
+
+One at a time: a question that comes while another is open, or while the window is in the tray, waits. Nothing here
+blocks the window's loop: on Windows a question of a hidden window is never drawn, so waiting for it would be for ever.
+"""
 
 from __future__ import annotations
 
 import tkinter as tk
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,6 +19,18 @@ from gui.components.theme import XL, L, S, theme_of
 Answer = tuple[str, str, Callable[[], Any] | None]
 
 
+GRAB_MS = 20
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, and its answers."""
+
+    title: str
+    text: str
+    answers: tuple[Answer, ...]
+
+
 class Dialog:
     """`ask(title, text, answers)`; an answer is (words, kind of button, what to do)."""
 
@@ -21,10 +38,31 @@ class Dialog:
         self._root = root
         self._window: tk.Toplevel | None = None
         self._buttons: list[Button] = []
-        self._answers: list[Answer] = []
+        self._asked: Question | None = None
+        self._waiting: list[Question] = []
+        root.bind("<Map>", self._root_came_back, add="+")
 
     def ask(self, title: str, text: str, answers: Sequence[Answer]) -> None:
-        """Show the question; the first answer is what closing the window means."""
+        """Show the question, now or when it can be; the first answer is what closing the window means."""
+        question = Question(title, text, tuple(answers))
+        if any((other.title, other.text) == (title, text) for other in (self._asked, *self._waiting) if other):
+            return  # asked twice, say from the tray's menu
+        if self._asked is not None or self._root.state() in ("withdrawn", "iconic"):
+            self._waiting.append(question)
+        else:
+            self._show(question)
+
+    def _root_came_back(self, event: Any) -> None:
+        if event.widget is self._root:
+            self._root.after(1, self._show_next)
+
+    def _show_next(self) -> None:
+        if self._asked is None and self._waiting and self._root.state() not in ("withdrawn", "iconic"):
+            self._show(self._waiting.pop(0))
+
+    def _show(self, question: Question) -> None:
+        self._asked = question
+        title, text, answers = question.title, question.text, question.answers
         window = self._window or self._make()
         theme = theme_of(self._root)
         window.title(title)
@@ -34,7 +72,6 @@ class Dialog:
         self._text.configure(wraplength=theme.px(380))
         for button in self._buttons:
             button.destroy()
-        self._answers = list(answers)
         self._buttons = []
         for column, (words, kind, action) in enumerate(answers):
             button = Button(self._row, words, partial(self._close, action), kind=kind)
@@ -46,8 +83,16 @@ class Dialog:
         window.geometry(f"+{max(x, 0)}+{max(y, 0)}")
         window.deiconify()
         window.lift()
-        window.wait_visibility()
-        window.grab_set()
+        self._take_focus(question)
+
+    def _take_focus(self, question: Question) -> None:
+        """As soon as the window is drawn; before, the system refuses it."""
+        if self._window is None or self._asked is not question:
+            return
+        if not self._window.winfo_viewable():
+            self._root.after(GRAB_MS, lambda: self._take_focus(question))
+            return
+        self._window.grab_set()
         self._buttons[-1].focus_set()
 
     @property
@@ -75,11 +120,13 @@ class Dialog:
         return window
 
     def _first(self) -> None:
-        self._close(self._answers[0][2] if self._answers else None)
+        self._close(self._asked.answers[0][2] if self._asked and self._asked.answers else None)
 
     def _close(self, action: Callable[[], Any] | None) -> None:
         assert self._window is not None
         self._window.grab_release()
         self._window.withdraw()
+        self._asked = None
         if action is not None:
             self._root.after(1, action)
+        self._root.after(1, self._show_next)

@@ -22,7 +22,7 @@ from storage.settings import APPEARANCE, FETCH_SCHEDULE, LAUNCH_AT_LOGIN, REGIST
 from storage.system.boot_service import BootStatus, BootTask
 from storage.system.launch_entry import launch_command
 from storage.system.login_item import set_login_item
-from storage.system.schedule import schedule_fetch
+from storage.system.schedule import apply_schedule
 
 SAVE_DELAY_MS = 500
 
@@ -188,9 +188,14 @@ class SettingLine(LabelledRow):
         self.show_problem(error.text() if isinstance(error, KnownError) else str(error))
 
     def _schedule(self, when: str) -> None:
-        """The script hands it to the system and remembers it; what cannot be is told, and the old one stays."""
+        """It is handed to the system, then remembered; what cannot be is told, and the old one stays."""
+        store = self.panel.store
         self.panel.ask(
-            lambda: schedule_fetch(self.panel.workspace, when),
+            lambda: apply_schedule(
+                when.strip() or "off",
+                store.workspace,
+                lambda text: store.settings.set(FETCH_SCHEDULE, text, changed_by="panel"),
+            ),
             lambda sentence: self.panel.toast(str(sentence)),
             slow=True,
         )

@@ -25,6 +25,18 @@ _X_GROUND = (46, 44, 52, 255)
 _X_EXPOSURE, _X_STRUCTURE, _X_BUTTON_PRESS = 1 << 15, 1 << 17, 1 << 2
 
 
+# What Windows has room for (NOTIFYICONDATAW, without the closing zero); the library refuses anything longer.
+TIP_UNITS, TITLE_UNITS, TEXT_UNITS = 127, 63, 255
+
+
+def cut(text: str, units: int) -> str:
+    """At most so many UTF-16 units, which is how Windows counts: an emoji is two. What is cut ends in an ellipsis."""
+    encoded = text.encode("utf-16-le", "replace")
+    if len(encoded) <= 2 * units:
+        return text
+    return encoded[: 2 * (units - 1)].decode("utf-16-le", "ignore").rstrip() + "…"
+
+
 class SystemTray:
     """`actions`: show, start, stop, free and exit, called through `post` on the window's thread."""
 
@@ -75,7 +87,7 @@ class SystemTray:
         try:
             if picture_changed:
                 self._icon.icon = self._image(view.tray)
-            self._icon.title = tip[:127]  # Windows cuts a tooltip at 128 characters
+            self._icon.title = cut(tip, TIP_UNITS)
             self._icon.update_menu()
         except Exception as error:  # the tray may have gone away with its panel; the window stays
             log.warning("The tray icon could not be updated: %s", error)
@@ -84,7 +96,7 @@ class SystemTray:
     def notify(self, title: str, text: str) -> bool:
         """A desktop notification; False when this desktop offers no way."""
         if self.is_available and self._icon.HAS_NOTIFICATION:
-            self._icon.notify(text or title, title)
+            self._icon.notify(cut(text or title, TEXT_UNITS), cut(title, TITLE_UNITS))
             return True
         return notify_by_command(title, text)
 

@@ -25,7 +25,7 @@ from model.files.parts import model_sha256
 from storage.errors import KnownError
 from storage.paths import Workspace
 from storage.split_files import is_later_part, model_bytes, model_files, part_name, whole_stem
-from storage.system.files import replace_file, write_whole
+from storage.system.files import remove_file, replace_file, write_whole
 
 POINTER = "current.json"
 KEEP_VERSIONS = 3
@@ -247,7 +247,7 @@ def _copy(source: Path, target: Path, sha256: str, progress: Callable[[float], N
         written.append((beside, place))
     if digest.hexdigest() != sha256:
         for beside, _ in written:
-            beside.unlink()
+            remove_file(beside)
         raise DeploymentError(f"{source} changed while it was being copied.", "Wait until it is finished, then retry.")
     for beside, place in reversed(written):
         beside.chmod(stat.S_IREAD)
@@ -272,10 +272,10 @@ def _version(workspace: Workspace, name: str) -> DeployedModel | None:
 
 def _delete(workspace: Workspace, version: DeployedModel) -> None:
     # The manifest goes first: from then on the version does not exist, whatever happens.
-    (workspace.finetuned_models / f"{version.name}.json").unlink(missing_ok=True)
-    report_path(workspace, version).unlink(missing_ok=True)
+    remove_file(workspace.finetuned_models / f"{version.name}.json")
+    remove_file(report_path(workspace, version))
     for part in model_files(model_path(workspace, version)):
-        _unlink(part)
+        remove_file(part)
 
 
 def _remove_lost_copies(folder: Path, *, keep: Collection[str | None]) -> list[str]:
@@ -288,19 +288,14 @@ def _remove_lost_copies(folder: Path, *, keep: Collection[str | None]) -> list[s
         is_copy = _MARK.fullmatch(mark) is not None and not (folder / f"{name}.json").exists() and name not in kept
         if is_copy and (is_later_part(path) or model_files(path) != (path,) or model_sha256(path).startswith(mark)):
             # A part alone cannot be compared with the checksum of the whole; its name and number are mark enough.
-            _unlink(path)
+            remove_file(path)
             removed.append(name)
     return sorted(set(removed))
 
 
 def _remove_parts(folder: Path) -> None:
     for path in folder.glob("*" + _PART):
-        _unlink(path)
-
-
-def _unlink(path: Path) -> None:
-    path.chmod(stat.S_IREAD | stat.S_IWRITE)
-    path.unlink()
+        remove_file(path)
 
 
 def _safe_name(stem: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from model.files.gguf_files import quick_gguf
 from model.prompts import CHATML, ChatTemplate, Encode, transcript_layout
 from storage.errors import KnownError
 from storage.settings import CHAT, TRANSCRIPT
-from storage.system.files import replace_file
+from storage.system.files import remove_tree, replace_file
 from storage.system.network import NetworkFault, explain
 from storage.typed_paths import typed_path
 
@@ -148,9 +147,9 @@ def dequantised(gguf: Path, folder: Path, *, report: Callable[[str], None] = lam
     if not _is_made_from(folder, origin):
         report(f"Unpacking {gguf.name} for training (once)")
         partial = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
+        remove_tree(partial)
         _dequantise(gguf, partial)
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
         replace_file(partial, folder)
         _write_origin(folder, origin)
     return BaseModel(gguf.stem.rsplit(".", 1)[0], folder, gguf)

@@ -8,10 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from pathlib import Path
 
-from storage.system.files import replace_file
+from storage.system.files import remove_tree, replace_file
 
 MARKER = "complete.json"
 # With several GPUs each process writes its own random state, unwatched; a missing one is only a warning.
@@ -59,7 +58,7 @@ def discard_incomplete(folder: Path) -> list[Path]:
     """Delete checkpoints that cannot be trusted, so that nothing picks them up; returns them."""
     broken = [path for path in checkpoints(folder) if not is_complete(path)]
     for path in broken:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(path)
     return broken
 
 

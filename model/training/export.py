@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -35,7 +34,7 @@ from model.training.export_check import (
 )
 from model.training.loaders import free_memory
 from model.training.rows import Example, Renderer
-from storage.system.files import replace_file
+from storage.system.files import remove_tree, replace_file
 
 log = logging.getLogger(__name__)
 
@@ -89,12 +88,12 @@ def export(plan: ExportPlan, report: Report = lambda fraction, step: None) -> Ex
     if plan.quantisation not in QUANTISATIONS:
         raise ExportError(f"{plan.quantisation!r} is no quantisation.", f"Choose one of {', '.join(QUANTISATIONS)}.")
     work = plan.out / "export.partial"
-    shutil.rmtree(work, ignore_errors=True)
+    remove_tree(work)
     work.mkdir(parents=True)
     try:
         return _Export(plan, work, report).run()
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        remove_tree(work)
 
 
 class _Export:
@@ -178,7 +177,7 @@ class _Export:
         model = self._with_adapter()
         apart = torch_distributions(model, self.probes)
         folder = (self.plan.out if self.plan.keep_merged else self.work) / "merged"
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
         merge_and_save(model, folder)
         del model
         free_memory()

@@ -39,6 +39,7 @@ from model.training.rows import (
 from model.training.shared_prefix import reply_loss
 from storage.errors import BadInputError, ConfigurationError, KnownError
 from storage.settings import CHAT
+from storage.system.processes import peak_memory_bytes
 
 log = logging.getLogger(__name__)
 
@@ -434,8 +435,4 @@ def _peak_memory(runtime: Runtime) -> int:
 
     if runtime.is_cuda:
         return int(torch.cuda.max_memory_allocated())
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak_memory_bytes()

@@ -21,7 +21,6 @@ import argparse
 import json
 import os
 import random
-import resource
 import signal
 import subprocess
 import tempfile
@@ -211,9 +210,9 @@ class Soak:
         if status is None or not psutil.pid_exists(status.pid):
             return
         process = psutil.Process(status.pid)
-        process.rlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+        process.rlimit(psutil.RLIMIT_FSIZE, (4096, psutil.RLIM_INFINITY))
         time.sleep(5)
-        process.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
 
     def _fetch(self) -> None:
         self._job("fetch", "fetch_and_embed.py")

@@ -18,9 +18,15 @@ from scripts.installation.lock import InstallLock
 from scripts.installation.pins import Pin, missing_pins, remove_half_installed
 from scripts.installation.pip_runs import PipRuns
 from scripts.installation.progress import Progress
-from scripts.installation.steps import Attempt, Step, plan
+from scripts.installation.steps import TORCH, Attempt, Step, plan, remark
 
 VENV_GIGABYTES = 0.1
+_CODE = Path(__file__).resolve().parent.parent.parent
+# As the program itself will load it: on Windows its libraries may lie in another package.
+_BEFORE_TRIAL = (
+    f"import sys; sys.path.append({str(_CODE)!r}); from storage.system.libraries import add_cuda_libraries; "
+    "add_cuda_libraries()\n"
+)
 _DESCRIBE = (
     "import importlib.util, json, sys; "
     "print(json.dumps([sys.version_info[:3], sys.path, importlib.util.find_spec('pip') is not None]))"
@@ -131,6 +137,10 @@ class Environment:
             return
         needed = sum(step.gigabytes for step in steps)
         self._check_room(needed)
+        self._check_depth(steps)
+        said = remark(steps)
+        if said:
+            self._progress.say(said)
         # Worked out before the first download: a missing compiler is told now, not after PyTorch.
         attempts = [step.attempts(runs.has_wheel) for step in steps]
         for number, step in enumerate(steps, start=1):
@@ -141,6 +151,11 @@ class Environment:
         free = machine.free_gigabytes(self._root)
         if free < needed_gigabytes:
             raise failures.disk_too_small(self._root, needed_gigabytes=needed_gigabytes, free_gigabytes=free)
+
+    def _check_depth(self, steps: Sequence[Step]) -> None:
+        is_deep = len(str(self._root)) > failures.LONGEST_ROOT
+        if is_deep and any(step.pins[0].name == TORCH for step in steps) and not machine.has_long_paths():
+            raise failures.path_too_long(self._root)
 
     def _try_each(self, step: Step, attempts: Sequence[Attempt], prefix: str, context: Context, runs: PipRuns) -> None:
         for number, attempt in enumerate(attempts, start=1):
@@ -159,7 +174,7 @@ def _carry_out(step: Step, attempt: Attempt, prefix: str, context: Context, runs
         raise failures.explain(output, code, context)
     if attempt.trial is None:
         return
-    code, _ = runs.run(["-c", attempt.trial], f"{prefix}Trying {step.label}")
+    code, _ = runs.run(["-c", _BEFORE_TRIAL + attempt.trial], f"{prefix}Trying {step.label}")
     if code != 0:
         runs.run(["-m", "pip", "uninstall", "-y", step.pins[0].name], f"{prefix}Removing it again")
-        raise failures.failed_trial(context, code)
+        raise failures.failed_gpu_trial(context) if attempt.is_for_gpu else failures.failed_trial(context, code)

@@ -19,6 +19,10 @@ class SourceError(SetupError):
     """This source cannot deliver; another one may."""
 
 
+# What is left of Windows' 260 characters by .venv\Lib\site-packages and the longest path in it (PyTorch's).
+LONGEST_ROOT = 60
+
+
 class Context(NamedTuple):
     """What a message may mention."""
 
@@ -55,16 +59,19 @@ def no_venv_module() -> SetupError:
 
 def no_tkinter() -> SetupError:
     """Ask for the part of Python that draws windows."""
-    if sys.platform.startswith("linux"):
-        cure = "install it (Debian, Ubuntu: sudo apt install python3-tk)"
-    elif sys.platform == "darwin":
-        cure = "install it (Homebrew: brew install python-tk) or use the Python from python.org"
-    else:
-        cure = "run the Python installer again and tick 'tcl/tk and IDLE'"
     return SetupError(
-        f"This Python has no tkinter, which the control panel needs: {cure}, "
+        f"This Python has no tkinter, which the control panel needs: {how_to_get_tkinter()}, "
         "or start with --headless to do without the panel."
     )
+
+
+def how_to_get_tkinter() -> str:
+    """The cure alone, for this system."""
+    if sys.platform.startswith("linux"):
+        return "install it (Debian, Ubuntu: sudo apt install python3-tk)"
+    if sys.platform == "darwin":
+        return "install it (Homebrew: brew install python-tk) or use the Python from python.org"
+    return "run the Python installer again and tick 'tcl/tk and IDLE'"
 
 
 def no_compiler() -> SetupError:
@@ -121,6 +128,25 @@ def failed_trial(context: Context, code: int) -> SourceError:
     )
 
 
+def failed_gpu_trial(context: Context) -> SourceError:
+    """The build for the graphics card is there, but the computer cannot load it."""
+    return SourceError(
+        f"{context.what}'s build for NVIDIA cards cannot be loaded on this computer, so the one for the processor is "
+        "used: if that is too slow, update the NVIDIA driver, delete the folder .venv and start again."
+    )
+
+
+def path_too_long(root: Path) -> SetupError:
+    """Ask for a shorter place before anything is downloaded."""
+    return SetupError(
+        f"The folder {root} is too deep ({len(str(root))} characters): by default Windows allows 260 in all, and the "
+        f"packages need the rest. Move the program to a folder of at most {LONGEST_ROOT} characters, such as "
+        r"C:\bot, or allow long paths (as administrator: reg add "
+        r"HKLM\SYSTEM\CurrentControlSet\Control\FileSystem /v LongPathsEnabled /t REG_DWORD /d 1 /f) "
+        "and start again."
+    )
+
+
 def explain(pip_output: str, return_code: int, context: Context) -> SetupError:
     """Turn a failed pip run into a sentence, by what pip said."""
     for known in _KNOWN:
@@ -160,6 +186,12 @@ _UNKNOWN = "Installing {what} failed ({last}): start again, and if it fails agai
 # The first match wins: a full disk also looks like a failed build, and no network like a version that
 # does not exist.
 _KNOWN = [
+    _Known(
+        r"windows long path support|winerror 206\b|filename or extension is too long|file name too long",
+        SetupError,
+        "A file of {what} would have too long a path below {root}: move the program to a short folder, such as "
+        "C:\\bot, and start again.",
+    ),
     _Known(
         r"no space left on device|errno 28\b|disk quota exceeded|not enough space on the disk",
         SetupError,

@@ -15,10 +15,11 @@ PROBE_SECONDS = 5.0
 
 def find_cuda_version() -> tuple[int, int] | None:
     """The newest CUDA that the NVIDIA driver understands; None without a card."""
-    if shutil.which("nvidia-smi") is None:
+    command = find_nvidia_smi()
+    if command is None:
         return None
     try:
-        answer = subprocess.run(["nvidia-smi"], capture_output=True, text=True, errors="replace", timeout=20)
+        answer = subprocess.run([command], capture_output=True, text=True, errors="replace", timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return None
     match = re.search(r"CUDA\D*Version\s*:\s*(\d+)\.(\d+)", answer.stdout)
@@ -29,6 +30,30 @@ def has_amx() -> bool:
     """Whether the processor has Intel's matrix tiles (AMX): servers and rented virtual machines, no laptop."""
     try:
         return " amx_tile" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
+def find_nvidia_smi() -> str | None:
+    """The program of NVIDIA's driver that tells what it can do; None without a driver."""
+    system, programs = os.environ.get("SystemRoot", r"C:\Windows"), os.environ.get("ProgramFiles", r"C:\Program Files")
+    # Where drivers for Windows put it; some are not on the PATH.
+    places = (
+        [Path(system, "System32"), Path(programs, "NVIDIA Corporation", "NVSMI")] if sys.platform == "win32" else []
+    )
+    known = [str(place / "nvidia-smi.exe") for place in places if (place / "nvidia-smi.exe").is_file()]
+    return shutil.which("nvidia-smi") or (known[0] if known else None)
+
+
+def has_long_paths() -> bool:
+    """Whether files may have names of more than 260 characters; on Windows only where somebody allowed it."""
+    if sys.platform != "win32":
+        return True
+    import winreg
+
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:
+            return bool(winreg.QueryValueEx(key, "LongPathsEnabled")[0])
     except OSError:
         return False
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from storage.system.streams import is_terminal
+
 PLAIN_LINE_SECONDS = 15.0
 
 
@@ -17,12 +19,12 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Tells one activity after the other. Without a stream (a windowed Python has none) it is silent."""
+    """Tells one activity after the other. Without a stream it is silent."""
 
     def __init__(self, stream: TextIO | None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
-        self._is_terminal = stream is not None and stream.isatty()
+        self._is_terminal = is_terminal(stream)
         self._activity = ""
         self._started = self._last_line = 0.0
         self._width_shown = 0

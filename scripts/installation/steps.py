@@ -34,7 +34,8 @@ LLAMA_GIGABYTES = 0.4
 
 # The CUDA builds that exist of these two, newest first, with the CUDA version the driver must know.
 TORCH_BUILDS = [((13, 0), "cu130"), ((12, 0), "cu126")]
-LLAMA_BUILDS = [((13, 2), "cu132"), ((13, 0), "cu130"), ((12, 5), "cu125"), ((12, 4), "cu124")]
+# llama.cpp finds the libraries of CUDA in PyTorch's folder: none of its builds may be newer than PyTorch's.
+LLAMA_BUILDS = [((13, 0), "cu130"), ((12, 5), "cu125"), ((12, 4), "cu124")]
 
 
 class Attempt(NamedTuple):
@@ -45,6 +46,7 @@ class Attempt(NamedTuple):
     # Code the new package must survive on this computer, and what pip's compilers are told.
     trial: str | None = None
     environment: tuple[tuple[str, str], ...] = ()
+    is_for_gpu: bool = False
 
 
 class Step(NamedTuple):
@@ -97,6 +99,17 @@ def _llama_step(every: dict[str, Pin]) -> Step:
     return Step("llama.cpp", (every[LLAMA],), (every[LLAMA].requirement, *kept), LLAMA_GIGABYTES)
 
 
+def remark(steps: Sequence[Step]) -> str:
+    """What these steps decide for good, for the one who waits for them; '' when there is nothing to say."""
+    decides = any(step.pins[0].name in (TORCH, LLAMA) for step in steps)
+    if not decides or sys.platform == "darwin" or machine.find_nvidia_smi() is not None:
+        return ""
+    return (
+        "No NVIDIA driver was found, so the versions for the processor are installed. If this computer has an NVIDIA "
+        "card: install its driver, delete the folder .venv and start again."
+    )
+
+
 def _torch_attempts(step: Step) -> list[Attempt]:
     attempts = [Attempt(step.requirements, "Installing PyTorch")]
     build = _torch_build()
@@ -129,12 +142,13 @@ def _llama_attempts(step: Step, has_wheel: Callable[[str], bool]) -> list[Attemp
 
 def _prebuilt(step: Step) -> list[Attempt]:
     urls = [f"{LLAMA_INDEX}{build}" for build in _llama_builds()]
-    # A CUDA build needs libraries that not every computer has: it is kept only if it loads.
+    # A CUDA build needs a driver that is new enough: it is kept only if it computes.
     return [
         Attempt(
             (*step.requirements, "--only-binary", LLAMA, "--extra-index-url", url),
             f"Installing llama.cpp ({url.rpartition('/')[2]})",
             LLAMA_TRIAL,
+            is_for_gpu=url.rpartition("/")[2].startswith("cu"),
         )
         for url in urls
         if machine.is_reachable(f"{url}/{LLAMA}/")

@@ -1,11 +1,20 @@
-"""Files that appear whole or not at all, also where another program holds the old one for a moment."""
+"""Files that appear whole or not at all, and go whole, also where another program holds them for a moment.
+
+What only Windows refuses is waited for or cured here and nowhere else: a file that a scanner, an indexer or a reader
+holds (WinError 5 and 32), and one that is read-only, which can be neither replaced nor deleted there.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+import stat
+import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 # On Windows a virus scanner, an indexer or a reader of ours may hold the target: together about two seconds.
 REPLACE_TRIES = 10
@@ -17,15 +26,25 @@ def replace_file(fresh: Path, target: Path, *, sleep: Callable[[float], object] 
 
     A refused replace is tried again; until one succeeds the old target stays as it was. OSError of the last try.
     """
-    for attempt in range(REPLACE_TRIES):
-        try:
-            os.replace(fresh, target)
-            break
-        except PermissionError:
-            if attempt == REPLACE_TRIES - 1:
-                raise
-            sleep(_FIRST_WAIT_SECONDS * (attempt + 1))
+    _patiently(lambda: os.replace(fresh, target), target, sleep)
     _flush_folder(target.parent)
+
+
+def remove_file(path: Path, *, sleep: Callable[[float], object] = time.sleep) -> None:
+    """Delete a file, read-only or not; harmless when there is none. OSError of the last try when it stays held."""
+    _patiently(lambda: path.unlink(missing_ok=True), path, sleep)
+
+
+def remove_tree(folder: Path, *, sleep: Callable[[float], object] = time.sleep) -> bool:
+    """Delete a folder and all in it, read-only or not; True when it is gone, False when something stays held."""
+    # Renamed in Python 3.12; the old name is deprecated.
+    handler: Any = {"onexc" if sys.version_info >= (3, 12) else "onerror": _delete_after_all}
+    for attempt in range(REPLACE_TRIES):
+        shutil.rmtree(folder, **handler)
+        if not os.path.lexists(folder):
+            return True
+        sleep(_wait(attempt))
+    return False
 
 
 def write_whole(
@@ -36,7 +55,7 @@ def write_whole(
     mode: who may read it (less the process's umask), from its first byte on.
     """
     fresh = target.with_name(f"{target.name}.part")
-    fresh.unlink(missing_ok=True)  # one left by a crash would keep its own mode
+    remove_file(fresh, sleep=sleep)  # one left by a crash would keep its own mode
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode), "wb") as file:
         file.write(content)
         file.flush()
@@ -46,6 +65,47 @@ def write_whole(
     except OSError:
         fresh.unlink(missing_ok=True)  # it may hold a secret
         raise
+
+
+def _patiently(action: Callable[[], object], path: Path, sleep: Callable[[float], object]) -> None:
+    """Do it; while `path` is refused, try again for about two seconds in all."""
+    mode = None
+    for attempt in range(REPLACE_TRIES):
+        try:
+            action()
+            return
+        except PermissionError:
+            if attempt == REPLACE_TRIES - 1:
+                if mode is not None:
+                    with suppress(OSError):
+                        path.chmod(mode)
+                raise
+            if mode is None and (mode := _made_writable(path)) is not None:
+                continue
+            sleep(_wait(attempt))
+
+
+def _wait(attempt: int) -> float:
+    return _FIRST_WAIT_SECONDS * (attempt + 1)
+
+
+def _made_writable(path: Path) -> int | None:
+    """Take a read-only mark off; the mode before, or None where there was no such mark."""
+    try:
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        if mode & stat.S_IWRITE or path.is_symlink():
+            return None
+        path.chmod(mode | stat.S_IWRITE)
+    except OSError:
+        return None
+    return mode
+
+
+def _delete_after_all(delete: Callable[[str], object], path: str, _: object) -> None:
+    """shutil.rmtree could not do this one: the mark may be on it, or (not on Windows) on its folder."""
+    if _made_writable(Path(path)) is not None or _made_writable(Path(path).parent) is not None:
+        with suppress(OSError):
+            delete(path)
 
 
 def _flush_folder(folder: Path) -> None:

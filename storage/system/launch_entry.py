@@ -12,12 +12,16 @@ from storage.paths import PROJECT_ROOT, Workspace
 NAME, LABEL = "Personality Bot", "personality-bot"
 
 
+def windowless_python(*, platform: str = sys.platform) -> Path:
+    """This interpreter, as the system is to start it: without a console window on Windows."""
+    python = Path(sys.executable)
+    windowless = python.with_name("pythonw.exe")
+    return windowless if platform == "win32" and windowless.exists() else python
+
+
 def launch_command(workspace: Workspace, *, minimised: bool = False, platform: str = sys.platform) -> list[str]:
     """The command that opens the panel on this workspace, without a console window on Windows."""
-    python = Path(sys.executable)
-    if platform == "win32" and python.with_name("pythonw.exe").exists():
-        python = python.with_name("pythonw.exe")
-    command = [str(python), str(PROJECT_ROOT / "launcher.py")]
+    command = [str(windowless_python(platform=platform)), str(PROJECT_ROOT / "launcher.py")]
     if workspace.root != PROJECT_ROOT:
         command += ["--workspace", str(workspace.root)]
     return [*command, "--minimised"] if minimised else command

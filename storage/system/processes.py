@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, NoReturn
 
 from storage.paths import PROJECT_ROOT, Workspace
 
@@ -47,19 +48,7 @@ def spawn(workspace: Workspace, script: str, arguments: Sequence[str], *, name: 
     cap_file(output_path)
     command = [python_executable(), str(PROJECT_ROOT / script), "--workspace", str(workspace.root), *arguments]
     environment = os.environ | {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(PROJECT_ROOT)}
-    # Append mode, so that capping the file from outside works while the child writes.
-    with open(output_path, "ab") as output:
-        if os.name == "nt":
-            flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP  # type: ignore[attr-defined,unused-ignore]
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=PROJECT_ROOT,
-                env=environment,
-                creationflags=flags,
-            )
+    with open_for_appending(output_path) as output:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -67,8 +56,33 @@ def spawn(workspace: Workspace, script: str, arguments: Sequence[str], *, name: 
             stderr=subprocess.STDOUT,
             cwd=PROJECT_ROOT,
             env=environment,
+            creationflags=WITHOUT_CONSOLE,
             start_new_session=True,
         )
+
+
+# Windows: no window of its own, and Ctrl+C in the parent's is not for it. Elsewhere a session of its own does that.
+WITHOUT_CONSOLE: int = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+
+
+def open_for_appending(path: Path) -> IO[bytes]:
+    """A file whose every write lands at its end, also by children that inherit it, so that it can be cut meanwhile.
+
+    On Windows "a" is only a habit of Python's own writes; a handle that may do nothing but append is the real thing.
+    """
+    if sys.platform != "win32":
+        return open(path, "ab")
+    import _winapi
+    import msvcrt
+
+    append_only = 0x4 | 0x80 | 0x100000  # FILE_APPEND_DATA, FILE_READ_ATTRIBUTES, SYNCHRONIZE
+    share_all, open_always = 0x7, 4
+    try:
+        handle = _winapi.CreateFile(str(path), append_only, share_all, 0, open_always, 0, 0)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    return os.fdopen(msvcrt.open_osfhandle(handle, os.O_APPEND | os.O_BINARY), "ab", buffering=0)
 
 
 def spawn_job(workspace: Workspace, kind: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -164,9 +178,12 @@ class ProcessMark:
 
 
 def terminate(pid: int) -> None:
-    """Ask a process to end (SIGTERM; on Windows it is ended at once)."""
+    """Ask a process to end (SIGTERM). Windows has no way to ask: it is ended at once, with all it started."""
     import psutil
 
+    if sys.platform == "win32":
+        kill_tree(pid)
+        return
     try:
         psutil.Process(pid).terminate()
     except psutil.NoSuchProcess:
@@ -187,6 +204,65 @@ def kill_tree(pid: int) -> None:
             process.kill()
         except psutil.NoSuchProcess:
             continue
+
+
+# What Windows puts in place of a signal (ntstatus.h), and what programs that end others leave behind.
+_WINDOWS_ENDS = {
+    0xC0000005: "crashed in native code (access violation)",
+    0xC0000006: "crashed while reading a file that was no longer there (in-page error)",
+    0xC000001D: "crashed on an instruction this processor does not have",
+    0xC0000017: "ran out of memory",
+    0xC00000FD: "crashed in native code (stack overflow)",
+    0xC0000135: "could not start: a library (DLL) is missing",
+    0xC000013A: "was ended with Ctrl+C or by closing its window",
+    0xC0000142: "could not start (a library refused, or Windows was shutting down)",
+    0xC0000374: "crashed in native code (heap corruption)",
+    0xC0000409: "crashed in native code (fail-fast)",
+    0x40010004: "was ended by Windows (logging off or shutting down)",
+}
+_NATIVE_CRASHES = (4, 6, 7, 8, 11)  # SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV
+_TERMINATED = 15  # psutil ends Windows' processes with the number of SIGTERM
+
+
+def describe_exit(code: int | None, *, platform: str = sys.platform) -> str:
+    """What an exit code says, as the end of a sentence: "ended with code 3", "crashed in native code (...)"."""
+    if code is None:
+        return "vanished (killed, or the computer lost power)"
+    if platform == "win32":
+        number = code & 0xFFFFFFFF
+        if number in _WINDOWS_ENDS:
+            return _WINDOWS_ENDS[number]
+        if number == _TERMINATED:
+            return "was ended from outside (the Task Manager, or another program)"
+        return f"crashed in native code (0x{number:08X})" if number >= 0xC0000000 else f"ended with code {code}"
+    if code < 0:
+        return f"was ended by signal {-code}" + (" (native crash)" if -code in _NATIVE_CRASHES else "")
+    return f"ended with code {code}"
+
+
+def replace_this(*, code: int) -> NoReturn:
+    """Become a new process of the same command line; where there is no exec, start it and end this one with `code`."""
+    command = [sys.executable, *sys.argv]
+    if sys.platform != "win32":
+        os.execv(sys.executable, command)
+    import ctypes
+
+    # In a console the new process shares it, so that Ctrl+C still reaches the bot; without one it must open none.
+    has_console = bool(ctypes.windll.kernel32.GetConsoleCP())
+    subprocess.Popen(command, creationflags=0 if has_console else subprocess.CREATE_NO_WINDOW)
+    os._exit(code)
+
+
+def peak_memory_bytes() -> int:
+    """Most resident memory this process ever had."""
+    import psutil
+
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024  # bytes there, KiB elsewhere
 
 
 def memory_bytes(pid: int | None = None) -> int:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from scripts.installation import failures, machine
-from scripts.installation.failures import Context, SourceError
+from scripts.installation import steps as steps_module
+from scripts.installation.environment import Environment
+from scripts.installation.failures import Context, SetupError, SourceError
 from scripts.installation.groups import GROUPS, read_group
 from scripts.installation.pins import Pin, PinError, marker_applies, missing_pins, read_pins
 from scripts.installation.progress import Progress
@@ -101,6 +103,7 @@ def test_no_two_requirements_files_name_different_versions() -> None:
 def test_an_old_python_can_read_the_installer() -> None:
     files = [ROOT / "scripts" / "bootstrap.py", *(ROOT / "scripts" / "installation").glob("*.py")]
     files += [ROOT / "tests" / "__main__.py", ROOT / "tests" / "support" / "screen.py"]
+    files += [ROOT / "storage" / "system" / name for name in ("streams.py", "libraries.py")]
 
     for file in files:
         ast.parse(file.read_text(encoding="utf-8"), str(file), feature_version=(3, 7))
@@ -148,7 +151,7 @@ def test_pytorch_comes_from_the_index_that_fits_the_computer(
 
 @pytest.mark.parametrize(
     ("platform", "cuda", "builds"),
-    [("win32", (12, 8), ["cu125", "cpu"]), ("win32", (13, 2), ["cu132", "cpu"]), ("win32", None, ["cpu"])],
+    [("win32", (12, 8), ["cu125", "cpu"]), ("win32", (13, 2), ["cu130", "cpu"]), ("win32", None, ["cpu"])],
 )
 def test_windows_takes_ready_made_llama_cpp_and_the_processor_build_last(
     monkeypatch: pytest.MonkeyPatch, platform: str, cuda: tuple[int, int] | None, builds: list[str]
@@ -262,6 +265,72 @@ def test_a_terminal_shows_one_line_that_counts_the_seconds() -> None:
     assert shown.count("\n") == 1
     assert "\rInstalling PyTorch ... 42 s  Downloading torch" in shown
     assert shown.endswith("Installing PyTorch: done in 1 min 00 s\n")
+
+
+def test_llama_cpp_wants_no_newer_cuda_libraries_than_pytorch_brings() -> None:
+    """Fault 103: on Windows it finds them in PyTorch's folder."""
+    for driver in ((12, 4), (12, 9), (13, 0), (13, 5)):
+        torch = steps_module._fitting_build(steps_module.TORCH_BUILDS, driver)
+        llama = steps_module._fitting_build(steps_module.LLAMA_BUILDS, driver)
+        assert torch and llama and torch[:4] == llama[:4] and llama <= torch
+
+
+def test_the_libraries_of_cuda_are_found_in_pytorchs_folder(tmp_path: Path) -> None:
+    """Fault 103: a stand-in for PyTorch's package; the path is only changed on Windows."""
+    library = tmp_path / "torch" / "lib"
+    library.mkdir(parents=True)
+    (tmp_path / "torch" / "__init__.py").touch()
+    script = (
+        "import os, sys; sys.path[:0] = [sys.argv[1], sys.argv[2]]; "
+        "from storage.system.libraries import add_cuda_libraries as add; "
+        "print(add(), add(), os.environ['PATH'].split(os.pathsep).count(os.path.join(sys.argv[1], 'torch', 'lib')))"
+    )
+
+    def look() -> list[str]:
+        command = [sys.executable, "-c", script, str(tmp_path), str(ROOT)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    assert look() == ["False", "False", "0"]
+    (library / "cudart64_12.dll").touch()
+    assert look() == (["True", "True", "1"] if sys.platform == "win32" else ["False", "False", "0"])
+
+
+@pytest.mark.parametrize("has_driver", [True, False])
+def test_a_computer_without_a_driver_is_told_what_that_decides(
+    monkeypatch: pytest.MonkeyPatch, has_driver: bool
+) -> None:
+    """Fault 103: the processor's versions are for good unless somebody knows."""
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setattr(machine, "find_nvidia_smi", lambda: "nvidia-smi" if has_driver else None)
+    steps = plan(("runtime",), ROOT, python_version=PYTHON)
+    said = steps_module.remark(steps)
+    assert ("delete the folder .venv" in said) != has_driver
+    others = [step for step in steps if step.label == "the bot's libraries"]
+    assert others and steps_module.remark(others) == ""
+
+
+def test_a_folder_too_deep_for_windows_is_told_before_anything_is_downloaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Fault 103: PyTorch's longest path below site-packages has 167 characters, and Windows allows 260."""
+    monkeypatch.setattr(machine, "has_long_paths", lambda: False)
+    steps = plan(("runtime",), ROOT, python_version=PYTHON)
+    deep = Environment(tmp_path / ("d" * 80), progress=Progress(None))
+    with pytest.raises(SetupError, match="LongPathsEnabled"):
+        deep._check_depth(steps)
+    deep._check_depth(steps[1:])  # the others' paths are short
+    Environment(Path("C:/bot"), progress=Progress(None))._check_depth(steps)
+    monkeypatch.setattr(machine, "has_long_paths", lambda: True)
+    deep._check_depth(steps)
+
+
+def test_a_path_that_windows_refuses_later_is_told_as_one() -> None:
+    """Fault 103: pip's own hint came last and was cut off."""
+    said = (
+        "ERROR: Could not install packages due to an OSError: [Errno 2] No such file or directory: 'C:\\deep'\n"
+        "HINT: This error might have occurred since this system does not have Windows Long Path support enabled."
+    )
+    assert "too long a path" in str(failures.explain(said, 1, CONTEXT))
 
 
 def test_a_log_gets_a_line_every_fifteen_seconds() -> None:

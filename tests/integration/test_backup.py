@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import stat
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +22,8 @@ from storage.records import Channel, Message
 from storage.settings import TEMPERATURE
 from storage.store import Store
 from storage.system.locks import FileLock
-from storage.system.schedule import Schedule, cron_line
+from storage.system.schedule import Schedule
+from storage.system.schedule.linux import cron_line
 
 SECRET = "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
 
@@ -124,7 +127,8 @@ def test_the_present_databases_are_set_aside_not_deleted(workspace: Workspace) -
         store.messages.save([message(99)])
     restore(workspace, backup)
     (aside,) = workspace.database_folder.glob("before-restore-*/messages.db")
-    assert sqlite3.connect(aside).execute("SELECT COUNT(*) FROM messages").fetchone() == (11,)
+    with closing(sqlite3.connect(aside)) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM messages").fetchone() == (11,)
     assert 99 not in ids(workspace)
 
 
@@ -198,6 +202,35 @@ def test_the_newest_are_kept(workspace: Workspace) -> None:
     made = [backup_of(workspace, at=1_700_000_000.0 + 100 * n).folder for n in range(5)]
     assert prune(workspace.backups, keep=2) == made[:3]
     assert [backup.folder for backup in list_backups(workspace.backups)] == made[3:]
+
+
+def test_an_old_backup_goes_with_its_read_only_models(workspace: Workspace) -> None:
+    """Fault 98: deployed models are read-only, and Windows deletes no such file."""
+    (workspace.finetuned_models / "voice-1.gguf").chmod(stat.S_IREAD)
+    made = [backup_of(workspace, at=1_700_000_000.0 + 100 * n).folder for n in range(3)]
+    assert prune(workspace.backups, keep=1) == made[:2]
+    assert list(workspace.backups.iterdir()) == [made[2]]
+
+
+def test_a_backup_that_is_in_use_is_deleted_by_a_later_one(workspace: Workspace) -> None:
+    """Fault 98: what is held stays, whole or under a name that the next time knows."""
+    made = [backup_of(workspace, at=1_700_000_000.0 + 100 * n).folder for n in range(2)]
+    with open(made[0] / "models" / "finetuned" / "voice-1.gguf", "rb"):
+        prune(workspace.backups, keep=1)
+    assert prune(workspace.backups, keep=1) in ([], made[:1])
+    assert list(workspace.backups.iterdir()) == [made[1]]
+
+
+def test_a_read_only_model_with_another_time_is_restored_over(workspace: Workspace) -> None:
+    """Fault 98."""
+    model = workspace.finetuned_models / "voice-1.gguf"
+    model.chmod(stat.S_IREAD)
+    backup = backup_of(workspace)
+    model.chmod(stat.S_IREAD | stat.S_IWRITE)
+    model.write_bytes(b"other")
+    model.chmod(stat.S_IREAD)
+    restore(workspace, backup)
+    assert model.read_bytes() == b"weights" * 1000
 
 
 def test_a_full_disk_leaves_nothing_half_made(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

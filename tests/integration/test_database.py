@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from data.chat.audience import ANYBODY, AccessFacts, Audience, opened_channels, with_facts
-from storage.database import Database, has_wal_reset_bug, init_database, journal_mode, set_aside
+from storage.database import Database, connect, has_wal_reset_bug, init_database, journal_mode, set_aside
 from storage.errors import NewerSchemaError, StorageError
 from storage.migrations import CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS, migrate
 from storage.paths import Workspace
@@ -86,10 +88,40 @@ def test_a_damaged_file_is_named_and_can_be_set_aside(workspace: Workspace) -> N
     Store.open(workspace).close()
 
 
+@pytest.mark.parametrize("content", [b"\0" * 5000, b"not a database at all" * 500, b""])
+def test_a_database_that_is_refused_is_not_kept_open(workspace: Workspace, content: bytes) -> None:
+    """Fault 99: on Windows an open file cannot be moved, and a restore has to move it."""
+    Store.open(workspace).close()
+    workspace.messages_db.write_bytes(content)
+    with pytest.raises(StorageError):
+        Store.open(workspace)
+    if content:  # an empty file is one to SQLite
+        with pytest.raises(StorageError):
+            connect(workspace.messages_db)
+    assert open_files() == []
+    workspace.messages_db.rename(workspace.messages_db.with_suffix(".moved"))
+
+
+def test_a_newer_database_is_not_kept_open(workspace: Workspace) -> None:
+    """Faults 30 and 99."""
+    Store.open(workspace).close()
+    with closing(sqlite3.connect(workspace.messages_db)) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    with pytest.raises(NewerSchemaError):
+        Store.open(workspace)
+    assert open_files() == []
+    workspace.messages_db.rename(workspace.messages_db.with_suffix(".moved"))
+
+
+def open_files() -> list[str]:
+    """Databases this process has open. Nothing is collected in between: whoever opened one must have closed it."""
+    return [file.path for file in psutil.Process().open_files() if file.path.endswith(".db")]
+
+
 def test_a_newer_schema_is_refused_untouched(workspace: Workspace) -> None:
     """Fault 30."""
     Store.open(workspace).close()
-    with sqlite3.connect(workspace.messages_db) as connection:
+    with closing(sqlite3.connect(workspace.messages_db)) as connection:
         connection.execute("PRAGMA user_version = 999")
     before = workspace.messages_db.read_bytes()
     with pytest.raises(NewerSchemaError):

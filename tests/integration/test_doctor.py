@@ -206,6 +206,14 @@ def test_switches_that_the_system_does_not_follow_are_noted(
     assert all(finding.cure for finding in findings if finding.verdict is not Verdict.GOOD)
 
 
+def test_a_card_that_came_after_the_installation_is_noted() -> None:
+    """Fault 103."""
+    note = doctor.graphics_card_unused("2.13.0+cpu", (12, 8))
+    assert note is not None and note.verdict is Verdict.NOTE and ".venv" in note.cure
+    assert doctor.graphics_card_unused("2.13.0+cu126", (12, 8)) is None
+    assert doctor.graphics_card_unused("2.13.0+cpu", None) is None
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no file modes")
 def test_a_token_file_others_may_read_is_noted(sound: Store) -> None:
     """Fault 48."""

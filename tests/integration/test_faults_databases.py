@@ -6,7 +6,6 @@ import json
 import pickle
 import random
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from storage.records import Message
 from storage.settings import Settings
 from storage.store import Store
 from storage.vectordb import IndexRow, VectorIndex
+from tests.support.endings import KILLED
 
 # ---- damage ---------------------------------------------------------------------------------------------
 
@@ -99,7 +99,7 @@ def watched(statement):
     global seen
     seen += 1
     if seen == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), 9)
 
 def connect(path, **options):
     connection = plain_connect(path, **options)
@@ -144,7 +144,7 @@ def test_an_update_killed_at_any_statement_leaves_the_old_or_the_new_schema_and_
     for kill_at in range(1, statements + 1):
         path = tmp_path / f"killed-{kill_at}.db"
         shutil.copy(original, path)
-        assert open_and_kill(path, kill_at, 3).returncode == -signal.SIGKILL
+        assert open_and_kill(path, kill_at, 3).returncode == KILLED
         connection = sqlite3.connect(path)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         columns = {row[1] for row in connection.execute("PRAGMA table_info(messages)")}

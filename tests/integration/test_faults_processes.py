@@ -48,6 +48,9 @@ def ready(store: Store, *, other_than: int = 0) -> BotStatus | None:
 # ---- crashes and hangs --------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="no signal can be sent to a process there; its codes are named below"
+)
 def test_a_native_crash_is_named_leaves_its_stack_and_the_bot_comes_back(talking: Store) -> None:
     """Fault 23: SIGSEGV in the real bot while it writes a reply."""
     controller = BotController(talking, offline=True)
@@ -91,9 +94,75 @@ def test_a_process_tree_that_ignores_signals_is_ended_whole() -> None:
     grandchild = int(child.stdout.readline())
     processes.terminate(child.pid)
     processes.kill_tree(child.pid)
-    assert child.wait(LIMIT_SECONDS) == -signal.SIGKILL
+    assert child.wait(LIMIT_SECONDS) != 0
     wait_for(lambda: not processes.is_alive(grandchild))
     child.stdout.close()
+
+
+def test_the_most_memory_ever_used_is_known_on_every_system() -> None:
+    """Fault 104: training reported none on Windows, and a thousandfold on macOS."""
+    block = bytearray(50_000_000)
+    most = processes.peak_memory_bytes()
+    del block
+    assert 50_000_000 < most < 100 * processes.memory_bytes()
+
+
+GATED = """
+import sys
+for line in sys.stdin:
+    print(line.strip() * 100_000, flush=True)
+"""
+
+
+def test_a_childs_output_can_be_cut_while_it_writes(tmp_path: Path) -> None:
+    """Fault 100: on Windows a child went on at its old place, behind megabytes of zero bytes."""
+    path = tmp_path / "bot.out.log"
+    with processes.open_for_appending(path) as output:
+        child = subprocess.Popen([sys.executable, "-c", GATED], stdin=subprocess.PIPE, stdout=output, text=True)
+    assert child.stdin is not None
+    for letter, size in (("a", 100_000), ("b", 110_000), ("c", 110_000)):
+        child.stdin.write(f"{letter}\n")
+        child.stdin.flush()
+        wait_for(lambda size=size: size_of(path) >= size)
+        processes.cap_file(path, limit=50_000, keep=10_000)
+        assert size_of(path) == 10_000
+    child.stdin.close()
+    assert child.wait(LIMIT_SECONDS) == 0
+    assert path.read_bytes().strip() == b"c" * len(path.read_bytes().strip())
+
+
+def test_output_of_several_children_is_appended_in_one_file(tmp_path: Path) -> None:
+    """Fault 100: a new bot writes behind what the one before said."""
+    path = tmp_path / "bot.out.log"
+    for words in ("one", "two"):
+        with processes.open_for_appending(path) as output:
+            subprocess.run([sys.executable, "-c", f"print({words!r})"], stdout=output, check=True)
+    assert path.read_text().split() == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (0xC0000005, "access violation"),
+        (0xC0000005 - 2**32, "access violation"),  # as another Windows call gives the same number
+        (0xC000013A, "closing its window"),
+        (0xC0000135, "a library (DLL) is missing"),
+        (0xC0DE0001, "0xC0DE0001"),
+        (15, "from outside"),
+        (3, "ended with code 3"),
+        (None, "vanished"),
+    ],
+)
+def test_the_ends_windows_has_for_processes_are_said_in_words(code: int | None, words: str) -> None:
+    """Fault 101."""
+    assert words in processes.describe_exit(code, platform="win32")
+
+
+def test_a_crash_in_native_code_is_called_one_on_this_system() -> None:
+    """Fault 101: a real one."""
+    crash = "import faulthandler; faulthandler.disable(); faulthandler._read_null()"
+    code = subprocess.run([sys.executable, "-c", crash], capture_output=True, check=False).returncode
+    assert "crash" in processes.describe_exit(code)
 
 
 FLOOD = """
@@ -143,6 +212,7 @@ def size_of(path: Path) -> int:
 # ---- the desktop ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has sessions without a screen (DISPLAY)")
 def test_without_a_screen_the_launcher_says_so_and_supervises_all_the_same(talking: Store) -> None:
     """Fault 54."""
     environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}

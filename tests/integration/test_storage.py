@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import logging.handlers
 import os
 import stat
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -378,6 +380,64 @@ def test_log_files_stay_under_their_cap(
     assert sum(path.stat().st_size for path in tmp_path.glob("bot.log*")) <= 10_000 * (logs.FILES_KEPT + 1)
 
 
+def rotated(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8") for path in folder.glob("bot.log.*")}
+
+
+def test_rotation_goes_on_while_somebody_reads_the_log(
+    tmp_path: Path, quiet_root_logger: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 97: on Windows a file that is open cannot be renamed; real there, and with a stand-in elsewhere."""
+    monkeypatch.setattr(logs, "MAX_FILE_BYTES", 2_000)
+    path = logs.configure_logging(tmp_path, "bot")
+    replace = os.replace
+
+    def refused(source: Any, target: Any) -> None:
+        if Path(source) == path:
+            raise PermissionError(13, "The process cannot access the file", str(source))
+        replace(source, target)
+
+    monkeypatch.setattr(logs.os, "replace", refused)
+    with open(path, encoding="utf-8") as reader:
+        for number in range(60):
+            logging.getLogger("x").info("line %03d %s", number, "y" * 150)
+            reader.read()
+    kept = "".join(text for _, text in sorted(rotated(tmp_path).items(), reverse=True)) + path.read_text("utf-8")
+    numbers = [int(line.split("line ")[1][:3]) for line in kept.splitlines()]
+    assert numbers == list(range(numbers[0], 60)) and len(numbers) > 40
+    assert path.stat().st_size <= 2_200 and len(rotated(tmp_path)) == logs.FILES_KEPT
+
+
+def test_a_rotation_that_is_refused_altogether_loses_no_older_line(
+    tmp_path: Path, quiet_root_logger: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 97: an older file is held, so there is nowhere to go; the log goes on in the same file."""
+    monkeypatch.setattr(logs, "MAX_FILE_BYTES", 2_000)
+    path = logs.configure_logging(tmp_path, "bot")
+    for number in range(1, logs.FILES_KEPT + 1):
+        (tmp_path / f"bot.log.{number}").write_text(f"old {number}", encoding="utf-8")
+    before = rotated(tmp_path)
+    replace, tries = os.replace, []
+
+    def refused(source: Any, target: Any) -> None:
+        if str(source).endswith(f".{logs.FILES_KEPT - 1}"):
+            tries.append(source)
+            raise PermissionError(13, "The process cannot access the file", str(source))
+        replace(source, target)
+
+    monkeypatch.setattr(logs.os, "replace", refused)
+    for number in range(60):
+        logging.getLogger("x").info("line %03d %s", number, "y" * 150)
+    after = rotated(tmp_path)
+    waiting = after.pop("bot.log.rotating")
+    assert after == before and tries
+    assert [f"line {number:03d}" in waiting + path.read_text("utf-8") for number in range(60)] == [True] * 60
+    monkeypatch.setattr(logs.os, "replace", replace)
+    monkeypatch.setattr(logs._Rotating, "shouldRollover", logging.handlers.RotatingFileHandler.shouldRollover)
+    logging.getLogger("x").info("let go")
+    assert rotated(tmp_path)["bot.log.1"] == waiting and "bot.log.rotating" not in rotated(tmp_path)
+
+
 def test_a_log_tail_follows_across_rotation_and_partial_lines(tmp_path: Path) -> None:
     path = tmp_path / "bot.log"
     tail = logs.LogTail(path)
@@ -390,3 +450,11 @@ def test_a_log_tail_follows_across_rotation_and_partial_lines(tmp_path: Path) ->
     path.rename(tmp_path / "bot.log.1")
     path.write_text("three\n", encoding="utf-8")
     assert tail.read() == ["three"]
+
+
+def test_lines_of_windows_logs_end_where_they_end(tmp_path: Path) -> None:
+    """Fault 97: no carriage return reaches the panel or what is copied from it."""
+    path = tmp_path / "bot.log"
+    path.write_bytes(b"one\r\ntwo\r\n")
+    assert logs.LogTail(path).read() == ["one", "two"]
+    assert logs.parse_lines(["[2026-01-01 00:00:00] [INFO] [a] one\r\n"])[0].message == "one"

@@ -96,7 +96,6 @@ def test_another_model_answers_one_question_and_the_bots_own_the_next(
     assert bots[0].poll() is None and store.settings.get(MODEL_PATH) == "smollm2-135m-instruct"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="kill -9 is a POSIX signal")
 def test_a_withdrawn_question_and_a_killed_bot_leave_the_bots_own_model(
     store: Store, workspace: Workspace, bots: list[subprocess.Popen[bytes]]
 ) -> None:

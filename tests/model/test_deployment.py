@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -30,6 +29,8 @@ from storage.errors import ModelFileError
 from storage.paths import Workspace
 from storage.settings import ADAPTER_PATH, MODEL_PATH, Settings
 from storage.store import Store
+from storage.system.files import remove_file
+from tests.support.endings import KILLED
 from tests.support.model_files import split_model
 from tests.support.switched_bot import model_file
 
@@ -95,7 +96,7 @@ def test_rolling_back_from_the_first_version_leads_to_the_model_from_before_and_
 
 def test_a_version_that_was_deleted_cannot_be_gone_back_to(workspace: Workspace, tmp_path: Path) -> None:
     old, _new = (deployment.publish(workspace, model_file(tmp_path, name)) for name in ("one", "two"))
-    deployment.model_path(workspace, old).unlink()
+    remove_file(deployment.model_path(workspace, old))
     with pytest.raises(DeploymentError, match="is gone"):
         deployment.rollback(workspace)
 
@@ -153,16 +154,15 @@ def watch(event, arguments):
     if event in ("open", "os.rename", "os.remove", "os.chmod") and str(arguments[0]).startswith(folder):
         seen += 1
         if seen == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), 9)
 sys.addaudithook(watch)
 deployment.publish(workspace, gguf)
 print("finished")
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_kill_at_every_step_leaves_the_old_model_or_the_new_one(workspace: Workspace, tmp_path: Path) -> None:
-    """FAULTS 58: a child is killed with SIGKILL at each file operation of a publication in turn."""
+    """FAULTS 58: a child is killed (kill -9) at each file operation of a publication in turn."""
     old = deployment.publish(workspace, model_file(tmp_path, "old"))
     gguf = model_file(tmp_path, "new")
     bytes_before = deployment.model_path(workspace, old).read_bytes()
@@ -182,7 +182,7 @@ def test_kill_at_every_step_leaves_the_old_model_or_the_new_one(workspace: Works
         outcomes.append(current.source)
         if "finished" in child.stdout:
             break
-        assert child.returncode == -signal.SIGKILL, child.stderr
+        assert child.returncode == KILLED, child.stderr
         deployment.write_pointer(workspace, Pointer(old.file))
     assert outcomes[-1] == "new.gguf" and outcomes[0] == "old.gguf" and len(outcomes) > 8
     deployment.prune(workspace, keep=9)

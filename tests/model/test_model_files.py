@@ -109,13 +109,16 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
 # ---- which file ---------------------------------------------------------------------------------------
 
 
+ROOT_FILE = Path(Path.cwd().anchor, "models", "env.gguf")  # on Windows with a drive
+
+
 def test_the_owners_choice_comes_first_then_deployed_then_env_then_base(workspace: Workspace) -> None:
     nothing = Settings()
     with pytest.raises(ModelFileError, match="No model is installed"):
         resolve_model(workspace, nothing, Environment())
     (workspace.base_models / DEFAULT_MODEL.file).touch()
     assert resolve_model(workspace, nothing, Environment()).name == DEFAULT_MODEL.file
-    assert resolve_model(workspace, nothing, Environment(model_path="/models/env.gguf")) == Path("/models/env.gguf")
+    assert resolve_model(workspace, nothing, Environment(model_path=str(ROOT_FILE))) == ROOT_FILE
     (workspace.finetuned_models / "current.json").write_text(json.dumps({"file": "v1.gguf", "previous": None}))
     deployed = workspace.finetuned_models / "v1.gguf"
     assert resolve_model(workspace, nothing, Environment(model_path="/x.gguf")) == deployed

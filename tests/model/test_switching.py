@@ -18,6 +18,7 @@ from storage.paths import PROJECT_ROOT
 from storage.records import ModelState
 from storage.settings import ADAPTER_PATH, MODEL_PATH
 from storage.store import Store
+from tests.support.endings import KILLED
 from tests.support.switched_bot import BotOfOurs, abandon_switch, loads, model_file, only_the_old_one, publish_to_bot
 
 
@@ -48,7 +49,6 @@ def only_what_was_before(store: Store) -> str:
     return str(pointer.file)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_bot_goes_back_by_itself_where_a_killed_deployment_left_a_model_that_does_not_load(
     store: Store, tmp_path: Path
 ) -> None:
@@ -69,10 +69,9 @@ def a_bot_that_dies_of_it(store: Store) -> None:
         f"store = Store.open(Workspace.at({str(store.workspace.root)!r}))\n"
         "switching.load_or_take_back(store, lambda: os.kill(os.getpid(), 9))"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == KILLED
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_model_that_ends_two_bots_as_they_load_it_goes_after_a_killed_deployment(
     store: Store, tmp_path: Path
 ) -> None:
@@ -84,7 +83,6 @@ def test_a_model_that_ends_two_bots_as_they_load_it_goes_after_a_killed_deployme
     assert switching.load_or_take_back(store, lambda: only_what_was_before(store)) == old.file
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_what_the_owner_chose_since_is_left_alone(store: Store, tmp_path: Path) -> None:
     abandon_switch(store, tmp_path)
     store.settings.set(MODEL_PATH, "mine.gguf", changed_by="owner")
@@ -108,7 +106,6 @@ def test_a_model_the_bot_has_loaded_is_never_taken_back_later(store: Store, tmp_
     assert deployment.current(store.workspace) == version
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 @pytest.mark.parametrize("is_tried_by_a_dead_bot", [False, True])
 def test_the_next_deployment_does_not_go_back_to_a_model_that_was_left_broken(
     store: Store, tmp_path: Path, is_tried_by_a_dead_bot: bool

@@ -59,11 +59,18 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_linux_starts_a_user_service_with_lingering_and_takes_it_out_again(workspace: Workspace, system: Path) -> None:
+def unit_file(task: BootTask, tmp_path: Path) -> Path:
+    return tmp_path / "config" / "systemd" / "user" / f"{task.name}.service"
+
+
+def test_linux_starts_a_user_service_with_lingering_and_takes_it_out_again(
+    workspace: Workspace, system: Path, tmp_path: Path
+) -> None:
     task = BootTask(workspace, platform="linux", user="mira")
-    assert not task.status().is_on and not task.unit.exists(), "off by default"
+    file = unit_file(task, tmp_path)
+    assert not task.status().is_on and not file.exists(), "off by default"
     assert task.set_up() == boot_service.BootStatus(True, boot_service.ON)
-    unit = task.unit.read_text(encoding="utf-8")
+    unit = file.read_text(encoding="utf-8")
     assert "WantedBy=default.target" in unit and "KillMode=process" in unit
     line = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
     assert shlex.split(line.removeprefix("ExecStart="))[1:] == [
@@ -75,7 +82,7 @@ def test_linux_starts_a_user_service_with_lingering_and_takes_it_out_again(works
     calls = (system / "calls").read_text()
     assert f"systemctl --user enable {task.name}.service" in calls and "loginctl enable-linger mira" in calls
     assert "--now" not in calls, "the open panel goes on supervising"
-    assert not task.remove().is_on and not task.unit.exists() and not (system / "enabled").exists()
+    assert not task.remove().is_on and not file.exists() and not (system / "enabled").exists()
     assert not task.remove().is_on, "removing twice is harmless"
 
 
@@ -85,13 +92,15 @@ def test_lingering_that_is_refused_is_told_with_its_command(workspace: Workspace
     assert status.is_on and status.command == "sudo loginctl enable-linger mira" and status.command in status.text
 
 
-def test_without_systemd_nothing_is_left_behind_and_cron_is_named(workspace: Workspace, system: Path) -> None:
+def test_without_systemd_nothing_is_left_behind_and_cron_is_named(
+    workspace: Workspace, system: Path, tmp_path: Path
+) -> None:
     (system / "no-systemd").touch()
     task = BootTask(workspace, platform="linux", user="mira")
     with pytest.raises(BootTaskError) as refused:
         task.set_up()
     assert "@reboot" in refused.value.cure and "--headless" in refused.value.cure
-    assert not task.unit.exists() and not task.status().is_on
+    assert not unit_file(task, tmp_path).exists() and not task.status().is_on
 
 
 def test_windows_tells_the_command_for_an_administrator_not_run_on_windows(workspace: Workspace, system: Path) -> None:

@@ -110,6 +110,18 @@ def test_notifications_go_through_the_tray_and_it_leaves_when_told(tray: SimpleN
     assert tray.icon.is_stopped and not tray.tray.is_available
 
 
+def test_a_long_notification_is_cut_to_what_windows_has_room_for(tray: SimpleNamespace) -> None:
+    """Fault 101: the library refused longer ones, just those with an error and its cure."""
+    assert tray.tray.notify("The training stopped 😀" * 9, "No room is left on the disk. 😀 " * 30)
+    ((title, text),) = tray.icon.notes
+    for words, units in ((title, 63), (text, 255)):
+        assert units - 2 <= len(words.encode("utf-16-le")) // 2 <= units and words.endswith("…")
+    tray.tray.update(view("bad"), tip="😀" * 100)
+    assert len(tray.icon.title.encode("utf-16-le")) // 2 <= 127
+    assert tray.tray.notify("short", "as it is")
+    assert tray.icon.notes[-1] == ("short", "as it is")
+
+
 def test_without_a_tray_the_program_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault 54: pystray raises whatever its backend raises."""
 

@@ -1,7 +1,8 @@
-"""The real panel under test: its loop is turned by the test, its widgets are pressed with xdotool."""
+"""The real panel under test: the test turns its loop and presses its widgets (xdotool, or Tk events without it)."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 from bot_controller import BotController, ControllerState, ControllerView, JobRunner
 from storage.records import BotStatus
 from storage.store import Store
+from tests.support.tk_hands import TkHands
 
 PATIENCE_SECONDS = 20.0
 SIZE = (900, 600)
@@ -74,6 +76,7 @@ class PanelDriver:
 
     def __init__(self, app: Any) -> None:
         self.app, self.root = app, app.root
+        self._hands = TkHands(app.root) if shutil.which("xdotool") is None else None
 
     def turn(self, seconds: float) -> None:
         """Let the loop run for a while."""
@@ -152,7 +155,11 @@ class PanelDriver:
             self.turn(0.08)
 
     def do(self, *arguments: str) -> None:
-        """Run xdotool beside the loop: it may wait for the window to react."""
+        """Run xdotool beside the loop: it may wait for the window to react. Without one, Tk's own events."""
+        if self._hands is not None:
+            self._hands.do(*arguments)
+            self.root.update()
+            return
         process = subprocess.Popen(["xdotool", *arguments], stdout=subprocess.DEVNULL)
         while process.poll() is None:
             self.root.update()

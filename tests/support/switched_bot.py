@@ -19,6 +19,7 @@ from storage.playground import CHECK
 from storage.records import BotPhase, BotStatus, CommandKind, ModelState
 from storage.settings import ADAPTER_PATH
 from storage.store import Store
+from tests.support.endings import KILLED
 
 
 def model_file(folder: Path, name: str, content: bytes | None = None) -> Path:
@@ -101,6 +102,6 @@ def abandon_switch(store: Store, tmp_path: Path) -> deployment.DeployedModel:
         "os.kill(os.getpid(), 9)"
     )
     ended = subprocess.run([sys.executable, "-c", code], check=False)
-    assert ended.returncode == -9
+    assert ended.returncode == KILLED
     assert deployment.read_pointer(store.workspace) == deployment.Pointer("new.gguf", "old.gguf")
     return old

@@ -48,7 +48,6 @@ ASKS_THE_SYSTEM = {
     "gui/components/system_tray.py",  # no tray on macOS
     "gui/components/theme.py",  # each system's own fonts
     "launcher.py",  # no screen on Linux
-    "bot/watchdog.py",  # exec
     "model/chat/guest.py",  # a foreground window's program
     "model/native.py",  # the C library's name
     "scripts/bootstrap.py",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import configparser
+import os
 import plistlib
 import shlex
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,11 @@ from storage.settings import FETCH_SCHEDULE
 from storage.store import Store
 from storage.system.launch_entry import NAME, launch_command
 from storage.system.login_item import is_login_item, set_login_item
-from storage.system.power import ES_CONTINUOUS, ES_SYSTEM_REQUIRED, KeepAwake
-from storage.system.schedule import schedule_fetch
-from storage.system.shortcuts import make_shortcuts, powershell_shortcuts
+from storage.system.power import KeepAwake
+from storage.system.power.windows import ES_CONTINUOUS, ES_SYSTEM_REQUIRED
+from storage.system.schedule import apply_schedule
+from storage.system.shortcuts import make_shortcuts
+from storage.system.shortcuts.windows import powershell_shortcuts
 
 COMMAND = ["/opt/bot 😀/python", "launcher.py", "--workspace", '/srv/50% "mine"', "--minimised"]
 
@@ -103,7 +107,9 @@ def test_shortcuts_appear_in_the_menu_and_on_the_desktop(home: Path) -> None:
     made = make_shortcuts(COMMAND, platform="linux", home=home)
     assert [path.name for path in made] == ["personality-bot.desktop"] * 2 and all(path.exists() for path in made)
     app = make_shortcuts(COMMAND, platform="darwin", home=home)[0]
-    assert app.name == "Personality Bot.app" and (app / "Contents" / "MacOS" / "run").stat().st_mode & 0o111
+    program = app / "Contents" / "MacOS" / "run"
+    assert app.name == "Personality Bot.app" and program.read_text(encoding="utf-8").startswith("#!/bin/sh\n")
+    assert os.name == "nt" or program.stat().st_mode & 0o111  # Windows has no such mark
 
 
 def test_windows_shortcuts_quote_what_powershell_would_read_otherwise() -> None:
@@ -145,15 +151,18 @@ def test_the_computer_stays_awake_while_wanted_and_plugged_in() -> None:
 
 def test_windows_is_asked_through_the_kernel_not_run_on_windows() -> None:
     class Kernel:
-        flags: list[int] = []
+        calls: list[tuple[int, int]] = []
 
         def SetThreadExecutionState(self, flags: int) -> None:  # noqa: N802 - Win32's name
-            self.flags.append(flags)
+            self.calls.append((flags, threading.get_ident()))
 
     awake = KeepAwake(platform="win32", plugged_in=lambda: True, kernel=Kernel())
     awake.update(wanted=True)
-    awake.close()
-    assert Kernel.flags == [ES_CONTINUOUS | ES_SYSTEM_REQUIRED, ES_CONTINUOUS]
+    closer = threading.Thread(target=awake.close)  # the window's thread, where a worker's had asked
+    closer.start()
+    closer.join()
+    assert [flags for flags, _ in Kernel.calls] == [ES_CONTINUOUS | ES_SYSTEM_REQUIRED, ES_CONTINUOUS]
+    assert len({thread for _, thread in Kernel.calls}) == 1, "the state belongs to the thread that asked for it"
 
 
 def test_a_missing_inhibitor_is_no_error() -> None:
@@ -165,5 +174,9 @@ def test_a_missing_inhibitor_is_no_error() -> None:
 
 def test_a_schedule_that_is_none_is_refused_in_words_and_the_old_one_stays(store: Store) -> None:
     with pytest.raises(KnownError, match="tuesday"):
-        schedule_fetch(store.workspace, "every tuesday")
+        apply_schedule(
+            "every tuesday",
+            store.workspace,
+            lambda text: store.settings.set(FETCH_SCHEDULE, text, changed_by="panel"),
+        )
     assert store.settings.get(FETCH_SCHEDULE) == "off"

@@ -11,20 +11,11 @@ from xml.etree import ElementTree
 import pytest
 
 from storage.paths import Workspace
-from storage.system.job_keepers import Outcome
-from storage.system.schedule import (
-    Schedule,
-    ScheduleError,
-    Scheduler,
-    Task,
-    apply_schedule,
-    cron_line,
-    parse_schedule,
-    systemd_service,
-    systemd_timer,
-    task_xml,
-    with_cron_line,
-)
+from storage.system.commands import Outcome, windows_user
+from storage.system.launch_entry import windowless_python
+from storage.system.schedule import Schedule, ScheduleError, Scheduler, Task, apply_schedule, parse_schedule
+from storage.system.schedule.linux import cron_line, systemd_service, systemd_timer, with_cron_line
+from storage.system.schedule.windows import task_xml
 
 TASK = Task(
     "fetch-1234",
@@ -87,6 +78,23 @@ def test_windows_gets_a_task_that_survives_strange_paths() -> None:
     assert "100%" in root.findtext(".//t:Arguments", namespaces=space)
     assert root.findtext(".//t:StartWhenAvailable", namespaces=space) == "true"
     assert root.findtext(".//t:StartBoundary", namespaces=space).endswith("T04:00:00")
+    assert root.find(".//t:UserId", space) is None
+    owned = ElementTree.fromstring(task_xml(TASK, Schedule(4, 0), user="HOME\\zoë"))
+    assert owned.findtext(".//t:Principal/t:UserId", namespaces=space) == "HOME\\zoë"
+
+
+def test_windows_names_an_account_with_its_domain() -> None:
+    assert windows_user({"USERDOMAIN": "HOME", "USERNAME": "zoë"}) == "HOME\\zoë"
+    assert windows_user({"USERNAME": "zoë"}) == "zoë"
+
+
+def test_the_nightly_command_opens_no_console_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 94: pythonw, which has no streams, is what the system starts."""
+    for name in ("python.exe", "pythonw.exe"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python.exe"))
+    assert windowless_python(platform="win32") == tmp_path / "pythonw.exe"
+    assert windowless_python(platform="linux") == tmp_path / "python.exe"
 
 
 def test_windows_commands_as_recorded(tmp_path: Path) -> None:
