@@ -37,6 +37,7 @@ from bot.responder import Responder
 from bot.stopping import Ending, LastResort, StopRequest, ending_of
 from bot.storage_thread import StorageThread
 from bot.watchdog import Watchdog, end_process
+from bot.withdrawal_follower import sweep_withdrawals
 from storage.deletions import erase_due
 from storage.environment import Environment, read_environment
 from storage.errors import AlreadyRunningError, ConfigurationError, KnownError
@@ -154,6 +155,7 @@ async def _live(
         for name, work in (
             ("heartbeat", _heartbeat(services)),
             ("housekeeping", _housekeeping(services)),
+            ("erasures", sweep_withdrawals(store)),
             ("model", services.slot.run()),
             ("inbox", inbox.run()),
             ("main", _main_work(services, is_offline=is_offline)),

@@ -40,6 +40,7 @@ from scripts.discord_fetch import add_fetch_arguments, discover, fetch_from_disc
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage.environment import read_environment
 from storage.errors import BadInputError, KnownError
+from storage.forgetting import sweep_if_free
 from storage.index_sync import CatchUp, catch_up
 from storage.settings import EMBEDDING_MODEL, FETCH_SCHEDULE
 from storage.store import Store
@@ -239,6 +240,7 @@ def run_fetch(store: Store, options: argparse.Namespace) -> None:
             caught_up = index_messages(store, progress, start=0.6)
             progress.result["index"] = caught_up.as_result()
             print_summary(index_lines(caught_up))
+    sweep_if_free(store)  # the index, too, no longer holds what was deleted on Discord
 
 
 def index_messages(store: Store, progress: Progress, *, start: float = 0.0, rebuild: bool = False) -> CatchUp:

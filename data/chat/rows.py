@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,18 @@ TRAIN, VALIDATION, TEST = "train.jsonl", "validation.jsonl", "test.jsonl"
 PREFERENCES, JUDGED = "preferences.jsonl", "kto.jsonl"
 
 RowType = TypeVar("RowType")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the lines of a row come from: by this, and not by anybody's name, an erasure finds it.
+
+    sources: (author id, message ids ...) of every turn and recalled line, the reply's too. mentions: ids of the people
+    named in them. Rows of older data sets have neither.
+    """
+
+    sources: tuple[tuple[int, ...], ...] = ()
+    mentions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,7 @@ class TrainingRow:
     conversation: Conversation
     reply: str
     layout: int
+    origin: Origin = Origin()
 
     def to_json(self) -> str:
         """The row as one line of a file, with its line break."""
@@ -58,6 +71,7 @@ class TrainingRow:
                 for turn in self.conversation.turns
             ],
             "recalled": [{"name": line.name, "text": line.text} for line in self.conversation.recalled],
+            **(asdict(self.origin) if self.origin.sources else {}),
         }
 
 
@@ -160,6 +174,14 @@ def _place(record: Mapping[str, Any], reply: str) -> TrainingRow:
         conversation=Conversation(turns, recalled),
         reply=reply,
         layout=int(record.get("layout", 2)),
+        origin=_origin(record),
+    )
+
+
+def _origin(record: Mapping[str, Any]) -> Origin:
+    return Origin(
+        tuple(tuple(int(number) for number in source) for source in record.get("sources") or ()),
+        tuple(int(number) for number in record.get("mentions") or ()),
     )
 
 

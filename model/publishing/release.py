@@ -11,8 +11,9 @@ from data.chat.liveness import is_bot_serving
 from model.evaluation.report import Report, read_report
 from model.publishing import checks as deployment_checks
 from model.publishing import deployment, switching
-from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
+from model.publishing.deployment import DeployedModel, DeploymentError
 from model.publishing.switching import OpenSwitch
+from storage.artefacts import Pointer
 from storage.environment import read_environment
 from storage.errors import BadInputError, ModelFileError
 from storage.playground import CHECK
