@@ -196,9 +196,9 @@ class PreparedSet:
 
     @classmethod
     def read(cls, folder: Path) -> PreparedSet | None:
-        """None when the folder was never finished or its manifest cannot be read."""
+        """None when the folder was never finished (the manifest comes last) or its manifest cannot be read."""
         manifest = read_object(folder / MANIFEST)
-        if manifest is None or not (folder / "train.jsonl").is_file():
+        if manifest is None:
             return None
         return cls(
             folder,

@@ -36,7 +36,7 @@ def read_training(store: Store) -> TrainingFacts:
     trained = jobs.get("train") or store.jobs.latest("retrain")
     prepared_at = jobs["prepare"].started_at if "prepare" in jobs else 0.0
     total = store.messages.count()
-    models = read_models(store.workspace)
+    models = read_models(store.workspace.finetuned_models)
     has_trained = bool(models) or trained is not None and trained.state is JobState.DONE
     new = store.messages.count_since(prepared_at) if has_trained else total
     metrics = tuple(store.jobs.metrics(trained.id)) if trained is not None else ()

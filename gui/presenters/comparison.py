@@ -113,7 +113,10 @@ def read_shelf(store: Store, *, own_name: str, added: Sequence[Path] = ()) -> Mo
     adapter = Path(settings[ADAPTER_PATH]).stem if settings[ADAPTER_PATH] else ""
     # A bot with an adapter reports "model + adapter".
     plain = own_name.removesuffix(f" + {adapter}") if adapter else own_name
-    found = [file_option(workspace.finetuned_models / f"{model.name}.gguf") for model in read_models(workspace)]
+    found = [
+        file_option(workspace.finetuned_models / f"{model.name}.gguf")
+        for model in read_models(workspace.finetuned_models)
+    ]
     found += [file_option(path) for path in sorted(workspace.base_models.glob("*.gguf"))]
     found += [file_option(Path(path)) for path in _named(store) if Path(path).is_file()]
     packaged = _packaged_stem()

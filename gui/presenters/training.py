@@ -79,8 +79,9 @@ class TrainingView:
     previous: str
 
 
-def read_models(workspace: Workspace) -> tuple[ModelFile, ...]:
-    """Published versions (docs/TRAINING.md), newest first."""
+def read_models(folder: Path) -> tuple[ModelFile, ...]:
+    """Published versions in a workspace's models/finetuned (docs/TRAINING.md), newest first."""
+    workspace = Workspace(folder.parent.parent)
     try:
         pointer = Pointer.read(workspace) or Pointer(None)
     except (OSError, ValueError):
