@@ -88,6 +88,10 @@ class ChannelLog:
         self.messages = [message for message in self.messages if message.id not in gone]
         return len(self.messages) < before
 
+    def clear(self) -> None:
+        """Forget all of it; nothing is read from the database again."""
+        self.messages, self.writer, self.is_loaded = [], None, True
+
     def remove_author(self, author_id: int) -> bool:
         """Forget one person's lines."""
         if self.writer and self.writer.id == author_id:

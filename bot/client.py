@@ -35,6 +35,7 @@ from bot.live_status import LiveStatus
 from bot.outbox import Outbox
 from bot.replies import ReplyDesk
 from bot.translate import display_name, writer_of
+from bot.withdrawal_follower import follow_withdrawals
 from bot.withheld import follow_withheld
 from data.chat.liveness import is_supervised
 from storage.control import LOOP_LAG_FACT
@@ -373,6 +374,9 @@ async def run_discord(services: Services) -> None:
         asyncio.create_task(handlers.access.keep_in_step(), name="access"),
         asyncio.create_task(
             follow_withheld(services.store, services.storage, handlers), name="following what is hidden"
+        ),
+        asyncio.create_task(
+            follow_withdrawals(services.store, services.storage, handlers.withdrawn), name="withdrawals"
         ),
     ]
     if lag.is_wanted():

@@ -11,7 +11,7 @@ from discord.ext import commands
 from bot.config import PREFIX
 from data.chat.audience import opened_channels
 from storage import policy
-from storage.forgetting import retrain_reason
+from storage.forgetting import Forgotten, retrain_reason
 from storage.people import THREAD_KINDS
 from storage.records import Activity, BotStatus, Channel, Job, JobState, ModelState
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, RESPONSE_RATE, TEMPERATURE, Setting
@@ -171,3 +171,17 @@ def job_text(job: Job) -> str:
     if job.state is JobState.CANCELLED:
         return f"{job.kind} was cancelled at {job.progress:.0%}."
     return f"{job.kind} failed: {job.error or 'it ended without a word'}"
+
+
+def forgotten_text(done: Forgotten) -> str:
+    """What !forgetme did, what is still to come, and what no program here can take back."""
+    rest = (
+        " The rest follows by itself, it cannot be changed at this moment: " + " ".join(done.remaining)
+        if done.remaining
+        else ""
+    )
+    return (
+        f"Deleted: {done.messages:,} messages, {done.files_changed} files changed, backups in this workspace included."
+        f"{rest} A model that was trained on your messages keeps what it learnt in its weights until it is "
+        "retrained without them; copies that the owner keeps elsewhere are out of my reach."
+    )

@@ -23,6 +23,7 @@ from bot.command_texts import (
     access_text,
     botdata_text,
     channel_list_text,
+    forgotten_text,
     help_text,
     job_text,
     setting_text,
@@ -270,18 +271,14 @@ class AdminCommands(commands.Cog):
             await self._say(
                 context,
                 "This deletes your messages from the database, the search index, prepared training "
-                "data, exports, test chats and logs here, for good, and keeps you out of the next "
+                "data, exports, test chats, logs and backups here, for good, and keeps you out of the next "
                 f"data set. Type `{PREFIX}forgetme yes` to do it.",
             )
             return
+        await context.defer(ephemeral=True)  # large servers take longer than Discord waits for an answer
         self._handlers.forget_author(context.author.id)
         done = await asyncio.to_thread(forget_member, self._store, context.author.id)
-        await self._say(
-            context,
-            f"Deleted: {done.messages:,} messages, {done.files_changed} files changed. Backups "
-            "apply this when they are restored. A model that was trained on your messages only "
-            "forgets them when it is retrained without them.",
-        )
+        await self._say(context, forgotten_text(done))
 
     # ---- errors -------------------------------------------------------------------------------------------
 

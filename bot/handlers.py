@@ -31,6 +31,7 @@ from storage.messages import is_without_words
 from storage.records import Activity, Channel, Message
 from storage.settings import Settings
 from storage.store import Store
+from storage.withdrawals import Withdrawal, WithdrawalKind
 
 log = logging.getLogger(__name__)
 
@@ -229,6 +230,24 @@ class Handlers:
             if channel_log.remove_author(author_id):
                 self._forget_talk(channel_id)
 
+    def withdrawn(self, rows: Sequence[Withdrawal]) -> None:
+        """Taken back somewhere else: drop it from everything in memory, as if it had been done here."""
+        messages: dict[int, set[int]] = {}
+        for row in rows:
+            if row.kind is WithdrawalKind.MESSAGE:
+                messages.setdefault(row.channel_id, set()).add(row.id)
+            elif row.kind in (WithdrawalKind.MEMBER, WithdrawalKind.ABSENT):
+                self.forget_author(row.id)
+            elif row.kind is WithdrawalKind.CHANNEL:
+                self._logs[row.id].clear()
+                self._forget_talk(row.id)
+        for channel_id, message_ids in messages.items():
+            self.drop(channel_id, message_ids)
+        if any(row.kind is not WithdrawalKind.MESSAGE for row in rows):
+            # Their lines may have been recalled anywhere.
+            for channel_id, _ in self._logs.items():
+                self._forget_channel(channel_id)
+
     async def load_counts(self) -> None:
         """Replies of the last hour before this start: the ceilings hold across a restart."""
         since = self._wall_clock() - 3600
@@ -287,7 +306,7 @@ class Handlers:
     def _earlier(self, channel_id: int, before_id: int | None) -> list[Message]:
         """What was said before this process listened, without the lines of those who left."""
         recent = self._store.messages.recent(channel_id, limit=EARLIER_MESSAGES, before_id=before_id)
-        left = {author for author in {message.author_id for message in recent} if self._has_opted_out(author)}
+        left = self._store.members.absent_ids()
         return [message for message in recent if message.author_id not in left]
 
     def _last_known(self, channel_ids: Sequence[int]) -> dict[int, int]:

@@ -114,6 +114,16 @@ class Recall:
 
         return await asyncio.get_running_loop().run_in_executor(self._executor, run)
 
+    async def on_index_thread(self, work: Callable[[Callable[[], VectorIndex]], T]) -> T:
+        """Run `work` there with a way to open the index alone: taking something out needs no embedder."""
+
+        def opened() -> VectorIndex:
+            if self._index is None:
+                self._index = self._open_index()
+            return self._index
+
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, opened)
+
     @property
     def is_closing(self) -> bool:
         """True from the stop on: long work on the thread should end at its next step."""

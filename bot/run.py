@@ -39,6 +39,7 @@ from bot.responder import Responder
 from bot.stopping import Ending, LastResort, StopRequest, ending_of
 from bot.storage_thread import TRY_SECONDS, StorageThread
 from bot.watchdog import Watchdog, end_process
+from bot.withdrawal_follower import sweep_withdrawals
 from storage.control import LAYOUT_FACT
 from storage.deletions import erase_due
 from storage.environment import Environment, read_environment
@@ -164,6 +165,7 @@ async def _live(
             ("heartbeat", _heartbeat(services)),
             ("housekeeping", _housekeeping(services)),
             ("reindexing", keep_index_of_the_chosen_model(store)),
+            ("erasures", sweep_withdrawals(store)),
             ("model", services.slot.run()),
             ("inbox", inbox.run()),
             ("main", _main_work(services, is_offline=is_offline)),

@@ -27,6 +27,7 @@ from storage import policy
 from storage.deletions import erase_due
 from storage.environment import Environment
 from storage.errors import ConfigurationError
+from storage.forgetting import sweep_if_free
 from storage.jobs import Report, silent
 from storage.people import PRIVATE_THREAD, THREAD_KINDS
 from storage.records import Channel
@@ -170,6 +171,7 @@ class Fetcher:
         places = await self._places(server, access, results)
         for number, place in enumerate(places):
             results.append(await self._fetch_place(place, access, number, len(places)))
+        sweep_if_free(self._store)  # what was erased leaves the files as well
         return FetchSummary(tuple(results))
 
     def _note_last(self, raws: Iterable[Json]) -> None:

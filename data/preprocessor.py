@@ -24,17 +24,29 @@ from data.chat import quotas
 from data.chat.audience import training_sources
 from data.chat.conversation import Session, SpokenTurn, context_places, spoken_before, turns_of
 from data.chat.recall import recall_query
-from data.chat.rows import SESSIONS, TEST, TRAIN, VALIDATION, SessionRow, SessionTurn, TrainingRow
+from data.chat.rows import (
+    JUDGED,
+    PREFERENCES,
+    SESSIONS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Origin,
+    SessionRow,
+    SessionTurn,
+    TrainingRow,
+)
 from data.chat.window import MAX_CONTEXT, MIN_CONTEXT
 from data.preferences import Candidate
 from data.recalled import Earlier, Memory
 from data.staging import CountTokens, Stage
 from data.sufficiency import shortage
+from storage.artefacts import MANIFEST, PreparedSet
 from storage.errors import BadInputError, StorageError
 from storage.jobs import Report, silent
 from storage.records import Channel, Conversation, Turn
 from storage.store import Store
-from storage.system.files import remove_tree, replace_file
+from storage.system.files import remove_file, remove_tree, replace_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +57,6 @@ log = logging.getLogger(__name__)
 PARTS = ("train", "validation", "test")
 _TRAIN, _VALIDATION, _TEST = range(3)
 _FILES = (TRAIN, VALIDATION, TEST, SESSIONS)
-MANIFEST = "manifest.json"
 _ACROSS_BORDER = 3
 # A turn is drawn for recalled lines with this chance; where nothing earlier fits it stays without.
 _RECALL_CHANCE = 0.45
@@ -155,7 +166,10 @@ def split(stage: Stage, options: Options) -> np.ndarray:
 
 
 def finish(prepared: Prepared, out: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the manifest last and give the folder its name; returns the manifest with hash and file sizes."""
+    """Write the manifest last and give the folder its name; returns the manifest with hash and file sizes.
+
+    What was withdrawn since the messages were read is still in it: the caller sweeps (storage.forgetting) afterwards.
+    """
     files = {
         path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)}
         for path in sorted(prepared.folder.iterdir())
@@ -176,16 +190,20 @@ def finish(prepared: Prepared, out: Path, manifest: Mapping[str, Any]) -> dict[s
 def delete_if_asked(folder: Path, *, model_record: Mapping[str, Any]) -> bool:
     """Delete a data set that was prepared with --delete-after-training, once a model made from it was evaluated.
 
-    model_record: the model's own manifest. Anything but that very data set is left alone; True when it went.
+    model_record: the model's own manifest. Anything but that very data set is left alone, and so is what else lies in
+    the folder; True when it went. Nobody else deletes a data set: the evaluation needs it after the training.
     """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    found = PreparedSet.read(folder)
+    if found is None or not found.is_deleted_after_training or not found.data_hash:
         return False
-    if not manifest.get("delete_after_training") or str(manifest.get("hash")) not in json.dumps(dict(model_record)):
+    if found.data_hash not in json.dumps(dict(model_record)):
         return False
     (folder / MANIFEST).unlink()  # first: what is left of a deletion cut short is no data set any more
-    remove_tree(folder)
+    named = [Path(name).name for name in found.manifest.get("files", ())]
+    for name in (*named, *_FILES, PREFERENCES, JUDGED, "report.html"):
+        remove_file(folder / name)
+    if not any(folder.iterdir()):
+        folder.rmdir()
     return True
 
 
@@ -327,7 +345,8 @@ class _Writer:
             spoken = spoken_before(session, place, self._fitting(context, tokens), places=places)
             turns = self._turns(spoken, target.author_id)
             recalled = self._recalled(session.channel_id, turns, int(self._recall[index]))
-            self._row(session, target, Conversation(turns, recalled), part)
+            lines = tuple(Turn(line.name, line.text) for line in recalled)
+            self._row(session, target, Conversation(turns, lines), _origin([*spoken, target], recalled), part)
             written += 1
         return written
 
@@ -346,7 +365,7 @@ class _Writer:
             # What is learnt is said in words; a picture is context only.
             text = turn.said if kept else turn.text
             turns.append(SessionTurn(self._name(turn.author_id), text, is_own, kept))
-        row = SessionRow(str(session.unit), session.channel_id, tuple(turns))
+        row = SessionRow(str(session.unit), session.channel_id, tuple(turns), _origin(session.all_turns, []))
         self._files[len(PARTS)].write(row.to_json().encode())
 
     def _name(self, author_id: int) -> str:
@@ -360,7 +379,7 @@ class _Writer:
             context = context[1:]
         return context
 
-    def _row(self, session: Session, target: SpokenTurn, conversation: Conversation, part: int) -> None:
+    def _row(self, session: Session, target: SpokenTurn, conversation: Conversation, origin: Origin, part: int) -> None:
         row = TrainingRow(
             id=str(target.id),
             channel_id=session.channel_id,
@@ -370,6 +389,7 @@ class _Writer:
             conversation=conversation,
             reply=target.said,
             layout=self._layout,
+            origin=origin,
         )
         line = row.to_json().encode()
         self._files[part].write(line)
@@ -394,9 +414,9 @@ class _Writer:
             is_self=lambda turn: turn.author_id == author_id,
         )
 
-    def _recalled(self, channel_id: int, spoken: tuple[Turn, ...], wanted: int) -> tuple[Turn, ...]:
+    def _recalled(self, channel_id: int, spoken: tuple[Turn, ...], wanted: int) -> list[Earlier]:
         if not wanted or not spoken:
-            return ()
+            return []
         said = [turn.text for turn in spoken]
         sources = self._sources.get(channel_id, frozenset())
         found = self._memory.find(recall_query(spoken), sources=sources, limit=wanted, exclude=said)
@@ -405,13 +425,19 @@ class _Writer:
         for line in found:
             room -= len(line.text) + len(line.name)
             if room >= 0:
-                kept.append(Turn(line.name, line.text))
-        return tuple(kept)
+                kept.append(line)
+        return kept
 
     def _remember(self, session: Session) -> None:
         name = self._prepared.names
         lines = [
-            Earlier(session.channel_id, name.get(turn.author_id, "someone"), turn.said)
+            Earlier(
+                session.channel_id,
+                name.get(turn.author_id, "someone"),
+                turn.said,
+                (turn.author_id, *turn.ids),
+                tuple(turn.mentions),
+            )
             for turn in session.turns
             if turn.said and not turn.is_own
         ]
@@ -503,6 +529,13 @@ def _dropped(
         "turns of conversations across a border": int((is_target & (turn_parts == _ACROSS_BORDER)).sum()),
         "turns above an author's quota, context only": plan.total_before - plan.total_after,
     }
+
+
+def _origin(turns: Sequence[SpokenTurn], recalled: Sequence[Earlier]) -> Origin:
+    """Whose turns stand in a row, and from which messages: an erasure finds it whatever anybody is called now."""
+    sources = [*((turn.author_id, *turn.ids) for turn in turns), *(line.source for line in recalled)]
+    named = [*(turn.mentions for turn in turns), *(line.mentions for line in recalled)]
+    return Origin(tuple(sources), tuple(sorted({number for numbers in named for number in numbers})))
 
 
 def _part(report: Report, start: float, end: float) -> Callable[..., None]:

@@ -23,11 +23,16 @@ _LONGEST_LINE = 200
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A line that may be recalled, and where it was said."""
+    """A line that may be recalled, and where it was said.
+
+    source: its author and messages. mentions: who is named in it.
+    """
 
     channel_id: int
     name: str
     text: str
+    source: tuple[int, ...] = ()
+    mentions: tuple[int, ...] = ()
 
 
 class Memory:

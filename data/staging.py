@@ -157,7 +157,18 @@ class Stage:
         score = count = 0
         if reactions:
             score, count = reaction_balance(reactions), sum(reaction.count for reaction in reactions)
-        return Line(message_id, author_id, created_ms, text, words, reply_to_id, score, count, bool(is_own))
+        return Line(
+            message_id,
+            author_id,
+            created_ms,
+            text,
+            words,
+            reply_to_id,
+            score,
+            count,
+            bool(is_own),
+            tuple(mention.id for mention in named),
+        )
 
     def _note(self, line: Line, previous_ms: int) -> None:
         self.counts["bot's own"] += line.is_own

@@ -317,7 +317,8 @@ MENU_EXCLUDE, MENU_INCLUDE = "Leave out of training and recall", "Include again"
 MENU_FORGET = "Delete everything they wrote…"
 FORGET_TITLE = "Delete everything {name} wrote?"
 FORGET_TEXT = (
-    "It disappears from replies, the index and new training data at once, and is erased for good in seven days. "
+    "It disappears from replies, the index and new training data at once, and is erased for good in seven days, "
+    "from data sets, pages, logs and the backups of this workspace too. "
     "Until then you can bring it back under Removed. A model that is already trained only forgets when it is trained "
     "again."
 )

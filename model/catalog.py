@@ -7,13 +7,13 @@ model for anything but talking to friends.
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from model.files.gguf_check import GgufHeader, check_gguf
 from model.files.model_kind import FileKind, kind_of
+from storage.artefacts import POINTER, Pointer
 from storage.environment import Environment
 from storage.errors import ModelFileError
 from storage.paths import Workspace
@@ -309,18 +309,14 @@ def _may_chat(path: Path) -> bool:
 
 
 def _deployed(workspace: Workspace) -> Path | None:
-    pointer = workspace.finetuned_models / "current.json"
     try:
-        name = json.loads(pointer.read_text(encoding="utf-8"))["file"]
-        if not isinstance(name, str | None):
-            raise TypeError("the file's name is no text")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        pointer = Pointer.read(workspace)
+    except (OSError, ValueError) as error:
         raise ModelFileError(
-            f"The pointer to the deployed model, {pointer}, cannot be read ({error}).",
+            f"The pointer to the deployed model, {workspace.finetuned_models / POINTER}, cannot be read ({error}).",
             "Deploy again with scripts/5_deploy_bot.py, or delete that file.",
         ) from error
+    name = pointer.file if pointer else None
     if name is None:  # rolled back to the model from before the first deployment
         return None
     path = (workspace.finetuned_models / str(name)).resolve()

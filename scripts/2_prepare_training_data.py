@@ -37,7 +37,9 @@ from data.preferences import Reject, RejectWithModel, reject_with_templates, wri
 from data.preprocessor import Options, Prepared, begin, describe, disk_full, finish, write_rows
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage import policy
+from storage.artefacts import remember_elsewhere
 from storage.errors import BadInputError
+from storage.forgetting import sweep_if_free
 from storage.people import THREAD_KINDS
 from storage.records import Conversation
 from storage.settings import SESSION_GAP_MINUTES, SYSTEM_PROMPT
@@ -59,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.include_private:
             allow_private(store, options.include_private)
         with job(store, "prepare") as progress:
+            remember_elsewhere(store.facts, store.workspace, out)
             manifest = prepare(store, out.resolve(), options, progress)
             progress.result = {
                 "folder": str(out.resolve()),
@@ -71,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     for share in manifest["shares"]
                 ],
             }
+        sweep_if_free(store)  # what was deleted while the messages were read; the job's own row is written by now
     print_summary(summary_lines(out.resolve(), manifest))
     if options.show:
         show(out.resolve() / TRAIN, options.show, seed=options.seed)
@@ -270,7 +274,8 @@ def summary_lines(out: Path, manifest: dict[str, Any]) -> list[tuple[str, object
     ]
     if shares:
         top = shares[0]
-        lines.append(("largest share", f"{top['name']}: {top['before']:.1%} -> {top['after']:.1%}"))
+        # Without the name: this ends in a log. The report has it.
+        lines.append(("largest share", f"{top['before']:.1%} -> {top['after']:.1%}"))
     masked = {kind: count for kind, count in manifest["masked"].items() if count}
     lines.append(("masked", ", ".join(f"{count} {kind}" for kind, count in masked.items()) or "nothing"))
     return [*lines, ("report", out / "report.html")]

@@ -42,6 +42,7 @@ from model.training.run import Run, RunRequest, RunResult, execute, look, settle
 from model.training.trainer import is_main_process
 from scripts.bot_pause import paused_bot, running_bot
 from scripts.progress import Progress, duration, job, open_store, print_summary, run_script, script_parser
+from storage.artefacts import remember_elsewhere
 from storage.paths import Workspace
 from storage.settings import CHAT, TRANSCRIPT
 from storage.store import Store
@@ -85,6 +86,7 @@ def run_training(store: Store, request: RunRequest, progress: Progress, *, pause
     if not (found.pausing_the_bot_helps and pause_bot):
         found.require()
     with paused_bot(store, asked_by="training") if pause_bot else nullcontext():
+        remember_elsewhere(store.facts, store.workspace, run.out)
         result = execute(run, store.workspace, progress)
     if result is not None:
         progress.result = result.as_dict() | {"preflight": found.as_dict()}

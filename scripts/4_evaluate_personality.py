@@ -45,6 +45,7 @@ from model.publishing.checks import has_memory_for, manifest_data_hash, manifest
 from model.publishing.deployment import current, model_path
 from scripts.bot_pause import paused_bot, running_bot
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
+from storage.artefacts import PreparedSet, remember_elsewhere
 from storage.environment import read_environment
 from storage.errors import BadInputError, KnownError
 from storage.quiz import quiz_folder, read_result
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plan = make_plan(store, options, progress)
         with paused_bot(store, asked_by=kind) if options.pause_bot else nullcontext():
             require_memory(store, plan)
+            remember_elsewhere(store.facts, store.workspace, plan.out)
             if options.sweep:
                 run_the_sweep(plan, progress)
             elif options.blind_test:
@@ -211,8 +213,8 @@ def said_by_members(store: Store, text: str) -> list[str]:
 
 def newest_data(store: Store) -> Path:
     """The prepared folder made last."""
-    found = sorted(store.workspace.message_files.glob("*/manifest.json"), key=lambda path: -path.stat().st_mtime)
-    prepared = next((path.parent for path in found if (path.parent / "test.jsonl").exists()), None)
+    found = PreparedSet.all(store.workspace)
+    prepared = next((each.folder for each in found if (each.folder / "test.jsonl").exists()), None)
     if prepared is None:
         raise BadInputError(
             "No prepared data is in this workspace.",
@@ -279,7 +281,7 @@ def run_the_report(plan: Plan, progress: Progress) -> None:
     }
     print_summary(summary(report))
     print(f"Report: {plan.out / 'report.html'}")
-    if delete_if_asked(plan.data, model_record=read_model_manifest(plan.models[0][1])):
+    if delete_if_asked(plan.data, model_record=read_model_manifest(plan.adapter or plan.models[0][1])):
         print(f"The data set {plan.data} was deleted, as asked when it was prepared.")
 
 
@@ -336,6 +338,7 @@ def make_the_test(store: Store, plan: Plan, options: argparse.Namespace, progres
     """Make the quiz, its page and its key."""
     quiz, key = run_blind_test(plan, per_side=options.items // 2, report=progress.report)
     folder = options.out or quiz_folder(store.workspace, quiz.id)
+    remember_elsewhere(store.facts, store.workspace, folder)
     page = blind_test.save(quiz, key, folder)
     progress.result = {"quiz": str(folder / "quiz.json"), "page": str(page), "items": len(quiz.items)}
     print(f"{len(quiz.items)} replies. Give members this file: {page}")

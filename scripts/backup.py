@@ -32,6 +32,7 @@ from scripts.progress import Progress, job, open_store, print_summary, run_scrip
 from storage.backup import Backup, Restored, create_backup, list_backups, prune, read_backup, restore
 from storage.environment import TOKEN, write_value
 from storage.errors import BadInputError
+from storage.forgetting import sweep_if_free
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.salvage import start_anew
 from storage.settings import KEEP_BACKUPS
@@ -98,6 +99,7 @@ def make(options: argparse.Namespace, folder: Path) -> None:
     if options.keep is not None and options.keep < 1:
         raise BadInputError("--keep must be at least 1.", "Give the number of backups to keep.")
     with open_store(options) as store, job(store, "backup") as progress:
+        sweep_if_free(store)
         backup = create_backup(store, folder=folder, report=progress.report)
         gone = prune(folder, keep=options.keep) if options.keep else []
         progress.result = {

@@ -40,6 +40,7 @@ from scripts.discord_fetch import add_fetch_arguments, discover, fetch_from_disc
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage.environment import read_environment
 from storage.errors import BadInputError, CancelledError, KnownError
+from storage.forgetting import sweep_if_free
 from storage.index_sync import CatchUp, catch_up
 from storage.settings import EMBEDDING_MODEL, FETCH_SCHEDULE
 from storage.store import Store
@@ -235,6 +236,7 @@ def run_fetch(store: Store, options: argparse.Namespace) -> None:
         # Where nothing waits for the index the embedding model need not be loaded at all.
         if not options.no_index and (store.messages.queue_length() or is_of_another_model(store)):
             index_what_was_kept(store, progress, start=0.6)
+    sweep_if_free(store)  # the index, too, no longer holds what was deleted on Discord
 
 
 def is_of_another_model(store: Store) -> bool:

@@ -156,6 +156,11 @@ class ActivityLog:
             )
         ]
 
+    def names_of(self, author_id: int) -> set[str]:
+        """What a member was called in the rows that are kept."""
+        rows = self._database.rows("SELECT DISTINCT author_name FROM activity WHERE author_id = ?", (author_id,))
+        return {row[0] for row in rows if row[0]}
+
     def forget_author(self, author_id: int) -> int:
         """Take a member's name and id out of the record; the counts stay."""
         return self._database.execute(

@@ -14,25 +14,24 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from storage import withheld
-from storage.database import connect, side_files
 from storage.environment import TOKEN, read_environment
+from storage.erasing.backups import erase_from_backup
 from storage.errors import StorageError
 from storage.jobs import Report, silent
 from storage.paths import Workspace
 from storage.store import Store
-from storage.system.files import remove_file, remove_tree, replace_file
-from storage.system.locks import FileLock, sole_use
+from storage.system.files import remove_tree, replace_file
+from storage.system.locks import FileLock
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 _PREFIX, _PARTIAL, _REMOVED = "backup-", ".partial-", ".removed-"
-_CONTROL, _MESSAGES, _ENV = "database/control.db", "database/messages.db", "env"
+CONTROL, MESSAGES, ENV = "database/control.db", "database/messages.db", "env"
 _BLOCK = 4 * 2**20
 # Room to leave on the disk beyond the backup itself.
 _SPARE_BYTES = 64 * 2**20
@@ -75,12 +74,13 @@ def create_backup(
     before = {backup.folder: backup for backup in list_backups(target_root)}
     last = before[max(before)] if before else None
     moment = clock()
+    seen = store.withdrawals.newest()
     name = time.strftime("%Y%m%d-%H%M%S", time.localtime(moment))
     partial = target_root / f"{_PARTIAL}{name}"
     _require_space(target_root, store.workspace)
     try:
         backup = _fill(store, partial, last, moment, report)
-        final = _free_name(target_root / f"{_PREFIX}{name}")
+        final = free_name(target_root / f"{_PREFIX}{name}")
         replace_file(partial, final)
     except (OSError, sqlite3.Error) as error:
         raise StorageError(
@@ -89,6 +89,9 @@ def create_backup(
         ) from error
     finally:
         remove_tree(partial)
+    if later := store.withdrawals.after(seen):  # erased while it was being copied
+        erase_from_backup(final, later, moment)
+        return read_backup(final)
     report(1.0, "The backup is complete")
     return Backup(final, backup.created_at, backup.messages, backup.files)
 
@@ -149,7 +152,7 @@ def verify(backup: Backup, *, report: Report = silent) -> None:
             )
         done += entry["bytes"]
         report(done / max(backup.total_bytes, 1), "Checking the backup")
-    for name in (_CONTROL, _MESSAGES):
+    for name in (CONTROL, MESSAGES):
         if name not in backup.files or _quick_check(backup.folder / name) != "ok":
             raise StorageError(
                 f"The backup {backup.folder.name} is damaged: {name} cannot be read.", "Use another backup."
@@ -162,15 +165,9 @@ def restore(workspace: Workspace, backup: Backup, *, report: Report = silent) ->
     What was erased, and who opted out, since the backup is taken out again. The token stays as it is in
     `.env`. AlreadyRunningError while the bot, the panel or a job uses the workspace.
     """
-    workspace.create()
-    with sole_use(workspace):
-        verify(backup, report=report)
-        decisions = _decisions_since(workspace, backup)
-        _put_databases(workspace, backup)
-        _put_folder(backup, "embeddings/", workspace.embeddings)
-        _put_models(workspace, backup)
-        _put_environment(workspace, backup)
-        return _with_decisions(workspace, backup, decisions)
+    from storage.restoring import bring_back  # it is built on this module
+
+    return bring_back(workspace, backup, report=report)
 
 
 # ---- making one -------------------------------------------------------------------------------------
@@ -182,13 +179,13 @@ def _fill(store: Store, partial: Path, last: Backup | None, moment: float, repor
     # Nothing may move from the queue to the index meanwhile: database and index must agree.
     with FileLock(workspace.locks / "index.lock", holder="Indexing").acquire(timeout_seconds=600):
         report(0.0, "Copying the databases")
-        store.messages_db.backup_to(partial / _MESSAGES)
-        store.control_db.backup_to(partial / _CONTROL)
+        store.messages_db.backup_to(partial / MESSAGES)
+        store.control_db.backup_to(partial / CONTROL)
         _copy_tree(workspace.embeddings, partial / "embeddings", "embeddings/", last, report, 0.2, 0.5)
     _copy_tree(workspace.finetuned_models, partial / "models/finetuned", "models/finetuned/", last, report, 0.5, 0.9)
     environment = _environment_without_token(workspace)
     if environment is not None:
-        (partial / _ENV).write_text(environment, encoding="utf-8")
+        (partial / ENV).write_text(environment, encoding="utf-8")
     report(0.9, "Checking what was copied")
     files = {path.relative_to(partial).as_posix(): _entry(path, partial, last) for path in _files(partial)}
     with_count = Backup(partial, moment, store.messages.count(), files)
@@ -253,140 +250,6 @@ def _require_space(folder: Path, workspace: Workspace) -> None:
         )
 
 
-# ---- bringing one back ------------------------------------------------------------------------------
-
-
-_ACCESS = (
-    "SELECT is_private, discord_private, owner_private, audience, accepted_audience, access_lost, channel_id "
-    "FROM channel_allowlist"
-)
-_PUT_ACCESS = (
-    "UPDATE channel_allowlist SET is_private = ?, discord_private = ?, owner_private = ?, audience = ?, "
-    "accepted_audience = ?, access_lost = ? WHERE channel_id = ?"
-)
-
-
-@dataclass
-class _Decisions:
-    """Erasures anybody knows of, and the newest word on who is left out, (opted out, excluded, id), and on who may read
-    which channel.
-
-    hidden: what the newest database keeps out of sight, None when no such database could be read.
-    """
-
-    erasures: dict[tuple[str, int], float] = field(default_factory=dict)
-    absences: list[tuple[int, int, int]] = field(default_factory=list)
-    access: list[tuple[object, ...]] = field(default_factory=list)
-    hidden: withheld.Snapshot | None = None
-    by_owner: set[int] = field(default_factory=set)
-
-    def read(self, connection: sqlite3.Connection) -> None:
-        rows = connection.execute("SELECT kind, id, erased_at FROM erasures").fetchall()
-        self.erasures |= {(kind, erased_id): erased_at for kind, erased_id, erased_at in rows}
-        self.absences = [tuple(row) for row in connection.execute("SELECT opted_out, excluded, id FROM members")]
-        with suppress(sqlite3.OperationalError):  # a copy of an older version: nobody had said anything yet
-            self.access = [tuple(row) for row in connection.execute(_ACCESS)]
-        with suppress(sqlite3.OperationalError):  # a database from before anything was hidden
-            owned = connection.execute("SELECT id FROM erasures WHERE kind = 'message' AND by_owner = 1")
-            self.by_owner |= {row[0] for row in owned}
-            self.hidden = withheld.snapshot(connection)
-            # Erased once and found on Discord again since.
-            back = self.hidden.in_sight
-            self.erasures = {key: at for key, at in self.erasures.items() if key[0] != "message" or key[1] not in back}
-
-
-def _decisions_since(workspace: Workspace, backup: Backup) -> _Decisions:
-    decisions = _Decisions()
-    for other in list_backups(backup.folder.parent):
-        if other.created_at > backup.created_at:
-            with suppress(sqlite3.Error), _open_copy(other.folder / _MESSAGES) as connection:
-                decisions.read(connection)
-    if workspace.messages_db.is_file() and workspace.messages_db.stat().st_size:
-        # Damage here may be the very reason for the restore.
-        with suppress(sqlite3.Error, StorageError), closing(connect(workspace.messages_db)) as connection:
-            decisions.read(connection)
-    return decisions
-
-
-def _put_databases(workspace: Workspace, backup: Backup) -> None:
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    aside = _free_name(workspace.database_folder / f"before-restore-{stamp}")
-    fresh = {
-        name: path.with_suffix(".restoring")
-        for name, path in ((_CONTROL, workspace.control_db), (_MESSAGES, workspace.messages_db))
-    }
-    for name, path in fresh.items():
-        shutil.copy2(backup.folder / name, path)
-    aside.mkdir(parents=True)
-    for path in (workspace.control_db, workspace.messages_db):
-        for side in (path, *side_files(path)):
-            if side.exists():
-                replace_file(side, aside / side.name)
-    replace_file(fresh[_CONTROL], workspace.control_db)
-    replace_file(fresh[_MESSAGES], workspace.messages_db)
-
-
-def _put_folder(backup: Backup, prefix: str, target: Path) -> None:
-    fresh = target.with_name(target.name + ".restoring")
-    remove_tree(fresh)
-    fresh.mkdir(parents=True)
-    for name in backup.files:
-        if name.startswith(prefix):
-            copy = fresh / name.removeprefix(prefix)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(backup.folder / name, copy)
-    remove_tree(target)
-    replace_file(fresh, target)
-
-
-def _put_models(workspace: Workspace, backup: Backup) -> None:
-    prefix = "models/finetuned/"
-    for name, entry in backup.files.items():
-        if not name.startswith(prefix):
-            continue
-        target = workspace.finetuned_models / name.removeprefix(prefix)
-        if target.exists() and _mark(target) == (entry["bytes"], entry["mtime_ns"]):
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_name(target.name + ".restoring")
-        remove_file(fresh)  # a read-only one of a restore cut short
-        shutil.copy2(backup.folder / name, fresh)
-        replace_file(fresh, target)  # a model file in use is never written into
-
-
-def _put_environment(workspace: Workspace, backup: Backup) -> None:
-    if _ENV not in backup.files:
-        return
-    present = workspace.env_file.read_text(encoding="utf-8-sig").splitlines() if workspace.env_file.exists() else []
-    token_lines = [line for line in present if line.lstrip().removeprefix("export ").startswith(TOKEN)]
-    fresh = workspace.env_file.with_name(".env.restoring")
-    fresh.touch(mode=0o600)
-    fresh.write_text(
-        (backup.folder / _ENV).read_text(encoding="utf-8") + "".join(f"{line}\n" for line in token_lines),
-        encoding="utf-8",
-    )
-    replace_file(fresh, workspace.env_file)
-
-
-def _with_decisions(workspace: Workspace, backup: Backup, decisions: _Decisions) -> Restored:
-    with Store.open(workspace) as store:
-        before = store.messages.count()
-        forgotten = [erased_id for kind, erased_id in decisions.erasures if kind == "member"]
-        for member_id in forgotten:
-            store.members.forget(member_id)
-        erased = {erased_id for kind, erased_id in decisions.erasures if kind == "message"}
-        store.messages.delete(sorted(erased & decisions.by_owner), by_owner=True)
-        store.messages.delete(sorted(erased - decisions.by_owner))
-        with store.messages_db.transaction() as connection:
-            connection.executemany("UPDATE members SET opted_out = ?, excluded = ? WHERE id = ?", decisions.absences)
-            if decisions.hidden is not None:
-                withheld.apply(connection, decisions.hidden)
-            connection.executemany(_PUT_ACCESS, decisions.access)
-        after = store.messages.count()
-    needs_token = not read_environment(workspace.env_file, process={}).token
-    return Restored(backup.folder, after, before - after, len(forgotten), needs_token)
-
-
 # ---- files ------------------------------------------------------------------------------------------
 
 
@@ -408,7 +271,8 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _free_name(path: Path) -> Path:
+def free_name(path: Path) -> Path:
+    """The path, or the same with -2, -3 ... behind it where something has the name."""
     number = 2
     free = path
     while free.exists():
@@ -417,7 +281,7 @@ def _free_name(path: Path) -> Path:
 
 
 @contextmanager
-def _open_copy(path: Path) -> Iterator[sqlite3.Connection]:
+def open_copy(path: Path) -> Iterator[sqlite3.Connection]:
     """A backup's database, strictly read: our usual settings could change the file and with it its sum."""
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
     try:
@@ -428,7 +292,7 @@ def _open_copy(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _quick_check(path: Path) -> str:
     try:
-        with _open_copy(path) as connection:
+        with open_copy(path) as connection:
             return str(connection.execute("PRAGMA quick_check").fetchone()[0])
     except sqlite3.Error as error:
         return str(error)

@@ -1,70 +1,123 @@
-"""A member is forgotten: their messages leave every copy in the workspace. Used by !forgetme and the panel.
+"""A member, a channel or a single message is forgotten: out of the databases at once, then out of every other file.
 
-What a trained model has learnt stays in its weights until it is retrained; that is said plainly, and every model's
-manifest then says that it is due. Backups are not rewritten: a restore applies the erasure again.
+The decision is stored first, in one transaction, with what to look for (`storage.withdrawals`); `sweep` then walks the
+list of all files (`storage.artefacts`) and the copies. Cut short anywhere, the next sweep goes on: the bot, a fetch, a
+data set and a backup each begin with one. What a trained model has learnt stays in its weights until it is retrained;
+every model's manifest then says that it is due.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import re
+import sqlite3
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from storage.errors import StorageError
+from storage.artefacts import MANIFEST, Care, Pointer, care_elsewhere, elsewhere, files, read_object, remembered
+from storage.database import side_files
+from storage.erasing import files as cleaning
+from storage.erasing.backups import erase_from_backups, finish_swaps
+from storage.erasing.databases import erase_from_control, erase_from_copy, holds_any, write_anew
+from storage.erasing.documents import words_of
+from storage.errors import AlreadyRunningError, KnownError
+from storage.index_sync import purge_index
 from storage.paths import Workspace
 from storage.store import Store
-from storage.system.files import replace_file, write_whole
+from storage.system.files import remove_file, remove_tree, write_whole
+from storage.system.locks import FileLock
+from storage.withdrawals import Subject
 
 log = logging.getLogger(__name__)
 
 RETRAIN_DUE = "retrain_due"
-_PLACEHOLDER = "someone"
-_LINE_FILES = (".jsonl", ".ndjson")
-# Below data_storage: pages and quizzes that quote members without saying who said what. They can be made again.
-_QUOTING = (
-    "messages/*/report.html",
-    "evaluation/**/*.html",
-    "evaluation/**/*.jsonl",
-    "blind_tests/*/quiz.json",
-    "blind_tests/*/*.html",
-)
-_TEXT_FILES = (".json", ".html", ".htm", ".md", ".txt", ".csv", ".log", ".out")
-# Names shorter than this are everyday words too often to be replaced in running text.
-_SHORTEST_NAME = 3
+LOCK_NAME = "sweep"
+# How long somebody who asked to be forgotten waits for a sweep that is under way.
+_PATIENCE_SECONDS = 600.0
+_CLEANERS: dict[Care, cleaning.Cleaner] = {
+    Care.ROWS: cleaning.clean_lines,
+    Care.DOCUMENT: cleaning.clean_document,
+    Care.QUOTES: cleaning.drop_quotes,
+    Care.SAMPLES: cleaning.drop_samples,
+    Care.OWNERS: cleaning.clean_owners_file,
+    Care.LOG: cleaning.clean_log,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What was removed."""
+    """What was removed. remaining: sentences about what could not be done yet; it is tried again until it is."""
 
     messages: int
     files_changed: int
     playground_lines: int
     had_name: str
+    remaining: tuple[str, ...] = ()
+
+
+@dataclass
+class Swept:
+    """What a sweep changed, and what is left to do."""
+
+    files_changed: int = 0
+    playground_lines: int = 0
+    remaining: list[str] = field(default_factory=list)
 
 
 def forget_member(store: Store, member_id: int, *, clock: Callable[[], float] = time.time) -> Forgotten:
     """Remove everything of one member. Safe to repeat: a run cut short is completed by the next."""
     member = store.members.get(member_id)
-    names = (
-        tuple(name for name in (member.display_name, member.username) if name and name != _PLACEHOLDER)
-        if member
-        else ()
-    )
-    # The files first: afterwards nobody knows the name to look for any more.
-    files = _drop_quotes(store.workspace) + sum(_clean_file(path, member_id, names) for path in _files(store))
-    lines = store.playground.forget(_mentions_of(member_id, names))
-    store.activity.forget_author(member_id)
-    ids = store.members.forget(member_id)
-    store.messages.forget_name(member_id)
+    names = _names_in_manifests(store, member_id) | store.activity.names_of(member_id)
+    ids = store.members.forget(member_id, names=names)
     mark_models(store.workspace, clock(), reason="a member was forgotten")
-    log.info("A member was forgotten: %d messages, %d files", len(ids), files)
-    return Forgotten(len(ids), files, lines, names[0] if names else "")
+    swept = sweep(store, wait_seconds=_PATIENCE_SECONDS)
+    log.info("A member was forgotten: %d messages, %d files", len(ids), swept.files_changed)
+    name = (member.display_name or member.username) if member else ""
+    return Forgotten(len(ids), swept.files_changed, swept.playground_lines, name, tuple(swept.remaining))
+
+
+def forget_channel(store: Store, channel_id: int, *, clock: Callable[[], float] = time.time) -> Forgotten:
+    """Remove everything said so far in a channel and its threads. Safe to repeat."""
+    channel = store.channels.get(channel_id)
+    ids = store.channels.forget_messages(channel_id)
+    mark_models(store.workspace, clock(), reason="a channel was deleted")
+    swept = sweep(store, wait_seconds=_PATIENCE_SECONDS)
+    log.info("A channel was forgotten: %d messages, %d files", len(ids), swept.files_changed)
+    name = channel.name if channel else ""
+    return Forgotten(len(ids), swept.files_changed, swept.playground_lines, name, tuple(swept.remaining))
+
+
+def sweep(store: Store, *, wait_seconds: float = 0.0) -> Swept:
+    """Remove from every file what was withdrawn and not swept yet. AlreadyRunningError while another one is at it for
+    longer than `wait_seconds`. What fails is told and stays to be done; the rest is done all the same."""
+    swept = Swept()
+    if store.withdrawals.oldest_unswept() is None:
+        return swept
+    with FileLock(store.workspace.locks / f"{LOCK_NAME}.lock", holder="Erasing").acquire(timeout_seconds=wait_seconds):
+        subject = store.withdrawals.unswept()
+        if subject:
+            _clean(store, subject, swept)
+        if swept.remaining:
+            log.warning("Not erased everywhere yet: %s", " ".join(swept.remaining))
+            return swept
+        store.withdrawals.drop_words(subject)
+        with _telling(swept, "The databases"):
+            _write_databases_anew(store, subject)
+        if not swept.remaining:
+            store.withdrawals.mark_swept(subject)
+    return swept
+
+
+def sweep_if_free(store: Store) -> None:
+    """A sweep before or after other work, unless another process is at it or it cannot be done now."""
+    try:
+        sweep(store)
+    except KnownError as error:
+        log.warning("Files not cleaned: %s", error.text())
 
 
 def mark_models(workspace: Workspace, since: float, *, reason: str) -> int:
@@ -74,196 +127,141 @@ def mark_models(workspace: Workspace, since: float, *, reason: str) -> int:
         manifest = _manifest(path)
         if manifest is not None:
             manifest["provenance"] = {**manifest["provenance"], RETRAIN_DUE: {"since": since, "reason": reason}}
-            fresh = path.with_name(path.name + ".marking")
-            fresh.write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
-            replace_file(fresh, path)
+            write_whole(path, json.dumps(manifest, ensure_ascii=False, indent=1).encode("utf-8"))
             marked += 1
     return marked
 
 
 def retrain_reason(workspace: Workspace) -> str:
     """Why the model in use should be retrained, '' when nothing speaks for it."""
-    try:
-        name = Path(json.loads((workspace.finetuned_models / "current.json").read_text(encoding="utf-8"))["file"]).stem
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    manifest = _manifest(workspace.finetuned_models / f"{name}.json")
+    name = Pointer.in_use(workspace)
+    manifest = _manifest(workspace.finetuned_models / f"{name}.json") if name else None
     due = manifest["provenance"].get(RETRAIN_DUE) if manifest else None
     return str(due.get("reason", "")) if isinstance(due, dict) else ""
 
 
 def _manifest(path: Path) -> dict[str, Any] | None:
     """A model's manifest (model/publishing/deployment.py), None for any other file."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    is_one = isinstance(record, dict) and "sha256" in record and isinstance(record.get("provenance"), dict)
+    record = read_object(path)
+    is_one = record is not None and "sha256" in record and isinstance(record.get("provenance"), dict)
     return record if is_one else None
 
 
-def _files(store: Store) -> Iterable[Path]:
+# ---- one sweep ----------------------------------------------------------------------------------------
+
+
+def _clean(store: Store, subject: Subject, swept: Swept) -> None:
     workspace = store.workspace
-    for folder in (workspace.message_files, workspace.finetuned_models, workspace.logs):
-        for path in sorted(folder.rglob("*")):
-            is_text = path.suffix.lower() in _LINE_FILES + _TEXT_FILES or ".log" in path.name
-            if path.is_file() and not path.is_symlink() and is_text:
-                yield path
+    with _telling(swept, "The test chat"), store.control_db.transaction() as connection:
+        swept.playground_lines = erase_from_control(connection, subject, kept=store.messages.known_ids)
+    for path, kind in files(workspace, *_CLEANERS):
+        with _telling(swept, path.name):
+            swept.files_changed += _CLEANERS[kind.care](path, subject)
+            if kind.care is Care.OWNERS and path.is_file() and cleaning.is_left_as_it_is(path, subject):
+                # Not tried again: no rule of ours can take one person out of such a file.
+                log.warning("%s names a member who was forgotten: delete it or clean it by hand", path)
+    outside = elsewhere(store.facts, store.jobs, workspace)
+    for folder in outside:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
+            cleaner = _CLEANERS.get(care_elsewhere(path))
+            if cleaner is not None:
+                with _telling(swept, str(path)):
+                    swept.files_changed += cleaner(path, subject)
+    with _telling(swept, "What a preparation left behind"):
+        swept.files_changed += _drop_leftovers(workspace, {*outside, *remembered(store.facts)})
+    swept.files_changed += _clean_side_copies(workspace, subject, swept)
+    with _telling(swept, "The search index"):
+        purge_index(store, subject)
+    for folder in _backup_folders(store):
+        with _telling(swept, f"The backups in {folder.name}"):
+            swept.files_changed += erase_from_backups(folder, subject, time.time())
 
 
-def _drop_quotes(workspace: Workspace) -> int:
-    """Quotations nobody can be told from go altogether: evaluation pages and samples, kept answers, blind tests."""
+@contextmanager
+def _telling(swept: Swept, what: str) -> Iterator[None]:
+    """One file that cannot be changed now keeps nobody from cleaning the others."""
+    try:
+        yield
+    except AlreadyRunningError as error:
+        swept.remaining.append(f"{what}: waits for its end ({error.what})")
+    except KnownError as error:
+        swept.remaining.append(f"{what}: {error.what}")
+    except (OSError, sqlite3.Error, RuntimeError) as error:  # RuntimeError is what LanceDB's core raises
+        log.debug("A file could not be cleaned", exc_info=True)
+        swept.remaining.append(f"{what} could not be changed ({error}).")
+
+
+def _drop_leftovers(workspace: Workspace, outside: Iterable[Path]) -> int:
+    """What killed work left half-made, unless a preparation is under way (AlreadyRunningError): it cleans its own."""
+    beside = [folder.with_name(f".{folder.name}.{ending}") for folder in outside for ending in ("partial", "old")]
+    folders = {_leftover_root(path) for path, _ in files(workspace, Care.LEFTOVER)} | set(beside)
+    found = [folder for folder in folders if folder.is_dir()]
+    if not found:
+        return 0
+    with FileLock(workspace.locks / "prepare.lock", holder="Preparing a data set"):
+        for folder in found:
+            if not remove_tree(folder):
+                raise OSError(f"{folder} is held by another program")
+    return len(found)
+
+
+def _leftover_root(path: Path) -> Path:
+    """The half-made folder itself: the last one above the file whose name says so."""
+    marks = (".partial", ".old", ".restoring")
+    return next(
+        (folder for folder in path.parents if folder.suffix in marks or folder.name.startswith("salvage-")), path.parent
+    )
+
+
+def _clean_side_copies(workspace: Workspace, subject: Subject, swept: Swept) -> int:
+    """Copies of the databases that a restore, a migration or damage left; one that cannot be read goes."""
     changed = 0
-    try:
-        for path in sorted({path for pattern in _QUOTING for path in workspace.data.glob(pattern)}):
-            path.unlink()
-            changed += 1
-        for path in [
-            *(workspace.data / "evaluation").glob("**/report.json"),
-            *workspace.finetuned_models.glob("*.report.json"),
-        ]:
-            changed += _drop_samples(path)
-    except OSError as error:
-        raise StorageError(
-            f"A page that quotes members could not be removed ({error}).",
-            "Close other programs that have it open and type the command again.",
-        ) from None
-    return changed
-
-
-def _drop_samples(path: Path) -> bool:
-    """An evaluation keeps its figures and loses what it quotes."""
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        quotes = [report["samples"], *(writer["memory"]["examples"] for writer in report["writers"])]
-    except (ValueError, KeyError, TypeError):
-        return False
-    if not any(quotes):
-        return False
-    for quote in quotes:
-        quote.clear()
-    write_whole(path, json.dumps(report, ensure_ascii=False, indent=1).encode("utf-8"))
-    return True
-
-
-def _clean_file(path: Path, member_id: int, names: tuple[str, ...]) -> bool:
-    """True when something had to be removed. A file that cannot be rewritten raises StorageError naming it."""
-    needles = [str(member_id), *(name for name in names if len(name) >= _SHORTEST_NAME)]
-    try:
-        if not _holds_any(path, needles):
-            return False
-        if path.suffix.lower() in _LINE_FILES:
-            return _clean_lines(path, member_id, names)
-        if ".log" in path.name:
-            return _clean_log(path, member_id, names)
-        return _clean_document(path, member_id, names)
-    except OSError as error:
-        raise StorageError(
-            f"{path.name} could not be changed ({error}).",
-            "Close other programs that have it open and type the command again.",
-        ) from None
-
-
-def _holds_any(path: Path, needles: Iterable[str]) -> bool:
-    """Whether any needle stands in the file, read in pieces, plain or as JSON escapes it."""
-    wanted = {text.encode() for needle in needles for text in (needle, json.dumps(needle)[1:-1])}
-    longest = max(map(len, wanted), default=0)
-    rest = b""
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            piece = rest + block
-            if any(needle in piece for needle in wanted):
-                return True
-            rest = piece[-longest:]
-    return False
-
-
-def _clean_lines(path: Path, member_id: int, names: tuple[str, ...]) -> bool:
-    """Drop the rows that hold something of theirs; a row is theirs by id or by name."""
-    is_theirs = _mentions_of(member_id, names)
-    fresh = path.with_name(path.name + ".forgetting")
-    dropped = 0
-    with (
-        open(path, encoding="utf-8", errors="surrogateescape") as old,
-        open(fresh, "w", encoding="utf-8", errors="surrogateescape") as new,
-    ):
-        for line in old:
+    for path, _ in files(workspace, Care.COPY):
+        if path.name.endswith(("-journal", "-wal", "-shm", ".creating", ".restoring")):
+            if path.suffix in (".creating", ".restoring"):
+                remove_file(path)
+                changed += 1
+            continue
+        with _telling(swept, path.name):
             try:
-                is_out = is_theirs(json.loads(line))
-            except ValueError:
-                is_out = str(member_id) in line or any(name in line for name in names)
-            if is_out:
-                dropped += 1
-            else:
-                new.write(line)
-    replace_file(fresh, path)
-    return dropped > 0
-
-
-def _clean_document(path: Path, member_id: int, names: tuple[str, ...]) -> bool:
-    """An export, a manifest or a report: their entries go out of lists, their name out of the rest."""
-    text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    cleaned = text
-    if path.suffix.lower() == ".json":
-        try:
-            cleaned = json.dumps(
-                _without(json.loads(text), _mentions_of(member_id, names)), ensure_ascii=False, indent=1
-            )
-        except ValueError:
-            cleaned = text
-    cleaned = _renamed(cleaned, member_id, names)
-    if cleaned == text:
-        return False
-    fresh = path.with_name(path.name + ".forgetting")
-    fresh.write_text(cleaned, encoding="utf-8", errors="surrogateescape")
-    replace_file(fresh, path)
-    return True
-
-
-def _clean_log(path: Path, member_id: int, names: tuple[str, ...]) -> bool:
-    """In place and of equal length: a running program has the file open and goes on writing at its end."""
-    needles = [needle.encode() for needle in (str(member_id), *names) if len(needle) >= _SHORTEST_NAME]
-    changed = False
-    with open(path, "r+b") as file:
-        content = file.read()
-        for needle in needles:
-            pattern = re.compile(rb"(?<![\w])" + re.escape(needle) + rb"(?![\w])")
-            for match in pattern.finditer(content):
-                file.seek(match.start())
-                file.write(b"*" * len(needle))
-                changed = True
+                changed += erase_from_copy(path, subject, time.time())
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):  # locked or full: another time
+                    raise
+                # What could be read of it was carried over when it was set aside (storage/salvage.py).
+                for gone in (path, *side_files(path)):
+                    remove_file(gone)
+                changed += 1
     return changed
 
 
-def _mentions_of(member_id: int, names: tuple[str, ...]) -> Callable[[Any], bool]:
-    """Whether a JSON value holds something said by the member, wherever in it."""
-    folded = {name.casefold() for name in names}
-
-    def holds(value: Any) -> bool:
-        if isinstance(value, dict):
-            if any(key in value and str(value[key]) == str(member_id) for key in ("author_id", "user_id", "id")):
-                return True
-            if isinstance(value.get("name"), str) and "text" in value and value["name"].casefold() in folded:
-                return True
-            return any(holds(part) for part in value.values())
-        if isinstance(value, list):
-            return any(holds(part) for part in value)
-        return isinstance(value, str) and f"<@{member_id}>" in value.replace("<@!", "<@")
-
-    return holds
+def _backup_folders(store: Store) -> list[Path]:
+    """Ours, and where else a backup of this workspace was made, as far as it can be reached now."""
+    found = {store.workspace.backups: None}
+    for job in store.jobs.recent(limit=500):
+        if job.kind == "backup" and isinstance(folder := job.result.get("folder"), str):
+            found[Path(folder).parent] = None
+    for folder in found:
+        finish_swaps(folder)
+    return [folder for folder in found if folder.is_dir()]
 
 
-def _without(value: Any, is_theirs: Callable[[Any], bool]) -> Any:
-    """Lists lose their entries of the member; everything else stays."""
-    if isinstance(value, list):
-        return [_without(part, is_theirs) for part in value if not (isinstance(part, dict) and is_theirs(part))]
-    if isinstance(value, dict):
-        return {key: _without(part, is_theirs) for key, part in value.items()}
-    return value
+def _write_databases_anew(store: Store, subject: Subject) -> None:
+    needles = [piece.encode("utf-8", "surrogatepass") for piece in words_of(subject)]
+    for database in (store.messages_db, store.control_db):
+        # A single message is overwritten with zeros as it is deleted; usually nothing of it is left.
+        paths = [path for path in (database.path, *side_files(database.path)) if path.exists()]
+        if subject.is_of_members or any(holds_any(path, needles) for path in paths):
+            write_anew(database.connection())
 
 
-def _renamed(text: str, member_id: int, names: tuple[str, ...]) -> str:
-    for name in (str(member_id), *names):
-        if len(name) >= _SHORTEST_NAME:
-            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", _PLACEHOLDER, text)
-    return text
+def _names_in_manifests(store: Store, member_id: int) -> set[str]:
+    """What a member was called when a data set was prepared: its rows know nobody but by that."""
+    folders = [path.parent for path in store.workspace.message_files.glob(f"**/{MANIFEST}")]
+    found = set()
+    for folder in (*folders, *elsewhere(store.facts, store.jobs, store.workspace)):
+        manifest = read_object(folder / MANIFEST) or {}
+        for share in manifest.get("shares") or ():
+            if isinstance(share, dict) and share.get("author_id") == member_id and share.get("name"):
+                found.add(str(share["name"]))
+    return found

@@ -7,9 +7,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storage.control import Facts
+from storage.errors import StorageError
 from storage.jobs import Report, silent
 from storage.messages import QueuedChange
 from storage.reactions import reaction_score
@@ -19,6 +21,7 @@ from storage.store import Store
 from storage.system.files import remove_tree
 from storage.system.locks import FileLock
 from storage.vectordb import IndexRow, IndexState, VectorIndex
+from storage.withdrawals import Subject
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,6 +136,70 @@ def _replace(store: Store, index: VectorIndex, embed: Embed, report: Report, to_
 
 def _remove_draft(index: VectorIndex) -> None:
     remove_tree(index.folder / _DRAFT)
+
+
+def purge_index(store: Store, subject: Subject, *, wait_seconds: float = 30.0) -> None:
+    """Take what was withdrawn out of the index and out of every byte of its files, older versions included.
+
+    Needs no embedder. A damaged index is removed: the next run builds it from SQLite. AlreadyRunningError while a
+    script is indexing: it may be about to write a row it read before the erasure.
+    """
+    folder = store.workspace.embeddings
+    if not any(folder.iterdir()):
+        return
+    with FileLock(store.workspace.locks / "index.lock", holder="Indexing").acquire(timeout_seconds=wait_seconds):
+        facts = Facts(store.messages_db)
+        facts.set(_ROWS_FACT, 0)  # as in `_drain`: fewer rows are no damage
+        facts.set(_ROWS_FACT, purge_folder(folder, subject))
+        # Whoever holds the lock makes no new index: what lies there was left by a killed one.
+        remove_tree(folder / _DRAFT)
+
+
+def purge_folder(folder: Path, subject: Subject) -> int:
+    """The same for an index that nobody else writes (in a backup); returns the rows that are left."""
+    index = VectorIndex.open_any(folder)
+    if index.state is IndexState.DAMAGED:
+        log.warning("The search index in %s cannot be read and is removed; it is built again.", folder)
+        index.destroy()
+        return 0
+    index.remove(author_ids=subject.members, channel_ids=subject.channels, message_ids=subject.messages)
+    if index.keeps_deleted and not index.purge():
+        raise StorageError("The search index still holds deleted rows.", "It is tried again.")
+    return index.rows_of_any_model()
+
+
+def drain_removals(store: Store, index: VectorIndex) -> int:
+    """Take out what only has to leave, however much it is; returns how many. No embedder, no rebuild."""
+    if not store.messages.queued_removals(limit=1):
+        return 0
+    removed = 0
+    with FileLock(store.workspace.locks / "index.lock", holder="Indexing").acquire():
+        facts = Facts(store.messages_db)
+        while gone := store.messages.queued_removals(limit=BATCH_ROWS):
+            facts.set(_ROWS_FACT, 0)
+            index.remove(message_ids=[change.message_id for change in gone])
+            store.messages.clear_queued([change.seq for change in gone])
+            removed += len(gone)
+        facts.set(_ROWS_FACT, index.rows_of_any_model())
+    return removed
+
+
+def index_newest(
+    store: Store, index: VectorIndex, embed: Embed, *, after_seq: int, limit: int, to_text: Callable[[Message], str]
+) -> int:
+    """Index up to `limit` changes that came after `after_seq`, past a mountain that waits for a script."""
+    with FileLock(store.workspace.locks / "index.lock", holder="Indexing").acquire():
+        changes = store.messages.queued_changes(limit=limit, after_seq=after_seq)
+        present = [change for change in changes if change.message is not None]
+        if not present or index.refresh() is not IndexState.READY:
+            return 0
+        facts = Facts(store.messages_db)
+        vectors = embed([to_text(_message(change)) for change in present])
+        facts.set(_ROWS_FACT, 0)
+        index.upsert([_row(_message(change), vector) for change, vector in zip(present, vectors, strict=True)])
+        store.messages.clear_queued([change.seq for change in present])
+        facts.set(_ROWS_FACT, index.count())
+    return len(present)
 
 
 def _is_behind(store: Store, index: VectorIndex) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from storage import withheld
@@ -135,20 +135,6 @@ class MessageStore:
                 )
         return removed
 
-    def forget_name(self, member_id: int) -> int:
-        """Take a member's name out of the mentions in other people's messages; returns how many had it."""
-        changed = 0
-        rows = self.database.rows("SELECT id, mentions FROM messages WHERE mentions LIKE ?", (f"%[{member_id},%",))
-        for row in rows:
-            mentions = [
-                [number, "someone" if number == member_id else name] for number, name in json.loads(row["mentions"])
-            ]
-            changed += self.database.execute(
-                "UPDATE messages SET mentions = ? WHERE id = ?", (_json(mentions), row["id"])
-            )
-        with self.database.transaction() as connection:
-            return changed + withheld.forget_name(connection, member_id)
-
     def holds(self, message_ids: Sequence[int]) -> set[int]:
         """Which of these are kept here, in sight or withheld."""
         with self.database.transaction() as connection:
@@ -162,6 +148,16 @@ class MessageStore:
             part = list(message_ids[start : start + 500])
             rows = self.database.rows(f"{_SELECT} WHERE m.id IN ({placeholders(part)})", part)
             found |= {message.id: message for message in self._with_reactions(rows)}
+        return found
+
+    def known_ids(self, message_ids: Collection[int]) -> set[int]:
+        """Which of these messages are kept."""
+        found: set[int] = set()
+        asked = sorted(message_ids)
+        for start in range(0, len(asked), 500):
+            part = asked[start : start + 500]
+            rows = self.database.rows(f"SELECT id FROM messages WHERE id IN ({placeholders(part)})", part)
+            found |= {row[0] for row in rows}
         return found
 
     def recent(self, channel_id: int, *, limit: int, before_id: int | None = None) -> list[Message]:
@@ -267,18 +263,32 @@ class MessageStore:
     def queue_length(self) -> int:
         return int(self.database.value("SELECT COUNT(*) FROM index_queue"))
 
-    def queued_changes(self, *, limit: int) -> list[QueuedChange]:
-        """The oldest pending index changes. Messages of absent members and empty ones must leave the index."""
+    def queued_changes(self, *, limit: int, after_seq: int = 0) -> list[QueuedChange]:
+        """The oldest pending index changes (after a number). Messages of absent members and empty ones must leave."""
         rows = self.database.rows(
             "SELECT q.seq, q.message_id, p.opted_out OR p.excluded AS is_absent FROM index_queue AS q "
             "LEFT JOIN messages AS m ON m.id = q.message_id LEFT JOIN members AS p ON p.id = m.author_id "
-            "ORDER BY q.seq LIMIT ?",
-            (limit,),
+            "WHERE q.seq > ? ORDER BY q.seq LIMIT ?",
+            (after_seq, limit),
         )
         messages = self.get([row["message_id"] for row in rows if not row["is_absent"]])
         return [
             QueuedChange(row["seq"], row["message_id"], _indexable(messages.get(row["message_id"]))) for row in rows
         ]
+
+    def queued_removals(self, *, limit: int) -> list[QueuedChange]:
+        """The oldest pending changes that only take something out: no embedder is needed for them."""
+        rows = self.database.rows(
+            "SELECT q.seq, q.message_id FROM index_queue AS q LEFT JOIN messages AS m ON m.id = q.message_id "
+            "LEFT JOIN members AS p ON p.id = m.author_id "
+            "WHERE m.id IS NULL OR p.opted_out OR p.excluded ORDER BY q.seq LIMIT ?",
+            (limit,),
+        )
+        return [QueuedChange(row["seq"], row["message_id"], None) for row in rows]
+
+    def newest_queued(self) -> int:
+        """Number of the newest pending change; 0 when there is none."""
+        return int(self.database.value("SELECT IFNULL(MAX(seq), 0) FROM index_queue"))
 
     def clear_queued(self, seqs: Sequence[int]) -> None:
         """These changes reached the index. A message that changed again since has a new number and stays."""
@@ -347,10 +357,32 @@ def _revive(connection: sqlite3.Connection, messages: Sequence[Message], *, befo
 
 
 def _without_erased(connection: sqlite3.Connection, messages: Sequence[Message]) -> list[Message]:
+    """Neither deleted messages, nor those of erased members, nor what was said in a channel before it was erased."""
     if connection.execute("SELECT 1 FROM erasures LIMIT 1").fetchone() is None:
         return list(messages)
-    erased = {(row[0], row[1]) for row in connection.execute("SELECT kind, id FROM erasures")}
-    return [m for m in messages if ("message", m.id) not in erased and ("member", m.author_id) not in erased]
+    members = _erased(connection, "member", {message.author_id for message in messages})
+    channels = _erased(connection, "channel", {message.channel_id for message in messages})
+    gone = _erased(connection, "message", {message.id for message in messages})
+    return [
+        m
+        for m in messages
+        if m.id not in gone and m.author_id not in members and m.created_ms > channels.get(m.channel_id, -1) * 1000
+    ]
+
+
+def _erased(connection: sqlite3.Connection, kind: str, ids: set[int]) -> dict[int, float]:
+    """Which of these ids were erased, and when."""
+    found: dict[int, float] = {}
+    asked = sorted(ids)
+    for start in range(0, len(asked), 500):
+        part = asked[start : start + 500]
+        found |= {
+            row[0]: row[1]
+            for row in connection.execute(
+                f"SELECT id, erased_at FROM erasures WHERE kind = ? AND id IN ({placeholders(part)})", [kind, *part]
+            )
+        }
+    return found
 
 
 def _save_members(connection: sqlite3.Connection, messages: Sequence[Message]) -> None:

@@ -14,7 +14,9 @@ log = logging.getLogger(__name__)
 Migration = Callable[[sqlite3.Connection], None]
 
 
-def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+def migrate(
+    connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration], *, keeps_copy: bool = True
+) -> None:
     """Bring the file to the newest schema; a copy is kept first. A newer file is refused untouched."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(migrations):
@@ -25,7 +27,7 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
         )
     if version == len(migrations):
         return
-    if version:
+    if version and keeps_copy:
         _keep_copy(connection, path, version)
     for number, step in enumerate(migrations[version:], start=version + 1):
         _apply(connection, number, step)
@@ -205,6 +207,48 @@ END;
     )
 
 
+def _messages_withdrawals(connection: sqlite3.Connection) -> None:
+    """What was taken back is written down by the decision itself, for the running bot and for what cleans files."""
+    _run(
+        connection,
+        """
+CREATE TABLE withdrawals (seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id INTEGER NOT NULL,
+    channel_id INTEGER NOT NULL DEFAULT 0, author_id INTEGER NOT NULL DEFAULT 0, words TEXT NOT NULL DEFAULT '',
+    at REAL NOT NULL, is_swept INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX withdrawals_unswept ON withdrawals (at) WHERE is_swept = 0;
+CREATE TRIGGER withdrawn_message AFTER DELETE ON messages
+    WHEN NOT EXISTS (SELECT 1 FROM withheld_messages WHERE id = OLD.id) BEGIN
+    INSERT INTO withdrawals (kind, id, channel_id, author_id, words, at)
+    VALUES ('message', OLD.id, OLD.channel_id, OLD.author_id, OLD.content, (julianday('now') - 2440587.5) * 86400.0);
+END;
+CREATE TRIGGER withdrawn_hidden AFTER DELETE ON withheld_messages
+    WHEN NOT EXISTS (SELECT 1 FROM messages WHERE id = OLD.id) BEGIN
+    INSERT INTO withdrawals (kind, id, channel_id, author_id, words, at)
+    VALUES ('message', OLD.id, OLD.channel_id, OLD.author_id, IFNULL(json_extract(OLD.record, '$.content'), ''),
+        (julianday('now') - 2440587.5) * 86400.0);
+END;
+CREATE TRIGGER withdrawn_absent AFTER UPDATE OF opted_out, excluded ON members
+    WHEN (NEW.opted_out OR NEW.excluded) AND NOT (OLD.opted_out OR OLD.excluded) BEGIN
+    INSERT INTO withdrawals (kind, id, at, is_swept)
+    VALUES ('absent', NEW.id, (julianday('now') - 2440587.5) * 86400.0, 1);
+END;
+CREATE TRIGGER withdrawn_newcomer AFTER INSERT ON members WHEN NEW.opted_out OR NEW.excluded BEGIN
+    INSERT INTO withdrawals (kind, id, at, is_swept)
+    VALUES ('absent', NEW.id, (julianday('now') - 2440587.5) * 86400.0, 1);
+END;
+CREATE TRIGGER withdrawn_recall AFTER UPDATE OF recall, access_lost ON channel_allowlist
+    WHEN (OLD.recall AND NOT NEW.recall) OR (NEW.access_lost AND NOT OLD.access_lost) BEGIN
+    INSERT INTO withdrawals (kind, id, at, is_swept)
+    VALUES ('closed', NEW.channel_id, (julianday('now') - 2440587.5) * 86400.0, 1);
+END;
+CREATE TRIGGER withdrawn_channel AFTER DELETE ON channel_allowlist BEGIN
+    INSERT INTO withdrawals (kind, id, at, is_swept)
+    VALUES ('closed', OLD.channel_id, (julianday('now') - 2440587.5) * 86400.0, 1);
+END;
+""",
+    )
+
+
 def _messages_who_may_read_a_channel(connection: sqlite3.Connection) -> None:
     """What Discord says and what the owner says become two columns. For channels of a server the one value so far is
     taken for Discord's last word, which repeated itself at every start."""
@@ -226,4 +270,5 @@ MESSAGES_MIGRATIONS: tuple[Migration, ...] = (
     _messages_form_and_name_rank,
     _messages_withheld,
     _messages_who_may_read_a_channel,
+    _messages_withdrawals,
 )

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from storage.database import Database
+from storage.erasing.databases import erase_from_messages, names_in_messages
 from storage.records import PRIVATE_THREAD as PRIVATE_THREAD
 from storage.records import THREAD_KINDS as THREAD_KINDS
 from storage.records import Channel, Member
 from storage.text import storable
+from storage.withdrawals import Subject, withdraw_channel, withdraw_member
 
 _CHANNEL_COLUMNS = (
     "channel_id, channel_name, kind, parent_id, guild_id, enabled, recall, speak, is_private, "
@@ -24,6 +26,7 @@ SWITCHES = {
     "include_private": "include_private",
     "is_access_lost": "access_lost",
 }
+_THREADS = ", ".join(str(kind) for kind in sorted(THREAD_KINDS))
 
 
 class Channels:
@@ -162,6 +165,29 @@ class Channels:
             ).rowcount
         return bool(kept + gone)
 
+    def forget_messages(self, channel_id: int) -> list[int]:
+        """Delete all messages of a channel and of its threads; returns their ids.
+
+        What was said until now never comes back; what is said from now on is kept or not as the switches say.
+        """
+        now = time.time()
+        with self._database.transaction() as connection:
+            threads = connection.execute(
+                f"SELECT channel_id FROM channel_allowlist WHERE parent_id = ? AND kind IN ({_THREADS})", (channel_id,)
+            )
+            places = sorted({channel_id, *(row[0] for row in threads)})
+            marks = ", ".join("?" * len(places))
+            newest = connection.execute(
+                f"SELECT MAX(created_ms) FROM messages WHERE channel_id IN ({marks})", places
+            ).fetchone()[0]
+            # Discord's clock may be ahead of ours.
+            until = max(now, (newest or 0) / 1000)
+            connection.execute(f"DELETE FROM erasures WHERE kind = 'channel' AND id IN ({marks})", places)
+            ids = erase_from_messages(connection, Subject(channels=dict.fromkeys(places, until)), now)
+            for place in places:
+                withdraw_channel(connection, place, until)
+        return ids
+
     def trainable(self) -> list[Channel]:
         """Channels that join the training data: learning, and public or with the second yes."""
         return [c for c in self.all() if c.learn and not c.is_access_lost and (not c.is_private or c.include_private)]
@@ -205,28 +231,16 @@ class Members:
         """The owner's choice."""
         self._set("excluded", member_id, excluded, "")
 
-    def forget(self, member_id: int) -> list[int]:
-        """Delete all their messages and their name, and keep them out for good. Returns the deleted ids."""
+    def forget(self, member_id: int, *, names: Iterable[str] = ()) -> list[int]:
+        """Delete all their messages and their name, and keep them out for good. Returns the deleted ids.
+
+        names: what else they were called, for the files (`storage.forgetting` finds and cleans them).
+        """
         now = time.time()
         with self._database.transaction() as connection:
-            # What is withheld of theirs goes with the erasure, by a trigger.
-            ids = [
-                row[0]
-                for row in connection.execute(
-                    "SELECT id FROM messages WHERE author_id = ?1 UNION "
-                    "SELECT id FROM withheld_messages WHERE author_id = ?1",
-                    (member_id,),
-                )
-            ]
-            connection.execute("DELETE FROM messages WHERE author_id = ?", (member_id,))
-            connection.execute(
-                "INSERT OR REPLACE INTO erasures (kind, id, erased_at) VALUES ('member', ?, ?)", (member_id, now)
-            )
-            connection.execute(
-                "INSERT INTO members (id, username, display_name, opted_out) VALUES (?, '', 'someone', 1) "
-                "ON CONFLICT (id) DO UPDATE SET username = '', display_name = 'someone', opted_out = 1",
-                (member_id,),
-            )
+            called = names_in_messages(connection, member_id) | set(names)
+            ids = erase_from_messages(connection, Subject(members=frozenset({member_id})), now)
+            withdraw_member(connection, member_id, called, now)
         return ids
 
     def _set(self, column: str, member_id: int, value: bool, name: str) -> None:

@@ -96,17 +96,6 @@ class Playground:
         """Remove a line and the answers to it (regenerate, clear)."""
         self._database.execute("DELETE FROM playground WHERE id = ? OR answers_id = ?", (entry_id, entry_id))
 
-    def forget(self, is_theirs: Callable[[Any], bool]) -> int:
-        """Remove the lines whose details (recalled messages, prompt) hold something of a member; how many went."""
-        gone = [
-            row["id"]
-            for row in self._database.rows("SELECT id, details FROM playground WHERE details <> '{}'")
-            if is_theirs(read_json(row["details"], "Details of a test chat", {}))
-        ]
-        for entry_id in gone:
-            self._database.execute("DELETE FROM playground WHERE id = ?", (entry_id,))
-        return len(gone)
-
     def clear(self) -> None:
         """Start over."""
         self._database.execute("DELETE FROM playground")

@@ -43,19 +43,29 @@ def start_anew(workspace: Workspace, *, report: Report = silent) -> list[Salvage
     Nothing is deleted. AlreadyRunningError while the bot, the panel or a job uses the workspace; NewerSchemaError and
     other troubles than damage are raised, since beginning anew would not cure them.
     """
+    from storage.restoring import known_decisions  # both are built on the store
+
     with sole_use(workspace):
+        # What a lost or damaged database knew of erasures and of who left, its copies and backups may still know.
+        decisions = None if _is_whole(workspace.messages_db) else known_decisions(workspace)
         aside = {
             path.name: set_aside(path)
             for path in (workspace.control_db, workspace.messages_db)
             if path.exists() and _is_damaged(path)
         }
-        with Store.open(workspace) as store:
+        with Store.open(workspace, may_start_over=True) as store:
             found = []
             for number, database in enumerate((store.control_db, store.messages_db)):
                 if database.path.name in aside:
                     report(number / 2, f"Reading what is left of {database.path.name}")
                     found.append(_carry_over(aside[database.path.name], database))
-            return found
+        if decisions is not None:
+            decisions.apply(workspace.messages_db)
+        return found
+
+
+def _is_whole(path: Path) -> bool:
+    return path.exists() and not _is_damaged(path)
 
 
 def _is_damaged(path: Path) -> bool:

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from storage.activity import ActivityLog
 from storage.control import CommandQueue, Facts, SettingsStore, StatusBoard
 from storage.database import Database
+from storage.errors import StorageError
 from storage.jobs import Jobs
 from storage.messages import MessageStore
 from storage.migrations import CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS
 from storage.paths import Workspace
 from storage.people import Channels, Consents, Members
 from storage.playground import Playground
+from storage.unfinished_restore import finish
+from storage.withdrawals import Withdrawals
 from storage.withheld import WithheldMessages
 
 
@@ -38,16 +41,32 @@ class Store:
         self.channels = Channels(messages)
         self.members = Members(messages)
         self.consents = Consents(messages, clock=clock)
+        self.withdrawals = Withdrawals(messages, clock=clock)
 
     @classmethod
-    def open(cls, workspace: Workspace, *, clock: Callable[[], float] = time.time) -> Store:
-        """Create what is missing and open both databases; StorageError says what is wrong and the cure."""
+    def open(
+        cls, workspace: Workspace, *, may_start_over: bool = False, clock: Callable[[], float] = time.time
+    ) -> Store:
+        """Create what is missing and open both databases; StorageError says what is wrong and the cure.
+
+        A restore that was cut short is brought to its end first. A control.db without its messages.db is no new
+        install: the messages, and what everybody decided about theirs, are gone. may_start_over: that is known.
+        """
         workspace.create()
-        control = Database(workspace.control_db, CONTROL_MIGRATIONS).open()
+        finish(workspace)
+        if workspace.control_db.exists() and not workspace.messages_db.exists() and not may_start_over:
+            raise StorageError(
+                f"The database {workspace.messages_db} is missing, although this workspace has been used: the "
+                "messages, opt-outs and deletions in it are gone.",
+                "Put the file back, or restore a backup: python scripts/backup.py --restore. Without one: "
+                "python scripts/backup.py --start-anew begins with an empty one.",
+            )
+        # In this order: cut short between the two, a first start must not look like a lost messages.db.
+        messages = Database(workspace.messages_db, MESSAGES_MIGRATIONS).open()
         try:
-            messages = Database(workspace.messages_db, MESSAGES_MIGRATIONS).open()
+            control = Database(workspace.control_db, CONTROL_MIGRATIONS).open()
         except BaseException:
-            control.close()
+            messages.close()
             raise
         return cls(workspace, control, messages, clock=clock)
 

@@ -7,6 +7,7 @@ foreign table finds nothing instead of failing: the bot then answers without rec
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,6 +33,7 @@ COMPACT_FROM_FRAGMENTS = 40
 _TABLE = "messages"
 _MODEL = b"embedding_model"
 _IDS_PER_FILTER = 1000
+_PURGE_ROUNDS = 4
 _PROBES, _REFINE = 20, 5
 # How many candidates are weighed against one another when well-received lines are preferred.
 _CANDIDATES_PER_HIT = 4
@@ -78,11 +80,20 @@ class VectorIndex:
         self.dimension = dimension
         self.state = IndexState.EMPTY
         self._table: Any = None
+        self._model_is_any = False
 
     @classmethod
     def open(cls, folder: Path, *, model: str, dimension: int) -> VectorIndex:
         """The index in `folder` (created empty on the first write). Damage is a state, not an error."""
         index = cls(folder, model=model, dimension=dimension)
+        index.refresh()
+        return index
+
+    @classmethod
+    def open_any(cls, folder: Path) -> VectorIndex:
+        """The index in `folder` as whichever model made it: for taking rows out."""
+        index = cls(folder, model="", dimension=0)
+        index._model_is_any = True
         index.refresh()
         return index
 
@@ -156,6 +167,60 @@ class VectorIndex:
             reader = draft._table.search().limit(2**31).to_batches()
             self._table = self._connect().create_table(_TABLE, data=reader, schema=self._schema(), mode="overwrite")
         self.state = IndexState.READY
+
+    def purge(self) -> bool:
+        """Write the table anew where it still holds deleted rows, and drop every older version; True when clean.
+
+        For erasures: `delete` only marks rows. Compaction leaves a large file with few deleted rows alone, so as many
+        rows beside them are written once more as it takes (Lance, "materialize_deletions_threshold": a tenth).
+        Whatever model made the table. A reader in another process sees the new version at its next look.
+        """
+        if self._table is None and self.refresh() in (IndexState.EMPTY, IndexState.DAMAGED):
+            return self.state is IndexState.EMPTY
+        with _readable_errors(self):
+            # A word index keeps the words of deleted rows; the next large run builds it again.
+            for found in self._table.list_indices():
+                if found.columns == ["text"]:
+                    self._table.drop_index(found.name)
+            self._drop_versions()
+            for _ in range(_PURGE_ROUNDS):
+                if not self.keeps_deleted:
+                    return True
+                if spoiled := self._fragments_with_deletions():
+                    self._touch(spoiled)
+                self._drop_versions()
+            return not self.keeps_deleted
+
+    @property
+    def keeps_deleted(self) -> bool:
+        """Whether the files may still hold rows that were deleted or replaced."""
+        if self._table is None:
+            return False
+        with _readable_errors(self):
+            return len(self._table.list_versions()) > 1 or bool(self._fragments_with_deletions())
+
+    def remove(
+        self, *, author_ids: Iterable[int] = (), channel_ids: Iterable[int] = (), message_ids: Iterable[int] = ()
+    ) -> None:
+        """Take rows out by what they are, whatever model made the table."""
+        if self._table is None and self.refresh() in (IndexState.EMPTY, IndexState.DAMAGED):
+            return
+        from lancedb.expr import col
+
+        with _readable_errors(self):
+            for column, ids in (("author_id", author_ids), ("channel_id", channel_ids), ("message_id", message_ids)):
+                wanted = sorted(int(number) for number in ids)
+                for start in range(0, len(wanted), _IDS_PER_FILTER):
+                    condition = col(column).isin(wanted[start : start + _IDS_PER_FILTER])
+                    # Deleting nothing would make a version all the same.
+                    if self._table.search().where(condition).select(["message_id"]).limit(1).to_list():
+                        self._table.delete(condition)
+
+    def destroy(self) -> None:
+        """Remove the table's files: it is built again from SQLite."""
+        self._table = None
+        remove_tree(self.folder / f"{_TABLE}.lance")
+        self.state = IndexState.EMPTY
 
     def optimize(self, *, may_build_index: bool = True) -> None:
         """Merge small files, keep indexes in step, drop versions hours old.
@@ -241,6 +306,10 @@ class VectorIndex:
             return 0
         return int(self._quietly(lambda: self._table.count_rows()) or 0)
 
+    def rows_of_any_model(self) -> int:
+        """Rows of the table, whichever model made it; 0 without one."""
+        return int(self._quietly(lambda: self._table.count_rows()) or 0) if self._table is not None else 0
+
     def ids(self) -> np.ndarray:
         """Every message id in the index, int64, unsorted."""
         import numpy as np
@@ -314,6 +383,8 @@ class VectorIndex:
         schema = table.schema
         if "vector" not in schema.names:
             return self._damaged(ValueError("the table has no vectors"))
+        if self._model_is_any:
+            return IndexState.READY
         is_ours = _maker(table) == self.model and schema.field("vector").type.list_size == self.dimension
         return IndexState.READY if is_ours else IndexState.OTHER_MODEL
 
@@ -327,12 +398,19 @@ class VectorIndex:
         return self.state is IndexState.READY
 
     def _quietly(self, read: Any) -> Any:
-        """A read's result, or None with the state set to damaged: the bot goes on without recall."""
+        """A read's result, or None with the state set to damaged: the bot goes on without recall.
+
+        Another process may have removed the version that was being read (an erasure keeps none): then once more.
+        """
         try:
             return read()
-        except (RuntimeError, OSError) as error:
-            self.state = self._damaged(error)
-            return None
+        except (RuntimeError, OSError) as first:
+            try:
+                self._table = self._connect().open_table(_TABLE)
+                return read()
+            except (RuntimeError, OSError, ValueError):
+                self.state = self._damaged(first)
+                return None
 
     def _damaged(self, error: Exception) -> IndexState:
         log.error(
@@ -351,6 +429,34 @@ class VectorIndex:
                 f"The search index is {self.state.value}.",
                 "Rebuild it: python scripts/fetch_and_embed.py --rebuild-index",
             )
+
+    def _drop_versions(self) -> None:
+        with warnings.catch_warnings():
+            # It warns that readers of older versions fail; ours look again (`_quietly`).
+            warnings.simplefilter("ignore", UserWarning)
+            self._table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
+
+    def _fragments_with_deletions(self) -> set[int]:
+        """Numbers of the data files that hold deleted rows; their names start with it ("Lance format: deletions")."""
+        files = (self.folder / f"{_TABLE}.lance" / "_deletions").glob("*")
+        return {int(path.name.partition("-")[0]) for path in files if path.name.partition("-")[0].isdigit()}
+
+    def _touch(self, fragments: set[int]) -> None:
+        """Write an eighth of the rows of each fragment once more, so that compaction takes the fragment up."""
+        import numpy as np
+        from lancedb.expr import col
+
+        found = self._table.search().select(["message_id"]).with_row_id(True).limit(2**31).to_arrow()
+        ids = found["message_id"].to_numpy()
+        homes = found["_rowid"].to_numpy() >> np.uint64(32)
+        chosen: list[int] = []
+        for fragment in fragments:
+            of_it = ids[homes == fragment]
+            chosen += of_it[: len(of_it) // 8 + 1].tolist()
+        for start in range(0, len(chosen), _IDS_PER_FILTER):
+            part = chosen[start : start + _IDS_PER_FILTER]
+            rows = self._table.search().where(col("message_id").isin(part)).limit(len(part)).to_arrow()
+            self._table.merge_insert("message_id").when_matched_update_all().execute(rows)
 
     def _has_index(self, column: str) -> bool:
         indices = self._quietly(lambda: self._table.list_indices())

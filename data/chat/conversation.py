@@ -38,13 +38,14 @@ class Line:
     score: int = 0
     reactions: int = 0
     is_own: bool = False
+    mentions: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
 class SpokenTurn:
     """What one person said in one go, message by message: ids, texts and words as in `Line`.
 
-    parent: id of the message that the first one replies to. score, reactions: of all of them.
+    parent: id of the message that the first one replies to. score, reactions, mentions: of all of them.
     """
 
     author_id: int
@@ -57,6 +58,7 @@ class SpokenTurn:
     score: int
     reactions: int
     is_own: bool
+    mentions: list[int] = field(default_factory=list)
 
     @classmethod
     def of(cls, line: Line) -> SpokenTurn:
@@ -72,6 +74,7 @@ class SpokenTurn:
             line.score,
             line.reactions,
             line.is_own,
+            list(line.mentions),
         )
 
     @property
@@ -109,6 +112,7 @@ class SpokenTurn:
         self.words.append(line.words)
         self.score += line.score
         self.reactions += line.reactions
+        self.mentions += line.mentions
 
     def until(self, message_id: int) -> SpokenTurn:
         """The turn as it was when one of its messages was the newest."""

@@ -18,6 +18,18 @@ RowType = TypeVar("RowType")
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the lines of a row come from: by this, and not by anybody's name, an erasure finds it.
+
+    sources: (author id, message ids ...) of every turn and recalled line, the reply's too. mentions: ids of the people
+    named in them. Rows of older data sets have neither.
+    """
+
+    sources: tuple[tuple[int, ...], ...] = ()
+    mentions: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingRow:
     """One place in a real conversation and what was really said there.
 
@@ -34,6 +46,7 @@ class TrainingRow:
     conversation: Conversation
     reply: str
     layout: int
+    origin: Origin = Origin()
 
     def to_json(self) -> str:
         """The row as one line of a file, with its line break."""
@@ -58,6 +71,7 @@ class TrainingRow:
                 for turn in self.conversation.turns
             ],
             "recalled": [{"name": line.name, "text": line.text} for line in self.conversation.recalled],
+            **(asdict(self.origin) if self.origin.sources else {}),
         }
 
 
@@ -124,10 +138,13 @@ class SessionRow:
     session: str
     channel_id: int
     turns: tuple[SessionTurn, ...]
+    origin: Origin = Origin()
 
     def to_json(self) -> str:
         """The row as one line of a file, with its line break."""
-        return _line({"session": self.session, "channel_id": self.channel_id, "turns": [asdict(t) for t in self.turns]})
+        turns = [asdict(turn) for turn in self.turns]
+        origin = asdict(self.origin) if self.origin.sources else {}
+        return _line({"session": self.session, "channel_id": self.channel_id, "turns": turns} | origin)
 
     @classmethod
     def parse(cls, line: str | bytes) -> SessionRow:
@@ -137,7 +154,7 @@ class SessionRow:
             SessionTurn(_text(turn["name"]), _text(turn["text"]), bool(turn["is_own"]), bool(turn["is_learnt"]))
             for turn in record["turns"]
         )
-        return cls(str(record["session"]), int(record.get("channel_id", 0)), turns)
+        return cls(str(record["session"]), int(record.get("channel_id", 0)), turns, _origin(record))
 
 
 def read_rows(path: Path, parse: Callable[[str], RowType]) -> Iterator[RowType]:
@@ -194,6 +211,14 @@ def _place(record: Mapping[str, Any], reply: str) -> TrainingRow:
         conversation=Conversation(turns, recalled),
         reply=reply,
         layout=int(record.get("layout", 2)),
+        origin=_origin(record),
+    )
+
+
+def _origin(record: Mapping[str, Any]) -> Origin:
+    return Origin(
+        tuple(tuple(int(number) for number in source) for source in record.get("sources") or ()),
+        tuple(int(number) for number in record.get("mentions") or ()),
     )
 
 

@@ -15,10 +15,11 @@ from gui.presenters.charts import Curve, nice_ceiling, thin
 from gui.presenters.notifications import Note
 from gui.presenters.status import Fact
 from gui.presenters.table import Cell, Column, TableRow
+from storage.artefacts import ModelVersion, Pointer, PreparedSet
 from storage.errors import KnownError
 from storage.paths import Workspace
 from storage.records import Job, JobMetric, JobState
-from storage.split_files import is_later_part, model_bytes, model_files, whole_stem
+from storage.split_files import model_bytes
 
 MODEL_COLUMNS = (
     Column("name", texts.MODEL_COLUMNS[0], stretch=3, kind="strong"),
@@ -81,27 +82,24 @@ class TrainingView:
 
 
 def read_models(folder: Path) -> tuple[ModelFile, ...]:
-    """Published versions from models/finetuned (docs/TRAINING.md): `<name>.gguf` with `<name>.json`, `current.json`."""
-    pointer = _json(folder / "current.json")
-    found = []
-    for path in sorted(folder.glob("*.gguf")):
-        name = whole_stem(path.name)
-        manifest = _json(folder / f"{name}.json")
-        if not manifest or is_later_part(path) or not all(part.is_file() for part in model_files(path)):
-            continue
-        match = manifest.get("match_percent")
-        found.append(
-            ModelFile(
-                name,
-                float(manifest.get("deployed_at") or 0.0),
-                model_bytes(path),
-                float(match) if isinstance(match, int | float) else None,
-                pointer.get("file") == path.name,
-                pointer.get("previous") == path.name,
-                path,
-            )
+    """Published versions in a workspace's models/finetuned (docs/TRAINING.md), newest first."""
+    workspace = Workspace(folder.parent.parent)
+    try:
+        pointer = Pointer.read(workspace) or Pointer(None)
+    except (OSError, ValueError):
+        pointer = Pointer(None)
+    return tuple(
+        ModelFile(
+            version.name,
+            version.deployed_at,
+            model_bytes(workspace.finetuned_models / version.file),
+            version.match_percent,
+            pointer.file == version.file,
+            pointer.previous == version.file,
+            workspace.finetuned_models / version.file,
         )
-    return tuple(sorted(found, key=lambda model: -model.made_at))
+        for version in ModelVersion.all(workspace)
+    )
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -302,7 +300,7 @@ def job_arguments(kind: str, jobs: dict[str, Job], workspace: Workspace, *, now:
         raise KnownError("There is no trained model to evaluate yet.", "Train one first: Training > Retrain.")
     if data is None:
         raise KnownError("There is no prepared data to evaluate on.", "Prepare it first: Training > Prepare.")
-    current = _json(workspace.finetuned_models / "current.json").get("file")
+    current = f"{name}.gguf" if (name := Pointer.in_use(workspace)) else ""
     # Measured together the two can be compared; two separate reports can only roughly.
     compared = ["--against", "current"] if current and model.name != current else []
     return ["--model", str(model), "--data", str(data), *compared]
@@ -311,9 +309,9 @@ def job_arguments(kind: str, jobs: dict[str, Job], workspace: Workspace, *, now:
 def _newest_model(jobs: dict[str, Job], workspace: Workspace, now: float) -> Path | None:
     trained, retrained = jobs.get("train"), jobs.get("retrain")
     exported = (trained.result.get("export") or {}).get("gguf") if trained else None
-    current = _json(workspace.finetuned_models / "current.json").get("file")
-    deployed = _json((workspace.finetuned_models / current).with_suffix(".json")) if current else {}
-    is_newest = trained is not None and (trained.finished_at or now) > float(deployed.get("deployed_at") or 0.0)
+    name = Pointer.in_use(workspace)
+    deployed = ModelVersion.in_use(workspace)
+    is_newest = trained is not None and (trained.finished_at or now) > (deployed.deployed_at if deployed else 0.0)
     if trained is not None and trained.state is JobState.DONE and not exported and is_newest:
         # An older model would be measured in its place, and its figures taken for the new one's.
         raise KnownError(
@@ -323,14 +321,14 @@ def _newest_model(jobs: dict[str, Job], workspace: Workspace, now: float) -> Pat
     candidates = (
         exported,
         retrained.result.get("model") if retrained else None,
-        str(workspace.finetuned_models / current) if current else None,
+        str(workspace.finetuned_models / f"{name}.gguf") if name else None,
     )
     return next((Path(path) for path in candidates if path and Path(path).is_file()), None)
 
 
 def _newest_data(workspace: Workspace) -> Path | None:
-    manifests = sorted(workspace.message_files.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime)
-    return manifests[-1].parent if manifests else None
+    newest = PreparedSet.newest(workspace)
+    return newest.folder if newest else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,24 +10,22 @@ overwriting one ends the process that has it mapped.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
 import stat
 import time
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from model.files.parts import model_sha256
+from storage.artefacts import POINTER, ModelVersion, Pointer
 from storage.errors import KnownError
 from storage.paths import Workspace
-from storage.split_files import is_later_part, model_bytes, model_files, part_name, whole_stem
+from storage.split_files import is_later_part, model_bytes, model_files, whole_stem
 from storage.system.files import remove_file, replace_file, write_whole
 
-POINTER = "current.json"
 KEEP_VERSIONS = 3
 _CHUNK = 8 << 20
 _SPARE_BYTES = 256 << 20
@@ -43,47 +41,19 @@ class DeploymentError(KnownError):
     """A model cannot be published, or there is nothing to go back to; what was in use stays in use."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeployedModel:
-    """One published version. `forced`: the objections that --force overrode. `provenance`: the trainer's manifest."""
-
-    name: str
-    sha256: str
-    size_bytes: int
-    deployed_at: float
-    source: str = ""
-    match_percent: float | None = None
-    auc: float | None = None
-    forced: tuple[str, ...] = ()
-    verified_by: str = ""
-    provenance: dict[str, Any] = field(default_factory=dict)
-    parts: int = 1
-
-    @property
-    def file(self) -> str:
-        """Name of the GGUF inside models/finetuned; of its first part where the model is split."""
-        return part_name(self.name, 1, self.parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """What current.json says: the version in use and the one before it. None: the model without any."""
-
-    file: str | None
-    previous: str | None = None
+# The files and what they say are known to storage, which erases members from them.
+DeployedModel = ModelVersion
 
 
 def current(workspace: Workspace) -> DeployedModel | None:
     """The published model in use; None before the first deployment."""
     pointer = read_pointer(workspace)
-    return _version(workspace, whole_stem(pointer.file)) if pointer and pointer.file else None
+    return ModelVersion.read(workspace, whole_stem(pointer.file)) if pointer and pointer.file else None
 
 
 def versions(workspace: Workspace) -> list[DeployedModel]:
     """Every complete version, newest first."""
-    files = [path for path in workspace.finetuned_models.glob("*.gguf") if not is_later_part(path)]
-    found = [_version(workspace, whole_stem(path.name)) for path in files]
-    return sorted((version for version in found if version), key=lambda version: -version.deployed_at)
+    return ModelVersion.all(workspace)
 
 
 def model_path(workspace: Workspace, version: DeployedModel) -> Path:
@@ -97,15 +67,11 @@ def report_path(workspace: Workspace, version: DeployedModel) -> Path:
 
 def read_pointer(workspace: Workspace) -> Pointer | None:
     """DeploymentError when the pointer is there but makes no sense."""
-    path = workspace.finetuned_models / POINTER
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return Pointer(_name(record["file"]), _name(record.get("previous")))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return Pointer.read(workspace)
+    except (OSError, ValueError) as error:
         raise DeploymentError(
-            f"The pointer to the deployed model, {path}, cannot be read ({error}).",
+            f"The pointer to the deployed model, {workspace.finetuned_models / POINTER}, cannot be read ({error}).",
             "Delete that file and deploy again.",
         ) from error
 
@@ -149,7 +115,7 @@ def store_version(
         _copy(gguf, target, sha256, lambda fraction: progress(0.3 + fraction * 0.6, "Copying the model file"))
     if report is not None:
         write_whole(report_path(workspace, version), report.read_bytes())
-    write_whole(folder / f"{version.name}.json", json.dumps(asdict(version), ensure_ascii=False, indent=1).encode())
+    version.write(workspace)
     progress(1.0, "Stored")
     return version
 
@@ -181,7 +147,7 @@ def rollback(workspace: Workspace) -> DeployedModel | None:
         raise DeploymentError(
             "No model has been deployed yet.", "Deploy one with scripts/5_deploy_bot.py --model FILE."
         )
-    previous = _version(workspace, whole_stem(pointer.previous)) if pointer.previous else None
+    previous = ModelVersion.read(workspace, whole_stem(pointer.previous)) if pointer.previous else None
     if pointer.previous and previous is None:
         raise DeploymentError(
             f"The version before, {whole_stem(pointer.previous)}, is gone.",
@@ -193,11 +159,10 @@ def rollback(workspace: Workspace) -> DeployedModel | None:
 
 def write_pointer(workspace: Workspace, pointer: Pointer | None) -> None:
     """Replace the pointer in one step; None removes it, so that the base model is used again."""
-    path = workspace.finetuned_models / POINTER
     if pointer is None:
-        path.unlink(missing_ok=True)
+        (workspace.finetuned_models / POINTER).unlink(missing_ok=True)
         return
-    write_whole(path, json.dumps(asdict(pointer), indent=1).encode("utf-8"))
+    pointer.write(workspace)
 
 
 def prune(workspace: Workspace, *, keep: int = KEEP_VERSIONS) -> list[str]:
@@ -252,22 +217,6 @@ def _copy(source: Path, target: Path, sha256: str, progress: Callable[[float], N
     for beside, place in reversed(written):
         beside.chmod(stat.S_IREAD)
         replace_file(beside, place)
-
-
-def _name(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    raise TypeError(f"{value!r} is no file name")
-
-
-def _version(workspace: Workspace, name: str) -> DeployedModel | None:
-    try:
-        record = json.loads((workspace.finetuned_models / f"{name}.json").read_text(encoding="utf-8"))
-        record["forced"] = tuple(record["forced"])
-        version = DeployedModel(**record)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return version if is_whole(model_path(workspace, version)) else None
 
 
 def _delete(workspace: Workspace, version: DeployedModel) -> None:

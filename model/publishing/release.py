@@ -13,8 +13,9 @@ from model.evaluation.report import Report, read_report
 from model.files.parts import model_sha256
 from model.publishing import checks as deployment_checks
 from model.publishing import deployment, switching
-from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
+from model.publishing.deployment import DeployedModel, DeploymentError
 from model.publishing.switching import OpenSwitch
+from storage.artefacts import Pointer
 from storage.environment import read_environment
 from storage.errors import BadInputError, ModelFileError
 from storage.playground import CHECK

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
-from model.publishing.deployment import Pointer, read_pointer, write_pointer
+from model.publishing.deployment import read_pointer, write_pointer
+from storage.artefacts import Pointer
 from storage.errors import KnownError
 from storage.settings import ADAPTER_PATH, MODEL_PATH
 from storage.store import Store

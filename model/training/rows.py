@@ -18,9 +18,7 @@ from data.chat.rows import (
     JUDGED,
     PREFERENCES,
     SESSIONS,
-    TEST,
     TRAIN,
-    VALIDATION,
     JudgedRow,
     PreferenceRow,
     RowType,
@@ -103,22 +101,6 @@ class PreparedFolder:
             f"This data set was prepared for prompt layout {self.layout}, this program speaks layout {LAYOUT}. "
             "The rows are rendered in the present layout; prepare the data again to be sure."
         )
-
-    def delete(self) -> None:
-        """Remove the data set's own files, as the owner asked when preparing it; anything else in the folder stays."""
-        for name in (
-            *self.manifest.get("files", ()),
-            TRAIN,
-            VALIDATION,
-            TEST,
-            PREFERENCES,
-            JUDGED,
-            "report.html",
-            MANIFEST,
-        ):
-            (self.path / Path(name).name).unlink(missing_ok=True)
-        if not any(self.path.iterdir()):
-            self.path.rmdir()
 
     def count(self, name: str) -> int:
         """Number of rows of one file."""

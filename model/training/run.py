@@ -21,7 +21,6 @@ from model.training.preflight import QWEN_3B, ModelShape, Preflight, examine, fi
 from model.training.progress import Reporter, SilentReporter
 from model.training.recipes import Method, PhaseNumbers, Recipe, choose_recipe, recipe_from_dict, recipe_named
 from model.training.rows import (
-    MANIFEST,
     Example,
     PreparedFolder,
     Renderer,
@@ -29,6 +28,7 @@ from model.training.rows import (
     examples,
 )
 from model.training.trainer import RUN, TrainingPlan, TrainingResult, is_main_process, run_description, train
+from storage.artefacts import PreparedSet, TrainingRun
 from storage.errors import BadInputError, ConfigurationError
 from storage.paths import Workspace
 from storage.settings import TRANSCRIPT
@@ -105,7 +105,7 @@ def settle(request: RunRequest, workspace: Workspace) -> Run:
     begun = _begun(request, out)
     if begun is not None:
         return begun
-    data = PreparedFolder.open(request.data or _newest_folder(workspace.message_files, MANIFEST, "prepared data set"))
+    data = PreparedFolder.open(request.data or _newest_data(workspace))
     hardware = find_hardware(out)
     if request.recipe:
         recipe, reason = recipe_named(request.recipe), "chosen by you"
@@ -193,8 +193,6 @@ def execute(run: Run, workspace: Workspace, reporter: Reporter) -> RunResult | N
         _export_plan(run, base, plan, training),
         lambda fraction, step: reporter.report(share + (1 - share) * fraction, step),
     )
-    if run.data.manifest.get("delete_after_training"):
-        run.data.delete()
     return RunResult(training, exported, curve)
 
 
@@ -286,13 +284,14 @@ def _typed(change: str, text: str, present: Any) -> Any:
         raise ConfigurationError(f"{change!r} is no {type(present).__name__}.", "Give a number.") from error
 
 
-def _newest_folder(parent: Path, marker: str, what: str) -> Path:
-    folders = [path.parent for path in parent.glob(f"*/{marker}")] if parent.is_dir() else []
-    if not folders:
+def _newest_data(workspace: Workspace) -> Path:
+    newest = PreparedSet.newest(workspace)
+    if newest is None:
         raise BadInputError(
-            f"There is no {what} in {parent}.", "Run scripts/2_prepare_training_data.py first, or give --data DIR."
+            f"There is no prepared data set in {workspace.message_files}.",
+            "Run scripts/2_prepare_training_data.py first, or give --data DIR.",
         )
-    return max(folders, key=lambda folder: (folder / marker).stat().st_mtime)
+    return newest.folder
 
 
 def _out_folder(request: RunRequest, workspace: Workspace) -> Path:
@@ -300,7 +299,10 @@ def _out_folder(request: RunRequest, workspace: Workspace) -> Path:
         return request.out.resolve()
     runs = workspace.root / "models" / "training"
     if request.is_resumed:
-        return _newest_folder(runs, RUN, "training run to go on with")
+        newest = TrainingRun.newest(workspace)
+        if newest is None:
+            raise BadInputError(f"There is no training run to go on with in {runs}.", "Start one without --resume.")
+        return newest.folder
     return runs / datetime.now().strftime("%Y-%m-%d-%H%M%S")
 
 

@@ -159,7 +159,8 @@ def run_description(plan: TrainingPlan) -> dict[str, Any]:
             "hash": plan.data.data_hash,
             "layout": plan.data.layout,
             "system_prompt": plan.data.system_prompt,
-            "manifest": plan.data.manifest,
+            # Without the people in it: this travels with every model made from it.
+            "manifest": {key: value for key, value in plan.data.manifest.items() if key not in ("shares", "members")},
         },
         "versions": library_versions(),
         "git_revision": git_revision(),

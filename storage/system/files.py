@@ -108,6 +108,15 @@ def _delete_after_all(delete: Callable[[str], object], path: str, _: object) -> 
             delete(path)
 
 
+def flush_file(path: Path) -> None:
+    """What was written to a file is on the disk when this returns. Windows flushes only what is open for writing."""
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _flush_folder(folder: Path) -> None:
     # A rename survives a power cut only once its folder is on disk; Windows has no such call.
     if os.name == "nt":

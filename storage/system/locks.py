@@ -14,7 +14,7 @@ from storage.errors import AlreadyRunningError
 from storage.paths import Workspace
 
 # Who may have the databases open; any other lock file names a job.
-_USERS = {"bot": "The bot", "launcher": "The control panel", "index": "Indexing"}
+_USERS = {"bot": "The bot", "launcher": "The control panel", "index": "Indexing", "restore": "A restore"}
 
 
 class FileLock:

@@ -104,6 +104,8 @@ def test_rows_hold_what_trainer_and_bot_render(script: ModuleType, workspace: Wo
         "recalled",
         "reply",
         "layout",
+        "sources",
+        "mentions",
     }
     assert row["layout"] == manifest["layout"] == LAYOUT
     assert row["context"][0].keys() == {"name", "text", "is_target_author"}
@@ -243,6 +245,10 @@ def test_a_data_set_is_deleted_after_its_model_was_evaluated_where_asked(
     assert not delete_if_asked(tmp_path / "asked", model_record={"data": {"hash": "of another one"}})
     assert delete_if_asked(tmp_path / "asked", model_record={"data": {"hash": asked["hash"]}})
     assert (tmp_path / "kept").exists() and not (tmp_path / "asked").exists()
+    again = run(script, workspace, tmp_path / "again", "--delete-after-training")
+    (tmp_path / "again" / "mine.txt").write_text("keep", encoding="utf-8")
+    assert delete_if_asked(tmp_path / "again", model_record={"data": {"hash": again["hash"]}})
+    assert [path.name for path in (tmp_path / "again").iterdir()] == ["mine.txt"], "what else lies there stays"
 
 
 def test_nothing_to_learn_from_is_said_in_a_sentence(script: ModuleType, workspace: Workspace, tmp_path: Path) -> None:

@@ -172,13 +172,6 @@ def test_disliked_replies_reach_kto_and_the_pairs_do_not_twice(tmp_path: Path) -
     assert [decode(example.reply) for example in found] == ["boo<|im_end|>"]
 
 
-def test_a_data_set_is_deleted_without_touching_other_files(tmp_path: Path) -> None:
-    folder = write_prepared_folder(tmp_path / "data")
-    (folder / "mine.txt").write_text("keep", encoding="utf-8")
-    PreparedFolder.open(folder).delete()
-    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
-
-
 def test_a_cap_takes_rows_from_the_whole_span_of_time(tmp_path: Path) -> None:
     folder = PreparedFolder.open(write_prepared_folder(tmp_path / "data", rows=100))
     found = examples(folder, TRAIN, renderer(), Skipped(), limit=10)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from data.preprocessor import delete_if_asked
 from model.catalog import offline_chat_model
 from model.chat.requests import GenerationOptions, ReplyRequest
 from model.inference import close_model, get_model
+from model.publishing.checks import read_model_manifest
 from model.training.base_model import BaseModel
 from storage.paths import Workspace
 from storage.records import Conversation, JobState, Turn
@@ -34,6 +36,9 @@ def test_the_script_trains_exports_and_the_engine_talks_with_the_result(
 ) -> None:
     shutil.copytree(packaged_base.folder, workspace.base_models / packaged_base.folder.name)
     data = write_prepared_folder(workspace.message_files / "prepared", rows=12, validation=2, pairs=2)
+    described = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
+    described |= {"delete_after_training": True, "shares": [{"author_id": 4711, "name": "mira"}], "members": [4711]}
+    (data / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
     out = workspace.root / "run"
     importlib.import_module("scripts.3_train_model").main(
         [
@@ -72,3 +77,6 @@ def test_the_script_trains_exports_and_the_engine_talks_with_the_result(
     assert manifest["data"]["hash"].startswith("test-") and manifest["checks"]["F16"]["kl"] < 0.001
     assert _reply(model)
     assert _reply(offline_chat_model(), adapter)
+    assert (data / "train.jsonl").exists(), "the evaluation still needs it"
+    assert "4711" not in "".join(path.read_text(encoding="utf-8") for path in out.glob("*.json")), "nor who was in it"
+    assert delete_if_asked(data, model_record=read_model_manifest(model)) and not data.exists()

@@ -1,0 +1,1 @@
+"""How a person, a channel or a message leaves each kind of file: databases and their copies, rows, documents, logs."""
