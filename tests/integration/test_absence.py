@@ -364,7 +364,8 @@ def test_a_channel_the_bot_no_longer_sees_is_named_with_the_permission(server: D
 def test_an_old_server_that_does_not_tell_the_bots_roles_is_read_all_the_same(
     server: DiscordServer, store: Store
 ) -> None:
-    server.fail(404, path=r"/guilds/\d+/members/\d+", times=9)
+    unknown = {"code": 10007, "message": "Unknown Member"}
+    server.fail(404, path=r"/guilds/\d+/members/\d+", times=9, body=unknown)
     fetch(server, store)
     assert kept(store) == humans(server, ROOM)
 

@@ -15,6 +15,7 @@ import pytest
 
 from data.export_sources import readable
 from storage.errors import BadInputError
+from storage.forgetting import forget_member
 from storage.records import Channel
 from tests.support.exports import (
     ANA,
@@ -91,7 +92,7 @@ def test_a_mention_written_out_follows_its_member_and_goes_with_them(terminal: T
         "@Ana L?",
     ]
     with terminal.store() as store:
-        store.messages.forget_name(301000000000000001)
+        forget_member(store, 301000000000000001)
         assert store.messages.get([FIRST_ID + (1 << 22)])[FIRST_ID + (1 << 22)].mentions[0].name == "someone"
 
 
