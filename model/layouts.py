@@ -20,6 +20,12 @@ def layout_of(path: Path, adapter: Path | None = None) -> str:
         record = _read(manifest)
         if record is not None:
             return layout_in(record)
+    # A merged model and its adapter share one manifest, named after the model.
+    for manifest in sorted(trained.parent.glob("*.manifest.json")):
+        record = _read(manifest) or {}
+        files = record.get("files")
+        if isinstance(files, Mapping) and trained.name in files:
+            return layout_in(record)
     return CHAT if adapter else TRANSCRIPT
 
 

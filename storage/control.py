@@ -28,7 +28,7 @@ class SettingsStore:
         rows = self._database.rows("SELECT key, value FROM config")
         layout = self._database.value("SELECT value FROM facts WHERE key = ?", (LAYOUT_FACT,))
         stored = ((row["key"], row["value"]) for row in rows)
-        return parse_stored(stored, layout=CHAT if layout is None else str(json.loads(layout)))
+        return parse_stored(stored, layout=read_json(layout, f"the fact '{LAYOUT_FACT}'", CHAT))
 
     def get(self, setting: Setting[T]) -> T:
         """One setting as of now."""

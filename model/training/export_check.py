@@ -198,11 +198,13 @@ def require_tokenizer(path: Path, tokenizer: Any, template: ChatTemplate, wanted
             f"{path.name} has another chat template than the trained model.",
             "Give --base-gguf a GGUF of the very base that was trained.",
         )
-    end = tokenizer.convert_tokens_to_ids(template.end_of_reply)
+    # A transcript's reply ends with its line; the token behind it is the base's own.
+    closing = template.stop if template.is_transcript else template.end_of_reply
+    end = tokenizer.convert_tokens_to_ids(closing) if closing else None
     known = {metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")}
-    if end not in known:
+    if closing and end not in known:
         raise ExportCheckError(
-            f"{path.name} does not end replies with {template.end_of_reply!r} (id {end}; its end "
+            f"{path.name} does not end replies with {closing!r} (id {end}; its end "
             f"tokens are {sorted(token for token in known if token is not None)}).",
             "Use the base's instruct version.",
         )

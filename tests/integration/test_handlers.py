@@ -220,9 +220,9 @@ def test_nothing_pings_but_the_person_answered(store: Store) -> None:
 
 def test_an_invented_mention_loses_its_at_sign_and_a_real_name_keeps_it(store: Store) -> None:
     async def scene(bot: SimBot) -> None:
-        store.messages.save([Message(5, bot.general.id, 55, "Old Timer", "hi", 1, username="timer")])
+        store.messages.save([Message(5, 777, 55, "Old Timer", "hi", 1, username="timer")])
         await bot.mira.send(bot.general, f"{at(bot)} hi")
-        assert bot.own == [f"<@55> knows, ghost does not, <@{bot.mira.id}> might"]
+        assert bot.own == [f"@Old Timer knows, ghost does not, <@{bot.mira.id}> might"]
 
     play(store, scene, "@Old Timer knows, @ghost does not, @mira might")
 

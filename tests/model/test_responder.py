@@ -355,6 +355,7 @@ def test_a_reply_that_was_cut_off_is_an_error_and_not_half_a_line(recall: Recall
 
     class CutOff:
         count_tokens = staticmethod(len)
+        layout = "chat template"
 
         def submit(self, request: ReplyRequest) -> Future[Reply]:
             future: Future[Reply] = Future()

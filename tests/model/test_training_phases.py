@@ -31,11 +31,12 @@ from model.training.export_check import (
 )
 from model.training.progress import SilentReporter
 from model.training.recipes import CPU_SMOKE, LINEAR_LAYERS, LoraNumbers, Method, Recipe, lora_targets
-from model.training.rows import PreparedFolder, Renderer, Skipped, examples
-from model.training.shared_prefix import reply_loss, shared_length
+from model.training.rows import IGNORED, Example, PreparedFolder, Renderer, Skipped, examples
+from model.training.shared_prefix import collate, pack, reply_loss, shared_length
 from model.training.trainer import ADAPTER, TrainingError, TrainingPlan, TrainingResult, train
 from storage.errors import CancelledError, ConfigurationError
 from storage.paths import PROJECT_ROOT
+from storage.settings import CHAT, TRANSCRIPT
 from tests.support.training_data import SYSTEM_PROMPT, write_prepared_folder, write_tiny_base, write_tiny_gguf
 
 
@@ -104,6 +105,30 @@ def test_every_method_trains_and_leaves_an_adapter(world: World, tmp_path: Path,
     described = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert described["data"]["hash"] == world.data.data_hash
     assert described["recipe"]["lora"]["r"] == 8 and "torch" in described["versions"]
+
+
+def test_a_transcript_is_learnt_from_whole_conversations_and_the_run_says_so(world: World, tmp_path: Path) -> None:
+    data = PreparedFolder.open(write_prepared_folder(tmp_path / "data", sessions=12))
+    plan = TrainingPlan(data, world.base, tmp_path / "run", recipe(6), Method.SFT_DPO, layout=TRANSCRIPT)
+    result = train(plan)
+    first = result.phases[0]
+    assert first.rows == 12 and first.validation_before is not None and first.validation_after is not None
+    assert first.validation_after < first.validation_before
+    assert json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["prompt_layout"] == TRANSCRIPT
+    with pytest.raises(ConfigurationError, match="prompt layout"):
+        train(replace(plan, layout=CHAT, is_resumed=True))
+
+
+def test_rows_that_are_learnt_in_parts_lose_packed_what_they_lose_alone(world: World) -> None:
+    model = load_base(world.base, dtype="float32")
+    rows = [
+        Example([5, 6, 7], [8, 9, 10, 11], (True, False, True, True)),
+        Example([5, 6, 12], [13, 14], (False, True)),
+    ]
+    assert [label != IGNORED for row in rows for label in row.labels] == [True, False, True, True, False, True]
+    assert reply_loss(model, rows, at_once=2) == pytest.approx(reply_loss(model, rows, at_once=1), abs=1e-5)
+    batch = collate([{"input_ids": row.prompt + row.reply, "labels": [IGNORED] * 3 + row.labels} for row in rows])
+    assert (batch["labels"] == pack(rows)["labels"]).all()
 
 
 def test_packed_rows_lose_exactly_what_they_lose_alone(world: World) -> None:

@@ -13,10 +13,12 @@ from data.preprocessor import delete_if_asked
 from model.catalog import offline_chat_model
 from model.chat.requests import GenerationOptions, ReplyRequest
 from model.inference import close_model, get_model
+from model.layouts import layout_of
 from model.publishing.checks import read_model_manifest
 from model.training.base_model import BaseModel
 from storage.paths import Workspace
 from storage.records import Conversation, JobState, Turn
+from storage.settings import TRANSCRIPT
 from storage.store import Store
 from tests.support.training_data import SYSTEM_PROMPT, write_prepared_folder
 
@@ -35,7 +37,7 @@ def test_the_script_trains_exports_and_the_engine_talks_with_the_result(
     workspace: Workspace, packaged_base: BaseModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(packaged_base.folder, workspace.base_models / packaged_base.folder.name)
-    data = write_prepared_folder(workspace.message_files / "prepared", rows=12, validation=2, pairs=2)
+    data = write_prepared_folder(workspace.message_files / "prepared", rows=12, validation=2, pairs=2, sessions=6)
     described = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
     described |= {"delete_after_training": True, "shares": [{"author_id": 4711, "name": "mira"}], "members": [4711]}
     (data / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
@@ -75,6 +77,7 @@ def test_the_script_trains_exports_and_the_engine_talks_with_the_result(
     model, adapter = Path(job.result["export"]["gguf"]), Path(job.result["export"]["adapter_gguf"])
     manifest = json.loads((out / "smoke-Q4_K_M.manifest.json").read_text(encoding="utf-8"))
     assert manifest["data"]["hash"].startswith("test-") and manifest["checks"]["F16"]["kl"] < 0.001
+    assert manifest["prompt_layout"] == layout_of(model) == layout_of(offline_chat_model(), adapter) == TRANSCRIPT
     assert _reply(model)
     assert _reply(offline_chat_model(), adapter)
     assert (data / "train.jsonl").exists(), "the evaluation still needs it"

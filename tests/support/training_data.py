@@ -28,12 +28,15 @@ _GAMES = ("factorio", "rocket league", "chess", "terraria")
 _THINGS = ("printer", "server", "oven", "bot")
 
 
-def write_prepared_folder(folder: Path, *, rows: int = 24, validation: int = 4, pairs: int = 8, seed: int = 1) -> Path:
+def write_prepared_folder(
+    folder: Path, *, rows: int = 24, validation: int = 4, pairs: int = 8, sessions: int = 0, seed: int = 1
+) -> Path:
     """A folder as scripts/2_prepare_training_data.py leaves it."""
     folder.mkdir(parents=True, exist_ok=True)
     chance = random.Random(seed)
     _write(folder / "train.jsonl", [_row(chance, index) for index in range(rows)])
     _write(folder / "validation.jsonl", [_row(chance, 10_000 + index) for index in range(validation)])
+    _write(folder / "sessions.jsonl", [_session(chance, index) for index in range(sessions)])
     _write(folder / "preferences.jsonl", [_pair(chance, 20_000 + index) for index in range(pairs)])
     manifest = {"layout": _layout(), "system_prompt": SYSTEM_PROMPT, "hash": f"test-{seed}-{rows}-{pairs}"}
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
@@ -71,6 +74,16 @@ def _row(chance: random.Random, index: int) -> dict[str, Any]:
         "reply": _fill(chance, chance.choice(_REPLIES)),
         "layout": _layout(),
     }
+
+
+def _session(chance: random.Random, index: int) -> dict[str, Any]:
+    said = [(_PEOPLE[0], _fill(chance, chance.choice(_OPENERS)))]
+    said += [(chance.choice(_PEOPLE), _fill(chance, chance.choice(_REPLIES))) for _ in range(6)]
+    turns = [
+        {"name": name, "text": text, "is_own": name == _PEOPLE[1], "is_learnt": chance.random() < 0.8}
+        for name, text in said
+    ]
+    return {"session": str(index), "channel_id": 1, "turns": turns}
 
 
 def _pair(chance: random.Random, index: int) -> dict[str, Any]:
