@@ -16,6 +16,7 @@ from storage.errors import NewerSchemaError, StorageError
 from storage.migrations import CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS, migrate
 from storage.paths import Workspace
 from storage.records import Message
+from storage.salvage import start_anew
 from storage.store import Store
 
 
@@ -85,6 +86,9 @@ def test_a_damaged_file_is_named_and_can_be_set_aside(workspace: Workspace) -> N
         Store.open(workspace)
     kept = set_aside(workspace.messages_db)
     assert kept.exists() and not workspace.messages_db.exists()
+    with pytest.raises(StorageError, match="--start-anew"):
+        Store.open(workspace)
+    start_anew(workspace)
     Store.open(workspace).close()
 
 
@@ -136,6 +140,7 @@ def test_an_older_workspace_is_brought_to_todays_schema_with_everything_in_it(wo
         "VALUES (1.0, 5, 1, 7, 'tam', 1, 'mentioned')"
     )
     old.close()
+    Database(workspace.messages_db, MESSAGES_MIGRATIONS[:1]).open().close()
     with Store.open(workspace) as store:
         about = store.activity.about(5)
         assert about is not None and about.reason == "mentioned" and not about.is_due

@@ -128,7 +128,7 @@ def test_every_counted_figure_has_an_interval(finished: tuple[Report, Path]) -> 
     report, out = finished
     for writer in report.writers:
         assert set(writer.memory.ranges) == {"longest_run", "copied_share", "line_share", "private_hits"}
-        assert all(figure.low is not None for figure in writer.figures.values())
+        assert all(figure.low is not None for figure in writer.figures.values() if figure.value is not None)
     assert report.model.speed is not None
     for name, (low, high) in report.model.speed.ranges.items():
         assert low <= getattr(report.model.speed, name) <= high
@@ -262,7 +262,7 @@ def test_settings_whose_replies_answer_nothing_lose_to_settings_that_do() -> Non
     rows = every_other_session(0)[:120]
     said = [row.reply for row in rows]
     placed, misplaced = scores([said, said[60:] + said[:60]], rows, word_vectors)
-    assert abs(placed.auc - misplaced.auc) < 0.1
+    assert placed.auc < 0.6 and misplaced.auc < 0.6
     assert placed.fit is not None and misplaced.fit is not None and placed.fit > misplaced.fit
     assert placed.score < misplaced.score
 
