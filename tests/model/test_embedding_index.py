@@ -113,11 +113,10 @@ def test_a_kill_between_queueing_and_emptying_loses_nothing(store: Store, monkey
     """Fault 37, in a rebuild."""
     store.messages.save([message(n) for n in range(1, 6)])
     catch_up(store, open_index(store), Embedder())
-    for place in ("recreate", "upsert"):
-        index = open_index(store)
+    for place in ("recreate", "upsert", "take_over"):
         with monkeypatch.context() as patched, pytest.raises(Killed):
-            patched.setattr(index, place, lambda *_: (_ for _ in ()).throw(Killed()))
-            catch_up(store, index, Embedder(), rebuild=True)
+            patched.setattr(VectorIndex, place, lambda *_: (_ for _ in ()).throw(Killed()))
+            catch_up(store, open_index(store), Embedder(), rebuild=True)
     catch_up(store, open_index(store), Embedder())
     assert indexed(store) == [1, 2, 3, 4, 5]
 

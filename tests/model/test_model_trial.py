@@ -18,6 +18,7 @@ from scripts import check_model
 from scripts.progress import exit_code_of
 from storage.errors import ModelFileError
 from storage.records import ModelState
+from storage.settings import CHAT
 from storage.store import Store
 from tests.support.model_files import split_model, with_metadata, write_header
 
@@ -82,15 +83,15 @@ def test_a_template_that_asks_for_all_memory_gets_none_of_it(tmp_path: Path) -> 
     """Fault 84."""
     path = with_metadata(tmp_path / "greedy.gguf", tokenizer__chat_template=GREEDY)
     with pytest.raises(ModelFileError, match="memory|MemoryError"):
-        run_trial(path)
+        run_trial(path, chat_template=CHAT)
 
 
 def test_a_template_that_cannot_be_read_is_told_before_the_file_replaces_anything(tmp_path: Path) -> None:
     """Faults 84 and 86."""
     path = with_metadata(tmp_path / "odd.gguf", tokenizer__chat_template="{% nonsense %}")
     with pytest.raises(ModelFileError, match="chat template inside odd.gguf cannot be read"):
-        run_trial(path)
-    run_trial(path, chat_template="transcript")
+        run_trial(path, chat_template=CHAT)
+    run_trial(path)  # as a transcript, which needs no template
 
 
 def test_a_process_that_ends_without_a_word_is_told_with_its_signal(
