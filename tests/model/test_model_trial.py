@@ -69,13 +69,13 @@ def test_a_template_that_never_ends_is_ended_and_remembered_by_its_content(
     path = with_metadata(tmp_path / "loop.gguf", tokenizer__chat_template=LOOPING)
     limits = TrialLimits(template_seconds=2.0)
     with pytest.raises(TrialError, match="chat template did not come to an end"):
-        require_usable(path, None, store.facts, limits=limits)
+        require_usable(path, None, store.facts, limits=limits, chat_template=CHAT)
     renamed = path.rename(tmp_path / "innocent.gguf")
     with pytest.raises(TrialError, match="did not come to an end") as caught:
-        require_usable(renamed, None, store.facts, limits=limits)
+        require_usable(renamed, None, store.facts, limits=limits, chat_template=CHAT)
     assert trials == [path] and "model in use stays" in caught.value.cure
     with pytest.raises(TrialError):
-        require_usable(renamed, None, store.facts, limits=limits, is_again=True)
+        require_usable(renamed, None, store.facts, limits=limits, chat_template=CHAT, is_again=True)
     assert trials == [path, renamed]
 
 
