@@ -20,6 +20,7 @@ from tests.support.screen import virtual_screen
 prepare_process_environment()
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A file's tests stay together, and all that click and type share one worker: a screen has one keyboard."""
     for item in items:
