@@ -8,7 +8,9 @@ python -m tests ARGUMENTS ...     pytest with these arguments only
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,7 +37,7 @@ def main(arguments: list[str]) -> int:
     """Run what was asked for; the worst exit code of all."""
     if set(arguments) <= {*TIERS, "--lint"}:
         arguments = [f"tests/{argument}" if argument in TIERS else argument for argument in arguments]
-        workers = ["-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadgroup"]
+        workers = ["-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadfile"]
     else:  # somebody looks at a few tests: in one process, where a debugger works
         workers = []
     # Started in the background, a shell makes its children ignore Ctrl+C, and theirs; some tests send it.
@@ -46,7 +48,10 @@ def main(arguments: list[str]) -> int:
         return 1 if failed_checks else 0
     # pytest has the last word on standard output, so it is told what else to report.
     env["FAILED_CHECKS"] = ", ".join(failed_checks)
-    with virtual_screen(env):
+    if workers and shutil.which("Xvfb"):
+        # A screen has one keyboard and one pointer: each worker makes its own (tests/conftest.py).
+        env.pop("DISPLAY", None)
+    with contextlib.nullcontext() if workers else virtual_screen(env):
         code = run_python(["-m", "pytest", "-p", "tests.check_report", *workers, *arguments], env)
     return max(code, 1 if failed_checks else 0)
 

@@ -20,14 +20,6 @@ from tests.support.screen import virtual_screen
 prepare_process_environment()
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay together, and all that click and type share one worker: a screen has one keyboard."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group("panel" if folder == "panel" else f"{folder}/{item.path.stem}"))
-
-
 @pytest.fixture(scope="session")
 def display() -> Iterator[str]:
     """An X display for windows: the one there is, or Xvfb for the session. Skips where there is neither."""
