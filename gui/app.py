@@ -210,6 +210,7 @@ class App:
         """End the panel now; the bot goes on, or was stopped before."""
         if self._is_closing:
             return
+        self.window.leave_fields()  # what was typed a moment ago is stored
         self._is_closing = True
         if self._next_tick:
             self.root.after_cancel(self._next_tick)
@@ -379,6 +380,10 @@ class App:
     def go(self, room: str) -> None:
         """Bring a room to the front."""
         self.window.show(room, self, self._room_ready)
+
+    def compare_model(self, file: Path) -> None:
+        """The playground, set up to compare this model with the one in use."""
+        self.window.show("playground", self, lambda room: (self._room_ready(room), room.compare_with(file)))
 
     def in_slices(self, parts: Iterator[None], then: Callable[[], Any]) -> None:
         """Let a generator make widgets a few milliseconds at a time."""

@@ -90,11 +90,14 @@ class News:
     def _ask_after(self, job: Job) -> None:
         panel = self._panel
         if (question := deploy_question(job)) is not None:
-            deploy = partial(panel.start_job, "deploy", ["--model", question.gguf])
+            # The dashboard's card holds the question with its figures and replies until it is answered.
             panel.confirm(
                 texts.DEPLOY_TITLE,
                 question.text,
-                [(texts.DEPLOY_LATER, "secondary", None), (texts.DEPLOY_GO, "primary", deploy)],
+                [
+                    (texts.DEPLOY_LATER, "secondary", None),
+                    (texts.DEPLOY_LOOK, "primary", lambda: panel.go("dashboard")),
+                ],
             )
         elif has_open_question(job):
             panel.confirm(

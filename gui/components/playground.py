@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from gui import texts
@@ -215,6 +216,13 @@ class PlaygroundRoom(Room):
         self.comparison = None
         self._hide_details()
         self.panel.ask(self.panel.store.playground.clear, lambda _: self._asked(self._run, 0))
+
+    def compare_with(self, file: Path) -> None:
+        """Set up a comparison of the model in use with this one; the owner writes the line."""
+        self.compare.set_value(True)
+        self.bar.choose_model(file)
+        self._compare_flipped()
+        self.input.focus()
 
     def _compare_flipped(self) -> None:
         (self.bar.grid if self.compare.value else self.bar.grid_remove)()

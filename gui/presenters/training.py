@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,33 +13,10 @@ from gui.presenters import format as words
 from gui.presenters.charts import Curve, nice_ceiling, thin
 from gui.presenters.notifications import Note
 from gui.presenters.status import Fact
-from gui.presenters.table import Cell, Column, TableRow
 from storage.artefacts import ModelVersion, Pointer, PreparedSet
 from storage.errors import KnownError
 from storage.paths import Workspace
 from storage.records import Job, JobMetric, JobState
-from storage.split_files import model_bytes
-
-MODEL_COLUMNS = (
-    Column("name", texts.MODEL_COLUMNS[0], stretch=3, kind="strong"),
-    Column("made", texts.MODEL_COLUMNS[1], 120, tone="muted"),
-    Column("size", texts.MODEL_COLUMNS[2], 76, align="right", tone="muted"),
-    Column("match", texts.MODEL_COLUMNS[3], 76, align="right", tone="muted"),
-    Column("state", texts.MODEL_COLUMNS[4], 84, kind="small", align="right"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """One published version as its manifest tells it."""
-
-    name: str
-    made_at: float
-    size_bytes: int
-    match_percent: float | None
-    is_current: bool
-    is_previous: bool
-    file: Path = Path()
 
 
 @dataclass(frozen=True)
@@ -52,7 +28,6 @@ class TrainingFacts:
     has_trained: bool
     jobs: dict[str, Job]
     metrics: tuple[JobMetric, ...]
-    models: tuple[ModelFile, ...]
     is_running: frozenset[str]
 
 
@@ -77,37 +52,6 @@ class TrainingView:
     evaluation: tuple[Fact, ...]
     evaluation_note: str
     evaluation_report: str
-    models: tuple[TableRow, ...]
-    previous: str
-
-
-def read_models(folder: Path) -> tuple[ModelFile, ...]:
-    """Published versions in a workspace's models/finetuned (docs/TRAINING.md), newest first."""
-    workspace = Workspace(folder.parent.parent)
-    try:
-        pointer = Pointer.read(workspace) or Pointer(None)
-    except (OSError, ValueError):
-        pointer = Pointer(None)
-    return tuple(
-        ModelFile(
-            version.name,
-            version.deployed_at,
-            model_bytes(workspace.finetuned_models / version.file),
-            version.match_percent,
-            pointer.file == version.file,
-            pointer.previous == version.file,
-            workspace.finetuned_models / version.file,
-        )
-        for version in ModelVersion.all(workspace)
-    )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def training_view(facts: TrainingFacts, *, now: float) -> TrainingView:
@@ -137,15 +81,7 @@ def training_view(facts: TrainingFacts, *, now: float) -> TrainingView:
         evaluation=evaluation,
         evaluation_note=evaluation_note,
         evaluation_report=evaluation_report,
-        models=tuple(_model(m) for m in facts.models),
-        previous=_previous(facts.models),
     )
-
-
-def _previous(models: Sequence[ModelFile]) -> str:
-    """Where a rollback leads; '' while nothing was deployed."""
-    before_first = texts.MODEL_BEFORE_FIRST if any(model.is_current for model in models) else ""
-    return next((model.name for model in models if model.is_previous), before_first)
 
 
 def _retrain(facts: TrainingFacts, is_training: bool) -> str:
@@ -263,27 +199,6 @@ def _evaluation(job: Job | None) -> tuple[tuple[Fact, ...], str, str]:
     objections = [f"{texts.EVALUATION_OBJECTION}: {text}" for text in result.get("objections", ())]
     notes = objections or list(result.get("next_steps", ()))[:2] or [texts.EVALUATION_AUC_NOTE]
     return tuple(facts), " ".join(notes), str(result.get("report", ""))
-
-
-def _model(model: ModelFile) -> TableRow:
-    state, tone = (
-        (texts.MODEL_IN_USE, "good")
-        if model.is_current
-        else (texts.MODEL_BEFORE, "muted")
-        if model.is_previous
-        else ("", "")
-    )
-    match = texts.NONE if model.match_percent is None else words.percent(model.match_percent / 100)
-    return TableRow(
-        model.name,
-        (
-            Cell(model.name),
-            Cell(words.stamp(model.made_at)),
-            Cell(words.size(model.size_bytes)),
-            Cell(match),
-            Cell(state, tone),
-        ),
-    )
 
 
 def job_arguments(kind: str, jobs: dict[str, Job], workspace: Workspace, *, now: float) -> list[str]:
