@@ -232,7 +232,7 @@ class FirstRunRoom(Room):
             [
                 (texts.CANCEL, "quiet", None),
                 (texts.STEP_RULE_NO, "secondary", lambda: answer(False)),
-                (texts.STEP_RULE_YES, "primary", lambda: answer(True)),
+                (texts.STEP_RULE_YES, "secondary", lambda: answer(True)),
             ],
         )
 

@@ -283,7 +283,7 @@ class PeopleRoom(Room):
         self.panel.confirm(
             texts.PRIVATE_TITLE,
             policy.private_channel_text(channel.name),
-            [(texts.PRIVATE_NO, "secondary", None), (texts.PRIVATE_YES, "primary", lambda: answer(True))],
+            [(texts.PRIVATE_NO, "secondary", None), (texts.PRIVATE_YES, "danger", lambda: answer(True))],
         )
 
     def _ask_opened(self, channel: Channel) -> None:
@@ -296,7 +296,7 @@ class PeopleRoom(Room):
             [
                 (texts.OPENED_LATER, "quiet", None),
                 (texts.OPENED_CLOSE, "secondary", lambda: answer(True)),
-                (texts.OPENED_OPEN, "primary", lambda: answer(False)),
+                (texts.OPENED_OPEN, "secondary", lambda: answer(False)),
             ],
         )
 

@@ -105,16 +105,33 @@ def install_wheel(root: tk.Tk) -> None:
         root.bind_all(sequence, turned, add="+")
 
 
-def install_focus_reveal(root: tk.Tk) -> None:
-    """Whatever Tab reaches is scrolled into view."""
+def install_focus_reveal(root: Any) -> None:
+    """What Tab reaches is scrolled into view. A click moves nothing: what was clicked is in view, and a page that jumps
+    under the pointer sends the next click elsewhere. Tk tells every ancestor of a focus too; only its holder counts."""
 
-    def focused(event: tk.Event[tk.Misc]) -> None:
-        widget: Any = event.widget
+    def reveal(holder: tk.Misc) -> None:
+        # Asked when the event's other bindings have run: only then is it known whether a key or a click brought it.
+        if not root.theme.is_by_keyboard or not holder.winfo_exists() or focus_of(root) is not holder:
+            return
+        widget: Any = holder
         while widget is not None and not isinstance(widget, str):
-            if isinstance(widget, ScrollArea) and isinstance(event.widget, tk.Misc):
-                if event.widget is not widget.canvas:
-                    widget.reveal(event.widget)
+            if isinstance(widget, ScrollArea):
+                if holder is not widget.canvas:
+                    widget.reveal(holder)
                 return
             widget = getattr(widget, "master", None)
 
+    def focused(event: tk.Event[tk.Misc]) -> None:
+        holder = event.widget
+        if isinstance(holder, tk.Misc) and focus_of(root) is holder:
+            root.after_idle(lambda: reveal(holder))
+
     root.bind_all("<FocusIn>", focused, add="+")
+
+
+def focus_of(root: Any) -> Any:
+    """The widget with the keyboard's focus; None while it is elsewhere. Tk's own menus have no widget here."""
+    try:
+        return root.focus_get()
+    except KeyError:
+        return None

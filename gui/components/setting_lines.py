@@ -109,6 +109,7 @@ class SettingLine(LabelledRow):
         self._field.bind("<KeyRelease>", lambda _: self._typed())
         self._field.bind("<Return>", lambda _: self._left())
         self._field.bind("<FocusOut>", lambda _: self._left())
+        self._field.bind("<Escape>", lambda _: self._give_up())
         if row.control == "file":
             Button(holder, texts.BROWSE, self._browse, icon="folder").grid(row=0, column=1, padx=(S, 0))
         return holder
@@ -134,13 +135,23 @@ class SettingLine(LabelledRow):
     def _left(self) -> None:
         if self._is_typing and not view.check(self.setting, self._text()):
             self._save_text()
-        elif self._is_typing:  # leaving a value that cannot be: the stored one comes back
-            self._is_typing = False
-            self.show_problem("")
-            if not isinstance(self.control, LinesBox):
-                self._field.set_wrong(False)
-            if self.panel.pulse is not None:
-                self.show(self.panel.pulse.settings)
+        elif self._is_typing and self.panel.pulse is not None:
+            # What was typed stays to be corrected; the sentence says what holds meanwhile.
+            stored = view.value_text(self.setting, self.panel.pulse.settings[self.setting])
+            holds = texts.SETTING_HOLDS.format(value=stored) if stored else texts.SETTING_HOLDS_EMPTY
+            self.show_problem(f"{view.check(self.setting, self._text())} {holds}")
+
+    def _give_up(self) -> None:
+        """Escape: the stored value comes back."""
+        if self._pending is not None:
+            self.after_cancel(self._pending)
+            self._pending = None
+        self._is_typing = False
+        self.show_problem("")
+        if not isinstance(self.control, LinesBox):
+            self._field.set_wrong(False)
+        if self.panel.pulse is not None:
+            self.show(self.panel.pulse.settings)
 
     def _save_text(self) -> None:
         if self._pending is not None:
@@ -201,8 +212,7 @@ class SettingLine(LabelledRow):
         )
 
     def _reset(self) -> None:
-        self._is_typing = False
-        self.show_problem("")
+        self._give_up()
         if self.setting in (APPEARANCE, LAUNCH_AT_LOGIN, FETCH_SCHEDULE):
             self._save(self.setting.default)
         self.panel.ask(lambda: self.panel.store.settings.reset(self.setting), lambda _: self.panel.refresh_soon())

@@ -94,7 +94,9 @@ class Theme:
             )
         # A focus ring is for those who move by keyboard; a click needs none.
         self.is_by_keyboard = False
-        root.bind_all("<KeyPress>", lambda _: self._input(True), add="+")
+        # Tab has bindings of its own, and Tk runs only the most particular one of a tag.
+        for sequence in ("<KeyPress>", "<<NextWindow>>", "<<PrevWindow>>"):
+            root.bind_all(sequence, lambda _: self._input(True), add="+")
         root.bind_all("<ButtonPress>", lambda _: self._input(False), add="+")
         AppearanceModeTracker.add(self._mode_changed)
         ScalingTracker.add_widget(self._scale_changed, root)

@@ -24,6 +24,7 @@ from storage.settings import (
     MAX_TOKENS,
     MENTIONS_ONLY,
     MODEL_PATH,
+    QUIET_HOURS,
     QUIET_UNTIL,
     RESPONSE_RATE,
     TEMPERATURE,
@@ -155,7 +156,7 @@ def test_buttons_are_enabled_only_when_they_make_sense(store: Store) -> None:
         panel.wait(lambda: "stop" in controller.asked and states()["start"], "stopped again")
 
 
-def test_force_stop_asks_first_and_escape_means_no(store: Store) -> None:
+def test_force_stop_asks_first_and_neither_escape_nor_enter_means_yes(store: Store) -> None:
     controller = StillController(store)
     controller.become(ControllerState.RUNNING, running_status())
     with open_panel(store, controller) as panel:
@@ -169,6 +170,11 @@ def test_force_stop_asks_first_and_escape_means_no(store: Store) -> None:
         panel.click(hero.force)
         panel.wait(lambda: panel.app.dialog.is_open, "the question again")
         panel.key("Return")
+        panel.wait(lambda: not panel.app.dialog.is_open, "the safe answer")
+        assert "force" not in controller.asked
+        panel.click(hero.force)
+        panel.wait(lambda: panel.app.dialog.is_open, "the question once more")
+        panel.key("Tab", "Return")
         panel.wait(lambda: "force" in controller.asked, "force stop")
 
 
@@ -290,6 +296,79 @@ def test_settings_are_checked_as_typed_stored_when_right_and_reset(store: Store)
         panel.wait(line.reset.winfo_ismapped, "the way back")
         panel.click(line.reset)
         panel.wait(lambda: store.settings.get(COOLDOWN_SECONDS) == 10, "the default")
+
+
+def test_a_value_that_cannot_be_stays_to_be_corrected_and_escape_brings_the_stored_one_back(store: Store) -> None:
+    with open_panel(store) as panel:
+        room = panel.go("settings")
+        panel.click(room.names["Behaviour"])
+        panel.wait(lambda: room.group == "Behaviour", "the group")
+        line = room.forms["Behaviour"].rows[COOLDOWN_SECONDS.key]
+        other = room.forms["Behaviour"].rows[QUIET_HOURS.key]
+        panel.click(line._field)
+        panel.key("ctrl+a")
+        panel.type("99999")
+        panel.click(other._field)
+        panel.turn(1.0)
+        assert line._field.get() == "99999" and "10 still holds" in line.help.cget("text")
+        panel.click(line._field)
+        panel.key("Escape")
+        panel.wait(
+            lambda: line._field.get() == "10" and "still holds" not in line.help.cget("text"), "the stored value"
+        )
+
+
+def test_what_was_typed_a_moment_before_leaving_is_stored(store: Store) -> None:
+    with open_panel(store) as panel:
+        room = panel.go("settings")
+        panel.click(room.names["Behaviour"])
+        panel.wait(lambda: room.group == "Behaviour", "the group")
+        panel.click(room.forms["Behaviour"].rows[COOLDOWN_SECONDS.key]._field)
+        panel.key("ctrl+a")
+        panel.do("type", "25")
+        panel.app.quit(leave_running=True)
+    assert store.settings.get(COOLDOWN_SECONDS) == 25
+
+
+@pytest.mark.parametrize("was_keyboard_used", [False, True])
+def test_a_click_never_moves_the_page_under_the_pointer(store: Store, was_keyboard_used: bool) -> None:
+    """A card taller than the view: Tk tells every ancestor of the focus, and keys were used before."""
+    with open_panel(store) as panel:
+        room = panel.go("settings")
+        panel.click(room.names["Behaviour"])
+        panel.wait(lambda: room.group == "Behaviour", "the group")
+        form = room.forms["Behaviour"]
+        panel.turn(0.3)
+        canvas = room.area.canvas
+        for line in list(form.rows.values())[2:6]:
+            if was_keyboard_used:
+                panel.key("Tab")
+            field = getattr(line, "_field", None)
+            if field is None:
+                continue
+            panel.reveal(field)
+            room.area.scroll_by(-7)
+            panel.root.update()
+            before = canvas.canvasy(0)
+            x, y = field.winfo_rootx() + 20, field.winfo_rooty() + field.winfo_height() // 2
+            panel.click_at(x, y)
+            assert canvas.canvasy(0) == before
+            panel.click_at(x, y)
+            assert canvas.canvasy(0) == before and panel.root.focus_get() is field._entry
+
+
+def test_what_tab_reaches_is_scrolled_into_view(store: Store) -> None:
+    with open_panel(store, size=(900, 600)) as panel:
+        room = panel.go("settings")
+        panel.click(room.names["Behaviour"])
+        panel.wait(lambda: room.group == "Behaviour", "the group")
+        first = room.forms["Behaviour"].rows[COOLDOWN_SECONDS.key]._field
+        panel.click(first)
+        for _ in range(8):
+            panel.key("Tab")
+        holder = panel.root.focus_get()
+        top = holder.winfo_rooty() - room.area.canvas.winfo_rooty()
+        assert 0 <= top and top + holder.winfo_height() <= room.area.canvas.winfo_height()
 
 
 def test_cases_a_model_file_is_tried_when_it_is_chosen_and_a_bad_one_leaves_the_good_one(
@@ -436,6 +515,11 @@ def test_a_member_is_left_out_and_a_private_channel_needs_a_second_yes(store: St
         panel.click_at(table.winfo_rootx() + room.channels.column_x("learn"), table.winfo_rooty() + private[1])
         panel.wait(lambda: panel.app.dialog.is_open, "the question about the private channel")
         panel.key("Return")
+        panel.wait(lambda: not panel.app.dialog.is_open, "the safe answer")
+        assert not store.channels.trainable()
+        panel.click_at(table.winfo_rootx() + room.channels.column_x("learn"), table.winfo_rooty() + private[1])
+        panel.wait(lambda: panel.app.dialog.is_open, "the question again")
+        panel.key("Tab", "Return")
         panel.wait(lambda: [c.id for c in store.channels.trainable()] == [2], "the second yes")
         assert store.consents.latest("private_channel", subject_id=2) is not None
 
@@ -454,7 +538,7 @@ def test_an_empty_workspace_opens_with_the_checklist_and_takes_a_token(store: St
         panel.wait(lambda: room.view.step("token").text == texts.STEP_TOKEN_SET, "the token's line")
         panel.click(room.lines["rule"].buttons[0])
         panel.wait(lambda: panel.app.dialog.is_open, "the rule")
-        panel.key("Return")
+        panel.key("Tab", "Tab", "Return")
         panel.wait(lambda: room.view.step("rule").state == "done", "the recorded answer")
 
 
