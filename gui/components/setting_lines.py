@@ -47,9 +47,9 @@ class LabelledRow(Row):
         else:
             widget.grid(row=0, column=1, rowspan=2, sticky="e")
 
-    def show_problem(self, problem: str) -> None:
-        """The reason why the value is not saved takes the place of the help."""
-        self.help.show(problem or self._help_text, colour="bad" if problem else "muted")
+    def show_problem(self, problem: str, reading: str = "") -> None:
+        """The reason why the value is not saved takes the place of the help, or how it was understood."""
+        self.help.show(problem or reading or self._help_text, colour="bad" if problem else "muted")
 
 
 class SettingLine(LabelledRow):
@@ -122,14 +122,15 @@ class SettingLine(LabelledRow):
             return  # the key that sent it comes up again
         self._is_typing, self._sent = True, None
         problem = view.check(self.setting, self._text())
-        self.show_problem(problem)
+        self.show_problem(problem, view.reading(self.setting, self._text()))
         if not isinstance(self.control, LinesBox):
             self._field.set_wrong(bool(problem))
         if self._pending is not None:
             self.after_cancel(self._pending)
             self._pending = None
-        # Half a time is no time and half a path no file: those when the field is left.
-        if not problem and self.setting is not FETCH_SCHEDULE and not self.setting.is_path:
+        # Half a time is another time and half a path no file: those when the field is left.
+        is_whole = self.setting is not FETCH_SCHEDULE and not self.setting.is_path and self.setting.tidy is None
+        if not problem and is_whole:
             self._pending = self.after(SAVE_DELAY_MS, self._save_text)
 
     def _left(self) -> None:
@@ -159,7 +160,7 @@ class SettingLine(LabelledRow):
             self._pending = None
         self._is_typing = False
         raw = self._sent = self._text()
-        self._save(raw if self.setting.type is str else raw.strip())
+        self._save(view.typed(self.setting, raw))
 
     def _save(self, value: Any) -> None:
         if self.setting is APPEARANCE:

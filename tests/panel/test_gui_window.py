@@ -318,6 +318,45 @@ def test_a_value_that_cannot_be_stays_to_be_corrected_and_escape_brings_the_stor
         )
 
 
+def test_quiet_hours_are_read_as_typed_and_nonsense_stays_with_a_sentence(store: Store) -> None:
+    with open_panel(store) as panel:
+        room = panel.go("settings")
+        panel.click(room.names["Behaviour"])
+        panel.wait(lambda: room.group == "Behaviour", "the group")
+        rows = room.forms["Behaviour"].rows
+        line, other = rows[QUIET_HOURS.key], rows[COOLDOWN_SECONDS.key]
+        panel.click(line._field)
+        panel.type("22.00-6am")
+        panel.wait(lambda: "from 22:00 to 06:00 (8 h)" in line.help.cget("text"), "the reading")
+        assert store.settings.get(QUIET_HOURS) == "", "half a time is another time: it is stored when the field is left"
+        panel.click(other._field)
+        panel.wait(lambda: store.settings.get(QUIET_HOURS) == "22:00-06:00", "the span")
+        panel.wait(lambda: line._field.get() == "22:00-06:00", "how it is stored")
+        panel.click(line._field)
+        panel.key("ctrl+a")
+        panel.type("0:00 to 23:59")
+        panel.key("Return")
+        panel.wait(lambda: "whole day" in line.help.cget("text"), "the refusal")
+        panel.click(other._field)
+        panel.turn(0.8)
+        assert line._field.get() == "0:00 to 23:59" and "22:00-06:00 still holds" in line.help.cget("text")
+        assert store.settings.get(QUIET_HOURS) == "22:00-06:00"
+
+
+def test_the_rate_is_typed_in_percent_and_shown_in_percent(store: Store) -> None:
+    with open_panel(store) as panel:
+        room = panel.go("settings")
+        panel.click(room.names["Behaviour"])
+        panel.wait(lambda: room.group == "Behaviour", "the group")
+        line = room.forms["Behaviour"].rows[RESPONSE_RATE.key]
+        panel.wait(lambda: line._field.get() == "5 %", "the rate")
+        panel.click(line._field)
+        panel.key("ctrl+a")
+        panel.type("12")
+        panel.key("Return")
+        panel.wait(lambda: store.settings.get(RESPONSE_RATE) == 0.12 and line._field.get() == "12 %", "twelve percent")
+
+
 def test_what_was_typed_a_moment_before_leaving_is_stored(store: Store) -> None:
     with open_panel(store) as panel:
         room = panel.go("settings")
