@@ -515,11 +515,40 @@ STEP_MODEL_GO, STEP_MODEL_FILE = "Download", "Use a file…"
 STEP_MODEL_DONE = "{name} is here."
 STEP_FETCH = "First fetch"
 STEP_FETCH_TEXT = "Brings the channels' messages here. Long histories take a while; it can be stopped."
-STEP_FETCH_GO, STEP_FETCH_IMPORT = "Fetch", "Import an export…"
+STEP_FETCH_GO, STEP_FETCH_IMPORT = "Fetch", "Choose an export…"
 STEP_FETCH_DONE = "{count} kept."
 STEP_START, STEP_START_TEXT = "Start the bot", "Then talk to it in the playground, or on your server."
 STEP_START_DONE = "It runs."
-STEP_PLAY = "Open the playground"
+STEP_START_RAN = "It has run and answered."
+STEP_OFFLINE = "Start without Discord"
+STEP_LOCKED = "Waits for: {first}."
+STEP_TRY_AGAIN = "Try again with the button."
+STEP_IMPORT = "Import an export"
+STEP_IMPORT_TEXT = (
+    "Exports of your server, or data packages that members asked Discord for. No token is needed, and nothing is "
+    "asked of Discord."
+)
+STEP_SEARCH = "Search model"
+STEP_SEARCH_TEXT = "{name} finds what was said before (130 MB). A smaller one is included and serves until then."
+STEP_SEARCH_SKIP, STEP_SEARCH_SKIPPED = "Use the included one", "The included one serves. Download it here any time."
+STEP_TRAIN = "Teach it"
+STEP_TRAIN_TEXT = (
+    "Trains the model on your messages, so that it speaks like your server. This may take hours; the bot can be "
+    "tried without it."
+)
+STEP_TRAIN_GO, STEP_TRAIN_SKIP = "Teach it", "Later"
+STEP_TRAIN_SKIPPED = "Put off. It waits here and under Training."
+STEP_TRAIN_DONE = "{count} under Training."
+STEP_HELLO, STEP_HELLO_GO = "Say hello", "Say hello"
+STEP_HELLO_TEXT = "Write it a line in the playground; nobody else sees it."
+STEP_HELLO_DONE = "It has answered."
+FIRST_WAYS = {"discord": "From Discord", "import": "From an export"}
+FIRST_WAYS_TEXT = {
+    "discord": "A bot of your own on your server: it reads the channels you choose and answers there.",
+    "import": "Files instead of a token: import what was said, teach the model and talk to it here.",
+}
+FIRST_DISMISS, FIRST_DISMISSED = "Hide this list", "Hidden. It is under Settings > Advanced > Check-up."
+FIRST_CLOSE = "Done"
 CHECKUP = "Check-up"
 CHECKUP_EMPTY = "Looks at Python, packages, disk, databases, index, model, token and Discord, and names the cures."
 CHECKUP_COLUMNS = ("", "What", "How it is", "What to do")

@@ -87,6 +87,10 @@ class Button(tk.Canvas):
             self.configure(state="normal" if is_enabled else "disabled", takefocus=is_enabled)
             self._paint()
 
+    def set_shown(self, is_shown: bool) -> None:
+        """Take it out of its grid, or put it back in its place."""
+        (self.grid if is_shown else self.grid_remove)()
+
     def show(self, text: str) -> None:
         if text != self.text:
             self.text = text

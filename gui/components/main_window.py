@@ -140,11 +140,13 @@ class MainWindow:
         root.grid_columnconfigure(1, weight=1)
         root.grid_rowconfigure(0, weight=1)
         self.sidebar = Sidebar(root, theme, **sidebar_options)
-        self.sidebar.grid(row=0, column=0, sticky="ns")
+        self.sidebar.grid(row=0, column=0, rowspan=2, sticky="ns")
         self.stage = Row(root, "window")
         self.stage.grid(row=0, column=1, sticky="nsew")
         self.stage.grid_columnconfigure(0, weight=1)
         self.stage.grid_rowconfigure(0, weight=1)
+        self.lane = Row(root, "window")
+        self.lane.grid(row=1, column=1, sticky="ew")
         self.rooms: dict[str, Room] = {}
         self.front: Room | None = None
         self._wanted = ""

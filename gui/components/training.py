@@ -237,26 +237,28 @@ class RetrainCard(Card):
             )
         self.note = Text(body, "", role="small", colour="faint")
         self.note.grid(row=2, column=0, sticky="w")
-        self.button = Button(body, texts.RETRAIN, lambda: self._ask(panel), kind="primary", icon="training")
+        self.button = Button(body, texts.RETRAIN, lambda: ask_retrain(panel), kind="primary", icon="training")
         self.button.grid(row=2, column=1, sticky="e")
 
     def show(self, note: str, is_enabled: bool) -> None:
         self.note.show(note)
         self.button.set_enabled(is_enabled)
 
-    def _ask(self, panel: Panel) -> None:
-        is_running = panel.pulse is not None and panel.pulse.is_alive
-        text = f"{texts.RETRAIN_TEXT}\n\n{texts.RETRAIN_ASK_MEMORY}" if is_running else texts.RETRAIN_TEXT
-        paused = (texts.RETRAIN_ASK_PAUSED, "secondary", lambda: panel.start_job("retrain", ["--pause-bot"]))
-        panel.confirm(
-            texts.RETRAIN_ASK_TITLE,
-            text,
-            [
-                (texts.CANCEL, "secondary", None),
-                *((paused,) if is_running else ()),
-                (texts.RETRAIN_ASK_GO, "primary", lambda: panel.start_job("retrain")),
-            ],
-        )
+
+def ask_retrain(panel: Panel) -> None:
+    """The question before the whole round."""
+    is_running = panel.pulse is not None and panel.pulse.is_alive
+    text = f"{texts.RETRAIN_TEXT}\n\n{texts.RETRAIN_ASK_MEMORY}" if is_running else texts.RETRAIN_TEXT
+    paused = (texts.RETRAIN_ASK_PAUSED, "secondary", lambda: panel.start_job("retrain", ["--pause-bot"]))
+    panel.confirm(
+        texts.RETRAIN_ASK_TITLE,
+        text,
+        [
+            (texts.CANCEL, "secondary", None),
+            *((paused,) if is_running else ()),
+            (texts.RETRAIN_ASK_GO, "primary", lambda: panel.start_job("retrain")),
+        ],
+    )
 
 
 class FactsCard(Card):
@@ -298,4 +300,4 @@ class FactsCard(Card):
         self.note.show(note)
 
 
-__all__ = ["TrainingRoom", "read_training"]
+__all__ = ["TrainingRoom", "ask_retrain", "read_training"]
