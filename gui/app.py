@@ -19,6 +19,7 @@ from gui.presenters.dashboard import job_views
 from gui.presenters.pulse import ControllerLook, Pulse
 from gui.presenters.status import status_view, tray_tip
 from gui.presenters.training import job_arguments
+from gui.remaining import RemainingTimes
 from gui.wishes import Wishes
 from gui.worker import Worker
 from storage.control import PANEL_WANTED
@@ -58,7 +59,7 @@ class App:
         self.store, self.controller, self.jobs, self.is_demo = store, controller, jobs, demo
         self.pulse: Pulse | None = None
         self.worker = Worker()
-        self.wishes, self.news = Wishes(), News(self)
+        self.wishes, self.news, self.remaining = Wishes(), News(self), RemainingTimes()
         self._pulse_at, self._is_pulsing = 0.0, False
         self._is_closing = self._is_leaving = self._was_asked_to_end = False
         self._leaving_since = 0.0
@@ -307,7 +308,14 @@ class App:
         front = self.window.front
         if front is not None:
             front.show_status(view)
-            front.show_jobs(job_views(self.pulse, starting=self.wishes.starting, cancelling=self.wishes.cancelling))
+            front.show_jobs(
+                job_views(
+                    self.pulse,
+                    starting=self.wishes.starting,
+                    cancelling=self.wishes.cancelling,
+                    remaining=self.remaining.follow(self.pulse),
+                )
+            )
 
     # ---- what rooms may ask ----------------------------------------------------------------------
 
@@ -380,8 +388,15 @@ class App:
         self.ask(lambda: self.jobs.cancel(kind), lambda _: self.refresh_soon())
 
     def go(self, room: str) -> None:
-        """Bring a room to the front."""
-        self.window.show(room, self, self._room_ready)
+        """Bring a room to the front; 'settings/Discord' is a group of it."""
+        name, _, part = room.partition("/")
+
+        def ready(shown: Any) -> None:
+            self._room_ready(shown)
+            if part:
+                shown.open(part)
+
+        self.window.show(name, self, ready)
 
     def close_first_run(self) -> None:
         """The first steps are done, or the owner wants them out of the way."""
@@ -392,7 +407,12 @@ class App:
 
     def compare_model(self, file: Path) -> None:
         """The playground, set up to compare this model with the one in use."""
-        self.window.show("playground", self, lambda room: (self._room_ready(room), room.compare_with(file)))
+
+        def ready(room: Any) -> None:
+            self._room_ready(room)
+            room.compare_with(file)
+
+        self.window.show("playground", self, ready)
 
     def in_slices(self, parts: Iterator[None], then: Callable[[], Any]) -> None:
         """Let a generator make widgets a few milliseconds at a time."""

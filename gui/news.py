@@ -11,6 +11,7 @@ from gui import texts
 from gui.presenters.dashboard import finished_text
 from gui.presenters.notifications import Note, is_told, milestone, milestone_note, notes_between
 from gui.presenters.people import has_open_question
+from gui.presenters.plain import plain
 from gui.presenters.pulse import Pulse
 from gui.presenters.training import deploy_question, force_question, is_due, retrain_note
 from storage.deletions import erase_due
@@ -102,7 +103,7 @@ class News:
         elif has_open_question(job):
             panel.confirm(
                 texts.ABSENT_TITLE,
-                "\n".join(str(sentence) for sentence in job.result.get("attention", ())),
+                "\n".join(filter(None, (plain(str(sentence)) for sentence in job.result.get("attention", ())))),
                 [
                     (texts.ABSENT_LATER, "secondary", None),
                     (texts.ABSENT_SHOW, "primary", lambda: panel.go("people")),

@@ -120,5 +120,5 @@ def popup_menu(master: Any, theme: Any) -> tk.Menu:
         bd=1,
         activeborderwidth=5,
         relief="flat",
-        disabledforeground=theme.now("faint"),
+        disabledforeground=theme.now("disabled"),
     )

@@ -48,6 +48,7 @@ def read_figures(store: Store) -> Figures:
         tuple(store.activity.replies_per_hour(hours=24)),
         tuple(store.activity.samples_since(now - WEEK)),
         tuple(store.activity.recent(limit=60)),
+        sum(1 for line in store.playground.history(limit=200) if line.answers_id and line.at > now - DAY),
     )
 
 
@@ -122,7 +123,7 @@ class DashboardRoom(Room):
         """Called by the app on every beat and at once after a click."""
         self.hero.show(view)
         if view.problem:
-            self.problem.show(view.problem, view.cure, action=texts.BUTTON_LOGS, command=lambda: self.panel.go("logs"))
+            self.problem.show(view.problem, view.cure, action=view.action, command=lambda: self.panel.go(view.place))
             self.problem.grid()
         else:
             self.problem.grid_remove()

@@ -24,7 +24,7 @@ from gui.components.theme import XS
 from gui.components.training import ask_retrain
 from gui.presenters import settings as setting_texts
 from gui.presenters.first_run import CHECKUP_COLUMNS, STEP_JOBS, FirstRunView, Situation, Step, first_run_view
-from gui.presenters.plain import plain
+from gui.presenters.plain import plain, reflowed
 from gui.presenters.pulse import Pulse
 from storage import policy
 from storage.environment import SERVER_ID, TOKEN, read_environment, write_value
@@ -327,7 +327,7 @@ class FirstRunRoom(Room):
                 lambda _: self.shown(),
             )
 
-        text = f"{policy.POLICY_TEXT}\n\n{policy.POLICY_QUESTION}"
+        text = f"{reflowed(policy.POLICY_TEXT)}\n\n{policy.POLICY_QUESTION}"
         self.panel.confirm(
             texts.STEP_RULE,
             text,

@@ -17,6 +17,7 @@ from gui.components.notices import Pill
 from gui.components.room import M, Panel, S
 from gui.model_check import check_model_file
 from gui.presenters import settings as view
+from gui.presenters.plain import plain
 from storage.errors import KnownError
 from storage.settings import APPEARANCE, FETCH_SCHEDULE, LAUNCH_AT_LOGIN, REGISTRY, Setting, Settings
 from storage.system.boot_service import BootStatus, BootTask
@@ -197,7 +198,7 @@ class SettingLine(LabelledRow):
     def _refused(self, name: str, error: Exception) -> None:
         if self._is_typing:
             return
-        self.show_problem(error.text() if isinstance(error, KnownError) else str(error))
+        self.show_problem(plain(error.text()) or error.what if isinstance(error, KnownError) else str(error))
 
     def _schedule(self, when: str) -> None:
         """It is handed to the system, then remembered; what cannot be is told, and the old one stays."""

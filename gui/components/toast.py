@@ -9,6 +9,7 @@ from gui.components import icons
 from gui.components.basics import Row, Text
 from gui.components.shapes import Sheet
 from gui.components.theme import RADIUS, XL, M, S, theme_of
+from gui.presenters.plain import plain
 
 SHOWN_MS = 6_000
 SHOWN_BAD_MS = 12_000
@@ -40,7 +41,7 @@ class Toasts:
         """Put a message up; the oldest makes room for a fourth."""
         while len(self._stack) >= 3:
             self._drop(self._stack[0])
-        frame = self._frame(title, body, tone)
+        frame = self._frame(plain(title) or title, plain(body), tone)
         self._stack.append(frame)
         self._waits = 0
         self._arrange()

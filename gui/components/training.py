@@ -167,9 +167,7 @@ class TrainingRoom(Room):
         self.retrain.show(view.retrain, view.can_retrain)
         self.dataset.show(view.dataset, view.dataset_note)
         self.dataset.buttons[1].set_enabled(bool(view.dataset_report))
-        self.computer.show(
-            view.computer, f"{view.computer_note} {texts.COLAB_TEXT}" if view.offers_colab else view.computer_note
-        )
+        self.computer.show(view.computer, view.computer_note)
         self.computer.buttons[1].set_enabled(view.offers_colab)
         self.curve.show(view.curve)
         self.run_note.show(view.run_note, colour="bad" if view.is_run_failed else "muted")

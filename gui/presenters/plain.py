@@ -13,3 +13,10 @@ def plain(text: str) -> str:
     """The text without the sentences that only a terminal could follow; '' where nothing is left."""
     kept = [sentence for sentence in _SENTENCE.split(text.strip()) if not _COMMAND.search(sentence)]
     return " ".join(kept)
+
+
+def reflowed(text: str) -> str:
+    """A text broken for a terminal, to be broken anew by its window: one line a paragraph, bullets for dashes."""
+    paragraphs = re.split(r"\n\s*\n|\n(?=\s*- )", text.strip())
+    joined = (" ".join(part.split()) for part in paragraphs)
+    return "\n".join(f"\u2022 {part[2:]}" if part.startswith("- ") else part for part in joined)

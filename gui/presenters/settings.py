@@ -8,6 +8,7 @@ from typing import Any
 
 from gui import texts
 from gui.presenters import format as words
+from gui.presenters.plain import plain
 from storage.environment import Environment
 from storage.errors import KnownError, SettingError
 from storage.people import THREAD_KINDS
@@ -109,7 +110,7 @@ def check(setting: Setting[Any], raw: str) -> str:
         if setting.key == FETCH_SCHEDULE.key and raw.strip():
             parse_schedule(raw)
     except KnownError as error:
-        return error.text()
+        return plain(error.text()) or error.what
     return ""
 
 

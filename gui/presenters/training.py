@@ -12,11 +12,16 @@ from gui import texts
 from gui.presenters import format as words
 from gui.presenters.charts import Curve, nice_ceiling, thin
 from gui.presenters.notifications import Note
+from gui.presenters.plain import plain
 from gui.presenters.status import Fact
 from storage.artefacts import ModelVersion, Pointer, PreparedSet
 from storage.errors import KnownError
 from storage.paths import Workspace
 from storage.records import Job, JobMetric, JobState
+from storage.trained_models import PRACTICE_RECIPES
+
+# A training that takes longer than this is called long.
+LONG_SECONDS = 12 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ def retrain_note(new_messages: int) -> Note:
 
 def _dataset(job: Job | None, now: float) -> tuple[tuple[Fact, ...], str, str]:
     if job is None or job.state is not JobState.DONE:
-        return (), job.error if job is not None and job.error else texts.DATASET_NONE, ""
+        return (), plain(job.error) if job is not None and job.error else texts.DATASET_NONE, ""
     result = job.result
     counts: dict[str, Any] = result.get("counts") or {}
     facts = [
@@ -125,14 +130,15 @@ def _dataset(job: Job | None, now: float) -> tuple[tuple[Fact, ...], str, str]:
 
 def _computer(job: Job | None) -> tuple[tuple[Fact, ...], str, bool]:
     if job is None or job.state is not JobState.DONE:
-        return (), job.error if job is not None and job.error else texts.COMPUTER_NONE, False
+        return (), plain(job.error) if job is not None and job.error else texts.COMPUTER_NONE, False
     found, hardware = job.result, job.result.get("hardware", {})
     gpu = hardware.get("gpu_name") or ""
+    is_practice = found.get("recipe") in PRACTICE_RECIPES
     shown_gpu = f"{gpu.removeprefix('NVIDIA ')}, {words.size(hardware.get('gpu_bytes', 0))}"
     facts = [
         Fact(texts.COMPUTER_GPU, shown_gpu if gpu else texts.COMPUTER_NO_GPU, "text" if gpu else "busy"),
         Fact(texts.COMPUTER_CPU, texts.COMPUTER_CORES.format(count=hardware.get("cpu_cores", "?"))),
-        Fact(texts.COMPUTER_RECIPE, str(found.get("recipe", texts.NONE))),
+        Fact(texts.COMPUTER_RECIPE, texts.COMPUTER_PRACTICE if is_practice else str(found.get("recipe", texts.NONE))),
     ]
     if found.get("memory_bytes"):
         facts.append(
@@ -146,8 +152,20 @@ def _computer(job: Job | None) -> tuple[tuple[Fact, ...], str, bool]:
         )
     if found.get("seconds"):
         facts.append(Fact(texts.COMPUTER_TIME, words.duration(found["seconds"])))
-    notes = [*found.get("problems", ()), *found.get("warnings", ())] or [str(found.get("reason", ""))]
-    return tuple(facts), " ".join(notes), not gpu or not found.get("can_run", True)
+    notes = [plain(str(each)) for each in (*found.get("problems", ()), *found.get("warnings", ()))]
+    if not any(notes):
+        notes = [plain(str(found.get("reason", "")))]
+    offers_colab = not gpu or not found.get("can_run", True)
+    if offers_colab:
+        # One time and one verdict: a practice model is quick, a real one without a graphics card is not.
+        is_long = not is_practice and float(found.get("seconds") or 0) > LONG_SECONDS
+        notes.append(texts.COLAB_PRACTICE if is_practice else texts.COLAB_LONG if is_long else "")
+        notes.append(texts.COLAB_TEXT)
+    return tuple(facts), " ".join(_sentence(note) for note in notes if note), offers_colab
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _run_note(job: Job | None, is_training: bool) -> str:
@@ -155,7 +173,7 @@ def _run_note(job: Job | None, is_training: bool) -> str:
         return ""
     if job.state is JobState.CANCELLED:
         return texts.RUN_CANCELLED
-    return job.error if job.state in (JobState.FAILED, JobState.LOST) else ""
+    return plain(job.error) if job.state in (JobState.FAILED, JobState.LOST) else ""
 
 
 def loss_curve(metrics: Sequence[JobMetric]) -> Curve:
@@ -187,7 +205,7 @@ def loss_curve(metrics: Sequence[JobMetric]) -> Curve:
 
 def _evaluation(job: Job | None) -> tuple[tuple[Fact, ...], str, str]:
     if job is None or job.state is not JobState.DONE or "auc" not in job.result:
-        return (), job.error if job is not None and job.error else texts.EVALUATION_NONE, ""
+        return (), plain(job.error) if job is not None and job.error else texts.EVALUATION_NONE, ""
     result = job.result
     facts = []
     match = result.get("match_percent")
@@ -231,7 +249,7 @@ def _newest_model(jobs: dict[str, Job], workspace: Workspace, now: float) -> Pat
         # An older model would be measured in its place, and its figures taken for the new one's.
         raise KnownError(
             "The newest training left no model file to evaluate.",
-            "Train again, or export it in a terminal: scripts/3_train_model.py --resume.",
+            "Press Training > Resume to export it, or train again.",
         )
     candidates = (
         exported,
@@ -259,7 +277,8 @@ def force_question(job: Job) -> DeployQuestion | None:
     gguf, objections = job.result.get("model"), job.result.get("objections")
     if job.kind != "deploy" or job.state is not JobState.FAILED or not isinstance(gguf, str) or not objections:
         return None
-    return DeployQuestion(gguf, " ".join(map(str, objections)))
+    said = [plain(str(each)) or texts.FORCE_UNNAMED for each in objections]
+    return DeployQuestion(gguf, " ".join(dict.fromkeys(said)))
 
 
 def deploy_question(job: Job) -> DeployQuestion | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bot_controller import ControllerState
+from bot_controller import ControllerState, ControllerView
 from gui import texts
 from model.catalog import offline_chat_model
 from storage.paths import PROJECT_ROOT
@@ -355,6 +355,23 @@ def test_the_rate_is_typed_in_percent_and_shown_in_percent(store: Store) -> None
         panel.type("12")
         panel.key("Return")
         panel.wait(lambda: store.settings.get(RESPONSE_RATE) == 0.12 and line._field.get() == "12 %", "twelve percent")
+
+
+def test_a_missing_token_is_one_click_from_where_it_is_entered(store: Store) -> None:
+    controller = StillController(store)
+    with open_panel(store, controller) as panel:
+        room = panel.go("dashboard")
+        controller.become(ControllerState.FAILED)
+        failed = ControllerView(
+            ControllerState.FAILED, detail="No Discord bot token is set.", cure="Enter it in Settings > Discord."
+        )
+        controller.tick = lambda: failed  # type: ignore[method-assign]
+        panel.wait(lambda: room.problem.winfo_ismapped(), "the problem")
+        assert room.hero.state.cget("text") == texts.STATE_NO_TOKEN
+        assert room.problem.button.text == texts.BUTTON_TOKEN
+        panel.click(room.problem.button)
+        panel.wait(lambda: panel.app.window.front.key == "settings", "the settings")
+        panel.wait(lambda: panel.app.window.front.group == "Discord", "their group")
 
 
 def test_what_was_typed_a_moment_before_leaving_is_stored(store: Store) -> None:

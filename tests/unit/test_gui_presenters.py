@@ -195,16 +195,9 @@ def test_rates_say_what_they_mean() -> None:
 
 def test_a_job_shows_step_and_remaining_time() -> None:
     running = Job(3, "train", 1, JobState.RUNNING, 0.5, "epoch 2 of 5", started_at=NOW - 600)
-    view = dashboard.job_views(pulse(jobs=(running,)), starting=frozenset({"backup"}))
+    view = dashboard.job_views(pulse(jobs=(running,)), starting=frozenset({"backup"}), remaining={3: 600.0})
     assert view[0].text == "epoch 2 of 5 · 10 min left"
     assert view[1].name == texts.JOB_NAMES["backup"] and view[1].job_id == 0
-
-
-def test_a_round_never_ends_before_the_step_it_is_at() -> None:
-    round_ = Job(2, "retrain", 1, JobState.RUNNING, 0.5, "train", started_at=NOW - 60)
-    step = Job(3, "train", 2, JobState.RUNNING, 0.1, "SFT", started_at=NOW - 60)
-    views = dashboard.job_views(pulse(jobs=(round_, step)))
-    assert [view.text for view in views] == ["train · 9 min left", "SFT · 9 min left"]
 
 
 # ---- numbers as people read them ---------------------------------------------------------------------------
