@@ -322,6 +322,7 @@ CLOSED_BY_DISCORD_TEXT = (
     "Your word is taken back, and Discord's holds: its lines are recalled only in channels whose readers can all "
     "read it."
 )
+MORE = "\u22ef"
 MENU_EXCLUDE, MENU_INCLUDE = "Leave out of training and recall", "Include again"
 MENU_FORGET = "Delete everything they wrote…"
 FORGET_TITLE = "Delete everything {name} wrote?"

@@ -70,6 +70,9 @@ class DashboardRoom(Room):
         self.problem = Banner(page, "bad")
         self.problem.grid(row=1, column=0, columnspan=2, sticky="ew", pady=(0, gap))
         self.problem.grid_remove()
+        self.todo = Banner(page, "busy")
+        self.todo.grid(row=1, column=0, columnspan=2, sticky="ew", pady=(0, gap))
+        self.todo.grid_remove()
         self.jobs = JobList(page, self.panel)
         self.jobs.grid(row=2, column=0, columnspan=2, sticky="ew", pady=(0, gap))
         self.jobs.grid_remove()
@@ -122,11 +125,14 @@ class DashboardRoom(Room):
     def show_status(self, view: StatusView) -> None:
         """Called by the app on every beat and at once after a click."""
         self.hero.show(view)
+        # What the owner has still to enter is no alarm.
+        banner, other = (self.todo, self.problem) if view.tone == "busy" else (self.problem, self.todo)
+        other.grid_remove()
         if view.problem:
-            self.problem.show(view.problem, view.cure, action=view.action, command=lambda: self.panel.go(view.place))
-            self.problem.grid()
+            banner.show(view.problem, view.cure, action=view.action, command=lambda: self.panel.go(view.place))
+            banner.grid()
         else:
-            self.problem.grid_remove()
+            banner.grid_remove()
 
     def show_jobs(self, views: tuple[JobView, ...]) -> None:
         self.jobs.show(views)

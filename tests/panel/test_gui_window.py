@@ -366,10 +366,10 @@ def test_a_missing_token_is_one_click_from_where_it_is_entered(store: Store) -> 
             ControllerState.FAILED, detail="No Discord bot token is set.", cure="Enter it in Settings > Discord."
         )
         controller.tick = lambda: failed  # type: ignore[method-assign]
-        panel.wait(lambda: room.problem.winfo_ismapped(), "the problem")
-        assert room.hero.state.cget("text") == texts.STATE_NO_TOKEN
-        assert room.problem.button.text == texts.BUTTON_TOKEN
-        panel.click(room.problem.button)
+        panel.wait(lambda: room.todo.winfo_ismapped(), "what is missing")
+        assert room.hero.state.cget("text") == texts.STATE_NO_TOKEN and not room.problem.winfo_ismapped()
+        assert room.todo.button.text == texts.BUTTON_TOKEN
+        panel.click(room.todo.button)
         panel.wait(lambda: panel.app.window.front.key == "settings", "the settings")
         panel.wait(lambda: panel.app.window.front.group == "Discord", "their group")
 
@@ -578,6 +578,24 @@ def test_a_member_is_left_out_and_a_private_channel_needs_a_second_yes(store: St
         panel.key("Tab", "Return")
         panel.wait(lambda: [c.id for c in store.channels.trainable()] == [2], "the second yes")
         assert store.consents.latest("private_channel", subject_id=2) is not None
+
+
+def test_a_members_menu_opens_with_a_plain_click(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deleting what somebody wrote needs no right click. Menus grab the pointer, so it is noted instead of shown."""
+    add_people(store)
+    opened: list[list[str]] = []
+    monkeypatch.setattr(
+        "tkinter.Menu.tk_popup",
+        lambda menu, *_: opened.append([menu.entrycget(n, "label") for n in range(menu.index("end") + 1)]),
+    )
+    with open_panel(store) as panel:
+        room = panel.go("people")
+        panel.wait(lambda: room.people._rows, "the members")
+        row = room.people.row_at(room.people._rows[0].key)
+        table = room.people.canvas
+        panel.click_at(table.winfo_rootx() + room.people.column_x("more"), table.winfo_rooty() + row[1])
+        panel.wait(lambda: opened, "the menu")
+    assert texts.MENU_FORGET in opened[0]
 
 
 def test_an_empty_workspace_opens_with_the_checklist_and_takes_a_token(store: Store) -> None:
