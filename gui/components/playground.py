@@ -62,7 +62,7 @@ class PlaygroundRoom(Room):
         self.card.grid(row=2, column=0, sticky="nsew")
         self.card.body.grid_columnconfigure(0, weight=1)
         self.card.body.grid_rowconfigure(0, weight=1)
-        self.area = ScrollArea(self.card.body, pad=10)
+        self.area = ScrollArea(self.card.body, pad=10, keeps_end=True)
         self.area.grid(row=0, column=0, sticky="nsew")
         for column in range(2):
             self.area.inner.grid_columnconfigure(column, weight=1, uniform="chat")
@@ -248,9 +248,7 @@ class PlaygroundRoom(Room):
             self._lines = lines
             self._draw_lines(lines)
             if is_at_end:
-                self.area.inner.update_idletasks()
-                self.area.canvas.configure(scrollregion=(0, 0, 1, self.area.inner.winfo_reqheight()))
-                self.area.canvas.yview_moveto(1.0)
+                self.area.to_end()
 
     def _show_hands(self) -> None:
         is_busy = self._is_comparing()

@@ -643,6 +643,35 @@ def test_leaving_asks_whether_the_bot_goes_on(store: Store) -> None:
         assert "stop" in controller.asked and controller.asked[-1] == "close False"
 
 
+def test_the_chat_keeps_its_end_whatever_changes_its_size(store: Store) -> None:
+    for number in range(25):
+        store.playground.ask(f"line {number}, long enough to be wrapped when the chat is narrow " * 2)
+    controller = StillController(store)
+    controller.become(ControllerState.RUNNING, running_status())
+    with open_panel(store, controller, size=(1200, 800)) as panel:
+        room = panel.go("playground")
+        canvas = room.area.canvas
+        panel.wait(lambda: len(room._bubbles) >= 25 and canvas.yview()[1] > 0.98, "the chat")
+        panel.click(room.compare._picture)
+        panel.turn(0.4)
+        assert canvas.yview()[1] > 0.98
+        panel.root.geometry("900x600")
+        panel.turn(0.5)
+        assert canvas.yview()[1] > 0.98
+        room.area.scroll_by(-400)
+        before = canvas.canvasy(0)
+        panel.click(room.compare._picture)
+        panel.turn(0.4)
+        assert abs(canvas.canvasy(0) - before) < 2, "who reads further up stays there"
+
+
+def test_pages_grow_no_wider_than_can_be_read(store: Store) -> None:
+    with open_panel(store, size=(1900, 900)) as panel:
+        room = panel.go("dashboard")
+        panel.turn(0.3)
+        assert room.area.inner.winfo_width() <= panel.app.theme.px(1100)
+
+
 def test_three_toasts_at_most_and_the_oldest_gives_way(store: Store) -> None:
     with open_panel(store) as panel:
         for number in range(5):
