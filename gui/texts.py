@@ -562,7 +562,6 @@ FIRST_DISMISS, FIRST_DISMISSED = "Hide this list", "Hidden. It is under Settings
 FIRST_CLOSE = "Done"
 CHECKUP = "Check-up"
 CHECKUP_EMPTY = "Looks at Python, packages, disk, databases, index, model, token and Discord, and names the cures."
-CHECKUP_COLUMNS = ("", "What", "How it is", "What to do")
 
 # ---- tray, notifications, leaving ---------------------------------------------------------------
 TRAY_SHOW, TRAY_HIDE = "Show window", "Hide window"

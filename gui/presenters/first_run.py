@@ -10,17 +10,10 @@ from typing import Any
 from gui import texts
 from gui.presenters import format as words
 from gui.presenters.plain import plain
-from gui.presenters.table import Cell, Column, TableRow
 from storage import policy
 from storage.environment import Environment
 from storage.records import Job, JobState
 
-CHECKUP_COLUMNS = (
-    Column("mark", texts.CHECKUP_COLUMNS[0], 30, align="centre"),
-    Column("name", texts.CHECKUP_COLUMNS[1], 150, kind="strong"),
-    Column("words", texts.CHECKUP_COLUMNS[2], stretch=1.4, kind="small"),
-    Column("cure", texts.CHECKUP_COLUMNS[3], stretch=1.6, kind="small", tone="muted"),
-)
 _MARKS = {"good": ("✓", "good"), "note": ("•", "busy"), "bad": ("✕", "bad")}
 
 
@@ -90,13 +83,29 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class FindingRow:
+    """One finding of the check-up. action: words of the button that cures it, '' where none does; it starts `job_kind`,
+    or leads to `place`."""
+
+    mark: str
+    tone: str
+    name: str
+    words: str
+    cure: str
+    action: str
+    job_kind: str
+    arguments: tuple[str, ...]
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class FirstRunView:
     """The list, how far it is, the invite link, and the last check-up."""
 
     steps: tuple[Step, ...]
     progress: str
     invite_url: str
-    checkup: tuple[TableRow, ...]
+    checkup: tuple[FindingRow, ...]
     is_finished: bool
     way: str
 
@@ -256,25 +265,43 @@ def _hello(situation: Situation) -> Step:
     return Step("hello", texts.STEP_HELLO, texts.STEP_HELLO_TEXT, "open")
 
 
-def _checkup(job: Job | None) -> tuple[TableRow, ...]:
+def _checkup(job: Job | None) -> tuple[FindingRow, ...]:
     if job is None or job.state is not JobState.DONE:
         return ()
     rows = []
-    for number, finding in enumerate(job.result.get("findings", ())):
-        mark, tone = _MARKS.get(str(finding.get("verdict")), ("•", "muted"))
+    for finding in job.result.get("findings", ()):
+        verdict, name = str(finding.get("verdict")), str(finding.get("name", ""))
+        mark, tone = _MARKS.get(verdict, ("•", "muted"))
+        cure = str(finding.get("cure", ""))
+        label, job_kind, arguments, place = _CURES.get(name, ("", "", (), ""))
+        if not label and (named := re.search(r"Settings > (\w+)", cure)) is not None:
+            label, place = texts.BUTTON_SETTINGS, f"settings/{named[1]}"
+        if verdict == "good" or not cure:
+            label = ""
         rows.append(
-            TableRow(
-                number,
-                (
-                    Cell(mark, tone),
-                    Cell(str(finding.get("name", ""))),
-                    Cell(plain(str(finding.get("words", "")))),
-                    Cell(plain(str(finding.get("cure", "")))),
-                ),
+            FindingRow(
+                mark, tone, name, plain(str(finding.get("words", ""))), plain(cure), label, job_kind, arguments, place
             )
         )
     return tuple(rows)
 
+
+# What cures a finding: (words of the button, a job with its arguments, or a place of the panel).
+_CURES: dict[str, tuple[str, str, tuple[str, ...], str]] = {
+    "Token": (texts.BUTTON_TOKEN, "", (), "settings/Discord"),
+    "Discord": (texts.BUTTON_TOKEN, "", (), "settings/Discord"),
+    "Messages": (texts.STEP_FETCH_GO, "fetch", (), ""),
+    "Last fetch": (texts.STEP_FETCH_GO, "fetch", (), ""),
+    "Missing messages": (texts.PEOPLE, "", (), "people"),
+    "Absent messages": (texts.PEOPLE, "", (), "people"),
+    "Opened channels": (texts.PEOPLE, "", (), "people"),
+    "Channels": (texts.PEOPLE, "", (), "people"),
+    "Search index": (texts.INDEX_BUTTON, "index", ("--rebuild-index",), ""),
+    "Chat model": (texts.STEP_MODEL_GO, "download", (), ""),
+    "Scheduled fetch": (texts.BUTTON_SETTINGS, "", (), "settings/Data"),
+    "Start at login": (texts.BUTTON_SETTINGS, "", (), "settings/Startup"),
+    "Bot": (texts.DASHBOARD, "", (), "dashboard"),
+}
 
 _STEPS: dict[str, Callable[[Situation], Step]] = {
     "token": _token,

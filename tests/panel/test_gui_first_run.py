@@ -149,6 +149,28 @@ def test_an_error_stands_in_its_row_with_a_button_that_tries_again(store: Store)
         panel.wait(lambda: jobs.started == [("download", [])], "another try")
 
 
+def test_a_finding_is_read_whole_and_cured_by_its_button(store: Store) -> None:
+    long = "Long words about what is wrong with the search index of this workspace, to the very last of them. " * 2
+    finish(
+        store,
+        "doctor",
+        findings=[
+            {"name": "Search index", "verdict": "bad", "words": long, "cure": "Rebuild it: python scripts/x.py --y"},
+            {"name": "Python", "verdict": "good", "words": "3.11", "cure": ""},
+        ],
+    )
+    jobs = StillJobs()
+    with open_panel(store, jobs=jobs, demo=False) as panel:
+        room = panel.app.window.front
+        line = panel.wait(lambda: len(room.checkup.lines) == 2 and room.checkup.lines[0], "the findings")
+        panel.reveal(line)
+        panel.turn(0.2)
+        assert line.words.cget("text") == long.strip() and line.words.winfo_height() >= line.words.winfo_reqheight()
+        assert not line.cure.winfo_ismapped() and not room.checkup.lines[1].button.winfo_ismapped()
+        panel.click(line.button)
+        panel.wait(lambda: jobs.started == [("index", ["--rebuild-index"])], "the cure")
+
+
 def test_what_is_typed_into_a_step_survives_the_list_being_read_again(store: Store) -> None:
     with open_panel(store, demo=False) as panel:
         room = panel.app.window.front
