@@ -245,11 +245,7 @@ class PeopleRoom(Room):
         self.panel.ask(
             work,
             lambda gone: (
-                self.panel.toast(
-                    texts.FORGOTTEN.format(count=words.plural(gone.messages, "message")),
-                    " ".join(gone.remaining),
-                    tone="bad" if gone.remaining else "good",
-                ),
+                self.panel.toast(texts.FORGOTTEN.format(count=words.plural(gone.messages, "message")), tone="good"),
                 self._read(),
             ),
             slow=True,
