@@ -23,9 +23,12 @@ CHANNEL_WORDS = ("learn", "recall", "speak")
 
 def setting_text(setting: Setting[Any], value: Any, *, is_short: bool = False) -> str:
     """'0.7', or the whole story with range and default."""
-    shown = (
-        ("on" if value else "off") if setting.type is bool else f"{value:g}" if setting.type is float else str(value)
-    )
+    if setting.type is bool:
+        shown = "on" if value else "off"
+    elif setting.is_share:
+        shown = f"{value * 100:g}%"
+    else:
+        shown = f"{value:g}" if setting.type is float else str(value) or "off"
     if is_short:
         return shown
     default = setting_text(setting, setting.default, is_short=True)

@@ -36,8 +36,9 @@ from bot.outbox import Outbox, shortened
 from storage import policy
 from storage.errors import KnownError, SettingError
 from storage.forgetting import forget_member, mark_models
+from storage.quiet_hours import NONE_WORDS, read_quiet_hours
 from storage.records import Channel, ExitCode, Job
-from storage.settings import MAX_TOKENS, MENTIONS_ONLY, QUIET_UNTIL, RESPONSE_RATE, TEMPERATURE, Setting
+from storage.settings import MAX_TOKENS, MENTIONS_ONLY, QUIET_HOURS, QUIET_UNTIL, RESPONSE_RATE, TEMPERATURE, Setting
 from storage.system import processes
 
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ hybrid: Callable[..., Any] = commands.hybrid_command
 log = logging.getLogger(__name__)
 
 JOB_POLL_SECONDS = 2.0
-MAX_RATE_TEXT = re.compile(r"(\d+(?:[.,]\d+)?)\s*%")
 
 
 class NotAdminError(commands.CheckFailure):
@@ -98,9 +98,7 @@ class AdminCommands(commands.Cog):
     @app_commands.describe(value="0 to 1, or a percentage such as 5%")
     async def setrate(self, context: Context, *, value: str = "") -> None:
         """How likely it joins in unasked."""
-        percent = MAX_RATE_TEXT.fullmatch(value.strip())
-        number = str(float(percent[1].replace(",", ".")) / 100) if percent else value.strip().replace(",", ".")
-        await self._set(context, RESPONSE_RATE, number)
+        await self._set(context, RESPONSE_RATE, value.strip())
 
     @admin_only()
     @hybrid(usage="0-1", description="Temperature: lower is safer, higher is more creative")
@@ -124,10 +122,17 @@ class AdminCommands(commands.Cog):
         await self._set(context, MENTIONS_ONLY, value.strip())
 
     @admin_only()
-    @hybrid(usage="2h|off", description="Say nothing for a while, e.g. 30m, 2h, 1d; off ends it")
-    @app_commands.describe(duration="30m, 2h, 1h30m, 1d or off")
+    @hybrid(
+        usage="2h|off|hours 23-7|hours off",
+        description="Say nothing for a while, e.g. 30m, 2h, 1d; off ends it; hours 23-7 every day",
+    )
+    @app_commands.describe(duration="30m, 2h, 1h30m, 1d or off; hours 23:00-07:30 for every day, hours off")
     async def quiet(self, context: Context, *, duration: str = "") -> None:
-        """Say nothing for a while."""
+        """Say nothing for a while, or at the same hours every day."""
+        word, _, span = duration.strip().partition(" ")
+        if word.lower() == "hours" or _is_span(duration):
+            await self._set(context, QUIET_HOURS, span.strip() if word.lower() == "hours" else duration)
+            return
         if duration.strip().lower() in ("off", "0"):
             await self._store_setting(context, QUIET_UNTIL, 0.0)
             await self._say(context, "I am listening again.")
@@ -408,6 +413,14 @@ def _required(channel: Channel | None) -> Channel:
 def usage_of(command: commands.Command[Any, ..., Any]) -> str:
     """'!setrate 0-1'."""
     return f"{PREFIX}{command.name} {command.usage or ''}".strip()
+
+
+def _is_span(text: str) -> bool:
+    """'23-7' after !quiet means every day; a length of time never reads as two times of day."""
+    try:
+        return text.strip().lower() not in NONE_WORDS and read_quiet_hours(text) is not None
+    except SettingError:
+        return False
 
 
 def _reference_id(context: Context) -> int | None:

@@ -1,4 +1,4 @@
-"""What the bot needs to know about its place: who it is, who may steer it, where it lives, when it is quiet."""
+"""What the bot needs to know about its place: who it is, who may steer it, where it lives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from storage.errors import ConfigurationError, SettingError
 from storage.settings import BOT_NAMES, Settings
 
 PREFIX = "!"
-_SPAN = re.compile(r"(\d{1,2}):(\d\d)\s*-\s*(\d{1,2}):(\d\d)")
 _DURATION = re.compile(r"(?:(\d{1,9})\s*d)?\s*(?:(\d{1,9})\s*h)?\s*(?:(\d{1,9})\s*m(?:in)?)?", re.IGNORECASE)
 LONGEST_QUIET_SECONDS = 30 * 86_400
 
@@ -55,17 +54,6 @@ def is_named(content: str, names: Iterable[str]) -> bool:
     """True when one of the names stands in the text as a word of its own."""
     text = content.casefold()
     return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in names)
-
-
-def is_quiet_time(span: str, minute_of_day: int) -> bool:
-    """Whether a local minute (0-1439) lies in 'HH:MM-HH:MM', which may pass midnight. An unreadable span is none."""
-    match = _SPAN.fullmatch(span.strip())
-    if match is None:
-        return False
-    start, end = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
-    if start <= end:
-        return start <= minute_of_day < end
-    return minute_of_day >= start or minute_of_day < end
 
 
 def parse_duration(text: str) -> int:

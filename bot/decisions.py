@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from bot.config import is_quiet_time
+from storage.quiet_hours import is_quiet_time
 from storage.records import Channel
 from storage.settings import (
     ANSWER_DIRECT_MESSAGES,

@@ -16,15 +16,16 @@ from gui.appearance import Appearance
 from gui.components.icons import set_window_icon
 from gui.news import News
 from gui.presenters.dashboard import job_views
-from gui.presenters.first_run import is_needed
 from gui.presenters.pulse import ControllerLook, Pulse
 from gui.presenters.status import status_view, tray_tip
 from gui.presenters.training import job_arguments
+from gui.remaining import RemainingTimes
 from gui.wishes import Wishes
 from gui.worker import Worker
 from storage.control import PANEL_WANTED
 from storage.environment import Environment, read_environment
 from storage.errors import KnownError
+from storage.first_steps import begin_first_steps, close_first_steps
 from storage.paths import Workspace
 from storage.settings import APPEARANCE, KEEP_AWAKE, KEEP_BACKUPS, START_BOT_WITH_PANEL, START_MINIMISED, Setting
 from storage.store import Store
@@ -58,7 +59,7 @@ class App:
         self.store, self.controller, self.jobs, self.is_demo = store, controller, jobs, demo
         self.pulse: Pulse | None = None
         self.worker = Worker()
-        self.wishes, self.news = Wishes(), News(self)
+        self.wishes, self.news, self.remaining = Wishes(), News(self), RemainingTimes()
         self._pulse_at, self._is_pulsing = 0.0, False
         self._is_closing = self._is_leaving = self._was_asked_to_end = False
         self._leaving_since = 0.0
@@ -106,7 +107,7 @@ class App:
             },
         )
         self.window.sidebar.show_appearance(self.appearance.setting)
-        self.toasts = Toasts(self.root)
+        self.toasts = Toasts(self.root, self.window.lane)
         self.dialog = Dialog(self.root)
         self.root.protocol("WM_DELETE_WINDOW", self.close_window)
         self.root.bind("<Control-f>", lambda _: self.window.front.find() if self.window.front else None)
@@ -124,7 +125,7 @@ class App:
                 "exit": self.exit,
             },
         )
-        self.is_new = is_needed(self._environment, channels=len(self.store.channels.all()), is_demo=self.is_demo)
+        self.is_new = not self.is_demo and not begin_first_steps(self.store).is_closed
         self.window.sidebar.show_first_run(self.is_new)
         self.go("first_run" if self.is_new else "playground" if self.is_demo else "dashboard")
         if not start_minimised:
@@ -146,7 +147,9 @@ class App:
         if self._start_minimised and not self.tray.is_available:
             self.root.iconify()
         may_start = self.is_demo or bool(self._environment.token)
-        if may_start and not self.is_new and self._settings[START_BOT_WITH_PANEL]:
+        # While the first steps are open, the bot's first start is one of them.
+        has_run = not self.is_new or self.store.status.read_bot() is not None
+        if may_start and has_run and self._settings[START_BOT_WITH_PANEL]:
             self.bot("start")
 
     def _listen_to_signals(self) -> None:
@@ -210,6 +213,7 @@ class App:
         """End the panel now; the bot goes on, or was stopped before."""
         if self._is_closing:
             return
+        self.window.leave_fields()  # what was typed a moment ago is stored
         self._is_closing = True
         if self._next_tick:
             self.root.after_cancel(self._next_tick)
@@ -304,7 +308,14 @@ class App:
         front = self.window.front
         if front is not None:
             front.show_status(view)
-            front.show_jobs(job_views(self.pulse, starting=self.wishes.starting, cancelling=self.wishes.cancelling))
+            front.show_jobs(
+                job_views(
+                    self.pulse,
+                    starting=self.wishes.starting,
+                    cancelling=self.wishes.cancelling,
+                    remaining=self.remaining.follow(self.pulse),
+                )
+            )
 
     # ---- what rooms may ask ----------------------------------------------------------------------
 
@@ -377,8 +388,31 @@ class App:
         self.ask(lambda: self.jobs.cancel(kind), lambda _: self.refresh_soon())
 
     def go(self, room: str) -> None:
-        """Bring a room to the front."""
-        self.window.show(room, self, self._room_ready)
+        """Bring a room to the front; 'settings/Discord' is a group of it."""
+        name, _, part = room.partition("/")
+
+        def ready(shown: Any) -> None:
+            self._room_ready(shown)
+            if part:
+                shown.open(part)
+
+        self.window.show(name, self, ready)
+
+    def close_first_run(self) -> None:
+        """The first steps are done, or the owner wants them out of the way."""
+        self.is_new = False
+        self.window.sidebar.show_first_run(False)
+        self.ask(lambda: close_first_steps(self.store))
+        self.go("dashboard")
+
+    def compare_model(self, file: Path) -> None:
+        """The playground, set up to compare this model with the one in use."""
+
+        def ready(room: Any) -> None:
+            self._room_ready(room)
+            room.compare_with(file)
+
+        self.window.show("playground", self, ready)
 
     def in_slices(self, parts: Iterator[None], then: Callable[[], Any]) -> None:
         """Let a generator make widgets a few milliseconds at a time."""

@@ -11,6 +11,7 @@ from gui import texts
 from gui.presenters.dashboard import finished_text
 from gui.presenters.notifications import Note, is_told, milestone, milestone_note, notes_between
 from gui.presenters.people import has_open_question
+from gui.presenters.plain import plain
 from gui.presenters.pulse import Pulse
 from gui.presenters.training import deploy_question, force_question, is_due, retrain_note
 from storage.deletions import erase_due
@@ -90,16 +91,19 @@ class News:
     def _ask_after(self, job: Job) -> None:
         panel = self._panel
         if (question := deploy_question(job)) is not None:
-            deploy = partial(panel.start_job, "deploy", ["--model", question.gguf])
+            # The dashboard's card holds the question with its figures and replies until it is answered.
             panel.confirm(
                 texts.DEPLOY_TITLE,
                 question.text,
-                [(texts.DEPLOY_LATER, "secondary", None), (texts.DEPLOY_GO, "primary", deploy)],
+                [
+                    (texts.DEPLOY_LATER, "secondary", None),
+                    (texts.DEPLOY_LOOK, "primary", lambda: panel.go("dashboard")),
+                ],
             )
         elif has_open_question(job):
             panel.confirm(
                 texts.ABSENT_TITLE,
-                "\n".join(str(sentence) for sentence in job.result.get("attention", ())),
+                "\n".join(filter(None, (plain(str(sentence)) for sentence in job.result.get("attention", ())))),
                 [
                     (texts.ABSENT_LATER, "secondary", None),
                     (texts.ABSENT_SHOW, "primary", lambda: panel.go("people")),

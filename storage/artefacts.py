@@ -19,7 +19,7 @@ from storage.control import Facts
 from storage.jobs import Jobs
 from storage.paths import Workspace
 from storage.split_files import is_later_part, model_bytes, model_files, part_name, whole_stem
-from storage.system.files import write_whole
+from storage.system.files import remove_file, write_whole
 
 MANIFEST = "manifest.json"
 RUN = "run.json"
@@ -359,6 +359,13 @@ class ModelVersion:
         """The version the pointer names; None before the first deployment, or where it cannot be read."""
         name = Pointer.in_use(workspace)
         return cls.read(workspace, name) if name else None
+
+    def delete(self, workspace: Workspace) -> None:
+        """Take it away with its report; the manifest goes first, so that what is cut short leaves no version."""
+        remove_file(workspace.finetuned_models / f"{self.name}.json")
+        remove_file(workspace.finetuned_models / f"{self.name}.report.json")
+        for part in model_files(workspace.finetuned_models / self.file):
+            remove_file(part)
 
     def write(self, workspace: Workspace) -> None:
         """The manifest, which makes the version exist."""

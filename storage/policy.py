@@ -25,7 +25,7 @@ Before this program reads your server, please know:
   - Discord's developer policy (rule 21, July 2024) forbids training models on message content obtained through
     its API without Discord's express permission. That holds for private servers too. This program does not make
     that permission unnecessary; whether to go on is your decision and your responsibility.
-  - An alternative is to import exports that members made of their own data (--import FILE).
+  - An alternative is to import exports that members made of their own data.
   - Tell your members. They can type !botdata to see what is stored, !optout to be left out and !forgetme to have
     their messages deleted. Messages deleted on Discord are deleted here at once while the bot runs; otherwise the
     next fetch hides them, and they are erased when fetches on three days did not find them."""

@@ -24,6 +24,8 @@ RATINGS = (
     ("length", "Has a fitting length"),
 )
 LOWEST, HIGHEST = 1, 5
+# Fewer answers than this say nothing about who can be told from whom.
+LEAST_ANSWERS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,12 @@ class QuizResult:
     rater: str
     verdicts: tuple[Verdict, ...]
     made_at: float = 0.0
+
+
+def certainty(low: float, high: float) -> str:
+    """How sure a share is, from its 95 % interval, in words."""
+    width = high - low
+    return "quite sure" if width <= 0.15 else "fairly sure" if width <= 0.3 else "a rough figure, more answers needed"
 
 
 def quiz_folder(workspace: Workspace, quiz_id: str) -> Path:

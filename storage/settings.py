@@ -7,11 +7,12 @@ Values live in control.db's `config` table and apply on the next message unless 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from storage.errors import SettingError
+from storage.quiet_hours import tidy_quiet_hours
 from storage.typed_paths import clean_path
 
 T = TypeVar("T")
@@ -33,7 +34,8 @@ Match the energy of the room."""
 @dataclass(frozen=True)
 class Setting(Generic[T]):
     """One setting. `low`/`high` bound numbers; `slider` is the narrower part a slider shows, if any. is_path: a file or
-    folder, cleaned of what pasting adds to it."""
+    folder, cleaned of what pasting adds to it. is_share: 0-1, said in percent. tidy: what was typed -> what is stored,
+    or SettingError; applied to its own result it changes nothing."""
 
     key: str
     default: T
@@ -48,6 +50,8 @@ class Setting(Generic[T]):
     needs_restart: bool = False
     max_length: int = 4000
     is_path: bool = False
+    is_share: bool = False
+    tidy: Callable[[str], str] | None = None
 
     @property
     def type(self) -> type:
@@ -60,6 +64,8 @@ class Setting(Generic[T]):
             return "one of " + ", ".join(self.choices)
         if self.type is bool:
             return "on or off"
+        if self.is_share and self.low is not None and self.high is not None:
+            return f"{self.low:g} to {self.high:g}, or {self.low:.0%} to {self.high:.0%}"
         if self.low is not None and self.high is not None:
             return f"{self.low:g} to {self.high:g}{' ' + self.unit if self.unit else ''}"
         return "a whole number" if self.type is int else "text"
@@ -88,13 +94,21 @@ class Setting(Generic[T]):
                     raise ValueError
                 return int(number)
             if self.type is float:
-                return float(raw)
+                return _share(raw) if self.is_share and isinstance(raw, str) else float(raw)
         except (TypeError, ValueError, OverflowError):
             raise self._error(raw) from None
+        if self.tidy is not None:
+            return self.tidy(str(raw))
         return clean_path(str(raw)) if self.is_path else str(raw)
 
     def _error(self, raw: Any) -> SettingError:
         return SettingError(f"{self.label}: {str(raw)[:60]!r} is not allowed.", f"Give {self.range_text}.")
+
+
+def _share(raw: str) -> float:
+    """'5%', '5 %' and '0.05' are the same; a comma is a decimal point."""
+    text = raw.strip().replace(",", ".")
+    return float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
 
 
 def _to_bool(raw: Any) -> bool:
@@ -118,6 +132,7 @@ RESPONSE_RATE = Setting(
     0.0,
     1.0,
     slider=(0.01, 1.0),
+    is_share=True,
 )
 MENTIONS_ONLY = Setting(
     "mentions_only", False, "Behaviour", "Respond only to mentions", "Answer only when named, mentioned or replied to."
@@ -157,8 +172,9 @@ QUIET_HOURS = Setting(
     "",
     "Behaviour",
     "Quiet hours",
-    "Local time span without replies, e.g. 23:00-07:30. Empty: none.",
+    "Local time span without replies: 23:00-07:30, 23-7 or 11pm-7am. Empty: none.",
     max_length=20,
+    tidy=tidy_quiet_hours,
 )
 QUIET_UNTIL = Setting(
     "quiet_until", 0.0, "Behaviour", "Quiet until", "Set by 'quiet for 1 h'; seconds since 1970.", 0, 1e11

@@ -26,17 +26,19 @@ class Card(Sheet):
         super().__init__(master, fill=surface)
         self.grid_columnconfigure(0, weight=1)
         self.grid_rowconfigure(1, weight=1)
+        theme = theme_of(self)
+        pad, edge, gap = theme.px(pad), theme.px(pad - 2), theme.px(S)
         self.header: Row | None = None
         if title:
             self.header = Row(self)
-            self.header.grid(row=0, column=0, sticky="ew", padx=pad, pady=(pad - 2, 0))
+            self.header.grid(row=0, column=0, sticky="ew", padx=pad, pady=(edge, 0))
             self.header.grid_columnconfigure(1, weight=1)
             self.title = Text(self.header, title, role="heading")
             self.title.grid(row=0, column=0, sticky="w")
             self.hint = Text(self.header, hint, role="small", colour="faint", anchor="e")
-            self.hint.grid(row=0, column=2, sticky="e", padx=(S, 0))
+            self.hint.grid(row=0, column=2, sticky="e", padx=(gap, 0))
         self.body = Row(self)
-        self.body.grid(row=1, column=0, sticky="nsew", padx=pad, pady=(S if title else pad - 2, pad - 2))
+        self.body.grid(row=1, column=0, sticky="nsew", padx=pad, pady=(gap if title else edge, edge))
 
 
 class Text(tk.Label):

@@ -34,6 +34,7 @@ class BlindTestRoom(Room):
         self.run: QuizRun | None = None
         self._newest: Path | None = None
         self._begun: Path | None = None
+        self._unscored: Path | None = None
         self._jobs_seen: frozenset[int] = frozenset()
 
     def build(self) -> Iterator[None]:
@@ -113,6 +114,9 @@ class BlindTestRoom(Room):
         for button in (self.make, self.scoring):
             button.set_enabled(not is_busy and (button is self.make or self._newest is not None))
         ended = frozenset(job.id for job in pulse.finished)
+        if self._unscored is not None and not is_busy:
+            path, self._unscored = self._unscored, None
+            self._score(path)
         if ended != self._jobs_seen:
             self._jobs_seen = ended
             self._look()
@@ -215,4 +219,8 @@ class BlindTestRoom(Room):
 
     def _saved(self, file: Path) -> None:
         self.panel.toast(texts.BLIND_SAVED, str(file), tone="good")
-        self._score(self._begun)
+        pulse = self.panel.pulse
+        if pulse is not None and KIND in {job.kind for job in pulse.jobs}:
+            self._unscored = self._begun  # one at a time: it is scored when that one is done
+        else:
+            self._score(self._begun)

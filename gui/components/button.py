@@ -87,6 +87,10 @@ class Button(tk.Canvas):
             self.configure(state="normal" if is_enabled else "disabled", takefocus=is_enabled)
             self._paint()
 
+    def set_shown(self, is_shown: bool) -> None:
+        """Take it out of its grid, or put it back in its place."""
+        (self.grid if is_shown else self.grid_remove)()
+
     def show(self, text: str) -> None:
         if text != self.text:
             self.text = text
@@ -161,7 +165,7 @@ class Button(tk.Canvas):
             solid = self.kind == "primary"
             return (
                 theme.now("hover") if solid else ground if not look.fill else theme.now(look.fill),
-                theme.now("faint"),
+                theme.now("disabled"),
                 theme.now(look.border if not solid else "border") if look.border else "",
             )
         fill = look.hover if self._is_hot else look.fill
@@ -201,5 +205,5 @@ class Button(tk.Canvas):
         if self.text:
             self.create_text(x, y, text=self.text, anchor="w", fill=ink, font=font, tags="ink")
         if self._trailing:
-            picture = icons.photo(self, self._trailing, theme.now("muted" if self.is_enabled else "faint"), icon)
+            picture = icons.photo(self, self._trailing, theme.now("muted" if self.is_enabled else "disabled"), icon)
             self.create_image(width - theme.px(self.INSET) - icon // 2 + 2, y, image=picture, tags="ink")

@@ -70,18 +70,24 @@ class Choice(Button):
 class Segments(Row):
     """A few words side by side, one of them chosen; arrow keys move the choice."""
 
-    def __init__(self, master: Any, labels: dict[str, str], command: Callable[[str], Any]) -> None:
+    def __init__(self, master: Any, labels: dict[str, str], command: Callable[[str], Any], *, width: int = 84) -> None:
         super().__init__(master)
         self._tell = command
         self.value = next(iter(labels))
         self.parts: dict[str, Button] = {}
         for column, (value, words) in enumerate(labels.items()):
-            part = Button(self, words, partial(self.pick, value), kind="quiet", width=84, height=32)
+            part = Button(self, words, partial(self.pick, value), kind="quiet", width=width, height=32)
             part.grid(row=0, column=column, padx=(0, XS))
             for key, step in (("<Left>", -1), ("<Right>", 1)):
                 part.bind(key, partial(self._move, step))
             self.parts[value] = part
         self._paint()
+
+    def set_value(self, value: str) -> None:
+        """Show another one as chosen without telling."""
+        if value != self.value:
+            self.value = value
+            self._paint()
 
     def pick(self, value: str) -> None:
         """Choose one and tell."""
@@ -114,5 +120,5 @@ def popup_menu(master: Any, theme: Any) -> tk.Menu:
         bd=1,
         activeborderwidth=5,
         relief="flat",
-        disabledforeground=theme.now("faint"),
+        disabledforeground=theme.now("disabled"),
     )

@@ -70,6 +70,11 @@ class CompareBar(Card):
             blocked = models_problem(pulse)
             self.note.show(blocked or texts.COMPARE_HELP, colour="busy" if blocked else "muted")
 
+    def choose_model(self, file: Path) -> None:
+        """The model in use against this file."""
+        self.kind.pick("models")
+        self.models.add(file)
+
     def _kind_picked(self) -> None:
         self._show_kind()
         self._changed()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from gui import texts
 from gui.components.basics import Card, Row, Text
@@ -12,6 +12,7 @@ from gui.components.behaviour_card import BehaviourCard
 from gui.components.button import Button
 from gui.components.charts import BarChart, CurveChart
 from gui.components.job_list import JobList
+from gui.components.model_list import ModelPanel, NewModelCard, read_question
 from gui.components.notices import Banner
 from gui.components.room import M, Pace, Panel, Room, S, spread
 from gui.components.status_card import StatusCard
@@ -27,6 +28,7 @@ from gui.presenters.dashboard import (
     JobView,
     figures_view,
 )
+from gui.presenters.models import ModelQuestion
 from gui.presenters.pulse import Pulse
 from gui.presenters.status import StatusView
 from storage.records import Job
@@ -46,6 +48,7 @@ def read_figures(store: Store) -> Figures:
         tuple(store.activity.replies_per_hour(hours=24)),
         tuple(store.activity.samples_since(now - WEEK)),
         tuple(store.activity.recent(limit=60)),
+        sum(1 for line in store.playground.history(limit=200) if line.answers_id and line.at > now - DAY),
     )
 
 
@@ -67,36 +70,42 @@ class DashboardRoom(Room):
         self.problem = Banner(page, "bad")
         self.problem.grid(row=1, column=0, columnspan=2, sticky="ew", pady=(0, gap))
         self.problem.grid_remove()
+        self.todo = Banner(page, "busy")
+        self.todo.grid(row=1, column=0, columnspan=2, sticky="ew", pady=(0, gap))
+        self.todo.grid_remove()
         self.jobs = JobList(page, self.panel)
         self.jobs.grid(row=2, column=0, columnspan=2, sticky="ew", pady=(0, gap))
         self.jobs.grid_remove()
+        self.new_model = NewModelCard(page, cast(ModelPanel, self.panel))
+        self.new_model.grid(row=3, column=0, columnspan=2, sticky="ew", pady=(0, gap))
+        self.new_model.grid_remove()
         yield
         self.behaviour = BehaviourCard(page, self.panel)
-        self.behaviour.grid(row=3, column=0, sticky="nsew", padx=(0, gap // 2), pady=(0, gap))
+        self.behaviour.grid(row=4, column=0, sticky="nsew", padx=(0, gap // 2), pady=(0, gap))
         yield
         self.day = FiguresCard(page, texts.LAST_DAY, (texts.REPLIES_PER_HOUR,))
-        self.day.grid(row=3, column=1, sticky="nsew", padx=(gap // 2, 0), pady=(0, gap))
+        self.day.grid(row=4, column=1, sticky="nsew", padx=(gap // 2, 0), pady=(0, gap))
         yield
         self.quick = QuickActions(page, self.panel)
-        self.quick.grid(row=4, column=0, columnspan=2, sticky="ew", pady=(0, gap))
+        self.quick.grid(row=5, column=0, columnspan=2, sticky="ew", pady=(0, gap))
         yield
         self.week = FiguresCard(page, texts.LAST_WEEK, (texts.RESPONSE_TIMES,))
-        self.week.grid(row=5, column=0, sticky="nsew", padx=(0, gap // 2), pady=(0, gap))
+        self.week.grid(row=6, column=0, sticky="nsew", padx=(0, gap // 2), pady=(0, gap))
         memory = Card(page, texts.MEMORY_CHART)
-        memory.grid(row=5, column=1, sticky="nsew", padx=(gap // 2, 0), pady=(0, gap))
+        memory.grid(row=6, column=1, sticky="nsew", padx=(gap // 2, 0), pady=(0, gap))
         memory.body.grid_columnconfigure(0, weight=1)
         memory.body.grid_rowconfigure(0, weight=1)
         self.memory = CurveChart(memory.body, height=150)
         self.memory.grid(row=0, column=0, sticky="nsew")
         yield
         decisions = Card(page, texts.DECISIONS, hint=texts.DECISIONS_HINT)
-        decisions.grid(row=6, column=0, columnspan=2, sticky="ew", pady=(0, gap))
+        decisions.grid(row=7, column=0, columnspan=2, sticky="ew", pady=(0, gap))
         decisions.body.grid_columnconfigure(0, weight=1)
         self.decisions = Table(decisions.body, DECISION_COLUMNS, rows_shown=8, empty_text=texts.NO_DECISIONS)
         self.decisions.grid(row=0, column=0, sticky="ew")
         yield
         targets = Card(page, texts.TARGETS, hint=texts.TARGETS_HINT)
-        targets.grid(row=7, column=0, columnspan=2, sticky="ew", pady=(0, self.theme.px(24)))
+        targets.grid(row=8, column=0, columnspan=2, sticky="ew", pady=(0, self.theme.px(24)))
         targets.body.grid_columnconfigure(0, weight=1)
         self.targets = Table(targets.body, TARGET_COLUMNS)
         self.targets.grid(row=0, column=0, sticky="ew")
@@ -107,20 +116,23 @@ class DashboardRoom(Room):
         self.quick.show(pulse.jobs, pulse.settings)
         if self._pace.is_due():
             self.panel.ask(
-                lambda: figures_view(read_figures(self.panel.store)),
-                self._show_figures,
-                failed=lambda _: self._show_figures(None),
+                lambda: (figures_view(read_figures(self.panel.store)), read_question(self.panel.store)),
+                lambda found: self._show_readings(*found),
+                failed=lambda _: self._pace.done(),
                 slow=True,
             )
 
     def show_status(self, view: StatusView) -> None:
         """Called by the app on every beat and at once after a click."""
         self.hero.show(view)
+        # What the owner has still to enter is no alarm.
+        banner, other = (self.todo, self.problem) if view.tone == "busy" else (self.problem, self.todo)
+        other.grid_remove()
         if view.problem:
-            self.problem.show(view.problem, view.cure, action=texts.BUTTON_LOGS, command=lambda: self.panel.go("logs"))
-            self.problem.grid()
+            banner.show(view.problem, view.cure, action=view.action, command=lambda: self.panel.go(view.place))
+            banner.grid()
         else:
-            self.problem.grid_remove()
+            banner.grid_remove()
 
     def show_jobs(self, views: tuple[JobView, ...]) -> None:
         self.jobs.show(views)
@@ -129,10 +141,9 @@ class DashboardRoom(Room):
         else:
             self.jobs.grid_remove()
 
-    def _show_figures(self, view: FiguresView | None) -> None:
+    def _show_readings(self, view: FiguresView, question: ModelQuestion | None) -> None:
         self._pace.done()
-        if view is None:
-            return
+        self.new_model.show(question)
         self.day.show(view.day, view.hours)
         self.week.show(view.week, view.times)
         self.memory.show(view.memory)

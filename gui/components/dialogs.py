@@ -1,4 +1,5 @@
-"""Questions: one small window made once, shown when needed. Escape is the first (safe) answer, Enter the last.
+"""Questions: one small window made once, shown when needed. Escape is the first (safe) answer, Enter the primary one,
+or the first where none is primary. What cannot be taken back is never primary: it needs a pointer, or a Tab.
 
 One at a time: a question that comes while another is open, or while the window is in the tray, waits. Nothing here
 blocks the window's loop: on Windows a question of a hidden window is never drawn, so waiting for it would be for ever.
@@ -93,7 +94,8 @@ class Dialog:
             self._root.after(GRAB_MS, lambda: self._take_focus(question))
             return
         self._window.grab_set()
-        self._buttons[-1].focus_set()
+        ready = next((button for button in self._buttons if button.kind == "primary"), self._buttons[0])
+        ready.focus_set()
 
     @property
     def is_open(self) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import glob
 import os
-import tkinter as tk
 import webbrowser
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,32 +11,42 @@ from tkinter import filedialog
 from typing import Any
 
 from gui import texts
-from gui.components import icons
 from gui.components.basics import Card, Line, Row, Text
 from gui.components.button import Button
-from gui.components.inputs import Field
+from gui.components.checkup_list import CheckupList
+from gui.components.choices import Segments
+from gui.components.import_dialog import choose_exports
 from gui.components.room import M, Pace, Panel, Room
-from gui.components.table import Table
+from gui.components.step_line import StepLine
 from gui.components.theme import XS
+from gui.components.training import ask_retrain
 from gui.presenters import settings as setting_texts
-from gui.presenters.first_run import CHECKUP_COLUMNS, FirstRunView, Situation, Step, first_run_view
+from gui.presenters.first_run import STEP_JOBS, FirstRunView, Situation, first_run_view
+from gui.presenters.plain import plain, reflowed
 from gui.presenters.pulse import Pulse
 from storage import policy
 from storage.environment import SERVER_ID, TOKEN, read_environment, write_value
+from storage.first_steps import choose_way, read_first_steps, skip_step
 from storage.paths import PROJECT_ROOT
 from storage.records import ModelState
-from storage.settings import MODEL_PATH
+from storage.settings import EMBEDDING_MODEL, MODEL_PATH
 from storage.store import Store
 from storage.system.processes import spawn
+from storage.trained_models import all_models
 
 READ_SECONDS = 1.5
+INCLUDED_SEARCH_MODEL = "all-MiniLM-L6-v2"
 OWNER = "owner (panel)"
 
 
-def read_situation(store: Store, *, is_running: bool, is_demo: bool) -> Situation:
+def read_situation(store: Store, *, pulse: Pulse | None, is_demo: bool) -> Situation:
     """Files and tables the checklist depends on; runs on the worker."""
     consent = store.consents.latest(policy.POLICY)
     channels = store.channels.all()
+    steps = read_first_steps(store)
+    wanted = store.settings.get(EMBEDDING_MODEL)
+    controller = pulse.controller if pulse is not None else None
+    newest = {kind: job for kind in set(STEP_JOBS.values()) if (job := store.jobs.latest(kind)) is not None}
     return Situation(
         read_environment(store.workspace.env_file),
         consent.answer if consent else "",
@@ -45,10 +55,30 @@ def read_situation(store: Store, *, is_running: bool, is_demo: bool) -> Situatio
         sum(c.speak and not c.is_access_lost for c in channels),
         store.messages.count(),
         _model_name(store),
-        is_running,
+        controller is not None and controller.state == "running",
         store.jobs.latest("doctor"),
         is_demo,
+        steps.way,
+        steps.skipped,
+        wanted,
+        _is_search_model_here(store, wanted),
+        len(all_models(store)),
+        _has_replied(store),
+        newest,
+        plain(f"{controller.detail} {controller.cure}") if controller and controller.state == "failed" else "",
     )
+
+
+def _has_replied(store: Store) -> bool:
+    lines = store.playground.history(limit=20)
+    return any(line.answers_id and not line.error for line in lines) or store.activity.total_replies() > 0
+
+
+def _is_search_model_here(store: Store, name: str) -> bool:
+    if name == INCLUDED_SEARCH_MODEL:
+        return True
+    found = store.workspace.embedding_models.glob(f"{glob.escape(name)}*")
+    return any(path.is_dir() or path.suffix == ".gguf" for path in found)
 
 
 def _model_name(store: Store) -> str:
@@ -71,6 +101,8 @@ class FirstRunRoom(Room):
         super().__init__(master, panel)
         self._pace = Pace(READ_SECONDS)
         self.view: FirstRunView | None = None
+        self._placed: tuple[str, ...] = ()
+        self._ended: frozenset[int] = frozenset()
 
     def build(self) -> Iterator[None]:
         page, gap = self.page, self.theme.px(M)
@@ -78,6 +110,8 @@ class FirstRunRoom(Room):
         self.progress.grid(row=0, column=0, padx=(0, M))
         self.check = Button(self.tools, texts.FIRST_CHECK, self._check, icon="restart")
         self.check.grid(row=0, column=1)
+        self.dismiss = Button(self.tools, texts.FIRST_DISMISS, self._dismiss, kind="quiet")
+        self.dismiss.grid(row=0, column=2, padx=(XS, 0))
         intro = Card(page)
         intro.grid(row=0, column=0, sticky="ew", pady=(0, gap))
         intro.body.grid_columnconfigure(0, weight=1)
@@ -90,18 +124,26 @@ class FirstRunRoom(Room):
         card.grid(row=1, column=0, sticky="ew", pady=(0, gap))
         card.body.grid_columnconfigure(0, weight=1)
         Text(card.body, texts.FIRST_INTRO, role="small", colour="muted", wrap=True).grid(row=0, column=0, sticky="ew")
+        ways = Row(card.body)
+        ways.grid(row=1, column=0, sticky="ew", pady=(gap, 0))
+        ways.grid_columnconfigure(1, weight=1)
+        self.ways = Segments(ways, texts.FIRST_WAYS, self._choose_way, width=130)
+        self.ways.grid(row=0, column=0)
+        self.way_text = Text(ways, "", role="small", colour="muted", wrap=True)
+        self.way_text.grid(row=0, column=1, sticky="ew", padx=(M, 0))
         self.lines: dict[str, StepLine] = {}
-        for number, (key, fill) in enumerate(self._fillers().items()):
-            Line(card.body).grid(row=number * 2 + 1, column=0, sticky="ew", pady=gap)
-            line = StepLine(card.body, self.panel, number + 1)
-            line.grid(row=number * 2 + 2, column=0, sticky="ew")
+        self.rules: dict[str, Line] = {}
+        for key, fill in self._fillers().items():
+            self.rules[key] = Line(card.body)
+            line = StepLine(card.body, self.panel)
             fill(line)
             self.lines[key] = line
             yield
+        self._gap = gap
         checkup = Card(page, texts.CHECKUP)
         checkup.grid(row=2, column=0, sticky="ew", pady=(0, self.theme.px(24)))
         checkup.body.grid_columnconfigure(0, weight=1)
-        self.checkup = Table(checkup.body, CHECKUP_COLUMNS, empty_text=texts.CHECKUP_EMPTY)
+        self.checkup = CheckupList(checkup.body, self.panel)
         self.checkup.grid(row=0, column=0, sticky="ew")
         yield
 
@@ -111,13 +153,18 @@ class FirstRunRoom(Room):
             "token": lambda line: (
                 line.entry(texts.TOKEN_PASTE, self._save_token, secret=True),
                 line.button(texts.STEP_PORTAL, lambda: webbrowser.open(texts.PORTAL_URL)),
+                line.button(texts.FIRST_CHECK, self._check),
             )[-1],
             "server": lambda line: line.entry("123456789012345678", self._save_server),
             "invite": lambda line: (
                 line.button(texts.STEP_INVITE_GO, self._open_invite),
                 line.button(texts.STEP_INVITE_COPY, self._copy_invite),
+                line.button(texts.FIRST_CHECK, self._check),
             )[-1],
-            "intent": lambda line: line.button(texts.STEP_PORTAL, lambda: webbrowser.open(texts.PORTAL_URL)),
+            "intent": lambda line: (
+                line.button(texts.STEP_PORTAL, lambda: webbrowser.open(texts.PORTAL_URL)),
+                line.button(texts.FIRST_CHECK, self._check),
+            )[-1],
             "rule": lambda line: line.button(texts.STEP_RULE_GO, self._ask_rule),
             "channels": lambda line: (
                 line.button(texts.STEP_CHANNELS_FIND, self._find_channels),
@@ -128,14 +175,24 @@ class FirstRunRoom(Room):
                 line.button(texts.STEP_MODEL_GO, lambda: panel.start_job("download")),
                 line.button(texts.STEP_MODEL_FILE, self._choose_model),
             )[-1],
+            "search": lambda line: (
+                line.button(texts.STEP_MODEL_GO, self._download_search_model),
+                line.button(texts.STEP_SEARCH_SKIP, lambda: self._skip("search")),
+            )[-1],
+            "import": lambda line: line.button(texts.STEP_FETCH_IMPORT, lambda: choose_exports(panel)),
             "fetch": lambda line: (
                 line.button(texts.STEP_FETCH_GO, lambda: panel.start_job("fetch")),
-                line.button(texts.STEP_FETCH_IMPORT, lambda: panel.go("people")),
+                line.button(texts.STEP_FETCH_IMPORT, lambda: choose_exports(panel)),
+            )[-1],
+            "train": lambda line: (
+                line.button(texts.STEP_TRAIN_GO, lambda: ask_retrain(panel)),
+                line.button(texts.STEP_TRAIN_SKIP, lambda: self._skip("train")),
             )[-1],
             "start": lambda line: (
                 line.button(texts.BUTTON_START, lambda: panel.bot("start")),
-                line.button(texts.STEP_PLAY, lambda: panel.go("playground")),
+                line.button(texts.STEP_OFFLINE, lambda: panel.bot("start_offline")),
             )[-1],
+            "hello": lambda line: line.button(texts.STEP_HELLO_GO, lambda: panel.go("playground")),
         }
 
     # ---- reading ---------------------------------------------------------------------------------
@@ -146,15 +203,17 @@ class FirstRunRoom(Room):
     def beat(self, pulse: Pulse) -> None:
         running = {job.kind: job for job in pulse.jobs}
         self.check.set_enabled("doctor" not in running)
-        for key, kind in (("model", "download"), ("fetch", "fetch")):
-            job = running.get(kind)
-            self.lines[key].show_progress(None if job is None else job.progress, "" if job is None else job.step)
+        for step in self.view.steps if self.view is not None else ():
+            job = running.get(STEP_JOBS.get(step.key, ""))
+            # Two steps may share a kind of job; it belongs to the one that is open.
+            self.lines[step.key].show_progress(job.progress if job and step.is_open else None, job.step if job else "")
+        ended = frozenset(job.id for job in pulse.finished)
+        if ended != self._ended:
+            self._ended = ended
+            self._pace.soon()
         if self._pace.is_due():
-            is_running = pulse.controller.state == "running"
             self.panel.ask(
-                lambda: first_run_view(
-                    read_situation(self.panel.store, is_running=is_running, is_demo=self.panel.is_demo)
-                ),
+                lambda: first_run_view(read_situation(self.panel.store, pulse=pulse, is_demo=self.panel.is_demo)),
                 self._show,
                 failed=self._failed,
                 slow=True,
@@ -167,13 +226,54 @@ class FirstRunRoom(Room):
         self._pace.done()
         self.view = view
         self.progress.show(view.progress)
-        for step in view.steps:
-            self.lines[step.key].show(step)
-        for button in self.lines["invite"].buttons:
-            button.set_enabled(bool(view.invite_url))
+        self.dismiss.show(texts.FIRST_CLOSE if view.is_finished else texts.FIRST_DISMISS)
+        self.ways.set_value(view.way)
+        self.way_text.show(texts.FIRST_WAYS_TEXT[view.way])
+        self._place(tuple(step.key for step in view.steps))
+        for number, step in enumerate(view.steps, start=1):
+            self.lines[step.key].show(step, number)
+        for button in self.lines["invite"].buttons[:2]:
+            button.set_enabled(
+                bool(view.invite_url) and view.way == "discord" and view.step("invite").state != "locked"
+            )
+        self.lines["channels"].buttons[0].set_shown(view.way == "discord")
+        self.lines["start"].buttons[0].set_shown(view.way == "discord")
         self.checkup.show(view.checkup)
 
+    def _place(self, keys: tuple[str, ...]) -> None:
+        """The steps of the way that was chosen, in their order."""
+        if keys == self._placed:
+            return
+        self._placed = keys
+        for key, line in self.lines.items():
+            line.grid_remove()
+            self.rules[key].grid_remove()
+        for number, key in enumerate(keys, start=1):
+            self.rules[key].grid(row=number * 2, column=0, sticky="ew", pady=self._gap)
+            self.lines[key].grid(row=number * 2 + 1, column=0, sticky="ew")
+
     # ---- hands -----------------------------------------------------------------------------------
+
+    def _choose_way(self, way: str) -> None:
+        store = self.panel.store
+        self.panel.ask(lambda: choose_way(store, "import" if way == "import" else "discord"), lambda _: self._again())
+
+    def _skip(self, key: str) -> None:
+        store = self.panel.store
+        self.panel.ask(lambda: skip_step(store, key), lambda _: self._again())
+
+    def _dismiss(self) -> None:
+        is_finished = self.view is not None and self.view.is_finished
+        self.panel.close_first_run()  # type: ignore[attr-defined]
+        if not is_finished:
+            self.panel.toast(texts.FIRST_DISMISSED)
+
+    def _download_search_model(self) -> None:
+        self.panel.start_job("download", [self.panel.store.settings.get(EMBEDDING_MODEL)])
+
+    def _again(self) -> None:
+        self._pace.soon()
+        self.panel.refresh_soon()
 
     def _check(self) -> None:
         self.panel.start_job("doctor")
@@ -225,14 +325,14 @@ class FirstRunRoom(Room):
                 lambda _: self.shown(),
             )
 
-        text = f"{policy.POLICY_TEXT}\n\n{policy.POLICY_QUESTION}"
+        text = f"{reflowed(policy.POLICY_TEXT)}\n\n{policy.POLICY_QUESTION}"
         self.panel.confirm(
             texts.STEP_RULE,
             text,
             [
                 (texts.CANCEL, "quiet", None),
                 (texts.STEP_RULE_NO, "secondary", lambda: answer(False)),
-                (texts.STEP_RULE_YES, "primary", lambda: answer(True)),
+                (texts.STEP_RULE_YES, "secondary", lambda: answer(True)),
             ],
         )
 
@@ -252,100 +352,6 @@ class FirstRunRoom(Room):
         )
         if name:
             self.panel.set_setting(MODEL_PATH, name)
-
-
-class StepLine(Row):
-    """A number or a tick, what it is about, and the way to do it."""
-
-    def __init__(self, master: Any, panel: Panel, number: int) -> None:
-        super().__init__(master)
-        theme = panel.theme
-        self._panel, self._number, self._state = panel, number, ""
-        self.grid_columnconfigure(1, weight=1)
-        self.mark = tk.Label(
-            self, bd=0, width=theme.px(26), height=theme.px(26), font=theme.fonts["strong"], compound="center"
-        )
-        self.mark.grid(row=0, column=0, rowspan=2, padx=(0, M), sticky="n")
-        Row(self).grid(row=0, column=1)
-        self.title = Text(self, "", role="strong")
-        self.title.grid(row=0, column=1, sticky="w")
-        self.text = Text(self, "", role="small", colour="muted", wrap=True)
-        self.text.grid(row=1, column=1, sticky="ew", padx=(0, M))
-        self.tools = Row(self)
-        self.tools.grid(row=0, column=2, rowspan=2, sticky="e")
-        self.buttons: list[Button] = []
-        self.field: Field | None = None
-        self._column = 0
-        theme.follow(self.mark, self._paint)
-
-    def button(self, words: str, command: Callable[[], Any]) -> None:
-        made = Button(self.tools, words, command, kind="secondary" if not self.buttons else "quiet")
-        made.grid(row=0, column=self._column, padx=(XS, 0))
-        self.buttons.append(made)
-        self._column += 1
-
-    def entry(self, placeholder: str, save: Callable[[str], str], *, secret: bool = False) -> None:
-        """A field with Save; `save` answers with what is wrong, '' when nothing is."""
-        self.field = field = Field(self.tools, placeholder=placeholder, width=200, mono=True)
-
-        def done(_: object = None) -> None:
-            raw = field.get()
-            if not raw.strip():
-                return
-            problem = save(raw)
-            field.set_wrong(bool(problem))
-            if problem:
-                self.text.show(problem, colour="bad")
-            else:
-                field.set_text("")
-                self.focus_set()
-
-        field.bind("<Return>", done)
-        if secret:
-            field.bind("<KeyRelease>", lambda _: field.configure(show="•" if field.get() else ""))
-        field.grid(row=0, column=self._column)
-        save_button = Button(self.tools, texts.TOKEN_SAVE, done)
-        save_button.grid(row=0, column=self._column + 1, padx=(XS, 0))
-        self._column += 2
-
-    def show(self, step: Step) -> None:
-        self.title.show(step.title)
-        if not (self.field is not None and self.field.get().strip()):
-            self.text.show(step.text, colour="bad" if step.state == "bad" else "muted")
-        if step.state != self._state:
-            self._state = step.state
-            self._paint()
-            if self.buttons:
-                self.buttons[0].set_emphasis(step.state in ("next", "bad"))
-
-    def show_progress(self, share: float | None, step: str) -> None:
-        """While a job for this step runs: how far it is."""
-        if share is not None:
-            self.text.show(f"{share * 100:.0f}\u2009%  {step}", colour="accent_text")
-        if self.buttons:
-            self.buttons[0].set_enabled(share is None)
-
-    def _paint(self) -> None:
-        theme = self._panel.theme
-        names = {"done": ("check", "good"), "bad": ("alert", "bad")}
-        if self._state in names:
-            icon, colour = names[self._state]
-            self.mark.configure(
-                image=icons.photo(self, icon, theme.now(colour), theme.px(18)), text="", bg=theme.now(self.surface)
-            )
-            return
-        colour = "accent_text" if self._state == "next" else "faint"
-        self.mark.configure(
-            image=icons.disc(
-                self,
-                theme.now("accent_soft" if self._state == "next" else "hover"),
-                theme.now(self.surface),
-                theme.px(24),
-            ),
-            text=str(self._number),
-            fg=theme.now(colour),
-            bg=theme.now(self.surface),
-        )
 
 
 __all__ = ["FirstRunRoom", "read_situation"]

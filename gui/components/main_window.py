@@ -16,6 +16,7 @@ from gui.components import icons
 from gui.components.basics import Row, Text
 from gui.components.button import Button
 from gui.components.room import Panel, Room
+from gui.components.scroll import focus_of
 from gui.components.theme import XS, M, S, Theme
 from gui.components.tooltip import Tooltip
 from gui.presenters.status import StatusView
@@ -139,11 +140,13 @@ class MainWindow:
         root.grid_columnconfigure(1, weight=1)
         root.grid_rowconfigure(0, weight=1)
         self.sidebar = Sidebar(root, theme, **sidebar_options)
-        self.sidebar.grid(row=0, column=0, sticky="ns")
+        self.sidebar.grid(row=0, column=0, rowspan=2, sticky="ns")
         self.stage = Row(root, "window")
         self.stage.grid(row=0, column=1, sticky="nsew")
         self.stage.grid_columnconfigure(0, weight=1)
         self.stage.grid_rowconfigure(0, weight=1)
+        self.lane = Row(root, "window")
+        self.lane.grid(row=1, column=1, sticky="ew")
         self.rooms: dict[str, Room] = {}
         self.front: Room | None = None
         self._wanted = ""
@@ -176,9 +179,17 @@ class MainWindow:
         if self._wanted == key:
             self._raise(room, ready)
 
+    def leave_fields(self) -> None:
+        """A field of the room in front that is being typed into is left, which saves what can be saved."""
+        holder = focus_of(self.root)
+        if holder is not None and self.front is not None and str(holder).startswith(f"{self.front}."):
+            holder.event_generate("<FocusOut>")  # at once: the focus itself moves with the loop's next turn
+            self.root.focus_set()
+
     def _raise(self, room: Room, ready: Callable[[Room], Any]) -> None:
         if self.front is not room:
             if self.front is not None:
+                self.leave_fields()
                 self.front.grid_remove()
                 self.front.is_visible = False
                 self.front.hidden()

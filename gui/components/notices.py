@@ -11,6 +11,7 @@ from gui.components.basics import Row, Text
 from gui.components.button import Button
 from gui.components.shapes import Sheet
 from gui.components.theme import RADIUS, XS, M, S, surface_of, theme_of
+from gui.presenters.plain import plain
 
 
 class Pill(tk.Label):
@@ -91,6 +92,7 @@ class Banner(Sheet):
 
     def show(self, what: str, cure: str = "", *, action: str = "", command: Callable[[], Any] | None = None) -> None:
         """Put the sentence up; an empty `what` takes nothing away: the owner of the banner grids it."""
+        what, cure = plain(what) or what, plain(cure)
         self.what.show(what)
         self.cure.show(cure)
         self.what.grid(row=0, column=1, sticky="ew", pady=(S, 0 if cure else S), padx=(0, S))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from tkinter import filedialog
 from typing import Any
 
 from gui import texts
 from gui.components.basics import Card, Row, Text
 from gui.components.button import Button
 from gui.components.choices import Segments, popup_menu
+from gui.components.import_dialog import ask_import, choose_exports
 from gui.components.inputs import Field
 from gui.components.notices import Banner, EmptyState
 from gui.components.removed import AbsenceBanner, RemovedList, read_removed
@@ -26,7 +26,6 @@ from gui.presenters.people import (
     Census,
     PeopleView,
     balanced_shares,
-    import_arguments,
     people_view,
 )
 from gui.presenters.pulse import Pulse
@@ -246,11 +245,7 @@ class PeopleRoom(Room):
         self.panel.ask(
             work,
             lambda gone: (
-                self.panel.toast(
-                    texts.FORGOTTEN.format(count=words.plural(gone.messages, "message")),
-                    " ".join(gone.remaining),
-                    tone="bad" if gone.remaining else "good",
-                ),
+                self.panel.toast(texts.FORGOTTEN.format(count=words.plural(gone.messages, "message")), tone="good"),
                 self._read(),
             ),
             slow=True,
@@ -283,7 +278,7 @@ class PeopleRoom(Room):
         self.panel.confirm(
             texts.PRIVATE_TITLE,
             policy.private_channel_text(channel.name),
-            [(texts.PRIVATE_NO, "secondary", None), (texts.PRIVATE_YES, "primary", lambda: answer(True))],
+            [(texts.PRIVATE_NO, "secondary", None), (texts.PRIVATE_YES, "danger", lambda: answer(True))],
         )
 
     def _ask_opened(self, channel: Channel) -> None:
@@ -296,7 +291,7 @@ class PeopleRoom(Room):
             [
                 (texts.OPENED_LATER, "quiet", None),
                 (texts.OPENED_CLOSE, "secondary", lambda: answer(True)),
-                (texts.OPENED_OPEN, "primary", lambda: answer(False)),
+                (texts.OPENED_OPEN, "secondary", lambda: answer(False)),
             ],
         )
 
@@ -332,25 +327,8 @@ class PeopleRoom(Room):
     # ---- import ----------------------------------------------------------------------------------
 
     def _choose_file(self) -> None:
-        names = filedialog.askopenfilenames(
-            parent=self.panel.root,
-            title=texts.IMPORT_TITLE,
-            filetypes=[(texts.IMPORT_KINDS, "*.json *.jsonl *.ndjson *.zip *.gz"), ("*", "*")],
-        )
-        if names:
-            self.ask_import(*map(Path, names))
+        choose_exports(self.panel)
 
     def ask_import(self, *paths: Path) -> None:
         """The question before an import; the file dialog ends here."""
-        name = paths[0].name if len(paths) == 1 else words.plural(len(paths), "file")
-        self.panel.confirm(
-            texts.IMPORT_ASK_TITLE.format(name=name),
-            texts.IMPORT_ASK_TEXT,
-            [(texts.CANCEL, "secondary", None), (texts.IMPORT_GO, "primary", lambda: self._import(paths))],
-        )
-
-    def _import(self, paths: Sequence[Path]) -> None:
-        channels = paths[0].with_name("channels.json")
-        found = str(channels) if channels.exists() and channels not in paths else None
-        self.panel.start_job("import", import_arguments(list(map(str, paths)), found))
-        self.panel.toast(texts.JOB_STARTED.format(name=texts.JOB_NAMES["import"]))
+        ask_import(self.panel, *paths)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from gui import texts
@@ -61,7 +62,7 @@ class PlaygroundRoom(Room):
         self.card.grid(row=2, column=0, sticky="nsew")
         self.card.body.grid_columnconfigure(0, weight=1)
         self.card.body.grid_rowconfigure(0, weight=1)
-        self.area = ScrollArea(self.card.body, pad=10)
+        self.area = ScrollArea(self.card.body, pad=10, keeps_end=True)
         self.area.grid(row=0, column=0, sticky="nsew")
         for column in range(2):
             self.area.inner.grid_columnconfigure(column, weight=1, uniform="chat")
@@ -216,6 +217,13 @@ class PlaygroundRoom(Room):
         self._hide_details()
         self.panel.ask(self.panel.store.playground.clear, lambda _: self._asked(self._run, 0))
 
+    def compare_with(self, file: Path) -> None:
+        """Set up a comparison of the model in use with this one; the owner writes the line."""
+        self.compare.set_value(True)
+        self.bar.choose_model(file)
+        self._compare_flipped()
+        self.input.focus()
+
     def _compare_flipped(self) -> None:
         (self.bar.grid if self.compare.value else self.bar.grid_remove)()
         self._render()
@@ -240,9 +248,7 @@ class PlaygroundRoom(Room):
             self._lines = lines
             self._draw_lines(lines)
             if is_at_end:
-                self.area.inner.update_idletasks()
-                self.area.canvas.configure(scrollregion=(0, 0, 1, self.area.inner.winfo_reqheight()))
-                self.area.canvas.yview_moveto(1.0)
+                self.area.to_end()
 
     def _show_hands(self) -> None:
         is_busy = self._is_comparing()

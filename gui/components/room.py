@@ -48,6 +48,10 @@ class Panel(Protocol):
     def refresh_soon(self) -> None: ...
 
 
+# A line of text or a slider longer than this is hard to follow.
+WIDEST = 1100
+
+
 class Room(Row):
     """One page of the window. `build` yields between parts, so that no single step holds up the window."""
 
@@ -72,7 +76,7 @@ class Room(Row):
         self.tools.grid(row=0, column=2, sticky="e")
         self.page: Any
         if self.scrolls:
-            self.area = ScrollArea(self, pad=XL)
+            self.area = ScrollArea(self, pad=XL, most=WIDEST)
             self.area.grid(row=1, column=0, sticky="nsew")
             self.page = self.area.inner
         else:

@@ -16,10 +16,11 @@ BAR_WIDTH = 12
 class ScrollArea(tk.Frame):
     """Put children into `inner`; its width follows the area, its height may exceed it.
 
-    CTkScrollableFrame is not used: each one leaves a bind_all behind.
+    most: the content is no wider than this, 0 for as wide as there is room. keeps_end: where the end is in view it
+    stays in view, whatever changes its size. CTkScrollableFrame is not used: each one leaves a bind_all behind.
     """
 
-    def __init__(self, master: Any, *, pad: int = 0) -> None:
+    def __init__(self, master: Any, *, pad: int = 0, most: int = 0, keeps_end: bool = False) -> None:
         super().__init__(master, bd=0, highlightthickness=0)
         self.surface = surface_of(master)
         theme = theme_of(self)
@@ -36,24 +37,46 @@ class ScrollArea(tk.Frame):
         self._pad = theme.px(pad)
         self._bar_shown = False
         right = max(self._pad - theme.px(BAR_WIDTH), 0)
-        self.canvas.bind(
-            "<Configure>", lambda event: self.canvas.itemconfigure(self._item, width=event.width - self._pad - right)
-        )
-        self.inner.bind(
-            "<Configure>",
-            lambda event: self.canvas.configure(scrollregion=(0, 0, event.width + self._pad, event.height)),
-        )
+        self._right, self._most = right, theme.px(most)
+        self._keeps_end, self._is_at_end = keeps_end, True
+        self.canvas.bind("<Configure>", self._resized)
+        self.inner.bind("<Configure>", self._grown)
         theme.follow(self, self._paint)
+
+    def _resized(self, event: tk.Event[tk.Misc]) -> None:
+        room = event.width - self._pad - self._right
+        self.canvas.itemconfigure(self._item, width=min(room, self._most) if self._most else room)
+        self._stay()
+
+    def _grown(self, event: tk.Event[tk.Misc]) -> None:
+        self.canvas.configure(scrollregion=(0, 0, event.width + self._pad, event.height))
+        self._stay()
+
+    def _stay(self) -> None:
+        if self._keeps_end and self._is_at_end:
+            self.canvas.yview_moveto(1.0)
+
+    def to_end(self) -> None:
+        """Go to the end and, with keeps_end, stay there."""
+        self._is_at_end = True
+        self.inner.update_idletasks()
+        self.canvas.configure(scrollregion=(0, 0, 1, self.inner.winfo_reqheight()))
+        self.canvas.yview_moveto(1.0)
+
+    def _moved_by_hand(self) -> None:
+        self._is_at_end = self.canvas.yview()[1] > 0.98
 
     def scroll_by(self, pixels: int) -> bool:
         """Move; False when it is already at that end."""
         before = self.canvas.canvasy(0)
         if self.inner.winfo_height() > self.canvas.winfo_height():
             self.canvas.yview_scroll(pixels, "units")
+            self._moved_by_hand()
         return bool(self.canvas.canvasy(0) != before)
 
     def to_top(self) -> None:
         self.canvas.yview_moveto(0)
+        self._moved_by_hand()
 
     def reveal(self, widget: tk.Misc) -> None:
         """Bring a widget that got the focus into view."""
@@ -64,9 +87,11 @@ class ScrollArea(tk.Frame):
             self.canvas.yview_scroll(int(top - seen) - 20, "units")
         elif bottom > seen + height:
             self.canvas.yview_scroll(int(bottom - seen - height) + 20, "units")
+        self._moved_by_hand()
 
     def _bar_moved(self, *arguments: Any) -> None:
         self.canvas.yview(*arguments)
+        self._moved_by_hand()
 
     def _scrolled(self, first: float, last: float) -> None:
         self.bar.set(first, last)
@@ -105,16 +130,33 @@ def install_wheel(root: tk.Tk) -> None:
         root.bind_all(sequence, turned, add="+")
 
 
-def install_focus_reveal(root: tk.Tk) -> None:
-    """Whatever Tab reaches is scrolled into view."""
+def install_focus_reveal(root: Any) -> None:
+    """What Tab reaches is scrolled into view. A click moves nothing: what was clicked is in view, and a page that jumps
+    under the pointer sends the next click elsewhere. Tk tells every ancestor of a focus too; only its holder counts."""
 
-    def focused(event: tk.Event[tk.Misc]) -> None:
-        widget: Any = event.widget
+    def reveal(holder: tk.Misc) -> None:
+        # Asked when the event's other bindings have run: only then is it known whether a key or a click brought it.
+        if not root.theme.is_by_keyboard or not holder.winfo_exists() or focus_of(root) is not holder:
+            return
+        widget: Any = holder
         while widget is not None and not isinstance(widget, str):
-            if isinstance(widget, ScrollArea) and isinstance(event.widget, tk.Misc):
-                if event.widget is not widget.canvas:
-                    widget.reveal(event.widget)
+            if isinstance(widget, ScrollArea):
+                if holder is not widget.canvas:
+                    widget.reveal(holder)
                 return
             widget = getattr(widget, "master", None)
 
+    def focused(event: tk.Event[tk.Misc]) -> None:
+        holder = event.widget
+        if isinstance(holder, tk.Misc) and focus_of(root) is holder:
+            root.after_idle(lambda: reveal(holder))
+
     root.bind_all("<FocusIn>", focused, add="+")
+
+
+def focus_of(root: Any) -> Any:
+    """The widget with the keyboard's focus; None while it is elsewhere. Tk's own menus have no widget here."""
+    try:
+        return root.focus_get()
+    except KeyError:
+        return None

@@ -17,6 +17,7 @@ from gui.components.notices import Pill
 from gui.components.room import M, Panel, S
 from gui.model_check import check_model_file
 from gui.presenters import settings as view
+from gui.presenters.plain import plain
 from storage.errors import KnownError
 from storage.settings import APPEARANCE, FETCH_SCHEDULE, LAUNCH_AT_LOGIN, REGISTRY, Setting, Settings
 from storage.system.boot_service import BootStatus, BootTask
@@ -47,9 +48,9 @@ class LabelledRow(Row):
         else:
             widget.grid(row=0, column=1, rowspan=2, sticky="e")
 
-    def show_problem(self, problem: str) -> None:
-        """The reason why the value is not saved takes the place of the help."""
-        self.help.show(problem or self._help_text, colour="bad" if problem else "muted")
+    def show_problem(self, problem: str, reading: str = "") -> None:
+        """The reason why the value is not saved takes the place of the help, or how it was understood."""
+        self.help.show(problem or reading or self._help_text, colour="bad" if problem else "muted")
 
 
 class SettingLine(LabelledRow):
@@ -109,6 +110,7 @@ class SettingLine(LabelledRow):
         self._field.bind("<KeyRelease>", lambda _: self._typed())
         self._field.bind("<Return>", lambda _: self._left())
         self._field.bind("<FocusOut>", lambda _: self._left())
+        self._field.bind("<Escape>", lambda _: self._give_up())
         if row.control == "file":
             Button(holder, texts.BROWSE, self._browse, icon="folder").grid(row=0, column=1, padx=(S, 0))
         return holder
@@ -121,26 +123,37 @@ class SettingLine(LabelledRow):
             return  # the key that sent it comes up again
         self._is_typing, self._sent = True, None
         problem = view.check(self.setting, self._text())
-        self.show_problem(problem)
+        self.show_problem(problem, view.reading(self.setting, self._text()))
         if not isinstance(self.control, LinesBox):
             self._field.set_wrong(bool(problem))
         if self._pending is not None:
             self.after_cancel(self._pending)
             self._pending = None
-        # Half a time is no time and half a path no file: those when the field is left.
-        if not problem and self.setting is not FETCH_SCHEDULE and not self.setting.is_path:
+        # Half a time is another time and half a path no file: those when the field is left.
+        is_whole = self.setting is not FETCH_SCHEDULE and not self.setting.is_path and self.setting.tidy is None
+        if not problem and is_whole:
             self._pending = self.after(SAVE_DELAY_MS, self._save_text)
 
     def _left(self) -> None:
         if self._is_typing and not view.check(self.setting, self._text()):
             self._save_text()
-        elif self._is_typing:  # leaving a value that cannot be: the stored one comes back
-            self._is_typing = False
-            self.show_problem("")
-            if not isinstance(self.control, LinesBox):
-                self._field.set_wrong(False)
-            if self.panel.pulse is not None:
-                self.show(self.panel.pulse.settings)
+        elif self._is_typing and self.panel.pulse is not None:
+            # What was typed stays to be corrected; the sentence says what holds meanwhile.
+            stored = view.value_text(self.setting, self.panel.pulse.settings[self.setting])
+            holds = texts.SETTING_HOLDS.format(value=stored) if stored else texts.SETTING_HOLDS_EMPTY
+            self.show_problem(f"{view.check(self.setting, self._text())} {holds}")
+
+    def _give_up(self) -> None:
+        """Escape: the stored value comes back."""
+        if self._pending is not None:
+            self.after_cancel(self._pending)
+            self._pending = None
+        self._is_typing = False
+        self.show_problem("")
+        if not isinstance(self.control, LinesBox):
+            self._field.set_wrong(False)
+        if self.panel.pulse is not None:
+            self.show(self.panel.pulse.settings)
 
     def _save_text(self) -> None:
         if self._pending is not None:
@@ -148,7 +161,7 @@ class SettingLine(LabelledRow):
             self._pending = None
         self._is_typing = False
         raw = self._sent = self._text()
-        self._save(raw if self.setting.type is str else raw.strip())
+        self._save(view.typed(self.setting, raw))
 
     def _save(self, value: Any) -> None:
         if self.setting is APPEARANCE:
@@ -185,7 +198,7 @@ class SettingLine(LabelledRow):
     def _refused(self, name: str, error: Exception) -> None:
         if self._is_typing:
             return
-        self.show_problem(error.text() if isinstance(error, KnownError) else str(error))
+        self.show_problem(plain(error.text()) or error.what if isinstance(error, KnownError) else str(error))
 
     def _schedule(self, when: str) -> None:
         """It is handed to the system, then remembered; what cannot be is told, and the old one stays."""
@@ -201,8 +214,7 @@ class SettingLine(LabelledRow):
         )
 
     def _reset(self) -> None:
-        self._is_typing = False
-        self.show_problem("")
+        self._give_up()
         if self.setting in (APPEARANCE, LAUNCH_AT_LOGIN, FETCH_SCHEDULE):
             self._save(self.setting.default)
         self.panel.ask(lambda: self.panel.store.settings.reset(self.setting), lambda _: self.panel.refresh_soon())

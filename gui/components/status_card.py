@@ -9,6 +9,7 @@ from gui import texts
 from gui.components.basics import Card, Line, Row, Text
 from gui.components.button import Button
 from gui.components.room import M, Panel, S
+from gui.presenters.plain import plain
 from gui.presenters.status import Fact, StatusView
 from storage.settings import QUIET_UNTIL
 
@@ -66,7 +67,7 @@ class StatusCard(Card):
     def show(self, view: StatusView) -> None:
         self._dot.show("●", colour=view.tone)
         self.state.show(view.title)
-        self.detail.show(view.detail)
+        self.detail.show(plain(view.detail) or view.title)
         self.start.set_enabled(view.can_start)
         self.stop.set_enabled(view.can_stop)
         self.restart.set_enabled(view.can_restart)

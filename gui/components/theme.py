@@ -31,20 +31,22 @@ PALETTE: dict[str, tuple[str, str]] = {
     "field": ("#FAF9FC", "#17161B"),
     "track": ("#DEDBE5", "#3A3843"),
     "text": ("#211F28", "#EFEDF3"),
-    "muted": ("#625F6C", "#ADA9B8"),
-    "faint": ("#8A8694", "#7C7887"),
-    "accent": ("#5B53D6", "#7C74F0"),
-    "accent_hover": ("#4D45C4", "#8F88F6"),
+    "muted": ("#544F5E", "#B8B4C3"),
+    "faint": ("#6A6673", "#94919D"),
+    # What cannot be pressed now; it may be fainter than text that is to be read.
+    "disabled": ("#8A8694", "#7C7887"),
+    "accent": ("#5B53D6", "#6B62EE"),
+    "accent_hover": ("#4D45C4", "#5E55E0"),
     "accent_soft": ("#E8E6FB", "#2A2747"),
     "accent_text": ("#4B43C2", "#B3AEFB"),
     "on_accent": ("#FFFFFF", "#FFFFFF"),
-    "good": ("#1F8A5B", "#3DBE85"),
+    "good": ("#1B7950", "#3DBE85"),
     "good_soft": ("#DFF3E9", "#17332A"),
-    "busy": ("#A76600", "#EDB14E"),
+    "busy": ("#945A00", "#EDB14E"),
     "busy_soft": ("#FBEED6", "#3A2C13"),
-    "bad": ("#C9353B", "#F0787C"),
+    "bad": ("#C13339", "#F0787C"),
     "bad_soft": ("#FBE4E4", "#3F1D20"),
-    "idle": ("#77737F", "#9590A0"),
+    "idle": ("#6A6671", "#9590A0"),
     "idle_soft": ("#E9E7ED", "#2A2830"),
     "switch_knob": ("#FFFFFF", "#FFFFFF"),
 }
@@ -94,7 +96,9 @@ class Theme:
             )
         # A focus ring is for those who move by keyboard; a click needs none.
         self.is_by_keyboard = False
-        root.bind_all("<KeyPress>", lambda _: self._input(True), add="+")
+        # Tab has bindings of its own, and Tk runs only the most particular one of a tag.
+        for sequence in ("<KeyPress>", "<<NextWindow>>", "<<PrevWindow>>"):
+            root.bind_all(sequence, lambda _: self._input(True), add="+")
         root.bind_all("<ButtonPress>", lambda _: self._input(False), add="+")
         AppearanceModeTracker.add(self._mode_changed)
         ScalingTracker.add_widget(self._scale_changed, root)

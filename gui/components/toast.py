@@ -1,4 +1,4 @@
-"""Short messages in the corner: they come, say one thing, and go; at most three at a time."""
+"""Short messages below the rooms: they come, say one thing, and go; at most three at a time."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import tkinter as tk
 from typing import Any
 
 from gui.components import icons
-from gui.components.basics import Text
+from gui.components.basics import Row, Text
 from gui.components.shapes import Sheet
-from gui.components.theme import RADIUS, L, M, S, theme_of
+from gui.components.theme import RADIUS, XL, M, S, theme_of
+from gui.presenters.plain import plain
 
 SHOWN_MS = 6_000
 SHOWN_BAD_MS = 12_000
-WIDTH = 320
+# How long a message waits for the pointer to leave its place, at most ten times.
+WAIT_MS, MOST_WAITS = 300, 10
 _ICONS = {"good": "check", "bad": "alert", "busy": "alert", "idle": "info", "accent": "info"}
 
 
@@ -25,18 +27,23 @@ class Toast(Sheet):
 
 
 class Toasts:
-    """The stack in the lower right corner of one window."""
+    """The stack below the rooms. It has a lane of its own there, so that it never lies on top of a button; while the
+    pointer is where the lane will be, it waits a little, so that no click meant for a button lands on it."""
 
-    def __init__(self, root: Any) -> None:
-        self._root = root
+    def __init__(self, root: Any, lane: Row) -> None:
+        self._root, self._lane = root, lane
         self._stack: list[Toast] = []
+        self._waits = 0
+        lane.grid_columnconfigure(0, weight=1)
+        lane.grid_remove()
 
     def show(self, title: str, body: str = "", *, tone: str = "idle") -> None:
         """Put a message up; the oldest makes room for a fourth."""
         while len(self._stack) >= 3:
             self._drop(self._stack[0])
-        frame = self._frame(title, body, tone)
+        frame = self._frame(plain(title) or title, plain(body), tone)
         self._stack.append(frame)
+        self._waits = 0
         self._arrange()
         frame.after(SHOWN_BAD_MS if tone == "bad" else SHOWN_MS, lambda: self._drop(frame))
 
@@ -47,7 +54,7 @@ class Toasts:
 
     def _frame(self, title: str, body: str, tone: str) -> Toast:
         theme = theme_of(self._root)
-        frame = Toast(self._root, title)
+        frame = Toast(self._lane, title)
         frame.grid_columnconfigure(1, weight=1)
         mark = tk.Label(frame, bd=0)
         theme.follow(
@@ -56,15 +63,14 @@ class Toasts:
                 bg=theme.now("card"), image=icons.photo(frame, _ICONS.get(tone, "info"), theme.now(tone), theme.px(18))
             ),
         )
-        mark.grid(row=0, column=0, padx=(M, S), pady=(M, M if not body else 2), sticky="n")
-        heading = Text(frame, title, role="strong")
-        heading.configure(wraplength=theme.px(WIDTH - 70))
-        heading.grid(row=0, column=1, sticky="w", padx=(0, M), pady=(M, M if not body else 2))
-        parts: list[tk.Misc] = [frame, mark, heading]
+        pad = theme.px(S)
+        mark.grid(row=0, column=0, padx=(theme.px(M), pad), pady=pad, sticky="n")
+        heading = Text(frame, title, role="strong", wrap=True)
+        heading.grid(row=0, column=1, sticky="ew", padx=(0, theme.px(M)), pady=(pad, pad if not body else 0))
+        parts: list[tk.Misc] = [frame, frame.back, mark, heading]
         if body:
-            text = Text(frame, body, role="small", colour="muted")
-            text.configure(wraplength=theme.px(WIDTH - 70))
-            text.grid(row=1, column=1, sticky="w", padx=(0, M), pady=(0, M))
+            text = Text(frame, body, role="small", colour="muted", wrap=True)
+            text.grid(row=1, column=1, sticky="ew", padx=(0, theme.px(M)), pady=(0, pad))
             parts.append(text)
         for part in parts:
             part.bind("<Button-1>", lambda _: self._drop(frame))
@@ -72,13 +78,25 @@ class Toasts:
 
     def _arrange(self) -> None:
         theme = theme_of(self._root)
-        bottom = -theme.px(L)
-        for frame in reversed(self._stack):
-            frame.update_idletasks()
-            height = frame.winfo_reqheight()
-            frame.place(relx=1.0, rely=1.0, x=-theme.px(L), y=bottom, anchor="se")
-            tk.Misc.lift(frame)
-            bottom -= height + theme.px(S)
+        if not self._stack:
+            self._lane.grid_remove()
+            return
+        if self._is_pointer_in_the_way() and self._waits < MOST_WAITS:
+            self._waits += 1
+            self._root.after(WAIT_MS, self._arrange)
+            return
+        for row, frame in enumerate(self._stack):
+            frame.grid(row=row, column=0, sticky="ew", padx=theme.px(XL), pady=(0, theme.px(S)))
+        self._lane.grid()
+
+    def _is_pointer_in_the_way(self) -> bool:
+        if self._lane.winfo_ismapped():
+            return False
+        root = self._root
+        x, y = root.winfo_pointerx() - root.winfo_rootx(), root.winfo_pointery() - root.winfo_rooty()
+        root.update_idletasks()  # a message just made knows its height only now
+        height = sum(frame.winfo_reqheight() + theme_of(root).px(S) for frame in self._stack)
+        return bool(0 <= x < root.winfo_width() and root.winfo_height() - height <= y < root.winfo_height())
 
     def _drop(self, frame: Toast) -> None:
         if frame in self._stack:

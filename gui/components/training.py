@@ -6,24 +6,25 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tkinter import filedialog
-from typing import Any
+from typing import Any, cast
 
 from gui import texts
 from gui.components.basics import Card, Row, Text
 from gui.components.button import Button
 from gui.components.charts import CurveChart
-from gui.components.choices import popup_menu
 from gui.components.job_list import JobList
+from gui.components.model_list import ModelList, ModelPanel, read_models
 from gui.components.room import M, Pace, Panel, Room, S, spread
-from gui.components.table import Table
 from gui.components.theme import XS
 from gui.presenters.dashboard import JobView
+from gui.presenters.models import ModelsView
 from gui.presenters.pulse import Pulse
 from gui.presenters.status import Fact
-from gui.presenters.training import MODEL_COLUMNS, TrainingFacts, TrainingView, read_models, training_view
+from gui.presenters.training import TrainingFacts, TrainingView, training_view
 from storage.paths import PROJECT_ROOT
 from storage.records import JobState
 from storage.store import Store
+from storage.trained_models import all_models
 
 READ_SECONDS = 2.0
 COLAB_NOTEBOOK = PROJECT_ROOT / "docs" / "train_on_colab.ipynb"
@@ -36,13 +37,10 @@ def read_training(store: Store) -> TrainingFacts:
     trained = jobs.get("train") or store.jobs.latest("retrain")
     prepared_at = jobs["prepare"].started_at if "prepare" in jobs else 0.0
     total = store.messages.count()
-    models = read_models(store.workspace.finetuned_models)
-    has_trained = bool(models) or trained is not None and trained.state is JobState.DONE
+    has_trained = bool(all_models(store)) or trained is not None and trained.state is JobState.DONE
     new = store.messages.count_since(prepared_at) if has_trained else total
     metrics = tuple(store.jobs.metrics(trained.id)) if trained is not None else ()
-    return TrainingFacts(
-        new, total, has_trained, jobs, metrics, models, frozenset(job.kind for job in store.jobs.active())
-    )
+    return TrainingFacts(new, total, has_trained, jobs, metrics, frozenset(job.kind for job in store.jobs.active()))
 
 
 class TrainingRoom(Room):
@@ -54,6 +52,7 @@ class TrainingRoom(Room):
         super().__init__(master, panel)
         self._pace = Pace(READ_SECONDS)
         self.view: TrainingView | None = None
+        self._previous = ""
         self._ended: frozenset[int] = frozenset()
 
     def build(self) -> Iterator[None]:
@@ -103,7 +102,7 @@ class TrainingRoom(Room):
         models = Card(page, texts.MODELS)
         models.grid(row=4, column=0, columnspan=2, sticky="ew", pady=(0, self.theme.px(24)))
         models.body.grid_columnconfigure(0, weight=1)
-        self.models = Table(models.body, MODEL_COLUMNS, on_open=self._model_menu, empty_text=texts.MODELS_NONE)
+        self.models = ModelList(models.body, cast(ModelPanel, panel), self._pace.soon)
         self.models.grid(row=0, column=0, sticky="ew")
         row = Row(models.body)
         row.grid(row=1, column=0, sticky="w", pady=(S, 0))
@@ -145,8 +144,11 @@ class TrainingRoom(Room):
             self._pace.soon()
         if self._pace.is_due():
             self.panel.ask(
-                lambda: training_view(read_training(self.panel.store), now=time.time()),
-                self._show,
+                lambda: (
+                    training_view(read_training(self.panel.store), now=time.time()),
+                    read_models(self.panel.store),
+                ),
+                lambda found: self._show(*found),
                 failed=self._failed,
                 slow=True,
             )
@@ -159,15 +161,13 @@ class TrainingRoom(Room):
     def _failed(self, _: Exception) -> None:
         self._pace.done()
 
-    def _show(self, view: TrainingView) -> None:
+    def _show(self, view: TrainingView, models: ModelsView) -> None:
         self._pace.done()
-        self.view = view
+        self.view, self._previous = view, models.previous
         self.retrain.show(view.retrain, view.can_retrain)
         self.dataset.show(view.dataset, view.dataset_note)
         self.dataset.buttons[1].set_enabled(bool(view.dataset_report))
-        self.computer.show(
-            view.computer, f"{view.computer_note} {texts.COLAB_TEXT}" if view.offers_colab else view.computer_note
-        )
+        self.computer.show(view.computer, view.computer_note)
         self.computer.buttons[1].set_enabled(view.offers_colab)
         self.curve.show(view.curve)
         self.run_note.show(view.run_note, colour="bad" if view.is_run_failed else "muted")
@@ -176,8 +176,8 @@ class TrainingRoom(Room):
         self.cancel.set_enabled(view.can_cancel)
         self.evaluation.show(view.evaluation, view.evaluation_note)
         self.evaluation.buttons[1].set_enabled(bool(view.evaluation_report))
-        self.models.show(view.models)
-        self.rollback.set_enabled(bool(view.previous))
+        self.models.show(models.rows)
+        self.rollback.set_enabled(bool(models.previous))
 
     # ---- hands -----------------------------------------------------------------------------------
 
@@ -194,17 +194,6 @@ class TrainingRoom(Room):
     def _colab(self) -> None:
         self.panel.open_folder(COLAB_NOTEBOOK)  # type: ignore[attr-defined]
 
-    def _model_menu(self, name: str, x: int, y: int) -> None:
-        menu = popup_menu(self, self.theme)
-        menu.add_command(label=texts.MODEL_USE, command=lambda: self.panel.start_job("deploy", ["--use", name]))
-        menu.add_command(
-            label=texts.OPEN_FOLDER,
-            command=lambda: self.panel.open_folder(  # type: ignore[attr-defined]
-                self.panel.workspace.finetuned_models
-            ),
-        )
-        menu.tk_popup(x, y)
-
     def _choose_model(self) -> None:
         folder = self.panel.workspace.base_models.parent  # training runs leave theirs below it
         name = filedialog.askopenfilename(
@@ -217,9 +206,9 @@ class TrainingRoom(Room):
             self.panel.start_job("deploy", ["--model", name])
 
     def _ask_rollback(self) -> None:
-        if self.view is not None:
+        if self._previous:
             self.panel.confirm(
-                texts.MODEL_ROLLBACK_TITLE.format(name=self.view.previous),
+                texts.MODEL_ROLLBACK_TITLE.format(name=self._previous),
                 texts.MODEL_ROLLBACK_TEXT,
                 [
                     (texts.CANCEL, "secondary", None),
@@ -246,26 +235,28 @@ class RetrainCard(Card):
             )
         self.note = Text(body, "", role="small", colour="faint")
         self.note.grid(row=2, column=0, sticky="w")
-        self.button = Button(body, texts.RETRAIN, lambda: self._ask(panel), kind="primary", icon="training")
+        self.button = Button(body, texts.RETRAIN, lambda: ask_retrain(panel), kind="primary", icon="training")
         self.button.grid(row=2, column=1, sticky="e")
 
     def show(self, note: str, is_enabled: bool) -> None:
         self.note.show(note)
         self.button.set_enabled(is_enabled)
 
-    def _ask(self, panel: Panel) -> None:
-        is_running = panel.pulse is not None and panel.pulse.is_alive
-        text = f"{texts.RETRAIN_TEXT}\n\n{texts.RETRAIN_ASK_MEMORY}" if is_running else texts.RETRAIN_TEXT
-        paused = (texts.RETRAIN_ASK_PAUSED, "secondary", lambda: panel.start_job("retrain", ["--pause-bot"]))
-        panel.confirm(
-            texts.RETRAIN_ASK_TITLE,
-            text,
-            [
-                (texts.CANCEL, "secondary", None),
-                *((paused,) if is_running else ()),
-                (texts.RETRAIN_ASK_GO, "primary", lambda: panel.start_job("retrain")),
-            ],
-        )
+
+def ask_retrain(panel: Panel) -> None:
+    """The question before the whole round."""
+    is_running = panel.pulse is not None and panel.pulse.is_alive
+    text = f"{texts.RETRAIN_TEXT}\n\n{texts.RETRAIN_ASK_MEMORY}" if is_running else texts.RETRAIN_TEXT
+    paused = (texts.RETRAIN_ASK_PAUSED, "secondary", lambda: panel.start_job("retrain", ["--pause-bot"]))
+    panel.confirm(
+        texts.RETRAIN_ASK_TITLE,
+        text,
+        [
+            (texts.CANCEL, "secondary", None),
+            *((paused,) if is_running else ()),
+            (texts.RETRAIN_ASK_GO, "primary", lambda: panel.start_job("retrain")),
+        ],
+    )
 
 
 class FactsCard(Card):
@@ -307,4 +298,4 @@ class FactsCard(Card):
         self.note.show(note)
 
 
-__all__ = ["TrainingRoom", "read_training"]
+__all__ = ["TrainingRoom", "ask_retrain", "read_training"]

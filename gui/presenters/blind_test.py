@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from gui import texts
 from gui.presenters import format as words
-from storage.quiz import RATINGS, Quiz, QuizResult, Verdict
+from storage.quiz import LEAST_ANSWERS, RATINGS, Quiz, QuizResult, Verdict, certainty
 from storage.records import Job
 
 
@@ -106,13 +106,16 @@ def score_text(job: Job | None) -> str:
     if "reading" not in score:
         return ""
     found, alarms = score["detected"], score["false_alarms"]
+    answers = int(found["count"]) + int(alarms["count"])
+    if answers < LEAST_ANSWERS:
+        return texts.BLIND_TOO_FEW.format(answers=words.plural(answers, "answer"), least=LEAST_ANSWERS)
     parts = [
         texts.BLIND_SCORE.format(
             found=words.percent(found["value"]),
-            low=words.percent(found["low"]),
-            high=words.percent(found["high"]),
+            sure=certainty(found["low"], found["high"]),
             alarms=words.percent(alarms["value"]),
-            raters=len(score["raters"]),
+            answers=words.plural(answers, "answer"),
+            raters=words.plural(len(score["raters"]), "person", "people"),
         )
     ]
     if score.get("rubric_mean") is not None:

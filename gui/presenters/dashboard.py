@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gui import texts
 from gui.presenters import format as words
 from gui.presenters.charts import Bars, Curve, histogram, nice_ceiling, thin
+from gui.presenters.plain import plain
 from gui.presenters.pulse import Pulse
 from gui.presenters.status import GIGABYTE
 from gui.presenters.table import Cell, Column, TableRow
@@ -48,6 +49,7 @@ class Figures:
     replies_per_hour: tuple[int, ...]
     samples: tuple[tuple[float, int, bool], ...]
     decisions: tuple[Activity, ...]
+    playground_replies: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,9 @@ def _hours(figures: Figures) -> Bars:
         (index, words.clock(figures.now - (len(counts) - 1 - index) * 3600)[:2] + "h")
         for index in range(0, len(counts) - 3, 6)
     ) + ((len(counts) - 1, texts.NOW),)
-    return Bars(counts, labels, str(max(counts, default=0)), empty_text=texts.NO_REPLIES_DAY)
+    elsewhere = figures.playground_replies
+    nothing = texts.NO_REPLIES_BUT_PLAYGROUND.format(count=elsewhere) if elsewhere else texts.NO_REPLIES_DAY
+    return Bars(counts, labels, str(max(counts, default=0)), empty_text=nothing)
 
 
 def _times(latencies: Sequence[float]) -> Bars:
@@ -229,7 +233,7 @@ def _targets(figures: Figures) -> tuple[TableRow, ...]:
     times = [value / 1000 for value in figures.latencies]
     alive = [memory for _, memory, is_up in figures.samples if is_up and memory]
     memory = max(alive) / GIGABYTE if alive else None
-    uptime = sum(is_up for *_, is_up in figures.samples) / len(figures.samples) if figures.samples else None
+    uptime = _uptime(figures.samples)
     errors = figures.week.errors / figures.week.seen if figures.week.seen else None
 
     def below(
@@ -252,7 +256,7 @@ def _targets(figures: Figures) -> tuple[TableRow, ...]:
     rows.append(
         below(
             texts.TARGET_UPTIME,
-            None if uptime is None else 1 - uptime,
+            None if uptime is None else round(1 - uptime, 6),
             0.01,
             0.05,
             words.percent(uptime or 0, digits=1),
@@ -267,11 +271,24 @@ def _targets(figures: Figures) -> tuple[TableRow, ...]:
     return tuple(rows)
 
 
+def _uptime(samples: Sequence[tuple[float, int, bool]]) -> float | None:
+    """Share of the samples since the bot first ran; None while it never did."""
+    first = next((number for number, (*_, is_up) in enumerate(samples) if is_up), None)
+    if first is None:
+        return None
+    since = samples[first:]
+    return sum(is_up for *_, is_up in since) / len(since)
+
+
 def job_views(
-    pulse: Pulse, *, starting: frozenset[str] = frozenset(), cancelling: frozenset[int] = frozenset()
+    pulse: Pulse,
+    *,
+    starting: frozenset[str] = frozenset(),
+    cancelling: frozenset[int] = frozenset(),
+    remaining: Mapping[int, float] | None = None,
 ) -> tuple[JobView, ...]:
-    """Running jobs, and those just asked for that have not reported yet."""
-    shown = [_job(job, _remaining_seconds(job, pulse), cancelling) for job in pulse.jobs]
+    """Running jobs, and those just asked for that have not reported yet. remaining: seconds by job id, where known."""
+    shown = [_job(job, (remaining or {}).get(job.id), cancelling) for job in pulse.jobs]
     known = {job.kind for job in pulse.jobs}
     shown += [
         JobView(0, kind, texts.JOB_NAMES.get(kind, kind), 0.0, texts.STATE_STARTING + "…", False)
@@ -280,21 +297,13 @@ def job_views(
     return tuple(shown)
 
 
-def _remaining_seconds(job: Job, pulse: Pulse) -> float | None:
-    """A round of several steps lasts at least as long as the step it is at, however quick the steps before were."""
-    own = job.remaining_seconds(now=pulse.now)
-    if job.kind != "retrain" or own is None:
-        return own
-    return max([own, *(left for step in pulse.jobs if (left := step.remaining_seconds(now=pulse.now)) is not None)])
-
-
 def _job(job: Job, remaining: float | None, cancelling: frozenset[int]) -> JobView:
     is_cancelling = job.is_cancel_requested or job.id in cancelling
     parts = [job.step] if job.step else []
     if is_cancelling:
         parts = [texts.JOB_CANCELLING]
     elif remaining is not None and job.progress < 0.995:
-        parts.append(texts.JOB_REMAINING.format(span=words.duration(remaining)))
+        parts.append(texts.JOB_REMAINING.format(span=words.about(remaining)))
     return JobView(
         job.id, job.kind, texts.JOB_NAMES.get(job.kind, job.kind), job.progress, " · ".join(parts), is_cancelling
     )
@@ -310,8 +319,17 @@ def finished_text(job: Job) -> tuple[str, str, str]:
         JobState.LOST: ("bad", texts.JOB_LOST, job.error),
     }
     tone, form, body = forms.get(job.state, ("idle", "{name}", ""))
+    if job.state is JobState.FAILED and _has_brought_something(job):
+        # The messages are there: what did not come is worth a sentence, not a failure.
+        tone, form = "busy", texts.JOB_PARTLY
     attention = job.result.get("attention") if job.state is JobState.DONE else None
     if attention:
         # A fetch that could not read a channel, or has a question, is not simply done.
         tone, body = "busy", str(attention[0])
-    return tone, form.format(name=name), body
+    return tone, form.format(name=name), plain(body)
+
+
+def _has_brought_something(job: Job) -> bool:
+    if job.kind == "import":
+        return bool(job.result.get("files"))
+    return job.kind == "fetch" and any(job.result.get(key) for key in ("new", "saved"))

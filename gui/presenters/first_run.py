@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gui import texts
 from gui.presenters import format as words
-from gui.presenters.table import Cell, Column, TableRow
+from gui.presenters.plain import plain
 from storage import policy
 from storage.environment import Environment
 from storage.records import Job, JobState
 
-CHECKUP_COLUMNS = (
-    Column("mark", texts.CHECKUP_COLUMNS[0], 30, align="centre"),
-    Column("name", texts.CHECKUP_COLUMNS[1], 150, kind="strong"),
-    Column("words", texts.CHECKUP_COLUMNS[2], stretch=1.4, kind="small"),
-    Column("cure", texts.CHECKUP_COLUMNS[3], stretch=1.6, kind="small", tone="muted"),
-)
 _MARKS = {"good": ("✓", "good"), "note": ("•", "busy"), "bad": ("✕", "bad")}
+
+
+# Steps of each way, in their order. The first that is not done is open; those behind it wait for it.
+WAYS: dict[str, tuple[str, ...]] = {
+    "discord": (
+        *("token", "server", "invite", "intent", "rule", "channels", "model", "search", "fetch", "train", "start"),
+        "hello",
+    ),
+    "import": ("import", "channels", "model", "search", "train", "start", "hello"),
+}
+SKIPPABLE = frozenset({"search", "train"})
+# Which job does a step, so that its failure is told in the step's own row.
+STEP_JOBS = {
+    "import": "import",
+    "model": "download",
+    "search": "download",
+    "channels": "fetch",
+    "fetch": "fetch",
+    "train": "retrain",
+}
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What the checklist is made from. model_name: '' while no model file is here."""
+    """What the checklist is made from. model_name: '' while no model file is here. way: '' while nobody chose.
+
+    jobs: the newest of each kind, for what failed. start_problem: why the bot does not come up.
+    """
 
     environment: Environment
     consent: str
@@ -36,16 +54,48 @@ class Situation:
     is_running: bool
     checkup: Job | None
     is_demo: bool = False
+    way: str = ""
+    skipped: frozenset[str] = frozenset()
+    search_model: str = ""
+    is_search_model_here: bool = False
+    trained: int = 0
+    has_replied: bool = False
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    start_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of the list. state: done, next, open or bad."""
+    """One line of the list. state: done, skipped, next, bad (open, and something went wrong) or locked."""
 
     key: str
     title: str
     text: str
     state: str
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in ("next", "bad")
+
+    @property
+    def is_done(self) -> bool:
+        return self.state in ("done", "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """One finding of the check-up. action: words of the button that cures it, '' where none does; it starts `job_kind`,
+    or leads to `place`."""
+
+    mark: str
+    tone: str
+    name: str
+    words: str
+    cure: str
+    action: str
+    job_kind: str
+    arguments: tuple[str, ...]
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,43 +105,55 @@ class FirstRunView:
     steps: tuple[Step, ...]
     progress: str
     invite_url: str
-    checkup: tuple[TableRow, ...]
+    checkup: tuple[FindingRow, ...]
     is_finished: bool
+    way: str
 
     def step(self, key: str) -> Step:
         return next(step for step in self.steps if step.key == key)
 
 
 def first_run_view(situation: Situation) -> FirstRunView:
-    """The first step that is not done is 'next'."""
-    steps = [
-        _token(situation),
-        _server(situation),
-        _invite(situation),
-        _intent(situation),
-        _rule(situation),
-        _channels(situation),
-        _model(situation),
-        _fetch(situation),
-        _start(situation),
-    ]
-    marked, has_next = [], False
-    for step in steps:
-        if step.state == "open" and not has_next:
-            step, has_next = Step(step.key, step.title, step.text, "next"), True
-        has_next = has_next or step.state == "bad"
-        marked.append(step)
-    done = sum(step.state == "done" for step in marked)
-    is_finished = done == len(marked)
-    progress = texts.FIRST_FINISHED if is_finished else texts.FIRST_DONE.format(done=done, all=len(marked))
+    """One step is open at a time, the first that is not done; those behind it are locked and say why."""
+    way = way_of(situation)
+    steps: list[Step] = []
+    waits_for = ""
+    for key in WAYS[way]:
+        step = _STEPS[key](situation)
+        if step.is_done:
+            pass
+        elif waits_for:
+            step = replace(step, state="locked", text=texts.STEP_LOCKED.format(first=waits_for))
+        else:
+            waits_for = step.title
+            step = _opened(step, situation)
+        steps.append(step)
+    done = sum(step.is_done for step in steps)
+    is_finished = done == len(steps)
+    progress = texts.FIRST_FINISHED if is_finished else texts.FIRST_DONE.format(done=done, all=len(steps))
     return FirstRunView(
-        tuple(marked), progress, _invite_url(situation.checkup), _checkup(situation.checkup), is_finished
+        tuple(steps), progress, _invite_url(situation.checkup), _checkup(situation.checkup), is_finished, way
     )
 
 
-def is_needed(environment: Environment, *, channels: int, is_demo: bool) -> bool:
-    """True while this workspace is new: nobody gave a token and no message has come in."""
-    return not is_demo and not environment.token and not channels
+def way_of(situation: Situation) -> str:
+    """What the owner chose; else what they began: messages without a token came from an export."""
+    if situation.way:
+        return situation.way
+    return "import" if situation.messages and not situation.environment.token else "discord"
+
+
+def _opened(step: Step, situation: Situation) -> Step:
+    """Nothing is open but this; what its last try said comes with it."""
+    if step.state == "bad":
+        return step
+    if step.key in SKIPPABLE and step.key in situation.skipped:
+        return replace(step, state="skipped")
+    job = situation.jobs.get(STEP_JOBS.get(step.key, ""))
+    if job is not None and job.state in (JobState.FAILED, JobState.LOST):
+        said = plain(job.error) or texts.JOB_LOST.format(name=texts.JOB_NAMES.get(job.kind, job.kind))
+        return replace(step, state="bad", text=f"{said} {texts.STEP_TRY_AGAIN}")
+    return replace(step, state="next")
 
 
 def _finding(job: Job | None, name: str) -> dict[str, Any] | None:
@@ -112,7 +174,8 @@ def _judged(situation: Situation, key: str, title: str, text: str, name: str) ->
         return Step(key, title, text, "open")
     if finding.get("verdict") == "good":
         return Step(key, title, str(finding.get("words", "")), "done")
-    return Step(key, title, f"{finding.get('words', '')}. {finding.get('cure', '')}", "bad")
+    said = plain(f"{finding.get('words', '')}. {finding.get('cure', '')}")
+    return Step(key, title, said or text, "bad")
 
 
 def _token(situation: Situation) -> Step:
@@ -164,26 +227,94 @@ def _fetch(situation: Situation) -> Step:
 
 
 def _start(situation: Situation) -> Step:
-    if situation.is_running:
-        return Step("start", texts.STEP_START, texts.STEP_START_DONE, "done")
+    if situation.is_running or situation.has_replied:
+        text = texts.STEP_START_DONE if situation.is_running else texts.STEP_START_RAN
+        return Step("start", texts.STEP_START, text, "done")
+    if situation.start_problem:
+        return Step("start", texts.STEP_START, situation.start_problem, "bad")
     return Step("start", texts.STEP_START, texts.STEP_START_TEXT, "open")
 
 
-def _checkup(job: Job | None) -> tuple[TableRow, ...]:
+def _import(situation: Situation) -> Step:
+    if not situation.messages:
+        return Step("import", texts.STEP_IMPORT, texts.STEP_IMPORT_TEXT, "open")
+    text = texts.STEP_FETCH_DONE.format(count=words.plural(situation.messages, "message"))
+    return Step("import", texts.STEP_IMPORT, text, "done")
+
+
+def _search(situation: Situation) -> Step:
+    if situation.is_search_model_here:
+        return Step("search", texts.STEP_SEARCH, texts.STEP_MODEL_DONE.format(name=situation.search_model), "done")
+    if "search" in situation.skipped:
+        return Step("search", texts.STEP_SEARCH, texts.STEP_SEARCH_SKIPPED, "skipped")
+    return Step("search", texts.STEP_SEARCH, texts.STEP_SEARCH_TEXT.format(name=situation.search_model), "open")
+
+
+def _train(situation: Situation) -> Step:
+    if situation.trained:
+        count = words.plural(situation.trained, "trained model")
+        return Step("train", texts.STEP_TRAIN, texts.STEP_TRAIN_DONE.format(count=count), "done")
+    if "train" in situation.skipped:
+        return Step("train", texts.STEP_TRAIN, texts.STEP_TRAIN_SKIPPED, "skipped")
+    return Step("train", texts.STEP_TRAIN, texts.STEP_TRAIN_TEXT, "open")
+
+
+def _hello(situation: Situation) -> Step:
+    if situation.has_replied:
+        return Step("hello", texts.STEP_HELLO, texts.STEP_HELLO_DONE, "done")
+    return Step("hello", texts.STEP_HELLO, texts.STEP_HELLO_TEXT, "open")
+
+
+def _checkup(job: Job | None) -> tuple[FindingRow, ...]:
     if job is None or job.state is not JobState.DONE:
         return ()
     rows = []
-    for number, finding in enumerate(job.result.get("findings", ())):
-        mark, tone = _MARKS.get(str(finding.get("verdict")), ("•", "muted"))
+    for finding in job.result.get("findings", ()):
+        verdict, name = str(finding.get("verdict")), str(finding.get("name", ""))
+        mark, tone = _MARKS.get(verdict, ("•", "muted"))
+        cure = str(finding.get("cure", ""))
+        label, job_kind, arguments, place = _CURES.get(name, ("", "", (), ""))
+        if not label and (named := re.search(r"Settings > (\w+)", cure)) is not None:
+            label, place = texts.BUTTON_SETTINGS, f"settings/{named[1]}"
+        if verdict == "good" or not cure:
+            label = ""
         rows.append(
-            TableRow(
-                number,
-                (
-                    Cell(mark, tone),
-                    Cell(str(finding.get("name", ""))),
-                    Cell(str(finding.get("words", ""))),
-                    Cell(str(finding.get("cure", ""))),
-                ),
+            FindingRow(
+                mark, tone, name, plain(str(finding.get("words", ""))), plain(cure), label, job_kind, arguments, place
             )
         )
     return tuple(rows)
+
+
+# What cures a finding: (words of the button, a job with its arguments, or a place of the panel).
+_CURES: dict[str, tuple[str, str, tuple[str, ...], str]] = {
+    "Token": (texts.BUTTON_TOKEN, "", (), "settings/Discord"),
+    "Discord": (texts.BUTTON_TOKEN, "", (), "settings/Discord"),
+    "Messages": (texts.STEP_FETCH_GO, "fetch", (), ""),
+    "Last fetch": (texts.STEP_FETCH_GO, "fetch", (), ""),
+    "Missing messages": (texts.PEOPLE, "", (), "people"),
+    "Absent messages": (texts.PEOPLE, "", (), "people"),
+    "Opened channels": (texts.PEOPLE, "", (), "people"),
+    "Channels": (texts.PEOPLE, "", (), "people"),
+    "Search index": (texts.INDEX_BUTTON, "index", ("--rebuild-index",), ""),
+    "Chat model": (texts.STEP_MODEL_GO, "download", (), ""),
+    "Scheduled fetch": (texts.BUTTON_SETTINGS, "", (), "settings/Data"),
+    "Start at login": (texts.BUTTON_SETTINGS, "", (), "settings/Startup"),
+    "Bot": (texts.DASHBOARD, "", (), "dashboard"),
+}
+
+_STEPS: dict[str, Callable[[Situation], Step]] = {
+    "token": _token,
+    "server": _server,
+    "invite": _invite,
+    "intent": _intent,
+    "rule": _rule,
+    "import": _import,
+    "channels": _channels,
+    "model": _model,
+    "search": _search,
+    "fetch": _fetch,
+    "train": _train,
+    "start": _start,
+    "hello": _hello,
+}

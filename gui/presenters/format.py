@@ -22,6 +22,17 @@ def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
     return f"{large} {large_unit} {small} {small_unit}" if small else f"{large} {large_unit}"
 
 
+def about(seconds: float) -> str:
+    """A time left, no finer than it can be known: 'under a minute', '12 min', '45 min', '2 h 15 min', '9 h'."""
+    if seconds < 50:
+        return "under a minute"
+    minutes = seconds / 60
+    for limit, step in ((10, 1), (60, 5), (300, 15)):
+        if minutes < limit:
+            return duration(max(round(minutes / step) * step, 1) * 60)
+    return duration(round(minutes / 60) * 3600)
+
+
 def ago(seconds: float) -> str:
     """'just now', '3 min ago'."""
     return "just now" if seconds < 5 else f"{duration(seconds)} ago"

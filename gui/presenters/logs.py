@@ -34,7 +34,7 @@ class LogRow:
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """What is shown: a level and everything above it, and lines that hold a text (any case)."""
+    """What is shown: a level and everything above it, and lines that hold a text (any case) in any part."""
 
     level: str = "DEBUG"
     search: str = ""
@@ -43,7 +43,7 @@ class LogFilter:
         if _RANK.get(row.level, 1) < _RANK[self.level]:
             return False
         wanted = self.search.lower()
-        return not wanted or wanted in row.text.lower() or wanted in row.source.lower()
+        return not wanted or any(wanted in part.lower() for part in (row.text, row.source, row.level, row.at))
 
 
 class LogBook:
@@ -97,12 +97,12 @@ class LogBook:
 
 
 def pieces(rows: Sequence[LogRow]) -> list[str]:
-    """Text and tag in turns, as Tk's `insert` takes them: time, level, source, message."""
+    """Text and tag in turns, as Tk's `insert` takes them: day and time, level, source, message."""
     result: list[str] = []
     for row in rows:
         tone = tone_of(row.level)
         if row.at:
-            result += [f"{row.at[11:]}  ", "time", f"{row.level:<8}", f"level_{tone}"]
+            result += [f"{row.at[5:]}  ", "time", f"{row.level:<8}", f"level_{tone}"]
             if row.source:
                 result += [f"{row.source:<15} ", "source"]
         result += [row.text + "\n", f"text_{tone}"]

@@ -22,6 +22,7 @@ PEOPLE_COLUMNS = (
     Column("balanced", texts.PEOPLE_COLUMNS[3], stretch=1.6, kind="bar"),
     Column("included", texts.PEOPLE_COLUMNS[4], 76, kind="switch", align="centre"),
     Column("note", texts.PEOPLE_COLUMNS[5], 76, kind="small", tone="busy"),
+    Column("more", "", 34, kind="menu", align="centre", tone="muted"),
 )
 CHANNEL_COLUMNS = (
     Column("name", texts.CHANNEL_COLUMNS[0], stretch=2, kind="strong"),
@@ -142,6 +143,7 @@ def _person(member: Member, census: Census, total: int, scale: float) -> TableRo
             ),
             Cell(value=not member.is_absent, is_enabled=not member.is_opted_out),
             Cell(note),
+            Cell(texts.MORE),
         ),
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gui import texts
 from gui.presenters import format as words
+from gui.presenters.plain import plain
 from gui.presenters.pulse import Pulse
 from storage.playground import BOT, OWNER
 from storage.records import ModelState, PlaygroundEntry
@@ -73,7 +74,7 @@ def line_of(entry: PlaygroundEntry, *, label: str = "") -> ChatLine:
     if entry.role == OWNER:
         return ChatLine(entry.id, True, entry.text)
     if entry.error:
-        return ChatLine(entry.id, False, entry.error, is_error=True, label=label)
+        return ChatLine(entry.id, False, plain(entry.error) or texts.CHAT_FAILED, is_error=True, label=label)
     return ChatLine(entry.id, False, entry.text or texts.CHAT_SILENT, _stats(entry), label=label)
 
 
@@ -105,7 +106,7 @@ def _notice(pulse: Pulse | None) -> str:
     if pulse is None or not pulse.is_alive or pulse.status is None:
         return ""
     if pulse.status.model_state is ModelState.FAILED:
-        return pulse.status.model_error or texts.MODEL_FAILED_TITLE
+        return plain(pulse.status.model_error) or texts.MODEL_FAILED_TITLE
     return texts.CHAT_LOADING if pulse.status.model_state is not ModelState.READY else ""
 
 

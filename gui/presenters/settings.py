@@ -8,20 +8,26 @@ from typing import Any
 
 from gui import texts
 from gui.presenters import format as words
+from gui.presenters.plain import plain
 from storage.environment import Environment
-from storage.errors import SettingError
+from storage.errors import KnownError, SettingError
 from storage.people import THREAD_KINDS
+from storage.quiet_hours import read_quiet_hours
 from storage.records import Channel
 from storage.settings import (
     BLOCKED_WORDS,
+    FETCH_SCHEDULE,
     MODEL_PATH,
+    QUIET_HOURS,
     QUIET_UNTIL,
     REGISTRY,
+    RESPONSE_RATE,
     STOP_STRINGS,
     SYSTEM_PROMPT,
     Setting,
     Settings,
 )
+from storage.system.schedule import parse_schedule
 
 GROUPS = tuple(texts.SETTINGS_GROUPS)
 HIDDEN = frozenset({QUIET_UNTIL.key})
@@ -61,7 +67,9 @@ def rows_of(group: str) -> tuple[SettingRow, ...]:
 
 def _row(setting: Setting[Any]) -> SettingRow:
     text = setting.help
-    if setting.low is not None and setting.high is not None and setting.type is not bool:
+    if setting.is_share and setting.low is not None and setting.high is not None:
+        text = f"{setting.help} {words.percent(setting.low)} to {words.percent(setting.high)}."
+    elif setting.low is not None and setting.high is not None and setting.type is not bool:
         text = f"{setting.help} {setting.low:g} to {setting.high:g}{' ' + setting.unit if setting.unit else ''}."
     return SettingRow(
         setting.key,
@@ -88,6 +96,8 @@ def _control(setting: Setting[Any]) -> str:
 
 def value_text(setting: Setting[Any], value: Any) -> str:
     """A stored value as it stands in a field."""
+    if setting.is_share:
+        return f"{round(value * 100, 4):g} %"
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)
@@ -96,9 +106,31 @@ def value_text(setting: Setting[Any], value: Any) -> str:
 def check(setting: Setting[Any], raw: str) -> str:
     """Why a typed value is not allowed, '' when it is."""
     try:
-        setting.parse(raw.strip() if setting.type is not str else raw)
-    except SettingError as error:
-        return error.text()
+        setting.parse(typed(setting, raw))
+        if setting.key == FETCH_SCHEDULE.key and raw.strip():
+            parse_schedule(raw)
+    except KnownError as error:
+        return plain(error.text()) or error.what
+    return ""
+
+
+def typed(setting: Setting[Any], raw: str) -> str:
+    """What stands in a field, as the setting reads it: a field that shows percent takes 5 for 5 %."""
+    if setting.is_share and raw.strip() and not raw.strip().endswith("%"):
+        return f"{raw.strip()}%"
+    return raw if setting.type is str else raw.strip()
+
+
+def reading(setting: Setting[Any], raw: str) -> str:
+    """How a typed value was understood, where people write it in many ways; '' where there is nothing to say."""
+    try:
+        if setting.key == QUIET_HOURS.key and (span := read_quiet_hours(raw)) is not None:
+            start, end = span.text.split("-")
+            return texts.QUIET_READING.format(start=start, end=end, span=words.duration(span.minutes * 60))
+        if setting.key == RESPONSE_RATE.key and raw.strip():
+            return texts.RATE_HINT.format(count=f"{setting.parse(typed(setting, raw)) * 100:g}")
+    except SettingError:
+        return ""
     return ""
 
 

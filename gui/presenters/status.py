@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from gui import texts
@@ -34,6 +35,8 @@ class StatusView:
     facts: tuple[Fact, ...]
     problem: str = ""
     cure: str = ""
+    action: str = texts.BUTTON_LOGS
+    place: str = "logs"
     can_start: bool = False
     can_stop: bool = False
     can_restart: bool = False
@@ -52,6 +55,7 @@ def status_view(pulse: Pulse, *, clicked: str = "") -> StatusView:
     """`clicked` is a wish not yet taken up ('start', 'stop', 'restart', 'force'): it shows at once."""
     tone, title, detail = _headline(pulse, clicked)
     problem, cure = _problem(pulse)
+    action, place = _way_out(pulse, f"{problem} {cure}")
     state, waits = pulse.controller.state, bool(clicked)
     return StatusView(
         tone,
@@ -60,6 +64,8 @@ def status_view(pulse: Pulse, *, clicked: str = "") -> StatusView:
         _facts(pulse),
         problem,
         cure,
+        action,
+        place,
         can_start=not waits and state in ("stopped", "failed", "backoff"),
         can_stop=not waits
         and state in ("starting", "running", "backoff", "failed")
@@ -85,8 +91,12 @@ def _headline(pulse: Pulse, clicked: str) -> tuple[str, str, str]:
         return "busy", texts.STATE_RESTARTING.format(seconds=seconds), _why_backoff(pulse)
     if state == "failed":
         retry = pulse.controller.seconds_until_retry
+        detail = pulse.controller.detail or texts.DETAIL_STOPPED
+        if _is_setup(pulse):
+            is_token = "token" in pulse.controller.detail.lower()
+            return "busy", texts.STATE_NO_TOKEN if is_token else texts.STATE_SETUP, detail
         title = texts.STATE_ERROR if retry is None else texts.STATE_RETRY_LATER.format(span=words.duration(retry))
-        return "bad", title, pulse.controller.detail or texts.DETAIL_STOPPED
+        return "bad", title, detail
     if state == "starting":
         return _starting(status)
     if state == "running" and status is not None:
@@ -114,6 +124,25 @@ def _running(pulse: Pulse, status: BotStatus) -> tuple[str, str, str]:
     if status.latency_ms is None:
         return "good", texts.STATE_RUNNING, texts.DETAIL_RUNNING
     return "good", texts.STATE_RUNNING, texts.DETAIL_RUNNING_LATENCY.format(latency=round(status.latency_ms))
+
+
+def _is_setup(pulse: Pulse) -> bool:
+    """What keeps the bot from running is something the owner has still to enter, not something that broke."""
+    said = f"{pulse.controller.detail} {pulse.controller.cure}"
+    return pulse.controller.state == "failed" and "Settings > Discord" in said and " set." in pulse.controller.detail
+
+
+def _way_out(pulse: Pulse, said: str) -> tuple[str, str]:
+    """The button beside a problem and where it leads: the place its cure names, the logs where it names none."""
+    if "Settings > Discord" in said or "token" in said.lower():
+        return texts.BUTTON_TOKEN if "token" in said.lower() else texts.BUTTON_SETTINGS, "settings/Discord"
+    if pulse.status is not None and pulse.is_alive and pulse.status.model_state is ModelState.FAILED:
+        return texts.BUTTON_SETTINGS, "settings/Model"
+    if (found := re.search(r"Settings > (\w+)", said)) is not None:
+        return texts.BUTTON_SETTINGS, f"settings/{found[1]}"
+    if "Training" in said:
+        return texts.BUTTON_TRAINING, "training"
+    return texts.BUTTON_LOGS, "logs"
 
 
 def _holds_model(status: BotStatus | None) -> bool:

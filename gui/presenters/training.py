@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,34 +12,16 @@ from gui import texts
 from gui.presenters import format as words
 from gui.presenters.charts import Curve, nice_ceiling, thin
 from gui.presenters.notifications import Note
+from gui.presenters.plain import plain
 from gui.presenters.status import Fact
-from gui.presenters.table import Cell, Column, TableRow
 from storage.artefacts import ModelVersion, Pointer, PreparedSet
 from storage.errors import KnownError
 from storage.paths import Workspace
 from storage.records import Job, JobMetric, JobState
-from storage.split_files import model_bytes
+from storage.trained_models import PRACTICE_RECIPES
 
-MODEL_COLUMNS = (
-    Column("name", texts.MODEL_COLUMNS[0], stretch=3, kind="strong"),
-    Column("made", texts.MODEL_COLUMNS[1], 120, tone="muted"),
-    Column("size", texts.MODEL_COLUMNS[2], 76, align="right", tone="muted"),
-    Column("match", texts.MODEL_COLUMNS[3], 76, align="right", tone="muted"),
-    Column("state", texts.MODEL_COLUMNS[4], 84, kind="small", align="right"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """One published version as its manifest tells it."""
-
-    name: str
-    made_at: float
-    size_bytes: int
-    match_percent: float | None
-    is_current: bool
-    is_previous: bool
-    file: Path = Path()
+# A training that takes longer than this is called long.
+LONG_SECONDS = 12 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +33,6 @@ class TrainingFacts:
     has_trained: bool
     jobs: dict[str, Job]
     metrics: tuple[JobMetric, ...]
-    models: tuple[ModelFile, ...]
     is_running: frozenset[str]
 
 
@@ -77,37 +57,6 @@ class TrainingView:
     evaluation: tuple[Fact, ...]
     evaluation_note: str
     evaluation_report: str
-    models: tuple[TableRow, ...]
-    previous: str
-
-
-def read_models(folder: Path) -> tuple[ModelFile, ...]:
-    """Published versions in a workspace's models/finetuned (docs/TRAINING.md), newest first."""
-    workspace = Workspace(folder.parent.parent)
-    try:
-        pointer = Pointer.read(workspace) or Pointer(None)
-    except (OSError, ValueError):
-        pointer = Pointer(None)
-    return tuple(
-        ModelFile(
-            version.name,
-            version.deployed_at,
-            model_bytes(workspace.finetuned_models / version.file),
-            version.match_percent,
-            pointer.file == version.file,
-            pointer.previous == version.file,
-            workspace.finetuned_models / version.file,
-        )
-        for version in ModelVersion.all(workspace)
-    )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def training_view(facts: TrainingFacts, *, now: float) -> TrainingView:
@@ -137,15 +86,7 @@ def training_view(facts: TrainingFacts, *, now: float) -> TrainingView:
         evaluation=evaluation,
         evaluation_note=evaluation_note,
         evaluation_report=evaluation_report,
-        models=tuple(_model(m) for m in facts.models),
-        previous=_previous(facts.models),
     )
-
-
-def _previous(models: Sequence[ModelFile]) -> str:
-    """Where a rollback leads; '' while nothing was deployed."""
-    before_first = texts.MODEL_BEFORE_FIRST if any(model.is_current for model in models) else ""
-    return next((model.name for model in models if model.is_previous), before_first)
 
 
 def _retrain(facts: TrainingFacts, is_training: bool) -> str:
@@ -175,7 +116,7 @@ def retrain_note(new_messages: int) -> Note:
 
 def _dataset(job: Job | None, now: float) -> tuple[tuple[Fact, ...], str, str]:
     if job is None or job.state is not JobState.DONE:
-        return (), job.error if job is not None and job.error else texts.DATASET_NONE, ""
+        return (), plain(job.error) if job is not None and job.error else texts.DATASET_NONE, ""
     result = job.result
     counts: dict[str, Any] = result.get("counts") or {}
     facts = [
@@ -189,14 +130,15 @@ def _dataset(job: Job | None, now: float) -> tuple[tuple[Fact, ...], str, str]:
 
 def _computer(job: Job | None) -> tuple[tuple[Fact, ...], str, bool]:
     if job is None or job.state is not JobState.DONE:
-        return (), job.error if job is not None and job.error else texts.COMPUTER_NONE, False
+        return (), plain(job.error) if job is not None and job.error else texts.COMPUTER_NONE, False
     found, hardware = job.result, job.result.get("hardware", {})
     gpu = hardware.get("gpu_name") or ""
+    is_practice = found.get("recipe") in PRACTICE_RECIPES
     shown_gpu = f"{gpu.removeprefix('NVIDIA ')}, {words.size(hardware.get('gpu_bytes', 0))}"
     facts = [
         Fact(texts.COMPUTER_GPU, shown_gpu if gpu else texts.COMPUTER_NO_GPU, "text" if gpu else "busy"),
         Fact(texts.COMPUTER_CPU, texts.COMPUTER_CORES.format(count=hardware.get("cpu_cores", "?"))),
-        Fact(texts.COMPUTER_RECIPE, str(found.get("recipe", texts.NONE))),
+        Fact(texts.COMPUTER_RECIPE, texts.COMPUTER_PRACTICE if is_practice else str(found.get("recipe", texts.NONE))),
     ]
     if found.get("memory_bytes"):
         facts.append(
@@ -210,8 +152,20 @@ def _computer(job: Job | None) -> tuple[tuple[Fact, ...], str, bool]:
         )
     if found.get("seconds"):
         facts.append(Fact(texts.COMPUTER_TIME, words.duration(found["seconds"])))
-    notes = [*found.get("problems", ()), *found.get("warnings", ())] or [str(found.get("reason", ""))]
-    return tuple(facts), " ".join(notes), not gpu or not found.get("can_run", True)
+    notes = [plain(str(each)) for each in (*found.get("problems", ()), *found.get("warnings", ()))]
+    if not any(notes):
+        notes = [plain(str(found.get("reason", "")))]
+    offers_colab = not gpu or not found.get("can_run", True)
+    if offers_colab:
+        # One time and one verdict: a practice model is quick, a real one without a graphics card is not.
+        is_long = not is_practice and float(found.get("seconds") or 0) > LONG_SECONDS
+        notes.append(texts.COLAB_PRACTICE if is_practice else texts.COLAB_LONG if is_long else "")
+        notes.append(texts.COLAB_TEXT)
+    return tuple(facts), " ".join(_sentence(note) for note in notes if note), offers_colab
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _run_note(job: Job | None, is_training: bool) -> str:
@@ -219,7 +173,7 @@ def _run_note(job: Job | None, is_training: bool) -> str:
         return ""
     if job.state is JobState.CANCELLED:
         return texts.RUN_CANCELLED
-    return job.error if job.state in (JobState.FAILED, JobState.LOST) else ""
+    return plain(job.error) if job.state in (JobState.FAILED, JobState.LOST) else ""
 
 
 def loss_curve(metrics: Sequence[JobMetric]) -> Curve:
@@ -251,7 +205,7 @@ def loss_curve(metrics: Sequence[JobMetric]) -> Curve:
 
 def _evaluation(job: Job | None) -> tuple[tuple[Fact, ...], str, str]:
     if job is None or job.state is not JobState.DONE or "auc" not in job.result:
-        return (), job.error if job is not None and job.error else texts.EVALUATION_NONE, ""
+        return (), plain(job.error) if job is not None and job.error else texts.EVALUATION_NONE, ""
     result = job.result
     facts = []
     match = result.get("match_percent")
@@ -263,27 +217,6 @@ def _evaluation(job: Job | None) -> tuple[tuple[Fact, ...], str, str]:
     objections = [f"{texts.EVALUATION_OBJECTION}: {text}" for text in result.get("objections", ())]
     notes = objections or list(result.get("next_steps", ()))[:2] or [texts.EVALUATION_AUC_NOTE]
     return tuple(facts), " ".join(notes), str(result.get("report", ""))
-
-
-def _model(model: ModelFile) -> TableRow:
-    state, tone = (
-        (texts.MODEL_IN_USE, "good")
-        if model.is_current
-        else (texts.MODEL_BEFORE, "muted")
-        if model.is_previous
-        else ("", "")
-    )
-    match = texts.NONE if model.match_percent is None else words.percent(model.match_percent / 100)
-    return TableRow(
-        model.name,
-        (
-            Cell(model.name),
-            Cell(words.stamp(model.made_at)),
-            Cell(words.size(model.size_bytes)),
-            Cell(match),
-            Cell(state, tone),
-        ),
-    )
 
 
 def job_arguments(kind: str, jobs: dict[str, Job], workspace: Workspace, *, now: float) -> list[str]:
@@ -316,7 +249,7 @@ def _newest_model(jobs: dict[str, Job], workspace: Workspace, now: float) -> Pat
         # An older model would be measured in its place, and its figures taken for the new one's.
         raise KnownError(
             "The newest training left no model file to evaluate.",
-            "Train again, or export it in a terminal: scripts/3_train_model.py --resume.",
+            "Press Training > Resume to export it, or train again.",
         )
     candidates = (
         exported,
@@ -344,7 +277,8 @@ def force_question(job: Job) -> DeployQuestion | None:
     gguf, objections = job.result.get("model"), job.result.get("objections")
     if job.kind != "deploy" or job.state is not JobState.FAILED or not isinstance(gguf, str) or not objections:
         return None
-    return DeployQuestion(gguf, " ".join(map(str, objections)))
+    said = [plain(str(each)) or texts.FORCE_UNNAMED for each in objections]
+    return DeployQuestion(gguf, " ".join(dict.fromkeys(said)))
 
 
 def deploy_question(job: Job) -> DeployQuestion | None:

@@ -20,7 +20,7 @@ from model.evaluation.blind_test_page import page
 from model.evaluation.resampling import wilson
 from model.evaluation.rows import Row
 from storage.errors import BadInputError
-from storage.quiz import RATINGS, Quiz, QuizItem, QuizLine, QuizResult, write_quiz
+from storage.quiz import LEAST_ANSWERS, RATINGS, Quiz, QuizItem, QuizLine, QuizResult, certainty, write_quiz
 
 ITEMS_PER_SIDE = 50
 LEAST_PER_SIDE = 5
@@ -212,7 +212,13 @@ def lines_of(result: Score) -> list[tuple[str, str]]:
 
 
 def reading(result: Score) -> str:
-    """What the two rates say together: somebody who cries "bot" at everything detects all of them."""
+    """What the two rates say together: somebody who cries "bot" at everything detects all of them. No verdict from
+    fewer than LEAST_ANSWERS answers, or from one side alone."""
+    answers = result.detected.count + result.false_alarms.count
+    if answers < LEAST_ANSWERS:
+        return f"too few answers for a verdict: {answers} of at least {LEAST_ANSWERS}"
+    if not result.detected.count or not result.false_alarms.count:
+        return "no verdict: the answers are about one side only"
     if result.detected.low > result.false_alarms.high:
         verdict = "raters can tell: they mark the bot's replies clearly more often than people's"
     elif result.detected.value - result.false_alarms.value > 0.1:
@@ -220,7 +226,8 @@ def reading(result: Score) -> str:
     else:
         verdict = "raters cannot tell in this test"
     mark = "below" if result.detected.value < MARK else "not below"
-    return f"{verdict}; detection is {mark} the mark of {MARK:.0%}"
+    sure = certainty(result.detected.low, result.detected.high)
+    return f"{verdict}; detection is {mark} the mark of {MARK:.0%} ({sure})"
 
 
 def _rater(result: QuizResult, key: Key) -> RaterScore:

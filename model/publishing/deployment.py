@@ -175,7 +175,7 @@ def prune(workspace: Workspace, *, keep: int = KEEP_VERSIONS) -> list[str]:
     removed = []
     for version in versions(workspace)[max(0, keep) :]:
         if version.file not in safe:
-            _delete(workspace, version)
+            version.delete(workspace)
             removed.append(version.name)
     removed += _remove_lost_copies(workspace.finetuned_models, keep=safe)
     _remove_parts(workspace.finetuned_models)
@@ -217,14 +217,6 @@ def _copy(source: Path, target: Path, sha256: str, progress: Callable[[float], N
     for beside, place in reversed(written):
         beside.chmod(stat.S_IREAD)
         replace_file(beside, place)
-
-
-def _delete(workspace: Workspace, version: DeployedModel) -> None:
-    # The manifest goes first: from then on the version does not exist, whatever happens.
-    remove_file(workspace.finetuned_models / f"{version.name}.json")
-    remove_file(report_path(workspace, version))
-    for part in model_files(model_path(workspace, version)):
-        remove_file(part)
 
 
 def _remove_lost_copies(folder: Path, *, keep: Collection[str | None]) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from bot.commands import AdminCommands
 from storage.records import Channel, ExitCode, JobState, Turn
-from storage.settings import MAX_TOKENS, MENTIONS_ONLY, QUIET_UNTIL, RESPONSE_RATE, TEMPERATURE
+from storage.settings import MAX_TOKENS, MENTIONS_ONLY, QUIET_HOURS, QUIET_UNTIL, RESPONSE_RATE, TEMPERATURE
 from storage.store import Store
 from storage.system import processes
 from tests.support.sim_bot import SimBot, play
@@ -100,6 +100,21 @@ def test_quiet_has_an_end_and_can_be_ended(store: Store) -> None:
         assert "30m, 2h" in await answer(bot, bot.admin, "!quiet for a bit")
         assert "listening" in await answer(bot, bot.admin, "!quiet off")
         assert store.settings.get(QUIET_UNTIL) == 0
+
+    play(store, scene)
+
+
+def test_quiet_hours_are_read_by_the_command_as_in_the_panel(store: Store) -> None:
+    async def scene(bot: SimBot) -> None:
+        assert "23:00-07:00" in await answer(bot, bot.admin, "!quiet 11pm–7am")
+        assert store.settings.get(QUIET_HOURS) == "23:00-07:00" and store.settings.get(QUIET_UNTIL) == 0
+        assert "22:00-06:30" in await answer(bot, bot.admin, "!quiet hours 22.00-06.30")
+        assert "no '25:00' on a clock" in await answer(bot, bot.admin, "!quiet hours 25:00-nonsense")
+        assert "whole day" in await answer(bot, bot.admin, "!quiet hours 0:00 to 23:59")
+        assert store.settings.get(QUIET_HOURS) == "22:00-06:30"
+        assert "22:00-06:30" in await answer(bot, bot.admin, "!quiet hours")
+        assert "off" in await answer(bot, bot.admin, "!quiet hours off")
+        assert store.settings.get(QUIET_HOURS) == ""
 
     play(store, scene)
 

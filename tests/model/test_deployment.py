@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from gui.presenters.training import read_models
 from launcher import choose_demo_models
 from model.catalog import DEFAULT_MODEL, OFFLINE_MODEL_KEY, offline_chat_model, resolve_model
 from model.evaluation.comparison import Estimate
@@ -30,6 +29,7 @@ from storage.paths import Workspace
 from storage.settings import ADAPTER_PATH, MODEL_PATH, Settings
 from storage.store import Store
 from storage.system.files import remove_file
+from storage.trained_models import all_models
 from tests.support.endings import KILLED
 from tests.support.model_files import split_model
 from tests.support.switched_bot import model_file
@@ -386,7 +386,7 @@ def test_cases_a_split_model_is_deployed_whole_rolled_back_and_pruned_whole(stor
     assert model_sha256(stored) == version.sha256 == model_sha256(first)
     assert resolve_model(store.workspace, Settings(), Environment()) == stored
     assert deployment_checks.speaks(stored) >= 0
-    assert [model.name for model in read_models(folder)] == [version.name]
+    assert [model.name for model in all_models(store)] == [version.name]
     whole = release.deploy(offline_chat_model(), is_forced=True).version
     assert release.roll_back().version == version
     assert deployment.current(store.workspace) == version

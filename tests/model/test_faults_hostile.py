@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.config import is_named, is_quiet_time, parse_duration
+from bot.config import is_named, parse_duration
 from bot.outbox import MAX_LENGTH, Outgoing, prepare, shortened
 from data.importer import import_file
 from model.files.gguf_check import check_gguf
@@ -22,6 +22,7 @@ from model.markup import to_discord_text, to_model_text
 from storage.environment import TOKEN, Environment, read_environment, write_value
 from storage.errors import BadInputError, ConfigurationError, ModelFileError, SettingError
 from storage.paths import Workspace
+from storage.quiet_hours import is_quiet_time
 from storage.records import Activity, Channel, Mention, Message, Reaction
 from storage.settings import REGISTRY, Settings
 from storage.store import Store

@@ -51,8 +51,12 @@ def test_the_result_scores_like_one_from_the_page() -> None:
 
 
 def test_a_finished_scoring_is_told_in_words() -> None:
-    run = quiz.mark(quiz.QuizRun(QUIZ, "ada"), True)
-    score = blind_test.score([quiz.result(run, now=5.0)], KEY)
+    many = Quiz("abc", "", tuple(QuizItem(f"{number:012x}", (), "reply") for number in range(24)))
+    key = blind_test.Key("abc", "tuned", {item.id: number % 2 == 0 for number, item in enumerate(many.items)})
+    run = quiz.QuizRun(many, "ada")
+    for item in many.items:
+        run = quiz.forward(quiz.mark(run, key.is_bot[item.id]))
+    score = blind_test.score([quiz.result(run, now=5.0)], key)
     job = Job(
         1,
         "blind_test",
@@ -61,7 +65,7 @@ def test_a_finished_scoring_is_told_in_words() -> None:
         result=asdict(score) | {"rubric_mean": 4.25, "reading": blind_test.reading(score)},
     )
     told = quiz.score_text(job)
-    assert "found out in 100" in told and "4.2" in told and "Raters: 1" in told
+    assert "100\u2009% were found out" in told and "4.2" in told and "24 answers by 1 person" in told
     assert quiz.score_text(None) == "" and quiz.score_text(Job(1, "blind_test", 1, JobState.DONE)) == ""
 
 

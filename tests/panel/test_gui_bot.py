@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -124,11 +123,15 @@ def test_two_models_are_compared_and_the_bot_goes_back_to_its_own(offline_store:
         assert ask(panel, store, "alone again")["model"] == own
 
 
-def test_from_the_deploy_question_to_a_reply_of_the_new_model_and_back(offline_store: Store, tmp_path: Path) -> None:
+def test_from_the_deploy_question_to_a_reply_of_the_new_model_and_back(offline_store: Store) -> None:
     """The round's second half by its buttons; training itself is in test_training_smoke.py."""
     store = offline_store
-    trained = tmp_path / "new voice.gguf"
+    run = store.workspace.root / "models" / "training" / "20260101-000000"
+    run.mkdir(parents=True)
+    trained = run / "new voice.gguf"
     trained.write_bytes(offline_chat_model().read_bytes() + b"new")
+    trained.with_suffix(".manifest.json").write_text("{}", encoding="utf-8")
+    (run / "run.json").write_text("{}", encoding="utf-8")
     controller, jobs = real_parts(store)
     with open_panel(store, controller, jobs) as panel:
         panel.wait(lambda: is_ready(panel), "the bot", seconds=START_SECONDS)
@@ -143,6 +146,9 @@ def test_from_the_deploy_question_to_a_reply_of_the_new_model_and_back(offline_s
             panel.click(dialog._buttons[-1])
 
         answer_question(texts.DEPLOY_TITLE)
+        card = panel.wait(lambda: panel.app.window.front.key == "dashboard" and panel.app.window.front.new_model)
+        panel.wait(card.winfo_ismapped, "the question on the dashboard")
+        panel.click(card.use)
         answer_question(texts.FORCE_TITLE)  # it was never evaluated: the checks object, the owner decides
         panel.wait(
             lambda: panel.app.pulse.status.model_name.startswith("new-voice-"), "the new model", seconds=START_SECONDS
@@ -151,7 +157,7 @@ def test_from_the_deploy_question_to_a_reply_of_the_new_model_and_back(offline_s
         room = panel.go("training")
         panel.wait(lambda: room.rollback.is_enabled, "the way back")
         panel.click(room.rollback)
-        answer_question(texts.MODEL_ROLLBACK_TITLE.format(name=room.view.previous))
+        answer_question(texts.MODEL_ROLLBACK_TITLE.format(name=room._previous))
         panel.wait(
             lambda: is_ready(panel) and panel.app.pulse.status.model_name == own,
             "the model from before",

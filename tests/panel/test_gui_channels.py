@@ -133,7 +133,7 @@ def test_learn_recall_and_speak_are_three_switches_in_a_private_channel_too(chan
         driver.wait(lambda: not channels.channels.get(STAFF).recall, "recall to be off")
         switch(driver, room, STAFF, "learn")
         driver.wait(lambda: driver.app.dialog.is_open, "the question about the private channel")
-        driver.key("Return")
+        driver.key("Tab", "Return")
         driver.wait(lambda: channels.channels.get(STAFF).learn, "the second yes")
         staff = channels.channels.get(STAFF)
         assert (staff.recall, staff.speak, staff.include_private) == (False, False, True)

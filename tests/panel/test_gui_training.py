@@ -24,7 +24,7 @@ def job(kind: str, result: dict[str, Any] | None = None, state: JobState = JobSt
 
 
 def test_the_training_room_says_what_comes_first() -> None:
-    facts = training.TrainingFacts(0, 0, False, {}, (), (), frozenset())
+    facts = training.TrainingFacts(0, 0, False, {}, (), frozenset())
     view = training.training_view(facts, now=NOW)
     assert not view.can_retrain and view.retrain == texts.RETRAIN_NONE
     assert view.curve.is_empty and view.evaluation_note == texts.EVALUATION_NONE
@@ -32,7 +32,7 @@ def test_the_training_room_says_what_comes_first() -> None:
 
 def test_a_computer_without_a_gpu_is_offered_colab() -> None:
     found = job("preflight", {"recipe": "cpu-smoke", "hardware": {"gpu_name": "", "cpu_cores": 2}, "can_run": True})
-    facts = training.TrainingFacts(0, 9, True, {"preflight": found}, (), (), frozenset())
+    facts = training.TrainingFacts(0, 9, True, {"preflight": found}, (), frozenset())
     view = training.training_view(facts, now=NOW)
     assert view.offers_colab
 
@@ -93,17 +93,6 @@ def test_a_training_that_left_no_file_is_not_evaluated_as_the_one_before(workspa
         training.job_arguments(
             "evaluate", {"train": job("train", {"export": None}), "retrain": older}, workspace, now=NOW
         )
-
-
-def test_models_are_read_from_their_manifests(workspace: Workspace) -> None:
-    folder = workspace.finetuned_models
-    for name in ("old", "new", "half"):
-        (folder / f"{name}.gguf").write_bytes(b"GGUF")
-    (folder / "old.json").write_text('{"deployed_at": 1, "match_percent": 70}', encoding="utf-8")
-    (folder / "new.json").write_text('{"deployed_at": 2}', encoding="utf-8")
-    (folder / "current.json").write_text('{"file": "new.gguf", "previous": "old.gguf"}', encoding="utf-8")
-    models = training.read_models(folder)
-    assert [(m.name, m.is_current, m.is_previous) for m in models] == [("new", True, False), ("old", False, True)]
 
 
 @pytest.mark.usefixtures("display")

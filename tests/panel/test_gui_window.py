@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bot_controller import ControllerState
+from bot_controller import ControllerState, ControllerView
 from gui import texts
 from model.catalog import offline_chat_model
 from storage.paths import PROJECT_ROOT
@@ -24,6 +24,7 @@ from storage.settings import (
     MAX_TOKENS,
     MENTIONS_ONLY,
     MODEL_PATH,
+    QUIET_HOURS,
     QUIET_UNTIL,
     RESPONSE_RATE,
     TEMPERATURE,
@@ -155,7 +156,7 @@ def test_buttons_are_enabled_only_when_they_make_sense(store: Store) -> None:
         panel.wait(lambda: "stop" in controller.asked and states()["start"], "stopped again")
 
 
-def test_force_stop_asks_first_and_escape_means_no(store: Store) -> None:
+def test_force_stop_asks_first_and_neither_escape_nor_enter_means_yes(store: Store) -> None:
     controller = StillController(store)
     controller.become(ControllerState.RUNNING, running_status())
     with open_panel(store, controller) as panel:
@@ -169,6 +170,11 @@ def test_force_stop_asks_first_and_escape_means_no(store: Store) -> None:
         panel.click(hero.force)
         panel.wait(lambda: panel.app.dialog.is_open, "the question again")
         panel.key("Return")
+        panel.wait(lambda: not panel.app.dialog.is_open, "the safe answer")
+        assert "force" not in controller.asked
+        panel.click(hero.force)
+        panel.wait(lambda: panel.app.dialog.is_open, "the question once more")
+        panel.key("Tab", "Return")
         panel.wait(lambda: "force" in controller.asked, "force stop")
 
 
@@ -290,6 +296,135 @@ def test_settings_are_checked_as_typed_stored_when_right_and_reset(store: Store)
         panel.wait(line.reset.winfo_ismapped, "the way back")
         panel.click(line.reset)
         panel.wait(lambda: store.settings.get(COOLDOWN_SECONDS) == 10, "the default")
+
+
+def test_a_value_that_cannot_be_stays_to_be_corrected_and_escape_brings_the_stored_one_back(store: Store) -> None:
+    with open_panel(store) as panel:
+        room = panel.go("settings")
+        panel.click(room.names["Behaviour"])
+        panel.wait(lambda: room.group == "Behaviour", "the group")
+        line = room.forms["Behaviour"].rows[COOLDOWN_SECONDS.key]
+        other = room.forms["Behaviour"].rows[QUIET_HOURS.key]
+        panel.click(line._field)
+        panel.key("ctrl+a")
+        panel.type("99999")
+        panel.click(other._field)
+        panel.turn(1.0)
+        assert line._field.get() == "99999" and "10 still holds" in line.help.cget("text")
+        panel.click(line._field)
+        panel.key("Escape")
+        panel.wait(
+            lambda: line._field.get() == "10" and "still holds" not in line.help.cget("text"), "the stored value"
+        )
+
+
+def test_quiet_hours_are_read_as_typed_and_nonsense_stays_with_a_sentence(store: Store) -> None:
+    with open_panel(store) as panel:
+        room = panel.go("settings")
+        panel.click(room.names["Behaviour"])
+        panel.wait(lambda: room.group == "Behaviour", "the group")
+        rows = room.forms["Behaviour"].rows
+        line, other = rows[QUIET_HOURS.key], rows[COOLDOWN_SECONDS.key]
+        panel.click(line._field)
+        panel.type("22.00-6am")
+        panel.wait(lambda: "from 22:00 to 06:00 (8 h)" in line.help.cget("text"), "the reading")
+        assert store.settings.get(QUIET_HOURS) == "", "half a time is another time: it is stored when the field is left"
+        panel.click(other._field)
+        panel.wait(lambda: store.settings.get(QUIET_HOURS) == "22:00-06:00", "the span")
+        panel.wait(lambda: line._field.get() == "22:00-06:00", "how it is stored")
+        panel.click(line._field)
+        panel.key("ctrl+a")
+        panel.type("0:00 to 23:59")
+        panel.key("Return")
+        panel.wait(lambda: "whole day" in line.help.cget("text"), "the refusal")
+        panel.click(other._field)
+        panel.turn(0.8)
+        assert line._field.get() == "0:00 to 23:59" and "22:00-06:00 still holds" in line.help.cget("text")
+        assert store.settings.get(QUIET_HOURS) == "22:00-06:00"
+
+
+def test_the_rate_is_typed_in_percent_and_shown_in_percent(store: Store) -> None:
+    with open_panel(store) as panel:
+        room = panel.go("settings")
+        panel.click(room.names["Behaviour"])
+        panel.wait(lambda: room.group == "Behaviour", "the group")
+        line = room.forms["Behaviour"].rows[RESPONSE_RATE.key]
+        panel.wait(lambda: line._field.get() == "5 %", "the rate")
+        panel.click(line._field)
+        panel.key("ctrl+a")
+        panel.type("12")
+        panel.key("Return")
+        panel.wait(lambda: store.settings.get(RESPONSE_RATE) == 0.12 and line._field.get() == "12 %", "twelve percent")
+
+
+def test_a_missing_token_is_one_click_from_where_it_is_entered(store: Store) -> None:
+    controller = StillController(store)
+    with open_panel(store, controller) as panel:
+        room = panel.go("dashboard")
+        controller.become(ControllerState.FAILED)
+        failed = ControllerView(
+            ControllerState.FAILED, detail="No Discord bot token is set.", cure="Enter it in Settings > Discord."
+        )
+        controller.tick = lambda: failed  # type: ignore[method-assign]
+        panel.wait(lambda: room.todo.winfo_ismapped(), "what is missing")
+        assert room.hero.state.cget("text") == texts.STATE_NO_TOKEN and not room.problem.winfo_ismapped()
+        assert room.todo.button.text == texts.BUTTON_TOKEN
+        panel.click(room.todo.button)
+        panel.wait(lambda: panel.app.window.front.key == "settings", "the settings")
+        panel.wait(lambda: panel.app.window.front.group == "Discord", "their group")
+
+
+def test_what_was_typed_a_moment_before_leaving_is_stored(store: Store) -> None:
+    with open_panel(store) as panel:
+        room = panel.go("settings")
+        panel.click(room.names["Behaviour"])
+        panel.wait(lambda: room.group == "Behaviour", "the group")
+        panel.click(room.forms["Behaviour"].rows[COOLDOWN_SECONDS.key]._field)
+        panel.key("ctrl+a")
+        panel.do("type", "25")
+        panel.app.quit(leave_running=True)
+    assert store.settings.get(COOLDOWN_SECONDS) == 25
+
+
+@pytest.mark.parametrize("was_keyboard_used", [False, True])
+def test_a_click_never_moves_the_page_under_the_pointer(store: Store, was_keyboard_used: bool) -> None:
+    """A card taller than the view: Tk tells every ancestor of the focus, and keys were used before."""
+    with open_panel(store) as panel:
+        room = panel.go("settings")
+        panel.click(room.names["Behaviour"])
+        panel.wait(lambda: room.group == "Behaviour", "the group")
+        form = room.forms["Behaviour"]
+        panel.turn(0.3)
+        canvas = room.area.canvas
+        for line in list(form.rows.values())[2:6]:
+            if was_keyboard_used:
+                panel.key("Tab")
+            field = getattr(line, "_field", None)
+            if field is None:
+                continue
+            panel.reveal(field)
+            room.area.scroll_by(-7)
+            panel.root.update()
+            before = canvas.canvasy(0)
+            x, y = field.winfo_rootx() + 20, field.winfo_rooty() + field.winfo_height() // 2
+            panel.click_at(x, y)
+            assert canvas.canvasy(0) == before
+            panel.click_at(x, y)
+            assert canvas.canvasy(0) == before and panel.root.focus_get() is field._entry
+
+
+def test_what_tab_reaches_is_scrolled_into_view(store: Store) -> None:
+    with open_panel(store, size=(900, 600)) as panel:
+        room = panel.go("settings")
+        panel.click(room.names["Behaviour"])
+        panel.wait(lambda: room.group == "Behaviour", "the group")
+        first = room.forms["Behaviour"].rows[COOLDOWN_SECONDS.key]._field
+        panel.click(first)
+        for _ in range(8):
+            panel.key("Tab")
+        holder = panel.root.focus_get()
+        top = holder.winfo_rooty() - room.area.canvas.winfo_rooty()
+        assert 0 <= top and top + holder.winfo_height() <= room.area.canvas.winfo_height()
 
 
 def test_cases_a_model_file_is_tried_when_it_is_chosen_and_a_bad_one_leaves_the_good_one(
@@ -436,8 +571,31 @@ def test_a_member_is_left_out_and_a_private_channel_needs_a_second_yes(store: St
         panel.click_at(table.winfo_rootx() + room.channels.column_x("learn"), table.winfo_rooty() + private[1])
         panel.wait(lambda: panel.app.dialog.is_open, "the question about the private channel")
         panel.key("Return")
+        panel.wait(lambda: not panel.app.dialog.is_open, "the safe answer")
+        assert not store.channels.trainable()
+        panel.click_at(table.winfo_rootx() + room.channels.column_x("learn"), table.winfo_rooty() + private[1])
+        panel.wait(lambda: panel.app.dialog.is_open, "the question again")
+        panel.key("Tab", "Return")
         panel.wait(lambda: [c.id for c in store.channels.trainable()] == [2], "the second yes")
         assert store.consents.latest("private_channel", subject_id=2) is not None
+
+
+def test_a_members_menu_opens_with_a_plain_click(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deleting what somebody wrote needs no right click. Menus grab the pointer, so it is noted instead of shown."""
+    add_people(store)
+    opened: list[list[str]] = []
+    monkeypatch.setattr(
+        "tkinter.Menu.tk_popup",
+        lambda menu, *_: opened.append([menu.entrycget(n, "label") for n in range(menu.index("end") + 1)]),
+    )
+    with open_panel(store) as panel:
+        room = panel.go("people")
+        panel.wait(lambda: room.people._rows, "the members")
+        row = room.people.row_at(room.people._rows[0].key)
+        table = room.people.canvas
+        panel.click_at(table.winfo_rootx() + room.people.column_x("more"), table.winfo_rooty() + row[1])
+        panel.wait(lambda: opened, "the menu")
+    assert texts.MENU_FORGET in opened[0]
 
 
 def test_an_empty_workspace_opens_with_the_checklist_and_takes_a_token(store: Store) -> None:
@@ -452,10 +610,7 @@ def test_an_empty_workspace_opens_with_the_checklist_and_takes_a_token(store: St
         panel.key("Return")
         panel.wait(lambda: ("doctor", []) in jobs.started, "the check")
         panel.wait(lambda: room.view.step("token").text == texts.STEP_TOKEN_SET, "the token's line")
-        panel.click(room.lines["rule"].buttons[0])
-        panel.wait(lambda: panel.app.dialog.is_open, "the rule")
-        panel.key("Return")
-        panel.wait(lambda: room.view.step("rule").state == "done", "the recorded answer")
+        assert not room.lines["rule"].buttons[0].is_enabled, "one step at a time"
 
 
 def test_without_a_tray_the_cross_minimises_while_the_bot_runs_and_ends_the_panel_otherwise(store: Store) -> None:
@@ -488,12 +643,70 @@ def test_leaving_asks_whether_the_bot_goes_on(store: Store) -> None:
         assert "stop" in controller.asked and controller.asked[-1] == "close False"
 
 
+def test_the_chat_keeps_its_end_whatever_changes_its_size(store: Store) -> None:
+    for number in range(25):
+        store.playground.ask(f"line {number}, long enough to be wrapped when the chat is narrow " * 2)
+    controller = StillController(store)
+    controller.become(ControllerState.RUNNING, running_status())
+    with open_panel(store, controller, size=(1200, 800)) as panel:
+        room = panel.go("playground")
+        canvas = room.area.canvas
+        panel.wait(lambda: len(room._bubbles) >= 25 and canvas.yview()[1] > 0.98, "the chat")
+        panel.click(room.compare._picture)
+        panel.turn(0.4)
+        assert canvas.yview()[1] > 0.98
+        panel.root.geometry("900x600")
+        panel.turn(0.5)
+        assert canvas.yview()[1] > 0.98
+        room.area.scroll_by(-400)
+        before = canvas.canvasy(0)
+        panel.click(room.compare._picture)
+        panel.turn(0.4)
+        assert abs(canvas.canvasy(0) - before) < 2, "who reads further up stays there"
+
+
+def test_pages_grow_no_wider_than_can_be_read(store: Store) -> None:
+    with open_panel(store, size=(1900, 900)) as panel:
+        room = panel.go("dashboard")
+        panel.turn(0.3)
+        assert room.area.inner.winfo_width() <= panel.app.theme.px(1100)
+
+
 def test_three_toasts_at_most_and_the_oldest_gives_way(store: Store) -> None:
     with open_panel(store) as panel:
         for number in range(5):
             panel.app.toast(f"message {number}")
         panel.turn(0.1)
         assert panel.app.toasts.titles == ["message 2", "message 3", "message 4"]
+
+
+@pytest.mark.parametrize("size", [(900, 600), (1300, 900)])
+def test_a_message_never_lies_on_top_of_anything(store: Store, size: tuple[int, int]) -> None:
+    add_people(store)
+    with open_panel(store, size=size) as panel:
+        panel.do("mousemove", "40", "40")
+        for room in ROOMS:
+            front = panel.go(room)
+            panel.app.toast("Something went wrong", "A long sentence that says what, and what to do about it. " * 3)
+            panel.wait(panel.app.window.lane.winfo_ismapped, "the message")
+            panel.turn(0.1)
+            top = panel.app.window.lane.winfo_rooty()
+            assert front.winfo_rooty() + front.winfo_height() <= top, room
+            edges = panel.app.toasts._stack[-1]
+            assert edges.winfo_rooty() + edges.winfo_height() <= panel.root.winfo_rooty() + panel.root.winfo_height()
+
+
+def test_a_message_waits_for_the_pointer_to_leave_its_place(store: Store) -> None:
+    with open_panel(store, size=(900, 600)) as panel:
+        panel.turn(0.3)
+        panel.app.toasts._drop(panel.app.toasts._stack[0]) if panel.app.toasts._stack else None
+        panel.wait(lambda: not panel.app.window.lane.winfo_ismapped(), "a free lane")
+        panel.do("mousemove", "600", "590")
+        panel.app.toast("Saved")
+        panel.turn(0.6)
+        assert not panel.app.window.lane.winfo_ismapped() and "Saved" in panel.app.toasts.titles
+        panel.do("mousemove", "600", "100")
+        panel.wait(panel.app.window.lane.winfo_ismapped, "the message")
 
 
 def test_switching_the_appearance_repaints_every_room(store: Store) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.config import Identity, is_named, is_quiet_time, parse_duration
+from bot.config import Identity, is_named, parse_duration
 from bot.decisions import ChannelActivity, Decision, IncomingMessage, ReplyCounts, decide
 from storage.errors import SettingError
 from storage.records import Channel
@@ -116,22 +116,6 @@ def test_a_name_counts_only_as_a_word_of_its_own(text: str, named: bool) -> None
     names = Identity(1, "Robin", "robin").names(Settings().with_values({"bot_names": "chirp, x"}))
     assert names == ("robin", "chirp")
     assert is_named(text, names) is named
-
-
-@pytest.mark.parametrize(
-    ("span", "minute", "quiet"),
-    [
-        ("23:00-07:30", 23 * 60, True),
-        ("23:00-07:30", 450, False),
-        ("23:00-07:30", 449, True),
-        ("09:00 - 17:00", 600, True),
-        ("09:00-17:00", 1020, False),
-        ("", 0, False),
-        ("nonsense", 0, False),
-    ],
-)
-def test_quiet_hours_may_pass_midnight(span: str, minute: int, quiet: bool) -> None:
-    assert is_quiet_time(span, minute) is quiet
 
 
 @pytest.mark.parametrize(

@@ -195,16 +195,9 @@ def test_rates_say_what_they_mean() -> None:
 
 def test_a_job_shows_step_and_remaining_time() -> None:
     running = Job(3, "train", 1, JobState.RUNNING, 0.5, "epoch 2 of 5", started_at=NOW - 600)
-    view = dashboard.job_views(pulse(jobs=(running,)), starting=frozenset({"backup"}))
+    view = dashboard.job_views(pulse(jobs=(running,)), starting=frozenset({"backup"}), remaining={3: 600.0})
     assert view[0].text == "epoch 2 of 5 · 10 min left"
     assert view[1].name == texts.JOB_NAMES["backup"] and view[1].job_id == 0
-
-
-def test_a_round_never_ends_before_the_step_it_is_at() -> None:
-    round_ = Job(2, "retrain", 1, JobState.RUNNING, 0.5, "train", started_at=NOW - 60)
-    step = Job(3, "train", 2, JobState.RUNNING, 0.1, "SFT", started_at=NOW - 60)
-    views = dashboard.job_views(pulse(jobs=(round_, step)))
-    assert [view.text for view in views] == ["train · 9 min left", "SFT · 9 min left"]
 
 
 # ---- numbers as people read them ---------------------------------------------------------------------------
@@ -452,7 +445,43 @@ def situation(**changes: Any) -> first_run.Situation:
 def test_the_checklist_points_at_exactly_one_next_step() -> None:
     view = first_run.first_run_view(situation())
     assert [step.key for step in view.steps if step.state == "next"] == ["token"]
-    assert view.progress == "0 of 9 done"
+    assert view.progress == "0 of 12 done"
+    assert all(step.text == texts.STEP_LOCKED.format(first=texts.STEP_TOKEN) for step in view.steps[1:])
+
+
+def test_the_checklist_stays_open_until_the_first_reply_whatever_was_done_in_between() -> None:
+    """A token alone, or an import alone, is not the end of it."""
+    only_token = first_run.first_run_view(situation(environment=Environment(token="t")))
+    assert not only_token.is_finished and only_token.way == "discord"
+    only_import = first_run.first_run_view(situation(messages=9, channels=1))
+    assert only_import.way == "import" and only_import.step("import").state == "done"
+    assert [step.key for step in only_import.steps if step.is_open] == ["channels"]
+    assert [step.key for step in only_import.steps] == [
+        *("import", "channels", "model", "search", "train", "start", "hello")
+    ]
+
+
+def test_what_failed_is_told_in_its_own_row_and_without_commands() -> None:
+    failed = Job(
+        1,
+        "download",
+        1,
+        JobState.FAILED,
+        error="The disk is full. Run python scripts/download_model.py --list for smaller ones.",
+    )
+    state: dict[str, Any] = dict(messages=9, channels=1, learning=1, jobs={"download": failed})
+    step = first_run.first_run_view(situation(**state)).step("model")
+    assert step.state == "bad" and step.text.startswith("The disk is full.") and "python" not in step.text
+    done = first_run.first_run_view(situation(**state, model_name="Qwen")).step("model")
+    assert done.state == "done", "a download that failed once and a model that is here"
+
+
+def test_what_can_wait_is_put_off_and_stays_possible() -> None:
+    state: dict[str, Any] = dict(messages=9, channels=1, learning=1, model_name="Qwen", search_model="bge")
+    assert first_run.first_run_view(situation(**state)).step("search").state == "next"
+    view = first_run.first_run_view(situation(**state, skipped=frozenset({"search", "train"})))
+    assert view.step("search").state == view.step("train").state == "skipped"
+    assert view.step("start").state == "next" and view.step("hello").state == "locked"
 
 
 def test_the_checklist_believes_discord_and_shows_the_invite_link() -> None:
@@ -472,7 +501,9 @@ def test_the_checklist_believes_discord_and_shows_the_invite_link() -> None:
         },
     )
     view = first_run.first_run_view(situation(environment=Environment(token="t"), checkup=checkup))
-    assert view.step("token").state == "done" and view.step("intent").state == "bad"
+    assert view.step("token").state == "done" and view.step("server").state == "next"
+    view = first_run.first_run_view(situation(environment=Environment(token="t", server_id=1), checkup=checkup))
+    assert view.step("invite").state == "bad" and view.step("intent").state == "locked"
     assert view.invite_url == "https://discord.com/x?a=1"
     assert len(view.checkup) == 3
 
@@ -493,6 +524,9 @@ def test_everything_done_is_said() -> None:
             model_name="Qwen",
             is_running=True,
             checkup=job("doctor", {"findings": good}),
+            is_search_model_here=True,
+            trained=1,
+            has_replied=True,
         )
     )
     assert view.is_finished and view.progress == texts.FIRST_FINISHED

@@ -1,0 +1,75 @@
+"""How long running jobs still take, without jumps: a first guess waits until there is something to go by, and later
+ones change what was said little by little."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gui.presenters.pulse import Pulse
+from storage.records import Job
+
+# Before this, a straight line through the progress says nothing: loading and unpacking go at another pace.
+FIRST_SECONDS, FIRST_PROGRESS = 15.0, 0.03
+# A new estimate is believed by half after this long.
+HALF_LIFE_SECONDS = 30.0
+# In a round of steps only the training says how long the round takes; before it nothing is told.
+_ROUND, _LONGEST = "retrain", ("train", "evaluate")
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    at: float
+    seconds: float
+
+
+class RemainingTimes:
+    """Follows the readings; `follow` answers the seconds left by job id, for the jobs that can be judged."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told: dict[int, _Told] = {}
+
+    def follow(self, pulse: Pulse) -> Mapping[int, float]:
+        now = self._clock()
+        told = {}
+        for job in pulse.jobs:
+            guess = self._guess(job, pulse)
+            before = self._told.get(job.id)
+            if guess is None:
+                if before is not None:  # a pause in what is known: what was said runs on
+                    told[job.id] = _Told(now, max(before.seconds - (now - before.at), 0.0))
+                continue
+            told[job.id] = _Told(now, guess if before is None else _closer(before, guess, now))
+        self._told = told
+        return {job_id: each.seconds for job_id, each in told.items()}
+
+    @staticmethod
+    def _guess(job: Job, pulse: Pulse) -> float | None:
+        if job.kind != _ROUND:
+            return _straight(job, pulse.now)
+        step = next((each for each in pulse.jobs if each.kind in _LONGEST), None)
+        if step is None:
+            return None
+        left = _straight(step, pulse.now)
+        if left is None:
+            return None
+        if step.kind == "evaluate":
+            return left
+        # The evaluation after it takes about a quarter of the training (its share of the round).
+        whole = left + (pulse.now - step.started_at)
+        return left + whole * 0.25
+
+
+def _straight(job: Job, now: float) -> float | None:
+    if now - job.started_at < FIRST_SECONDS or job.progress < FIRST_PROGRESS:
+        return None
+    return job.remaining_seconds(now=now)
+
+
+def _closer(before: _Told, guess: float, now: float) -> float:
+    passed = max(now - before.at, 0.0)
+    expected = max(before.seconds - passed, 0.0)
+    weight = 1 - 0.5 ** (passed / HALF_LIFE_SECONDS)
+    return float(expected + (guess - expected) * weight)
