@@ -41,7 +41,8 @@ from model.evaluation import blind_test
 from model.evaluation.report import Report
 from model.evaluation.run import Embed, Plan, run, run_blind_test, run_sweep
 from model.evaluation.verdict import FORMULA, MATCH_MARK, RUBRIC_MARK
-from model.publishing.checks import has_memory_for, manifest_data_hash, manifest_recipe, read_model_manifest
+from model.provenance import read_model_manifest
+from model.publishing.checks import has_memory_for, manifest_data_hash, manifest_recipe
 from model.publishing.deployment import current, model_path
 from scripts.bot_pause import paused_bot, running_bot
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser

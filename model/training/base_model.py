@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.catalog import MODELS, offline_chat_model
+from model.catalog import MODELS, PACKAGED, offline_chat_model
 from model.chat.chat_templates import template_of
 from model.files.gguf_files import quick_gguf
 from model.prompts import CHATML, ChatTemplate, Encode, transcript_layout
@@ -25,7 +25,6 @@ from storage.typed_paths import typed_path
 
 log = logging.getLogger(__name__)
 
-PACKAGED = "packaged"
 _PACKAGED_FOLDER = "SmolLM2-135M-Instruct"
 _ORIGIN = "base.json"
 _FETCHED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]

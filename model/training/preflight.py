@@ -14,6 +14,7 @@ from data.chat.rows import PREFERENCES, SESSIONS, TRAIN, VALIDATION, SessionRow,
 from model.training.hardware import Hardware
 from model.training.recipes import Method, PhaseNumbers, Recipe, halved, least_batch
 from model.training.rows import PreparedFolder
+from model.training.shapes import ModelShape
 from storage.errors import KnownError
 from storage.settings import CHAT, TRANSCRIPT
 
@@ -31,67 +32,6 @@ _SAFETY_DISK = GIB
 
 class PreflightError(KnownError):
     """The run cannot fit on this computer."""
-
-
-@dataclass(frozen=True)
-class ModelShape:
-    """The numbers of config.json that memory and time depend on."""
-
-    layers: int
-    hidden: int
-    intermediate: int
-    heads: int
-    kv_heads: int
-    vocabulary: int
-    is_tied: bool
-
-    @classmethod
-    def of(cls, config: dict[str, Any]) -> ModelShape:
-        """From config.json."""
-        heads = int(config["num_attention_heads"])
-        return cls(
-            layers=int(config["num_hidden_layers"]),
-            hidden=int(config["hidden_size"]),
-            intermediate=int(config["intermediate_size"]),
-            heads=heads,
-            kv_heads=int(config.get("num_key_value_heads") or heads),
-            vocabulary=int(config["vocab_size"]),
-            is_tied=bool(config.get("tie_word_embeddings")),
-        )
-
-    @property
-    def linear_shapes(self) -> tuple[tuple[int, int], ...]:
-        """(in, out) of one layer's seven linear modules."""
-        kv = self.hidden // self.heads * self.kv_heads
-        return (
-            (self.hidden, self.hidden),
-            (self.hidden, kv),
-            (self.hidden, kv),
-            (self.hidden, self.hidden),
-            (self.hidden, self.intermediate),
-            (self.hidden, self.intermediate),
-            (self.intermediate, self.hidden),
-        )
-
-    @property
-    def linear_weights(self) -> int:
-        return self.layers * sum(a * b for a, b in self.linear_shapes)
-
-    @property
-    def embedding_weights(self) -> int:
-        return self.vocabulary * self.hidden * (1 if self.is_tied else 2)
-
-    @property
-    def weights(self) -> int:
-        return self.linear_weights + self.embedding_weights
-
-    def lora_weights(self, r: int) -> int:
-        """Weights of an adapter of rank r on the seven linear modules."""
-        return self.layers * sum(r * (a + b) for a, b in self.linear_shapes)
-
-
-# Bases that are not on this computer yet (their config.json would have to be fetched first).
-QWEN_3B = ModelShape(36, 2048, 11_008, 16, 2, 151_936, True)
 
 
 @dataclass(frozen=True)

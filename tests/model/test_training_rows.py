@@ -16,7 +16,7 @@ from data.chat.rows import PREFERENCES, TRAIN, JudgedRow, PreferenceRow, Session
 from model.prompts import CHATML, transcript_layout
 from model.training.checkpoints import discard_incomplete, is_complete, last_complete, mark_complete
 from model.training.hardware import Hardware
-from model.training.preflight import GIB, QWEN_3B, Preflight, PreflightError, Work, examine, fit_batches, memory_needed
+from model.training.preflight import GIB, Preflight, PreflightError, Work, examine, fit_batches, memory_needed
 from model.training.recipes import (
     CPU_SMOKE,
     DEMO,
@@ -40,6 +40,7 @@ from model.training.rows import (
     preference_examples,
 )
 from model.training.run import RunRequest, look, settle, with_changes
+from model.training.shapes import QWEN_3B
 from storage.errors import BadInputError, ConfigurationError
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import BotPhase, BotStatus, CommandKind, Conversation, Turn
