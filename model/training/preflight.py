@@ -134,10 +134,12 @@ def examine(
     work: Work,
     is_base_here: bool,
     bot_bytes: int = 0,
+    exports: bool = True,
+    keeps_merged: bool = False,
 ) -> Preflight:
     """Compare what a run needs with what there is. bot_bytes: memory of the running bot, 0 when it is off."""
     memory = max(memory_needed(recipe, name, shape, is_gpu=hardware.has_gpu) for name in method.phases)
-    disk = disk_needed(recipe, shape, is_base_here=is_base_here)
+    disk = disk_needed(recipe, shape, is_base_here=is_base_here, exports=exports, keeps_merged=keeps_merged)
     free = hardware.free_gpu_bytes if hardware.has_gpu else hardware.free_memory_bytes
     problems, warnings, pausing_helps = [], [], False
     if memory > free:
@@ -146,6 +148,13 @@ def examine(
             f"Training with the recipe '{recipe.name}' needs about {_gib(memory)} of {where}, {_gib(free)} are free."
         )
         pausing_helps = bot_bytes > 0 and memory <= free + bot_bytes
+    export_memory = export_memory_needed(shape)
+    if exports and hardware.has_gpu and export_memory > hardware.free_memory_bytes:
+        problems.append(
+            f"Writing the model file after training needs about {_gib(export_memory)} of memory, "
+            f"{_gib(hardware.free_memory_bytes)} are free."
+        )
+        pausing_helps = bot_bytes > 0 and export_memory <= hardware.free_memory_bytes + bot_bytes
     if disk > hardware.free_disk_bytes:
         problems.append(f"Training needs about {_gib(disk)} of disk space, {_gib(hardware.free_disk_bytes)} are free.")
         pausing_helps = False
@@ -196,9 +205,8 @@ def memory_needed(recipe: Recipe, phase: str, shape: ModelShape, *, is_gpu: bool
     """Bytes a phase needs at its peak: weights, adapter with gradients and optimiser, activations, logits."""
     numbers = recipe.phase(phase)
     is_4bit = recipe.is_4bit and is_gpu
-    weights = shape.linear_weights * (_BYTES_4BIT if is_4bit else _BYTES_32) + shape.embedding_weights * (
-        _BYTES_16 if is_4bit else _BYTES_32
-    )
+    # PEFT puts what is not in 4 bit, the embedding above all, into 32 before training.
+    weights = shape.linear_weights * (_BYTES_4BIT if is_4bit else _BYTES_32) + shape.embedding_weights * _BYTES_32
     trained = shape.lora_weights(recipe.lora.r)
     if recipe.lora.train_embeddings:
         trained += shape.vocabulary * shape.hidden
@@ -225,13 +233,21 @@ def _activations(recipe: Recipe, numbers: PhaseNumbers, phase: str, shape: Model
     return layers + logits
 
 
-def disk_needed(recipe: Recipe, shape: ModelShape, *, is_base_here: bool) -> int:
-    """Bytes: checkpoints with optimiser, the merged model, the 16-bit and the quantised GGUF, and room to breathe."""
+def export_memory_needed(shape: ModelShape) -> int:
+    """Bytes: llama.cpp quantises the largest matrix from 16 bit through 32; the merge takes a few rows at a time."""
+    return int(shape.vocabulary * shape.hidden * (_BYTES_16 + _BYTES_32) + _RUNTIME_BYTES[False])
+
+
+def disk_needed(
+    recipe: Recipe, shape: ModelShape, *, is_base_here: bool, exports: bool = True, keeps_merged: bool = False
+) -> int:
+    """Bytes: checkpoints with optimiser, the 16-bit and the quantised GGUF, a merged folder if it is asked for, and
+    room to breathe. All of it lies in the run's folder and beside the base; nothing in the system's temporary one."""
     trained = shape.lora_weights(recipe.lora.r)
     if recipe.lora.train_embeddings:
         trained += shape.vocabulary * shape.hidden
     checkpoints = 3 * trained * 12
-    files = shape.weights * (2 + 2 + 0.7) + (0 if is_base_here else shape.weights * 2)
+    files = shape.weights * ((2.7 if exports else 0) + (2 if keeps_merged else 0) + (0 if is_base_here else 2))
     return int(checkpoints + files + _SAFETY_DISK)
 
 

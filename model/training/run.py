@@ -16,6 +16,7 @@ from model.layouts import layout_in
 from model.training.base_model import PACKAGED, BaseModel, chat_template, encoder, load_tokenizer, resolve_base
 from model.training.curve import draw_curve
 from model.training.export import ExportPlan, ExportResult, export
+from model.training.export_readiness import export_objection, require_exportable
 from model.training.hardware import Hardware, find_hardware
 from model.training.preflight import Preflight, examine, fit_batches, measure_work
 from model.training.progress import Reporter, SilentReporter
@@ -177,9 +178,26 @@ def look(run: Run, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[Run, Pr
         work=work,
         is_base_here=is_here,
         bot_bytes=bot_bytes,
+        exports=not run.request.skip_export,
+        keeps_merged=run.request.keep_merged,
     )
     warnings = [text for text in (run.data.layout_warning, _batch_note(run.recipe, fitted, run.method)) if text]
+    objection = "" if run.request.skip_export else _export_objection(run, workspace)
+    problems = (*found.problems, *([objection] if objection else []))
+    # Pausing the bot frees memory; it does not make a model exportable.
+    helps = found.pausing_the_bot_helps and not objection
+    found = replace(found, problems=problems, pausing_the_bot_helps=helps)
     return replace(run, recipe=fitted), replace(found, warnings=(*found.warnings, *warnings))
+
+
+def _export_objection(run: Run, workspace: Workspace) -> str:
+    return export_objection(
+        run.base_name,
+        workspace.base_models,
+        system_prompt=run.data.system_prompt,
+        layout=run.layout,
+        gguf=run.request.base_gguf,
+    )
 
 
 def execute(run: Run, workspace: Workspace, reporter: Reporter) -> RunResult | None:
@@ -191,6 +209,9 @@ def execute(run: Run, workspace: Workspace, reporter: Reporter) -> RunResult | N
             gguf=run.request.base_gguf,
             report=lambda step: reporter.report(0.0, step),
         )
+    if not run.request.skip_export:
+        # Again, now that the base is here: what was fetched may be another edition than the catalogue knows.
+        require_exportable(base, system_prompt=run.data.system_prompt, layout=run.layout)
     plan = TrainingPlan(
         run.data, base, run.out, run.recipe, run.method, run.request.is_resumed, run.request.tensorboard, run.layout
     )

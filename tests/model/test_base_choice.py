@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from model.catalog import MODELS, OFFLINE_MODEL_KEY, PACKAGED, CatalogModel, find_model, offline_chat_model
+from model.files.gguf_files import ExportError, write_model
 from model.origin import origin_in_use, origin_of
 from model.publishing import deployment
 from model.publishing.release import ObjectionError, Release
-from model.training.run import RunRequest, settle
+from model.training.base_model import BaseModel
+from model.training.progress import SilentReporter
+from model.training.run import RunRequest, execute, settle
 from model.training.shapes import KNOWN_BASES
 from scripts import retrain
 from storage.environment import Environment
@@ -21,7 +24,7 @@ from storage.paths import Workspace
 from storage.settings import MODEL_PATH
 from storage.store import Store
 from tests.support.model_files import write_header
-from tests.support.training_data import write_prepared_folder
+from tests.support.training_data import write_prepared_folder, write_tiny_base, write_tiny_gguf
 
 QWEN_3_4B = "Qwen/Qwen3-4B-Instruct-2507"
 
@@ -156,3 +159,74 @@ def test_a_voice_from_another_base_is_objected_to_with_its_licence(store: Store,
     with pytest.raises(ObjectionError) as refused:
         Release(store).deploy(trained)
     assert "comes from" not in str(refused.value)
+
+
+# ---- what an export needs, before the hours ---------------------------------------------------------------
+
+UNWRITABLE = {"gemma-3-1b", "phi-3.5-mini", "phi-4"}
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.key)
+def test_the_preflight_refuses_a_model_that_could_never_be_exported(model: CatalogModel, store: Store) -> None:
+    store.settings.set(MODEL_PATH, model.key, changed_by="owner")
+    found = script_preflight(store)
+    refused = [problem for problem in found["problems"] if "can be talked to but not retrained" in problem]
+    assert bool(refused) is (model.key in UNWRITABLE)
+    assert not (refused and found["can_run"])
+
+
+def test_training_alone_asks_nothing_of_an_export(store: Store) -> None:
+    found = script_preflight(store, "--base", "google/gemma-3-1b-it", "--no-export")
+    assert not any("retrained" in problem for problem in found["problems"])
+
+
+def test_a_base_without_a_gguf_is_refused_before_training(store: Store) -> None:
+    assert "no GGUF of somebody/unknown" in " ".join(script_preflight(store, "--base", "somebody/unknown")["problems"])
+
+
+def test_a_base_that_is_gone_is_refused_before_training(store: Store) -> None:
+    assert "no base model at my-base" in " ".join(script_preflight(store, "--base", "my-base")["problems"])
+
+
+def test_the_owners_own_gguf_of_another_kind_is_refused_before_training(store: Store, tmp_path: Path) -> None:
+    own = write_header(tmp_path / "own.gguf", "gemma3", gemma3__block_count=2, tokenizer__ggml__model="llama")
+    problems = " ".join(script_preflight(store, "--base", str(own))["problems"])
+    assert "not retrained here: models of type 'gemma3'" in problems
+
+
+def folder_base(packaged: BaseModel, folder: Path) -> Path:
+    """A tiny base with its GGUF beside it, as a download leaves it."""
+    base = write_tiny_base(folder / "tiny", packaged.folder)
+    stub = write_tiny_gguf(folder / "stub.gguf", offline_chat_model())
+    write_model(base, stub, base / "tiny.gguf", name="tiny")
+    return base
+
+
+def test_a_base_that_fits_its_gguf_passes_and_every_difference_is_told_before_training(
+    store: Store, packaged_base: BaseModel, tmp_path: Path
+) -> None:
+    base = folder_base(packaged_base, tmp_path)
+
+    def problems(*more: str) -> str:
+        return " ".join(script_preflight(store, "--base", str(base), "--recipe", "cpu-smoke", *more)["problems"])
+
+    assert problems() == ""
+    assert "GGUF of another model" in problems("--base-gguf", str(offline_chat_model()))
+    template = base / "chat_template.jinja"
+    template.write_text(template.read_text(encoding="utf-8") + "{# edited since #}", encoding="utf-8")
+    assert "another chat template" in problems()
+    (base / "tiny.gguf").unlink()
+    assert "no GGUF of tiny" in problems()
+
+
+def test_an_export_that_cannot_succeed_never_begins_to_train(
+    store: Store, packaged_base: BaseModel, tmp_path: Path
+) -> None:
+    """Asked again with the base at hand: what was fetched may differ from what the catalogue knows."""
+    base = folder_base(packaged_base, tmp_path)
+    (base / "tiny.gguf").unlink()
+    write_prepared_folder(store.workspace.message_files / "prepared", rows=12)
+    request = RunRequest(base=str(base), recipe="cpu-smoke", out=tmp_path / "run")
+    with pytest.raises(ExportError, match="no GGUF of tiny"):
+        execute(settle(request, store.workspace), store.workspace, SilentReporter())
+    assert not (tmp_path / "run").exists()
