@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scripts import bootstrap
 
 if __name__ == "__main__":
-    bootstrap.ensure(groups=("runtime", "offline", "train"))
+    bootstrap.ensure(groups=("runtime", "offline", "train"), welcome=bootstrap.fast_training())
 
 # Before torch loads: spinning threads make a shared processor many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

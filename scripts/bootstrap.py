@@ -29,17 +29,52 @@ _RESTARTED = "BOOTSTRAP_RESTARTED"
 
 
 def ensure(
-    *, groups: tuple[str, ...] = DEFAULT_GROUPS, root: Path | None = None, argv: list[str] | None = None
+    *,
+    groups: tuple[str, ...] = DEFAULT_GROUPS,
+    welcome: tuple[str, ...] = (),
+    root: Path | None = None,
+    argv: list[str] | None = None,
 ) -> None:
     """Return in an interpreter that has the pinned packages, restarting this command line if need be.
 
-    `argv` is the command line after the interpreter's name; by default the present one.
+    `argv` is the command line after the interpreter's name; by default the present one. `welcome` groups are installed
+    into the private environment where that works; the program goes on without them where it does not.
     """
     ensure_streams()
     folder = root or Path(__file__).resolve().parent.parent
     python = _guarded(groups, folder)
     if python is not None:
         _restart(python, argv)
+    for name in welcome:
+        _add_if_possible(name, folder)
+
+
+def fast_training() -> tuple[str, ...]:
+    """The groups that are welcome for training on this computer: Unsloth where an NVIDIA card is."""
+    from scripts.installation.machine import find_nvidia_smi
+
+    return ("cuda",) if find_nvidia_smi() is not None else ()
+
+
+def _add_if_possible(name: str, root: Path) -> None:
+    """Install a group beside what is there. One that cannot be installed is tried again when its pins change."""
+    pins = read_group(root, name, python_version=sys.version_info[:3])
+    venv = root / ".venv"
+    is_private = Path(sys.prefix).resolve() == venv.resolve()
+    if not is_private or not missing_pins(pins, sys.path):
+        return  # another Python (Colab's, a container's) is completed by whoever made it
+    refused, wanted = venv / f"without-{name}.txt", "\n".join(pin.requirement for pin in pins)
+    if refused.is_file() and refused.read_text(encoding="utf-8") == wanted:
+        return
+    from scripts.installation.environment import Environment
+
+    try:
+        Environment(root).complete((name,))
+    except failures.SetupError as error:
+        refused.write_text(wanted, encoding="utf-8")
+        print(f"Going on without {GROUPS[name].label}: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        _end("Set-up interrupted; the next start goes on where it stopped.", EXIT_INTERRUPTED)
 
 
 def require_tkinter() -> None:

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scripts import bootstrap
 
 if __name__ == "__main__":
-    bootstrap.ensure(groups=("runtime", "offline", "train"))
+    bootstrap.ensure(groups=("runtime", "offline", "train"), welcome=bootstrap.fast_training())
 
 from model.publishing.deployment import current
 from scripts.bot_pause import paused_bot
