@@ -18,6 +18,7 @@ from model.catalog import (
     entry_of_base,
     entry_of_file,
     offline_chat_model,
+    only_base_model,
     resolve_model,
 )
 from model.files.gguf_check import check_gguf
@@ -52,6 +53,18 @@ def origin_in_use(workspace: Workspace, settings: Settings, environment: Environ
         return origin_of(path, workspace) if path.is_file() else None
     except (ModelFileError, OSError):
         return None  # it cannot be read, and whoever loads it says so
+
+
+def untuned_model(workspace: Workspace, settings: Settings, environment: Environment) -> Path:
+    """The base of the model in use, where its file is here; else the only base there is, else the packaged one."""
+    origin = origin_in_use(workspace, settings, environment)
+    if origin is not None and origin.base == PACKAGED:
+        return offline_chat_model()
+    entry = entry_of_base(origin.base) if origin else None
+    places = [workspace.base_models / entry.file] if entry else []
+    if origin is not None and origin.base.endswith(".gguf"):
+        places.append(Path(origin.base))
+    return next((path for path in places if path.is_file()), None) or only_base_model(workspace) or offline_chat_model()
 
 
 def origin_of(path: Path, workspace: Workspace) -> ModelOrigin:
