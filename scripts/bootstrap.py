@@ -1,6 +1,7 @@
 """First-run set-up: a private Python environment with the pinned packages, made once.
 
-    python scripts/bootstrap.py [GROUP ...]    installs only (default: runtime offline)
+    python scripts/bootstrap.py [GROUP ...]          installs only (default: runtime offline)
+    python scripts/bootstrap.py --here [GROUP ...]   into the running Python instead (Colab, a container)
 
 Entry points call `ensure()` before they import anything from outside the standard library.
 Importing this module does nothing; it and scripts/installation are readable by Python 3.7.
@@ -171,8 +172,27 @@ def _run_as_child(command: list[str], env: dict[str, str]) -> int:
             continue
 
 
+def install_here(groups: tuple[str, ...], root: Path) -> None:
+    """Put the groups into the running Python, which is then the one environment; Unsloth too where a card is."""
+    import subprocess
+
+    for name in (*groups, *(fast_training() if "train" in groups else ())):
+        group = GROUPS[name]
+        if not missing_pins(read_group(root, name, python_version=sys.version_info[:3]), sys.path):
+            continue
+        print(f"Installing {group.label}", flush=True)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", *group.options, "-r", str(root / group.file)]
+        if subprocess.run([*pip, "--prefer-binary"]).returncode:
+            if name not in groups:
+                print(f"Going on without {group.label}.")
+                continue
+            _end(f"pip could not install {group.label}; its words stand above.", EXIT_FAILED)
+
+
 def main(arguments: list[str]) -> None:
     """Install only; the program itself is not started."""
+    is_here = "--here" in arguments
+    arguments = [argument for argument in arguments if argument != "--here"]
     unknown = [name for name in arguments if name not in GROUPS]
     if unknown:
         groups = "\n".join(f"    {name:8} {group.label}" for name, group in GROUPS.items())
@@ -181,7 +201,11 @@ def main(arguments: list[str]) -> None:
             f"{__doc__}\nGroups:\n{groups}" if is_help else f"There is no group {unknown[0]!r}. Groups:\n{groups}",
             0 if is_help else EXIT_FAILED,
         )
-    ensure(groups=tuple(arguments) or DEFAULT_GROUPS)
+    groups = tuple(arguments) or DEFAULT_GROUPS
+    if is_here:
+        install_here(groups, Path(__file__).resolve().parent.parent)
+    else:
+        ensure(groups=groups)
     print("Everything is installed.")
 
 

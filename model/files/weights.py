@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 # Rows are read in pieces of about this many bytes (as float32).
-PIECE_BYTES = 64 << 20
+PIECE_BYTES = 16 << 20
 
 
 class TensorSource(Protocol):

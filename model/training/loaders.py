@@ -71,6 +71,8 @@ def _open_with_peft(base: BaseModel, recipe: Recipe, runtime: Runtime, adapter: 
     model.config.use_cache = False
     if is_4bit:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=recipe.gradient_checkpointing)
+        if not recipe.lora.train_embeddings:
+            shrink_frozen_embedding(model, runtime.dtype)
     if adapter is not None:
         return PeftModel.from_pretrained(model, adapter, is_trainable=True)
     targets = lora_targets(recipe.lora, is_tied=bool(model.config.tie_word_embeddings))
@@ -87,6 +89,16 @@ def _open_with_peft(base: BaseModel, recipe: Recipe, runtime: Runtime, adapter: 
             ensure_weight_tying=targets.ensure_weight_tying,
         ),
     )
+
+
+def shrink_frozen_embedding(model: Any, dtype: str) -> None:
+    """The embedding (and a head) back in 16 bit: PEFT puts all that is not in 4 bit into 32, where nothing is trained
+    that would need it. On Qwen2.5-3B that is 0.6 GB."""
+    import torch
+
+    for module in (model.get_input_embeddings(), model.get_output_embeddings()):
+        if module is not None:
+            module.weight.data = module.weight.data.to(getattr(torch, dtype))
 
 
 def _open_with_unsloth(base: BaseModel, recipe: Recipe, runtime: Runtime, adapter: Path | None, max_length: int) -> Any:

@@ -205,8 +205,8 @@ def memory_needed(recipe: Recipe, phase: str, shape: ModelShape, *, is_gpu: bool
     """Bytes a phase needs at its peak: weights, adapter with gradients and optimiser, activations, logits."""
     numbers = recipe.phase(phase)
     is_4bit = recipe.is_4bit and is_gpu
-    # PEFT puts what is not in 4 bit, the embedding above all, into 32 before training.
-    weights = shape.linear_weights * (_BYTES_4BIT if is_4bit else _BYTES_32) + shape.embedding_weights * _BYTES_32
+    embedding_bytes = _BYTES_16 if is_4bit and not recipe.lora.train_embeddings else _BYTES_32
+    weights = shape.linear_weights * (_BYTES_4BIT if is_4bit else _BYTES_32) + shape.embedding_weights * embedding_bytes
     trained = shape.lora_weights(recipe.lora.r)
     if recipe.lora.train_embeddings:
         trained += shape.vocabulary * shape.hidden

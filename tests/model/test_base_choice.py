@@ -20,7 +20,7 @@ from model.training.run import RunRequest, execute, settle
 from model.training.shapes import KNOWN_BASES
 from scripts import retrain
 from storage.environment import Environment
-from storage.paths import Workspace
+from storage.paths import PROJECT_ROOT, Workspace
 from storage.settings import MODEL_PATH
 from storage.store import Store
 from tests.support.model_files import write_header
@@ -173,6 +173,13 @@ def test_the_preflight_refuses_a_model_that_could_never_be_exported(model: Catal
     refused = [problem for problem in found["problems"] if "can be talked to but not retrained" in problem]
     assert bool(refused) is (model.key in UNWRITABLE)
     assert not (refused and found["can_run"])
+
+
+def test_the_documents_say_of_every_model_what_it_is_trained_from_and_whether_that_works() -> None:
+    rows = (PROJECT_ROOT / "docs" / "MODELS.md").read_text(encoding="utf-8").splitlines()
+    for model in MODELS:
+        (row,) = [line for line in rows if line.startswith(f"| {model.title} | `{model.base}` |")]
+        assert row.split("|")[3].strip().startswith("no" if model.key in UNWRITABLE else "yes"), row
 
 
 def test_training_alone_asks_nothing_of_an_export(store: Store) -> None:
