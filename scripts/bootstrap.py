@@ -201,11 +201,11 @@ def main(arguments: list[str]) -> None:
             f"{__doc__}\nGroups:\n{groups}" if is_help else f"There is no group {unknown[0]!r}. Groups:\n{groups}",
             0 if is_help else EXIT_FAILED,
         )
-    groups = tuple(arguments) or DEFAULT_GROUPS
+    wanted = tuple(arguments) or DEFAULT_GROUPS
     if is_here:
-        install_here(groups, Path(__file__).resolve().parent.parent)
+        install_here(wanted, Path(__file__).resolve().parent.parent)
     else:
-        ensure(groups=groups)
+        ensure(groups=wanted)
     print("Everything is installed.")
 
 

@@ -122,7 +122,8 @@ def save_folder(weights: TensorSource, like: Path, folder: Path) -> None:
     for path in like.iterdir():
         if path.suffix in (".json", ".jinja", ".txt", ".model") and not path.name.endswith(".index.json"):
             shutil.copyfile(path, folder / path.name)
-    places, total = {}, 0
+    places: dict[str, str] = {}
+    total = 0
     for number, shard in enumerate(_shards(weights), start=1):
         file = f"model-{number:05d}.safetensors"
         save_file(shard, folder / file, metadata={"format": "pt"})

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from data.chat.rows import PREFERENCES, VALIDATION
+from model.catalog import PACKAGED
 from model.layouts import layout_in
-from model.training.base_model import PACKAGED, BaseModel, chat_template, encoder, load_tokenizer, resolve_base
+from model.training.base_model import BaseModel, chat_template, encoder, load_tokenizer, resolve_base
 from model.training.curve import draw_curve
 from model.training.export import ExportPlan, ExportResult, export
 from model.training.export_readiness import export_objection, require_exportable
