@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
+from data.chat.assistants import TEMPLATES, TRANSLATED, language_of
 from data.chat.rows import JUDGED, PREFERENCES, TRAIN, JudgedRow, PreferenceRow, TrainingRow
 from storage.jobs import Report, silent
 from storage.reactions import MAX_STRENGTH
-from storage.records import Conversation
+from storage.records import Conversation, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,10 @@ Reject = Callable[[Sequence[Place]], Iterator[tuple[Place, list[str]]]]
 
 @dataclass
 class PairCounts:
-    """What became of the messages with reactions."""
+    """What became of the messages with reactions. note: why set phrases stand in for the untuned model, if they do."""
 
     source: str
+    note: str = ""
     pairs: int = 0
     chosen: int = 0
     too_short: int = 0
@@ -134,41 +137,14 @@ def _folded(text: str) -> str:
 
 # ---- where rejected texts come from -----------------------------------------------------------------
 
-# What an assistant says anywhere: the cheap stand-in for the untuned model, good enough to learn what not to be.
-TEMPLATES = (
-    "That's quite interesting.",
-    "That is a great point! Thank you for sharing.",
-    "I understand how you feel.",
-    "I'm sorry to hear that. Is there anything I can do to help?",
-    "That sounds wonderful! I'm glad to hear it.",
-    "Thank you for letting me know. How can I assist you further?",
-    "I appreciate your perspective on this matter.",
-    "As an AI language model, I don't have personal opinions, but I can provide some information.",
-    "That's an excellent question. There are several factors to consider.",
-    "I hope you have a wonderful day!",
-    "It's important to remember that everyone has a different point of view.",
-    "Certainly! I'd be happy to help.",
-    "I agree with your statement. It is indeed remarkable.",
-    "Could you please provide more context?",
-    "That is very funny. Humour is an important part of communication.",
-    "Feel free to reach out if you need anything.",
-    "Congratulations on your achievement! Keep up the good work.",
-    "I see. Please tell me more about it.",
-    "Let me know if you have any other questions or concerns.",
-    "It is always good to take care of yourself.",
-    "I would recommend consulting a professional for further advice.",
-    "What a fascinating topic to discuss!",
-    "Thank you for your message. I will do my best to respond.",
-    "In conclusion, it depends on your preferences.",
-    "I'm here to help you with any questions you may have.",
-    "That must have been a memorable experience for you.",
-)
-
 
 def reject_with_templates(places: Sequence[Place]) -> Iterator[tuple[Place, list[str]]]:
-    """Different templates for each place, the same ones on every run."""
+    """Different templates for each place, the same ones on every run, in the language that is spoken there: English
+    ones on a German server would teach not to be English."""
+    said = (turn.text for place in places for turn in (*place.row.conversation.turns, Turn("", place.row.reply)))
+    templates = TRANSLATED.get(language_of(said), TEMPLATES)
     for place in places:
-        yield place, [TEMPLATES[(place.seed + 7 * number) % len(TEMPLATES)] for number in range(place.wanted)]
+        yield place, [templates[(place.seed + 7 * number) % len(templates)] for number in range(place.wanted)]
 
 
 class RejectWithModel:
@@ -197,6 +173,11 @@ class RejectWithModel:
                 file.flush()
                 yield from ((place, known[place.key]) for place in part)
 
+    def missing(self, places: Sequence[Place]) -> list[Place]:
+        """The places that are not finished yet."""
+        known = _read_kept(self._kept)
+        return [place for place in places if place.key not in known]
+
     def _texts(self, places: Sequence[Place]) -> list[list[str]]:
         found: list[list[str]] = [[] for _ in places]
         for attempt in range(self._ROUNDS):
@@ -211,6 +192,55 @@ class RejectWithModel:
             for (number, _), text in zip(asked, texts, strict=True):
                 found[number] = distinct([*found[number], text], unlike=places[number].row.reply)
         return found
+
+
+class RejectIfAffordable:
+    """The untuned model's words where they can be had in the time there is, else templates, with a note why.
+
+    A few places are timed, after a few others during which the model loads. seconds: what all may take. cannot: errors
+    after which the model is given up.
+    """
+
+    _FEW = 4
+
+    def __init__(
+        self,
+        model: RejectWithModel,
+        *,
+        seconds: float,
+        cannot: tuple[type[Exception], ...],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._model, self._seconds, self._cannot, self._clock = model, seconds, cannot, clock
+        self.note = ""
+
+    @property
+    def source(self) -> str:
+        """Where the texts came from in the end."""
+        return "templates" if self.note else "model"
+
+    def __call__(self, places: Sequence[Place]) -> Iterator[tuple[Place, list[str]]]:
+        missing = self._model.missing(places)
+        try:
+            seconds = self._seconds_each(missing)
+        except self._cannot as error:
+            self.note = f"the untuned model cannot be asked ({error})"
+        else:
+            needed = seconds * max(len(missing) - 2 * self._FEW, 0)
+            if needed > self._seconds:
+                self.note = (
+                    f"the untuned model would take about {needed / 60:.0f} minutes for {len(missing)} messages "
+                    "(--rejected model takes the time, --max-pairs takes fewer messages)"
+                )
+        yield from reject_with_templates(places) if self.note else self._model(places)
+
+    def _seconds_each(self, missing: Sequence[Place]) -> float:
+        few = self._FEW
+        list(self._model(missing[:few]))
+        timed = missing[few : 2 * few]
+        started = self._clock()
+        list(self._model(timed))
+        return (self._clock() - started) / max(len(timed), 1)
 
 
 def _read_kept(path: Path) -> dict[str, list[str]]:

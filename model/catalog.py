@@ -41,7 +41,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class CatalogModel:
-    """A chat model as one GGUF file on the Hugging Face hub, Q4_K_M unless said. template: its turn markers."""
+    """A chat model as one GGUF file on the Hugging Face hub, Q4_K_M unless said. template: its turn markers.
+
+    base: the repository with its weights, which training starts from (model/training/shapes.py knows its numbers).
+    """
 
     key: str
     title: str
@@ -52,6 +55,7 @@ class CatalogModel:
     template: str
     note: str = ""
     sha256: str = ""
+    base: str = ""
 
     @property
     def is_free(self) -> bool:
@@ -87,6 +91,7 @@ MODELS: tuple[CatalogModel, ...] = (
         "Qwen Research (non-commercial)",
         "chatml",
         "The default: best voice for its size. Not for commercial use.",
+        base="Qwen/Qwen2.5-3B-Instruct",
     ),
     CatalogModel(
         "qwen2.5-1.5b",
@@ -97,6 +102,7 @@ MODELS: tuple[CatalogModel, ...] = (
         "Apache-2.0",
         "chatml",
         "Half the size and twice as fast.",
+        base="Qwen/Qwen2.5-1.5B-Instruct",
     ),
     CatalogModel(
         "qwen3-4b",
@@ -107,6 +113,7 @@ MODELS: tuple[CatalogModel, ...] = (
         "Apache-2.0",
         "chatml",
         "A little larger than the default, free for any use.",
+        base="Qwen/Qwen3-4B-Instruct-2507",
     ),
     CatalogModel(
         "smollm2-1.7b",
@@ -117,6 +124,7 @@ MODELS: tuple[CatalogModel, ...] = (
         "Apache-2.0",
         "chatml",
         "Small and free.",
+        base="HuggingFaceTB/SmolLM2-1.7B-Instruct",
     ),
     CatalogModel(
         "llama-3.2-3b",
@@ -127,6 +135,7 @@ MODELS: tuple[CatalogModel, ...] = (
         "Llama 3.2 Community",
         "llama3",
         "For those who prefer the Meta family.",
+        base="meta-llama/Llama-3.2-3B-Instruct",
     ),
     CatalogModel(
         "gemma-3-1b",
@@ -137,6 +146,7 @@ MODELS: tuple[CatalogModel, ...] = (
         "Gemma Terms of Use",
         "gemma",
         "For very small machines.",
+        base="google/gemma-3-1b-it",
     ),
     CatalogModel(
         "phi-3.5-mini",
@@ -147,6 +157,7 @@ MODELS: tuple[CatalogModel, ...] = (
         "MIT",
         "phi3",
         "Free for any use.",
+        base="microsoft/Phi-3.5-mini-instruct",
     ),
     CatalogModel(
         "phi-4",
@@ -157,6 +168,7 @@ MODELS: tuple[CatalogModel, ...] = (
         "MIT",
         "phi4",
         "Needs 12 GB of memory and patience; too large to fine-tune on 8 GB.",
+        base="microsoft/phi-4",
     ),
     CatalogModel(
         "deepseek-r1-1.5b",
@@ -167,6 +179,7 @@ MODELS: tuple[CatalogModel, ...] = (
         "MIT",
         "deepseek",
         "Thinks aloud; made for reasoning rather than chat.",
+        base="deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B",
     ),
     CatalogModel(
         "ministral-8b",
@@ -177,12 +190,15 @@ MODELS: tuple[CatalogModel, ...] = (
         "Mistral Research (non-commercial)",
         "mistral",
         "Large; for a good desktop machine.",
+        base="mistralai/Ministral-8B-Instruct-2410",
     ),
 )
 DEFAULT_MODEL = MODELS[0]
 # The packaged model by name, for settings that must not hold a path of one machine.
 OFFLINE_MODEL_KEY = "smollm2-135m-instruct"
 OFFLINE_MODEL_TITLE = "SmolLM2 135M Instruct (packaged)"
+# The same as a base for training.
+PACKAGED = "packaged"
 
 EMBEDDING_MODELS: tuple[EmbeddingModel, ...] = (
     EmbeddingModel(
@@ -221,6 +237,16 @@ def find_model(key: str) -> CatalogModel:
             f"There is no model {key!r} in the catalogue.", "Known: " + ", ".join(model.key for model in MODELS) + "."
         )
     return found
+
+
+def entry_of_base(base: str) -> CatalogModel | None:
+    """The catalogue's model that is trained from this repository."""
+    return next((model for model in MODELS if model.base.lower() == base.lower()), None)
+
+
+def entry_of_file(path: Path) -> CatalogModel | None:
+    """The catalogue's model that comes as a file of this name."""
+    return next((model for model in MODELS if model.file.lower() == path.name.lower()), None)
 
 
 def embedding_model(name: str) -> EmbeddingModel:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
 
 from storage.paths import PROJECT_ROOT
 
@@ -48,3 +51,26 @@ def _git(*arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def read_model_manifest(gguf: Path) -> dict[str, Any]:
+    """The trainer's manifest beside a model file; {} when there is none or it cannot be read."""
+    for path in (gguf.with_suffix(".manifest.json"), gguf.with_suffix(".json"), gguf.parent / "manifest.json"):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(record, dict):
+            return record
+    return {}
+
+
+def manifest_base(manifest: dict[str, Any]) -> str:
+    """The name of the base a model was trained from, '' when unknown."""
+    return str(next((each["base"] for each in manifest_levels(manifest) if isinstance(each.get("base"), str)), ""))
+
+
+def manifest_levels(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """A manifest and the manifests inside it (the trainer keeps the data set's)."""
+    inner = [value for value in manifest.values() if isinstance(value, dict)]
+    return [manifest, *inner, *(value for each in inner for value in each.values() if isinstance(value, dict))]

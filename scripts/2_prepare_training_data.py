@@ -15,7 +15,7 @@ import random
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,13 @@ prepare_process_environment()
 from data.canaries import make_canaries, plant
 from data.chat.rows import TRAIN, VALIDATION, TrainingRow
 from data.dataset_report import page
-from data.preferences import Reject, RejectWithModel, reject_with_templates, write_pairs
+from data.preferences import Reject, RejectIfAffordable, RejectWithModel, reject_with_templates, write_pairs
 from data.preprocessor import Options, Prepared, begin, describe, disk_full, finish, write_rows
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage import policy
 from storage.artefacts import remember_elsewhere
-from storage.errors import BadInputError
+from storage.environment import read_environment
+from storage.errors import BadInputError, KnownError
 from storage.forgetting import sweep_if_free
 from storage.people import THREAD_KINDS
 from storage.records import Conversation
@@ -49,6 +50,7 @@ from storage.typed_paths import typed_path
 
 _SAMPLES = 12
 _REJECTED_TOKENS = 60
+_AFFORDABLE_SECONDS = 30 * 60.0
 # Rejected texts should be typical of the untuned model, yet differ from one another.
 _REJECTED_TEMPERATURE = 0.9
 
@@ -97,10 +99,11 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--rejected",
-        choices=("templates", "model"),
-        default="templates",
-        help="what good replies are preferred to: set phrases, or what the untuned model says in the "
-        "same place (much better, and slow; goes on where it was stopped)",
+        choices=("auto", "templates", "model"),
+        default="auto",
+        help="what good replies are preferred to: what the untuned model says in the same place (much better, and "
+        "slow; goes on where it was stopped), or set phrases; auto asks the model where that takes half an hour at "
+        "most (default: %(default)s)",
     )
     made.add_argument("--max-pairs", metavar="N", type=int, help="use only the N best received messages for pairs")
     made.add_argument("--train-share", type=float, default=Options.train_share, help="default %(default)s")
@@ -123,10 +126,11 @@ def parser() -> argparse.ArgumentParser:
 def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     """The whole data set; the manifest of the finished folder."""
     from model.files.token_counts import TokenCounter
+    from model.inference import close_model
     from model.prompts import LAYOUT
 
     chosen = checked_options(store, options)
-    counter = TokenCounter(untuned_model(store))
+    counter = TokenCounter(untuned_file(store))
     partial = begin(out)
     try:
         prepared = write_rows(
@@ -135,18 +139,21 @@ def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Prog
             options=chosen,
             layout=LAYOUT,
             count_tokens=counter,
-            report=progress.part(0.0, 0.6 if options.rejected == "model" else 0.95),
+            report=progress.part(0.0, 0.95 if options.rejected == "templates" else 0.6),
         )
+        reject = rejecter(store, options.rejected)
         pairs = write_pairs(
             partial,
             prepared.candidates,
-            reject=rejecter(store, options.rejected),
+            reject=reject,
             source=options.rejected,
             count_tokens=counter,
             min_tokens=chosen.min_preference_tokens,
             max_chosen=options.max_pairs,
-            report=progress.part(0.6 if options.rejected == "model" else 0.95, 0.99),
+            report=progress.part(0.95 if options.rejected == "templates" else 0.6, 0.99),
         )
+        if isinstance(reject, RejectIfAffordable):
+            pairs = replace(pairs, source=reject.source, note=reject.note)
         planted = (
             plant(partial, make_canaries(seed=chosen.seed), layout=LAYOUT, seed=chosen.seed) if chosen.canaries else []
         )
@@ -166,6 +173,8 @@ def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Prog
         raise disk_full(error, out) from error
     finally:
         counter.close()
+        if options.rejected != "templates":
+            close_model()
         remove_tree(partial)
 
 
@@ -211,21 +220,24 @@ def allow_private(store: Store, wanted: str) -> None:
             store.channels.switch(channel.id, include_private=True)
 
 
-def untuned_model(store: Store) -> Path:
-    """The base model's file: the default one, else the only one there, else the packaged small one."""
-    from model.catalog import offline_chat_model, only_base_model
+def untuned_file(store: Store) -> Path:
+    """The file of the base that the model in use was made from."""
+    from model.origin import untuned_model
 
-    return only_base_model(store.workspace) or offline_chat_model()
+    return untuned_model(store.workspace, store.settings.read(), read_environment(store.workspace.env_file))
 
 
-def rejecter(store: Store, source: str) -> Reject:
+def rejecter(store: Store, source: str) -> Reject | RejectIfAffordable:
     """Where rejected texts come from."""
     if source == "templates":
         return reject_with_templates
-    path = untuned_model(store)
-    return RejectWithModel(
+    path = untuned_file(store)
+    model = RejectWithModel(
         lambda asked: _generate(store, path, asked), store.workspace.message_files / f"rejected-{path.stem}.jsonl"
     )
+    if source == "model":
+        return model
+    return RejectIfAffordable(model, seconds=_AFFORDABLE_SECONDS, cannot=(KnownError,))
 
 
 def _generate(store: Store, path: Path, asked: Sequence[tuple[Conversation, int]]) -> list[str]:
@@ -269,6 +281,7 @@ def summary_lines(out: Path, manifest: dict[str, Any]) -> list[tuple[str, object
             f"{counts['preferences']:,} for {manifest['preferences'].get('chosen', 0):,} messages "
             f"({manifest['preferences'].get('source', '')})",
         ),
+        *((("note", f"set phrases instead: {note}"),) if (note := manifest["preferences"].get("note")) else ()),
         ("people", counts["authors"]),
         ("ceiling in force", f"{manifest['ceiling']:.1%}"),
     ]

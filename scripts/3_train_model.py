@@ -17,6 +17,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -24,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scripts import bootstrap
 
 if __name__ == "__main__":
-    bootstrap.ensure(groups=("runtime", "offline", "train"))
+    bootstrap.ensure(groups=("runtime", "offline", "train"), welcome=bootstrap.fast_training())
 
 # Before torch loads: spinning threads make a shared processor many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -35,6 +36,7 @@ from model.process import prepare_process_environment
 prepare_process_environment()
 
 from model.files.gguf_files import QUANTISATIONS
+from model.origin import origin_in_use
 from model.training.preflight import GIB, Preflight
 from model.training.progress import SilentReporter
 from model.training.recipes import RECIPES, Method
@@ -43,6 +45,7 @@ from model.training.trainer import is_main_process
 from scripts.bot_pause import paused_bot, running_bot
 from scripts.progress import Progress, duration, job, open_store, print_summary, run_script, script_parser
 from storage.artefacts import remember_elsewhere
+from storage.environment import read_environment
 from storage.paths import Workspace
 from storage.settings import CHAT, TRANSCRIPT
 from storage.store import Store
@@ -56,9 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     request = request_of(options)
     if not is_main_process():  # a helper of `accelerate launch`: it trains and says nothing
         workspace = Workspace.at(options.workspace)
+        with Store.open(workspace) as store:
+            request = following_the_choice(request, store)
         execute(look(settle(request, workspace), workspace)[0], workspace, SilentReporter())
         return
     with open_store(options) as store:
+        request = following_the_choice(request, store)
         if options.preflight:
             with job(store, "preflight") as progress:
                 run_preflight(store, request, progress)
@@ -119,7 +125,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--base",
         metavar="MODEL",
-        help="a Hugging Face folder, a GGUF file, a hub id, or 'packaged' for SmolLM2 (default: the recipe's)",
+        help="a Hugging Face folder, a GGUF file, a hub id, or 'packaged' for SmolLM2 "
+        "(default: what the model in use is trained from; for a practice recipe, SmolLM2)",
     )
     made.add_argument(
         "--base-gguf",
@@ -187,6 +194,13 @@ def request_of(options: argparse.Namespace) -> RunRequest:
         keep_merged=options.keep_merged,
         tensorboard=options.tensorboard,
     )
+
+
+def following_the_choice(request: RunRequest, store: Store) -> RunRequest:
+    """The request with the base of the model the bot speaks with, for where no base is asked for."""
+    environment = read_environment(store.workspace.env_file)
+    origin = origin_in_use(store.workspace, store.settings.read(), environment)
+    return replace(request, chosen_base=origin.base or None) if origin else request
 
 
 def print_preflight(found: Preflight) -> None:

@@ -36,12 +36,14 @@ if __name__ == "__main__":
 
 from data.preprocessor import delete_if_asked
 from data.privacy import find_private
-from model.catalog import offline_chat_model, only_base_model, resolve_model
+from model.catalog import resolve_model
 from model.evaluation import blind_test
 from model.evaluation.report import Report
 from model.evaluation.run import Embed, Plan, run, run_blind_test, run_sweep
 from model.evaluation.verdict import FORMULA, MATCH_MARK, RUBRIC_MARK
-from model.publishing.checks import has_memory_for, manifest_data_hash, manifest_recipe, read_model_manifest
+from model.origin import untuned_model
+from model.provenance import read_model_manifest
+from model.publishing.checks import has_memory_for, manifest_data_hash, manifest_recipe
 from model.publishing.deployment import current, model_path
 from scripts.bot_pause import paused_bot, running_bot
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
@@ -224,9 +226,9 @@ def newest_data(store: Store) -> Path:
 
 
 def base_model(store: Store) -> Path | None:
-    """The untuned model of this workspace, else the packaged one."""
+    """What the model in use was made from, as far as it is here."""
     try:
-        return only_base_model(store.workspace) or offline_chat_model()
+        return untuned_model(store.workspace, store.settings.read(), read_environment(store.workspace.env_file))
     except KnownError:
         return None
 

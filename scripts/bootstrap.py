@@ -1,6 +1,7 @@
 """First-run set-up: a private Python environment with the pinned packages, made once.
 
-    python scripts/bootstrap.py [GROUP ...]    installs only (default: runtime offline)
+    python scripts/bootstrap.py [GROUP ...]          installs only (default: runtime offline)
+    python scripts/bootstrap.py --here [GROUP ...]   into the running Python instead (Colab, a container)
 
 Entry points call `ensure()` before they import anything from outside the standard library.
 Importing this module does nothing; it and scripts/installation are readable by Python 3.7.
@@ -29,17 +30,52 @@ _RESTARTED = "BOOTSTRAP_RESTARTED"
 
 
 def ensure(
-    *, groups: tuple[str, ...] = DEFAULT_GROUPS, root: Path | None = None, argv: list[str] | None = None
+    *,
+    groups: tuple[str, ...] = DEFAULT_GROUPS,
+    welcome: tuple[str, ...] = (),
+    root: Path | None = None,
+    argv: list[str] | None = None,
 ) -> None:
     """Return in an interpreter that has the pinned packages, restarting this command line if need be.
 
-    `argv` is the command line after the interpreter's name; by default the present one.
+    `argv` is the command line after the interpreter's name; by default the present one. `welcome` groups are installed
+    into the private environment where that works; the program goes on without them where it does not.
     """
     ensure_streams()
     folder = root or Path(__file__).resolve().parent.parent
     python = _guarded(groups, folder)
     if python is not None:
         _restart(python, argv)
+    for name in welcome:
+        _add_if_possible(name, folder)
+
+
+def fast_training() -> tuple[str, ...]:
+    """The groups that are welcome for training on this computer: Unsloth where an NVIDIA card is."""
+    from scripts.installation.machine import find_nvidia_smi
+
+    return ("cuda",) if find_nvidia_smi() is not None else ()
+
+
+def _add_if_possible(name: str, root: Path) -> None:
+    """Install a group beside what is there. One that cannot be installed is tried again when its pins change."""
+    pins = read_group(root, name, python_version=sys.version_info[:3])
+    venv = root / ".venv"
+    is_private = Path(sys.prefix).resolve() == venv.resolve()
+    if not is_private or not missing_pins(pins, sys.path):
+        return  # another Python (Colab's, a container's) is completed by whoever made it
+    refused, wanted = venv / f"without-{name}.txt", "\n".join(pin.requirement for pin in pins)
+    if refused.is_file() and refused.read_text(encoding="utf-8") == wanted:
+        return
+    from scripts.installation.environment import Environment
+
+    try:
+        Environment(root).complete((name,))
+    except failures.SetupError as error:
+        refused.write_text(wanted, encoding="utf-8")
+        print(f"Going on without {GROUPS[name].label}: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        _end("Set-up interrupted; the next start goes on where it stopped.", EXIT_INTERRUPTED)
 
 
 def require_tkinter() -> None:
@@ -136,8 +172,27 @@ def _run_as_child(command: list[str], env: dict[str, str]) -> int:
             continue
 
 
+def install_here(groups: tuple[str, ...], root: Path) -> None:
+    """Put the groups into the running Python, which is then the one environment; Unsloth too where a card is."""
+    import subprocess
+
+    for name in (*groups, *(fast_training() if "train" in groups else ())):
+        group = GROUPS[name]
+        if not missing_pins(read_group(root, name, python_version=sys.version_info[:3]), sys.path):
+            continue
+        print(f"Installing {group.label}", flush=True)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", *group.options, "-r", str(root / group.file)]
+        if subprocess.run([*pip, "--prefer-binary"]).returncode:
+            if name not in groups:
+                print(f"Going on without {group.label}.")
+                continue
+            _end(f"pip could not install {group.label}; its words stand above.", EXIT_FAILED)
+
+
 def main(arguments: list[str]) -> None:
     """Install only; the program itself is not started."""
+    is_here = "--here" in arguments
+    arguments = [argument for argument in arguments if argument != "--here"]
     unknown = [name for name in arguments if name not in GROUPS]
     if unknown:
         groups = "\n".join(f"    {name:8} {group.label}" for name, group in GROUPS.items())
@@ -146,7 +201,11 @@ def main(arguments: list[str]) -> None:
             f"{__doc__}\nGroups:\n{groups}" if is_help else f"There is no group {unknown[0]!r}. Groups:\n{groups}",
             0 if is_help else EXIT_FAILED,
         )
-    ensure(groups=tuple(arguments) or DEFAULT_GROUPS)
+    wanted = tuple(arguments) or DEFAULT_GROUPS
+    if is_here:
+        install_here(wanted, Path(__file__).resolve().parent.parent)
+    else:
+        ensure(groups=wanted)
     print("Everything is installed.")
 
 

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scripts import bootstrap
 
 if __name__ == "__main__":
-    bootstrap.ensure(groups=("runtime", "offline", "train"))
+    bootstrap.ensure(groups=("runtime", "offline", "train"), welcome=bootstrap.fast_training())
 
 from model.publishing.deployment import current
 from scripts.bot_pause import paused_bot
@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = script_parser(__doc__)
     parser.add_argument("--no-fetch", action="store_true", help="use the messages that are here")
     parser.add_argument("--recipe", help="training recipe (default: the one that fits this computer)")
+    parser.add_argument("--base", help="what to train from (default: the base of the model in use)")
     parser.add_argument("--method", help="sft, sft+dpo, orpo or sft+kto")
     parser.add_argument("--set", nargs="+", metavar="NAME=VALUE", help="change numbers of the recipe, as in training")
     parser.add_argument(
@@ -77,7 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prepare = ("--out", str(data), *(("--include-private",) if options.include_private else ()))
         run_step(store, Step("prepare", prepare, 0.01), progress, 0.04)
         chosen = [
-            part for name in ("recipe", "method") if (value := getattr(options, name)) for part in (f"--{name}", value)
+            part
+            for name in ("base", "recipe", "method")
+            if (value := getattr(options, name))
+            for part in (f"--{name}", value)
         ]
         changed = ("--set", *options.set) if options.set else ()
         compared = ("--against", "current") if current(store.workspace) else ()

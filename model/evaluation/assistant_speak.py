@@ -2,13 +2,15 @@
 
 The list was put together from what instruction-tuned models say when asked to chat (SmolLM2, Qwen2.5) and from
 the phrases the specification names. It is short on purpose: every entry should be rare among people, which the
-report shows by counting it in the real replies too.
+report shows by counting it in the real replies too. Those of other languages stand in data/chat/assistants.py.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+
+from data.chat.assistants import FOREIGN_PHRASES
 
 PHRASES = (
     r"as an? (ai|artificial intelligence|(large )?language model|assistant|chatbot|digital assistant)",
@@ -36,7 +38,7 @@ PHRASES = (
     r"in (conclusion|summary),",
     r"(i look|looking) forward to (hearing|assisting|helping)",
 )
-_PATTERN = re.compile("|".join(f"(?:{phrase})" for phrase in PHRASES), re.IGNORECASE)
+_PATTERN = re.compile("|".join(f"(?:{phrase})" for phrase in (*PHRASES, *FOREIGN_PHRASES)), re.IGNORECASE)
 
 
 def is_assistant_speak(text: str) -> bool:

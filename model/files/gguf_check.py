@@ -57,12 +57,16 @@ _AGAIN = "Download it again (scripts/download_model.py), or choose another file 
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """What a model file says about itself. Lists in `metadata` are kept as their length only, overlong texts as ''."""
+    """What a model file says about itself. Lists in `metadata` are kept as their length only, overlong texts as ''.
+
+    weight_count: numbers in all tensors together; of a split model, those of this part.
+    """
 
     path: Path
     size_bytes: int
     tensor_count: int
     metadata: dict[str, Any] = field(default_factory=dict)
+    weight_count: int = 0
 
     @property
     def architecture(self) -> str:
@@ -147,7 +151,7 @@ def _read(stream: IO[bytes], path: Path, size: int) -> GgufHeader:
         raise ModelFileError(f"{path} is cut short: {size / 1e6:,.0f} MB of {whole:,.0f} MB are there.", _AGAIN)
     if not metadata.get("general.architecture"):
         raise reader.damaged("it does not say which architecture it has")
-    return GgufHeader(path, size, tensors, metadata)
+    return GgufHeader(path, size, tensors, metadata, reader.weights)
 
 
 def _version_words(version: int) -> str:
@@ -159,7 +163,7 @@ def _version_words(version: int) -> str:
 class _Reader:
     def __init__(self, stream: IO[bytes], path: Path, size: int) -> None:
         self._stream, self._path, self._size = stream, path, size
-        self._kept = self._listed = 0
+        self._kept = self._listed = self.weights = 0
 
     def damaged(self, why: str) -> ModelFileError:
         return ModelFileError(f"{self._path} is damaged: {why}.", _AGAIN)
@@ -251,6 +255,7 @@ class _Reader:
         values = 1
         for _ in range(dimensions):
             values *= self.scalar("<Q")
+        self.weights += values
         kind, offset = self.scalar("<I"), self.scalar("<Q")
         per_block, block_bytes = _BLOCKS.get(kind, (1, 0))
         return int(offset + values // per_block * block_bytes)

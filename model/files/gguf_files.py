@@ -7,6 +7,7 @@ come out bit-identical to llama.cpp's converter for the architectures below.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from model.files.weights import FolderWeights, TensorSource, pieces, whole
 from model.native import library
 from storage.errors import KnownError
 
@@ -84,15 +86,15 @@ class Naming:
             )
         return str(found)
 
+    def is_reordered(self, name: str) -> bool:
+        """True for tensors whose rows llama.cpp wants in another order."""
+        return self.architecture == "llama" and (".q_proj." in name or ".k_proj." in name)
+
     def reordered(self, name: str, weight: np.ndarray) -> np.ndarray:
         """Rows in llama.cpp's order: its llama rotates neighbouring pairs, Hugging Face's rotates halves."""
-        if self.architecture != "llama":
+        if not self.is_reordered(name):
             return weight
-        if ".q_proj." in name:
-            return _permuted(weight, self.heads)
-        if ".k_proj." in name:
-            return _permuted(weight, self.kv_heads)
-        return weight
+        return _permuted(weight, self.heads if ".q_proj." in name else self.kv_heads)
 
 
 def _permuted(weight: np.ndarray, heads: int) -> np.ndarray:
@@ -102,28 +104,67 @@ def _permuted(weight: np.ndarray, heads: int) -> np.ndarray:
 
 def write_model(folder: Path, base_gguf: Path, target: Path, *, name: str) -> None:
     """The Hugging Face model in `folder` as a 16-bit GGUF. base_gguf: any quantisation of the base it comes from."""
+    write_weights(FolderWeights(folder), read_config(folder), base_gguf, target, name=name)
+
+
+def write_weights(weights: TensorSource, config: dict[str, Any], base_gguf: Path, target: Path, *, name: str) -> None:
+    """The same for weights from anywhere, a piece at a time: no copy in memory, no temporary file."""
     import gguf
 
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     naming = Naming.of(config)
     reader = open_gguf(base_gguf)
     _check_fits(reader, naming, config, base_gguf)
-    # Into a temporary file while writing: a 3 B model is not held in memory twice.
-    writer = gguf.GGUFWriter(target, naming.architecture, use_temp_file=True)
+    writer = gguf.GGUFWriter(target, naming.architecture)
     _copy_metadata(reader, writer)
     writer.add_name(name)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
-    for tensor in reader.tensors:
-        if tensor.name in _COPIED_TENSORS:
-            writer.add_tensor(tensor.name, np.array(tensor.data), raw_dtype=tensor.tensor_type)
+    copied = [tensor for tensor in reader.tensors if tensor.name in _COPIED_TENSORS]
+    for tensor in copied:
+        data = np.asarray(tensor.data)
+        writer.add_tensor_info(tensor.name, data.shape, data.dtype, data.nbytes, raw_dtype=tensor.tensor_type)
+    used = written_tensors(weights, config)
+    for hf_name in used:
+        shape = weights.shape(hf_name)
+        kind = _stored_as(shape)
+        writer.add_tensor_info(naming.gguf_name(hf_name), shape, kind, math.prod(shape) * kind.itemsize)
+    try:
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for tensor in copied:
+            writer.write_tensor_data(np.ascontiguousarray(tensor.data))
+        for hf_name in used:
+            _write_in_pieces(writer, naming, weights, hf_name)
+    finally:
+        writer.close()  # an open file cannot be removed on Windows
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a Hugging Face folder."""
+    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+
+
+def written_tensors(weights: TensorSource, config: dict[str, Any]) -> list[str]:
+    """The tensors that have a place in the GGUF: llama.cpp takes a tied head from the embedding itself."""
     is_tied = bool(config.get("tie_word_embeddings"))
-    for hf_name, weight in _weights(folder):
-        if is_tied and hf_name == "lm_head.weight":
-            continue  # llama.cpp takes the embedding itself: tied stays tied
-        weight = naming.reordered(hf_name, weight)
-        kind = np.float32 if weight.ndim == 1 else np.float16
-        writer.add_tensor(naming.gguf_name(hf_name), np.ascontiguousarray(weight.astype(kind)))
-    _close(writer)
+    return [name for name in weights.names() if not (is_tied and name == "lm_head.weight")]
+
+
+def _stored_as(shape: tuple[int, ...]) -> np.dtype:
+    return np.dtype(np.float32 if len(shape) == 1 else np.float16)
+
+
+def _write_in_pieces(writer: Any, naming: Naming, weights: TensorSource, name: str) -> None:
+    shape = weights.shape(name)
+    kind = _stored_as(shape)
+    # Rows that change places need the tensor in one piece; those (queries and keys) are small.
+    parts = [(0, shape[0])] if naming.is_reordered(name) else list(pieces(shape))
+    (file,) = writer.fout
+    writer.write_padding(file, file.tell())
+    for start, stop in parts:
+        rows = naming.reordered(name, weights.rows(name, start, stop).numpy())
+        np.ascontiguousarray(rows.astype(kind)).tofile(file)
+    writer.write_padding(file, math.prod(shape) * kind.itemsize)
 
 
 def open_gguf(path: Path) -> Any:
@@ -181,7 +222,9 @@ def write_adapter(adapter: Path, config: dict[str, Any], target: Path, *, name: 
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
     writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(lora["lora_alpha"]))
     writer.add_name(name)
-    for hf_name, weight in _weights(adapter):
+    weights = FolderWeights(adapter)
+    for hf_name in weights.names():
+        weight = whole(weights, hf_name).numpy()
         plain, side = _lora_part(hf_name)
         if side == "lora_b":
             weight = naming.reordered(plain, weight)
@@ -246,15 +289,12 @@ def _copy_metadata(reader: Any, writer: Any) -> None:
         writer.add_key_value(field.name, field.contents(), field.types[0], sub_type=sub_type)
 
 
-def _weights(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Every tensor of the folder's safetensors files, one at a time, as float32."""
-    import torch
-    from safetensors import safe_open
-
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - not a dictionary
-                yield name, tensors.get_tensor(name).to(torch.float32).numpy()
+def require_same_model(base_gguf: Path, config: dict[str, Any], weights: TensorSource) -> None:
+    """ExportError unless weights of this configuration can be written with the metadata of `base_gguf`."""
+    naming = Naming.of(config)
+    _check_fits(open_gguf(base_gguf), naming, config, base_gguf)
+    for name in written_tensors(weights, config):
+        naming.gguf_name(name)
 
 
 def _close(writer: Any) -> None:

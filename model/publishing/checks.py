@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 from model.evaluation.report import Report, Writer
 from model.evaluation.verdict import context_objections
+from model.origin import ModelOrigin
+from model.provenance import manifest_levels
 from model.publishing.deployment import DeployedModel, DeploymentError
 from storage.records import Conversation, Turn
 from storage.split_files import model_bytes
@@ -17,6 +18,8 @@ from storage.split_files import model_bytes
 # An AUC that is off by 0.04, about half an interval with a few hundred places, moves the match by this much.
 MATCH_ALLOWANCE = 3.0
 PROBES = ("hey", "anyone around tonight?", "lol what happened here")
+# Below this share of the weights in use a new model is another class of model, not another edition.
+SMALLER_SHARE = 0.6
 _MEMORY_FACTOR = 1.3
 _MEMORY_SPARE = 512 << 20
 
@@ -38,8 +41,13 @@ def examine(
     in_use: DeployedModel | None,
     in_use_report: Report | None,
     layout: int | None = None,
+    origin: ModelOrigin | None = None,
+    origin_in_use: ModelOrigin | None = None,
 ) -> Objections:
-    """Everything that speaks against publishing, from the new model's report and manifest."""
+    """Everything that speaks against publishing, from the new model's report and manifest.
+
+    origin, origin_in_use: what the new model and the one the bot speaks with were made from, where that is known.
+    """
     final: list[str] = []
     forceable: list[str] = []
     remarks: list[str] = []
@@ -58,7 +66,27 @@ def examine(
             f"It was trained with prompt layout {trained_layout}; the bot speaks layout {layout}. "
             "Prepare the data and train again."
         )
+    if origin is not None and origin_in_use is not None:
+        forceable += _replaces_another(origin, origin_in_use)
     return Objections(tuple(final), tuple(forceable), tuple(remarks))
+
+
+def _replaces_another(new: ModelOrigin, old: ModelOrigin) -> list[str]:
+    """A practice model is no successor of a real one, and nobody gets another licence by a click."""
+    if new.weights and old.weights and new.weights < old.weights * SMALLER_SHARE:
+        return [
+            f"It is a much smaller model ({_billions(new.weights)} weights) than the one in use, {old.title} "
+            f"({_billions(old.weights)}): good for practice, but the bot would speak worse. "
+            "To follow the model in use, retrain without a practice recipe."
+        ]
+    if not new.base or not old.base or new.base.lower() == old.base.lower():
+        return []
+    licence = " Its licence forbids commercial use." if old.is_free and new.is_free is False else ""
+    return [f"It was trained from {new.base}; the model in use, {old.title}, comes from {old.base}.{licence}"]
+
+
+def _billions(weights: int) -> str:
+    return f"{weights / 1e9:.1f} billion" if weights >= 1e9 else f"{weights / 1e6:.0f} million"
 
 
 def _evaluated(
@@ -113,37 +141,25 @@ def _worse(new: Writer, old: Writer) -> list[str]:
     return found
 
 
-def read_model_manifest(gguf: Path) -> dict[str, Any]:
-    """The trainer's manifest beside a model file; {} when there is none or it cannot be read."""
-    for path in (gguf.with_suffix(".manifest.json"), gguf.with_suffix(".json"), gguf.parent / "manifest.json"):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(record, dict):
-            return record
-    return {}
-
-
 def manifest_has_canaries(manifest: dict[str, Any]) -> bool:
     """True when the manifest, or the data set's manifest inside it, says that canaries were planted."""
-    return any(bool(each.get("canaries") or each.get("has_canaries")) for each in _levels(manifest))
+    return any(bool(each.get("canaries") or each.get("has_canaries")) for each in manifest_levels(manifest))
 
 
 def manifest_layout(manifest: dict[str, Any]) -> int | None:
     """The prompt layout the model was trained with, if it is said anywhere."""
-    return next((each["layout"] for each in _levels(manifest) if isinstance(each.get("layout"), int)), None)
+    return next((each["layout"] for each in manifest_levels(manifest) if isinstance(each.get("layout"), int)), None)
 
 
 def manifest_data_hash(manifest: dict[str, Any]) -> str:
     """The hash of the data set a model was trained on, '' when unknown; a stored version keeps it one level deeper."""
-    data = [each["data"] for each in _levels(manifest) if isinstance(each.get("data"), dict)]
+    data = [each["data"] for each in manifest_levels(manifest) if isinstance(each.get("data"), dict)]
     return str(next((each["hash"] for each in data if each.get("hash")), ""))
 
 
 def manifest_recipe(manifest: dict[str, Any]) -> str:
     """The name of the recipe, '' when unknown."""
-    recipe = next((each["recipe"] for each in _levels(manifest) if each.get("recipe")), "")
+    recipe = next((each["recipe"] for each in manifest_levels(manifest) if each.get("recipe")), "")
     return str(recipe.get("name", "")) if isinstance(recipe, dict) else str(recipe)
 
 
@@ -177,9 +193,3 @@ def has_memory_for(gguf: Path, *, available_bytes: Callable[[], int] | None = No
     else:
         available = available_bytes()
     return available > model_bytes(gguf) * _MEMORY_FACTOR + _MEMORY_SPARE
-
-
-def _levels(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """A manifest and the manifests inside it (the trainer keeps the data set's)."""
-    inner = [value for value in manifest.values() if isinstance(value, dict)]
-    return [manifest, *inner, *(value for each in inner for value in each.values() if isinstance(value, dict))]

@@ -11,6 +11,8 @@ from data.chat.liveness import is_bot_serving
 from model.chat.trial import note_usable, require_usable
 from model.evaluation.report import Report, read_report
 from model.files.parts import model_sha256
+from model.origin import origin_in_use, origin_of
+from model.provenance import read_model_manifest
 from model.publishing import checks as deployment_checks
 from model.publishing import deployment, switching
 from model.publishing.deployment import DeployedModel, DeploymentError
@@ -95,7 +97,7 @@ class Release:
             auc=report.headline_auc if report else None,
             forced=forced,
             verified_by=verified_by,
-            provenance=deployment_checks.read_model_manifest(gguf),
+            provenance=read_model_manifest(gguf),
             clock=self.clock,
             progress=lambda fraction, step: self.progress(0.3 + 0.4 * fraction, step),
         )
@@ -123,10 +125,12 @@ class Release:
         found = deployment_checks.examine(
             report,
             sha256=model_sha256(gguf),
-            manifest=deployment_checks.read_model_manifest(gguf),
+            manifest=read_model_manifest(gguf),
             in_use=in_use,
             in_use_report=read_report(old_report) if old_report and old_report.exists() else None,
             layout=LAYOUT,
+            origin=origin_of(gguf, workspace),
+            origin_in_use=origin_in_use(workspace, self.store.settings.read(), read_environment(workspace.env_file)),
         )
         if found.final:
             raise DeploymentError("Not published: " + " ".join(found.final))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.catalog import MODELS, offline_chat_model
+from model.catalog import PACKAGED, entry_of_base, offline_chat_model
 from model.chat.chat_templates import template_of
 from model.files.gguf_files import quick_gguf
 from model.prompts import CHATML, ChatTemplate, Encode, transcript_layout
@@ -25,7 +25,6 @@ from storage.typed_paths import typed_path
 
 log = logging.getLogger(__name__)
 
-PACKAGED = "packaged"
 _PACKAGED_FOLDER = "SmolLM2-135M-Instruct"
 _ORIGIN = "base.json"
 _FETCHED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
@@ -64,11 +63,31 @@ def resolve_base(
     if path.is_dir():
         return _folder(path.resolve(), gguf)
     if name.count("/") != 1 or path.is_absolute():
-        raise BaseModelError(
-            f"There is no base model at {name}.",
-            f"Give a folder with config.json, a GGUF file, a hub id such as Qwen/Qwen2.5-3B-Instruct, or '{PACKAGED}'.",
-        )
+        raise _no_such_base(name)
     return _from_hub(name, base_models, gguf, report)
+
+
+def local_base(name: str, base_models: Path, *, gguf: Path | None = None) -> BaseModel | None:
+    """The base called `name` where it is on this computer as a folder; None where it has to be fetched or unpacked."""
+    if name in (PACKAGED, ""):
+        return None
+    path = typed_path(name)
+    if path.is_dir():
+        return _folder(path.resolve(), gguf)
+    if name.count("/") == 1 and not path.is_absolute() and path.suffix != ".gguf":
+        folder = base_models / name.replace("/", "--")
+        is_here = (folder / _ORIGIN).is_file()
+        return BaseModel(name, folder, gguf or matching_gguf(name, base_models)) if is_here else None
+    if path.suffix == ".gguf" and path.is_file():
+        return None
+    raise _no_such_base(name)
+
+
+def _no_such_base(name: str) -> BaseModelError:
+    return BaseModelError(
+        f"There is no base model at {name}.",
+        f"Give a folder with config.json, a GGUF file, a hub id such as Qwen/Qwen2.5-3B-Instruct, or '{PACKAGED}'.",
+    )
 
 
 def _folder(folder: Path, gguf: Path | None) -> BaseModel:
@@ -97,7 +116,7 @@ def _from_hub(repo: str, base_models: Path, gguf: Path | None, report: Callable[
         report(f"Fetching {repo}")
         _fetch(repo, folder)
         _write_origin(folder, {"repo": repo, "gguf": str(gguf or "")})
-    gguf = gguf or _matching_gguf(repo, base_models) or _fetched_gguf(repo, base_models, report)
+    gguf = gguf or matching_gguf(repo, base_models) or _fetched_gguf(repo, base_models, report)
     return BaseModel(repo, folder, gguf)
 
 
@@ -117,8 +136,12 @@ def _fetch(repo: str, folder: Path) -> None:
         ) from error
 
 
-def _matching_gguf(repo: str, base_models: Path) -> Path | None:
-    """A GGUF of the same model among the downloaded ones: names differ by case and quantisation only."""
+def matching_gguf(repo: str, base_models: Path) -> Path | None:
+    """A GGUF of the same model among the downloaded ones: the catalogue's, or one whose name differs by case and
+    quantisation only."""
+    entry = entry_of_base(repo)
+    if entry is not None and (base_models / entry.file).is_file():
+        return base_models / entry.file
     wanted = repo.split("/")[1].lower()
     return next((path for path in sorted(base_models.glob("*.gguf")) if wanted in path.name.lower()), None)
 
@@ -128,8 +151,7 @@ def _fetched_gguf(repo: str, base_models: Path, report: Callable[[str], None]) -
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    wanted = repo.split("/")[1].lower()
-    entry = next((model for model in MODELS if wanted in model.file.lower()), None)
+    entry = entry_of_base(repo)
     if entry is None:
         return None
     report(f"Fetching {entry.file}, for its tokenizer")

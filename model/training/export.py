@@ -18,9 +18,9 @@ from typing import Any
 
 from model.files import gguf_files
 from model.files.gguf_files import QUANTISATIONS, ExportError
-from model.files.model_kind import check_chat_model
+from model.files.weights import FolderWeights
 from model.layouts import layout_in
-from model.training.base_model import BaseModel, chat_template, encoder, load_base, load_tokenizer
+from model.training.base_model import BaseModel, chat_template, encoder, load_tokenizer
 from model.training.export_check import (
     Probe,
     agreement,
@@ -30,17 +30,17 @@ from model.training.export_check import (
     require_agreement,
     require_merge_agreement,
     require_tokenizer,
-    torch_distributions,
 )
-from model.training.loaders import free_memory
+from model.training.export_readiness import PROBE_TOKENS, require_gguf
+from model.training.merging import LoraAdapter, MergedWeights, save_folder
 from model.training.rows import Example, Renderer
+from model.training.streamed import reply_distributions
 from storage.system.files import remove_tree, replace_file
 
 log = logging.getLogger(__name__)
 
 Report = Callable[[float, str], None]
 ADAPTER_FILE = "adapter.gguf"
-_PROBE_TOKENS = 480
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,11 @@ class _Export:
         self.checks: dict[str, dict[str, float]] = {}
         self.notes: list[str] = []
         self.losses: tuple[float | None, float | None] = (None, None)
+        self.weights = FolderWeights(plan.base.folder)
+        self.adapter = LoraAdapter(plan.adapter)
         self.tokenizer = load_tokenizer(plan.base)
         self.template = chat_template(self.tokenizer, name=plan.base.name, layout=layout_in(plan.description))
-        renderer = Renderer(encoder(self.tokenizer), self.template, plan.system_prompt, _PROBE_TOKENS)
+        renderer = Renderer(encoder(self.tokenizer), self.template, plan.system_prompt, PROBE_TOKENS)
         self.probes: list[Probe] = probes(renderer)
         if not self.probes:
             raise ExportError("The system prompt is too long for the export's checks.", "Shorten it below 400 tokens.")
@@ -132,9 +134,8 @@ class _Export:
     def _check_adapter(self, target: Path) -> None:
         """Base GGUF + adapter through llama.cpp against base + adapter in torch."""
         self.report(0.4, "Checking the adapter")
-        base = self._base_gguf()
-        reference = torch_distributions(self._with_adapter(), self.probes)
-        free_memory()
+        base = require_gguf(self.plan.base)
+        reference = self._apart()
         found = agreement(reference, gguf_distributions(base, self.probes, adapter=target), self.probes)
         self.checks["adapter"] = found.as_dict()
         # The base file is quantised: it may be as far from its own 16-bit weights as a Q4 file.
@@ -142,11 +143,11 @@ class _Export:
         self._measure(base, adapter=target)
 
     def _model(self) -> Path:
-        base_gguf = self._base_gguf()
+        base_gguf = require_gguf(self.plan.base)
         merged, reference = self._merged()
         self.report(0.55, "Writing the GGUF")
         f16 = self.work / f"{self.plan.name}-F16.gguf"
-        gguf_files.write_model(merged, base_gguf, f16, name=self.plan.name)
+        gguf_files.write_weights(merged, self.plan.base.config, base_gguf, f16, name=self.plan.name)
         self.report(0.65, "Checking the GGUF")
         require_tokenizer(f16, self.tokenizer, self.template, self.probes)
         self._check(f16, "F16", reference)
@@ -167,48 +168,34 @@ class _Export:
             return
         self.report(0.93, "Measuring the file on validation rows")
         self.losses = (
-            gguf_reply_loss(self._base_gguf(), self.plan.validation),
+            gguf_reply_loss(require_gguf(self.plan.base), self.plan.validation),
             gguf_reply_loss(made, self.plan.validation, adapter=adapter),
         )
 
-    def _merged(self) -> tuple[Path, list[Any]]:
-        """Adapter merged into the base, saved in 16 bit, compared with the two apart; and what it says."""
-        self.report(0.1, "Merging adapter and base")
-        model = self._with_adapter()
-        apart = torch_distributions(model, self.probes)
-        folder = (self.plan.out if self.plan.keep_merged else self.work) / "merged"
-        remove_tree(folder)
-        merge_and_save(model, folder)
-        del model
-        free_memory()
-        self.report(0.4, "Checking the merge")
-        together = torch_distributions(_load_merged(folder), self.probes)
-        free_memory()
+    def _merged(self) -> tuple[MergedWeights, list[Any]]:
+        """Adapter and base as one, compared with the two apart; and what it says."""
+        self.report(0.1, "Computing what base and adapter say")
+        apart = self._apart()
+        merged = MergedWeights(self.weights, self.adapter)
+        self.report(0.35, "Checking the merge")
+        together = reply_distributions(merged, self.plan.base.folder, self.probes)
         found = agreement(apart, together, self.probes)
         self.checks["merge"] = found.as_dict()
         require_merge_agreement(found)
-        return folder, together
+        if self.plan.keep_merged:
+            self.report(0.5, "Writing the merged model")
+            folder = self.plan.out / "merged"
+            remove_tree(folder)
+            save_folder(merged, self.plan.base.folder, folder)
+        return merged, together
 
-    def _with_adapter(self) -> Any:
-        from peft import PeftModel
-
-        return PeftModel.from_pretrained(
-            load_base(self.plan.base, dtype=_merge_dtype(self.plan.base)), self.plan.adapter
-        )
+    def _apart(self) -> list[Any]:
+        return reply_distributions(self.weights, self.plan.base.folder, self.probes, adapter=self.adapter)
 
     def _check(self, path: Path, quantisation: str, reference: list[Any]) -> None:
         found = agreement(reference, gguf_distributions(path, self.probes), self.probes)
         self.checks[quantisation] = found.as_dict()
         require_agreement(found, quantisation, path.name)
-
-    def _base_gguf(self) -> Path:
-        if self.plan.base.gguf is None:
-            raise ExportError(
-                f"There is no GGUF of {self.plan.base.name} to take tokenizer and metadata from.",
-                "Put one (any quantisation) into models/base, or name it with --base-gguf FILE.",
-            )
-        check_chat_model(self.plan.base.gguf)
-        return self.plan.base.gguf
 
     def _keep(self, model: Path | None, adapter: Path | None) -> ExportResult:
         self.report(0.97, "Saving")
@@ -238,29 +225,6 @@ class _Export:
             "validation": {"untuned": self.losses[0], "tuned": self.losses[1]},
             "notes": self.notes,
         }
-
-
-def merge_and_save(model: Any, folder: Path) -> None:
-    """Merge a PEFT model's adapter into its base and save the result in 16 bit."""
-    import torch
-
-    merged = model.merge_and_unload(safe_merge=True)
-    merged.to(torch.float16).save_pretrained(folder)
-
-
-def _load_merged(folder: Path) -> Any:
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-
-
-def _merge_dtype(base: BaseModel) -> str:
-    """32 bit where the computer's memory holds it (the sum is rounded once), 16 otherwise."""
-    import psutil
-
-    stored = sum(path.stat().st_size for path in base.folder.glob("*.safetensors"))
-    return "float32" if psutil.virtual_memory().available > stored * 2.5 else "bfloat16"
 
 
 def _moved(path: Path, folder: Path) -> Path:

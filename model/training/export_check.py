@@ -1,7 +1,7 @@
 """Does the exported file say what the trained model says? Measured on fixed prompts, enforced with thresholds.
 
-Two comparisons: the merged model with base + adapter (both in 32 bit, freshly loaded: a broken tie or a wrong merge
-shows here), and each GGUF, through llama.cpp, with the merged model.
+Two comparisons: the merged model with base + adapter (both in 32 bit: a broken tie or a wrong merge shows
+here), and each GGUF, through llama.cpp, with the merged model.
 """
 
 from __future__ import annotations
@@ -79,22 +79,8 @@ def probes(renderer: Renderer) -> list[Probe]:
     return [probe for probe in made if len(probe.prompt) + len(probe.reply) < _CONTEXT]
 
 
-def torch_distributions(model: Any, wanted: Sequence[Probe]) -> list[np.ndarray]:
-    """Log-probabilities (reply tokens x vocabulary, float32) of a transformers model at every reply position."""
-    import torch
-
-    model.eval()
-    rows = []
-    for probe in wanted:
-        ids = torch.tensor([probe.prompt + probe.reply], device=next(model.parameters()).device)
-        with torch.no_grad():
-            logits = model(input_ids=ids, use_cache=False).logits[0, len(probe.prompt) - 1 : -1].float()
-        rows.append(torch.log_softmax(logits, dim=-1).cpu().numpy())
-    return rows
-
-
 def gguf_distributions(path: Path, wanted: Sequence[Probe], *, adapter: Path | None = None) -> list[np.ndarray]:
-    """The same through llama.cpp. adapter: a GGUF LoRA on top of `path`."""
+    """What model.training.streamed computes, through llama.cpp. adapter: a GGUF LoRA on top of `path`."""
     with _loaded(path, adapter) as model:
         return [_llama_rows(model, probe) for probe in wanted]
 

@@ -65,12 +65,19 @@ def _largest_gpu() -> tuple[str, int, int, int]:
     return torch.cuda.get_device_name(largest), total, free, count
 
 
+def has_bfloat16(device: int = 0) -> bool:
+    """Whether the card computes in bf16. torch also says yes where it only emulates it (a T4), many times slower."""
+    import torch
+
+    return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 def _gflops(*, is_gpu: bool) -> float:
     """Speed of a matrix product in the type training uses, measured for a moment; the base of the time estimate."""
     import torch
 
     size = 4096 if is_gpu else 768
-    dtype = (torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16) if is_gpu else torch.float32
+    dtype = (torch.bfloat16 if has_bfloat16() else torch.float16) if is_gpu else torch.float32
     a = torch.randn(size, size, device="cuda" if is_gpu else "cpu", dtype=dtype)
     # On a processor, time spent computing: what else happens to run at this moment says nothing about tonight.
     clock = time.perf_counter if is_gpu else time.process_time

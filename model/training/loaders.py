@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from model.training.base_model import BaseModel, load_base
+from model.training.hardware import has_bfloat16
 from model.training.recipes import Recipe, lora_targets
 
 log = logging.getLogger(__name__)
@@ -34,9 +35,9 @@ def find_runtime(recipe: Recipe) -> Runtime:
 
     if not torch.cuda.is_available():
         return Runtime("cpu", "float32", "peft")
-    device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0'))}"
-    dtype = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-    return Runtime(device, dtype, "unsloth" if _has_unsloth(recipe) else "peft")
+    number = int(os.environ.get("LOCAL_RANK", "0"))
+    dtype = "bfloat16" if has_bfloat16(number) else "float16"
+    return Runtime(f"cuda:{number}", dtype, "unsloth" if _has_unsloth(recipe) else "peft")
 
 
 def _has_unsloth(recipe: Recipe) -> bool:
@@ -70,6 +71,8 @@ def _open_with_peft(base: BaseModel, recipe: Recipe, runtime: Runtime, adapter: 
     model.config.use_cache = False
     if is_4bit:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=recipe.gradient_checkpointing)
+        if not recipe.lora.train_embeddings:
+            shrink_frozen_embedding(model, runtime.dtype)
     if adapter is not None:
         return PeftModel.from_pretrained(model, adapter, is_trainable=True)
     targets = lora_targets(recipe.lora, is_tied=bool(model.config.tie_word_embeddings))
@@ -88,11 +91,25 @@ def _open_with_peft(base: BaseModel, recipe: Recipe, runtime: Runtime, adapter: 
     )
 
 
+def shrink_frozen_embedding(model: Any, dtype: str) -> None:
+    """The embedding (and a head) back in 16 bit: PEFT puts all that is not in 4 bit into 32, where nothing is trained
+    that would need it. On Qwen2.5-3B that is 0.6 GB."""
+    import torch
+
+    for module in (model.get_input_embeddings(), model.get_output_embeddings()):
+        if module is not None:
+            module.weight.data = module.weight.data.to(getattr(torch, dtype))
+
+
 def _open_with_unsloth(base: BaseModel, recipe: Recipe, runtime: Runtime, adapter: Path | None, max_length: int) -> Any:
+    import torch
     from unsloth import FastLanguageModel
 
     model, _ = FastLanguageModel.from_pretrained(
-        model_name=str(adapter or base.folder), max_seq_length=max_length, dtype=None, load_in_4bit=recipe.is_4bit
+        model_name=str(adapter or base.folder),
+        max_seq_length=max_length,
+        dtype=getattr(torch, runtime.dtype),
+        load_in_4bit=recipe.is_4bit,
     )
     if adapter is not None:
         return model

@@ -45,7 +45,19 @@ def build_trainer(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows
     build = {"sft": _sft, "dpo": _dpo, "orpo": _orpo, "kto": _kto}[setup.name]
     trainer = build(setup, model, tokenizer, rows, list(callbacks))
     trainer.remove_callback(PrinterCallback)  # progress is told by our own callback
+    if setup.runtime.is_cuda and setup.runtime.dtype == "float16":
+        scalable_adapter(trainer.model)
     return trainer
+
+
+def scalable_adapter(model: Any) -> None:
+    """The trained weights in 32 bit: TRL puts those of a 4-bit base into bf16, which a card without bf16 emulates, and
+    whose gradients the scaler of 16-bit training cannot unscale."""
+    import torch
+
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.to(torch.float32)
 
 
 def _sft(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callbacks: list[Any]) -> Any:
@@ -53,7 +65,8 @@ def _sft(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callbac
 
     # The chunked loss computes the head on the reply's tokens alone, but reads the head's plain weight: it would not
     # see what is trained there.
-    loss = "nll" if setup.recipe.lora.train_embeddings else "chunked_nll"
+    # Unsloth has a fused loss of its own, which only the plain one leads to.
+    is_plain = setup.recipe.lora.train_embeddings or setup.runtime.loader == "unsloth"
     return SFTTrainer(
         model=model,
         processing_class=tokenizer,
@@ -63,7 +76,7 @@ def _sft(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callbac
             **_arguments(setup, bool(rows.held_back)),
             max_length=None,
             packing=False,
-            loss_type=loss,
+            loss_type="nll" if is_plain else "chunked_nll",
             dataset_kwargs={"skip_prepare_dataset": True},
         ),
         train_dataset=_labelled(rows.train),
@@ -250,7 +263,8 @@ def _mean_log_probability(model: Any, prompt: list[int], reply: list[int]) -> fl
     device = next(model.parameters()).device
     ids = torch.tensor([prompt + reply], device=device)
     with torch.no_grad():
-        logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1].float()
+        # The last positions only: over 152,000 words a whole row's logits take gigabytes.
+        logits = model(input_ids=ids, use_cache=False, logits_to_keep=len(reply) + 1).logits[0, -len(reply) - 1 : -1]
     model.train(was_training)
-    chosen = torch.log_softmax(logits, dim=-1).gather(1, ids[0, len(prompt) :, None])
+    chosen = torch.log_softmax(logits.float(), dim=-1).gather(1, ids[0, len(prompt) :, None])
     return float(chosen.mean())

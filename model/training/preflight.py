@@ -14,6 +14,7 @@ from data.chat.rows import PREFERENCES, SESSIONS, TRAIN, VALIDATION, SessionRow,
 from model.training.hardware import Hardware
 from model.training.recipes import Method, PhaseNumbers, Recipe, halved, least_batch
 from model.training.rows import PreparedFolder
+from model.training.shapes import ModelShape
 from storage.errors import KnownError
 from storage.settings import CHAT, TRANSCRIPT
 
@@ -31,67 +32,6 @@ _SAFETY_DISK = GIB
 
 class PreflightError(KnownError):
     """The run cannot fit on this computer."""
-
-
-@dataclass(frozen=True)
-class ModelShape:
-    """The numbers of config.json that memory and time depend on."""
-
-    layers: int
-    hidden: int
-    intermediate: int
-    heads: int
-    kv_heads: int
-    vocabulary: int
-    is_tied: bool
-
-    @classmethod
-    def of(cls, config: dict[str, Any]) -> ModelShape:
-        """From config.json."""
-        heads = int(config["num_attention_heads"])
-        return cls(
-            layers=int(config["num_hidden_layers"]),
-            hidden=int(config["hidden_size"]),
-            intermediate=int(config["intermediate_size"]),
-            heads=heads,
-            kv_heads=int(config.get("num_key_value_heads") or heads),
-            vocabulary=int(config["vocab_size"]),
-            is_tied=bool(config.get("tie_word_embeddings")),
-        )
-
-    @property
-    def linear_shapes(self) -> tuple[tuple[int, int], ...]:
-        """(in, out) of one layer's seven linear modules."""
-        kv = self.hidden // self.heads * self.kv_heads
-        return (
-            (self.hidden, self.hidden),
-            (self.hidden, kv),
-            (self.hidden, kv),
-            (self.hidden, self.hidden),
-            (self.hidden, self.intermediate),
-            (self.hidden, self.intermediate),
-            (self.intermediate, self.hidden),
-        )
-
-    @property
-    def linear_weights(self) -> int:
-        return self.layers * sum(a * b for a, b in self.linear_shapes)
-
-    @property
-    def embedding_weights(self) -> int:
-        return self.vocabulary * self.hidden * (1 if self.is_tied else 2)
-
-    @property
-    def weights(self) -> int:
-        return self.linear_weights + self.embedding_weights
-
-    def lora_weights(self, r: int) -> int:
-        """Weights of an adapter of rank r on the seven linear modules."""
-        return self.layers * sum(r * (a + b) for a, b in self.linear_shapes)
-
-
-# Bases that are not on this computer yet (their config.json would have to be fetched first).
-QWEN_3B = ModelShape(36, 2048, 11_008, 16, 2, 151_936, True)
 
 
 @dataclass(frozen=True)
@@ -194,10 +134,12 @@ def examine(
     work: Work,
     is_base_here: bool,
     bot_bytes: int = 0,
+    exports: bool = True,
+    keeps_merged: bool = False,
 ) -> Preflight:
     """Compare what a run needs with what there is. bot_bytes: memory of the running bot, 0 when it is off."""
     memory = max(memory_needed(recipe, name, shape, is_gpu=hardware.has_gpu) for name in method.phases)
-    disk = disk_needed(recipe, shape, is_base_here=is_base_here)
+    disk = disk_needed(recipe, shape, is_base_here=is_base_here, exports=exports, keeps_merged=keeps_merged)
     free = hardware.free_gpu_bytes if hardware.has_gpu else hardware.free_memory_bytes
     problems, warnings, pausing_helps = [], [], False
     if memory > free:
@@ -206,6 +148,13 @@ def examine(
             f"Training with the recipe '{recipe.name}' needs about {_gib(memory)} of {where}, {_gib(free)} are free."
         )
         pausing_helps = bot_bytes > 0 and memory <= free + bot_bytes
+    export_memory = export_memory_needed(shape)
+    if exports and hardware.has_gpu and export_memory > hardware.free_memory_bytes:
+        problems.append(
+            f"Writing the model file after training needs about {_gib(export_memory)} of memory, "
+            f"{_gib(hardware.free_memory_bytes)} are free."
+        )
+        pausing_helps = bot_bytes > 0 and export_memory <= hardware.free_memory_bytes + bot_bytes
     if disk > hardware.free_disk_bytes:
         problems.append(f"Training needs about {_gib(disk)} of disk space, {_gib(hardware.free_disk_bytes)} are free.")
         pausing_helps = False
@@ -256,9 +205,8 @@ def memory_needed(recipe: Recipe, phase: str, shape: ModelShape, *, is_gpu: bool
     """Bytes a phase needs at its peak: weights, adapter with gradients and optimiser, activations, logits."""
     numbers = recipe.phase(phase)
     is_4bit = recipe.is_4bit and is_gpu
-    weights = shape.linear_weights * (_BYTES_4BIT if is_4bit else _BYTES_32) + shape.embedding_weights * (
-        _BYTES_16 if is_4bit else _BYTES_32
-    )
+    embedding_bytes = _BYTES_16 if is_4bit and not recipe.lora.train_embeddings else _BYTES_32
+    weights = shape.linear_weights * (_BYTES_4BIT if is_4bit else _BYTES_32) + shape.embedding_weights * embedding_bytes
     trained = shape.lora_weights(recipe.lora.r)
     if recipe.lora.train_embeddings:
         trained += shape.vocabulary * shape.hidden
@@ -285,13 +233,21 @@ def _activations(recipe: Recipe, numbers: PhaseNumbers, phase: str, shape: Model
     return layers + logits
 
 
-def disk_needed(recipe: Recipe, shape: ModelShape, *, is_base_here: bool) -> int:
-    """Bytes: checkpoints with optimiser, the merged model, the 16-bit and the quantised GGUF, and room to breathe."""
+def export_memory_needed(shape: ModelShape) -> int:
+    """Bytes: llama.cpp quantises the largest matrix from 16 bit through 32; the merge takes a few rows at a time."""
+    return int(shape.vocabulary * shape.hidden * (_BYTES_16 + _BYTES_32) + _RUNTIME_BYTES[False])
+
+
+def disk_needed(
+    recipe: Recipe, shape: ModelShape, *, is_base_here: bool, exports: bool = True, keeps_merged: bool = False
+) -> int:
+    """Bytes: checkpoints with optimiser, the 16-bit and the quantised GGUF, a merged folder if it is asked for, and
+    room to breathe. All of it lies in the run's folder and beside the base; nothing in the system's temporary one."""
     trained = shape.lora_weights(recipe.lora.r)
     if recipe.lora.train_embeddings:
         trained += shape.vocabulary * shape.hidden
     checkpoints = 3 * trained * 12
-    files = shape.weights * (2 + 2 + 0.7) + (0 if is_base_here else shape.weights * 2)
+    files = shape.weights * ((2.7 if exports else 0) + (2 if keeps_merged else 0) + (0 if is_base_here else 2))
     return int(checkpoints + files + _SAFETY_DISK)
 
 

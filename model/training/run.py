@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from data.chat.rows import PREFERENCES, VALIDATION
+from model.catalog import PACKAGED
 from model.layouts import layout_in
-from model.training.base_model import PACKAGED, BaseModel, chat_template, encoder, load_tokenizer, resolve_base
+from model.training.base_model import BaseModel, chat_template, encoder, load_tokenizer, resolve_base
 from model.training.curve import draw_curve
 from model.training.export import ExportPlan, ExportResult, export
+from model.training.export_readiness import export_objection, require_exportable
 from model.training.hardware import Hardware, find_hardware
-from model.training.preflight import QWEN_3B, ModelShape, Preflight, examine, fit_batches, measure_work
+from model.training.preflight import Preflight, examine, fit_batches, measure_work
 from model.training.progress import Reporter, SilentReporter
 from model.training.recipes import Method, PhaseNumbers, Recipe, choose_recipe, recipe_from_dict, recipe_named
 from model.training.rows import (
@@ -27,6 +29,7 @@ from model.training.rows import (
     Skipped,
     examples,
 )
+from model.training.shapes import KNOWN_BASES, QWEN_3B, SMOLLM2_135M, ModelShape
 from model.training.trainer import RUN, TrainingPlan, TrainingResult, is_main_process, run_description, train
 from storage.artefacts import PreparedSet, TrainingRun
 from storage.errors import BadInputError, ConfigurationError
@@ -39,16 +42,20 @@ LEAST_PAIRS = 20
 _MEASURED_ROWS = 100
 # How much of the progress bar training gets; the rest is the export.
 _TRAINING_SHARE = 0.9
-_CPU_SHAPE = ModelShape(30, 576, 1536, 9, 3, 49_152, True)
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The command line as values; None means "decide for me"."""
+    """The command line as values; None means "decide for me".
+
+    chosen_base: what the model in use is trained from (model/origin.py); it counts where neither a base
+    nor a practice recipe is asked for.
+    """
 
     data: Path | None = None
     out: Path | None = None
     base: str | None = None
+    chosen_base: str | None = None
     base_gguf: Path | None = None
     layout: str | None = None
     recipe: str | None = None
@@ -116,13 +123,21 @@ def settle(request: RunRequest, workspace: Workspace) -> Run:
         request,
         data,
         out,
-        request.base or recipe.default_base,
+        _base_for(request, recipe),
         with_changes(recipe, request.changes),
         reason,
         method,
         hardware,
         layout=request.layout or TRANSCRIPT,
     )
+
+
+def _base_for(request: RunRequest, recipe: Recipe) -> str:
+    """The base asked for; else the one of the model in use, unless a recipe for practice was asked for by name."""
+    if request.base:
+        return request.base
+    is_practice = bool(request.recipe) and recipe.default_base == PACKAGED
+    return recipe.default_base if is_practice else request.chosen_base or recipe.default_base
 
 
 def _begun(request: RunRequest, out: Path) -> Run | None:
@@ -164,9 +179,26 @@ def look(run: Run, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[Run, Pr
         work=work,
         is_base_here=is_here,
         bot_bytes=bot_bytes,
+        exports=not run.request.skip_export,
+        keeps_merged=run.request.keep_merged,
     )
     warnings = [text for text in (run.data.layout_warning, _batch_note(run.recipe, fitted, run.method)) if text]
+    objection = "" if run.request.skip_export else _export_objection(run, workspace)
+    problems = (*found.problems, *([objection] if objection else []))
+    # Pausing the bot frees memory; it does not make a model exportable.
+    helps = found.pausing_the_bot_helps and not objection
+    found = replace(found, problems=problems, pausing_the_bot_helps=helps)
     return replace(run, recipe=fitted), replace(found, warnings=(*found.warnings, *warnings))
+
+
+def _export_objection(run: Run, workspace: Workspace) -> str:
+    return export_objection(
+        run.base_name,
+        workspace.base_models,
+        system_prompt=run.data.system_prompt,
+        layout=run.layout,
+        gguf=run.request.base_gguf,
+    )
 
 
 def execute(run: Run, workspace: Workspace, reporter: Reporter) -> RunResult | None:
@@ -178,6 +210,9 @@ def execute(run: Run, workspace: Workspace, reporter: Reporter) -> RunResult | N
             gguf=run.request.base_gguf,
             report=lambda step: reporter.report(0.0, step),
         )
+    if not run.request.skip_export:
+        # Again, now that the base is here: what was fetched may be another edition than the catalogue knows.
+        require_exportable(base, system_prompt=run.data.system_prompt, layout=run.layout)
     plan = TrainingPlan(
         run.data, base, run.out, run.recipe, run.method, run.request.is_resumed, run.request.tensorboard, run.layout
     )
@@ -320,8 +355,9 @@ def _shape(run: Run, workspace: Workspace) -> tuple[ModelShape, bool]:
         if (folder / "config.json").is_file():
             return ModelShape.of(json.loads((folder / "config.json").read_text(encoding="utf-8"))), True
     if run.base_name in ("", PACKAGED):
-        return _CPU_SHAPE, False
-    return QWEN_3B, False
+        return SMOLLM2_135M, False
+    known = KNOWN_BASES.get(run.base_name)
+    return (known.shape if known else QWEN_3B), False
 
 
 def _batch_note(asked: Recipe, fitted: Recipe, method: Method) -> str:

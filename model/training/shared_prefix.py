@@ -4,12 +4,13 @@
 
 Each rest sees the shared beginning and itself, at the positions it would have alone, so loss and gradients are those of
 the rows one by one (a test compares them). Chat rows are short and the system prompt is not: two to three times less to
-compute. Used on the processor, and to measure validation loss; a GPU has fused attention that takes no such mask.
+compute. Used on the processor, and to measure validation loss; a GPU has fused attention that takes no such mask, and
+a row alone needs none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from model.training.rows import IGNORED, Example
@@ -63,8 +64,29 @@ def _example(ids: list[int], labels: list[int]) -> Example:
     return Example(ids[:start], ids[start:], tuple(label != IGNORED for label in labels[start:]))
 
 
-def reply_loss(model: Any, rows: Sequence[Example], *, at_once: int = 8) -> float | None:
-    """Mean negative log-likelihood of a reply token in nats, every token counting the same; None without rows."""
+def packed_together(rows: Sequence[Example], *, at_once: int, most_tokens: int) -> Iterator[list[Example]]:
+    """The rows in groups of `at_once` at most, whose pack has `most_tokens` at most; a longer row stands alone."""
+    group: list[Example] = []
+    length = 0
+    for row in rows:
+        own = len(row.prompt) + len(row.reply)
+        if group and (len(group) == at_once or length + own > most_tokens):
+            yield group
+            group, length = [], 0
+        group.append(row)
+        length += own
+    if group:
+        yield group
+
+
+def reply_loss(
+    model: Any, rows: Sequence[Example], *, at_once: int = 8, most_tokens: int = 2048, picks_logits: bool = True
+) -> float | None:
+    """Mean negative log-likelihood of a reply token in nats, every token counting the same; None without rows.
+
+    The head is computed on the tokens that count alone: over 152,000 words a whole pack's logits take gigabytes.
+    picks_logits: False for a model whose forward cannot be told which positions it is asked for (Unsloth's).
+    """
     import torch
 
     if not rows:
@@ -74,12 +96,21 @@ def reply_loss(model: Any, rows: Sequence[Example], *, at_once: int = 8) -> floa
     device = next(model.parameters()).device
     total, count = 0.0, 0
     with torch.no_grad():
-        for start in range(0, len(rows), at_once):
-            batch = {name: tensor.to(device) for name, tensor in pack(rows[start : start + at_once]).items()}
+        for group in packed_together(rows, at_once=at_once, most_tokens=most_tokens):
+            batch = {name: tensor.to(device) for name, tensor in _one_or_more(group).items()}
             labels = batch.pop("labels")[0, 1:]
-            logits = model(**batch, use_cache=False).logits[0, :-1]
-            wanted = labels != IGNORED
-            losses = torch.nn.functional.cross_entropy(logits[wanted].float(), labels[wanted], reduction="sum")
-            total, count = total + float(losses), count + int(wanted.sum())
+            places = (labels != IGNORED).nonzero()[:, 0]
+            if picks_logits:
+                logits = model(**batch, use_cache=False, logits_to_keep=places).logits[0]
+            else:
+                logits = model(**batch, use_cache=False).logits[0, places]
+            losses = torch.nn.functional.cross_entropy(logits.float(), labels[places], reduction="sum")
+            total, count = total + float(losses), count + len(places)
     model.train(was_training)
     return total / count
+
+
+def _one_or_more(rows: Sequence[Example]) -> dict[str, Any]:
+    """A pack; a row alone as any model takes it, without a mask of ours (Unsloth's attention refuses one)."""
+    packed = pack(rows)
+    return packed if len(rows) > 1 else {name: packed[name] for name in ("input_ids", "labels")}

@@ -320,9 +320,10 @@ class _Attempt:
         self.run_.reporter.report(self.start if "before" in step else self.end, step)
         replies = [row if isinstance(row, Example) else Example(row.prompt, row.chosen) for row in rows.held_back]
         pairs = [row for row in rows.held_back if isinstance(row, PreferenceExample)]
-        # Unsloth's attention takes no mask of ours: one row at a time needs none.
-        at_once = 1 if self.run_.runtime.loader == "unsloth" else 8
-        return {"validation": reply_loss(model, replies, at_once=at_once), "preferred": preferred_share(model, pairs)}
+        return {
+            "validation": measured_loss(model, replies, loader=self.run_.runtime.loader),
+            "preferred": preferred_share(model, pairs),
+        }
 
     def _sft_rows(self, renderer: Renderer, skipped: Skipped) -> list[Example]:
         """Whole conversations for a model that reads transcripts, with the loss on everybody's kept lines: three to
@@ -401,6 +402,21 @@ class _Attempt:
         (target / "phase.json").write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
         (target / "log.json").write_text(json.dumps(trainer.state.log_history, indent=1), encoding="utf-8")
         mark_complete(target)
+
+
+def measured_loss(model: Any, replies: Sequence[Example], *, loader: str) -> float | None:
+    """reply_loss with as many rows at once as memory takes: measuring must not say that training does not fit."""
+    is_unsloth = loader == "unsloth"
+    # Unsloth's attention takes no mask of ours: one row at a time needs none.
+    for at_once in (1,) if is_unsloth else (8, 2):
+        try:
+            return reply_loss(model, replies, at_once=at_once, picks_logits=not is_unsloth)
+        except Exception as error:  # every back end has its own class for it
+            if not is_out_of_memory(error) or is_unsloth:
+                raise
+            log.warning("Out of memory while measuring %s rows at once: %s", at_once, error)
+        free_memory()
+    return reply_loss(model, replies, at_once=1)
 
 
 def _no_memory(name: str, numbers: PhaseNumbers) -> TrainingError:

@@ -303,6 +303,48 @@ def test_no_network_is_told_in_a_sentence(project: Project) -> None:
     assert "Traceback" not in done.stderr
 
 
+def training_project(project: Project, turbo: str) -> Project:
+    """A project whose script trains, and needs a package of this version to do so fast."""
+    welcome = '"offline"), welcome=bootstrap.fast_training(), root='
+    text = LAUNCHER.format(root=str(ROOT), project=str(project.folder)).replace('"offline"), root=', welcome)
+    project.launcher.write_text(text, encoding="utf-8")
+    (project.folder / "requirements-cuda.txt").write_text(f"turbo=={turbo}\n", encoding="utf-8")
+    make_wheel(project.shelf, "turbo", "1.0")
+    return project
+
+
+def path_with_card(folder: Path) -> str:
+    """A PATH on which NVIDIA's own program is found."""
+    folder.mkdir(exist_ok=True)
+    (folder / "nvidia-smi").write_text("#!/bin/sh\necho 'CUDA Version: 12.8'\n", encoding="utf-8")
+    (folder / "nvidia-smi").chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+@posix_only
+def test_fast_training_is_installed_where_a_card_is_and_nowhere_else(project: Project, tmp_path: Path) -> None:
+    training_project(project, "1.0")
+    assert project.run().returncode == 0
+    assert not list(project.site_packages.glob("turbo*"))
+    done = project.run(PATH=path_with_card(tmp_path / "driver"))
+    assert done.returncode == 0, done.stderr
+    assert (project.site_packages / "turbo.py").is_file()
+
+
+@posix_only
+def test_training_goes_on_without_what_would_make_it_fast_and_tries_again_with_other_pins(
+    project: Project, tmp_path: Path
+) -> None:
+    training_project(project, "9.9")
+    path = path_with_card(tmp_path / "driver")
+    done = project.run(PATH=path)
+    assert done.returncode == 0 and "Going on without fast training on NVIDIA cards" in done.stderr
+    again = project.run(PATH=path)
+    assert again.returncode == 0 and again.stderr == "", "not tried at every start"
+    training_project(project, "1.0")
+    assert project.run(PATH=path).returncode == 0 and (project.site_packages / "turbo.py").is_file()
+
+
 def ensure_here(project: Project) -> None:
     bootstrap.ensure(groups=("runtime", "offline"), root=project.folder)
 

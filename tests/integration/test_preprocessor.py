@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
+from data.chat.assistants import TEMPLATES, TRANSLATED
 from data.chat.rows import TrainingRow
-from data.preferences import Place, RejectWithModel, distinct, reject_with_templates
+from data.preferences import Place, RejectIfAffordable, RejectWithModel, distinct, reject_with_templates
 from data.preprocessor import delete_if_asked
-from storage.errors import BadInputError, StorageError
+from storage.errors import BadInputError, KnownError, StorageError
 from storage.paths import Workspace
 from storage.records import Channel, Conversation, Mention, Message, Reaction, Turn
 from storage.store import Store
@@ -76,7 +77,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 def run(script: ModuleType, workspace: Workspace, out: Path, *arguments: str) -> dict[str, Any]:
     with redirect_stdout(io.StringIO()):
-        script.main(["--workspace", str(workspace.root), "--out", str(out), *arguments])
+        script.main(["--workspace", str(workspace.root), "--out", str(out), "--rejected", "templates", *arguments])
     return json.loads((out / "manifest.json").read_text(encoding="utf-8"))
 
 
@@ -342,6 +343,56 @@ def test_rejected_texts_are_different_and_not_the_chosen_one() -> None:
     assert distinct(["Nah", " yes ", "YES", "", "no"], unlike="nah") == ["yes", "no"]
     ((_, texts),) = reject_with_templates([place(1, 5)])
     assert len(set(texts)) == 5
+
+
+def test_the_untuned_model_is_asked_where_it_is_quick_and_set_phrases_say_why_they_stand_in(tmp_path: Path) -> None:
+    now = [0.0]
+
+    def generate(requests: Sequence[tuple[Conversation, int]]) -> list[str]:
+        now[0] += 10.0 * len(requests)
+        return [f"Indeed, {conversation.turns[0].text}" for conversation, _ in requests]
+
+    def reject(name: str, seconds: float) -> tuple[RejectIfAffordable, list[str]]:
+        model = RejectWithModel(generate, tmp_path / name)
+        made = RejectIfAffordable(model, seconds=seconds, cannot=(KnownError,), clock=lambda: now[0])
+        return made, [texts[0] for _, texts in made([place(number, 1) for number in range(20)])]
+
+    quick, texts = reject("quick", 130.0)
+    assert quick.source == "model" and texts == [f"Indeed, q{number}" for number in range(20)]
+    slow, texts = reject("slow", 110.0)
+    assert slow.source == "templates" and set(texts) <= set(TEMPLATES)
+    assert "2 minutes for 20 messages" in slow.note and "--rejected model" in slow.note
+    again, texts = reject("quick", 0.0)
+    assert again.source == "model" and len(texts) == 20, "what is finished costs nothing"
+
+
+def test_a_model_that_cannot_be_asked_is_no_reason_to_prepare_nothing(tmp_path: Path) -> None:
+    def generate(requests: Sequence[tuple[Conversation, int]]) -> list[str]:
+        raise KnownError("The model is cut short.", "Download it again.")
+
+    made = RejectIfAffordable(RejectWithModel(generate, tmp_path / "kept"), seconds=9e9, cannot=(KnownError,))
+    assert len(list(made([place(number, 1) for number in range(9)]))) == 9
+    assert made.source == "templates" and "cut short" in made.note
+
+
+def test_set_phrases_are_in_the_language_of_the_server() -> None:
+    said = "ich hab das nicht und du bist auch nicht da aber wie ist das mit der und wir"
+    german = [
+        Place(TrainingRow(str(number), 1, 2, 3, "4", Conversation((Turn("a", said),)), "nee", 2), 3)
+        for number in range(3)
+    ]
+    assert {text for _, texts in reject_with_templates(german) for text in texts} <= set(TRANSLATED["de"])
+
+
+def test_the_untuned_model_itself_writes_the_rejected_side_by_default(
+    script: ModuleType, workspace: Workspace, tmp_path: Path
+) -> None:
+    """The packaged model, for the three best received messages."""
+    manifest = run(script, workspace, tmp_path / "out", "--rejected", "auto", "--max-pairs", "3")
+    assert manifest["preferences"]["source"] == "model" and manifest["preferences"]["note"] == ""
+    pairs = rows_of(tmp_path / "out", "preferences")
+    assert pairs and not {pair["rejected"] for pair in pairs} & set(TEMPLATES)
+    assert script.parser().parse_args([]).rejected == "auto"
 
 
 def _note(asked: list[str], requests: Sequence[tuple[Conversation, int]]) -> list[str]:

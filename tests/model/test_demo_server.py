@@ -183,7 +183,7 @@ def test_opening_it_keeps_the_private_channel_private_and_the_opted_out_member_o
 def test_a_data_set_made_of_it_leaves_out_what_must_be_left_out(tmp_path: Path) -> None:
     open_demo_server.main(["--workspace", str(tmp_path), "--no-index"])
     prepare = importlib.import_module("scripts.2_prepare_training_data")
-    prepare.main(["--workspace", str(tmp_path), "--out", str(tmp_path / "prepared")])
+    prepare.main(["--workspace", str(tmp_path), "--out", str(tmp_path / "prepared"), "--rejected", "templates"])
     text = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "prepared").glob("*.jsonl"))
     assert "spoon" in text
     assert "[phone]" in text and "[email]" in text

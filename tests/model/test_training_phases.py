@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from data.chat.rows import VALIDATION
 from model.catalog import offline_chat_model
 from model.files import gguf_files
 from model.files.gguf_files import ExportError
+from model.files.weights import FolderWeights
 from model.training.base_model import BaseModel, chat_template, encoder, load_base, load_tokenizer
 from model.training.checkpoints import checkpoints, is_complete, last_complete
 from model.training.export import ExportPlan, export
@@ -27,17 +29,26 @@ from model.training.export_check import (
     agreement,
     probes,
     require_merge_agreement,
-    torch_distributions,
 )
+from model.training.loaders import Runtime, find_runtime, shrink_frozen_embedding
+from model.training.merging import LoraAdapter, MergedWeights, save_folder
+from model.training.phases import PhaseRows, PhaseSetup, build_trainer, scalable_adapter
 from model.training.progress import SilentReporter
 from model.training.recipes import CPU_SMOKE, LINEAR_LAYERS, LoraNumbers, Method, Recipe, lora_targets
 from model.training.rows import IGNORED, Example, PreparedFolder, Renderer, Skipped, examples
-from model.training.shared_prefix import collate, pack, reply_loss, shared_length
-from model.training.trainer import ADAPTER, TrainingError, TrainingPlan, TrainingResult, train
+from model.training.shared_prefix import collate, pack, packed_together, reply_loss, shared_length
+from model.training.streamed import reply_distributions
+from model.training.trainer import ADAPTER, TrainingError, TrainingPlan, TrainingResult, measured_loss, train
 from storage.errors import CancelledError, ConfigurationError
 from storage.paths import PROJECT_ROOT
 from storage.settings import CHAT, TRANSCRIPT
-from tests.support.training_data import SYSTEM_PROMPT, write_prepared_folder, write_tiny_base, write_tiny_gguf
+from tests.support.training_data import (
+    SYSTEM_PROMPT,
+    torch_distributions,
+    write_prepared_folder,
+    write_tiny_base,
+    write_tiny_gguf,
+)
 
 
 @dataclass(frozen=True)
@@ -136,6 +147,98 @@ def test_packed_rows_lose_exactly_what_they_lose_alone(world: World) -> None:
     rows = examples(world.data, VALIDATION, world.renderer, Skipped())
     assert shared_length([row.prompt for row in rows]) > 5
     assert reply_loss(model, rows, at_once=4) == pytest.approx(reply_loss(model, rows, at_once=1), abs=1e-5)
+
+
+def refusing(model: Any, is_refused: Callable[[dict[str, Any]], bool], error: Exception) -> Any:
+    """The model with a forward that fails on some calls, as another library's or a full card's does."""
+
+    def check(_module: Any, _inputs: Any, kwargs: dict[str, Any]) -> None:
+        if is_refused(kwargs):
+            raise error
+
+    model.register_forward_pre_hook(check, with_kwargs=True)
+    return model
+
+
+def test_a_row_alone_is_measured_without_a_mask_of_ours(world: World) -> None:
+    """Unsloth's attention takes none of booleans, and its forward no list of positions."""
+    rows = examples(world.data, VALIDATION, world.renderer, Skipped())
+    as_ever = reply_loss(load_base(world.base, dtype="float32"), rows)
+    strict = refusing(
+        load_base(world.base, dtype="float32"),
+        lambda kwargs: kwargs.keys() != {"input_ids", "use_cache"},
+        TypeError("attention_mask"),
+    )
+    assert measured_loss(strict, rows, loader="unsloth") == pytest.approx(as_ever, abs=1e-5)
+    with pytest.raises(TypeError):
+        measured_loss(strict, rows, loader="peft")
+
+
+def test_measuring_takes_fewer_rows_at_once_where_memory_runs_out(world: World) -> None:
+    rows = examples(world.data, VALIDATION, world.renderer, Skipped())
+    as_ever = reply_loss(load_base(world.base, dtype="float32"), rows)
+    longest = max(len(row.prompt) + len(row.reply) for row in rows)
+    small = refusing(
+        load_base(world.base, dtype="float32"),
+        lambda kwargs: kwargs["input_ids"].shape[1] > longest,
+        RuntimeError("CUDA out of memory"),
+    )
+    assert measured_loss(small, rows, loader="peft") == pytest.approx(as_ever, abs=1e-5)
+
+
+def test_rows_are_packed_by_their_tokens_and_not_by_their_number_alone() -> None:
+    rows = [Example([1] * length, [2]) for length in (9, 9, 9, 49, 9, 9)]
+    groups = [len(group) for group in packed_together(rows, at_once=3, most_tokens=20)]
+    assert groups == [2, 1, 1, 2] and sum(groups) == len(rows)
+    assert [len(group) for group in packed_together(rows, at_once=2, most_tokens=999)] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(("loader", "loss"), [("peft", "chunked_nll"), ("unsloth", "nll")])
+def test_unsloths_own_loss_is_not_bypassed(world: World, tmp_path: Path, loader: str, loss: str) -> None:
+    rows = examples(world.data, VALIDATION, world.renderer, Skipped())
+    setup = PhaseSetup("sft", recipe().sft, recipe(), Runtime("cpu", "float32", loader), tmp_path)
+    model = _disturbed(world, target_modules=list(LINEAR_LAYERS))
+    assert build_trainer(setup, model, world.tokenizer, PhaseRows(rows, ()), ()).args.loss_type == loss
+
+
+@pytest.mark.parametrize(("capability", "dtype"), [((7, 5), "float16"), ((8, 0), "bfloat16"), ((8, 6), "bfloat16")])
+def test_bf16_is_used_where_the_card_has_it_and_not_where_torch_emulates_it(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: str
+) -> None:
+    """A T4 (7.5) computes in 16-bit floats; torch would say that bf16 is supported."""
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+    assert find_runtime(replace(recipe(), lora=LoraNumbers(8, 16, train_embeddings=True))).dtype == dtype
+
+
+def test_a_frozen_embedding_costs_no_more_than_its_sixteen_bits(world: World) -> None:
+    """What PEFT's preparation for 4 bit does to the rest of a model, on a card of 8 GB 0.6 GB too many."""
+    import torch
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+
+    model = prepare_model_for_kbit_training(load_base(world.base, dtype="bfloat16"))
+    assert model.get_input_embeddings().weight.dtype == torch.float32
+    shrink_frozen_embedding(model, "bfloat16")
+    assert model.get_input_embeddings().weight.dtype == torch.bfloat16
+    assert model.lm_head.weight is model.model.embed_tokens.weight, "tied stays tied"
+    adapted = get_peft_model(model, LoraConfig(r=4, task_type="CAUSAL_LM", target_modules=list(LINEAR_LAYERS)))
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.autocast("cpu", torch.bfloat16):
+        adapted(input_ids=ids, labels=ids).loss.backward()
+    trained = [weight.grad for name, weight in adapted.named_parameters() if "lora_B" in name]
+    assert trained and all(grad is not None and bool(grad.abs().sum() > 0) for grad in trained)
+
+
+def test_sixteen_bit_training_has_its_trained_weights_in_thirty_two(world: World) -> None:
+    import torch
+
+    model = _disturbed(world, target_modules=list(LINEAR_LAYERS)).to(torch.bfloat16)
+    scalable_adapter(model)
+    kinds = {weight.requires_grad: weight.dtype for weight in model.parameters()}
+    assert kinds == {True: torch.float32, False: torch.bfloat16}
 
 
 class CancelIn(SilentReporter):
@@ -264,19 +367,22 @@ def _disturbed(world: World, **lora: Any) -> Any:
 
 
 def _merge_agreement(world: World, model: Any, folder: Path) -> Any:
-    from model.training.export import _load_merged, merge_and_save
-
+    """What the loaded base + adapter say, against the two merged from disk."""
     wanted = probes(world.renderer)
     apart = torch_distributions(model, wanted)
-    merge_and_save(model, folder)
-    return agreement(apart, torch_distributions(_load_merged(folder), wanted), wanted)
+    model.save_pretrained(folder)
+    merged = MergedWeights(FolderWeights(world.base.folder), LoraAdapter(folder))
+    return agreement(apart, reply_distributions(merged, world.base.folder, wanted), wanted)
 
 
-def test_nine_modules_on_a_tied_base_merge_wrongly_and_are_caught(world: World, tmp_path: Path) -> None:
-    """The specification's modules: the trap that must not come back (they are refused by the export's check)."""
+def test_nine_modules_on_a_tied_base_are_not_merged(world: World, tmp_path: Path) -> None:
+    """The specification's modules: the trap that must not come back. Both changes cannot go into one matrix."""
     nine = _disturbed(world, target_modules=[*LINEAR_LAYERS, "embed_tokens", "lm_head"])
+    with pytest.raises(ExportError, match="no matrix of its own"):
+        _merge_agreement(world, nine, tmp_path / "adapter")
+    embedding = _disturbed(world, target_modules=[*LINEAR_LAYERS, "embed_tokens"])
     with pytest.raises(ExportCheckError, match="does not say what base"):
-        require_merge_agreement(_merge_agreement(world, nine, tmp_path / "merged"))
+        require_merge_agreement(_merge_agreement(world, embedding, tmp_path / "tied"))
 
 
 @pytest.mark.parametrize("with_embeddings", [False, True])
@@ -290,11 +396,52 @@ def test_what_we_train_on_a_tied_base_merges_exactly_and_stays_tied(
         modules_to_save=list(targets.modules_to_save) or None,
         ensure_weight_tying=targets.ensure_weight_tying,
     )
-    found = _merge_agreement(world, model, tmp_path / "merged")
+    found = _merge_agreement(world, model, tmp_path / "adapter")
     require_merge_agreement(found)
     assert found.kl < 1e-3
-    config = json.loads((tmp_path / "merged" / "config.json").read_text(encoding="utf-8"))
-    assert config["tie_word_embeddings"] is True
+    merged = MergedWeights(FolderWeights(world.base.folder), LoraAdapter(tmp_path / "adapter"))
+    save_folder(merged, world.base.folder, tmp_path / "merged")
+    kept = load_base(BaseModel("merged", tmp_path / "merged", None), dtype="float32")
+    assert kept.config.tie_word_embeddings is True and kept.lm_head.weight is kept.model.embed_tokens.weight
+    wanted = probes(world.renderer)
+    streamed = reply_distributions(merged, world.base.folder, wanted)
+    assert agreement(streamed, torch_distributions(kept, wanted), wanted).kl < 1e-5
+
+
+@pytest.mark.parametrize("arch", ["llama", "qwen2", "qwen3", "mistral"])
+@pytest.mark.parametrize("is_tied", [True, False])
+def test_a_model_computed_from_disk_says_what_the_loaded_one_says(
+    packaged_base: BaseModel, world: World, tmp_path: Path, arch: str, is_tied: bool
+) -> None:
+    """Base + adapter with one matrix in memory at a time, against PEFT's own; on an untied base all nine modules."""
+    base = BaseModel(arch, write_tiny_base(tmp_path / "b", packaged_base.folder, is_tied=is_tied, arch=arch), None)
+    modules = [*LINEAR_LAYERS] if is_tied else [*LINEAR_LAYERS, "embed_tokens", "lm_head"]
+    model = _disturbed(replace(world, base=base), target_modules=modules)
+    model.save_pretrained(tmp_path / "adapter")
+    wanted, adapter = probes(world.renderer), LoraAdapter(tmp_path / "adapter")
+    apart = reply_distributions(FolderWeights(base.folder), base.folder, wanted, adapter=adapter)
+    assert agreement(torch_distributions(model, wanted), apart, wanted).kl < 1e-6
+    together = reply_distributions(MergedWeights(FolderWeights(base.folder), adapter), base.folder, wanted)
+    found = agreement(apart, together, wanted)
+    assert found.kl < 1e-3 and found.top1 > 0.97
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+def test_a_merge_needs_a_part_of_the_memory_that_the_model_would(packaged_base: BaseModel, tmp_path: Path) -> None:
+    """In a process of its own, on a base of 120 million weights: compared, merged, written."""
+    base = write_tiny_base(tmp_path / "base", packaged_base.folder, layers=1)
+    stub = write_tiny_gguf(tmp_path / "stub.gguf", offline_chat_model(), layers=6, hidden=1024)
+    for step in ("make", "merge"):
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.support.large_merge", step, base, stub, tmp_path],
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    grown, stored = map(int, done.stdout.split()[-2:])
+    # Reading a vocabulary takes some, whatever the model; the weights alone would take twice the disk's in 32 bit.
+    assert stored > 220 << 20 and 0 < grown < 2 * stored, f"{grown >> 20} MiB for {stored >> 20} MiB on disk"
 
 
 def test_dpo_starts_from_the_reference_with_trained_embeddings_too(world: World, tmp_path: Path) -> None:
@@ -351,17 +498,11 @@ def test_a_merge_whose_rows_are_in_the_wrong_order_is_not_kept(
 def test_a_merge_that_lost_the_adapter_is_not_kept(
     world: World, trained: TrainingResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from model.training import export as export_module
+    def lost(self: MergedWeights, name: str, start: int, stop: int) -> Any:
+        found = self.base.rows(name, start, stop)
+        return found * 1.1 if ".q_proj." in name else found
 
-    def merge_nothing(model: Any, folder: Path) -> None:
-        import torch
-
-        for name, weight in model.named_parameters():
-            if "lora_B" in name:
-                torch.nn.init.normal_(weight, std=0.1)
-        model.merge_and_unload().save_pretrained(folder)
-
-    monkeypatch.setattr(export_module, "merge_and_save", merge_nothing)
+    monkeypatch.setattr(MergedWeights, "rows", lost)
     with pytest.raises(ExportCheckError, match="does not say what base"):
         export(_export_plan(world, trained, tmp_path))
     assert list(tmp_path.iterdir()) == []

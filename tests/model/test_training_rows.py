@@ -16,7 +16,7 @@ from data.chat.rows import PREFERENCES, TRAIN, JudgedRow, PreferenceRow, Session
 from model.prompts import CHATML, transcript_layout
 from model.training.checkpoints import discard_incomplete, is_complete, last_complete, mark_complete
 from model.training.hardware import Hardware
-from model.training.preflight import GIB, QWEN_3B, Preflight, PreflightError, Work, examine, fit_batches, memory_needed
+from model.training.preflight import GIB, Preflight, PreflightError, Work, examine, fit_batches, memory_needed
 from model.training.recipes import (
     CPU_SMOKE,
     DEMO,
@@ -40,8 +40,9 @@ from model.training.rows import (
     preference_examples,
 )
 from model.training.run import RunRequest, look, settle, with_changes
+from model.training.shapes import QWEN_3B
 from storage.errors import BadInputError, ConfigurationError
-from storage.paths import PROJECT_ROOT, Workspace
+from storage.paths import Workspace
 from storage.records import BotPhase, BotStatus, CommandKind, Conversation, Turn
 from storage.store import Store
 from tests.support.training_data import SYSTEM_PROMPT, write_prepared_folder
@@ -359,17 +360,6 @@ def test_a_running_bot_is_counted_paused_and_started_again(store: Store, monkeyp
     with pytest.raises(KeyboardInterrupt), pause.paused_bot(store, asked_by="training", sleep=interrupted):
         pass
     assert len(started) == 2, "whoever is interrupted while it stops does not leave the server without its bot"
-
-
-def test_the_colab_notebook_is_clean_and_its_commands_exist() -> None:
-    notebook = json.loads((PROJECT_ROOT / "docs" / "train_on_colab.ipynb").read_text(encoding="utf-8"))
-    assert notebook["nbformat"] == 4
-    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    assert code and all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
-    commands = [line for cell in code for line in "".join(cell["source"]).splitlines() if "3_train_model.py " in line]
-    assert len(commands) == 2
-    for command in commands:
-        script().parser().parse_args(command.partition("3_train_model.py ")[2].split())
 
 
 # ---- checkpoints ------------------------------------------------------------------------------------------

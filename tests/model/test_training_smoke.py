@@ -14,7 +14,7 @@ from model.catalog import offline_chat_model
 from model.chat.requests import GenerationOptions, ReplyRequest
 from model.inference import close_model, get_model
 from model.layouts import layout_of
-from model.publishing.checks import read_model_manifest
+from model.provenance import read_model_manifest
 from model.training.base_model import BaseModel
 from storage.paths import Workspace
 from storage.records import Conversation, JobState, Turn

@@ -95,7 +95,7 @@ def prepare(workspace: Workspace, out: Path) -> None:
     """A data set by the owner's command."""
     script = importlib.import_module("scripts.2_prepare_training_data")
     with redirect_stdout(io.StringIO()):
-        script.main(["--workspace", str(workspace.root), "--out", str(out)])
+        script.main(["--workspace", str(workspace.root), "--out", str(out), "--rejected", "templates"])
 
 
 def holding(folders: Iterable[Path], *needles: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def write_tiny_base(
 ) -> Path:
     """A random model with the real tokenizer: quick, and shaped like a real one."""
     import torch
-    from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
+    from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
     torch.manual_seed(seed)
     shape: dict[str, Any] = dict(
@@ -115,7 +116,8 @@ def write_tiny_base(
         # Far larger than usual: with the usual value all tokens are equally likely, and any mistake goes unseen.
         initializer_range=0.2,
     )
-    config = LlamaConfig(**shape) if arch == "llama" else Qwen2Config(**shape)
+    kinds = {"llama": LlamaConfig, "mistral": MistralConfig, "qwen2": Qwen2Config, "qwen3": Qwen3Config}
+    config = kinds[arch](**shape)
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     for path in tokenizer_folder.iterdir():
         if path.name.startswith(("tokenizer", "chat_template", "special")):
@@ -123,7 +125,7 @@ def write_tiny_base(
     return folder
 
 
-def write_tiny_gguf(target: Path, packaged: Path, *, layers: int = 2) -> Path:
+def write_tiny_gguf(target: Path, packaged: Path, *, layers: int = 2, hidden: int = 64) -> Path:
     """A GGUF whose metadata fits `write_tiny_base`, with the packaged model's tokenizer; its one tensor is not used."""
     import gguf
     import numpy as np
@@ -132,7 +134,7 @@ def write_tiny_gguf(target: Path, packaged: Path, *, layers: int = 2) -> Path:
 
     changes = {
         "llama.block_count": layers,
-        "llama.embedding_length": 64,
+        "llama.embedding_length": hidden,
         "llama.feed_forward_length": 128,
         "llama.attention.head_count": 4,
         "llama.attention.head_count_kv": 2,
@@ -153,3 +155,17 @@ def write_tiny_gguf(target: Path, packaged: Path, *, layers: int = 2) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return target
+
+
+def torch_distributions(model: Any, wanted: Sequence[Any]) -> list[Any]:
+    """Log-probabilities (reply tokens x vocabulary, float32) of a loaded transformers model at every reply position."""
+    import torch
+
+    model.eval()
+    rows = []
+    for probe in wanted:
+        ids = torch.tensor([probe.prompt + probe.reply], device=next(model.parameters()).device)
+        with torch.no_grad():
+            logits = model(input_ids=ids, use_cache=False).logits[0, len(probe.prompt) - 1 : -1].float()
+        rows.append(torch.log_softmax(logits, dim=-1).cpu().numpy())
+    return rows
