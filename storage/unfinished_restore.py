@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
-import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from typing import Any
 from storage.database import side_files
 from storage.errors import StorageError
 from storage.paths import Workspace
-from storage.system.files import replace_file, write_whole
+from storage.system.files import remove_file, remove_tree, replace_file, write_whole
 from storage.system.locks import FileLock
 
 log = logging.getLogger(__name__)
@@ -128,11 +126,12 @@ def drop_staged(workspace: Workspace, swaps: tuple[Swap, ...]) -> None:
         for name in (swap.staged, *([swap.aside] if swap.aside.endswith(STAGED) else [])):
             path = workspace.root / name
             if path.is_dir():
-                shutil.rmtree(path)
+                if not remove_tree(path):
+                    raise OSError(f"{path} is held by another program")
+                continue
             for gone in (path, *side_files(path)):
                 if gone.exists():
-                    gone.chmod(stat.S_IREAD | stat.S_IWRITE)  # Windows removes no read-only file
-                    gone.unlink()
+                    remove_file(gone)
 
 
 def remove_marker(workspace: Workspace) -> None:
