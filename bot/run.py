@@ -78,6 +78,8 @@ class Services:
     environment: Environment
     status: LiveStatus
     storage: StorageThread
+    # A thread of its own for the heartbeat: whoever watches must hear it while long questions are answered.
+    pulse: StorageThread
     slot: ModelSlot
     recall: Recall
     responder: Responder
@@ -224,7 +226,7 @@ async def _heartbeat(services: Services) -> None:
         )
         services.status.stamp()
         if pending is None or pending.done():
-            pending = services.storage.post(services.store.status.write_bot, services.status.snapshot())
+            pending = services.pulse.post(services.store.status.write_bot, services.status.snapshot())
         await asyncio.sleep(HEARTBEAT_SECONDS)
 
 
@@ -294,6 +296,7 @@ def _build(store: Store, environment: Environment, status: LiveStatus, stop: Sto
         environment=environment,
         status=status,
         storage=StorageThread(on_start=lambda: store.wait_at_most(TRY_SECONDS)),
+        pulse=StorageThread(on_start=lambda: store.wait_at_most(TRY_SECONDS)),
         slot=slot,
         recall=recall,
         responder=Responder(lambda: slot.model, recall),
@@ -334,7 +337,11 @@ def _close(services: Services) -> None:
     from model.inference import close_model
 
     close_model()  # first: it ends at the next operation and gives the processors to the others
-    for name, close in (("recall", services.recall.close), ("storage", services.storage.close)):
+    for name, close in (
+        ("recall", services.recall.close),
+        ("storage", services.storage.close),
+        ("heartbeat", services.pulse.close),
+    ):
         if not close(timeout_seconds=services.stop.allow(CLOSE_SECONDS)):
             log.warning("The %s thread is still at work and is left behind", name)
 
