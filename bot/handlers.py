@@ -138,7 +138,7 @@ class Handlers:
             return decision
         seen = incoming(message, me, known.settings, own_ids=channel_log.own_ids)
         self._counts.heard(seen.channel_id, seen.author_id)
-        decision = self._decide(seen, known)
+        decision = self._decide(seen, known, was_away=was_away)
         if was_away:
             decision = after_absence(seen, decision, now=self._wall_clock())
         if not self._is_stopping() and (decision.speak or self._may_join(known, seen, decision)):
@@ -366,7 +366,7 @@ class Handlers:
         member = self._store.members.get(author_id)
         return member is not None and member.is_opted_out
 
-    def _decide(self, seen: IncomingMessage, known: _Known) -> Decision:
+    def _decide(self, seen: IncomingMessage, known: _Known, *, was_away: bool = False) -> Decision:
         paused = "the bot is stopping" if self._is_stopping() else self._outbox.paused_reason(seen.channel_id)
         activity = self._counts.activity(
             seen.channel_id,
@@ -374,6 +374,7 @@ class Handlers:
             waiting=self._desk.waiting,
             waiting_limit=WAITING_LIMIT,
             paused_reason=paused,
+            as_of=None if was_away else seen.at,
         )
         # What is about to be said counts against the ceilings like what was said: a burst cannot run past them.
         everywhere, here, to_them = self._desk.unsent(seen.channel_id, seen.author_id)
