@@ -142,8 +142,7 @@ class AdminCommands(commands.Cog):
             await self._say(context, "I am listening again.")
             return
         seconds = parse_duration(duration)
-        # By Discord's clock, which the messages go by: this computer's may be wrong, or be set meanwhile.
-        until = context.message.created_at.timestamp() + seconds
+        until = time.time() + seconds
         await self._store_setting(context, QUIET_UNTIL, until)
         await self._say(context, f"Quiet until <t:{int(until)}:t> (`{PREFIX}quiet off` ends it).")
 

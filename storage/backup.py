@@ -34,7 +34,7 @@ from storage.jobs import Report, silent
 from storage.migrations import CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS, Migration
 from storage.paths import Workspace
 from storage.store import Store
-from storage.system.files import remove_tree, replace_file
+from storage.system.files import make_private, remove_tree, replace_file
 from storage.system.locks import FileLock
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def create_backup(
     StorageError when the disk is too small or fills up; nothing half-made stays behind.
     """
     target_root = folder or store.workspace.backups
-    target_root.mkdir(parents=True, exist_ok=True)
+    target_root.mkdir(mode=0o700, parents=True, exist_ok=True)
     before = {backup.folder: backup for backup in list_backups(target_root)}
     last = before[max(before)] if before else None
     moment = clock()
@@ -192,7 +192,8 @@ def restore(workspace: Workspace, backup: Backup, *, report: Report = silent) ->
 
 
 def _fill(store: Store, partial: Path, last: Backup | None, moment: float, report: Report) -> Backup:
-    (partial / "database").mkdir(parents=True)
+    partial.mkdir(mode=0o700)
+    (partial / "database").mkdir(mode=0o700)
     workspace = store.workspace
     # Nothing may move from the queue to the index meanwhile: database and index must agree.
     with FileLock(workspace.locks / "index.lock", holder="Indexing").acquire(timeout_seconds=600):
@@ -204,11 +205,14 @@ def _fill(store: Store, partial: Path, last: Backup | None, moment: float, repor
     environment = _environment_without_token(workspace)
     if environment is not None:
         (partial / ENV).write_text(environment, encoding="utf-8")
+    for path in partial.rglob("*"):
+        make_private(path)
     report(0.9, "Checking what was copied")
     files = {path.relative_to(partial).as_posix(): _entry(path, partial, last) for path in _files(partial)}
     with_count = Backup(partial, moment, store.messages.count(), files)
     text = json.dumps({"version": 1, "created_at": moment, "messages": with_count.messages, "files": files}, indent=1)
     (partial / MANIFEST).write_text(text, encoding="utf-8")
+    make_private(partial / MANIFEST)
     return with_count
 
 

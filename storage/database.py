@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 from storage.errors import BusyError, StorageError
 from storage.migrations import Migration, migrate
 from storage.paths import Workspace
-from storage.system.files import replace_file
+from storage.system.files import private_opener, replace_file
 from storage.system.locks import FileLock
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Database:
         draft = self.path.with_suffix(".creating")
         for leftover in (draft, *side_files(draft)):
             leftover.unlink(missing_ok=True)
+        os.close(private_opener(str(draft), os.O_CREAT | os.O_WRONLY))
         with closing(connect(draft)) as connection:
             migrate(connection, draft, self._migrations)
         for leftover in side_files(draft):
@@ -160,6 +162,7 @@ class Database:
 
     def backup_to(self, target: Path) -> None:
         """A consistent copy while others write (SQLite's online backup)."""
+        os.close(private_opener(str(target), os.O_CREAT | os.O_WRONLY))
         with closing(sqlite3.connect(target)) as copy:
             self.connection().backup(copy, pages=512)
 

@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
 
 from storage.masking.credentials import redact
+from storage.system.files import private_opener
 
 MAX_FILE_BYTES = 5 * 1024 * 1024
 FILES_KEPT = 5
@@ -58,6 +60,11 @@ class _Rotating(logging.handlers.RotatingFileHandler):
     """
 
     _refused_until = 0.0
+
+    def _open(self) -> TextIOWrapper:
+        return open(  # type: ignore[return-value]
+            self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=private_opener
+        )
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - the base class names it
         return time.monotonic() >= self._refused_until and bool(super().shouldRollover(record))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from storage.errors import NewerSchemaError
+from storage.system.files import private_opener
 
 log = logging.getLogger(__name__)
 Migration = Callable[[sqlite3.Connection], None]
@@ -47,6 +49,7 @@ def _apply(connection: sqlite3.Connection, number: int, step: Migration) -> None
 
 def _keep_copy(connection: sqlite3.Connection, path: Path, version: int) -> None:
     target = path.with_name(f"{path.stem}.before-schema-{version + 1}{path.suffix}")
+    os.close(private_opener(str(target), os.O_CREAT | os.O_WRONLY))
     with closing(sqlite3.connect(target)) as copy:
         connection.backup(copy)
 

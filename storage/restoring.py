@@ -33,7 +33,7 @@ from storage.index_sync import purge_folder
 from storage.jobs import Report, silent
 from storage.migrations import MESSAGES_MIGRATIONS, migrate
 from storage.paths import Workspace
-from storage.system.files import flush_file, remove_file, remove_tree
+from storage.system.files import flush_file, make_private, remove_file, remove_tree
 from storage.system.locks import sole_use
 from storage.unfinished_restore import STAGED, Marker, Swap
 from storage.withdrawals import Subject
@@ -287,6 +287,7 @@ def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_file(target)
     shutil.copy2(source, target)
+    make_private(target)
 
 
 def _flush(path: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import KnownError
-from storage.system.files import replace_file
+from storage.system.files import private_opener, replace_file
 from storage.system.network import InterceptedError, explain, intercepted, is_web_page
 
 _CHUNK = 1 << 20
@@ -158,7 +158,7 @@ def _fetch(url: str, part: Path, start: int, remote: _Remote, report: Report) ->
         total = remote.size
         if total is None and (answer.headers.get("Content-Length") or "").isdigit():
             total = done + int(answer.headers["Content-Length"])
-        with part.open("ab" if is_partial else "wb") as stream:
+        with open(part, "ab" if is_partial else "wb", opener=private_opener) as stream:
             while chunk := answer.read(_CHUNK):
                 if not done and is_web_page(chunk[:200].decode("utf-8", "replace")):
                     raise InterceptedError("a web page came instead of a file")

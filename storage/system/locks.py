@@ -12,6 +12,7 @@ from typing import IO
 
 from storage.errors import AlreadyRunningError
 from storage.paths import Workspace
+from storage.system.files import private_opener
 
 # Who may have the databases open; any other lock file names a job.
 _USERS = {"bot": "The bot", "launcher": "The control panel", "index": "Indexing", "restore": "A restore"}
@@ -49,12 +50,13 @@ class FileLock:
         return self._file is not None
 
     def _try(self) -> bool:
-        handle = open(self.path, "a+b")  # noqa: SIM115 - kept open for as long as the lock is held
+        handle = open(self.path, "a+b", opener=private_opener)  # noqa: SIM115 - kept open for as long as the lock is held
         if not _lock(handle):
             handle.close()
             return False
         self._file = handle
-        self._note().write_text(json.dumps({"pid": os.getpid(), "since": time.time()}), encoding="utf-8")
+        with open(self._note(), "w", encoding="utf-8", opener=private_opener) as note:
+            note.write(json.dumps({"pid": os.getpid(), "since": time.time()}))
         return True
 
     def _note(self) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from storage.paths import PROJECT_ROOT, Workspace
+from storage.system.files import private_opener
 
 # What a child says outside `logging` (native code, tracebacks at start) lands in a file that is kept this small.
 MAX_RAW_OUTPUT_BYTES = 8 * 1024 * 1024
@@ -43,7 +44,7 @@ def raw_output_file(workspace: Workspace, name: str) -> Path:
 
 def spawn(workspace: Workspace, script: str, arguments: Sequence[str], *, name: str) -> subprocess.Popen[bytes]:
     """Start a Python program of this project, detached: it survives its parent and never blocks on a pipe."""
-    workspace.logs.mkdir(parents=True, exist_ok=True)
+    workspace.create()
     output_path = raw_output_file(workspace, name)
     cap_file(output_path)
     command = [python_executable(), str(PROJECT_ROOT / script), "--workspace", str(workspace.root), *arguments]
@@ -71,7 +72,7 @@ def open_for_appending(path: Path) -> IO[bytes]:
     On Windows "a" is only a habit of Python's own writes; a handle that may do nothing but append is the real thing.
     """
     if sys.platform != "win32":
-        return open(path, "ab")
+        return open(path, "ab", opener=private_opener)
     import _winapi
     import msvcrt
 
