@@ -43,7 +43,7 @@ from bot.withdrawal_follower import sweep_withdrawals
 from storage.control import LAYOUT_FACT
 from storage.deletions import erase_due
 from storage.environment import Environment, read_environment
-from storage.errors import AlreadyRunningError, ConfigurationError, KnownError
+from storage.errors import AlreadyRunningError, ConfigurationError, KnownError, StorageError
 from storage.logs import configure_logging, purge
 from storage.paths import Workspace
 from storage.records import BotPhase, ExitCode
@@ -90,10 +90,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bot; returns its exit code."""
     ensure_streams()
     options = _parse(arguments)
-    workspace = Workspace.at(options.workspace).create()
+    workspace = Workspace.at(options.workspace)
     lock = FileLock(workspace.locks / "bot.lock", holder="A bot")
     try:
+        workspace.create()
         lock.acquire()
+    except StorageError as error:
+        print(error.text(), file=sys.stderr)
+        return ExitCode.CRASH
     except AlreadyRunningError as error:
         print(error.text(), file=sys.stderr)
         return ExitCode.CRASH

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from storage.errors import BusyError, StorageError
+from storage.errors import BusyError, StorageError, disk_error
 from storage.migrations import Migration, migrate
 from storage.paths import Workspace
 from storage.system.files import private_opener, replace_file
@@ -64,6 +64,9 @@ class Database:
             except sqlite3.DatabaseError as error:
                 self.close()
                 raise readable(error, self.path) from error
+            except OSError as error:
+                self.close()
+                raise disk_error(error, self.path) from error
             except BaseException:
                 self.close()
                 raise

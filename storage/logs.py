@@ -135,12 +135,18 @@ def configure_logging(
 
     Called once, by an entry point. Files of any process older than `keep_days` are removed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    purge(folder, keep_days=keep_days)
     path = folder / f"{name}.log"
-    handler = _Rotating(
-        path, maxBytes=MAX_FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8", errors="backslashreplace"
-    )
+    trouble: OSError | None = None
+    handler: logging.Handler
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        purge(folder, keep_days=keep_days)
+        handler = _Rotating(
+            path, maxBytes=MAX_FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8", errors="backslashreplace"
+        )
+    except OSError as error:  # a disk that cannot be written keeps nobody from working; the terminal has the lines
+        trouble, console = error, False
+        handler = logging.StreamHandler(sys.stderr)
     formatter = _Masking(secrets)
     handler.setFormatter(formatter)
     root = logging.getLogger()
@@ -155,6 +161,8 @@ def configure_logging(
     root.setLevel(level)
     for noisy in ("discord", "urllib3", "httpx", "filelock", "sentence_transformers", "lance"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level) if level != "DEBUG" else logging.INFO)
+    if trouble is not None:
+        logging.getLogger(__name__).warning("%s cannot be written (%s): this is said here instead", path, trouble)
     return path
 
 

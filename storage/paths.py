@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.errors import StorageError
+from storage.errors import disk_error
 from storage.system.cloud_folders import unsafe_folder
 from storage.system.files import keep_private, make_private
 from storage.typed_paths import typed_path
@@ -99,33 +98,8 @@ class Workspace:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise _cannot_make(folder, error) from error
+                raise disk_error(error, folder) from error
         # What holds messages, or what was learnt from them, also where an older version made it for everybody.
         for folder in (self.data, self.logs, self.backups, self.finetuned_models):
             make_private(folder)
         return self
-
-
-def _cannot_make(folder: Path, error: OSError) -> StorageError:
-    if isinstance(error, FileExistsError | NotADirectoryError):
-        blocker = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), folder)
-        return StorageError(
-            f"{blocker} is a file, and a folder has to be there.", "Move or rename the file, then start again."
-        )
-    cures = {
-        errno.ENOSPC: "Free some space.",
-        errno.EDQUOT: "Free some space: the quota of this user is used up.",
-        errno.EROFS: "The disk is read-only: choose a folder on another one with --workspace.",
-        errno.ENAMETOOLONG: "Choose a folder with a shorter path: --workspace.",
-    }
-    what = "the path is too long" if error.errno == errno.ENAMETOOLONG else error.strerror or str(error)
-    return StorageError(
-        f"The folder {_short(folder)} cannot be made: {what}.",
-        cures.get(error.errno or 0, "Check its permissions, or choose another folder with --workspace."),
-    )
-
-
-def _short(path: Path) -> str:
-    """A path as a sentence can hold it: the beginning and the end of one that is very long."""
-    text = str(path)
-    return text if len(text) <= 200 else f"{text[:120]}...{text[-60:]}"

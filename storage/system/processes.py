@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn
@@ -89,6 +91,13 @@ def open_for_appending(path: Path) -> IO[bytes]:
 def spawn_job(workspace: Workspace, kind: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start the script behind a kind of job; its progress appears in the `jobs` table."""
     return spawn(workspace, f"scripts/{JOB_SCRIPTS[kind]}", arguments, name=kind)
+
+
+def ask_to_end(pid: int) -> None:
+    """SIGTERM: a bot takes it for a stop in order. Nothing on Windows, where it would be a kill."""
+    if os.name != "nt":
+        with suppress(OSError):
+            os.kill(pid, signal.SIGTERM)
 
 
 def python_executable() -> str:
