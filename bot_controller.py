@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from data.chat.liveness import is_bot_alive
+from storage.errors import KnownError
 from storage.job_runner import Child, EndedJob, JobRunner
 from storage.records import BotPhase, BotStatus, CommandKind, ExitCode
 from storage.settings import MEMORY_LIMIT_GB
@@ -85,6 +86,7 @@ class BotController:
         wall_clock: Callable[[], float] = time.time,
         is_alive: Callable[[int], bool] = processes.is_alive,
         kill_tree: Callable[[int], None] = processes.kill_tree,
+        ask_to_end: Callable[[int], None] = processes.ask_to_end,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
@@ -94,6 +96,7 @@ class BotController:
         self._wall_clock = wall_clock
         self._is_alive = is_alive
         self._kill_tree = kill_tree
+        self._ask_to_end = ask_to_end
         self._jitter = jitter
         self._state = ControllerState.STOPPED
         self._detail, self._cure = "", ""
@@ -110,6 +113,8 @@ class BotController:
         self._last_supervisor = float("-inf")
         self._last_sample = float("-inf")
         self._asked_to_free_at: float | None = None
+        self._status: BotStatus | None = None
+        self._disk_trouble = ""
 
     # ---- what a person asks for ---------------------------------------------------------------------
 
@@ -131,7 +136,7 @@ class BotController:
 
     def adopt(self) -> bool:
         """Take over a bot that runs without us (started by another launcher, a service, a terminal)."""
-        status = self._store.status.read_bot()
+        status = self._read_status()
         if status is None or not is_bot_alive(status, now=self._wall_clock()) or not self._is_alive(status.pid):
             return False
         self._child, self._pid, self._start_id = None, status.pid, None
@@ -146,7 +151,8 @@ class BotController:
         if self._state in (ControllerState.BACKOFF, ControllerState.FAILED):
             self._enter(ControllerState.STOPPED, "Stopped.")
         elif self._state in (ControllerState.STARTING, ControllerState.RUNNING):
-            self._store.commands.ask(CommandKind.STOP, asked_by="panel")
+            if not self._written(lambda: self._store.commands.ask(CommandKind.STOP, asked_by="panel")):
+                self._ask_by_signal()
             self._enter(ControllerState.STOPPING, "Finishing the current reply.")
         return self.view()
 
@@ -161,7 +167,7 @@ class BotController:
     def free_model(self) -> ControllerView:
         """Ask the bot to give its model's memory back until the next reply. Harmless when it is down."""
         if self._state is ControllerState.RUNNING:
-            self._store.commands.ask(CommandKind.FREE_MODEL, asked_by="panel")
+            self._written(lambda: self._store.commands.ask(CommandKind.FREE_MODEL, asked_by="panel"))
         return self.view()
 
     def force_stop(self) -> ControllerView:
@@ -182,7 +188,7 @@ class BotController:
         """Leave the building: the bot goes on by itself (its watchdog takes over), or is asked to stop."""
         if not leave_running:
             self.stop()
-        self._store.status.clear_supervisor(os.getpid())
+        self._written(lambda: self._store.status.clear_supervisor(os.getpid()))
 
     # ---- the heartbeat of supervision ---------------------------------------------------------------
 
@@ -192,7 +198,7 @@ class BotController:
         if now - self._last_tick > SLEEP_GAP_SECONDS:
             self._forgive_sleep(now)
         self._last_tick = now
-        status = self._store.status.read_bot()
+        status = self._read_status()
         handler = {
             ControllerState.STARTING: self._tick_starting,
             ControllerState.RUNNING: self._tick_running,
@@ -216,7 +222,7 @@ class BotController:
             wait,
             self._child is None and self._pid is not None,
             len(self._crashes),
-            self._store.status.read_bot(),
+            self._read_status(),
         )
 
     def _tick_stopped(self, now: float, status: BotStatus | None) -> None:
@@ -324,7 +330,7 @@ class BotController:
     # ---- processes ----------------------------------------------------------------------------------
 
     def _start_process(self) -> None:
-        if self._store.status.starts_since(self._wall_clock() - 86_400) >= STARTS_PER_DAY:
+        if self._starts_today() >= STARTS_PER_DAY:
             self._enter(
                 ControllerState.FAILED,
                 f"Started {STARTS_PER_DAY} times within a day; not trying further.",
@@ -333,15 +339,15 @@ class BotController:
             self._retry_at = self._clock() + FAILED_RETRY_SECONDS
             return
         self._spawned_wall = self._wall_clock()
-        self._start_id = self._store.status.record_start()
+        self._written(self._record_start)
         # Before the spawn: the new bot must see that somebody watches it.
-        self._store.status.write_supervisor(os.getpid())
+        self._written(lambda: self._store.status.write_supervisor(os.getpid()))
         self._enter(ControllerState.STARTING, "Starting.")
         try:
             self._child = self._spawn()
-        except OSError as error:
+        except (OSError, KnownError) as error:
             self._finish(None)
-            self._on_crash(self._clock(), f"The bot process could not be started: {error}.")
+            self._on_crash(self._clock(), f"The bot process could not be started: {error}")
             return
         self._pid = self._child.pid
         self._heartbeat = (0.0, self._clock())
@@ -373,8 +379,8 @@ class BotController:
             self._child.poll()
 
     def _finish(self, code: int | None) -> None:
-        if self._start_id is not None:
-            self._store.status.record_end(self._start_id, code)
+        if (start_id := self._start_id) is not None:
+            self._written(lambda: self._store.status.record_end(start_id, code))
         self._start_id, self._child, self._pid = None, None, None
         self._asked_to_free_at = None
 
@@ -395,12 +401,16 @@ class BotController:
     def _watch_memory(self, now: float, status: BotStatus | None) -> None:
         if status is None:
             return
-        limit = self._store.settings.get(MEMORY_LIMIT_GB) * 1e9
+        try:
+            limit = self._store.settings.get(MEMORY_LIMIT_GB) * 1e9
+        except KnownError as error:
+            self._tell(error)
+            return
         if status.memory_bytes <= limit:
             self._asked_to_free_at = None
         elif self._asked_to_free_at is None:
             log.warning("The bot uses %.1f GB: freeing its caches", status.memory_bytes / 1e9)
-            self._store.commands.ask(CommandKind.FREE_CACHES, asked_by="supervisor")
+            self._written(lambda: self._store.commands.ask(CommandKind.FREE_CACHES, asked_by="supervisor"))
             self._asked_to_free_at = now
         elif now - self._asked_to_free_at > FREED_CACHES_GRACE_SECONDS and self._is_idle(status):
             log.warning("The bot still uses %.1f GB and is idle: restarting it", status.memory_bytes / 1e9)
@@ -413,7 +423,8 @@ class BotController:
     def _report(self, now: float, status: BotStatus | None) -> None:
         if now - self._last_supervisor >= SUPERVISOR_EVERY_SECONDS:
             self._last_supervisor = now
-            self._store.status.write_supervisor(os.getpid())
+            if self._written(lambda: self._store.status.write_supervisor(os.getpid())):
+                self._disk_trouble = ""
             processes.cap_file(processes.raw_output_file(self._store.workspace, "bot"))
         if now - self._last_sample >= SAMPLE_EVERY_SECONDS:
             self._last_sample = now
@@ -421,7 +432,45 @@ class BotController:
             # A bot that is meant to be stopped is not downtime.
             if self._state is not ControllerState.STOPPED:
                 used = status.memory_bytes if status is not None and is_up else 0
-                self._store.activity.add_sample(memory_bytes=used, is_up=is_up)
+                self._written(lambda: self._store.activity.add_sample(memory_bytes=used, is_up=is_up))
+
+    # ---- a disk that is full, read-only or gone: the bot is watched all the same ------------------------
+
+    def _read_status(self) -> BotStatus | None:
+        """The bot's row; the last one that could be read while the disk has trouble."""
+        try:
+            self._status = self._store.status.read_bot()
+        except KnownError as error:
+            self._tell(error)
+        return self._status
+
+    def _written(self, write: Callable[[], object]) -> bool:
+        try:
+            write()
+        except KnownError as error:
+            self._tell(error)
+            return False
+        return True
+
+    def _tell(self, error: KnownError) -> None:
+        if error.what != self._disk_trouble:  # once per trouble, not once a second
+            log.error("%s The bot is watched all the same.", error.text())
+        self._disk_trouble = error.what
+
+    def _record_start(self) -> None:
+        self._start_id = self._store.status.record_start()
+
+    def _starts_today(self) -> int:
+        try:
+            return self._store.status.starts_since(self._wall_clock() - 86_400)
+        except KnownError as error:
+            self._tell(error)
+            return 0
+
+    def _ask_by_signal(self) -> None:
+        """The command could not be stored: where there are signals the bot takes one for the same wish."""
+        if self._pid is not None:
+            self._ask_to_end(self._pid)
 
 
 def _describe(code: int | None) -> str:

@@ -22,13 +22,13 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bot_controller import BotController, JobRunner
 from storage.control import PANEL_WANTED
 from storage.environment import read_environment
-from storage.errors import AlreadyRunningError, KnownError
+from storage.errors import AlreadyRunningError, KnownError, disk_error, is_disk_error
 from storage.logs import configure_logging
 from storage.paths import PROJECT_ROOT, Workspace, unsafe_folder
 from storage.settings import ADAPTER_PATH, EMBEDDING_MODEL, LOG_DAYS, LOG_LEVEL, MODEL_PATH
@@ -47,13 +47,14 @@ ANSWER_SECONDS = 15.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     options = _parse(arguments)
-    workspace = Workspace.at(options.workspace or (PROJECT_ROOT / "demo_workspace" if options.demo else None)).create()
+    workspace = Workspace.at(options.workspace or (PROJECT_ROOT / "demo_workspace" if options.demo else None))
     if options.doctor:
         return _doctor(workspace)
     trouble = unsafe_folder(str(workspace.root))
     if trouble:
         tell(f"Warning: {trouble} Choose a local one: --workspace {Path.home() / 'discord-bot'}")
     try:
+        workspace.create()
         if options.at_boot:
             return _at_boot(workspace, options.at_boot)
         with take_over(workspace, is_panel=not options.headless) as lock:
@@ -64,6 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _run(store, options)
     except KnownError as error:
         tell(error.text())
+        return 1
+    except OSError as error:
+        if not is_disk_error(error):
+            raise
+        tell(disk_error(error).text())
         return 1
 
 
@@ -211,7 +217,8 @@ def script_environment() -> dict[str, str]:
 
 def tell(text: str) -> None:
     """A line for the person at the terminal; stdout is kept for the bot's own words."""
-    print(text, file=sys.stderr, flush=True)
+    with suppress(OSError):  # a full disk behind a redirected stream must not end supervision
+        print(text, file=sys.stderr, flush=True)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

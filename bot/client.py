@@ -28,7 +28,7 @@ from bot import lag
 from bot.catch_up import catch_up
 from bot.channel_log import ChannelLogs
 from bot.config import PREFIX, Identity, Place
-from bot.decisions import ReplyCounts
+from bot.decisions import ReplyCounts, steady_clock
 from bot.handlers import Handlers, channel_reader
 from bot.indexing import keep_index_in_step
 from bot.live_status import LiveStatus
@@ -329,7 +329,7 @@ async def run_discord(services: Services) -> None:
     token = services.environment.require_token()
     place = Place.from_environment(services.environment)
     use_server(services.environment)
-    outbox, logs, counts = Outbox(), ChannelLogs(), ReplyCounts(time.time)
+    outbox, logs, counts = Outbox(), ChannelLogs(), ReplyCounts(steady_clock())
     current: list[BotClient] = []
     handlers: Handlers
     desk = ReplyDesk(

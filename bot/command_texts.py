@@ -99,7 +99,7 @@ def botdata_text(store: Store, member_id: int) -> str:
     public = [f"<#{c.id}>" for c in learning if not c.is_private]
     private = sum(c.is_private and c.include_private for c in learning)
     member = store.members.get(member_id)
-    own = store.messages.counts_by_author().get(member_id, 0)
+    own = store.messages.count_by(member_id)
     lines = [
         f"This bot learns from: {', '.join(public) or 'no public channel'}"
         + (f" and {private} private channel{'s' if private > 1 else ''} its owner chose" if private else "")

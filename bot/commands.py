@@ -18,6 +18,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.command_limits import Refusals, limited
 from bot.command_texts import (
     CHANNEL_WORDS,
     access_text,
@@ -74,6 +75,13 @@ def admin_only() -> Callable[[T], T]:
     return mark
 
 
+def _is_admins(context: Context) -> bool:
+    return isinstance(context.cog, AdminCommands) and context.cog.is_admin(context.author.id)
+
+
+members_command = limited(_is_admins)
+
+
 class AdminCommands(commands.Cog):
     """What owners and members may ask of the bot on Discord."""
 
@@ -83,6 +91,7 @@ class AdminCommands(commands.Cog):
         self._handlers = handlers
         self._outbox = outbox
         self._jobs: set[asyncio.Task[None]] = set()
+        self._refusals = Refusals()
 
     def is_admin(self, user_id: int) -> bool:
         return self._handlers.place.is_admin(user_id)
@@ -159,6 +168,7 @@ class AdminCommands(commands.Cog):
         await self._say(context, await self._run(why_text, self._store, context.channel.id, target))
 
     @hybrid(name="help", description="What you can ask of the bot")
+    @members_command
     async def help(self, context: Context) -> None:
         """What you can ask of the bot."""
         is_admin = self.is_admin(context.author.id)
@@ -238,11 +248,13 @@ class AdminCommands(commands.Cog):
     # ---- members' rights ----------------------------------------------------------------------------------
 
     @hybrid(description="What the bot learns from and stores, and how to leave")
+    @members_command
     async def botdata(self, context: Context) -> None:
         """What it learns from, what it stores, and how to leave."""
         await self._say(context, await self._run(botdata_text, self._store, context.author.id))
 
     @hybrid(description="Leave your messages out of learning and recall from now on")
+    @members_command
     async def optout(self, context: Context) -> None:
         """Leave your messages out of learning and recall."""
         await self._run(
@@ -259,6 +271,7 @@ class AdminCommands(commands.Cog):
         )
 
     @hybrid(description="Let the bot learn from your messages again")
+    @members_command
     async def optin(self, context: Context) -> None:
         """Let the bot learn from your messages again."""
         await self._run(
@@ -270,6 +283,7 @@ class AdminCommands(commands.Cog):
 
     @hybrid(usage="yes", description="Delete your messages from everything the bot keeps")
     @app_commands.describe(confirm="yes, if you are sure")
+    @members_command
     async def forgetme(self, context: Context, confirm: str = "") -> None:
         """Delete your messages from everything it keeps."""
         if confirm.lower() != "yes":
@@ -290,7 +304,12 @@ class AdminCommands(commands.Cog):
     async def cog_command_error(self, context: Context, error: Exception) -> None:
         """One sentence for whoever asked; a traceback only into the log."""
         cause = _root_of(error)
-        if isinstance(cause, NotAdminError):
+        if isinstance(cause, commands.CommandOnCooldown):
+            name = context.command.name if context.command else ""
+            text = self._refusals.text(context.author.id, name, cause)
+            if not text and context.interaction is None:
+                return
+        elif isinstance(cause, NotAdminError):
             text = "Only the bot's admins may do that."
         elif isinstance(cause, KnownError):
             text = cause.text()
@@ -302,7 +321,7 @@ class AdminCommands(commands.Cog):
         else:
             log.error("Command failed", exc_info=cause)
             text = "That went wrong; the details are in the log."
-        await self._say(context, text)
+        await self._say(context, text or "One moment.")
 
     # ---- inner --------------------------------------------------------------------------------------------
 

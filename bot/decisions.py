@@ -5,6 +5,7 @@ Nothing here knows Discord, a database or a model. Every answer carries a reason
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -197,8 +198,20 @@ def _since(then: float | None, now: float) -> float | None:
     return None if then is None else max(now - then, 0.0)
 
 
+def steady_clock(
+    wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+) -> Callable[[], float]:
+    """Seconds since 1970 as the computer had them at the start, going on evenly whatever is done to its clock."""
+    offset = wall() - monotonic()
+    return lambda: offset + monotonic()
+
+
 class ReplyCounts:
-    """Replies of the last hour: what the ceilings and the conversation rule look at. Not thread-safe."""
+    """Replies of the last hour: what the ceilings and the conversation rule look at. Not thread-safe.
+
+    clock: one that is never set back or ahead (`steady_clock`). What it says may differ from Discord's time by any
+    amount; only differences count.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -206,8 +219,13 @@ class ReplyCounts:
         self._others: dict[int, int] = {}
 
     def load(self, replies: Iterable[tuple[float, int, int]]) -> None:
-        """Replies sent before a restart, as (at, channel, member): the ceilings hold across it."""
-        self._replies = sorted([*self._replies, *((at, channel, member, True) for at, channel, member in replies)])
+        """Replies sent before a restart, as (at, channel, member): the ceilings hold across it.
+
+        One from the future was stored before the clock was set back: it counts as sent now, for an hour at most.
+        """
+        now = self._clock()
+        before = ((min(at, now), channel, member, True) for at, channel, member in replies)
+        self._replies = sorted([*self._replies, *before])
 
     def replied(self, channel_id: int, member_id: int, *, is_asked: bool) -> None:
         """A reply went out (or is about to)."""
@@ -221,15 +239,23 @@ class ReplyCounts:
             self._others[channel_id] = self._others.get(channel_id, 0) + 1
 
     def activity(
-        self, channel_id: int, member_id: int, *, waiting: int, waiting_limit: int, paused_reason: str = ""
+        self,
+        channel_id: int,
+        member_id: int,
+        *,
+        waiting: int,
+        waiting_limit: int,
+        paused_reason: str = "",
+        as_of: float | None = None,
     ) -> ChannelActivity:
-        """The view for one decision."""
+        """The view for one decision. as_of: now in Discord's time, which the times in the view are then given in."""
         self._forget_old()
+        ahead = 0.0 if as_of is None else as_of - self._clock()
         last = self._last(channel_id)
         unasked = [at for at, channel, _, is_asked in self._replies if channel == channel_id and not is_asked]
         return ChannelActivity(
-            last_reply_at=last[0] if last else None,
-            last_unasked_at=unasked[-1] if unasked else None,
+            last_reply_at=last[0] + ahead if last else None,
+            last_unasked_at=unasked[-1] + ahead if unasked else None,
             last_answered_id=last[2] if last else None,
             others_since=self._others.get(channel_id, 0),
             replies_this_hour=len(self._replies),

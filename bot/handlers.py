@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,6 +23,7 @@ from bot.decisions import Decision, IncomingMessage, ReplyCounts, after_absence,
 from bot.outbox import Outbox
 from bot.replies import WAITING_LIMIT, ReplyDesk
 from bot.storage_thread import StorageThread
+from bot.together import Together
 from bot.translate import incoming, is_persons_message, read_of, record_of
 from data.chat.keeping import is_kept
 from storage import policy
@@ -40,6 +41,16 @@ EDITS_KEPT = 200
 EARLIER_MESSAGES = 40
 TAKE_BACK = "❌"
 REFRESH_REACTIONS_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A message that is to be looked up and kept. is_first: nothing of its channel is in memory yet."""
+
+    record: Message
+    is_direct: bool
+    thread: Channel | None
+    is_first: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +98,9 @@ class Handlers:
         # The newest edits, for messages that still wait to be stored.
         self._edited: OrderedDict[int, Message] = OrderedDict()
         self._stale_reactions: dict[int, asyncio.Task[None]] = {}
+        self._arrivals = Together(storage, self._look_up)
+        # Decisions that are not stored yet; added on the event loop, taken on the storage thread.
+        self._notes: deque[Activity] = deque()
         self.access = ChannelAccess(
             store,
             storage,
@@ -116,7 +130,7 @@ class Handlers:
         is_first = not channel_log.is_loaded
         channel_log.is_loaded = True  # before the await: the next message must not load again
         channel_log.add(read_of(message))
-        known = await self._storage.run(self._look_up, record, message.guild is None, _thread(message), is_first)
+        known = await self._arrivals.ask(_Arrival(record, message.guild is None, _thread(message), is_first))
         channel_log.load(message for message in known.earlier if message.id not in self._deleted)
         if message.id in self._deleted:  # while the database was asked
             decision = Decision(False, "deleted before it could be answered")
@@ -124,7 +138,7 @@ class Handlers:
             return decision
         seen = incoming(message, me, known.settings, own_ids=channel_log.own_ids)
         self._counts.heard(seen.channel_id, seen.author_id)
-        decision = self._decide(seen, known)
+        decision = self._decide(seen, known, was_away=was_away)
         if was_away:
             decision = after_absence(seen, decision, now=self._wall_clock())
         if not self._is_stopping() and (decision.speak or self._may_join(known, seen, decision)):
@@ -283,18 +297,29 @@ class Handlers:
         _remember(self._seen, message_id)
         return True
 
-    def _look_up(self, record: Message, is_direct: bool, thread: Channel | None, is_first: bool) -> _Known:
-        """On the storage thread: read the place and keep the message where the owner said yes."""
+    def _look_up(self, arrivals: Sequence[_Arrival]) -> list[_Known]:
+        """On the storage thread: read the places and keep the messages where the owner said yes, all in one write."""
         settings = self._store.settings.read()
-        channel = None if is_direct else self._channel(record.channel_id, thread)
-        may_store = channel is not None and self._may_store(channel)
-        earlier = self._earlier(record.channel_id, record.id) if is_first and channel is not None else []
-        # Deleted, or edited, while another program held the database and this was tried again.
-        record = self._edited.get(record.id, record)
-        is_gone = record.id in self._deleted
-        if may_store and not is_gone and is_kept(record) and not self._has_opted_out(record.author_id):
-            self._keep(record)
-        return _Known(settings, channel, may_store, earlier)
+        channels: dict[int, Channel | None] = {}
+        answers, kept = list[_Known](), list[Message]()
+        for arrival in arrivals:
+            record, channel_id = arrival.record, arrival.record.channel_id
+            if channel_id not in channels:
+                channels[channel_id] = None if arrival.is_direct else self._channel(channel_id, arrival.thread)
+            channel = channels[channel_id]
+            may_store = channel is not None and self._may_store(channel)
+            is_read = arrival.is_first and channel is not None
+            answers.append(
+                _Known(settings, channel, may_store, self._earlier(channel_id, record.id) if is_read else [])
+            )
+            # Deleted, or edited, while another program held the database and this was tried again.
+            record = self._edited.get(record.id, record)
+            is_gone = record.id in self._deleted
+            if may_store and not is_gone and is_kept(record) and not self._has_opted_out(record.author_id):
+                kept.append(record)
+        if kept:
+            self._keep(kept)
+        return answers
 
     def _look_up_place(self, channel_id: int, is_first: bool) -> _Known:
         """The same before anything is written."""
@@ -315,13 +340,13 @@ class Handlers:
         newest = {channel: max(decided.get(channel, 0), stored[channel]) for channel in channel_ids}
         return {channel: message_id for channel, message_id in newest.items() if message_id}
 
-    def _keep(self, record: Message) -> None:
+    def _keep(self, records: list[Message]) -> None:
         try:
-            self._store.messages.save([record])
+            self._store.messages.save(records)
         except BusyError:
             raise  # the whole look-up is tried again
         except KnownError as error:  # a full disk keeps nobody from an answer; the next fetch brings the message
-            log.warning("A message was not stored: %s", error.text())
+            log.warning("%d messages were not stored: %s", len(records), error.text())
 
     def _channel(self, channel_id: int, thread: Channel | None) -> Channel | None:
         """The channel with its switches; a thread nobody has seen before follows its parent."""
@@ -341,7 +366,7 @@ class Handlers:
         member = self._store.members.get(author_id)
         return member is not None and member.is_opted_out
 
-    def _decide(self, seen: IncomingMessage, known: _Known) -> Decision:
+    def _decide(self, seen: IncomingMessage, known: _Known, *, was_away: bool = False) -> Decision:
         paused = "the bot is stopping" if self._is_stopping() else self._outbox.paused_reason(seen.channel_id)
         activity = self._counts.activity(
             seen.channel_id,
@@ -349,6 +374,7 @@ class Handlers:
             waiting=self._desk.waiting,
             waiting_limit=WAITING_LIMIT,
             paused_reason=paused,
+            as_of=None if was_away else seen.at,
         )
         # What is about to be said counts against the ceilings like what was said: a burst cannot run past them.
         everywhere, here, to_them = self._desk.unsent(seen.channel_id, seen.author_id)
@@ -385,8 +411,18 @@ class Handlers:
         )
 
     def record(self, rows: list[Activity]) -> None:
-        """Store decisions without waiting."""
-        self._storage.post(self._store.activity.add, rows)
+        """Store decisions without waiting; those of a flood together."""
+        self._notes.extend(rows)
+        self._storage.post(self._write_notes)
+
+    def _write_notes(self) -> None:
+        rows = [self._notes.popleft() for _ in range(len(self._notes))]
+        try:
+            if rows:
+                self._store.activity.add(rows)
+        except BusyError:
+            self._notes.extendleft(reversed(rows))
+            raise
 
     def settle(self, rows: list[Activity]) -> None:
         """Complete decisions whose answer is out, or will never be."""

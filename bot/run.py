@@ -43,7 +43,7 @@ from bot.withdrawal_follower import sweep_withdrawals
 from storage.control import LAYOUT_FACT
 from storage.deletions import erase_due
 from storage.environment import Environment, read_environment
-from storage.errors import AlreadyRunningError, ConfigurationError, KnownError
+from storage.errors import AlreadyRunningError, ConfigurationError, KnownError, StorageError
 from storage.logs import configure_logging, purge
 from storage.paths import Workspace
 from storage.records import BotPhase, ExitCode
@@ -78,6 +78,8 @@ class Services:
     environment: Environment
     status: LiveStatus
     storage: StorageThread
+    # A thread of its own for the heartbeat: whoever watches must hear it while long questions are answered.
+    pulse: StorageThread
     slot: ModelSlot
     recall: Recall
     responder: Responder
@@ -88,10 +90,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bot; returns its exit code."""
     ensure_streams()
     options = _parse(arguments)
-    workspace = Workspace.at(options.workspace).create()
+    workspace = Workspace.at(options.workspace)
     lock = FileLock(workspace.locks / "bot.lock", holder="A bot")
     try:
+        workspace.create()
         lock.acquire()
+    except StorageError as error:
+        print(error.text(), file=sys.stderr)
+        return ExitCode.CRASH
     except AlreadyRunningError as error:
         print(error.text(), file=sys.stderr)
         return ExitCode.CRASH
@@ -224,7 +230,7 @@ async def _heartbeat(services: Services) -> None:
         )
         services.status.stamp()
         if pending is None or pending.done():
-            pending = services.storage.post(services.store.status.write_bot, services.status.snapshot())
+            pending = services.pulse.post(services.store.status.write_bot, services.status.snapshot())
         await asyncio.sleep(HEARTBEAT_SECONDS)
 
 
@@ -294,6 +300,7 @@ def _build(store: Store, environment: Environment, status: LiveStatus, stop: Sto
         environment=environment,
         status=status,
         storage=StorageThread(on_start=lambda: store.wait_at_most(TRY_SECONDS)),
+        pulse=StorageThread(on_start=lambda: store.wait_at_most(TRY_SECONDS)),
         slot=slot,
         recall=recall,
         responder=Responder(lambda: slot.model, recall),
@@ -334,7 +341,11 @@ def _close(services: Services) -> None:
     from model.inference import close_model
 
     close_model()  # first: it ends at the next operation and gives the processors to the others
-    for name, close in (("recall", services.recall.close), ("storage", services.storage.close)):
+    for name, close in (
+        ("recall", services.recall.close),
+        ("storage", services.storage.close),
+        ("heartbeat", services.pulse.close),
+    ):
         if not close(timeout_seconds=services.stop.allow(CLOSE_SECONDS)):
             log.warning("The %s thread is still at work and is left behind", name)
 

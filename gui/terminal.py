@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -11,6 +12,7 @@ from typing import TextIO
 
 from bot_controller import BotController, ControllerState, ControllerView
 from storage.control import PANEL_WANTED
+from storage.errors import KnownError
 from storage.records import BotPhase, ModelState, PlaygroundEntry
 from storage.settings import KEEP_AWAKE
 from storage.store import Store
@@ -18,6 +20,7 @@ from storage.system.console import stop_signals, when_console_closes
 from storage.system.power import KeepAwake
 from storage.system.streams import is_terminal
 
+log = logging.getLogger(__name__)
 TICK_SECONDS = 1.0
 POLL_SECONDS = 0.1
 READY_LIMIT_SECONDS = 300.0
@@ -89,12 +92,17 @@ def supervise(
     last = ""
     while not asked.wait(TICK_SECONDS):
         view = controller.tick()
-        awake.update(wanted=view.is_up and store.settings.get(KEEP_AWAKE))
+        try:
+            is_awake_wanted, panel_asked_at = store.settings.get(KEEP_AWAKE), store.facts.get(PANEL_WANTED, 0.0)
+        except KnownError as error:  # a full or closed disk: the bot is watched all the same
+            log.debug("Settings not read: %s", error)
+            is_awake_wanted, panel_asked_at = True, 0.0
+        awake.update(wanted=view.is_up and is_awake_wanted)
         words = describe(view)
         if words.split("Next try")[0] != last:
             last = words.split("Next try")[0]
             tell(words)
-        if store.facts.get(PANEL_WANTED, 0.0) > began:
+        if panel_asked_at > began:
             controller.close(leave_running=True)
             awake.close()
             tell("The control panel takes over.")

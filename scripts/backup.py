@@ -29,7 +29,7 @@ if __name__ == "__main__":
     bootstrap.ensure()
 
 from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
-from storage.backup import Backup, Restored, create_backup, list_backups, prune, read_backup, restore
+from storage.backup import Backup, Restored, create_backup, list_backups, prune, read_backup, restore, settings_in
 from storage.environment import TOKEN, write_value
 from storage.errors import BadInputError
 from storage.forgetting import sweep_if_free
@@ -129,14 +129,34 @@ def show(backups: Sequence[Backup]) -> None:
 
 def bring_back(workspace: Workspace, folder: Path, name: str) -> None:
     """Restore, then ask for the token if there is none."""
+    backup = find(folder, name)
+    for line in environment_lines(backup):
+        print(line)
     progress = Progress()
-    restored = restore(workspace, find(folder, name), report=progress.report)
+    restored = restore(workspace, backup, report=progress.report)
     progress.close()
     print_summary(_restored_lines(restored))
     if restored.needs_token and is_person_there():
         token = getpass.getpass("Discord bot token (it is never part of a backup; Enter to do it later): ").strip()
         if token:
             write_value(workspace.env_file, TOKEN, token)
+
+
+def environment_lines(backup: Backup) -> list[str]:
+    """What the backup's `.env` will change and what of it is left, said before anything happens."""
+    found = settings_in(backup)
+    lines = [f"Taken into .env: {key}={shown(value)}" for key, value in found.values.items()]
+    if found.left_out:
+        lines.append(
+            f"Left as it is in .env: {', '.join(shown(key) for key in found.left_out)} (a backup from elsewhere could "
+            "name other admins or another address for the token). Enter them in Settings > Discord if they are yours."
+        )
+    return lines
+
+
+def shown(text: str) -> str:
+    """On one line and without control marks: it comes from a file of somebody else."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)[:200]
 
 
 def begin_anew(workspace: Workspace) -> None:

@@ -37,7 +37,7 @@ from scripts.progress import run_script, script_parser
 from storage.backup import list_backups
 from storage.database import DAMAGED_CURE
 from storage.environment import Environment, read_environment
-from storage.errors import KnownError
+from storage.errors import KnownError, disk_error
 from storage.paths import PROJECT_ROOT, Workspace, unsafe_folder
 from storage.people import names_of
 from storage.records import BotStatus, Channel, JobState, ModelState
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--autostart", choices=("on", "off"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     workspace = Workspace.at(options.workspace)
-    findings = [*look_at_program(workspace)]
+    findings = [*reported(lambda: look_at_program(workspace))]
     try:
         with Store.open(workspace) as store, store.jobs.running("doctor") as job:
             findings += look_at_store(store)
@@ -97,11 +97,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             job.result = {"findings": [asdict(finding) for finding in findings]}
     except KnownError as error:
         findings.append(Finding("Databases", Verdict.BAD, error.what, error.cure))
+    except OSError as error:
+        trouble = disk_error(error)
+        findings.append(Finding("Disk", Verdict.BAD, trouble.what, trouble.cure))
     for finding in findings:
         print(line(finding))
     bad = [finding.name for finding in findings if finding.verdict is Verdict.BAD]
     print(f"\nIn the way: {', '.join(bad)}." if bad else "\nNothing stands in the way.")
     return int(bool(bad))
+
+
+def reported(check: Check) -> Iterator[Finding]:
+    """A check's findings; what the disk refuses meanwhile is one of them."""
+    try:
+        yield from check()
+    except OSError as error:
+        trouble = disk_error(error)
+        yield Finding("Disk", Verdict.BAD, trouble.what, trouble.cure)
 
 
 def line(finding: Finding) -> str:

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO
 
 from storage.environment import read_environment
-from storage.errors import CancelledError, KnownError
+from storage.errors import CancelledError, KnownError, disk_error, is_disk_error
 from storage.jobs import JobReporter
 from storage.logs import configure_logging
 from storage.paths import Workspace
@@ -274,9 +274,15 @@ def exit_code_of(main: Callable[[], int | None]) -> int:
         log.error("%s", error.text())
         print(f"Error: {error.text()}", file=sys.stderr)
         return EXIT_FAILED
-    except BrokenPipeError:
-        # The reader (e.g. `head`) has left; nothing can be told to it any more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            # The reader (e.g. `head`) has left; nothing can be told to it any more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        elif is_disk_error(error):
+            log.debug("The disk", exc_info=error)
+            print(f"Error: {disk_error(error).text()}", file=sys.stderr)
+        else:
+            raise
         return EXIT_FAILED
 
 

@@ -13,19 +13,28 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from storage.environment import TOKEN, read_environment
+from storage.backup_checks import (
+    TakenSettings,
+    checked_files,
+    checked_moment,
+    require_our_schema,
+    require_plain_file,
+    taken_settings,
+)
+from storage.environment import API_BASE, GATEWAY, KEYS, TOKEN, parse_environment, text_of, with_value
 from storage.erasing.backups import erase_from_backup
 from storage.errors import StorageError
 from storage.jobs import Report, silent
+from storage.migrations import CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS, Migration
 from storage.paths import Workspace
 from storage.store import Store
-from storage.system.files import remove_tree, replace_file
+from storage.system.files import make_private, remove_tree, replace_file
 from storage.system.locks import FileLock
 
 log = logging.getLogger(__name__)
@@ -70,7 +79,7 @@ def create_backup(
     StorageError when the disk is too small or fills up; nothing half-made stays behind.
     """
     target_root = folder or store.workspace.backups
-    target_root.mkdir(parents=True, exist_ok=True)
+    target_root.mkdir(mode=0o700, parents=True, exist_ok=True)
     before = {backup.folder: backup for backup in list_backups(target_root)}
     last = before[max(before)] if before else None
     moment = clock()
@@ -111,16 +120,12 @@ def read_backup(folder: Path) -> Backup:
     """A backup's manifest; StorageError when it is none or incomplete."""
     try:
         raw = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        backup = Backup(folder, float(raw["created_at"]), int(raw["messages"]), dict(raw["files"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        files = checked_files(raw["files"], folder)
+        return Backup(folder, checked_moment(raw["created_at"]), int(raw["messages"]), files)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise StorageError(
             f"{folder} is not a complete backup ({type(error).__name__}).", "Choose one that `--list` shows."
         ) from error
-    for name in backup.files:
-        parts = PurePosixPath(name)
-        if parts.is_absolute() or ".." in parts.parts or "\\" in name or ":" in name:
-            raise StorageError(f"The backup {folder} names a file outside itself ({name[:80]!r}).", "Do not use it.")
-    return backup
 
 
 def prune(folder: Path, *, keep: int) -> list[Path]:
@@ -142,28 +147,41 @@ def prune(folder: Path, *, keep: int) -> list[Path]:
 
 
 def verify(backup: Backup, *, report: Report = silent) -> None:
-    """Compare every file with the manifest and check both databases; StorageError names the first fault."""
+    """Compare every file with the manifest and check both databases; StorageError names the first fault.
+
+    A backup may come from elsewhere: links are refused, and so is a database that is not built like ours, before SQLite
+    is asked for anything but its list of tables.
+    """
     done = 0
     for name, entry in backup.files.items():
-        path = backup.folder / name
+        path = require_plain_file(backup.folder, name)
         if not path.is_file() or path.stat().st_size != entry["bytes"] or _digest(path) != entry["sha256"]:
             raise StorageError(
                 f"The backup {backup.folder.name} is damaged: {name} is not what was saved.", "Use another backup."
             )
         done += entry["bytes"]
         report(done / max(backup.total_bytes, 1), "Checking the backup")
-    for name in (CONTROL, MESSAGES):
-        if name not in backup.files or _quick_check(backup.folder / name) != "ok":
+    for name, migrations in ((CONTROL, CONTROL_MIGRATIONS), (MESSAGES, MESSAGES_MIGRATIONS)):
+        trouble = "it is not there" if name not in backup.files else _trouble_with(backup.folder / name, migrations)
+        if trouble:
             raise StorageError(
-                f"The backup {backup.folder.name} is damaged: {name} cannot be read.", "Use another backup."
+                f"The backup {backup.folder.name} is damaged: {name} cannot be read ({trouble}).", "Use another backup."
             )
+
+
+def settings_in(backup: Backup) -> TakenSettings:
+    """What a restore takes from the backup's `.env`, to be shown before it does."""
+    if ENV not in backup.files:
+        return TakenSettings({}, ())
+    return taken_settings(text_of(require_plain_file(backup.folder, ENV)))
 
 
 def restore(workspace: Workspace, backup: Backup, *, report: Report = silent) -> Restored:
     """Put a checked backup in place of what is there; the present databases are set aside, nothing is lost.
 
-    What was erased, and who opted out, since the backup is taken out again. The token stays as it is in
-    `.env`. AlreadyRunningError while the bot, the panel or a job uses the workspace.
+    What was erased, and who opted out, since the backup is taken out again. `.env` stays as it is but for the
+    harmless keys of the backup's (`settings_in`). AlreadyRunningError while the bot, the panel or a job uses the
+    workspace.
     """
     from storage.restoring import bring_back  # it is built on this module
 
@@ -174,7 +192,8 @@ def restore(workspace: Workspace, backup: Backup, *, report: Report = silent) ->
 
 
 def _fill(store: Store, partial: Path, last: Backup | None, moment: float, report: Report) -> Backup:
-    (partial / "database").mkdir(parents=True)
+    partial.mkdir(mode=0o700)
+    (partial / "database").mkdir(mode=0o700)
     workspace = store.workspace
     # Nothing may move from the queue to the index meanwhile: database and index must agree.
     with FileLock(workspace.locks / "index.lock", holder="Indexing").acquire(timeout_seconds=600):
@@ -186,11 +205,14 @@ def _fill(store: Store, partial: Path, last: Backup | None, moment: float, repor
     environment = _environment_without_token(workspace)
     if environment is not None:
         (partial / ENV).write_text(environment, encoding="utf-8")
+    for path in partial.rglob("*"):
+        make_private(path)
     report(0.9, "Checking what was copied")
     files = {path.relative_to(partial).as_posix(): _entry(path, partial, last) for path in _files(partial)}
     with_count = Backup(partial, moment, store.messages.count(), files)
     text = json.dumps({"version": 1, "created_at": moment, "messages": with_count.messages, "files": files}, indent=1)
     (partial / MANIFEST).write_text(text, encoding="utf-8")
+    make_private(partial / MANIFEST)
     return with_count
 
 
@@ -233,10 +255,13 @@ def _entry(path: Path, root: Path, last: Backup | None) -> dict[str, Any]:
 def _environment_without_token(workspace: Workspace) -> str | None:
     if not workspace.env_file.exists():
         return None
-    token = read_environment(workspace.env_file, process={}).token
-    lines = workspace.env_file.read_text(encoding="utf-8-sig").splitlines()
-    kept = [line for line in lines if TOKEN not in line and not (token and token in line)]
-    return "\n".join(kept) + "\n"
+    values = parse_environment(text_of(workspace.env_file))
+    text = ""
+    for key in KEYS:
+        # Nothing else: a token of another service, or a note with one in it, has no place in a backup.
+        if key not in (TOKEN, API_BASE, GATEWAY) and values.get(key):
+            text = with_value(text, key, values[key])
+    return text
 
 
 def _require_space(folder: Path, workspace: Workspace) -> None:
@@ -285,14 +310,18 @@ def open_copy(path: Path) -> Iterator[sqlite3.Connection]:
     """A backup's database, strictly read: our usual settings could change the file and with it its sum."""
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
     try:
+        connection.execute("PRAGMA trusted_schema = OFF")
         yield connection
     finally:
         connection.close()
 
 
-def _quick_check(path: Path) -> str:
+def _trouble_with(path: Path, migrations: Sequence[Migration]) -> str:
+    """What is wrong with a backup's database, '' when nothing is. StorageError when it is not one of ours."""
     try:
         with open_copy(path) as connection:
-            return str(connection.execute("PRAGMA quick_check").fetchone()[0])
+            require_our_schema(connection, f"{path.parent.parent.name}/{path.name}", migrations)
+            said = str(connection.execute("PRAGMA quick_check").fetchone()[0])
     except sqlite3.Error as error:
         return str(error)
+    return "" if said == "ok" else said

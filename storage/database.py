@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,10 +11,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from storage.errors import BusyError, StorageError
+from storage.errors import BusyError, StorageError, disk_error
 from storage.migrations import Migration, migrate
 from storage.paths import Workspace
-from storage.system.files import replace_file
+from storage.system.files import private_opener, replace_file
 from storage.system.locks import FileLock
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,9 @@ class Database:
             except sqlite3.DatabaseError as error:
                 self.close()
                 raise readable(error, self.path) from error
+            except OSError as error:
+                self.close()
+                raise disk_error(error, self.path) from error
             except BaseException:
                 self.close()
                 raise
@@ -73,6 +77,7 @@ class Database:
         draft = self.path.with_suffix(".creating")
         for leftover in (draft, *side_files(draft)):
             leftover.unlink(missing_ok=True)
+        os.close(private_opener(str(draft), os.O_CREAT | os.O_WRONLY))
         with closing(connect(draft)) as connection:
             migrate(connection, draft, self._migrations)
         for leftover in side_files(draft):
@@ -160,6 +165,7 @@ class Database:
 
     def backup_to(self, target: Path) -> None:
         """A consistent copy while others write (SQLite's online backup)."""
+        os.close(private_opener(str(target), os.O_CREAT | os.O_WRONLY))
         with closing(sqlite3.connect(target)) as copy:
             self.connection().backup(copy, pages=512)
 

@@ -52,7 +52,7 @@ def read_environment(env_file: Path, *, process: Mapping[str, str] | None = None
     process = os.environ if process is None else process
     values: dict[str, str] = {}
     if env_file.exists():
-        values = {key: value or "" for key, value in _values(_text_of(env_file)).items()}
+        values = parse_environment(text_of(env_file))
     values |= {key: process[key] for key in KEYS if process.get(key)}
     server = values.get(SERVER_ID, "").strip()
     return Environment(
@@ -68,7 +68,12 @@ def read_environment(env_file: Path, *, process: Mapping[str, str] | None = None
     )
 
 
-def _text_of(env_file: Path) -> str:
+def parse_environment(text: str) -> dict[str, str]:
+    """Key -> value of an `.env` file's text; '' for a key without one."""
+    return {key: value or "" for key, value in _values(text).items()}
+
+
+def text_of(env_file: Path) -> str:
     """The file's text, also as Windows editors save it: with a byte-order mark, or in UTF-16."""
     try:
         raw = env_file.read_bytes()
@@ -89,10 +94,10 @@ def write_value(env_file: Path, key: str, value: str) -> None:
     if "\n" in value or "\r" in value:
         raise ConfigurationError(f"{key} must be a single line.", "Paste it again without line breaks.")
     target = env_file.resolve()  # where a link points to, so that the link stays
-    text = _text_of(target) if target.exists() else ""
+    text = text_of(target) if target.exists() else ""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, _with_value(text, key, value).encode("utf-8"), mode=0o600)
+        write_whole(target, with_value(text, key, value).encode("utf-8"), mode=0o600)
     except OSError as error:
         raise ConfigurationError(
             f"{env_file} cannot be written: {error.strerror}.",
@@ -100,8 +105,8 @@ def write_value(env_file: Path, key: str, value: str) -> None:
         ) from error
 
 
-def _with_value(text: str, key: str, value: str) -> str:
-    """The file's text with one key set, in the first spelling that is read back as it was meant."""
+def with_value(text: str, key: str, value: str) -> str:
+    """An `.env` file's text with one key set, in the first spelling that is read back as it was meant."""
     wanted = _values(text) | {key: value}
     single = value.replace("\\", "\\\\").replace("'", "\\'")
     double = value.replace("\\", "\\\\").replace('"', '\\"')

@@ -136,8 +136,10 @@ class Jobs:
         runs(pid, at): whether that process, there at `at`, still runs. silent_seconds: rows that were written more
         recently are left to whoever started the process and hears its exit code.
         """
-        deadline = self._clock() - silent_seconds
-        lost = [job for job in self.active() if job.heartbeat_at <= deadline and not runs(job.pid, job.started_at)]
+        now = self._clock()
+        # A row from the future was written before the clock was set back: nobody writes it any more.
+        silent = [job for job in self.active() if not now - silent_seconds < job.heartbeat_at <= now + silent_seconds]
+        lost = [job for job in silent if not runs(job.pid, job.started_at)]
         for job in lost:
             self.finish(
                 job.id,

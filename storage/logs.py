@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
 
 from storage.masking.credentials import redact
+from storage.system.files import private_opener
 
 MAX_FILE_BYTES = 5 * 1024 * 1024
 FILES_KEPT = 5
@@ -58,6 +60,11 @@ class _Rotating(logging.handlers.RotatingFileHandler):
     """
 
     _refused_until = 0.0
+
+    def _open(self) -> TextIOWrapper:
+        return open(  # type: ignore[return-value]
+            self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=private_opener
+        )
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - the base class names it
         return time.monotonic() >= self._refused_until and bool(super().shouldRollover(record))
@@ -128,12 +135,18 @@ def configure_logging(
 
     Called once, by an entry point. Files of any process older than `keep_days` are removed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    purge(folder, keep_days=keep_days)
     path = folder / f"{name}.log"
-    handler = _Rotating(
-        path, maxBytes=MAX_FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8", errors="backslashreplace"
-    )
+    trouble: OSError | None = None
+    handler: logging.Handler
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        purge(folder, keep_days=keep_days)
+        handler = _Rotating(
+            path, maxBytes=MAX_FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8", errors="backslashreplace"
+        )
+    except OSError as error:  # a disk that cannot be written keeps nobody from working; the terminal has the lines
+        trouble, console = error, False
+        handler = logging.StreamHandler(sys.stderr)
     formatter = _Masking(secrets)
     handler.setFormatter(formatter)
     root = logging.getLogger()
@@ -148,6 +161,8 @@ def configure_logging(
     root.setLevel(level)
     for noisy in ("discord", "urllib3", "httpx", "filelock", "sentence_transformers", "lance"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level) if level != "DEBUG" else logging.INFO)
+    if trouble is not None:
+        logging.getLogger(__name__).warning("%s cannot be written (%s): this is said here instead", path, trouble)
     return path
 
 

@@ -203,7 +203,16 @@ class MessageStore:
 
     def count(self) -> int:
         """How many messages of members are kept."""
-        return int(self.database.value("SELECT COUNT(*) FROM messages WHERE is_own = 0"))
+        # Own replies have an index of their own: no message is read to be counted.
+        return int(
+            self.database.value(
+                "SELECT (SELECT COUNT(*) FROM messages) - (SELECT COUNT(*) FROM messages WHERE is_own = 1)"
+            )
+        )
+
+    def count_by(self, author_id: int) -> int:
+        """How many messages of one member are kept; from an index alone, a million take milliseconds."""
+        return int(self.database.value("SELECT COUNT(*) FROM messages WHERE author_id = ?", (author_id,)))
 
     def is_said(self, text: str) -> bool:
         """True when the text stands in any message, letter for letter; looks at all of them."""
@@ -216,17 +225,25 @@ class MessageStore:
 
     def counts_by_author(self, *, channel_ids: Sequence[int] | None = None) -> dict[int, int]:
         """Messages per member, own replies excluded; of some channels only, when given."""
-        where, parameters = "", list(channel_ids or ())
-        if channel_ids is not None:
-            where = f" AND channel_id IN ({placeholders(parameters)})"
+        if channel_ids is None:
+            return self._counts_by("author_id")
         rows = self.database.rows(
-            f"SELECT author_id, COUNT(*) FROM messages WHERE is_own = 0{where} GROUP BY 1", parameters
+            "SELECT author_id, COUNT(*) FROM messages WHERE is_own = 0 "
+            f"AND channel_id IN ({placeholders(channel_ids)}) GROUP BY 1",
+            list(channel_ids),
         )
         return {row[0]: row[1] for row in rows}
 
     def counts_by_channel(self) -> dict[int, int]:
-        rows = self.database.rows("SELECT channel_id, COUNT(*) FROM messages WHERE is_own = 0 GROUP BY 1")
-        return {row[0]: row[1] for row in rows}
+        """Messages of members per channel."""
+        return self._counts_by("channel_id")
+
+    def _counts_by(self, column: str) -> dict[int, int]:
+        counts = dict[int, int]()
+        for source, sign in (("", 1), ("INDEXED BY messages_own WHERE is_own = 1", -1)):  # both from indexes alone
+            for key, number in self.database.rows(f"SELECT {column}, COUNT(*) FROM messages {source} GROUP BY 1"):
+                counts[key] = counts.get(key, 0) + sign * number
+        return {key: number for key, number in counts.items() if number}
 
     def cursor(self, channel_id: int) -> int:
         """The last message id fetched from a channel, 0 before the first fetch."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from storage.errors import NewerSchemaError
+from storage.system.files import private_opener
 
 log = logging.getLogger(__name__)
 Migration = Callable[[sqlite3.Connection], None]
@@ -47,6 +49,7 @@ def _apply(connection: sqlite3.Connection, number: int, step: Migration) -> None
 
 def _keep_copy(connection: sqlite3.Connection, path: Path, version: int) -> None:
     target = path.with_name(f"{path.stem}.before-schema-{version + 1}{path.suffix}")
+    os.close(private_opener(str(target), os.O_CREAT | os.O_WRONLY))
     with closing(sqlite3.connect(target)) as copy:
         connection.backup(copy)
 
@@ -264,6 +267,11 @@ UPDATE channel_allowlist SET discord_private = is_private WHERE guild_id IS NOT 
     )
 
 
+def _messages_own_replies_apart(connection: sqlite3.Connection) -> None:
+    """The few own replies are found without reading messages, so that counting members' messages reads none."""
+    _run(connection, "CREATE INDEX messages_own ON messages (channel_id, author_id) WHERE is_own = 1;\n")
+
+
 CONTROL_MIGRATIONS: tuple[Migration, ...] = (_control_1, _control_2)
 MESSAGES_MIGRATIONS: tuple[Migration, ...] = (
     _messages_1,
@@ -271,4 +279,5 @@ MESSAGES_MIGRATIONS: tuple[Migration, ...] = (
     _messages_withheld,
     _messages_who_may_read_a_channel,
     _messages_withdrawals,
+    _messages_own_replies_apart,
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage.errors import disk_error
 from storage.system.cloud_folders import unsafe_folder
+from storage.system.files import keep_private, make_private
 from storage.typed_paths import typed_path
 
 __all__ = ["PROJECT_ROOT", "Workspace", "unsafe_folder"]
@@ -78,7 +80,11 @@ class Workspace:
         return self.data / "locks"
 
     def create(self) -> Workspace:
-        """Make every folder that is missing; returns itself."""
+        """Make every folder that is missing, for this user alone; returns itself.
+
+        StorageError names the folder that cannot be made, and why.
+        """
+        keep_private()
         for folder in (
             self.database_folder,
             self.message_files,
@@ -89,5 +95,11 @@ class Workspace:
             self.logs,
             self.locks,
         ):
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise disk_error(error, folder) from error
+        # What holds messages, or what was learnt from them, also where an older version made it for everybody.
+        for folder in (self.data, self.logs, self.backups, self.finetuned_models):
+            make_private(folder)
         return self

@@ -12,9 +12,20 @@ from pathlib import Path
 from storage import unfinished_restore as unfinished
 from storage import withheld
 from storage.artefacts import POINTER
-from storage.backup import CONTROL, ENV, MESSAGES, Backup, Restored, free_name, list_backups, open_copy, verify
+from storage.backup import (
+    CONTROL,
+    ENV,
+    MESSAGES,
+    Backup,
+    Restored,
+    free_name,
+    list_backups,
+    open_copy,
+    settings_in,
+    verify,
+)
 from storage.database import connect
-from storage.environment import TOKEN, read_environment
+from storage.environment import read_environment, text_of, with_value
 from storage.erasing.databases import erase_from_copy
 from storage.erasing.files import clean_document, drop_samples
 from storage.errors import StorageError
@@ -22,7 +33,7 @@ from storage.index_sync import purge_folder
 from storage.jobs import Report, silent
 from storage.migrations import MESSAGES_MIGRATIONS, migrate
 from storage.paths import Workspace
-from storage.system.files import flush_file, remove_file, remove_tree
+from storage.system.files import flush_file, make_private, remove_file, remove_tree
 from storage.system.locks import sole_use
 from storage.unfinished_restore import STAGED, Marker, Swap
 from storage.withdrawals import Subject
@@ -257,17 +268,15 @@ class _Stage:
                 clean_document(staged, subject)
 
     def _fill_environment(self) -> None:
-        """The backup's, with the token that is there."""
+        """The one that is there, with the harmless keys of the backup's."""
         present = self.workspace.env_file
-        lines = present.read_text(encoding="utf-8-sig").splitlines() if present.exists() else []
-        token_lines = [line for line in lines if line.lstrip().removeprefix("export ").startswith(TOKEN)]
+        text = text_of(present) if present.exists() else ""
+        for key, value in settings_in(self._backup).values.items():
+            text = with_value(text, key, value)
         staged = _staged(present)
         remove_file(staged)
         staged.touch(mode=0o600)
-        staged.write_text(
-            (self._backup.folder / ENV).read_text(encoding="utf-8") + "".join(f"{line}\n" for line in token_lines),
-            encoding="utf-8",
-        )
+        staged.write_bytes(text.encode("utf-8"))
 
 
 def _staged(target: Path) -> Path:
@@ -278,6 +287,7 @@ def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_file(target)
     shutil.copy2(source, target)
+    make_private(target)
 
 
 def _flush(path: Path) -> None:

@@ -125,10 +125,13 @@ def drop_staged(workspace: Workspace, swaps: tuple[Swap, ...]) -> None:
     for swap in swaps:
         for name in (swap.staged, *([swap.aside] if swap.aside.endswith(STAGED) else [])):
             path = workspace.root / name
-            if path.is_dir() and not remove_tree(path):
-                raise OSError(f"{path} is held by another program")
+            if path.is_dir():
+                if not remove_tree(path):
+                    raise OSError(f"{path} is held by another program")
+                continue
             for gone in (path, *side_files(path)):
-                remove_file(gone)
+                if gone.exists():
+                    remove_file(gone)
 
 
 def remove_marker(workspace: Workspace) -> None:

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import KnownError
-from storage.system.files import replace_file
+from storage.system.files import private_opener, replace_file
 from storage.system.network import InterceptedError, explain, intercepted, is_web_page
 
 _CHUNK = 1 << 20
 _SPARE_BYTES = 200 << 20
 _TIMEOUT_SECONDS = 30
+HUB_HOST = "huggingface.co"
 Report = Callable[[float, str], None]
 
 
@@ -42,8 +43,9 @@ def download(url: str, target: Path, *, sha256: str = "", report: Report = lambd
     """Fetch `url` to `target`. report(progress 0-1, step) may raise to stop; the part that arrived is kept.
 
     sha256: expected checksum; otherwise the one the server announces (X-Linked-ETag on the Hugging Face hub) is used,
-    if any. Raises DownloadError with a cure.
+    if any. HF_TOKEN goes to the hub itself alone, over https. Raises DownloadError with a cure.
     """
+    _require_web_address(url)
     target.parent.mkdir(parents=True, exist_ok=True)
     part, note = target.with_name(target.name + ".part"), target.with_name(target.name + ".part.json")
     try:
@@ -84,6 +86,22 @@ def download(url: str, target: Path, *, sha256: str = "", report: Report = lambd
     return target
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows to web addresses only, never from https to http, and leaves the token with the hub."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        _require_web_address(newurl, is_redirect=True)
+        if urllib.parse.urlsplit(req.full_url).scheme == "https" and _scheme(newurl) != "https":
+            raise DownloadError(
+                f"{_host(req.full_url)} sends on from https to an address without encryption ({newurl[:200]}).",
+                "Somebody on the way could replace the file: choose another address.",
+            )
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if request is not None and not _is_hub(newurl):
+            request.remove_header("Authorization")
+        return request
+
+
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
@@ -91,7 +109,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def _ask(url: str) -> _Remote:
     """The first answer's headers; the hub tells size and checksum there, before it sends us on to its storage."""
-    request = urllib.request.Request(url, method="HEAD", headers=_headers())
+    request = urllib.request.Request(url, method="HEAD", headers=_headers(url))
     opener = urllib.request.build_opener(_NoRedirect)
     try:
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as answer:
@@ -128,18 +146,19 @@ def _resumable(part: Path, note: Path, remote: _Remote) -> int:
 
 
 def _fetch(url: str, part: Path, start: int, remote: _Remote, report: Report) -> None:
-    headers = _headers()
+    headers = _headers(url)
     if start:
         headers["Range"] = f"bytes={start}-"
     request = urllib.request.Request(url, headers=headers)
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
+    opener = urllib.request.build_opener(_Redirects)
+    with opener.open(request, timeout=_TIMEOUT_SECONDS) as answer:
         # A server without ranges sends everything again: then start over.
         is_partial = answer.status == 206
         done = start if is_partial else 0
         total = remote.size
         if total is None and (answer.headers.get("Content-Length") or "").isdigit():
             total = done + int(answer.headers["Content-Length"])
-        with part.open("ab" if is_partial else "wb") as stream:
+        with open(part, "ab" if is_partial else "wb", opener=private_opener) as stream:
             while chunk := answer.read(_CHUNK):
                 if not done and is_web_page(chunk[:200].decode("utf-8", "replace")):
                     raise InterceptedError("a web page came instead of a file")
@@ -181,14 +200,41 @@ def _check_space(target: Path, needed: int) -> None:
         )
 
 
-def _headers() -> dict[str, str]:
+def _require_web_address(url: str, *, is_redirect: bool = False) -> None:
+    """DownloadError unless it is http or https with a host: `file://` would copy any file of this computer."""
+    if _scheme(url) in ("http", "https") and _host(url) != url:
+        return
+    what = "The server sends on to" if is_redirect else "This is no web address:"
+    raise DownloadError(f"{what} {url[:200]!r}.", "Give the file's own address, beginning with https://.")
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urllib.parse.urlsplit(url).scheme.lower()
+    except ValueError:  # a bracket that no address has
+        return ""
+
+
+def _is_hub(url: str) -> bool:
+    """True for the hub's own host over https: the only place a token of it belongs to."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        return parts.scheme == "https" and parts.hostname == HUB_HOST and parts.port in (None, 443)
+    except ValueError:  # a port that is no number
+        return False
+
+
+def _headers(url: str) -> dict[str, str]:
     headers = {"User-Agent": "discord-personality-bot", "Accept-Encoding": "identity"}
-    token = os.environ.get("HF_TOKEN")
+    token = os.environ.get("HF_TOKEN") if _is_hub(url) else None
     return headers | ({"Authorization": f"Bearer {token}"} if token else {})
 
 
 def _host(url: str) -> str:
-    return urllib.parse.urlsplit(url).hostname or url
+    try:
+        return urllib.parse.urlsplit(url).hostname or url
+    except ValueError:
+        return url
 
 
 def _cure(code: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import sqlite3
@@ -16,13 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from storage.artefacts import MANIFEST, Care, kind_of
+from storage.backup_checks import checked_files, require_our_schema, require_plain_file
 from storage.erasing.databases import erase_from_copy
 from storage.erasing.files import clean_document, drop_samples
+from storage.errors import StorageError
 from storage.index_sync import purge_folder
+from storage.migrations import CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS
 from storage.paths import Workspace
 from storage.system.files import remove_tree, replace_file
 from storage.withdrawals import Subject
 
+log = logging.getLogger(__name__)
 _PREFIX, _FRESH, _OLD = "backup-", ".erased-", ".old-"
 _DATABASES = ("database/control.db", "database/messages.db")
 _INDEX = "embeddings/"
@@ -34,7 +39,25 @@ def erase_from_backups(folder: Path, subject: Subject, at: float) -> int:
     again: it stays as it was."""
     finish_swaps(folder)
     found = [path.parent for path in sorted(folder.glob(f"{_PREFIX}*/{MANIFEST}"))]
-    return sum(erase_from_backup(backup, subject, at) for backup in found)
+    return sum(erase_from_backup(backup, subject, at) for backup in found if _is_ours(backup))
+
+
+def _is_ours(backup: Path) -> bool:
+    """Whether this program made a backup; one from elsewhere, which no restore takes, is left alone and named."""
+    try:
+        names = checked_files(json.loads((backup / MANIFEST).read_text(encoding="utf-8"))["files"], backup)
+        for name in names:
+            require_plain_file(backup, name)
+        for name, migrations in zip(_DATABASES, (CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS), strict=True):
+            if name in names:
+                with closing(sqlite3.connect(f"{(backup / name).resolve().as_uri()}?mode=ro", uri=True)) as connection:
+                    require_our_schema(connection, name, migrations)
+    except (StorageError, ValueError, KeyError, TypeError, RecursionError) as error:
+        log.warning(
+            "%s is no backup of ours and is left alone; delete it if it holds anybody's words. %s", backup, error
+        )
+        return False
+    return True
 
 
 def erase_from_backup(backup: Path, subject: Subject, at: float) -> bool:

@@ -21,6 +21,26 @@ REPLACE_TRIES = 10
 _FIRST_WAIT_SECONDS = 0.05
 
 
+def keep_private() -> None:
+    """From now on what this process makes is its user's alone (folders 0700, files 0600), whatever the umask was."""
+    os.umask(0o077)
+
+
+def private_opener(path: str, flags: int) -> int:
+    """For open(..., opener=): a file it creates is its user's alone."""
+    return os.open(path, flags, 0o600)
+
+
+def make_private(path: Path) -> None:
+    """Take everybody else's rights off a file or folder of ours; harmless where they cannot be changed."""
+    if os.name == "nt":  # modes mean little there; the user's profile is private as it is
+        return
+    with suppress(OSError):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        if mode & 0o077 and not path.is_symlink():
+            path.chmod(mode & 0o700)
+
+
 def replace_file(fresh: Path, target: Path, *, sleep: Callable[[float], object] = time.sleep) -> None:
     """Put `fresh` (a file or a folder beside the target) in place of `target` in one step.
 

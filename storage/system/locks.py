@@ -6,12 +6,13 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from storage.errors import AlreadyRunningError
+from storage.errors import AlreadyRunningError, disk_error
 from storage.paths import Workspace
+from storage.system.files import private_opener
 
 # Who may have the databases open; any other lock file names a job.
 _USERS = {"bot": "The bot", "launcher": "The control panel", "index": "Indexing", "restore": "A restore"}
@@ -27,7 +28,10 @@ class FileLock:
 
     def acquire(self, *, timeout_seconds: float = 0.0) -> FileLock:
         """Take the lock or raise AlreadyRunningError naming the process that has it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise disk_error(error, self.path.parent) from error
         deadline = time.monotonic() + timeout_seconds
         while not self._try():
             if time.monotonic() >= deadline:
@@ -49,12 +53,17 @@ class FileLock:
         return self._file is not None
 
     def _try(self) -> bool:
-        handle = open(self.path, "a+b")  # noqa: SIM115 - kept open for as long as the lock is held
+        try:
+            handle = open(self.path, "a+b", opener=private_opener)  # noqa: SIM115 - kept open while the lock is held
+        except OSError as error:
+            raise disk_error(error, self.path) from error
         if not _lock(handle):
             handle.close()
             return False
         self._file = handle
-        self._note().write_text(json.dumps({"pid": os.getpid(), "since": time.time()}), encoding="utf-8")
+        # Only for the message to others: a full disk keeps nobody from the lock.
+        with suppress(OSError), open(self._note(), "w", encoding="utf-8", opener=private_opener) as note:
+            note.write(json.dumps({"pid": os.getpid(), "since": time.time()}))
         return True
 
     def _note(self) -> Path:

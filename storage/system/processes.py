@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn
 
 from storage.paths import PROJECT_ROOT, Workspace
+from storage.system.files import private_opener
 
 # What a child says outside `logging` (native code, tracebacks at start) lands in a file that is kept this small.
 MAX_RAW_OUTPUT_BYTES = 8 * 1024 * 1024
@@ -43,7 +46,7 @@ def raw_output_file(workspace: Workspace, name: str) -> Path:
 
 def spawn(workspace: Workspace, script: str, arguments: Sequence[str], *, name: str) -> subprocess.Popen[bytes]:
     """Start a Python program of this project, detached: it survives its parent and never blocks on a pipe."""
-    workspace.logs.mkdir(parents=True, exist_ok=True)
+    workspace.create()
     output_path = raw_output_file(workspace, name)
     cap_file(output_path)
     command = [python_executable(), str(PROJECT_ROOT / script), "--workspace", str(workspace.root), *arguments]
@@ -71,7 +74,7 @@ def open_for_appending(path: Path) -> IO[bytes]:
     On Windows "a" is only a habit of Python's own writes; a handle that may do nothing but append is the real thing.
     """
     if sys.platform != "win32":
-        return open(path, "ab")
+        return open(path, "ab", opener=private_opener)
     import _winapi
     import msvcrt
 
@@ -88,6 +91,13 @@ def open_for_appending(path: Path) -> IO[bytes]:
 def spawn_job(workspace: Workspace, kind: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start the script behind a kind of job; its progress appears in the `jobs` table."""
     return spawn(workspace, f"scripts/{JOB_SCRIPTS[kind]}", arguments, name=kind)
+
+
+def ask_to_end(pid: int) -> None:
+    """SIGTERM: a bot takes it for a stop in order. Nothing on Windows, where it would be a kill."""
+    if os.name != "nt":
+        with suppress(OSError):
+            os.kill(pid, signal.SIGTERM)
 
 
 def python_executable() -> str:

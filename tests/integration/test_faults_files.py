@@ -85,7 +85,7 @@ def test_the_env_file_is_replaced_whole_and_loses_nothing_of_its_owners(
 def test_a_value_is_read_back_as_written_beside_whatever_the_owner_wrote(value: str, owners: str) -> None:
     """Fault 52: or refused; what other lines say is never changed by it."""
     try:
-        changed = environment._with_value(owners, environment.TOKEN, value)
+        changed = environment.with_value(owners, environment.TOKEN, value)
     except ConfigurationError:
         return
     assert environment._values(changed) == environment._values(owners) | {environment.TOKEN: value}

@@ -17,6 +17,7 @@ from bot_controller import (
     JobRunner,
 )
 from storage.errors import AlreadyRunningError
+from storage.paths import Workspace
 from storage.records import BotPhase, BotStatus, CommandKind, ExitCode, JobState
 from storage.settings import MEMORY_LIMIT_GB
 from storage.store import Store
@@ -402,3 +403,12 @@ class TestJobRunner:
         self.make(store, []).tick()
         job = store.jobs.get(reporter.job_id)
         assert job is not None and job.state is JobState.LOST
+
+
+def test_a_killed_job_is_closed_although_its_row_is_from_the_future(workspace: Workspace) -> None:
+    """Fault 114: the clock was set back since."""
+    now = [10_000.0]
+    with Store.open(workspace, clock=lambda: now[0]) as store:
+        store.jobs.start("fetch")
+        now[0] = 1_000.0
+        assert [job.kind for job in store.jobs.mark_lost(runs=lambda _pid, _at: False)] == ["fetch"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.config import Identity, is_named, parse_duration
-from bot.decisions import ChannelActivity, Decision, IncomingMessage, ReplyCounts, decide
+from bot.decisions import ChannelActivity, Decision, IncomingMessage, ReplyCounts, decide, steady_clock
 from storage.errors import SettingError
 from storage.records import Channel
 from storage.settings import Settings
@@ -147,3 +147,30 @@ def test_counts_are_of_the_last_hour_and_know_who_was_answered() -> None:
     assert counts.activity(1, 9, waiting=0, waiting_limit=5).others_since == 1
     now[0] += 1000
     assert counts.activity(1, 9, waiting=0, waiting_limit=5).replies_this_hour == 2
+
+
+def test_a_clock_that_is_set_back_or_ahead_neither_holds_a_ceiling_nor_lifts_it() -> None:
+    """Fault 114: intervals go by a clock that nobody sets; a stored reply from the future counts for an hour."""
+    wall, ticks = [NOW], [500.0]
+    counts = ReplyCounts(steady_clock(lambda: wall[0], lambda: ticks[0]))
+    counts.replied(1, 9, is_asked=False)
+    for jump in (-3 * 3600, 10 * 3600):
+        wall[0] += jump
+        assert counts.activity(1, 9, waiting=0, waiting_limit=5).replies_this_hour == 1
+    ticks[0] += 3601
+    assert counts.activity(1, 9, waiting=0, waiting_limit=5).replies_this_hour == 0
+    counts.load([(NOW + 86_400, 1, 9)])
+    assert counts.activity(1, 9, waiting=0, waiting_limit=5).replies_this_hour == 1
+    ticks[0] += 3601
+    assert counts.activity(1, 9, waiting=0, waiting_limit=5).replies_this_hour == 0
+
+
+@pytest.mark.parametrize("wrong_by", [-86_400.0, -600.0, 0.0, 600.0, 86_400.0])
+def test_cooldowns_and_conversations_last_as_long_as_set_whatever_the_computers_clock_says(wrong_by: float) -> None:
+    """Fault 114: times of messages are Discord's, those of replies the computer's; only differences count."""
+    ticks = [0.0]
+    counts = ReplyCounts(lambda: NOW + wrong_by + ticks[0])
+    counts.replied(1, 9, is_asked=False)
+    ticks[0] = 40.0
+    activity = counts.activity(1, 9, waiting=0, waiting_limit=5, as_of=NOW + 40.0)
+    assert activity.last_reply_at == activity.last_unasked_at == pytest.approx(NOW)

@@ -1,0 +1,46 @@
+"""How often a member may use the members' commands: nobody keeps the bot busy with them.
+
+Each command twice in twenty seconds per member, so that a second thought about leaving is never refused. The first
+refusal is answered, further ones in the same time are not: an answer to each would be a flood of its own. Admins are
+free.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from discord.ext import commands
+
+USES, SECONDS = 2, 20.0
+_MOST_TOLD = 1_000
+Context = commands.Context[Any]
+
+
+def limited(is_free: Callable[[Context], bool]) -> Callable[[Any], Any]:
+    """Mark a command as limited; `is_free` says for whom it is not."""
+
+    def limit(context: Context) -> commands.Cooldown | None:
+        return None if is_free(context) else commands.Cooldown(USES, SECONDS)
+
+    return commands.dynamic_cooldown(limit, commands.BucketType.user)
+
+
+class Refusals:
+    """Which refusal is worth a sentence."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told_until: dict[tuple[int, str], float] = {}
+
+    def text(self, member_id: int, command: str, error: commands.CommandOnCooldown) -> str:
+        """What to say, '' when it was said a moment ago."""
+        now = self._clock()
+        if self._told_until.get((member_id, command), 0.0) > now:
+            return ""
+        if len(self._told_until) >= _MOST_TOLD:
+            self._told_until = {key: until for key, until in self._told_until.items() if until > now}
+        self._told_until[member_id, command] = now + error.retry_after
+        return f"One moment: ask again in {math.ceil(error.retry_after)} s."
