@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from data.chat.liveness import is_bot_alive
-from storage.job_runner import Child, EndedJob, JobRunner
+from storage.jobs.runner import Child, EndedJob, JobRunner
 from storage.records import BotPhase, BotStatus, CommandKind, ExitCode
 from storage.settings import MEMORY_LIMIT_GB
 from storage.store import Store

@@ -9,7 +9,7 @@ import asyncio
 import logging
 
 from bot.indexing import MAX_ROWS
-from storage.jobs import active_kinds
+from storage.jobs.table import active_kinds
 from storage.settings import EMBEDDING_MODEL
 from storage.store import Store
 from storage.system.processes import spawn_job

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,25 @@ from pathlib import Path
 if __name__ == "__main__":  # started as a file: the project root is not on the path yet
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from storage.jobs.arguments import plain_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = plain_parser("Run the bot of one workspace until it is asked to stop.")
+    made.add_argument("--workspace", help="folder of the server (default: the project root)")
+    made.add_argument("--offline", action="store_true", help="answer the playground only, without Discord")
+    return made
+
+
+if __name__ == "__main__":
+    parser().parse_args()  # --help, and words it does not know, before anything heavy is loaded
+
 from model.process import prepare_process_environment
 from storage.system.priority import lower_priority
 
 prepare_process_environment()
 
-import argparse
 import asyncio
 import faulthandler
 import logging
@@ -87,7 +101,7 @@ class Services:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bot; returns its exit code."""
     ensure_streams()
-    options = _parse(arguments)
+    options = parser().parse_args(arguments)
     workspace = Workspace.at(options.workspace).create()
     lock = FileLock(workspace.locks / "bot.lock", holder="A bot")
     try:
@@ -389,13 +403,6 @@ def _stop_on_signals(stop: StopRequest) -> None:
             loop.add_signal_handler(number, stop.ask, ExitCode.STOPPED, f"Stopped by {signal.Signals(number).name}.")
         except NotImplementedError:  # Windows: the handler runs between bytecodes, so hand over to the loop
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.ask, ExitCode.STOPPED, "Stopped."))
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Run the bot of one workspace until it is asked to stop.")
-    parser.add_argument("--workspace", help="folder of the server (default: the project root)")
-    parser.add_argument("--offline", action="store_true", help="answer the playground only, without Discord")
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

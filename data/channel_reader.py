@@ -17,7 +17,7 @@ from data.chat.absence import Absence, are_words_withheld, judge_absence
 from data.discord_objects import message_from_object
 from data.fetcher_api import PAGE_SIZE, DiscordRest, Json
 from data.privacy import Skip, skip_reason
-from storage.jobs import Report
+from storage.jobs.progress import ProgressCallback
 from storage.records import DISCORD_EPOCH_MS, Channel, snowflake_ms
 from storage.store import Store
 
@@ -101,7 +101,7 @@ class ChannelReader:
         server_id: int,
         refresh_days: int,
         clock: Callable[[], float],
-        report: Report,
+        report: ProgressCallback,
         look_again: Callable[[], Any],
     ) -> None:
         self._store = store

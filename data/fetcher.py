@@ -28,14 +28,13 @@ from storage.deletions import erase_due
 from storage.environment import Environment
 from storage.errors import ConfigurationError
 from storage.forgetting import sweep_if_free
-from storage.jobs import Report, silent
+from storage.jobs.progress import ProgressCallback, silent
 from storage.people import PRIVATE_THREAD, THREAD_KINDS
 from storage.records import Channel
 from storage.settings import REFRESH_DAYS
 from storage.store import Store
 
 log = logging.getLogger(__name__)
-EVERYTHING = 100_000  # days: look again at the whole history
 QUESTION = (
     "Were they deleted on Discord? Answer in the panel, People & channels, or with --were-deleted / --keep-absent."
 )
@@ -122,7 +121,7 @@ class Fetcher:
         *,
         refresh_days: int | None = None,
         clock: Callable[[], float] = time.time,
-        report: Report = silent,
+        report: ProgressCallback = silent,
     ) -> None:
         self._store = store
         self._api = api

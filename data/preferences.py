@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from data.chat.rows import JUDGED, PREFERENCES, TRAIN, JudgedRow, PreferenceRow, TrainingRow
-from storage.jobs import Report, silent
+from storage.jobs.progress import ProgressCallback, silent
 from storage.reactions import MAX_STRENGTH
 from storage.records import Conversation
 
@@ -72,7 +72,7 @@ def write_pairs(
     count_tokens: Callable[[Sequence[str]], Sequence[int]],
     min_tokens: int = 4,
     max_chosen: int | None = None,
-    report: Report = silent,
+    report: ProgressCallback = silent,
 ) -> PairCounts:
     """preferences.jsonl (chosen, rejected, strength) and kto.jsonl (completion, label) from rows of train.jsonl.
 

@@ -43,7 +43,7 @@ from data.staging import CountTokens, Stage
 from data.sufficiency import shortage
 from storage.artefacts import MANIFEST, PreparedSet
 from storage.errors import BadInputError, StorageError
-from storage.jobs import Report, silent
+from storage.jobs.progress import ProgressCallback, silent
 from storage.records import Channel, Conversation, Turn
 from storage.store import Store
 from storage.system.files import remove_file, remove_tree, replace_file
@@ -102,7 +102,7 @@ def write_rows(
     options: Options,
     layout: int,
     count_tokens: CountTokens,
-    report: Report = silent,
+    report: ProgressCallback = silent,
 ) -> Prepared:
     """train, validation and test rows into the folder `partial`; BadInputError where there is too little for them."""
     channels = store.channels.trainable()
@@ -311,7 +311,7 @@ class _Writer:
         self._train_bytes = 0
         self._voiced: Counter[int] = Counter()
 
-    def write(self, report: Report) -> None:
+    def write(self, report: ProgressCallback) -> None:
         stage, prepared = self._prepared.stage, self._prepared
         order = stage.column("starts").argsort(kind="stable").tolist()
         written = [0, 0, 0]
@@ -538,7 +538,7 @@ def _origin(turns: Sequence[SpokenTurn], recalled: Sequence[Earlier]) -> Origin:
     return Origin(tuple(sources), tuple(sorted({number for numbers in named for number in numbers})))
 
 
-def _part(report: Report, start: float, end: float) -> Callable[..., None]:
+def _part(report: ProgressCallback, start: float, end: float) -> Callable[..., None]:
     def told(fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
         report(start + (end - start) * fraction, step, done=done, unit=unit)
 

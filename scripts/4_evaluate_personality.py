@@ -30,58 +30,15 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
-
-if __name__ == "__main__":
-    bootstrap.ensure(groups=("runtime", "offline", "train"))
-
-from data.preprocessor import delete_if_asked
-from data.privacy import find_private
-from model.catalog import offline_chat_model, only_base_model, resolve_model
-from model.evaluation import blind_test
-from model.evaluation.report import Report
-from model.evaluation.run import Embed, Plan, run, run_blind_test, run_sweep
-from model.evaluation.verdict import FORMULA, MATCH_MARK, RUBRIC_MARK
-from model.publishing.checks import has_memory_for, manifest_data_hash, manifest_recipe, read_model_manifest
-from model.publishing.deployment import current, model_path
-from scripts.bot_pause import paused_bot, running_bot
-from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
-from storage.artefacts import PreparedSet, remember_elsewhere
-from storage.environment import read_environment
-from storage.errors import BadInputError, KnownError
-from storage.quiz import quiz_folder, read_result
-from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE, EMBEDDING_MODEL
-from storage.split_files import model_bytes
-from storage.store import Store
-from storage.system.files import write_whole
+from storage.jobs.arguments import script_parser
 from storage.typed_paths import typed_path
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and do what it asks."""
-    options = parser().parse_args(arguments)
-    # Jobs of their own, so that the panel keeps showing the last evaluation.
-    kind = "blind_test" if options.blind_test or options.score else "sweep" if options.sweep else "evaluate"
-    with open_store(options) as store, job(store, kind) as progress:
-        if options.score:
-            score_the_test(store, options, progress)
-            return
-        options.data = options.data or newest_data(store)
-        if options.model is None:
-            options.model, options.adapter = chosen_model(store, options.adapter)
-        plan = make_plan(store, options, progress)
-        with paused_bot(store, asked_by=kind) if options.pause_bot else nullcontext():
-            require_memory(store, plan)
-            remember_elsewhere(store.facts, store.workspace, plan.out)
-            if options.sweep:
-                run_the_sweep(plan, progress)
-            elif options.blind_test:
-                make_the_test(store, plan, options, progress)
-            else:
-                run_the_report(plan, progress)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
+    from storage.quiz import ITEMS_PER_SIDE
+    from storage.settings import CHAT_TEMPLATE
+
     made = script_parser(__doc__)
     made.add_argument(
         "--model", metavar="GGUF", type=typed_path, help="the model to evaluate (default: the one in use)"
@@ -119,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
         "--items",
         metavar="N",
         type=int,
-        default=2 * blind_test.ITEMS_PER_SIDE,
+        default=2 * ITEMS_PER_SIDE,
         help="replies in the blind test, half of them the bot's (default: %(default)s)",
     )
     made.add_argument(
@@ -143,7 +100,56 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> Plan:
+if __name__ == "__main__":
+    bootstrap.ensure(parser, groups=("runtime", "offline", "train"))
+
+from data.preprocessor import delete_if_asked
+from data.privacy import find_private
+from model.bot_pause import paused_bot, running_bot
+from model.catalog import offline_chat_model, only_base_model, resolve_model
+from model.evaluation import blind_test
+from model.evaluation.report import Report
+from model.evaluation.run import Embed, Plan, run, run_blind_test, run_sweep
+from model.evaluation.verdict import FORMULA, MATCH_MARK, RUBRIC_MARK
+from model.publishing.checks import has_memory_for, manifest_data_hash, manifest_recipe, read_model_manifest
+from model.publishing.deployment import current, model_path
+from storage.artefacts import PreparedSet, remember_elsewhere
+from storage.environment import read_environment
+from storage.errors import BadInputError, KnownError
+from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.terminal import TerminalProgress, print_summary
+from storage.quiz import quiz_folder, read_result
+from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE, EMBEDDING_MODEL
+from storage.split_files import model_bytes
+from storage.store import Store
+from storage.system.files import write_whole
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and do what it asks."""
+    options = parser().parse_args(arguments)
+    # Jobs of their own, so that the panel keeps showing the last evaluation.
+    kind = "blind_test" if options.blind_test or options.score else "sweep" if options.sweep else "evaluate"
+    with open_store(options) as store, job(store, kind) as progress:
+        if options.score:
+            score_the_test(store, options, progress)
+            return
+        options.data = options.data or newest_data(store)
+        if options.model is None:
+            options.model, options.adapter = chosen_model(store, options.adapter)
+        plan = make_plan(store, options, progress)
+        with paused_bot(store, asked_by=kind) if options.pause_bot else nullcontext():
+            require_memory(store, plan)
+            remember_elsewhere(store.facts, store.workspace, plan.out)
+            if options.sweep:
+                run_the_sweep(plan, progress)
+            elif options.blind_test:
+                make_the_test(store, plan, options, progress)
+            else:
+                run_the_report(plan, progress)
+
+
+def make_plan(store: Store, options: argparse.Namespace, progress: TerminalProgress) -> Plan:
     """Everything the evaluation needs, found and checked."""
     settings = store.settings.read()
     if options.layout:
@@ -239,7 +245,7 @@ def in_use(store: Store) -> Path:
     return model_path(store.workspace, version)
 
 
-def embedder(store: Store, progress: Progress) -> Embed | None:
+def embedder(store: Store, progress: TerminalProgress) -> Embed | None:
     """The workspace's embedding model, or None with a remark when it is not on this computer."""
     from model.embeddings import bulk_embedder
 
@@ -266,7 +272,7 @@ def remarks(manifest: dict, data: Path, who: str) -> tuple[str, ...]:
     return ()
 
 
-def run_the_report(plan: Plan, progress: Progress) -> None:
+def run_the_report(plan: Plan, progress: TerminalProgress) -> None:
     """Measure, print the summary, hand the result to the panel."""
     report = run(plan, progress.report)
     people = report.writers[0]
@@ -310,7 +316,7 @@ def summary(report: Report) -> list[tuple[str, str]]:
     return lines + [("next", step) for step in report.next_steps]
 
 
-def run_the_sweep(plan: Plan, progress: Progress) -> None:
+def run_the_sweep(plan: Plan, progress: TerminalProgress) -> None:
     """Try the grid and write the best point as settings."""
     points = run_sweep(plan, progress.report)
     best = points[0]
@@ -334,7 +340,7 @@ def run_the_sweep(plan: Plan, progress: Progress) -> None:
     print(f"Suggested settings: {plan.out / 'suggested_settings.json'}")
 
 
-def make_the_test(store: Store, plan: Plan, options: argparse.Namespace, progress: Progress) -> None:
+def make_the_test(store: Store, plan: Plan, options: argparse.Namespace, progress: TerminalProgress) -> None:
     """Make the quiz, its page and its key."""
     quiz, key = run_blind_test(plan, per_side=options.items // 2, report=progress.report)
     folder = options.out or quiz_folder(store.workspace, quiz.id)
@@ -346,7 +352,7 @@ def make_the_test(store: Store, plan: Plan, options: argparse.Namespace, progres
     print(f"python scripts/4_evaluate_personality.py --score {folder / 'results'}/*.json --key {folder / 'key.json'}")
 
 
-def score_the_test(store: Store, options: argparse.Namespace, progress: Progress) -> None:
+def score_the_test(store: Store, options: argparse.Namespace, progress: TerminalProgress) -> None:
     """Score result files."""
     # The shell of Windows leaves *.json as it is.
     files = [

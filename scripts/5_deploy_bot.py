@@ -22,15 +22,64 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
+from storage.jobs.arguments import script_parser
+from storage.typed_paths import typed_path
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    from model.publishing.deployment import KEEP_VERSIONS, RELOAD_SECONDS
+
+    made = script_parser(__doc__)
+    what = made.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model", metavar="GGUF", type=typed_path, help="the model file to publish")
+    what.add_argument("--use", metavar="NAME", help="use a stored version (see --list)")
+    what.add_argument(
+        "--rollback",
+        action="store_true",
+        help="go back to the version before, or to the model from before the first one; twice comes back",
+    )
+    what.add_argument("--list", action="store_true", help="show the stored versions")
+    what.add_argument(
+        "--prune",
+        metavar="KEEP",
+        type=_count,
+        nargs="?",
+        const=KEEP_VERSIONS,
+        help="delete old versions but the newest KEEP (default: %(const)s), the one in use and the one before",
+    )
+    made.add_argument(
+        "--report",
+        metavar="FILE",
+        type=typed_path,
+        help="its report.json (default: beside the model, or among the workspace's evaluations)",
+    )
+    made.add_argument("--force", action="store_true", help="publish in spite of objections; the manifest says so")
+    made.add_argument(
+        "--wait",
+        metavar="SECONDS",
+        type=float,
+        default=RELOAD_SECONDS,
+        help="how long the bot may take to answer with it (default: %(default)g)",
+    )
+    return made
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("KEEP is 0 or more")
+    return value
+
 
 if __name__ == "__main__":
-    bootstrap.ensure()
+    bootstrap.ensure(parser)
 
 from model.publishing import deployment
-from model.publishing.release import RELOAD_SECONDS, ObjectionError, Outcome, Release
-from scripts.progress import job, open_store, print_summary, run_script, script_parser
+from model.publishing.release import ObjectionError, Outcome, Release
+from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.terminal import print_summary
 from storage.store import Store
-from storage.typed_paths import typed_path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -64,43 +113,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(outcome.text)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = script_parser(__doc__)
-    what = made.add_mutually_exclusive_group(required=True)
-    what.add_argument("--model", metavar="GGUF", type=typed_path, help="the model file to publish")
-    what.add_argument("--use", metavar="NAME", help="use a stored version (see --list)")
-    what.add_argument(
-        "--rollback",
-        action="store_true",
-        help="go back to the version before, or to the model from before the first one; twice comes back",
-    )
-    what.add_argument("--list", action="store_true", help="show the stored versions")
-    what.add_argument(
-        "--prune",
-        metavar="KEEP",
-        type=_count,
-        nargs="?",
-        const=deployment.KEEP_VERSIONS,
-        help="delete old versions but the newest KEEP (default: %(const)s), the one in use and the one before",
-    )
-    made.add_argument(
-        "--report",
-        metavar="FILE",
-        type=typed_path,
-        help="its report.json (default: beside the model, or among the workspace's evaluations)",
-    )
-    made.add_argument("--force", action="store_true", help="publish in spite of objections; the manifest says so")
-    made.add_argument(
-        "--wait",
-        metavar="SECONDS",
-        type=float,
-        default=RELOAD_SECONDS,
-        help="how long the bot may take to answer with it (default: %(default)g)",
-    )
-    return made
-
-
 def print_versions(store: Store) -> None:
     """One line a version, the one in use marked."""
     pointer = deployment.read_pointer(store.workspace)
@@ -127,13 +139,6 @@ def _release(release: Release, options: argparse.Namespace) -> Outcome:
     if options.use:
         return release.use_version(options.use, asked_by="deploy script")
     return release.deploy(options.model, report_file=options.report, is_forced=options.force, asked_by="deploy script")
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError("KEEP is 0 or more")
-    return value
 
 
 if __name__ == "__main__":

@@ -24,42 +24,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
-
-if __name__ == "__main__":
-    bootstrap.ensure()
-
-from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
-from storage.backup import Backup, Restored, create_backup, list_backups, prune, read_backup, restore
-from storage.environment import TOKEN, write_value
-from storage.errors import BadInputError
-from storage.forgetting import sweep_if_free
-from storage.paths import PROJECT_ROOT, Workspace
-from storage.salvage import start_anew
-from storage.settings import KEEP_BACKUPS
-from storage.system.launch_entry import windowless_python
-from storage.system.schedule import Scheduler, Task, parse_schedule
-from storage.system.streams import is_person_there
+from storage.jobs.arguments import script_parser
 from storage.typed_paths import typed_path
-
-# Short forms for people: Sunday night, when chat is asleep.
-_SHORT_SCHEDULES = {"weekly": "weekly@sun-04:30", "daily": "daily@04:30"}
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and do what it asks."""
-    options = parser().parse_args(arguments)
-    workspace = Workspace.at(options.workspace)
-    folder = options.folder or workspace.backups
-    if options.list:
-        show(list_backups(folder))
-    elif options.restore is not None:
-        bring_back(workspace, folder, options.restore)
-    elif options.start_anew:
-        begin_anew(workspace)
-    elif options.schedule:
-        set_schedule(options, workspace)
-    else:
-        make(options, folder)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -92,6 +58,43 @@ def parser() -> argparse.ArgumentParser:
         help="weekly, daily, weekly@sun-04:30, daily@04:30, off or status: let the system do it",
     )
     return made
+
+
+if __name__ == "__main__":
+    bootstrap.ensure(parser)
+
+from storage.backup import Backup, Restored, create_backup, list_backups, prune, read_backup, restore
+from storage.environment import TOKEN, write_value
+from storage.errors import BadInputError
+from storage.forgetting import sweep_if_free
+from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.terminal import TerminalProgress, print_summary
+from storage.paths import PROJECT_ROOT, Workspace
+from storage.salvage import start_anew
+from storage.settings import KEEP_BACKUPS
+from storage.system.launch_entry import windowless_python
+from storage.system.schedule import Scheduler, Task, parse_schedule
+from storage.system.streams import is_person_there
+
+# Short forms for people: Sunday night, when chat is asleep.
+_SHORT_SCHEDULES = {"weekly": "weekly@sun-04:30", "daily": "daily@04:30"}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and do what it asks."""
+    options = parser().parse_args(arguments)
+    workspace = Workspace.at(options.workspace)
+    folder = options.folder or workspace.backups
+    if options.list:
+        show(list_backups(folder))
+    elif options.restore is not None:
+        bring_back(workspace, folder, options.restore)
+    elif options.start_anew:
+        begin_anew(workspace)
+    elif options.schedule:
+        set_schedule(options, workspace)
+    else:
+        make(options, folder)
 
 
 def make(options: argparse.Namespace, folder: Path) -> None:
@@ -129,7 +132,7 @@ def show(backups: Sequence[Backup]) -> None:
 
 def bring_back(workspace: Workspace, folder: Path, name: str) -> None:
     """Restore, then ask for the token if there is none."""
-    progress = Progress()
+    progress = TerminalProgress()
     restored = restore(workspace, find(folder, name), report=progress.report)
     progress.close()
     print_summary(_restored_lines(restored))
@@ -141,7 +144,7 @@ def bring_back(workspace: Workspace, folder: Path, name: str) -> None:
 
 def begin_anew(workspace: Workspace) -> None:
     """Say what was carried over, and what to do about the rest."""
-    progress = Progress()
+    progress = TerminalProgress()
     found = start_anew(workspace, report=progress.report)
     progress.close()
     if not found:

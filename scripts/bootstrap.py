@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -20,23 +21,37 @@ from scripts.installation.groups import GROUPS, read_group
 from scripts.installation.pins import missing_pins
 from storage.system.streams import ensure_streams
 
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
 DEFAULT_GROUPS = ("runtime", "offline")
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 
 # Set for the restarted process only, so that a set-up that never fits cannot restart for ever.
 _RESTARTED = "BOOTSTRAP_RESTARTED"
+_ANSWERED_AT_ONCE = {"-h", "--help", "--version"}
 
 
 def ensure(
-    *, groups: tuple[str, ...] = DEFAULT_GROUPS, root: Path | None = None, argv: list[str] | None = None
+    parser: Callable[[], argparse.ArgumentParser] | None = None,
+    *,
+    groups: tuple[str, ...] = DEFAULT_GROUPS,
+    root: Path | None = None,
+    argv: list[str] | None = None,
 ) -> None:
     """Return in an interpreter that has the pinned packages, restarting this command line if need be.
 
-    `argv` is the command line after the interpreter's name; by default the present one.
+    parser: makes the entry point's parser, from the standard library and light modules of ours: --help and --version
+    are answered at once, with nothing installed. argv: the command line after the interpreter's name; by default the
+    present one.
     """
     ensure_streams()
     folder = root or Path(__file__).resolve().parent.parent
+    if parser is not None and _ANSWERED_AT_ONCE & set(sys.argv[1:]):
+        _guarded_version()
+        parser().parse_args()  # answers and ends, unless the word was the value of another option
     python = _guarded(groups, folder)
     if python is not None:
         _restart(python, argv)
@@ -53,6 +68,18 @@ def require_tkinter() -> None:
 def tkinter_cure() -> str:
     """How this system's Python gets its windows, for the one who finds that it has none."""
     return failures.how_to_get_tkinter()
+
+
+def _guarded_version() -> None:
+    try:
+        _require_python()
+    except failures.SetupError as error:
+        _end(str(error), EXIT_FAILED)
+
+
+def _require_python() -> None:
+    if sys.version_info < failures.OLDEST_PYTHON:
+        raise failures.python_too_old(tuple(sys.version_info[:3]), sys.executable, _find_newer_python())
 
 
 def _guarded(groups: tuple[str, ...], root: Path) -> Path | None:
@@ -72,8 +99,7 @@ def _end(sentence: str, code: int) -> None:
 
 def _find_or_make_python(groups: tuple[str, ...], root: Path) -> Path | None:
     """The Python to restart with; None if the running one will do."""
-    if sys.version_info < failures.OLDEST_PYTHON:
-        raise failures.python_too_old(tuple(sys.version_info[:3]), sys.executable, _find_newer_python())
+    _require_python()
     was_restarted = os.environ.pop(_RESTARTED, None) is not None
     pins = [pin for name in groups for pin in read_group(root, name, python_version=sys.version_info[:3])]
     missing = missing_pins(pins, sys.path)
@@ -138,6 +164,10 @@ def _run_as_child(command: list[str], env: dict[str, str]) -> int:
 
 def main(arguments: list[str]) -> None:
     """Install only; the program itself is not started."""
+    if "--version" in arguments:
+        from storage.version import program_version
+
+        _end(f"bootstrap.py {program_version()}", 0)
     unknown = [name for name in arguments if name not in GROUPS]
     if unknown:
         groups = "\n".join(f"    {name:8} {group.label}" for name, group in GROUPS.items())

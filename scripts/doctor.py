@@ -8,6 +8,7 @@ Exit code 0: nothing stands in the way. 1: something does; each such line ends w
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -15,11 +16,21 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
+from storage.jobs.arguments import script_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = script_parser(__doc__)
+    made.add_argument("--offline", action="store_true", help="do not ask Discord")
+    # The launcher knows what the system starts at login; nothing in this folder may import the panel.
+    made.add_argument("--autostart", choices=("on", "off"), help=argparse.SUPPRESS)
+    return made
+
 
 if __name__ == "__main__":
-    bootstrap.ensure()
+    bootstrap.ensure(parser)
 
-import argparse
 import asyncio
 import os
 import shutil
@@ -33,17 +44,18 @@ from data.chat.audience import opened_channels
 from data.chat.liveness import is_bot_alive
 from scripts.installation.failures import how_to_get_tkinter
 from scripts.installation.machine import find_cuda_version
-from scripts.progress import run_script, script_parser
 from storage.backup import list_backups
 from storage.database import DAMAGED_CURE
 from storage.environment import Environment, read_environment
 from storage.errors import KnownError
+from storage.jobs.frame import run_script
 from storage.paths import PROJECT_ROOT, Workspace, unsafe_folder
 from storage.people import names_of
 from storage.records import BotStatus, Channel, JobState, ModelState
 from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE, EMBEDDING_MODEL, FETCH_SCHEDULE, LAUNCH_AT_LOGIN
 from storage.store import Store
 from storage.system.processes import is_alive
+from storage.version import program_version
 
 if TYPE_CHECKING:
     from data.fetcher_check import ServerCheck
@@ -81,11 +93,7 @@ Check = Callable[[], Iterator[Finding]]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report; 1 when something stands in the way."""
-    parser = script_parser(__doc__)
-    parser.add_argument("--offline", action="store_true", help="do not ask Discord")
-    # The launcher knows what the system starts at login; nothing in this folder may import the panel.
-    parser.add_argument("--autostart", choices=("on", "off"), help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     workspace = Workspace.at(options.workspace)
     findings = [*look_at_program(workspace)]
     try:
@@ -112,7 +120,8 @@ def line(finding: Finding) -> str:
 
 
 def look_at_program(workspace: Workspace) -> Iterator[Finding]:
-    """Python, packages, screen, memory, disk, folder: what needs no open database."""
+    """Program, Python, packages, screen, memory, disk, folder: what needs no open database."""
+    yield Finding("Program", Verdict.GOOD, f"version {program_version()}")
     version = ".".join(str(part) for part in sys.version_info[:3])
     good = sys.version_info >= (3, 11)
     yield Finding(

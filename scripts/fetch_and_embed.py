@@ -23,62 +23,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from data.fetch_arguments import add_absence_arguments, add_fetch_arguments
 from scripts import bootstrap
-
-if __name__ == "__main__":
-    bootstrap.ensure()
-
-from model.process import prepare_process_environment
-
-prepare_process_environment(embedding_threads=1)
-
-from data.chat.recall import recalled_text
-from data.exports import Found, find_exports
-from data.importer import Enable, ImportSummary, import_export, member_of_package
-from scripts.absences import add_absence_arguments, answer, has_answer
-from scripts.discord_fetch import add_fetch_arguments, discover, fetch_from_discord, summary_lines
-from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
-from storage.environment import read_environment
-from storage.errors import BadInputError, CancelledError, KnownError
-from storage.forgetting import sweep_if_free
-from storage.index_sync import CatchUp, catch_up
-from storage.settings import EMBEDDING_MODEL, FETCH_SCHEDULE
-from storage.store import Store
-from storage.system.schedule import apply_schedule
-from storage.text import counted
-from storage.vectordb import VectorIndex
-
-log = logging.getLogger(__name__)
-# As many sentences fit into the panel's notice.
-_TOLD_PROBLEMS = 3
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and do what it asks."""
-    options = parser().parse_args(arguments)
-    with open_store(options) as store:
-        if options.embedding_model:
-            store.settings.set(EMBEDDING_MODEL, options.embedding_model, changed_by="fetch_and_embed")
-        if options.schedule:
-            print(
-                apply_schedule(
-                    options.schedule,
-                    store.workspace,
-                    lambda text: store.settings.set(FETCH_SCHEDULE, text, changed_by="fetch_and_embed"),
-                )
-            )
-        elif has_answer(options):
-            print(*answer(store, options), sep="\n")
-        elif options.files:
-            run_import(store, options)
-        elif options.rebuild_index or options.only_index:
-            run_index(store, rebuild=options.rebuild_index)
-        else:
-            run_fetch(store, options)
+from storage.jobs.arguments import script_parser
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
+    from storage.settings import EMBEDDING_MODEL
+
     made = script_parser(__doc__)
     made.add_argument(
         "--import",
@@ -137,6 +90,68 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def _channel_ids(text: str) -> Enable:
+    if text == "all":
+        return "all"
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise argparse.ArgumentTypeError("give 'all' or channel ids, separated by commas") from None
+
+
+if __name__ == "__main__":
+    bootstrap.ensure(parser)
+
+from model.process import prepare_process_environment
+
+prepare_process_environment(embedding_threads=1)
+
+from data.absence_answers import answer, has_answer
+from data.chat.recall import recalled_text
+from data.exports import Found, find_exports
+from data.first_contact import discover, fetch_from_discord, summary_lines
+from data.importer import Enable, ImportSummary, import_export, member_of_package
+from storage.environment import read_environment
+from storage.errors import BadInputError, CancelledError, KnownError
+from storage.forgetting import sweep_if_free
+from storage.index_sync import CatchUp, catch_up
+from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.terminal import TerminalProgress, print_summary
+from storage.settings import EMBEDDING_MODEL, FETCH_SCHEDULE
+from storage.store import Store
+from storage.system.schedule import apply_schedule
+from storage.text import counted
+from storage.vectordb import VectorIndex
+
+log = logging.getLogger(__name__)
+# As many sentences fit into the panel's notice.
+_TOLD_PROBLEMS = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and do what it asks."""
+    options = parser().parse_args(arguments)
+    with open_store(options) as store:
+        if options.embedding_model:
+            store.settings.set(EMBEDDING_MODEL, options.embedding_model, changed_by="fetch_and_embed")
+        if options.schedule:
+            print(
+                apply_schedule(
+                    options.schedule,
+                    store.workspace,
+                    lambda text: store.settings.set(FETCH_SCHEDULE, text, changed_by="fetch_and_embed"),
+                )
+            )
+        elif has_answer(options):
+            print(*answer(store, options), sep="\n")
+        elif options.files:
+            run_import(store, options)
+        elif options.rebuild_index or options.only_index:
+            run_index(store, rebuild=options.rebuild_index)
+        else:
+            run_fetch(store, options)
+
+
 def run_import(store: Store, options: argparse.Namespace) -> None:
     """Import every file, then index, as one job. What cannot be read is told at the end; the rest is imported."""
     with job(store, "import", lock="fetch") as progress:
@@ -159,7 +174,7 @@ def run_import(store: Store, options: argparse.Namespace) -> None:
 
 
 def import_all(
-    store: Store, found: Found, options: argparse.Namespace, progress: Progress, *, share: float
+    store: Store, found: Found, options: argparse.Namespace, progress: TerminalProgress, *, share: float
 ) -> list[ImportSummary]:
     """Import one after the other; one that cannot be read joins the problems and keeps no other out."""
     results: list[ImportSummary] = []
@@ -248,7 +263,7 @@ def is_of_another_model(store: Store) -> bool:
     return index.made_by not in ("", serving_model(wanted, store.workspace))
 
 
-def index_what_was_kept(store: Store, progress: Progress, *, start: float, rebuild: bool = False) -> None:
+def index_what_was_kept(store: Store, progress: TerminalProgress, *, start: float, rebuild: bool = False) -> None:
     """Index after a fetch or import. The messages are kept whatever happens here: trouble is a note, not a failure."""
     try:
         caught_up = index_messages(store, progress, start=start, rebuild=rebuild)
@@ -268,7 +283,7 @@ def index_what_was_kept(store: Store, progress: Progress, *, start: float, rebui
     progress.note(f"The messages are kept, but not in the search index yet: {trouble} The next fetch tries again.")
 
 
-def index_messages(store: Store, progress: Progress, *, start: float = 0.0, rebuild: bool = False) -> CatchUp:
+def index_messages(store: Store, progress: TerminalProgress, *, start: float = 0.0, rebuild: bool = False) -> CatchUp:
     """Embed what waits in the queue; `start` is the share of the job that is done already."""
     from model.embeddings import indexing_embedder
 
@@ -330,15 +345,6 @@ def _say_what_is_off(store: Store) -> None:
             "those. Turn them on in the panel, or import again with --enable-channels.",
             file=sys.stderr,
         )
-
-
-def _channel_ids(text: str) -> Enable:
-    if text == "all":
-        return "all"
-    try:
-        return [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise argparse.ArgumentTypeError("give 'all' or channel ids, separated by commas") from None
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -16,9 +17,18 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
+from storage.jobs.arguments import script_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = script_parser(__doc__)
+    made.add_argument("--no-index", action="store_true", help="leave the search index for later")
+    return made
+
 
 if __name__ == "__main__":
-    bootstrap.ensure()
+    bootstrap.ensure(parser)
 
 from model.process import prepare_process_environment
 
@@ -28,7 +38,8 @@ from data.discord_objects import channels_from_objects
 from data.fetcher import keep_access
 from data.importer import import_file
 from scripts.fetch_and_embed import import_lines, index_lines, index_messages
-from scripts.progress import job, open_store, print_summary, run_script, script_parser
+from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.terminal import print_summary
 from storage.paths import PROJECT_ROOT
 from storage.store import Store
 
@@ -37,9 +48,7 @@ FOLDER = PROJECT_ROOT / "data" / "demo"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Import, mark, index; as one job."""
-    parser = script_parser(__doc__)
-    parser.add_argument("--no-index", action="store_true", help="leave the search index for later")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     with open_store(options) as store, job(store, "import", lock="fetch") as progress:
         summary = import_file(
             store,

@@ -9,6 +9,7 @@ which keeps what it finished.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
@@ -20,16 +21,40 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
+from storage.jobs.arguments import script_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = script_parser(__doc__)
+    made.add_argument("--no-fetch", action="store_true", help="use the messages that are here")
+    made.add_argument("--recipe", help="training recipe (default: the one that fits this computer)")
+    made.add_argument("--method", help="sft, sft+dpo, orpo or sft+kto")
+    made.add_argument("--set", nargs="+", metavar="NAME=VALUE", help="change numbers of the recipe, as in training")
+    made.add_argument(
+        "--include-private",
+        action="store_true",
+        help="allow learning from every private channel that is switched on, and record that",
+    )
+    made.add_argument(
+        "--pause-bot",
+        action="store_true",
+        help="stop the running bot while training and evaluating; it is started again afterwards",
+    )
+    made.add_argument("--quick", action="store_true", help="a shorter evaluation")
+    return made
+
 
 if __name__ == "__main__":
-    bootstrap.ensure(groups=("runtime", "offline", "train"))
+    bootstrap.ensure(parser, groups=("runtime", "offline", "train"))
 
+from model.bot_pause import paused_bot
 from model.publishing.deployment import current
-from scripts.bot_pause import paused_bot
-from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage import policy
 from storage.environment import read_environment
 from storage.errors import CancelledError, KnownError
+from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.terminal import TerminalProgress, print_summary
 from storage.records import Job, JobState
 from storage.store import Store
 from storage.system.processes import describe_exit, spawn_job, terminate
@@ -49,23 +74,7 @@ class Step:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the steps one after another; the first that fails ends the round with its own words."""
-    parser = script_parser(__doc__)
-    parser.add_argument("--no-fetch", action="store_true", help="use the messages that are here")
-    parser.add_argument("--recipe", help="training recipe (default: the one that fits this computer)")
-    parser.add_argument("--method", help="sft, sft+dpo, orpo or sft+kto")
-    parser.add_argument("--set", nargs="+", metavar="NAME=VALUE", help="change numbers of the recipe, as in training")
-    parser.add_argument(
-        "--include-private",
-        action="store_true",
-        help="allow learning from every private channel that is switched on, and record that",
-    )
-    parser.add_argument(
-        "--pause-bot",
-        action="store_true",
-        help="stop the running bot while training and evaluating; it is started again afterwards",
-    )
-    parser.add_argument("--quick", action="store_true", help="a shorter evaluation")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     with open_store(options) as store, job(store, "retrain") as progress:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         data = store.workspace.message_files / f"prepared-{stamp}"
@@ -100,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print_summary([("model", model), ("data", data), ("next", f'python scripts/5_deploy_bot.py --model "{model}"')])
 
 
-def run_step(store: Store, step: Step, progress: Progress, done: float) -> Job:
+def run_step(store: Store, step: Step, progress: TerminalProgress, done: float) -> Job:
     """Start a script, follow its job row, and answer the finished row. KnownError with its words if it failed."""
     child = spawn_job(store.workspace, step.kind, step.arguments)
     try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.control import Facts
-from storage.jobs import Jobs
+from storage.jobs.table import Jobs
 from storage.paths import Workspace
 from storage.split_files import is_later_part, model_bytes, model_files, part_name, whole_stem
 from storage.system.files import write_whole

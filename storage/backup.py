@@ -22,11 +22,12 @@ from typing import Any
 from storage.environment import TOKEN, read_environment
 from storage.erasing.backups import erase_from_backup
 from storage.errors import StorageError
-from storage.jobs import Report, silent
+from storage.jobs.progress import ProgressCallback, silent
 from storage.paths import Workspace
 from storage.store import Store
 from storage.system.files import remove_tree, replace_file
 from storage.system.locks import FileLock
+from storage.version import program_version
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
@@ -63,7 +64,11 @@ class Restored:
 
 
 def create_backup(
-    store: Store, *, folder: Path | None = None, report: Report = silent, clock: Callable[[], float] = time.time
+    store: Store,
+    *,
+    folder: Path | None = None,
+    report: ProgressCallback = silent,
+    clock: Callable[[], float] = time.time,
 ) -> Backup:
     """Copy everything into a new folder below `folder` (the workspace's backups) while the bot may be running.
 
@@ -141,7 +146,7 @@ def prune(folder: Path, *, keep: int) -> list[Path]:
     return gone
 
 
-def verify(backup: Backup, *, report: Report = silent) -> None:
+def verify(backup: Backup, *, report: ProgressCallback = silent) -> None:
     """Compare every file with the manifest and check both databases; StorageError names the first fault."""
     done = 0
     for name, entry in backup.files.items():
@@ -159,7 +164,7 @@ def verify(backup: Backup, *, report: Report = silent) -> None:
             )
 
 
-def restore(workspace: Workspace, backup: Backup, *, report: Report = silent) -> Restored:
+def restore(workspace: Workspace, backup: Backup, *, report: ProgressCallback = silent) -> Restored:
     """Put a checked backup in place of what is there; the present databases are set aside, nothing is lost.
 
     What was erased, and who opted out, since the backup is taken out again. The token stays as it is in
@@ -173,7 +178,7 @@ def restore(workspace: Workspace, backup: Backup, *, report: Report = silent) ->
 # ---- making one -------------------------------------------------------------------------------------
 
 
-def _fill(store: Store, partial: Path, last: Backup | None, moment: float, report: Report) -> Backup:
+def _fill(store: Store, partial: Path, last: Backup | None, moment: float, report: ProgressCallback) -> Backup:
     (partial / "database").mkdir(parents=True)
     workspace = store.workspace
     # Nothing may move from the queue to the index meanwhile: database and index must agree.
@@ -189,13 +194,20 @@ def _fill(store: Store, partial: Path, last: Backup | None, moment: float, repor
     report(0.9, "Checking what was copied")
     files = {path.relative_to(partial).as_posix(): _entry(path, partial, last) for path in _files(partial)}
     with_count = Backup(partial, moment, store.messages.count(), files)
-    text = json.dumps({"version": 1, "created_at": moment, "messages": with_count.messages, "files": files}, indent=1)
+    manifest = {
+        "version": 1,
+        "program": program_version(),
+        "created_at": moment,
+        "messages": with_count.messages,
+        "files": files,
+    }
+    text = json.dumps(manifest, indent=1)
     (partial / MANIFEST).write_text(text, encoding="utf-8")
     return with_count
 
 
 def _copy_tree(
-    source: Path, target: Path, prefix: str, last: Backup | None, report: Report, start: float, end: float
+    source: Path, target: Path, prefix: str, last: Backup | None, report: ProgressCallback, start: float, end: float
 ) -> None:
     files = list(_files(source))
     total = max(sum(path.stat().st_size for path in files), 1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from storage.control import Facts
 from storage.errors import StorageError
-from storage.jobs import Report, silent
+from storage.jobs.progress import ProgressCallback, silent
 from storage.messages import QueuedChange
 from storage.reactions import reaction_score
 from storage.records import Message
@@ -58,7 +58,7 @@ def catch_up(
     store: Store,
     index: VectorIndex,
     embed: Embed,
-    report: Report = silent,
+    report: ProgressCallback = silent,
     *,
     rebuild: bool = False,
     to_text: Callable[[Message], str] | None = None,
@@ -112,7 +112,9 @@ def _measure_chance(store: Store, index: VectorIndex, *, is_new: bool) -> None:
         log.info("Random pairs of lines are alike to %.3f with %s; recall begins there", chance, index.model)
 
 
-def _replace(store: Store, index: VectorIndex, embed: Embed, report: Report, to_text: Callable[[Message], str]) -> None:
+def _replace(
+    store: Store, index: VectorIndex, embed: Embed, report: ProgressCallback, to_text: Callable[[Message], str]
+) -> None:
     """A whole new index beside the one in use, and then in its place. What changes meanwhile stays in the queue."""
     draft = VectorIndex.open(index.folder / _DRAFT, model=index.model, dimension=index.dimension)
     serving = VectorIndex.open(index.folder, model=index.made_by, dimension=index.dimension)
@@ -215,7 +217,12 @@ def _is_behind(store: Store, index: VectorIndex) -> bool:
 
 
 def _drain(
-    store: Store, index: VectorIndex, embed: Embed, report: Report, to_text: Callable[[Message], str], facts: Facts
+    store: Store,
+    index: VectorIndex,
+    embed: Embed,
+    report: ProgressCallback,
+    to_text: Callable[[Message], str],
+    facts: Facts,
 ) -> tuple[int, int]:
     total = max(store.messages.queue_length(), 1)
     indexed = removed = 0
@@ -235,7 +242,7 @@ def _drain(
     return indexed, removed
 
 
-def _embedded(texts: Sequence[str], embed: Embed, report: Report, done: int, total: int) -> list[np.ndarray]:
+def _embedded(texts: Sequence[str], embed: Embed, report: ProgressCallback, done: int, total: int) -> list[np.ndarray]:
     """One vector a text; what many people say ("lol") is embedded once."""
     distinct = list(dict.fromkeys(texts))
     vectors: dict[str, np.ndarray] = {}

@@ -16,6 +16,8 @@ from storage.errors import BadInputError
 from storage.paths import Workspace
 from storage.system.files import write_whole
 
+# Replies of each side, unless the owner asks for another number.
+ITEMS_PER_SIDE = 50
 RATINGS = (
     ("authenticity", "Sounds like a real member"),
     ("naturalness", "Flows like normal conversation"),

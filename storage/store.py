@@ -9,7 +9,7 @@ from storage.activity import ActivityLog
 from storage.control import CommandQueue, Facts, SettingsStore, StatusBoard
 from storage.database import Database
 from storage.errors import StorageError
-from storage.jobs import Jobs
+from storage.jobs.table import Jobs
 from storage.messages import MessageStore
 from storage.migrations import CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS
 from storage.paths import Workspace

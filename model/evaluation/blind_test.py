@@ -22,7 +22,6 @@ from model.evaluation.rows import Row
 from storage.errors import BadInputError
 from storage.quiz import RATINGS, Quiz, QuizItem, QuizLine, QuizResult, write_quiz
 
-ITEMS_PER_SIDE = 50
 LEAST_PER_SIDE = 5
 _CONTEXT_TURNS = 6
 # A reply the bot could not have written for want of tokens would be an easy "human".

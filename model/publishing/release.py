@@ -13,7 +13,7 @@ from model.evaluation.report import Report, read_report
 from model.files.parts import model_sha256
 from model.publishing import checks as deployment_checks
 from model.publishing import deployment, switching
-from model.publishing.deployment import DeployedModel, DeploymentError
+from model.publishing.deployment import RELOAD_SECONDS, DeployedModel, DeploymentError
 from model.publishing.switching import OpenSwitch
 from storage.artefacts import Pointer
 from storage.environment import read_environment
@@ -23,8 +23,6 @@ from storage.records import CommandKind, ModelState, PlaygroundEntry
 from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE
 from storage.store import Store
 
-# A 2 GB model loads in seconds from a fast disk and in a minute from a slow one; the watchdog allows 120 s as well.
-RELOAD_SECONDS = 150.0
 # A bot whose model had failed before must be given the time to notice the command.
 _STALE_FAILURE_SECONDS = 5.0
 _POLL_SECONDS = 0.2

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from model.files import gguf_files
-from model.files.gguf_files import QUANTISATIONS, ExportError
+from model.files.gguf_files import ExportError
 from model.files.model_kind import check_chat_model
+from model.files.quantisations import QUANTISATIONS
 from model.layouts import layout_in
 from model.training.base_model import BaseModel, chat_template, encoder, load_base, load_tokenizer
 from model.training.export_check import (

@@ -26,7 +26,7 @@ _CURVES = {
 
 
 class Reporter(Protocol):
-    """Where progress goes: scripts.progress.Progress is one."""
+    """Where progress goes: storage.jobs.terminal.TerminalProgress is one."""
 
     def report(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
         """Progress 0-1 of the whole run; raises CancelledError when the owner asked to stop."""

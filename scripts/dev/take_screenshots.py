@@ -26,28 +26,37 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts import bootstrap
+from storage.jobs.arguments import plain_parser
+from storage.paths import PROJECT_ROOT
+
+ROOMS = ("dashboard", "playground", "people", "channels", "training", "logs", "settings", "first_run")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = plain_parser(__doc__)
+    made.add_argument("--out", type=Path, default=PROJECT_ROOT / "docs" / "screenshots", help="where they go")
+    made.add_argument("--workspace", type=Path, help="a demo workspace (default: made in a temporary folder)")
+    made.add_argument("--size", default="1200x800", help="width x height of the window")
+    made.add_argument("--only", default=",".join(ROOMS), help="rooms, separated by commas")
+    return made
+
 
 if __name__ == "__main__":
-    bootstrap.ensure()
+    bootstrap.ensure(parser)
 
-from storage.paths import PROJECT_ROOT, Workspace
+from storage.paths import Workspace
 from storage.records import Activity, Job
 from storage.settings import ADAPTER_PATH, APPEARANCE, EMBEDDING_MODEL, MODEL_PATH
 from storage.store import Store
 
-ROOMS = ("dashboard", "playground", "people", "channels", "training", "logs", "settings", "first_run")
 QUESTIONS = ("anyone up for a game tonight?", "what did i miss", "who broke the server again")
 READY_SECONDS, ANSWER_SECONDS = 120.0, 90.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Take them all; 1 when the bot of the demo did not come up."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=PROJECT_ROOT / "docs" / "screenshots", help="where they go")
-    parser.add_argument("--workspace", type=Path, help="a demo workspace (default: made in a temporary folder)")
-    parser.add_argument("--size", default="1200x800", help="width x height of the window")
-    parser.add_argument("--only", default=",".join(ROOMS), help="rooms, separated by commas")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     width, height = (int(part) for part in options.size.split("x"))
     with display(width, height), demo_workspace(options.workspace) as workspace, Store.open(workspace) as store:
         fill_with_samples(store)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from data.absence_answers import answer, has_answer
 from data.chat.audience import recall_sources
-from data.fetcher import EVERYTHING, FetchSummary
+from data.fetch_arguments import EVERYTHING, add_absence_arguments
+from data.fetcher import FetchSummary
 from data.importer import import_file
-from scripts.absences import add_absence_arguments, answer, has_answer
 from storage.backup import create_backup, restore
 from storage.errors import KnownError
 from storage.paths import Workspace

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from data.fetch_arguments import add_fetch_arguments
 from data.fetcher import FetchSummary
 from data.fetcher_api import FetchError
-from scripts.discord_fetch import add_fetch_arguments, discover, fetch_from_discord, summary_lines
+from data.first_contact import discover, fetch_from_discord, summary_lines
 from storage import policy
 from storage.errors import ConfigurationError
 from storage.paths import Workspace

@@ -334,7 +334,7 @@ def test_the_preflight_leaves_its_result_in_the_job_row(
 
 
 def test_a_running_bot_is_counted_paused_and_started_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    pause = importlib.import_module("scripts.bot_pause")
+    pause = importlib.import_module("model.bot_pause")
     started: list[tuple[str, list[str]]] = []
     monkeypatch.setattr(pause, "spawn", lambda workspace, path, arguments, **_: started.append((path, arguments)))
     now = pause.time.time()

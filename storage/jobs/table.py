@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from storage.database import Database
 from storage.errors import CancelledError, KnownError
@@ -22,16 +22,6 @@ _REPORT_EVERY_SECONDS = 0.25
 _COLUMNS = (
     "id, kind, pid, state, progress, step, error, result, cancel_requested, started_at, finished_at, heartbeat_at"
 )
-
-
-class Report(Protocol):
-    """How library functions tell how far they are (0-1, the step, units done). May raise CancelledError."""
-
-    def __call__(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None: ...
-
-
-def silent(fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
-    """The Report of a caller who does not want to know."""
 
 
 class Jobs:
