@@ -36,6 +36,7 @@ from bot.outbox import Outbox, shortened
 from storage import policy
 from storage.errors import KnownError, SettingError
 from storage.forgetting import forget_member, mark_models
+from storage.jobs import runner
 from storage.records import Channel, ExitCode, Job
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, QUIET_UNTIL, RESPONSE_RATE, TEMPERATURE, Setting
 from storage.system import processes
@@ -377,7 +378,7 @@ class AdminCommands(commands.Cog):
                 context, f"A {kind} is already running ({running.progress:.0%}: {running.step or 'starting'})."
             )
             return
-        child = await asyncio.to_thread(processes.spawn_job, self._store.workspace, kind, [])
+        child = await asyncio.to_thread(runner.spawn_job, self._store.workspace, kind, [])
         await self._say(context, f"Started: {kind}. I report here when it ends.")
         task = asyncio.create_task(self._report_job(context.channel, kind, child))
         self._jobs.add(task)

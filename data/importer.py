@@ -51,7 +51,7 @@ class ImportSummary:
     channels: int
     channels_new: int
 
-    def as_result(self) -> dict[str, Any]:
+    def as_row(self) -> dict[str, Any]:
         """For a job row."""
         return asdict(self)
 

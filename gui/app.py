@@ -25,6 +25,7 @@ from gui.worker import Worker
 from storage.control import PANEL_WANTED
 from storage.environment import Environment, read_environment
 from storage.errors import KnownError
+from storage.jobs.kinds import JobKind
 from storage.paths import Workspace
 from storage.settings import APPEARANCE, KEEP_AWAKE, KEEP_BACKUPS, START_BOT_WITH_PANEL, START_MINIMISED, Setting
 from storage.store import Store
@@ -361,7 +362,7 @@ class App:
         )
 
     def _arguments(self, kind: str) -> list[str]:
-        if kind == "backup":
+        if kind == JobKind.BACKUP:
             return ["--keep", str(self.store.settings.get(KEEP_BACKUPS))]
         newest = {name: job for name in ("train", "retrain") if (job := self.store.jobs.latest(name)) is not None}
         return job_arguments(kind, newest, self.workspace, now=time.time())

@@ -14,6 +14,8 @@ from gui.presenters.people import has_open_question
 from gui.presenters.pulse import Pulse
 from gui.presenters.training import deploy_question, force_question, is_due, retrain_note
 from storage.deletions import erase_due
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import FetchResult
 from storage.records import Job
 from storage.settings import NOTIFICATION_LEVEL, NOTIFICATIONS, RETRAIN_REMINDER, SOUND, Settings
 from storage.store import Store
@@ -90,7 +92,7 @@ class News:
     def _ask_after(self, job: Job) -> None:
         panel = self._panel
         if (question := deploy_question(job)) is not None:
-            deploy = partial(panel.start_job, "deploy", ["--model", question.gguf])
+            deploy = partial(panel.start_job, JobKind.DEPLOY, ["--model", question.gguf])
             panel.confirm(
                 texts.DEPLOY_TITLE,
                 question.text,
@@ -99,14 +101,14 @@ class News:
         elif has_open_question(job):
             panel.confirm(
                 texts.ABSENT_TITLE,
-                "\n".join(str(sentence) for sentence in job.result.get("attention", ())),
+                "\n".join(FetchResult.of(job).attention),
                 [
                     (texts.ABSENT_LATER, "secondary", None),
                     (texts.ABSENT_SHOW, "primary", lambda: panel.go("people")),
                 ],
             )
         elif (question := force_question(job)) is not None:
-            deploy = partial(panel.start_job, "deploy", ["--model", question.gguf, "--force"])
+            deploy = partial(panel.start_job, JobKind.DEPLOY, ["--model", question.gguf, "--force"])
             panel.confirm(
                 texts.FORCE_TITLE,
                 question.text,
@@ -125,7 +127,7 @@ def read_reminders(store: Store, reminder: int) -> tuple[Note, ...]:
     if reached:
         store.facts.set("milestone_told", reached)
         notes.append(milestone_note(reached))
-    prepared = store.jobs.latest("prepare")
+    prepared = store.jobs.latest(JobKind.PREPARE)
     if reminder and prepared is not None:
         new = store.messages.count_since(prepared.started_at)
         told_job, told_at = store.facts.get("retrain_told", (0, 0))

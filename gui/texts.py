@@ -101,24 +101,6 @@ TARGET_MEMORY, TARGET_UPTIME, TARGET_ERRORS = "Memory", "Uptime", "Errors"
 QUICK = "Quick actions"
 ACTION_FETCH, ACTION_TRAIN, ACTION_EVALUATE = "Fetch new messages", "Retrain model", "Evaluate"
 ACTION_FOLDER, ACTION_BACKUP, ACTION_SETTINGS = "Open data folder", "Back up now", "Settings"
-JOB_NAMES = {
-    "fetch": "Fetching messages",
-    "import": "Importing messages",
-    "index": "Updating the index",
-    "prepare": "Preparing training data",
-    "train": "Training",
-    "evaluate": "Evaluating",
-    "deploy": "Deploying",
-    "backup": "Backing up",
-    "tune": "Tuning",
-    "download": "Downloading",
-    "preflight": "Checking the hardware",
-    "blind_test": "Blind test",
-    "sweep": "Trying settings",
-    "shares": "Counting shares",
-    "doctor": "Checking everything",
-    "retrain": "Retraining",
-}
 JOB_CANCEL, JOB_CANCELLING = "Cancel", "Cancelling…"
 JOB_REMAINING = "{span} left"
 JOB_STARTED = "{name}…"
@@ -145,23 +127,7 @@ LOG_COUNT = "{lines}"
 LOG_COUNT_FILTERED = "{shown} of {lines}"
 LOG_EMPTY = "No lines yet. They appear here as soon as the {name} log has any."
 LOG_NO_MATCH = "No line matches. Clear the search, or show more levels."
-LOG_NAMES = {
-    "bot": "Bot",
-    "launcher": "Panel",
-    "fetch": "Fetch",
-    "import": "Import",
-    "index": "Index",
-    "prepare": "Prepare",
-    "train": "Training",
-    "evaluate": "Evaluation",
-    "deploy": "Deployment",
-    "blind_test": "Blind test",
-    "backup": "Backup",
-    "tune": "Tuning",
-    "download": "Download",
-    "doctor": "Check-up",
-    "retrain": "Retrain",
-}
+LOG_NAMES = {"bot": "Bot", "launcher": "Panel"}  # those of jobs are in the table of jobs
 LOG_RAW = "{name} (raw output)"
 
 # ---- settings -----------------------------------------------------------------------------------

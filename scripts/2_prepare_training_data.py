@@ -85,6 +85,8 @@ from storage.artefacts import remember_elsewhere
 from storage.errors import BadInputError
 from storage.forgetting import sweep_if_free
 from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import PreparedShare, PrepareResult
 from storage.jobs.terminal import TerminalProgress, print_summary
 from storage.people import THREAD_KINDS
 from storage.records import Conversation
@@ -105,20 +107,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         out = options.out or store.workspace.message_files / time.strftime("prepared-%Y%m%d-%H%M%S")
         if options.include_private:
             allow_private(store, options.include_private)
-        with job(store, "prepare") as progress:
+        with job(store, JobKind.PREPARE) as progress:
             remember_elsewhere(store.facts, store.workspace, out)
             manifest = prepare(store, out.resolve(), options, progress)
-            progress.result = {
-                "folder": str(out.resolve()),
-                "report": str(out.resolve() / "report.html"),
-                "counts": manifest["counts"],
-                "ceiling": manifest["ceiling"],
-                "hash": manifest["hash"],
-                "shares": [
-                    {key: share[key] for key in ("author_id", "name", "before", "after")}
+            progress.result = PrepareResult(
+                str(out.resolve()),
+                str(out.resolve() / "report.html"),
+                manifest["counts"],
+                manifest["ceiling"],
+                manifest["hash"],
+                tuple(
+                    PreparedShare(share["author_id"], share["name"], share["before"], share["after"])
                     for share in manifest["shares"]
-                ],
-            }
+                ),
+            )
         sweep_if_free(store)  # what was deleted while the messages were read; the job's own row is written by now
     print_summary(summary_lines(out.resolve(), manifest))
     if options.show:

@@ -109,6 +109,7 @@ from model.training.run import Run, RunRequest, RunResult, execute, look, settle
 from model.training.trainer import is_main_process
 from storage.artefacts import remember_elsewhere
 from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.kinds import JobKind
 from storage.jobs.terminal import TerminalProgress, duration, print_summary
 from storage.paths import Workspace
 from storage.store import Store
@@ -125,10 +126,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     with open_store(options) as store:
         if options.preflight:
-            with job(store, "preflight") as progress:
+            with job(store, JobKind.PREFLIGHT) as progress:
                 run_preflight(store, request, progress)
             return
-        with job(store, "train") as progress:
+        with job(store, JobKind.TRAIN) as progress:
             run_training(store, request, progress, pause_bot=options.pause_bot)
 
 
@@ -136,7 +137,7 @@ def run_preflight(store: Store, request: RunRequest, progress: TerminalProgress)
     """Look, and leave what was found as the job's result."""
     progress.report(0.1, "Looking at the hardware")
     _, found = look_at(store, request)
-    progress.result = found.as_dict()
+    progress.result = found.as_result()
     print_preflight(found)
 
 
@@ -154,7 +155,7 @@ def run_training(store: Store, request: RunRequest, progress: TerminalProgress, 
         remember_elsewhere(store.facts, store.workspace, run.out)
         result = execute(run, store.workspace, progress)
     if result is not None:
-        progress.result = result.as_dict() | {"preflight": found.as_dict()}
+        progress.result = result.as_result(found)
         print_result(result)
 
 

@@ -117,6 +117,7 @@ from storage.artefacts import PreparedSet, remember_elsewhere
 from storage.environment import read_environment
 from storage.errors import BadInputError, KnownError
 from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.results import BlindTestResult, EvaluateResult, ScoreResult, SweepResult
 from storage.jobs.terminal import TerminalProgress, print_summary
 from storage.quiz import quiz_folder, read_result
 from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE, EMBEDDING_MODEL
@@ -276,15 +277,15 @@ def run_the_report(plan: Plan, progress: TerminalProgress) -> None:
     """Measure, print the summary, hand the result to the panel."""
     report = run(plan, progress.report)
     people = report.writers[0]
-    progress.result = {
-        "report": str(plan.out / "report.html"),
-        "report_json": str(plan.out / "report.json"),
-        "match_percent": report.match_percent,
-        "auc": report.headline_auc,
-        "people_auc": people.figures["auc"].value,
-        "objections": list(report.objections),
-        "next_steps": list(report.next_steps),
-    }
+    progress.result = EvaluateResult(
+        str(plan.out / "report.html"),
+        str(plan.out / "report.json"),
+        report.match_percent,
+        report.headline_auc,
+        people.figures["auc"].value,
+        tuple(report.objections),
+        tuple(report.next_steps),
+    )
     print_summary(summary(report))
     print(f"Report: {plan.out / 'report.html'}")
     if delete_if_asked(plan.data, model_record=read_model_manifest(plan.adapter or plan.models[0][1])):
@@ -328,12 +329,7 @@ def run_the_sweep(plan: Plan, progress: TerminalProgress) -> None:
         "points": [point.measured() for point in points],
     }
     write_whole(plan.out / "suggested_settings.json", json.dumps(content, indent=1).encode())
-    progress.result = {
-        "suggested": best.as_settings(),
-        "auc": best.auc,
-        "fit": best.fit,
-        "file": str(plan.out / "suggested_settings.json"),
-    }
+    progress.result = SweepResult(best.as_settings(), best.auc, best.fit, str(plan.out / "suggested_settings.json"))
     for point in points:
         fit = "" if point.fit is None else f"  fit {point.fit:.2f}"
         print(f"AUC {point.auc:.2f} [{point.low:.2f}, {point.high:.2f}]{fit}  {point.places} places  {point.label}")
@@ -346,7 +342,7 @@ def make_the_test(store: Store, plan: Plan, options: argparse.Namespace, progres
     folder = options.out or quiz_folder(store.workspace, quiz.id)
     remember_elsewhere(store.facts, store.workspace, folder)
     page = blind_test.save(quiz, key, folder)
-    progress.result = {"quiz": str(folder / "quiz.json"), "page": str(page), "items": len(quiz.items)}
+    progress.result = BlindTestResult(str(folder / "quiz.json"), str(page), len(quiz.items))
     print(f"{len(quiz.items)} replies. Give members this file: {page}")
     print(f"Keep {folder / 'key.json'} to yourself. Put their result files into {folder / 'results'} and score them:")
     print(f"python scripts/4_evaluate_personality.py --score {folder / 'results'}/*.json --key {folder / 'key.json'}")
@@ -365,10 +361,11 @@ def score_the_test(store: Store, options: argparse.Namespace, progress: Terminal
         raise BadInputError("There are no result files there.", "Members save them at the end of the test page.")
     key_file = options.key or quiz_folder(store.workspace, results[0].quiz_id) / "key.json"
     found = blind_test.score(results, blind_test.read_key(key_file))
-    progress.result = asdict(found) | {"rubric_mean": found.rubric_mean, "reading": blind_test.reading(found)}
+    values = asdict(found) | {"rubric_mean": found.rubric_mean, "reading": blind_test.reading(found)}
+    progress.result = ScoreResult.from_json(values)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
-        write_whole(options.out / "score.json", json.dumps(progress.result, indent=1).encode())
+        write_whole(options.out / "score.json", json.dumps(values, indent=1).encode())
     print_summary(blind_test.lines_of(found))
 
 

@@ -78,6 +78,8 @@ if __name__ == "__main__":
 from model.publishing import deployment
 from model.publishing.release import ObjectionError, Outcome, Release
 from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import DeployResult, RefusedDeployResult
 from storage.jobs.terminal import print_summary
 from storage.store import Store
 
@@ -89,25 +91,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.list:
             print_versions(store)
             return
-        with job(store, "deploy") as progress:
+        with job(store, JobKind.DEPLOY) as progress:
             if options.prune is not None:
                 removed = deployment.prune(store.workspace, keep=options.prune)
-                progress.result = {"removed": removed}
+                progress.result = DeployResult(removed=tuple(removed))
                 print_summary([("Removed", ", ".join(removed) or "nothing")])
                 return
             release = Release(store, progress=progress.report, reload_seconds=options.wait)
             try:
                 outcome = _release(release, options)
             except ObjectionError as error:
-                progress.result = {"objections": list(error.objections), "model": str(options.model)}
+                progress.result = RefusedDeployResult(str(options.model), tuple(error.objections))
                 raise
-            progress.result = {
-                "version": outcome.name,
-                "was_reloaded": outcome.was_reloaded,
-                "remarks": list(outcome.remarks),
-                "text": outcome.text,
-                "model": asdict(outcome.version) if outcome.version else None,
-            }
+            progress.result = DeployResult(
+                outcome.name,
+                outcome.was_reloaded,
+                tuple(outcome.remarks),
+                outcome.text,
+                asdict(outcome.version) if outcome.version else None,
+            )
         for remark in outcome.remarks:
             print(remark)
         print(outcome.text)

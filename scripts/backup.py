@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
 from storage.jobs.arguments import script_parser
+from storage.jobs.results import BackupResult
 from storage.typed_paths import typed_path
 
 
@@ -68,6 +69,7 @@ from storage.environment import TOKEN, write_value
 from storage.errors import BadInputError
 from storage.forgetting import sweep_if_free
 from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.kinds import JobKind
 from storage.jobs.terminal import TerminalProgress, print_summary
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.salvage import start_anew
@@ -101,16 +103,13 @@ def make(options: argparse.Namespace, folder: Path) -> None:
     """A backup now, then the old ones go."""
     if options.keep is not None and options.keep < 1:
         raise BadInputError("--keep must be at least 1.", "Give the number of backups to keep.")
-    with open_store(options) as store, job(store, "backup") as progress:
+    with open_store(options) as store, job(store, JobKind.BACKUP) as progress:
         sweep_if_free(store)
         backup = create_backup(store, folder=folder, report=progress.report)
         gone = prune(folder, keep=options.keep) if options.keep else []
-        progress.result = {
-            "folder": str(backup.folder),
-            "bytes": backup.total_bytes,
-            "messages": backup.messages,
-            "deleted": [path.name for path in gone],
-        }
+        progress.result = BackupResult(
+            str(backup.folder), backup.total_bytes, backup.messages, tuple(path.name for path in gone)
+        )
     print_summary(
         [
             ("backup", backup.folder),

@@ -36,7 +36,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,8 @@ from storage.database import DAMAGED_CURE
 from storage.environment import Environment, read_environment
 from storage.errors import KnownError
 from storage.jobs.frame import run_script
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import DoctorResult, FetchResult, FindingResult
 from storage.paths import PROJECT_ROOT, Workspace, unsafe_folder
 from storage.people import names_of
 from storage.records import BotStatus, Channel, JobState, ModelState
@@ -97,12 +99,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     workspace = Workspace.at(options.workspace)
     findings = [*look_at_program(workspace)]
     try:
-        with Store.open(workspace) as store, store.jobs.running("doctor") as job:
+        with Store.open(workspace) as store, store.jobs.running(JobKind.DOCTOR) as job:
             findings += look_at_store(store)
             findings += look_at_routine(store, autostart=options.autostart)
             if not options.offline:
                 findings += look_at_discord(store)
-            job.result = {"findings": [asdict(finding) for finding in findings]}
+            job.result = DoctorResult(
+                tuple(FindingResult(each.name, each.verdict, each.words, each.cure) for each in findings)
+            )
     except KnownError as error:
         findings.append(Finding("Databases", Verdict.BAD, error.what, error.cure))
     for finding in findings:
@@ -425,11 +429,10 @@ def look_at_routine(store: Store, *, autostart: str | None) -> Iterator[Finding]
         "Make one: 'Back up now' in the panel, or python scripts/backup.py.",
         is_needed=store.messages.count() > 0,
     )
-    fetch = store.jobs.latest("fetch")
+    fetch = store.jobs.latest(JobKind.FETCH)
     if fetch is not None and fetch.state in (JobState.FAILED, JobState.LOST):
         yield Finding("Last fetch", Verdict.NOTE, f"failed: {fetch.error}"[:300], "Run it again; it goes on.")
-    elif fetch is not None and fetch.result.get("attention"):
-        said = [str(sentence) for sentence in fetch.result["attention"]]
+    elif fetch is not None and (said := FetchResult.of(fetch).attention):
         yield Finding("Last fetch", Verdict.NOTE, " ".join(said[:3])[:600], said[-1] if len(said) > 3 else "")
     elif fetch is not None:
         yield _age(

@@ -57,6 +57,8 @@ from model.embeddings import INCLUDED_MODEL
 from model.files.download import download
 from storage.errors import BadInputError, CancelledError, KnownError
 from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import DownloadResult
 from storage.jobs.terminal import TerminalProgress, print_summary
 from storage.paths import Workspace
 from storage.settings import EMBEDDING_MODEL
@@ -108,15 +110,16 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
     if options.list:
         print(catalogue())
         return None
-    with open_store(options) as store, job(store, "download") as progress:
+    recall = ""
+    with open_store(options) as store, job(store, JobKind.DOWNLOAD) as progress:
         if options.model or options.url:
             path = fetch(options, store.workspace, Share(progress, 0.0, 1.0))
         else:
             options.model = DEFAULT_MODEL.key
             embedder = fetch_for_recall(store, Share(progress, 0.0, _RECALL_SHARE))
             path = fetch(options, store.workspace, Share(progress, _RECALL_SHARE, 1.0))
-            progress.result["embedding_model"] = str(embedder) if embedder else ""
-        progress.result["file"] = str(path)
+            recall = str(embedder) if embedder else ""
+        progress.result = DownloadResult(str(path), recall)
     print_summary([("file", path)])
     if path.suffix == ".gguf":
         print("It is used automatically when it is the default model; otherwise choose it in Settings > Model.")

@@ -19,7 +19,9 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -116,6 +118,8 @@ from storage.errors import BadInputError, CancelledError, KnownError
 from storage.forgetting import sweep_if_free
 from storage.index_sync import CatchUp, catch_up
 from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import FetchResult, ImportResult
 from storage.jobs.terminal import TerminalProgress, print_summary
 from storage.settings import EMBEDDING_MODEL, FETCH_SCHEDULE
 from storage.store import Store
@@ -126,6 +130,7 @@ from storage.vectordb import VectorIndex
 log = logging.getLogger(__name__)
 # As many sentences fit into the panel's notice.
 _TOLD_PROBLEMS = 3
+Kept = TypeVar("Kept", FetchResult, ImportResult)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -154,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run_import(store: Store, options: argparse.Namespace) -> None:
     """Import every file, then index, as one job. What cannot be read is told at the end; the rest is imported."""
-    with job(store, "import", lock="fetch") as progress:
+    with job(store, JobKind.IMPORT) as progress:
         found = find_exports(
             options.files,
             guild_id=options.server,
@@ -166,9 +171,9 @@ def run_import(store: Store, options: argparse.Namespace) -> None:
             progress.note(note)
         share = 0.3 if not options.no_index else 1.0
         results = import_all(store, found, options, progress, share=share)
-        progress.result = {"files": [summary.as_result() for summary in results]}
+        progress.result = result = ImportResult(tuple(summary.as_row() for summary in results))
         if not options.no_index and results:
-            index_what_was_kept(store, progress, start=share, rebuild=options.rebuild_index)
+            progress.result = index_what_was_kept(store, progress, result, start=share, rebuild=options.rebuild_index)
         refuse_problems(found, imported=len(results))
     _say_what_is_off(store)
 
@@ -229,7 +234,7 @@ def _asked_for(options: argparse.Namespace) -> list[int]:
 
 def run_index(store: Store, *, rebuild: bool) -> None:
     """Bring the search index up to date as a job of its own."""
-    with job(store, "index", lock="index-job") as progress:  # catch_up itself holds "index"
+    with job(store, JobKind.INDEX) as progress:
         caught_up = index_messages(store, progress, rebuild=rebuild)
         progress.result = caught_up.as_result()
     print_summary(index_lines(caught_up))
@@ -237,20 +242,20 @@ def run_index(store: Store, *, rebuild: bool) -> None:
 
 def run_fetch(store: Store, options: argparse.Namespace) -> None:
     """Fetch what is new on Discord, then index, as one job."""
-    with job(store, "fetch") as progress:
+    with job(store, JobKind.FETCH) as progress:
         if options.discover:
-            progress.result = discover(store, options).as_result()
-            for channel in progress.result["channels"]:
-                print(f"{channel['id']}  #{channel['name']}{'  (private)' if channel['is_private'] else ''}")
+            progress.result = found = discover(store, options).as_result()
+            for channel in found.channels:
+                print(f"{channel.id}  #{channel.name}{'  (private)' if channel.is_private else ''}")
             return
         summary = fetch_from_discord(store, options, progress.part(0.0, 0.6))
-        progress.result = summary.as_result()
+        progress.result = result = summary.as_result()
         print_summary(summary_lines(summary))
         for sentence in summary.attention:
             print(sentence, file=sys.stderr)
         # Where nothing waits for the index the embedding model need not be loaded at all.
         if not options.no_index and (store.messages.queue_length() or is_of_another_model(store)):
-            index_what_was_kept(store, progress, start=0.6)
+            progress.result = index_what_was_kept(store, progress, result, start=0.6)
     sweep_if_free(store)  # the index, too, no longer holds what was deleted on Discord
 
 
@@ -263,8 +268,11 @@ def is_of_another_model(store: Store) -> bool:
     return index.made_by not in ("", serving_model(wanted, store.workspace))
 
 
-def index_what_was_kept(store: Store, progress: TerminalProgress, *, start: float, rebuild: bool = False) -> None:
-    """Index after a fetch or import. The messages are kept whatever happens here: trouble is a note, not a failure."""
+def index_what_was_kept(
+    store: Store, progress: TerminalProgress, result: Kept, *, start: float, rebuild: bool = False
+) -> Kept:
+    """Index after a fetch or import; its result with what the index did. The messages are kept whatever happens here:
+    trouble is a note, not a failure."""
     try:
         caught_up = index_messages(store, progress, start=start, rebuild=rebuild)
     except CancelledError:
@@ -276,11 +284,10 @@ def index_what_was_kept(store: Store, progress: TerminalProgress, *, start: floa
         log.exception("Indexing failed")
         trouble = f"{type(error).__name__}: {error}"[:300]
     else:
-        progress.result["index"] = caught_up.as_result()
         print_summary(index_lines(caught_up))
-        return
-    progress.result["index_trouble"] = trouble
+        return replace(result, index=caught_up.as_result())
     progress.note(f"The messages are kept, but not in the search index yet: {trouble} The next fetch tries again.")
+    return replace(result, index_trouble=trouble)
 
 
 def index_messages(store: Store, progress: TerminalProgress, *, start: float = 0.0, rebuild: bool = False) -> CatchUp:

@@ -54,10 +54,13 @@ from storage import policy
 from storage.environment import read_environment
 from storage.errors import CancelledError, KnownError
 from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import EvaluateResult, RetrainResult, TrainResult
+from storage.jobs.runner import spawn_job
 from storage.jobs.terminal import TerminalProgress, print_summary
 from storage.records import Job, JobState
 from storage.store import Store
-from storage.system.processes import describe_exit, spawn_job, terminate
+from storage.system.processes import describe_exit, terminate
 from storage.system.streams import is_person_there
 
 POLL_SECONDS = 0.5
@@ -75,16 +78,16 @@ class Step:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the steps one after another; the first that fails ends the round with its own words."""
     options = parser().parse_args(arguments)
-    with open_store(options) as store, job(store, "retrain") as progress:
+    with open_store(options) as store, job(store, JobKind.RETRAIN) as progress:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         data = store.workspace.message_files / f"prepared-{stamp}"
         out = store.workspace.root / "models" / "training" / stamp
         # Without the owner's yes to collecting there is nothing to fetch, and imported messages are enough.
         may_fetch = policy.is_accepted(store.consents) or is_person_there()
         if not options.no_fetch and may_fetch and read_environment(store.workspace.env_file).token:
-            run_step(store, Step("fetch", (), 0.04), progress, 0.0)
+            run_step(store, Step(JobKind.FETCH, (), 0.04), progress, 0.0)
         prepare = ("--out", str(data), *(("--include-private",) if options.include_private else ()))
-        run_step(store, Step("prepare", prepare, 0.01), progress, 0.04)
+        run_step(store, Step(JobKind.PREPARE, prepare, 0.01), progress, 0.04)
         chosen = [
             part for name in ("recipe", "method") if (value := getattr(options, name)) for part in (f"--{name}", value)
         ]
@@ -92,20 +95,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         compared = ("--against", "current") if current(store.workspace) else ()
         with paused_bot(store, asked_by="retraining") if options.pause_bot else nullcontext():
             trained = run_step(
-                store, Step("train", ("--data", str(data), "--out", str(out), *chosen, *changed), 0.75), progress, 0.05
+                store,
+                Step(JobKind.TRAIN, ("--data", str(data), "--out", str(out), *chosen, *changed), 0.75),
+                progress,
+                0.05,
             )
             model = exported_model(trained)
             evaluated = run_step(
                 store,
                 Step(
-                    "evaluate",
+                    JobKind.EVALUATE,
                     ("--model", str(model), "--data", str(data), *compared, *(("--quick",) if options.quick else ())),
                     0.2,
                 ),
                 progress,
                 0.8,
             )
-        progress.result = {"data": str(data), "model": str(model), "evaluation": evaluated.result}
+        progress.result = RetrainResult(str(data), str(model), EvaluateResult.of(evaluated))
         print_summary([("model", model), ("data", data), ("next", f'python scripts/5_deploy_bot.py --model "{model}"')])
 
 
@@ -147,10 +153,10 @@ def row_of(store: Store, pid: int) -> Job | None:
 
 def exported_model(trained: Job) -> Path:
     """The GGUF file a training run left."""
-    exported = trained.result.get("export") or {}
-    if not exported.get("gguf"):
+    gguf = TrainResult.of(trained).gguf
+    if not gguf:
         raise KnownError("The training run left no GGUF file.", "Run scripts/3_train_model.py --resume to export it.")
-    return Path(exported["gguf"])
+    return Path(gguf)
 
 
 if __name__ == "__main__":

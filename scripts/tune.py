@@ -40,13 +40,14 @@ from model.chat.trial import require_usable
 from model.chat.tuning import probe, tuning_key
 from storage.environment import read_environment
 from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.kinds import JobKind
 from storage.jobs.terminal import print_summary
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Probe the workspace's model and store the result."""
     options = parser().parse_args(arguments)
-    with open_store(options) as store, job(store, "tune") as progress:
+    with open_store(options) as store, job(store, JobKind.TUNE) as progress:
         path = options.model or resolve_model(
             store.workspace, store.settings.read(), read_environment(store.workspace.env_file)
         )

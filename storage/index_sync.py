@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from storage.control import Facts
 from storage.errors import StorageError
 from storage.jobs.progress import ProgressCallback, silent
+from storage.jobs.results import IndexResult
 from storage.messages import QueuedChange
 from storage.reactions import reaction_score
 from storage.records import Message
@@ -49,9 +50,9 @@ class CatchUp:
     rows: int = 0
     is_rebuilt: bool = False
 
-    def as_result(self) -> dict[str, Any]:
+    def as_result(self) -> IndexResult:
         """For a job row."""
-        return asdict(self)
+        return IndexResult(self.indexed, self.removed, self.rows, self.is_rebuilt)
 
 
 def catch_up(

@@ -29,6 +29,7 @@ from gui.presenters.dashboard import (
 )
 from gui.presenters.pulse import Pulse
 from gui.presenters.status import StatusView
+from storage.jobs.kinds import JobKind
 from storage.records import Job
 from storage.store import Store
 
@@ -182,11 +183,11 @@ class QuickActions(Card):
         self._panel = panel
         spread(self.body, 3)
         actions: list[tuple[str, str, str, Callable[[], Any]]] = [
-            ("fetch", texts.ACTION_FETCH, "download", lambda: panel.start_job("fetch")),
+            ("fetch", texts.ACTION_FETCH, "download", lambda: panel.start_job(JobKind.FETCH)),
             ("train", texts.ACTION_TRAIN, "training", lambda: panel.go("training")),
-            ("evaluate", texts.ACTION_EVALUATE, "gauge", lambda: panel.start_job("evaluate")),
+            ("evaluate", texts.ACTION_EVALUATE, "gauge", lambda: panel.start_job(JobKind.EVALUATE)),
             ("", texts.ACTION_FOLDER, "folder", lambda: panel.open_folder()),  # type: ignore[attr-defined]
-            ("backup", texts.ACTION_BACKUP, "archive", lambda: panel.start_job("backup")),
+            ("backup", texts.ACTION_BACKUP, "archive", lambda: panel.start_job(JobKind.BACKUP)),
             ("", texts.ACTION_SETTINGS, "settings", lambda: panel.go("settings")),
         ]
         self.buttons: dict[str, Button] = {}
@@ -206,7 +207,7 @@ class QuickActions(Card):
     def show(self, jobs: tuple[Job, ...], _settings: Any) -> None:
         running = {job.kind for job in jobs}
         for kind, button in self.buttons.items():
-            button.set_enabled(kind == "train" or kind not in running)
+            button.set_enabled(kind == JobKind.TRAIN or kind not in running)
 
 
 __all__ = ["DashboardRoom", "read_figures"]

@@ -23,6 +23,7 @@ from gui.presenters.first_run import CHECKUP_COLUMNS, FirstRunView, Situation, S
 from gui.presenters.pulse import Pulse
 from storage import policy
 from storage.environment import SERVER_ID, TOKEN, read_environment, write_value
+from storage.jobs.kinds import JobKind
 from storage.paths import PROJECT_ROOT
 from storage.records import ModelState
 from storage.settings import MODEL_PATH
@@ -46,7 +47,7 @@ def read_situation(store: Store, *, is_running: bool, is_demo: bool) -> Situatio
         store.messages.count(),
         _model_name(store),
         is_running,
-        store.jobs.latest("doctor"),
+        store.jobs.latest(JobKind.DOCTOR),
         is_demo,
     )
 
@@ -125,11 +126,11 @@ class FirstRunRoom(Room):
                 line.button(texts.STEP_CHANNELS_CHOOSE, lambda: panel.go("people")),
             )[-1],
             "model": lambda line: (
-                line.button(texts.STEP_MODEL_GO, lambda: panel.start_job("download")),
+                line.button(texts.STEP_MODEL_GO, lambda: panel.start_job(JobKind.DOWNLOAD)),
                 line.button(texts.STEP_MODEL_FILE, self._choose_model),
             )[-1],
             "fetch": lambda line: (
-                line.button(texts.STEP_FETCH_GO, lambda: panel.start_job("fetch")),
+                line.button(texts.STEP_FETCH_GO, lambda: panel.start_job(JobKind.FETCH)),
                 line.button(texts.STEP_FETCH_IMPORT, lambda: panel.go("people")),
             )[-1],
             "start": lambda line: (
@@ -176,7 +177,7 @@ class FirstRunRoom(Room):
     # ---- hands -----------------------------------------------------------------------------------
 
     def _check(self) -> None:
-        self.panel.start_job("doctor")
+        self.panel.start_job(JobKind.DOCTOR)
 
     def _demo(self) -> None:
         workspace = self.panel.workspace
@@ -237,7 +238,7 @@ class FirstRunRoom(Room):
         )
 
     def _find_channels(self) -> None:
-        self.panel.start_job("fetch", ["--discover"])
+        self.panel.start_job(JobKind.FETCH, ["--discover"])
 
     def _choose_public(self) -> None:
         store = self.panel.store

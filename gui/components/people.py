@@ -33,6 +33,7 @@ from gui.presenters.pulse import Pulse
 from storage import policy
 from storage.deletions import Deletion, Deletions
 from storage.forgetting import mark_models
+from storage.jobs.kinds import JobKind, job_label
 from storage.people import names_of
 from storage.records import Channel
 from storage.store import Store
@@ -43,7 +44,7 @@ OWNER = "owner (panel)"
 def read_census(store: Store) -> Census:
     """Counts and switches; slow on a large server, so it runs on the slow lane of the worker."""
     newest = max(
-        (job for job in (store.jobs.latest("shares"), store.jobs.latest("prepare")) if job and job.result),
+        (job for job in (store.jobs.latest(JobKind.PREPARE),) if job and job.result),
         key=lambda job: job.id,
         default=None,
     )
@@ -126,7 +127,7 @@ class PeopleRoom(Room):
         foot.grid_columnconfigure(0, weight=1)
         self.note = Text(foot, "", role="small", colour="muted", wrap=True)
         self.note.grid(row=0, column=0, sticky="ew")
-        self.prepare = Button(foot, texts.SHARES_COUNT, lambda: self.panel.start_job("prepare"))
+        self.prepare = Button(foot, texts.SHARES_COUNT, lambda: self.panel.start_job(JobKind.PREPARE))
         self.prepare.grid(row=0, column=1, padx=(M, 0))
         yield
 
@@ -352,5 +353,5 @@ class PeopleRoom(Room):
     def _import(self, paths: Sequence[Path]) -> None:
         channels = paths[0].with_name("channels.json")
         found = str(channels) if channels.exists() and channels not in paths else None
-        self.panel.start_job("import", import_arguments(list(map(str, paths)), found))
-        self.panel.toast(texts.JOB_STARTED.format(name=texts.JOB_NAMES["import"]))
+        self.panel.start_job(JobKind.IMPORT, import_arguments(list(map(str, paths)), found))
+        self.panel.toast(texts.JOB_STARTED.format(name=job_label(JobKind.IMPORT)))

@@ -14,6 +14,7 @@ from gui.components.room import M, Panel, S
 from gui.components.setting_lines import BootLine, LabelledRow, SettingLine
 from gui.presenters import settings as view
 from storage.environment import ADMIN_USERS, SERVER_ID, Environment, read_environment
+from storage.jobs.kinds import JobKind
 from storage.settings import GPU_LAYERS, Settings
 from storage.system.launch_entry import launch_command
 from storage.system.shortcuts import make_shortcuts
@@ -84,12 +85,12 @@ class Form(Card):
             texts.INDEX_LABEL,
             texts.INDEX_HELP,
             texts.INDEX_BUTTON,
-            lambda: self._panel.start_job("index", ["--rebuild-index"]),
+            lambda: self._panel.start_job(JobKind.INDEX, ["--rebuild-index"]),
         )
         yield
 
     def _model(self) -> Iterator[None]:
-        self._action(texts.TUNE_LABEL, texts.TUNE_HELP, texts.TUNE_BUTTON, lambda: self._panel.start_job("tune"))
+        self._action(texts.TUNE_LABEL, texts.TUNE_HELP, texts.TUNE_BUTTON, lambda: self._panel.start_job(JobKind.TUNE))
         line = self.rows.get(GPU_LAYERS.key)
         if line is not None:
             self._shown_calls.append(
@@ -103,7 +104,7 @@ class Form(Card):
 
     def _check_everything(self) -> None:
         self._panel.go("first_run")
-        self._panel.start_job("doctor")
+        self._panel.start_job(JobKind.DOCTOR)
 
     def _discord(self) -> Iterator[None]:
         token = TokenLine(self.body, self._panel)

@@ -21,6 +21,7 @@ from gui.presenters.dashboard import JobView
 from gui.presenters.pulse import Pulse
 from gui.presenters.status import Fact
 from gui.presenters.training import MODEL_COLUMNS, TrainingFacts, TrainingView, read_models, training_view
+from storage.jobs.kinds import JobKind
 from storage.paths import PROJECT_ROOT
 from storage.records import JobState
 from storage.store import Store
@@ -33,7 +34,7 @@ KINDS = ("prepare", "preflight", "train", "evaluate", "deploy")
 def read_training(store: Store) -> TrainingFacts:
     """Newest jobs, the run's curve, models and counts; runs on the worker."""
     jobs = {kind: job for kind in KINDS if (job := store.jobs.latest(kind)) is not None}
-    trained = jobs.get("train") or store.jobs.latest("retrain")
+    trained = jobs.get("train") or store.jobs.latest(JobKind.RETRAIN)
     prepared_at = jobs["prepare"].started_at if "prepare" in jobs else 0.0
     total = store.messages.count()
     models = read_models(store.workspace.finetuned_models)
@@ -69,7 +70,7 @@ class TrainingRoom(Room):
             page,
             texts.DATASET,
             (
-                (texts.PREPARE, lambda: panel.start_job("prepare"), "secondary"),
+                (texts.PREPARE, lambda: panel.start_job(JobKind.PREPARE), "secondary"),
                 (texts.OPEN_REPORT, lambda: self._open(self.view.dataset_report if self.view else ""), "quiet"),
             ),
         )
@@ -79,7 +80,7 @@ class TrainingRoom(Room):
             page,
             texts.COMPUTER,
             (
-                (texts.COMPUTER_CHECK, lambda: panel.start_job("preflight", ["--preflight"]), "secondary"),
+                (texts.COMPUTER_CHECK, lambda: panel.start_job(JobKind.PREFLIGHT, ["--preflight"]), "secondary"),
                 (texts.COLAB, self._colab, "quiet"),
             ),
         )
@@ -93,7 +94,7 @@ class TrainingRoom(Room):
             page,
             texts.EVALUATION,
             (
-                (texts.EVALUATION_START, lambda: panel.start_job("evaluate"), "secondary"),
+                (texts.EVALUATION_START, lambda: panel.start_job(JobKind.EVALUATE), "secondary"),
                 (texts.OPEN_REPORT, lambda: self._open(self.view.evaluation_report if self.view else ""), "quiet"),
                 (texts.BLIND_BUTTON, lambda: panel.go("blind_test"), "quiet"),
             ),
@@ -123,8 +124,8 @@ class TrainingRoom(Room):
         row = Row(body)
         row.grid(row=2, column=0, sticky="w", pady=(S, 0))
         panel = self.panel
-        self.start = Button(row, texts.RUN_START, lambda: panel.start_job("train"))
-        self.resume = Button(row, texts.RUN_RESUME, lambda: panel.start_job("train", ["--resume"]), kind="quiet")
+        self.start = Button(row, texts.RUN_START, lambda: panel.start_job(JobKind.TRAIN))
+        self.resume = Button(row, texts.RUN_RESUME, lambda: panel.start_job(JobKind.TRAIN, ["--resume"]), kind="quiet")
         self.cancel = Button(row, texts.RUN_CANCEL, self._cancel, kind="quiet")
         for column, button in enumerate((self.start, self.resume, self.cancel)):
             button.grid(row=0, column=column, padx=(0, XS))
@@ -196,7 +197,7 @@ class TrainingRoom(Room):
 
     def _model_menu(self, name: str, x: int, y: int) -> None:
         menu = popup_menu(self, self.theme)
-        menu.add_command(label=texts.MODEL_USE, command=lambda: self.panel.start_job("deploy", ["--use", name]))
+        menu.add_command(label=texts.MODEL_USE, command=lambda: self.panel.start_job(JobKind.DEPLOY, ["--use", name]))
         menu.add_command(
             label=texts.OPEN_FOLDER,
             command=lambda: self.panel.open_folder(  # type: ignore[attr-defined]
@@ -214,7 +215,7 @@ class TrainingRoom(Room):
             filetypes=[("GGUF", "*.gguf"), ("*", "*")],
         )
         if name:
-            self.panel.start_job("deploy", ["--model", name])
+            self.panel.start_job(JobKind.DEPLOY, ["--model", name])
 
     def _ask_rollback(self) -> None:
         if self.view is not None:
@@ -223,7 +224,7 @@ class TrainingRoom(Room):
                 texts.MODEL_ROLLBACK_TEXT,
                 [
                     (texts.CANCEL, "secondary", None),
-                    (texts.MODEL_ROLLBACK, "primary", lambda: self.panel.start_job("deploy", ["--rollback"])),
+                    (texts.MODEL_ROLLBACK, "primary", lambda: self.panel.start_job(JobKind.DEPLOY, ["--rollback"])),
                 ],
             )
 
@@ -256,14 +257,14 @@ class RetrainCard(Card):
     def _ask(self, panel: Panel) -> None:
         is_running = panel.pulse is not None and panel.pulse.is_alive
         text = f"{texts.RETRAIN_TEXT}\n\n{texts.RETRAIN_ASK_MEMORY}" if is_running else texts.RETRAIN_TEXT
-        paused = (texts.RETRAIN_ASK_PAUSED, "secondary", lambda: panel.start_job("retrain", ["--pause-bot"]))
+        paused = (texts.RETRAIN_ASK_PAUSED, "secondary", lambda: panel.start_job(JobKind.RETRAIN, ["--pause-bot"]))
         panel.confirm(
             texts.RETRAIN_ASK_TITLE,
             text,
             [
                 (texts.CANCEL, "secondary", None),
                 *((paused,) if is_running else ()),
-                (texts.RETRAIN_ASK_GO, "primary", lambda: panel.start_job("retrain")),
+                (texts.RETRAIN_ASK_GO, "primary", lambda: panel.start_job(JobKind.RETRAIN)),
             ],
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from gui import texts
 from gui.presenters import format as words
+from storage.jobs.results import ScoreResult
 from storage.quiz import RATINGS, Quiz, QuizResult, Verdict
 from storage.records import Job
 
@@ -102,20 +103,20 @@ def view(run: QuizRun) -> QuizView:
 
 def score_text(job: Job | None) -> str:
     """What a finished scoring says, '' when the job was no scoring."""
-    score = job.result if job is not None else {}
-    if "reading" not in score:
+    score = ScoreResult.of(job)
+    if not score.reading:
         return ""
-    found, alarms = score["detected"], score["false_alarms"]
+    found, alarms = score.detected, score.false_alarms
     parts = [
         texts.BLIND_SCORE.format(
-            found=words.percent(found["value"]),
-            low=words.percent(found["low"]),
-            high=words.percent(found["high"]),
-            alarms=words.percent(alarms["value"]),
-            raters=len(score["raters"]),
+            found=words.percent(found.value),
+            low=words.percent(found.low),
+            high=words.percent(found.high),
+            alarms=words.percent(alarms.value),
+            raters=len(score.raters),
         )
     ]
-    if score.get("rubric_mean") is not None:
-        parts.append(texts.BLIND_RUBRIC.format(mean=score["rubric_mean"]))
-    reading = str(score["reading"])
+    if score.rubric_mean is not None:
+        parts.append(texts.BLIND_RUBRIC.format(mean=score.rubric_mean))
+    reading = score.reading
     return " ".join([*parts, f"{reading[:1].upper()}{reading[1:]}."])

@@ -12,6 +12,8 @@ from gui.presenters.pulse import Pulse
 from gui.presenters.status import GIGABYTE
 from gui.presenters.table import Cell, Column, TableRow
 from storage.activity import Totals
+from storage.jobs.kinds import JobKind, job_label
+from storage.jobs.results import FetchResult
 from storage.records import Activity, Job, JobState
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, RESPONSE_RATE, TEMPERATURE, Settings
 
@@ -274,8 +276,7 @@ def job_views(
     shown = [_job(job, _remaining_seconds(job, pulse), cancelling) for job in pulse.jobs]
     known = {job.kind for job in pulse.jobs}
     shown += [
-        JobView(0, kind, texts.JOB_NAMES.get(kind, kind), 0.0, texts.STATE_STARTING + "…", False)
-        for kind in sorted(starting - known)
+        JobView(0, kind, job_label(kind), 0.0, texts.STATE_STARTING + "…", False) for kind in sorted(starting - known)
     ]
     return tuple(shown)
 
@@ -283,7 +284,7 @@ def job_views(
 def _remaining_seconds(job: Job, pulse: Pulse) -> float | None:
     """A round of several steps lasts at least as long as the step it is at, however quick the steps before were."""
     own = job.remaining_seconds(now=pulse.now)
-    if job.kind != "retrain" or own is None:
+    if job.kind != JobKind.RETRAIN or own is None:
         return own
     return max([own, *(left for step in pulse.jobs if (left := step.remaining_seconds(now=pulse.now)) is not None)])
 
@@ -295,14 +296,12 @@ def _job(job: Job, remaining: float | None, cancelling: frozenset[int]) -> JobVi
         parts = [texts.JOB_CANCELLING]
     elif remaining is not None and job.progress < 0.995:
         parts.append(texts.JOB_REMAINING.format(span=words.duration(remaining)))
-    return JobView(
-        job.id, job.kind, texts.JOB_NAMES.get(job.kind, job.kind), job.progress, " · ".join(parts), is_cancelling
-    )
+    return JobView(job.id, job.kind, job_label(job.kind), job.progress, " · ".join(parts), is_cancelling)
 
 
 def finished_text(job: Job) -> tuple[str, str, str]:
     """(tone, title, body) of the toast for a job that ended."""
-    name = texts.JOB_NAMES.get(job.kind, job.kind)
+    name = job_label(job.kind)
     forms = {
         JobState.DONE: ("good", texts.JOB_DONE, ""),
         JobState.FAILED: ("bad", texts.JOB_FAILED, job.error),
@@ -310,8 +309,8 @@ def finished_text(job: Job) -> tuple[str, str, str]:
         JobState.LOST: ("bad", texts.JOB_LOST, job.error),
     }
     tone, form, body = forms.get(job.state, ("idle", "{name}", ""))
-    attention = job.result.get("attention") if job.state is JobState.DONE else None
+    attention = FetchResult.of(job).attention if job.state is JobState.DONE else ()
     if attention:
         # A fetch that could not read a channel, or has a question, is not simply done.
-        tone, body = "busy", str(attention[0])
+        tone, body = "busy", attention[0]
     return tone, form.format(name=name), body

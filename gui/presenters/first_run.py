@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from gui import texts
 from gui.presenters import format as words
 from gui.presenters.table import Cell, Column, TableRow
 from storage import policy
 from storage.environment import Environment
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import DoctorResult, FindingResult
 from storage.records import Job, JobState
 
 CHECKUP_COLUMNS = (
@@ -94,15 +95,15 @@ def is_needed(environment: Environment, *, channels: int, is_demo: bool) -> bool
     return not is_demo and not environment.token and not channels
 
 
-def _finding(job: Job | None, name: str) -> dict[str, Any] | None:
+def _finding(job: Job | None, name: str) -> FindingResult | None:
     if job is None or job.state is not JobState.DONE:
         return None
-    return next((f for f in job.result.get("findings", ()) if isinstance(f, dict) and f.get("name") == name), None)
+    return next((found for found in DoctorResult.of(job).findings if found.name == name), None)
 
 
 def _invite_url(job: Job | None) -> str:
     finding = _finding(job, "Server")
-    found = re.search(r"https://\S+", str(finding.get("cure", ""))) if finding else None
+    found = re.search(r"https://\S+", finding.cure) if finding else None
     return found[0] if found else ""
 
 
@@ -110,9 +111,9 @@ def _judged(situation: Situation, key: str, title: str, text: str, name: str) ->
     finding = _finding(situation.checkup, name) if situation.environment.token else None
     if finding is None:
         return Step(key, title, text, "open")
-    if finding.get("verdict") == "good":
-        return Step(key, title, str(finding.get("words", "")), "done")
-    return Step(key, title, f"{finding.get('words', '')}. {finding.get('cure', '')}", "bad")
+    if finding.verdict == "good":
+        return Step(key, title, finding.words, "done")
+    return Step(key, title, f"{finding.words}. {finding.cure}", "bad")
 
 
 def _token(situation: Situation) -> Step:
@@ -158,9 +159,9 @@ def _model(situation: Situation) -> Step:
 
 def _fetch(situation: Situation) -> Step:
     if not situation.messages:
-        return Step("fetch", texts.STEP_FETCH, texts.STEP_FETCH_TEXT, "open")
+        return Step(JobKind.FETCH, texts.STEP_FETCH, texts.STEP_FETCH_TEXT, "open")
     text = texts.STEP_FETCH_DONE.format(count=words.plural(situation.messages, "message"))
-    return Step("fetch", texts.STEP_FETCH, text, "done")
+    return Step(JobKind.FETCH, texts.STEP_FETCH, text, "done")
 
 
 def _start(situation: Situation) -> Step:
@@ -173,16 +174,16 @@ def _checkup(job: Job | None) -> tuple[TableRow, ...]:
     if job is None or job.state is not JobState.DONE:
         return ()
     rows = []
-    for number, finding in enumerate(job.result.get("findings", ())):
-        mark, tone = _MARKS.get(str(finding.get("verdict")), ("•", "muted"))
+    for number, finding in enumerate(DoctorResult.of(job).findings):
+        mark, tone = _MARKS.get(finding.verdict, ("•", "muted"))
         rows.append(
             TableRow(
                 number,
                 (
                     Cell(mark, tone),
-                    Cell(str(finding.get("name", ""))),
-                    Cell(str(finding.get("words", ""))),
-                    Cell(str(finding.get("cure", ""))),
+                    Cell(finding.name),
+                    Cell(finding.words),
+                    Cell(finding.cure),
                 ),
             )
         )

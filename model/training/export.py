@@ -12,7 +12,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from model.training.export_check import (
 )
 from model.training.loaders import free_memory
 from model.training.rows import Example, Renderer
+from storage.jobs.results import ExportedModel
 from storage.system.files import remove_tree, replace_file
 
 log = logging.getLogger(__name__)
@@ -78,10 +79,17 @@ class ExportResult:
     loss_untuned: float | None = None
     loss_tuned: float | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_result(self) -> ExportedModel:
         """For the job row."""
-        values = asdict(self)
-        return values | {key: str(values[key]) if values[key] else "" for key in ("gguf", "adapter_gguf", "manifest")}
+        return ExportedModel(
+            str(self.gguf or ""),
+            str(self.adapter_gguf or ""),
+            str(self.manifest),
+            self.checks,
+            self.notes,
+            self.loss_untuned,
+            self.loss_tuned,
+        )
 
 
 def export(plan: ExportPlan, report: Report = lambda fraction, step: None) -> ExportResult:

@@ -15,6 +15,7 @@ from model.training.hardware import Hardware
 from model.training.recipes import Method, PhaseNumbers, Recipe, halved, least_batch
 from model.training.rows import PreparedFolder
 from storage.errors import KnownError
+from storage.jobs.results import PreflightResult
 from storage.settings import CHAT, TRANSCRIPT
 
 GIB = 1024**3
@@ -128,9 +129,9 @@ class Preflight:
     def can_run(self) -> bool:
         return not self.problems
 
-    def as_dict(self) -> dict[str, Any]:
-        """The job's typed result."""
-        return asdict(self) | {"can_run": self.can_run}
+    def as_result(self) -> PreflightResult:
+        """What the job leaves in its row."""
+        return PreflightResult.from_json(asdict(self) | {"can_run": self.can_run})
 
     def require(self) -> None:
         """PreflightError unless the run can fit."""

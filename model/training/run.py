@@ -30,6 +30,7 @@ from model.training.rows import (
 from model.training.trainer import RUN, TrainingPlan, TrainingResult, is_main_process, run_description, train
 from storage.artefacts import PreparedSet, TrainingRun
 from storage.errors import BadInputError, ConfigurationError
+from storage.jobs.results import TrainResult
 from storage.paths import Workspace
 from storage.settings import TRANSCRIPT
 
@@ -87,13 +88,14 @@ class RunResult:
     exported: ExportResult | None
     curve: Path | None
 
-    def as_dict(self) -> dict[str, Any]:
-        """The job's typed result."""
-        return {
-            "training": self.training.as_dict(),
-            "export": self.exported.as_dict() if self.exported else None,
-            "curve": str(self.curve or ""),
-        }
+    def as_result(self, preflight: Preflight) -> TrainResult:
+        """What the job leaves in its row."""
+        return TrainResult(
+            self.training.as_dict(),
+            self.exported.as_result() if self.exported else None,
+            str(self.curve or ""),
+            preflight.as_result(),
+        )
 
 
 def settle(request: RunRequest, workspace: Workspace) -> Run:

@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
 if __name__ == "__main__":
     bootstrap.ensure(parser)
 
+from storage.jobs.kinds import JobKind
 from storage.paths import Workspace
 from storage.records import Activity, Job
 from storage.settings import ADAPTER_PATH, APPEARANCE, EMBEDDING_MODEL, MODEL_PATH
@@ -177,7 +178,7 @@ def choose_packaged_models(store: Store) -> None:
 
 def fill_with_samples(store: Store) -> None:
     """A week of decisions, samples and one training, so that the charts have something to show."""
-    if store.jobs.latest("prepare") is not None:
+    if store.jobs.latest(JobKind.PREPARE) is not None:
         return
     dice, now = random.Random(7), time.time()
     store.activity.add(list(sample_decisions(store, dice, now)))
@@ -219,10 +220,10 @@ def sample_memory(store: Store, dice: random.Random, now: float) -> None:
 def sample_training(store: Store, dice: random.Random) -> Job | None:
     """The demo's own data set, prepared for real, and a sample loss curve."""
     run_script("2_prepare_training_data.py", store.workspace)
-    with store.jobs.running("train") as job:
+    with store.jobs.running(JobKind.TRAIN) as job:
         for step in range(1, 240):
             job.metric("sft/loss", step, 2.55 + 1.35 * 2.718 ** (-step / 60) + dice.gauss(0, 0.05))
-    return store.jobs.latest("train")
+    return store.jobs.latest(JobKind.TRAIN)
 
 
 def run_script(script: str, workspace: Workspace) -> None:

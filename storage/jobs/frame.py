@@ -4,7 +4,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = script_parser(__doc__).parse_args(arguments)
     with Store.open(Workspace.at(options.workspace)) as store, job(store, "import") as progress:
         summary = import_file(store, options.file, report=progress.report)
-        progress.result = summary.as_result()
+        progress.result = ImportResult((summary.as_row(),))
 
 if __name__ == "__main__":
     run_script(main)
@@ -23,6 +23,7 @@ from typing import NoReturn, TextIO
 
 from storage.environment import read_environment
 from storage.errors import CancelledError, KnownError
+from storage.jobs.kinds import lock_name
 from storage.jobs.terminal import TerminalProgress
 from storage.logs import configure_logging
 from storage.paths import Workspace
@@ -38,14 +39,12 @@ EXIT_OK, EXIT_FAILED, EXIT_CANCELLED = 0, 1, 130
 
 
 @contextmanager
-def job(
-    store: Store, kind: str, *, lock: str | None = None, stream: TextIO | None = None
-) -> Iterator[TerminalProgress]:
-    """A job of this process: one at a time per `lock` (its kind when None), a log file, a bar, a row.
+def job(store: Store, kind: str, *, stream: TextIO | None = None) -> Iterator[TerminalProgress]:
+    """A job of this process: one at a time per lock (the kind's in the table of jobs), a log file, a bar, a row.
 
     Raises AlreadyRunningError naming the process that has the lock.
     """
-    name = lock or kind
+    name = lock_name(kind)
     with FileLock(store.workspace.locks / f"{name}.lock", holder=f"Another '{name}' job"):
         start_log(store, kind)
         # With nobody watching, the row of a killed run would say that it runs for ever.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
+from storage.jobs.results import JobResult
 from storage.jobs.table import JobReporter
 from storage.system.streams import is_terminal
 
@@ -36,7 +37,7 @@ class TerminalProgress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.job = job
-        self.result: dict[str, Any] = {}
+        self.result: JobResult | Mapping[str, Any] = {}
         self._stream = stream if stream is not None else sys.stderr
         self._clock = clock
         self._is_terminal = is_terminal(self._stream)

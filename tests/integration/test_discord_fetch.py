@@ -132,7 +132,7 @@ def test_looking_at_the_server_lists_its_channels_and_reads_no_message(store: St
     parser = argparse.ArgumentParser()
     add_fetch_arguments(parser)
     view = discover(store, parser.parse_args([]))
-    assert [(c["name"], c["is_private"]) for c in view.as_result()["channels"]] == [
+    assert [(c.name, c.is_private) for c in view.as_result().channels] == [
         ("general", False),
         ("staff", True),
         ("memes", False),

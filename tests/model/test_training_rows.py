@@ -312,7 +312,7 @@ def test_a_run_is_settled_from_the_workspace_alone(workspace: Workspace) -> None
     run, found = look(settle(RunRequest(), workspace), workspace)
     assert run.recipe.name in RECIPES and run.method is Method.SFT
     assert run.out.parent == workspace.root / "models" / "training"
-    assert json.loads(json.dumps(found.as_dict()))["can_run"] is True
+    assert json.loads(json.dumps(found.as_result().as_json()))["can_run"] is True
 
 
 # ---- the script -------------------------------------------------------------------------------------------

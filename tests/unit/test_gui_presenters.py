@@ -18,6 +18,7 @@ from storage import policy
 from storage.activity import Totals
 from storage.deletions import Deletion, DeletionKind
 from storage.environment import Environment
+from storage.jobs.kinds import job_label
 from storage.records import (
     Activity,
     BotPhase,
@@ -197,7 +198,7 @@ def test_a_job_shows_step_and_remaining_time() -> None:
     running = Job(3, "train", 1, JobState.RUNNING, 0.5, "epoch 2 of 5", started_at=NOW - 600)
     view = dashboard.job_views(pulse(jobs=(running,)), starting=frozenset({"backup"}))
     assert view[0].text == "epoch 2 of 5 · 10 min left"
-    assert view[1].name == texts.JOB_NAMES["backup"] and view[1].job_id == 0
+    assert view[1].name == job_label("backup") and view[1].job_id == 0
 
 
 def test_a_round_never_ends_before_the_step_it_is_at() -> None:
