@@ -33,7 +33,7 @@ from bot.handlers import Handlers, channel_reader
 from bot.indexing import keep_index_in_step
 from bot.live_status import LiveStatus
 from bot.outbox import Outbox
-from bot.replies import ReplyDesk
+from bot.reply_scheduler import ReplyDesk
 from bot.translate import display_name, writer_of
 from bot.withdrawal_follower import follow_withdrawals
 from bot.withheld import follow_withheld

@@ -21,7 +21,7 @@ from bot.channel_log import ChannelLogs, Readable, Writer, readable_by
 from bot.config import Identity, Place
 from bot.decisions import Decision, IncomingMessage, ReplyCounts, after_absence, decide
 from bot.outbox import Outbox
-from bot.replies import WAITING_LIMIT, ReplyDesk
+from bot.reply_scheduler import WAITING_LIMIT, ReplyDesk
 from bot.storage_thread import StorageThread
 from bot.translate import incoming, is_persons_message, read_of, record_of
 from data.chat.keeping import is_kept

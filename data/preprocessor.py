@@ -1,7 +1,7 @@
 """Stored messages to a data set: one folder with everything training and evaluation need.
 
-Two passes. The first turns messages into sessions on disk (data.staging); then the split by time and the balance are
-decided on a few numbers per turn; the second writes the chosen rows in the order they were said. The folder is made
+Two passes. The first turns messages into sessions on disk (data.session_file); then the split by time and the balance
+are decided on a few numbers per turn; the second writes the chosen rows in the order they were said. The folder is made
 beside its final name and renamed at the end, so there is a complete data set or none.
 """
 
@@ -38,9 +38,9 @@ from data.chat.rows import (
 )
 from data.chat.window import MAX_CONTEXT, MIN_CONTEXT
 from data.preferences import Candidate
-from data.recalled import Earlier, Memory
-from data.staging import CountTokens, Stage
+from data.session_file import CountTokens, Stage
 from data.sufficiency import shortage
+from data.training_recall import Earlier, Memory
 from storage.artefacts import MANIFEST, PreparedSet
 from storage.errors import BadInputError, StorageError
 from storage.jobs.progress import ProgressCallback, silent

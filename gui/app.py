@@ -14,13 +14,13 @@ from typing import Any
 from gui import texts
 from gui.appearance import Appearance
 from gui.components.icons import set_window_icon
-from gui.news import News
+from gui.notifier import News
+from gui.pending_actions import Wishes
 from gui.presenters.dashboard import job_views
 from gui.presenters.first_run import is_needed
-from gui.presenters.pulse import ControllerLook, Pulse
+from gui.presenters.snapshot import ControllerLook, Pulse
 from gui.presenters.status import status_view, tray_tip
 from gui.presenters.training import job_arguments
-from gui.wishes import Wishes
 from gui.worker import Worker
 from storage.control import PANEL_WANTED
 from storage.environment import Environment, read_environment

@@ -74,7 +74,7 @@ class QueryEmbedder:
 
     def __init__(self, entry: EmbeddingModel, path: Path, *, threads: int = 1) -> None:
         from model.files.model_kind import check_embedder
-        from model.native import last_error, library
+        from model.llama_cpp_api import last_error, library
 
         check_embedder(path)
         self.name, self.dimension, self._entry = entry.name, entry.dimension, entry

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from model.chat.chat_model import ChatModel
 from model.chat.requests import GenerationOptions, Reply, ReplyRequest
-from model.native import ContextOptions
+from model.llama_cpp_api import ContextOptions
 from storage.control import Facts
 from storage.settings import (
     CHAT_TEMPLATE,

@@ -36,7 +36,7 @@ from storage.typed_paths import typed_path
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    from storage.quiz import ITEMS_PER_SIDE
+    from storage.blind_test import ITEMS_PER_SIDE
     from storage.settings import CHAT_TEMPLATE
 
     made = script_parser(__doc__)
@@ -114,12 +114,12 @@ from model.evaluation.verdict import FORMULA, MATCH_MARK, RUBRIC_MARK
 from model.publishing.checks import has_memory_for, manifest_data_hash, manifest_recipe, read_model_manifest
 from model.publishing.deployment import current, model_path
 from storage.artefacts import PreparedSet, remember_elsewhere
+from storage.blind_test import quiz_folder, read_result
 from storage.environment import read_environment
 from storage.errors import BadInputError, KnownError
 from storage.jobs.frame import job, open_store, run_script
 from storage.jobs.results import BlindTestResult, EvaluateResult, ScoreResult, SweepResult
 from storage.jobs.terminal import TerminalProgress, print_summary
-from storage.quiz import quiz_folder, read_result
 from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE, EMBEDDING_MODEL
 from storage.split_files import model_bytes
 from storage.store import Store

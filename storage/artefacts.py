@@ -95,7 +95,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("evaluation", "data_storage/evaluation/**/{suggested_settings,score}.json", Care.NOTHING, "scripts"),
     Kind("evaluation", "data_storage/evaluation/**", Care.QUOTES, "model/evaluation"),
     Kind("blind test's key", "data_storage/blind_tests/*/key.json", Care.NOTHING, "model/evaluation/blind_test.py"),
-    Kind("blind test's results", "data_storage/blind_tests/*/results/**", Care.NOTHING, "storage/quiz.py"),
+    Kind("blind test's results", "data_storage/blind_tests/*/results/**", Care.NOTHING, "storage/blind_test.py"),
     Kind("blind test", "data_storage/blind_tests/**", Care.QUOTES, "model/evaluation/blind_test.py"),
     # ---- models --------------------------------------------------------------------------------------
     Kind("pointer", "models/finetuned/current.json", Care.NOTHING, "model/publishing/deployment.py"),

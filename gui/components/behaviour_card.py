@@ -17,7 +17,7 @@ from gui.presenters.dashboard import (
     temperature_view,
     tokens_view,
 )
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, RESPONSE_RATE, TEMPERATURE, Setting
 
 # A dragged slider is written at most this often; the last value always is.

@@ -17,8 +17,8 @@ from gui.components.notices import Progress
 from gui.components.room import M, Panel, Room, S
 from gui.presenters import blind_test as quiz
 from gui.presenters.blind_test import QuizRun
-from gui.presenters.pulse import Pulse
-from storage.quiz import HIGHEST, LOWEST, RATINGS, Quiz, quizzes, read_quiz, save_result
+from gui.presenters.snapshot import Pulse
+from storage.blind_test import HIGHEST, LOWEST, RATINGS, Quiz, quizzes, read_quiz, save_result
 
 KIND = "blind_test"
 _KEYS = {"h": False, "b": True}

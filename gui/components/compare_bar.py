@@ -23,7 +23,7 @@ from gui.presenters.comparison import (
     read_shelf,
     temperature_side,
 )
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from storage.errors import SettingError
 from storage.records import ModelState
 from storage.settings import TEMPERATURE

@@ -27,7 +27,7 @@ from gui.presenters.dashboard import (
     JobView,
     figures_view,
 )
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from gui.presenters.status import StatusView
 from storage.jobs.kinds import JobKind
 from storage.records import Job

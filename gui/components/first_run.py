@@ -20,7 +20,7 @@ from gui.components.table import Table
 from gui.components.theme import XS
 from gui.presenters import settings as setting_texts
 from gui.presenters.first_run import CHECKUP_COLUMNS, FirstRunView, Situation, Step, first_run_view
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from storage import policy
 from storage.environment import SERVER_ID, TOKEN, read_environment, write_value
 from storage.jobs.kinds import JobKind

@@ -29,7 +29,7 @@ from gui.presenters.people import (
     import_arguments,
     people_view,
 )
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from storage import policy
 from storage.deletions import Deletion, Deletions
 from storage.forgetting import mark_models

@@ -20,7 +20,7 @@ from gui.components.scroll import ScrollArea
 from gui.components.tooltip import Tooltip
 from gui.presenters.comparison import Comparison, is_switching
 from gui.presenters.playground import ChatLine, ChatView, chat_view, details_view
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from storage.records import PlaygroundEntry
 
 POLL_SECONDS, POLL_IDLE_SECONDS = 0.2, 1.0

@@ -11,7 +11,7 @@ from gui.components.basics import Row, Text
 from gui.components.scroll import ScrollArea
 from gui.components.theme import XL, L, M, S, Theme
 from gui.presenters.dashboard import JobView
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from gui.presenters.status import StatusView
 from storage.paths import Workspace
 from storage.settings import Setting

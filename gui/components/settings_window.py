@@ -14,7 +14,7 @@ from gui.components.scroll import ScrollArea
 from gui.components.settings_form import Form
 from gui.components.theme import L
 from gui.presenters import settings as view
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 
 
 class SettingsRoom(Room):

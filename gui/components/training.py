@@ -18,7 +18,7 @@ from gui.components.room import M, Pace, Panel, Room, S, spread
 from gui.components.table import Table
 from gui.components.theme import XS
 from gui.presenters.dashboard import JobView
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from gui.presenters.status import Fact
 from gui.presenters.training import MODEL_COLUMNS, TrainingFacts, TrainingView, read_models, training_view
 from storage.jobs.kinds import JobKind

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from gui import texts
 from gui.presenters import format as words
+from storage.blind_test import RATINGS, Quiz, QuizResult, Verdict
 from storage.jobs.results import ScoreResult
-from storage.quiz import RATINGS, Quiz, QuizResult, Verdict
 from storage.records import Job
 
 

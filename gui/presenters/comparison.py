@@ -11,7 +11,7 @@ from typing import Any
 from gui import texts
 from gui.presenters import format as words
 from gui.presenters.playground import ChatLine, line_of
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from gui.presenters.training import read_models
 from storage.environment import read_environment
 from storage.errors import KnownError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gui import texts
 from gui.presenters import format as words
 from gui.presenters.charts import Bars, Curve, histogram, nice_ceiling, thin
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from gui.presenters.status import GIGABYTE
 from gui.presenters.table import Cell, Column, TableRow
 from storage.activity import Totals

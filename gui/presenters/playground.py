@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gui import texts
 from gui.presenters import format as words
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from storage.playground import BOT, OWNER
 from storage.records import ModelState, PlaygroundEntry
 from storage.settings import ADAPTER_PATH, MODEL_PATH, TEMPERATURE

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from data.chat.conversation import Typist
-from model.chat.guest import Lookout
-from model.chat.listening import Heard
-from model.chat.loaded import LoadedModel
+from model.chat.host_load import Lookout
+from model.chat.loaded_model import LoadedModel
+from model.chat.prefill_queue import Heard
 from model.chat.reply_queue import Job, ReplyFuture, ReplyQueue, gave_way
 from model.chat.requests import Reply, ReplyRequest, being_replaced
 from model.chat.worker import Work, Worker
-from model.native import ContextOptions
+from model.llama_cpp_api import ContextOptions
 from model.prompts import ChatTemplate, own_name_of, reply_pieces, tokenise
 from storage.records import Conversation, Turn
 from storage.settings import CHAT, FREE_MEMORY, KEEP_CACHE_SECONDS, LISTENING, TRANSCRIPT, Settings

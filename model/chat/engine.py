@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
-from model.native import ABORTED, MAX_OUTPUTS, NO_SLOT, NativeModel, Row
+from model.llama_cpp_api import ABORTED, MAX_OUTPUTS, NO_SLOT, NativeModel, Row
 
 # Sharing or parking fewer tokens than this costs more than computing them.
 _WORTH_KEEPING = 48

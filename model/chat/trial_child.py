@@ -34,8 +34,8 @@ def main() -> None:
 
 
 def _try(task: dict[str, Any]) -> None:
-    from model.chat.loaded import template_in
-    from model.native import ContextOptions, NativeModel, Row
+    from model.chat.loaded_model import template_in
+    from model.llama_cpp_api import ContextOptions, NativeModel, Row
     from model.prompts import render, tokenise
     from storage.records import Conversation, Turn
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from model.chat.trial import run_trial
-from model.native import ABORTED, ContextOptions, NativeModel, Row, library
+from model.llama_cpp_api import ABORTED, ContextOptions, NativeModel, Row, library
 from storage.control import Facts
 from storage.errors import KnownError
 from storage.split_files import model_bytes

@@ -15,13 +15,13 @@ from typing import Any
 
 from data.chat.spoken import Speakers
 from model.chat.engine import Interrupted
-from model.chat.guest import Lookout, threads_for
-from model.chat.listening import Heard, Listening
-from model.chat.loaded import LoadedModel
+from model.chat.generation import ReplyMemory, RunningReply, never_begun
+from model.chat.host_load import Lookout, threads_for
+from model.chat.loaded_model import LoadedModel
+from model.chat.prefill_queue import Heard, Listening
 from model.chat.prompting import PromptBuilder
 from model.chat.reply_queue import Job, ReplyQueue, too_late
 from model.chat.requests import Reply, being_replaced
-from model.chat.running_reply import ReplyMemory, RunningReply, never_begun
 from model.chat.sampling import ReplyText, Sampler
 from storage.settings import FREE_MEMORY
 from storage.system.priority import lower_thread_priority

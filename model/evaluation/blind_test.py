@@ -19,8 +19,8 @@ from typing import Literal
 from model.evaluation.blind_test_page import page
 from model.evaluation.resampling import wilson
 from model.evaluation.rows import Row
+from storage.blind_test import RATINGS, Quiz, QuizItem, QuizLine, QuizResult, write_quiz
 from storage.errors import BadInputError
-from storage.quiz import RATINGS, Quiz, QuizItem, QuizLine, QuizResult, write_quiz
 
 LEAST_PER_SIDE = 5
 _CONTEXT_TURNS = 6

@@ -25,9 +25,9 @@ from model.evaluation.sweep import Point, sweep
 from model.files.parts import model_sha256
 from model.layouts import layout_for
 from model.prompts import LAYOUT, TRANSCRIPT_LAYOUT, UNKNOWN_OWN_NAME
+from storage.blind_test import Quiz
 from storage.control import Facts as MachineFacts
 from storage.errors import BadInputError
-from storage.quiz import Quiz
 from storage.settings import (
     CHAT_TEMPLATE,
     CONTEXT_LENGTH,

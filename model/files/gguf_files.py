@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from model.files.quantisations import QUANTISATIONS
-from model.native import library
+from model.llama_cpp_api import library
 from storage.errors import KnownError
 
 # model_type of config.json -> architecture in the GGUF. Others need conversions of their own (Gemma shifts its norms).

@@ -16,9 +16,9 @@ import pytest
 from model.evaluation import blind_test
 from model.evaluation.blind_test import Key
 from model.evaluation.blind_test_page import page
+from storage.blind_test import Quiz, QuizResult, Verdict, quiz_folder, read_quiz, read_result, save_result, write_quiz
 from storage.errors import BadInputError
 from storage.paths import Workspace
-from storage.quiz import Quiz, QuizResult, Verdict, quiz_folder, read_quiz, read_result, save_result, write_quiz
 from tests.support.browser import chromium, open_page
 from tests.support.demo_rows import demo_rows
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from model.chat.engine import ContextFullError, Engine, Interrupted
-from model.native import ContextOptions, NativeModel, Row
+from model.llama_cpp_api import ContextOptions, NativeModel, Row
 from scripts.dev.make_benchmark_model import TINY, write_model
 
 OPTIONS = ContextOptions(cells=640, sequences=8, threads=1, ubatch=16)

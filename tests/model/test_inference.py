@@ -14,11 +14,11 @@ import pytest
 from data.chat.conversation import Typist
 from model.catalog import offline_chat_model
 from model.chat.chat_model import ChatModel
-from model.chat.listening import Heard, Listening
+from model.chat.generation import ReplyMemory
+from model.chat.prefill_queue import Heard, Listening
 from model.chat.requests import ModelBusyError, ModelClosedError, Reply, ReplyTooLateError
-from model.chat.running_reply import ReplyMemory
 from model.inference import GenerationOptions, ReplyRequest, close_model, get_model
-from model.native import ContextOptions
+from model.llama_cpp_api import ContextOptions
 from model.prompts import render, tokenise
 from storage.errors import ModelFileError
 from storage.records import Conversation, Turn

@@ -19,7 +19,7 @@ from bot.decisions import ReplyCounts
 from bot.handlers import Handlers, channel_reader
 from bot.live_status import LiveStatus
 from bot.outbox import Outbox
-from bot.replies import ReplyDesk
+from bot.reply_scheduler import ReplyDesk
 from bot.responder import Response
 from bot.stopping import StopRequest
 from model.chat.requests import Reply

@@ -12,7 +12,7 @@ from gui.presenters import dashboard, first_run, logs, notifications, people, pl
 from gui.presenters import format as words
 from gui.presenters.charts import histogram, nice_ceiling, thin
 from gui.presenters.comparison import Comparison, models_problem, read_shelf, temperature_side
-from gui.presenters.pulse import ControllerLook, Pulse
+from gui.presenters.snapshot import ControllerLook, Pulse
 from gui.presenters.status import status_view
 from storage import policy
 from storage.activity import Totals

@@ -48,8 +48,8 @@ ASKS_THE_SYSTEM = {
     "gui/components/system_tray.py",  # no tray on macOS
     "gui/components/theme.py",  # each system's own fonts
     "launcher.py",  # no screen on Linux
-    "model/chat/guest.py",  # a foreground window's program
-    "model/native.py",  # the C library's name
+    "model/chat/host_load.py",  # a foreground window's program
+    "model/llama_cpp_api.py",  # the C library's name
     "scripts/bootstrap.py",
     "scripts/installation/",  # standard library only, before anything is installed
     "scripts/doctor.py",  # file modes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.recalled import Earlier, Memory
+from data.training_recall import Earlier, Memory
 from model.evaluation.recall_lines import TrainingLines
 from storage.records import Turn
 

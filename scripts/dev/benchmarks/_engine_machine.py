@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from model.chat.chat_model import ChatModel
-from model.chat.guest import Lookout, Surroundings
+from model.chat.host_load import Lookout, Surroundings
 from model.chat.requests import GenerationOptions, ReplyRequest
-from model.native import ContextOptions, NativeModel, Row
+from model.llama_cpp_api import ContextOptions, NativeModel, Row
 from storage.records import Conversation, Turn
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -13,7 +13,7 @@ from typing import Any
 from data.chat.conversation import Typist
 from model.chat.chat_model import ChatModel
 from model.chat.requests import GenerationOptions, ReplyRequest
-from model.native import ContextOptions, NativeModel, Row
+from model.llama_cpp_api import ContextOptions, NativeModel, Row
 from scripts.dev.benchmarks._engine_machine import burner, open_model
 from scripts.dev.benchmarks._talk import (
     HISTORY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 
 # A click that nothing came of is forgotten after this, so that buttons never stay grey.
 CLICK_SECONDS = 4.0

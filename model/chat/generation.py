@@ -9,7 +9,7 @@ from data.chat.spoken import thought_mark
 from model.chat.reply_queue import Job
 from model.chat.requests import Reply, ReplyRequest, StopReason
 from model.chat.sampling import ReplyText, Sampler
-from model.native import NativeModel
+from model.llama_cpp_api import NativeModel
 
 _REMEMBERED = 64
 

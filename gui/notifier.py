@@ -11,7 +11,7 @@ from gui import texts
 from gui.presenters.dashboard import finished_text
 from gui.presenters.notifications import Note, is_told, milestone, milestone_note, notes_between
 from gui.presenters.people import has_open_question
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from gui.presenters.training import deploy_question, force_question, is_due, retrain_note
 from storage.deletions import erase_due
 from storage.jobs.kinds import JobKind
