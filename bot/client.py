@@ -27,7 +27,7 @@ from discord.http import Route
 from bot import lag
 from bot.catch_up import catch_up
 from bot.channel_log import ChannelLogs
-from bot.config import PREFIX, Identity, Place
+from bot.config import PREFIX, Identity, ServerScope
 from bot.decisions import ReplyCounts
 from bot.handlers import Handlers, channel_reader
 from bot.indexing import keep_index_in_step
@@ -327,7 +327,7 @@ def _forgiving(name: str, parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
 async def run_discord(services: Services) -> None:
     """Be on Discord until cancelled. ConfigurationError for what only the owner can cure."""
     token = services.environment.require_token()
-    place = Place.from_environment(services.environment)
+    place = ServerScope.from_environment(services.environment)
     use_server(services.environment)
     outbox, logs, counts = Outbox(), ChannelLogs(), ReplyCounts(time.time)
     current: list[BotClient] = []

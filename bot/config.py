@@ -17,14 +17,14 @@ LONGEST_QUIET_SECONDS = 30 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServerScope:
     """The one server that counts and the people who may steer."""
 
     server_id: int
     admin_ids: frozenset[int]
 
     @classmethod
-    def from_environment(cls, environment: Environment) -> Place:
+    def from_environment(cls, environment: Environment) -> ServerScope:
         """ConfigurationError when no server is set."""
         if environment.server_id is None:
             raise ConfigurationError(

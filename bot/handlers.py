@@ -18,7 +18,7 @@ import discord
 
 from bot.channel_access import ChannelAccess
 from bot.channel_log import ChannelLogs, Readable, Writer, readable_by
-from bot.config import Identity, Place
+from bot.config import Identity, ServerScope
 from bot.decisions import Decision, IncomingMessage, ReplyCounts, after_absence, decide
 from bot.outbox import Outbox
 from bot.reply_scheduler import WAITING_LIMIT, ReplyDesk
@@ -60,7 +60,7 @@ class Handlers:
         *,
         store: Store,
         storage: StorageThread,
-        place: Place,
+        place: ServerScope,
         outbox: Outbox,
         logs: ChannelLogs,
         counts: ReplyCounts,

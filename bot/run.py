@@ -46,7 +46,7 @@ from typing import NoReturn
 from bot.inbox import Inbox
 from bot.live_status import LiveStatus
 from bot.model_slot import Changes, ModelSlot
-from bot.playground import Playground
+from bot.playground import PlaygroundAnswerer
 from bot.recall import Recall
 from bot.reindexing import keep_index_of_the_chosen_model
 from bot.responder import Responder
@@ -169,7 +169,7 @@ async def _live(
     stop = StopRequest()
     _stop_on_signals(stop)
     services = _build(store, environment, status, stop)
-    playground = Playground(
+    playground = PlaygroundAnswerer(
         store, storage=services.storage, responder=services.responder, slot=services.slot, status=status
     )
     inbox = Inbox(store, storage=services.storage, playground=playground, slot=services.slot, status=status, stop=stop)

@@ -27,7 +27,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Place:
+class PairRequest:
     """Where a rejected reply is wanted: the row, and how many different ones."""
 
     row: TrainingRow
@@ -47,7 +47,7 @@ class Place:
 
 
 # Places -> for each the texts found, in order; may find fewer than wanted. Raises CancelledError when asked to stop.
-Reject = Callable[[Sequence[Place]], Iterator[tuple[Place, list[str]]]]
+Reject = Callable[[Sequence[PairRequest]], Iterator[tuple[PairRequest, list[str]]]]
 
 
 @dataclass
@@ -80,7 +80,7 @@ def write_pairs(
     without repeating a pair. `max_chosen`: only the strongest so many.
     """
     counts = PairCounts(source)
-    places: list[Place] = []
+    places: list[PairRequest] = []
     with open(folder / TRAIN, "rb") as rows, open(folder / JUDGED, "w", encoding="utf-8") as judged:
         for candidate in _strongest(candidates, max_chosen):
             rows.seek(candidate.offset)
@@ -91,7 +91,7 @@ def write_pairs(
             elif count_tokens([row.reply])[0] < min_tokens:
                 counts.too_short += 1
             else:
-                places.append(Place(row, min(candidate.balance, MAX_STRENGTH)))
+                places.append(PairRequest(row, min(candidate.balance, MAX_STRENGTH)))
                 judged.write(JudgedRow(row, is_liked=True).to_json())
         with open(folder / PREFERENCES, "w", encoding="utf-8") as paired:
             for done, (place, texts) in enumerate(reject(places), start=1):
@@ -108,7 +108,7 @@ def distinct(texts: Sequence[str], *, unlike: str) -> list[str]:
     return [text for key, text in found.items() if key and key != _folded(unlike)]
 
 
-def _write_place(paired: TextIO, judged: TextIO, place: Place, texts: Sequence[str], counts: PairCounts) -> None:
+def _write_place(paired: TextIO, judged: TextIO, place: PairRequest, texts: Sequence[str], counts: PairCounts) -> None:
     texts = texts[: place.wanted]
     if not texts:
         counts.without_rejected += 1
@@ -165,7 +165,7 @@ TEMPLATES = (
 )
 
 
-def reject_with_templates(places: Sequence[Place]) -> Iterator[tuple[Place, list[str]]]:
+def reject_with_templates(places: Sequence[PairRequest]) -> Iterator[tuple[PairRequest, list[str]]]:
     """Different templates for each place, the same ones on every run."""
     for place in places:
         yield place, [TEMPLATES[(place.seed + 7 * number) % len(TEMPLATES)] for number in range(place.wanted)]
@@ -185,7 +185,7 @@ class RejectWithModel:
         self._generate = generate
         self._kept = kept
 
-    def __call__(self, places: Sequence[Place]) -> Iterator[tuple[Place, list[str]]]:
+    def __call__(self, places: Sequence[PairRequest]) -> Iterator[tuple[PairRequest, list[str]]]:
         known = _read_kept(self._kept)
         with open(self._kept, "a", encoding="utf-8") as file:
             for start in range(0, len(places), self._AT_ONCE):
@@ -197,7 +197,7 @@ class RejectWithModel:
                 file.flush()
                 yield from ((place, known[place.key]) for place in part)
 
-    def _texts(self, places: Sequence[Place]) -> list[list[str]]:
+    def _texts(self, places: Sequence[PairRequest]) -> list[list[str]]:
         found: list[list[str]] = [[] for _ in places]
         for attempt in range(self._ROUNDS):
             asked = [

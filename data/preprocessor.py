@@ -40,7 +40,7 @@ from data.chat.window import MAX_CONTEXT, MIN_CONTEXT
 from data.preferences import Candidate
 from data.session_file import CountTokens, Stage
 from data.sufficiency import shortage
-from data.training_recall import Earlier, Memory
+from data.training_recall import Earlier, RecallMemory
 from storage.artefacts import MANIFEST, PreparedSet
 from storage.errors import BadInputError, StorageError
 from storage.jobs.progress import ProgressCallback, silent
@@ -305,7 +305,7 @@ class _Writer:
         turns = len(prepared.stage.authors)
         self._sizes = random.integers(MIN_CONTEXT, MAX_CONTEXT + 1, turns)
         self._recall = np.where(random.random(turns) < _RECALL_CHANCE, random.integers(1, _MAX_RECALLED + 1, turns), 0)
-        self._memory = Memory()
+        self._memory = RecallMemory()
         self._ended: list[tuple[int, int, list[Earlier]]] = []
         self._files: list[IO[bytes]] = []
         self._train_bytes = 0

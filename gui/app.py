@@ -14,14 +14,14 @@ from typing import Any
 from gui import texts
 from gui.appearance import Appearance
 from gui.components.icons import set_window_icon
-from gui.notifier import News
-from gui.pending_actions import Wishes
+from gui.notifier import Notifier
+from gui.pending_actions import PendingActions
 from gui.presenters.dashboard import job_views
 from gui.presenters.first_run import is_needed
 from gui.presenters.snapshot import ControllerLook, Pulse
 from gui.presenters.status import status_view, tray_tip
 from gui.presenters.training import job_arguments
-from gui.worker import Worker
+from gui.worker import BackgroundRunner
 from storage.control import PANEL_WANTED
 from storage.environment import Environment, read_environment
 from storage.errors import KnownError
@@ -58,8 +58,8 @@ class App:
 
         self.store, self.controller, self.jobs, self.is_demo = store, controller, jobs, demo
         self.pulse: Pulse | None = None
-        self.worker = Worker()
-        self.wishes, self.news = Wishes(), News(self)
+        self.worker = BackgroundRunner()
+        self.wishes, self.news = PendingActions(), Notifier(self)
         self._pulse_at, self._is_pulsing = 0.0, False
         self._is_closing = self._is_leaving = self._was_asked_to_end = False
         self._leaving_since = 0.0

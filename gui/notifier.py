@@ -46,7 +46,7 @@ class Teller(Protocol):
     def go(self, room: str) -> None: ...
 
 
-class News:
+class Notifier:
     """Compares readings and tells what is worth it: in the window, on the desktop, with a sound."""
 
     def __init__(self, panel: Teller) -> None:

@@ -14,7 +14,7 @@ JOB_SECONDS = 20.0
 RECENT_SECONDS = 15.0
 
 
-class Wishes:
+class PendingActions:
     """The bot's button that was pressed, jobs asked for, jobs being cancelled."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -60,7 +60,7 @@ class DecodeError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Row:
+class BatchToken:
     """One token to compute: where it stands, in which sequence, and whether its logits are wanted."""
 
     token: int
@@ -242,7 +242,7 @@ class NativeModel:
 
     # ---- computing ------------------------------------------------------------------------------------
 
-    def decode(self, rows: Sequence[Row]) -> int:
+    def decode(self, rows: Sequence[BatchToken]) -> int:
         """Compute up to `ubatch` rows. 0 done, NO_SLOT no room, ABORTED stopped by `abort`; nothing of a batch that
         was not done stays behind. Raises DecodeError otherwise."""
         batch = self._batch

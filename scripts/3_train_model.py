@@ -105,7 +105,7 @@ prepare_process_environment()
 from model.bot_pause import paused_bot, running_bot
 from model.training.preflight import GIB, Preflight
 from model.training.progress import SilentReporter
-from model.training.run import Run, RunRequest, RunResult, execute, look, settle
+from model.training.run import PlannedRun, RunRequest, RunResult, execute, look, settle
 from model.training.trainer import is_main_process
 from storage.artefacts import remember_elsewhere
 from storage.jobs.frame import job, open_store, run_script
@@ -159,7 +159,7 @@ def run_training(store: Store, request: RunRequest, progress: TerminalProgress, 
         print_result(result)
 
 
-def look_at(store: Store, request: RunRequest) -> tuple[Run, Preflight]:
+def look_at(store: Store, request: RunRequest) -> tuple[PlannedRun, Preflight]:
     """The settled run and its preflight, with the running bot counted."""
     bot = running_bot(store)
     return look(settle(request, store.workspace), store.workspace, bot_bytes=bot.memory_bytes if bot else 0)

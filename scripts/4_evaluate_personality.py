@@ -108,8 +108,8 @@ from data.privacy import find_private
 from model.bot_pause import paused_bot, running_bot
 from model.catalog import offline_chat_model, only_base_model, resolve_model
 from model.evaluation import blind_test
-from model.evaluation.report import Report
-from model.evaluation.run import Embed, Plan, run, run_blind_test, run_sweep
+from model.evaluation.report import EvaluationReport
+from model.evaluation.run import Embed, EvaluationConfig, run, run_blind_test, run_sweep
 from model.evaluation.verdict import FORMULA, MATCH_MARK, RUBRIC_MARK
 from model.publishing.checks import has_memory_for, manifest_data_hash, manifest_recipe, read_model_manifest
 from model.publishing.deployment import current, model_path
@@ -150,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 run_the_report(plan, progress)
 
 
-def make_plan(store: Store, options: argparse.Namespace, progress: TerminalProgress) -> Plan:
+def make_plan(store: Store, options: argparse.Namespace, progress: TerminalProgress) -> EvaluationConfig:
     """Everything the evaluation needs, found and checked."""
     settings = store.settings.read()
     if options.layout:
@@ -171,7 +171,7 @@ def make_plan(store: Store, options: argparse.Namespace, progress: TerminalProgr
     if base is not None and (options.adapter or base.resolve() != options.model.resolve()):
         models.append(("base", base))
     name = f"{(options.adapter or options.model).stem}-{time.strftime('%Y%m%d-%H%M')}"
-    return Plan(
+    return EvaluationConfig(
         data=options.data,
         out=options.out or store.workspace.data / "evaluation" / name,
         models=tuple(models),
@@ -191,7 +191,7 @@ def make_plan(store: Store, options: argparse.Namespace, progress: TerminalProgr
     )
 
 
-def require_memory(store: Store, plan: Plan) -> None:
+def require_memory(store: Store, plan: EvaluationConfig) -> None:
     """KnownError when a model would push the running bot's own out of memory: both would crawl."""
     bot, largest = running_bot(store), max((file for _, file in plan.models), key=model_bytes)
     if bot is not None and not has_memory_for(largest):
@@ -273,7 +273,7 @@ def remarks(manifest: dict, data: Path, who: str) -> tuple[str, ...]:
     return ()
 
 
-def run_the_report(plan: Plan, progress: TerminalProgress) -> None:
+def run_the_report(plan: EvaluationConfig, progress: TerminalProgress) -> None:
     """Measure, print the summary, hand the result to the panel."""
     report = run(plan, progress.report)
     people = report.writers[0]
@@ -292,7 +292,7 @@ def run_the_report(plan: Plan, progress: TerminalProgress) -> None:
         print(f"The data set {plan.data} was deleted, as asked when it was prepared.")
 
 
-def summary(report: Report) -> list[tuple[str, str]]:
+def summary(report: EvaluationReport) -> list[tuple[str, str]]:
     """The figures a terminal needs."""
     lines = []
     for writer in report.writers:
@@ -317,7 +317,7 @@ def summary(report: Report) -> list[tuple[str, str]]:
     return lines + [("next", step) for step in report.next_steps]
 
 
-def run_the_sweep(plan: Plan, progress: TerminalProgress) -> None:
+def run_the_sweep(plan: EvaluationConfig, progress: TerminalProgress) -> None:
     """Try the grid and write the best point as settings."""
     points = run_sweep(plan, progress.report)
     best = points[0]
@@ -336,7 +336,9 @@ def run_the_sweep(plan: Plan, progress: TerminalProgress) -> None:
     print(f"Suggested settings: {plan.out / 'suggested_settings.json'}")
 
 
-def make_the_test(store: Store, plan: Plan, options: argparse.Namespace, progress: TerminalProgress) -> None:
+def make_the_test(
+    store: Store, plan: EvaluationConfig, options: argparse.Namespace, progress: TerminalProgress
+) -> None:
     """Make the quiz, its page and its key."""
     quiz, key = run_blind_test(plan, per_side=options.items // 2, report=progress.report)
     folder = options.out or quiz_folder(store.workspace, quiz.id)

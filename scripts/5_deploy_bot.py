@@ -76,7 +76,7 @@ if __name__ == "__main__":
     bootstrap.ensure(parser)
 
 from model.publishing import deployment
-from model.publishing.release import ObjectionError, Outcome, Release
+from model.publishing.release import ObjectionError, Release, ReleaseOutcome
 from storage.jobs.frame import job, open_store, run_script
 from storage.jobs.kinds import JobKind
 from storage.jobs.results import DeployResult, RefusedDeployResult
@@ -135,7 +135,7 @@ def print_versions(store: Store) -> None:
         print(f"{mark}{version.name}  {when}  {version.size_bytes / 2**20:,.0f} MB  {match}{forced}")
 
 
-def _release(release: Release, options: argparse.Namespace) -> Outcome:
+def _release(release: Release, options: argparse.Namespace) -> ReleaseOutcome:
     if options.rollback:
         return release.roll_back(asked_by="deploy script")
     if options.use:

@@ -127,9 +127,9 @@ def _starts(python: str) -> bool:
 
 def _environment_python(groups: tuple[str, ...], root: Path) -> Path:
     """The private environment's Python, with everything installed."""
-    from scripts.installation.environment import Environment
+    from scripts.installation.environment import PrivateEnvironment
 
-    environment = Environment(root)
+    environment = PrivateEnvironment(root)
     if environment.missing(groups):
         environment.complete(groups)
     return environment.python

@@ -67,7 +67,7 @@ POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RoundStep:
     """One script of the round and how much of the whole it is, roughly."""
 
     kind: str
@@ -85,9 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Without the owner's yes to collecting there is nothing to fetch, and imported messages are enough.
         may_fetch = policy.is_accepted(store.consents) or is_person_there()
         if not options.no_fetch and may_fetch and read_environment(store.workspace.env_file).token:
-            run_step(store, Step(JobKind.FETCH, (), 0.04), progress, 0.0)
+            run_step(store, RoundStep(JobKind.FETCH, (), 0.04), progress, 0.0)
         prepare = ("--out", str(data), *(("--include-private",) if options.include_private else ()))
-        run_step(store, Step(JobKind.PREPARE, prepare, 0.01), progress, 0.04)
+        run_step(store, RoundStep(JobKind.PREPARE, prepare, 0.01), progress, 0.04)
         chosen = [
             part for name in ("recipe", "method") if (value := getattr(options, name)) for part in (f"--{name}", value)
         ]
@@ -96,14 +96,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with paused_bot(store, asked_by="retraining") if options.pause_bot else nullcontext():
             trained = run_step(
                 store,
-                Step(JobKind.TRAIN, ("--data", str(data), "--out", str(out), *chosen, *changed), 0.75),
+                RoundStep(JobKind.TRAIN, ("--data", str(data), "--out", str(out), *chosen, *changed), 0.75),
                 progress,
                 0.05,
             )
             model = exported_model(trained)
             evaluated = run_step(
                 store,
-                Step(
+                RoundStep(
                     JobKind.EVALUATE,
                     ("--model", str(model), "--data", str(data), *compared, *(("--quick",) if options.quick else ())),
                     0.2,
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print_summary([("model", model), ("data", data), ("next", f'python scripts/5_deploy_bot.py --model "{model}"')])
 
 
-def run_step(store: Store, step: Step, progress: TerminalProgress, done: float) -> Job:
+def run_step(store: Store, step: RoundStep, progress: TerminalProgress, done: float) -> Job:
     """Start a script, follow its job row, and answer the finished row. KnownError with its words if it failed."""
     child = spawn_job(store.workspace, step.kind, step.arguments)
     try:

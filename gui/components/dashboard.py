@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Card, Row, Text
+from gui.components.basics import Card, RowFrame, Text
 from gui.components.behaviour_card import BehaviourCard
 from gui.components.button import Button
 from gui.components.charts import BarChart, CurveChart
 from gui.components.job_list import JobList
 from gui.components.notices import Banner
-from gui.components.room import M, Pace, Panel, Room, S, spread
+from gui.components.room import M, Panel, PollingPace, Room, S, spread
 from gui.components.status_card import StatusCard
 from gui.components.table import Table
 from gui.presenters.dashboard import (
@@ -21,9 +21,9 @@ from gui.presenters.dashboard import (
     DECISION_COLUMNS,
     TARGET_COLUMNS,
     WEEK,
-    Figure,
     Figures,
     FiguresView,
+    FigureView,
     JobView,
     figures_view,
 )
@@ -57,7 +57,7 @@ class DashboardRoom(Room):
 
     def __init__(self, master: Any, panel: Panel) -> None:
         super().__init__(master, panel)
-        self._pace = Pace(FIGURES_EVERY_SECONDS)
+        self._pace = PollingPace(FIGURES_EVERY_SECONDS)
 
     def build(self) -> Iterator[None]:
         page, gap = self.page, self.theme.px(M)
@@ -154,7 +154,7 @@ class FiguresCard(Card):
             label, value = Text(body, role="caption", colour="faint"), Text(body, role="figure")
             note = Text(body, role="small", colour="muted")
             label.grid(row=row * 2, column=column, sticky="w", pady=(S if row else 0, 0))
-            holder = Row(body)
+            holder = RowFrame(body)
             holder.grid(row=row * 2 + 1, column=column, sticky="w")
             value.grid(in_=holder, row=0, column=0, sticky="w")
             note.grid(in_=holder, row=0, column=1, sticky="sw", padx=(S, 0), pady=(0, 4))
@@ -167,7 +167,7 @@ class FiguresCard(Card):
         self.chart = BarChart(body, height=92)
         self.chart.grid(row=5, column=0, columnspan=2, sticky="ew")
 
-    def show(self, figures: tuple[Figure, ...], chart: Any) -> None:
+    def show(self, figures: tuple[FigureView, ...], chart: Any) -> None:
         for (label, value, note), figure in zip(self._figures, figures, strict=True):
             label.show(figure.label)
             value.show(figure.value, colour=figure.tone)

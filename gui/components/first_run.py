@@ -12,14 +12,14 @@ from typing import Any
 
 from gui import texts
 from gui.components import icons
-from gui.components.basics import Card, Line, Row, Text
+from gui.components.basics import Card, Hairline, RowFrame, Text
 from gui.components.button import Button
 from gui.components.inputs import Field
-from gui.components.room import M, Pace, Panel, Room
+from gui.components.room import M, Panel, PollingPace, Room
 from gui.components.table import Table
 from gui.components.theme import XS
 from gui.presenters import settings as setting_texts
-from gui.presenters.first_run import CHECKUP_COLUMNS, FirstRunView, Situation, Step, first_run_view
+from gui.presenters.first_run import CHECKUP_COLUMNS, FirstRunStep, FirstRunView, Situation, first_run_view
 from gui.presenters.snapshot import Pulse
 from storage import policy
 from storage.environment import SERVER_ID, TOKEN, read_environment, write_value
@@ -70,7 +70,7 @@ class FirstRunRoom(Room):
 
     def __init__(self, master: Any, panel: Panel) -> None:
         super().__init__(master, panel)
-        self._pace = Pace(READ_SECONDS)
+        self._pace = PollingPace(READ_SECONDS)
         self.view: FirstRunView | None = None
 
     def build(self) -> Iterator[None]:
@@ -93,7 +93,7 @@ class FirstRunRoom(Room):
         Text(card.body, texts.FIRST_INTRO, role="small", colour="muted", wrap=True).grid(row=0, column=0, sticky="ew")
         self.lines: dict[str, StepLine] = {}
         for number, (key, fill) in enumerate(self._fillers().items()):
-            Line(card.body).grid(row=number * 2 + 1, column=0, sticky="ew", pady=gap)
+            Hairline(card.body).grid(row=number * 2 + 1, column=0, sticky="ew", pady=gap)
             line = StepLine(card.body, self.panel, number + 1)
             line.grid(row=number * 2 + 2, column=0, sticky="ew")
             fill(line)
@@ -255,7 +255,7 @@ class FirstRunRoom(Room):
             self.panel.set_setting(MODEL_PATH, name)
 
 
-class StepLine(Row):
+class StepLine(RowFrame):
     """A number or a tick, what it is about, and the way to do it."""
 
     def __init__(self, master: Any, panel: Panel, number: int) -> None:
@@ -267,12 +267,12 @@ class StepLine(Row):
             self, bd=0, width=theme.px(26), height=theme.px(26), font=theme.fonts["strong"], compound="center"
         )
         self.mark.grid(row=0, column=0, rowspan=2, padx=(0, M), sticky="n")
-        Row(self).grid(row=0, column=1)
+        RowFrame(self).grid(row=0, column=1)
         self.title = Text(self, "", role="strong")
         self.title.grid(row=0, column=1, sticky="w")
         self.text = Text(self, "", role="small", colour="muted", wrap=True)
         self.text.grid(row=1, column=1, sticky="ew", padx=(0, M))
-        self.tools = Row(self)
+        self.tools = RowFrame(self)
         self.tools.grid(row=0, column=2, rowspan=2, sticky="e")
         self.buttons: list[Button] = []
         self.field: Field | None = None
@@ -309,7 +309,7 @@ class StepLine(Row):
         save_button.grid(row=0, column=self._column + 1, padx=(XS, 0))
         self._column += 2
 
-    def show(self, step: Step) -> None:
+    def show(self, step: FirstRunStep) -> None:
         self.title.show(step.title)
         if not (self.field is not None and self.field.get().strip()):
             self.text.show(step.text, colour="bad" if step.state == "bad" else "muted")

@@ -13,7 +13,7 @@ import customtkinter as ctk
 
 from gui import texts
 from gui.components import icons
-from gui.components.basics import Row, Text
+from gui.components.basics import RowFrame, Text
 from gui.components.button import Button
 from gui.components.room import Panel, Room
 from gui.components.theme import XS, M, S, Theme
@@ -57,7 +57,7 @@ class NavItem(Button):
         self.set_kind("active" if is_active else "quiet")
 
 
-class Sidebar(Row):
+class Sidebar(RowFrame):
     """Logo, rooms, and at its foot the bot's state and the appearance."""
 
     def __init__(
@@ -86,7 +86,7 @@ class Sidebar(Row):
         self._foot(theme, change_appearance, leave)
 
     def _head(self, theme: Theme, title: str, subtitle: str) -> None:
-        head = Row(self, "sidebar")
+        head = RowFrame(self, "sidebar")
         head.grid(row=0, column=0, sticky="ew", padx=theme.px(M), pady=(theme.px(20), theme.px(16)))
         picture = tk.Label(head, bd=0, image=icons.logo(self, theme.px(32)))
         theme.follow(picture, lambda: picture.configure(bg=theme.now("sidebar")))
@@ -95,7 +95,7 @@ class Sidebar(Row):
         Text(head, subtitle, role="caption", colour="faint").grid(row=1, column=1, sticky="nw")
 
     def _foot(self, theme: Theme, change_appearance: Callable[[], Any], leave: Callable[[], Any]) -> None:
-        foot = Row(self, "sidebar")
+        foot = RowFrame(self, "sidebar")
         foot.grid(row=21, column=0, sticky="ew", padx=theme.px(M), pady=(0, theme.px(M)))
         foot.grid_columnconfigure(3, weight=1)
         self._dot = Text(foot, "●", role="small", colour="idle")
@@ -140,7 +140,7 @@ class MainWindow:
         root.grid_rowconfigure(0, weight=1)
         self.sidebar = Sidebar(root, theme, **sidebar_options)
         self.sidebar.grid(row=0, column=0, sticky="ns")
-        self.stage = Row(root, "window")
+        self.stage = RowFrame(root, "window")
         self.stage.grid(row=0, column=1, sticky="nsew")
         self.stage.grid_columnconfigure(0, weight=1)
         self.stage.grid_rowconfigure(0, weight=1)

@@ -10,7 +10,7 @@ from tkinter import filedialog
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Card, Row, Text
+from gui.components.basics import Card, RowFrame, Text
 from gui.components.button import Button
 from gui.components.choices import Segments, popup_menu
 from gui.components.inputs import Field
@@ -77,7 +77,7 @@ class PeopleRoom(Room):
         page.grid_rowconfigure(3, weight=1)
         self.import_button = Button(self.tools, texts.IMPORT, self._choose_file, icon="upload")
         self.import_button.grid(row=0, column=0)
-        bar = Row(page)
+        bar = RowFrame(page)
         bar.grid(row=0, column=0, sticky="ew", pady=(0, theme.px(M)))
         bar.grid_columnconfigure(1, weight=1)
         self.tabs = Segments(bar, self._tab_names(), self._open)
@@ -122,7 +122,7 @@ class PeopleRoom(Room):
             command=self._choose_file,
         )
         yield
-        foot = Row(page)
+        foot = RowFrame(page)
         foot.grid(row=4, column=0, sticky="ew", pady=(S, 0))
         foot.grid_columnconfigure(0, weight=1)
         self.note = Text(foot, "", role="small", colour="muted", wrap=True)

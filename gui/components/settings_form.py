@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Card, Line, Row, Text
+from gui.components.basics import Card, Hairline, RowFrame, Text
 from gui.components.button import Button
 from gui.components.environment_lines import EnvironmentLine, TokenLine
 from gui.components.room import M, Panel, S
@@ -20,7 +20,7 @@ from storage.system.launch_entry import launch_command
 from storage.system.shortcuts import make_shortcuts
 
 
-class Form(Card):
+class SettingsForm(Card):
     """The rows of one group."""
 
     def __init__(self, master: Any, panel: Panel, title: str) -> None:
@@ -55,7 +55,7 @@ class Form(Card):
     def _put(self, widget: tk.Misc) -> None:
         gap = self._panel.theme.px(M)
         if self._count:
-            Line(self.body).grid(row=self._count * 2 - 1, column=0, sticky="ew", pady=gap)
+            Hairline(self.body).grid(row=self._count * 2 - 1, column=0, sticky="ew", pady=gap)
         widget.grid(row=self._count * 2, column=0, sticky="ew")  # type: ignore[attr-defined]
         self._count += 1
 
@@ -125,7 +125,7 @@ class Form(Card):
         yield
 
     def _channels(self) -> Iterator[None]:
-        panel, lines = self._panel, Row(self.body)
+        panel, lines = self._panel, RowFrame(self.body)
         lines.grid_columnconfigure(1, weight=1)
         top = LabelledRow(self.body, panel, texts.SETTINGS_GROUPS["Channels"], texts.CHANNELS_HELP)
         top.place_control(Button(top, texts.CHANNELS_EDIT, lambda: panel.go("people")))

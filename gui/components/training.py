@@ -9,12 +9,12 @@ from tkinter import filedialog
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Card, Row, Text
+from gui.components.basics import Card, RowFrame, Text
 from gui.components.button import Button
 from gui.components.charts import CurveChart
 from gui.components.choices import popup_menu
 from gui.components.job_list import JobList
-from gui.components.room import M, Pace, Panel, Room, S, spread
+from gui.components.room import M, Panel, PollingPace, Room, S, spread
 from gui.components.table import Table
 from gui.components.theme import XS
 from gui.presenters.dashboard import JobView
@@ -53,7 +53,7 @@ class TrainingRoom(Room):
 
     def __init__(self, master: Any, panel: Panel) -> None:
         super().__init__(master, panel)
-        self._pace = Pace(READ_SECONDS)
+        self._pace = PollingPace(READ_SECONDS)
         self.view: TrainingView | None = None
         self._ended: frozenset[int] = frozenset()
 
@@ -106,7 +106,7 @@ class TrainingRoom(Room):
         models.body.grid_columnconfigure(0, weight=1)
         self.models = Table(models.body, MODEL_COLUMNS, on_open=self._model_menu, empty_text=texts.MODELS_NONE)
         self.models.grid(row=0, column=0, sticky="ew")
-        row = Row(models.body)
+        row = RowFrame(models.body)
         row.grid(row=1, column=0, sticky="w", pady=(S, 0))
         self.add = Button(row, texts.MODEL_ADD, self._choose_model, icon="upload")
         self.add.grid(row=0, column=0, padx=(0, S))
@@ -121,7 +121,7 @@ class TrainingRoom(Room):
         self.curve.grid(row=0, column=0, sticky="nsew")
         self.run_note = Text(body, "", role="small", colour="bad", wrap=True)
         self.run_note.grid(row=1, column=0, sticky="ew")
-        row = Row(body)
+        row = RowFrame(body)
         row.grid(row=2, column=0, sticky="w", pady=(S, 0))
         panel = self.panel
         self.start = Button(row, texts.RUN_START, lambda: panel.start_job(JobKind.TRAIN))
@@ -237,7 +237,7 @@ class RetrainCard(Card):
         body, theme = self.body, panel.theme
         body.grid_columnconfigure(0, weight=1)
         Text(body, texts.RETRAIN_TEXT, colour="muted", wrap=True).grid(row=0, column=0, columnspan=2, sticky="ew")
-        steps = Row(body)
+        steps = RowFrame(body)
         steps.grid(row=1, column=0, columnspan=2, sticky="w", pady=theme.px(M))
         for number, words in enumerate(texts.RETRAIN_STEPS):
             if number:
@@ -277,13 +277,13 @@ class FactsCard(Card):
         body = self.body
         body.grid_columnconfigure(0, weight=1)
         body.grid_rowconfigure(1, weight=1)
-        self._facts = Row(body)
+        self._facts = RowFrame(body)
         self._facts.grid(row=0, column=0, sticky="ew")
         self._facts.grid_columnconfigure(1, weight=1)
         self._lines: list[tuple[Text, Text]] = []
         self.note = Text(body, "", role="small", colour="muted", wrap=True, anchor="nw")
         self.note.grid(row=1, column=0, sticky="new", pady=(S, 0))
-        row = Row(body)
+        row = RowFrame(body)
         row.grid(row=2, column=0, sticky="w", pady=(M, 0))
         self.buttons = [Button(row, words, command, kind=kind) for words, command, kind in actions]
         for column, button in enumerate(self.buttons):

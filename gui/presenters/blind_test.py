@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from gui import texts
 from gui.presenters import format as words
-from storage.blind_test import RATINGS, Quiz, QuizResult, Verdict
+from storage.blind_test import RATINGS, Quiz, QuizResult, RaterVerdict
 from storage.jobs.results import ScoreResult
 from storage.records import Job
 
@@ -19,7 +19,7 @@ class QuizRun:
     quiz: Quiz
     rater: str
     at: int = 0
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    verdicts: Mapping[str, RaterVerdict] = field(default_factory=dict)
 
     @property
     def is_at_end(self) -> bool:
@@ -51,7 +51,7 @@ def mark(run: QuizRun, is_bot: bool) -> QuizRun:
         return run
     item = run.quiz.items[run.at].id
     known = run.verdicts.get(item)
-    return replace(run, verdicts={**run.verdicts, item: Verdict(item, is_bot, known.ratings if known else {})})
+    return replace(run, verdicts={**run.verdicts, item: RaterVerdict(item, is_bot, known.ratings if known else {})})
 
 
 def rate(run: QuizRun, name: str, value: int) -> QuizRun:

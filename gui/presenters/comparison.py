@@ -47,7 +47,7 @@ def temperature_side(value: float) -> Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ComparedAnswers:
     """One line and its two answers; the first one is kept here, so that the second is not influenced by it."""
 
     text: str

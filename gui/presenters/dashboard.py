@@ -53,7 +53,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class FigureView:
     """A number with its name and, in small, what it means."""
 
     label: str
@@ -85,8 +85,8 @@ class BehaviourView:
 class FiguresView:
     """Everything below the behaviour card."""
 
-    day: tuple[Figure, ...]
-    week: tuple[Figure, ...]
+    day: tuple[FigureView, ...]
+    week: tuple[FigureView, ...]
     hours: Bars
     times: Bars
     memory: Curve
@@ -150,22 +150,22 @@ def figures_view(figures: Figures) -> FiguresView:
     )
 
 
-def _day(totals: Totals) -> tuple[Figure, ...]:
+def _day(totals: Totals) -> tuple[FigureView, ...]:
     share = words.percent(totals.spoken / totals.seen, digits=1) if totals.seen else ""
     return (
-        Figure(texts.SEEN, words.whole(totals.seen)),
-        Figure(texts.RESPONSES, words.whole(totals.spoken), share),
-        Figure(texts.AVERAGE, words.seconds_of(totals.latency_mean_ms)),
-        Figure(texts.ERRORS, words.whole(totals.errors), tone="bad" if totals.errors else "text"),
+        FigureView(texts.SEEN, words.whole(totals.seen)),
+        FigureView(texts.RESPONSES, words.whole(totals.spoken), share),
+        FigureView(texts.AVERAGE, words.seconds_of(totals.latency_mean_ms)),
+        FigureView(texts.ERRORS, words.whole(totals.errors), tone="bad" if totals.errors else "text"),
     )
 
 
-def _week(totals: Totals) -> tuple[Figure, ...]:
+def _week(totals: Totals) -> tuple[FigureView, ...]:
     return (
-        Figure(texts.RESPONSES, words.whole(totals.spoken)),
-        Figure(texts.CONVERSATIONS, words.whole(totals.conversations)),
-        Figure(texts.FASTEST, words.seconds_of(totals.latency_min_ms)),
-        Figure(texts.SLOWEST, words.seconds_of(totals.latency_max_ms)),
+        FigureView(texts.RESPONSES, words.whole(totals.spoken)),
+        FigureView(texts.CONVERSATIONS, words.whole(totals.conversations)),
+        FigureView(texts.FASTEST, words.seconds_of(totals.latency_min_ms)),
+        FigureView(texts.SLOWEST, words.seconds_of(totals.latency_max_ms)),
     )
 
 

@@ -40,7 +40,7 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FirstRunStep:
     """One line of the list. state: done, next, open or bad."""
 
     key: str
@@ -53,13 +53,13 @@ class Step:
 class FirstRunView:
     """The list, how far it is, the invite link, and the last check-up."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[FirstRunStep, ...]
     progress: str
     invite_url: str
     checkup: tuple[TableRow, ...]
     is_finished: bool
 
-    def step(self, key: str) -> Step:
+    def step(self, key: str) -> FirstRunStep:
         return next(step for step in self.steps if step.key == key)
 
 
@@ -79,7 +79,7 @@ def first_run_view(situation: Situation) -> FirstRunView:
     marked, has_next = [], False
     for step in steps:
         if step.state == "open" and not has_next:
-            step, has_next = Step(step.key, step.title, step.text, "next"), True
+            step, has_next = FirstRunStep(step.key, step.title, step.text, "next"), True
         has_next = has_next or step.state == "bad"
         marked.append(step)
     done = sum(step.state == "done" for step in marked)
@@ -107,67 +107,67 @@ def _invite_url(job: Job | None) -> str:
     return found[0] if found else ""
 
 
-def _judged(situation: Situation, key: str, title: str, text: str, name: str) -> Step:
+def _judged(situation: Situation, key: str, title: str, text: str, name: str) -> FirstRunStep:
     finding = _finding(situation.checkup, name) if situation.environment.token else None
     if finding is None:
-        return Step(key, title, text, "open")
+        return FirstRunStep(key, title, text, "open")
     if finding.verdict == "good":
-        return Step(key, title, finding.words, "done")
-    return Step(key, title, f"{finding.words}. {finding.cure}", "bad")
+        return FirstRunStep(key, title, finding.words, "done")
+    return FirstRunStep(key, title, f"{finding.words}. {finding.cure}", "bad")
 
 
-def _token(situation: Situation) -> Step:
+def _token(situation: Situation) -> FirstRunStep:
     if not situation.environment.token:
-        return Step("token", texts.STEP_TOKEN, texts.STEP_TOKEN_TEXT, "open")
+        return FirstRunStep("token", texts.STEP_TOKEN, texts.STEP_TOKEN_TEXT, "open")
     step = _judged(situation, "token", texts.STEP_TOKEN, texts.STEP_TOKEN_SET, "Discord")
     return step
 
 
-def _server(situation: Situation) -> Step:
+def _server(situation: Situation) -> FirstRunStep:
     if situation.environment.server_id is None:
-        return Step("server", texts.STEP_SERVER, texts.STEP_SERVER_TEXT, "open")
-    return Step("server", texts.STEP_SERVER, str(situation.environment.server_id), "done")
+        return FirstRunStep("server", texts.STEP_SERVER, texts.STEP_SERVER_TEXT, "open")
+    return FirstRunStep("server", texts.STEP_SERVER, str(situation.environment.server_id), "done")
 
 
-def _invite(situation: Situation) -> Step:
+def _invite(situation: Situation) -> FirstRunStep:
     return _judged(situation, "invite", texts.STEP_INVITE, texts.STEP_INVITE_TEXT, "Server")
 
 
-def _intent(situation: Situation) -> Step:
+def _intent(situation: Situation) -> FirstRunStep:
     return _judged(situation, "intent", texts.STEP_INTENT, texts.STEP_INTENT_TEXT, "Message content intent")
 
 
-def _rule(situation: Situation) -> Step:
+def _rule(situation: Situation) -> FirstRunStep:
     if situation.consent == policy.YES:
-        return Step("rule", texts.STEP_RULE, texts.STEP_RULE_ACCEPTED, "done")
+        return FirstRunStep("rule", texts.STEP_RULE, texts.STEP_RULE_ACCEPTED, "done")
     text = texts.STEP_RULE_DECLINED if situation.consent == policy.NO else texts.STEP_RULE_TEXT
-    return Step("rule", texts.STEP_RULE, text, "open")
+    return FirstRunStep("rule", texts.STEP_RULE, text, "open")
 
 
-def _channels(situation: Situation) -> Step:
+def _channels(situation: Situation) -> FirstRunStep:
     if not situation.learning and not situation.speaking:
-        return Step("channels", texts.STEP_CHANNELS, texts.STEP_CHANNELS_TEXT, "open")
+        return FirstRunStep("channels", texts.STEP_CHANNELS, texts.STEP_CHANNELS_TEXT, "open")
     text = texts.STEP_CHANNELS_DONE.format(learn=situation.learning, speak=situation.speaking)
-    return Step("channels", texts.STEP_CHANNELS, text, "done")
+    return FirstRunStep("channels", texts.STEP_CHANNELS, text, "done")
 
 
-def _model(situation: Situation) -> Step:
+def _model(situation: Situation) -> FirstRunStep:
     if not situation.model_name:
-        return Step("model", texts.STEP_MODEL, texts.STEP_MODEL_TEXT, "open")
-    return Step("model", texts.STEP_MODEL, texts.STEP_MODEL_DONE.format(name=situation.model_name), "done")
+        return FirstRunStep("model", texts.STEP_MODEL, texts.STEP_MODEL_TEXT, "open")
+    return FirstRunStep("model", texts.STEP_MODEL, texts.STEP_MODEL_DONE.format(name=situation.model_name), "done")
 
 
-def _fetch(situation: Situation) -> Step:
+def _fetch(situation: Situation) -> FirstRunStep:
     if not situation.messages:
-        return Step(JobKind.FETCH, texts.STEP_FETCH, texts.STEP_FETCH_TEXT, "open")
+        return FirstRunStep(JobKind.FETCH, texts.STEP_FETCH, texts.STEP_FETCH_TEXT, "open")
     text = texts.STEP_FETCH_DONE.format(count=words.plural(situation.messages, "message"))
-    return Step(JobKind.FETCH, texts.STEP_FETCH, text, "done")
+    return FirstRunStep(JobKind.FETCH, texts.STEP_FETCH, text, "done")
 
 
-def _start(situation: Situation) -> Step:
+def _start(situation: Situation) -> FirstRunStep:
     if situation.is_running:
-        return Step("start", texts.STEP_START, texts.STEP_START_DONE, "done")
-    return Step("start", texts.STEP_START, texts.STEP_START_TEXT, "open")
+        return FirstRunStep("start", texts.STEP_START, texts.STEP_START_DONE, "done")
+    return FirstRunStep("start", texts.STEP_START, texts.STEP_START_TEXT, "open")
 
 
 def _checkup(job: Job | None) -> tuple[TableRow, ...]:

@@ -40,7 +40,7 @@ MODEL_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFile:
+class PublishedModel:
     """One published version as its manifest tells it."""
 
     name: str
@@ -61,7 +61,7 @@ class TrainingFacts:
     has_trained: bool
     jobs: dict[str, Job]
     metrics: tuple[JobMetric, ...]
-    models: tuple[ModelFile, ...]
+    models: tuple[PublishedModel, ...]
     is_running: frozenset[str]
 
 
@@ -90,7 +90,7 @@ class TrainingView:
     previous: str
 
 
-def read_models(folder: Path) -> tuple[ModelFile, ...]:
+def read_models(folder: Path) -> tuple[PublishedModel, ...]:
     """Published versions in a workspace's models/finetuned (docs/TRAINING.md), newest first."""
     workspace = Workspace(folder.parent.parent)
     try:
@@ -98,7 +98,7 @@ def read_models(folder: Path) -> tuple[ModelFile, ...]:
     except (OSError, ValueError):
         pointer = Pointer(None)
     return tuple(
-        ModelFile(
+        PublishedModel(
             version.name,
             version.deployed_at,
             model_bytes(workspace.finetuned_models / version.file),
@@ -151,7 +151,7 @@ def training_view(facts: TrainingFacts, *, now: float) -> TrainingView:
     )
 
 
-def _previous(models: Sequence[ModelFile]) -> str:
+def _previous(models: Sequence[PublishedModel]) -> str:
     """Where a rollback leads; '' while nothing was deployed."""
     before_first = texts.MODEL_BEFORE_FIRST if any(model.is_current for model in models) else ""
     return next((model.name for model in models if model.is_previous), before_first)
@@ -271,7 +271,7 @@ def _evaluation(job: Job | None) -> tuple[tuple[Fact, ...], str, str]:
     return tuple(facts), " ".join(notes), result.report
 
 
-def _model(model: ModelFile) -> TableRow:
+def _model(model: PublishedModel) -> TableRow:
     state, tone = (
         (texts.MODEL_IN_USE, "good")
         if model.is_current

@@ -12,7 +12,7 @@ from typing import Any
 
 from data.chat.rows import PREFERENCES, SESSIONS, TRAIN, VALIDATION, SessionRow, TrainingRow, read_rows
 from model.training.hardware import Hardware
-from model.training.recipes import Method, PhaseNumbers, Recipe, halved, least_batch
+from model.training.recipes import Method, PhaseRecipe, Recipe, halved, least_batch
 from model.training.rows import PreparedFolder
 from storage.errors import KnownError
 from storage.jobs.results import PreflightResult
@@ -96,7 +96,7 @@ QWEN_3B = ModelShape(36, 2048, 11_008, 16, 2, 151_936, True)
 
 
 @dataclass(frozen=True)
-class Work:
+class WorkEstimate:
     """How much there is to compute: rows of each phase, mean tokens a row, and how many of them every row shares."""
 
     rows: dict[str, int]
@@ -147,7 +147,7 @@ class Preflight:
         )
 
 
-def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method, layout: str = CHAT) -> Work:
+def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method, layout: str = CHAT) -> WorkEstimate:
     """Rows of each phase after the recipe's caps, and the mean length of a row, from a sample of 200."""
     counts = {"sft": folder.count(TRAIN), "preferences": folder.count(PREFERENCES)}
     if layout == TRANSCRIPT and folder.count(SESSIONS):
@@ -159,7 +159,7 @@ def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method, layout:
         rows[name] = min(available, cap) if cap else available
     rows["validation"] = min(folder.count(VALIDATION), recipe.validation_rows)
     system = len(folder.system_prompt) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN
-    return Work(rows, system + _mean_tokens(folder), system)
+    return WorkEstimate(rows, system + _mean_tokens(folder), system)
 
 
 def _transcripts(folder: PreparedFolder, max_length: int) -> int:
@@ -192,7 +192,7 @@ def examine(
     base: str,
     shape: ModelShape,
     hardware: Hardware,
-    work: Work,
+    work: WorkEstimate,
     is_base_here: bool,
     bot_bytes: int = 0,
 ) -> Preflight:
@@ -270,7 +270,7 @@ def memory_needed(recipe: Recipe, phase: str, shape: ModelShape, *, is_gpu: bool
     )
 
 
-def _activations(recipe: Recipe, numbers: PhaseNumbers, phase: str, shape: ModelShape, *, is_gpu: bool) -> float:
+def _activations(recipe: Recipe, numbers: PhaseRecipe, phase: str, shape: ModelShape, *, is_gpu: bool) -> float:
     sequences = numbers.batch_size * (1 if phase == "sft" else 2)
     tokens = sequences * numbers.max_length
     each = _BYTES_16 if is_gpu else _BYTES_32
@@ -296,12 +296,12 @@ def disk_needed(recipe: Recipe, shape: ModelShape, *, is_base_here: bool) -> int
     return int(checkpoints + files + _SAFETY_DISK)
 
 
-def _steps(numbers: PhaseNumbers, rows: int) -> int:
+def _steps(numbers: PhaseRecipe, rows: int) -> int:
     steps = -(-rows // numbers.effective_batch) * numbers.epochs
     return int(min(steps, numbers.max_steps) if numbers.max_steps else steps)
 
 
-def _seconds(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardware, work: Work) -> float:
+def _seconds(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardware, work: WorkEstimate) -> float:
     """From the measured speed: forward 2 per weight and token, backward 2 (weights are frozen), repeated forward 2."""
     if not hardware.gflops:
         return 0.0

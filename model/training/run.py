@@ -19,7 +19,7 @@ from model.training.export import ExportPlan, ExportResult, export
 from model.training.hardware import Hardware, find_hardware
 from model.training.preflight import QWEN_3B, ModelShape, Preflight, examine, fit_batches, measure_work
 from model.training.progress import Reporter, SilentReporter
-from model.training.recipes import Method, PhaseNumbers, Recipe, choose_recipe, recipe_from_dict, recipe_named
+from model.training.recipes import Method, PhaseRecipe, Recipe, choose_recipe, recipe_from_dict, recipe_named
 from model.training.rows import (
     Example,
     PreparedFolder,
@@ -65,7 +65,7 @@ class RunRequest:
 
 
 @dataclass(frozen=True)
-class Run:
+class PlannedRun:
     """Everything settled, nothing begun."""
 
     request: RunRequest
@@ -98,7 +98,7 @@ class RunResult:
         )
 
 
-def settle(request: RunRequest, workspace: Workspace) -> Run:
+def settle(request: RunRequest, workspace: Workspace) -> PlannedRun:
     """Fill in what was left open: newest data set, recipe for this hardware, method for this data.
 
     A run to go on with brings its own answers.
@@ -114,7 +114,7 @@ def settle(request: RunRequest, workspace: Workspace) -> Run:
     else:
         recipe, reason = choose_recipe(gpu_bytes=hardware.gpu_bytes)
     method = Method(request.method) if request.method else _method_for(data, recipe)
-    return Run(
+    return PlannedRun(
         request,
         data,
         out,
@@ -127,7 +127,7 @@ def settle(request: RunRequest, workspace: Workspace) -> Run:
     )
 
 
-def _begun(request: RunRequest, out: Path) -> Run | None:
+def _begun(request: RunRequest, out: Path) -> PlannedRun | None:
     """The run in `out` as it was begun, when it shall be gone on with."""
     path = out / RUN
     if not (request.is_resumed and path.is_file()):
@@ -136,7 +136,7 @@ def _begun(request: RunRequest, out: Path) -> Run | None:
     data = PreparedFolder.open(request.data or Path(begun["data_path"]))
     base = request.base or (begun["base_folder"] if Path(begun["base_folder"]).is_dir() else begun["base"])
     recipe = with_changes(recipe_from_dict(begun["recipe"]), request.changes)
-    return Run(
+    return PlannedRun(
         request,
         data,
         out,
@@ -150,7 +150,7 @@ def _begun(request: RunRequest, out: Path) -> Run | None:
     )
 
 
-def look(run: Run, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[Run, Preflight]:
+def look(run: PlannedRun, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[PlannedRun, Preflight]:
     """The preflight, and the run with the batch sizes that fit."""
     shape, is_here = _shape(run, workspace)
     # A run that was begun keeps its numbers; should memory run out, the trainer halves the batch itself.
@@ -171,7 +171,7 @@ def look(run: Run, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[Run, Pr
     return replace(run, recipe=fitted), replace(found, warnings=(*found.warnings, *warnings))
 
 
-def execute(run: Run, workspace: Workspace, reporter: Reporter) -> RunResult | None:
+def execute(run: PlannedRun, workspace: Workspace, reporter: Reporter) -> RunResult | None:
     """Train and export. None in the helper processes of `accelerate launch`, which only train."""
     with _main_process_first():
         base = resolve_base(
@@ -207,7 +207,7 @@ def _main_process_first() -> AbstractContextManager[Any]:
     return PartialState().main_process_first()
 
 
-def _export_plan(run: Run, base: BaseModel, plan: TrainingPlan, training: TrainingResult) -> ExportPlan:
+def _export_plan(run: PlannedRun, base: BaseModel, plan: TrainingPlan, training: TrainingResult) -> ExportPlan:
     name = run.request.name or f"{base.name.rpartition('/')[2]}-{run.method.value.replace('+', '-')}"
     description = run_description(plan) | {"training": training.as_dict()}
     return ExportPlan(
@@ -224,7 +224,7 @@ def _export_plan(run: Run, base: BaseModel, plan: TrainingPlan, training: Traini
     )
 
 
-def _validation(run: Run, base: BaseModel) -> list[Example]:
+def _validation(run: PlannedRun, base: BaseModel) -> list[Example]:
     """Validation rows for measuring the exported file."""
     tokenizer = load_tokenizer(base)
     renderer = Renderer(
@@ -267,7 +267,7 @@ def _with_change(recipe: Recipe, change: str) -> Recipe:
     part, _, key = path.rpartition(".")
     target: Any = getattr(recipe, part, None) if part else recipe
     known = {field.name for field in fields(target)} if is_dataclass(target) else set()
-    if key not in known or isinstance(getattr(target, key), (PhaseNumbers, type(recipe.lora))):
+    if key not in known or isinstance(getattr(target, key), (PhaseRecipe, type(recipe.lora))):
         raise ConfigurationError(
             f"{change!r} changes no number of a recipe.", "Write it like sft.epochs=2, lora.r=8 or save_every=50."
         )
@@ -315,7 +315,7 @@ def _method_for(data: PreparedFolder, recipe: Recipe) -> Method:
     return Method.SFT_DPO
 
 
-def _shape(run: Run, workspace: Workspace) -> tuple[ModelShape, bool]:
+def _shape(run: PlannedRun, workspace: Workspace) -> tuple[ModelShape, bool]:
     """The base's shape without fetching anything, and whether the base is on this computer."""
     candidates = [Path(run.base_name).expanduser(), workspace.base_models / run.base_name.replace("/", "--")]
     for folder in candidates:

@@ -43,7 +43,7 @@ class TerminalProgress:
         self._is_terminal = is_terminal(self._stream)
         self._step = ""
         self._fraction = 0.0
-        self._pace = Pace(clock())
+        self._pace = WorkPace(clock())
         self._drawn_at = float("-inf")
         self._drawn_text = ""
 
@@ -126,7 +126,7 @@ class TerminalProgress:
         self._drawn_text = ""
 
 
-class Pace:
+class WorkPace:
     """How quickly work goes lately; pure, fed with the clock's readings."""
 
     def __init__(self, now: float) -> None:

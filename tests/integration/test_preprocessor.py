@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from data.chat.rows import TrainingRow
-from data.preferences import Place, RejectWithModel, distinct, reject_with_templates
+from data.preferences import PairRequest, RejectWithModel, distinct, reject_with_templates
 from data.preprocessor import delete_if_asked
 from storage.errors import BadInputError, StorageError
 from storage.paths import Workspace
@@ -302,8 +302,10 @@ def test_a_folder_with_other_files_is_not_overwritten(script: ModuleType, worksp
 # ---- rejected texts ---------------------------------------------------------------------------------
 
 
-def place(number: int, wanted: int) -> Place:
-    return Place(TrainingRow(str(number), 1, 2, 3, "4", Conversation((Turn("a", f"q{number}"),)), "nah", 2), wanted)
+def place(number: int, wanted: int) -> PairRequest:
+    return PairRequest(
+        TrainingRow(str(number), 1, 2, 3, "4", Conversation((Turn("a", f"q{number}"),)), "nah", 2), wanted
+    )
 
 
 def test_finished_places_are_not_generated_again(tmp_path: Path) -> None:
@@ -349,5 +351,5 @@ def _note(asked: list[str], requests: Sequence[tuple[Conversation, int]]) -> lis
     return ["Certainly." for _ in requests]
 
 
-def _collect(pairs: Iterator[tuple[Place, list[str]]]) -> list[list[str]]:
+def _collect(pairs: Iterator[tuple[PairRequest, list[str]]]) -> list[list[str]]:
     return [texts for _, texts in pairs]

@@ -30,7 +30,7 @@ from model.training.export_check import (
     torch_distributions,
 )
 from model.training.progress import SilentReporter
-from model.training.recipes import CPU_SMOKE, LINEAR_LAYERS, LoraNumbers, Method, Recipe, lora_targets
+from model.training.recipes import CPU_SMOKE, LINEAR_LAYERS, LoraRecipe, Method, Recipe, lora_targets
 from model.training.rows import IGNORED, Example, PreparedFolder, Renderer, Skipped, examples
 from model.training.shared_prefix import collate, pack, reply_loss, shared_length
 from model.training.trainer import ADAPTER, TrainingError, TrainingPlan, TrainingResult, train
@@ -69,7 +69,7 @@ def world(packaged_base: BaseModel, tmp_path_factory: pytest.TempPathFactory) ->
 def recipe(steps: int = 3, **changes: Any) -> Recipe:
     """cpu-smoke with r=8, few steps and short rows."""
     made = replace(
-        CPU_SMOKE, lora=LoraNumbers(r=8, alpha=16, dropout=0.0), log_every=1, save_every=2, evaluate_every=50, **changes
+        CPU_SMOKE, lora=LoraRecipe(r=8, alpha=16, dropout=0.0), log_every=1, save_every=2, evaluate_every=50, **changes
     )
     for name in ("sft", "dpo", "orpo", "kto"):
         made = made.with_phase(
@@ -283,7 +283,7 @@ def test_nine_modules_on_a_tied_base_merge_wrongly_and_are_caught(world: World, 
 def test_what_we_train_on_a_tied_base_merges_exactly_and_stays_tied(
     world: World, tmp_path: Path, with_embeddings: bool
 ) -> None:
-    targets = lora_targets(LoraNumbers(r=8, alpha=16, train_embeddings=with_embeddings), is_tied=True)
+    targets = lora_targets(LoraRecipe(r=8, alpha=16, train_embeddings=with_embeddings), is_tied=True)
     model = _disturbed(
         world,
         target_modules=list(targets.target_modules),
@@ -299,7 +299,7 @@ def test_what_we_train_on_a_tied_base_merges_exactly_and_stays_tied(
 
 def test_dpo_starts_from_the_reference_with_trained_embeddings_too(world: World, tmp_path: Path) -> None:
     """At learning rate 0 the loss must be ln 2: else policy and reference differ from the start."""
-    used = replace(recipe(2), lora=LoraNumbers(r=8, alpha=16, dropout=0.0, train_embeddings=True))
+    used = replace(recipe(2), lora=LoraRecipe(r=8, alpha=16, dropout=0.0, train_embeddings=True))
     used = used.with_phase("dpo", learning_rate=0.0)
     result = run(world, tmp_path / "run", used, Method.SFT_DPO)
     assert result.phases[1].loss == pytest.approx(0.6931, abs=1e-3)

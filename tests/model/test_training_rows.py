@@ -16,7 +16,16 @@ from data.chat.rows import PREFERENCES, TRAIN, JudgedRow, PreferenceRow, Session
 from model.prompts import CHATML, transcript_layout
 from model.training.checkpoints import discard_incomplete, is_complete, last_complete, mark_complete
 from model.training.hardware import Hardware
-from model.training.preflight import GIB, QWEN_3B, Preflight, PreflightError, Work, examine, fit_batches, memory_needed
+from model.training.preflight import (
+    GIB,
+    QWEN_3B,
+    Preflight,
+    PreflightError,
+    WorkEstimate,
+    examine,
+    fit_batches,
+    memory_needed,
+)
 from model.training.recipes import (
     CPU_SMOKE,
     DEMO,
@@ -265,7 +274,7 @@ def looked(recipe: Any = RTX3070, *, bot_bytes: int = 0, rows: int = 1000, **val
         base="Qwen/Qwen2.5-3B-Instruct",
         shape=QWEN_3B,
         hardware=hardware(**values),
-        work=Work({"sft": rows}, 200.0),
+        work=WorkEstimate({"sft": rows}, 200.0),
         is_base_here=True,
         bot_bytes=bot_bytes,
     )

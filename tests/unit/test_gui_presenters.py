@@ -11,7 +11,7 @@ from gui import texts
 from gui.presenters import dashboard, first_run, logs, notifications, people, playground, settings, training
 from gui.presenters import format as words
 from gui.presenters.charts import histogram, nice_ceiling, thin
-from gui.presenters.comparison import Comparison, models_problem, read_shelf, temperature_side
+from gui.presenters.comparison import ComparedAnswers, models_problem, read_shelf, temperature_side
 from gui.presenters.snapshot import ControllerLook, Pulse
 from gui.presenters.status import status_view
 from storage import policy
@@ -407,7 +407,7 @@ def test_an_unanswered_line_waits_visibly_and_an_answer_brings_its_cost(count: i
 
 
 def test_a_comparison_answers_one_temperature_after_the_other() -> None:
-    comparison = Comparison("hi", (temperature_side(0.5), temperature_side(1.0)))
+    comparison = ComparedAnswers("hi", (temperature_side(0.5), temperature_side(1.0)))
     assert comparison.side.options == {TEMPERATURE.key: 0.5}
     left, right = comparison.lines(NOW, NOW)
     assert left.is_waiting and right.text == "…" and (left.column, right.column) == (0, 1)

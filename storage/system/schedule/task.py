@@ -9,7 +9,7 @@ from pathlib import Path
 
 from storage.errors import KnownError
 from storage.paths import PROJECT_ROOT, Workspace
-from storage.system.commands import Outcome, job_name
+from storage.system.commands import CommandOutcome, job_name
 from storage.system.launch_entry import windowless_python
 
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -72,7 +72,7 @@ class Task:
         )
 
 
-def require(outcome: Outcome, command: list[str], task: Task) -> None:
+def require(outcome: CommandOutcome, command: list[str], task: Task) -> None:
     """Raises ScheduleError with the system's own words when it refused."""
     if outcome.code:
         raise ScheduleError(
