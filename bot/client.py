@@ -45,7 +45,7 @@ from storage.records import BotPhase, Channel, ExitCode
 from storage.system.network import InterceptedError, explain, intercepted, is_intercepted
 
 if TYPE_CHECKING:
-    from bot.run import Services
+    from bot.services import Services
 
 log = logging.getLogger(__name__)
 

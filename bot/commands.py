@@ -42,7 +42,7 @@ from storage.settings import MAX_TOKENS, MENTIONS_ONLY, QUIET_UNTIL, RESPONSE_RA
 from storage.system import processes
 
 if TYPE_CHECKING:
-    from bot.run import Services
+    from bot.services import Services
 
 T = TypeVar("T")
 Context = commands.Context[Any]

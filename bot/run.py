@@ -40,7 +40,7 @@ import logging
 import os
 import signal
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NoReturn
 
 from bot.inbox import Inbox
@@ -50,6 +50,7 @@ from bot.playground import PlaygroundAnswerer
 from bot.recall import Recall
 from bot.reindexing import keep_index_of_the_chosen_model
 from bot.responder import Responder
+from bot.services import Services
 from bot.stopping import Ending, LastResort, StopRequest, ending_of
 from bot.storage_thread import TRY_SECONDS, StorageThread
 from bot.watchdog import Watchdog, end_process
@@ -82,20 +83,6 @@ HOUSEKEEPING_SECONDS = 6 * 3600.0
 # Bounds of the steps of a stop: replies under way, cancelled tasks (Discord among them), each thread.
 DRAIN_SECONDS, CANCEL_SECONDS, CLOSE_SECONDS = 3.5, 3.5, 1.0
 log = logging.getLogger("bot")
-
-
-@dataclass
-class Services:
-    """Everything the live bot is made of; handed to the Discord client."""
-
-    store: Store
-    environment: Environment
-    status: LiveStatus
-    storage: StorageThread
-    slot: ModelSlot
-    recall: Recall
-    responder: Responder
-    stop: StopRequest
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

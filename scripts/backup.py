@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
 if __name__ == "__main__":
     bootstrap.ensure(parser)
 
-from storage.backup import Backup, Restored, create_backup, list_backups, prune, read_backup, restore
+from storage.backup import Backup, Restored, create_backup, list_backups, prune, read_backup
 from storage.environment import TOKEN, write_value
 from storage.errors import BadInputError
 from storage.forgetting import sweep_if_free
@@ -72,6 +72,7 @@ from storage.jobs.frame import job, open_store, run_script
 from storage.jobs.kinds import JobKind
 from storage.jobs.terminal import TerminalProgress, print_summary
 from storage.paths import PROJECT_ROOT, Workspace
+from storage.restoring import restore
 from storage.salvage import start_anew
 from storage.settings import KEEP_BACKUPS
 from storage.system.launch_entry import windowless_python

@@ -164,17 +164,6 @@ def verify(backup: Backup, *, report: ProgressCallback = silent) -> None:
             )
 
 
-def restore(workspace: Workspace, backup: Backup, *, report: ProgressCallback = silent) -> Restored:
-    """Put a checked backup in place of what is there; the present databases are set aside, nothing is lost.
-
-    What was erased, and who opted out, since the backup is taken out again. The token stays as it is in
-    `.env`. AlreadyRunningError while the bot, the panel or a job uses the workspace.
-    """
-    from storage.restoring import bring_back  # it is built on this module
-
-    return bring_back(workspace, backup, report=report)
-
-
 # ---- making one -------------------------------------------------------------------------------------
 
 

@@ -38,9 +38,14 @@ _PUT_ACCESS = (
 _MODELS, _INDEX = "models/finetuned/", "embeddings/"
 
 
-def bring_back(workspace: Workspace, backup: Backup, *, report: ProgressCallback = silent) -> Restored:
-    """`storage.backup.restore`. Nothing that is there changes before everything is staged; a failure in the swap is
-    undone, and a kill is repaired by the next start (`storage.unfinished_restore`)."""
+def restore(workspace: Workspace, backup: Backup, *, report: ProgressCallback = silent) -> Restored:
+    """Put a checked backup in place of what is there; the present databases are set aside, nothing is lost.
+
+    What was erased, and who opted out, since the backup is taken out again. The token stays as it is in `.env`.
+    Nothing that is there changes before everything is staged; a failure in the swap is undone, and a kill is repaired
+    by the next start (`storage.unfinished_restore`). AlreadyRunningError while the bot, the panel or a job uses the
+    workspace.
+    """
     try:
         workspace.create()
         unfinished.finish(workspace)

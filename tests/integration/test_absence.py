@@ -15,9 +15,10 @@ from data.chat.audience import recall_sources
 from data.fetch_arguments import EVERYTHING, add_absence_arguments
 from data.fetcher import FetchSummary
 from data.importer import import_file
-from storage.backup import create_backup, restore
+from storage.backup import create_backup
 from storage.errors import KnownError
 from storage.paths import Workspace
+from storage.restoring import restore
 from storage.store import Store
 from tests.integration.test_fetcher import DAY, MIRA, fetch, humans, make_world, open_store, page_requests, said
 from tests.support.discord_server import MESSAGE_CONTENT, DiscordServer
