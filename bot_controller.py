@@ -179,7 +179,7 @@ class BotController:
         return self.view()
 
     def close(self, *, leave_running: bool) -> None:
-        """Leave the building: the bot goes on by itself (its watchdog takes over), or is asked to stop."""
+        """Shut down the supervisor: leave the bot running under its own watchdog, or stop it."""
         if not leave_running:
             self.stop()
         self._store.status.clear_supervisor(os.getpid())

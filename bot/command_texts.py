@@ -170,13 +170,13 @@ def job_text(job: Job) -> str:
         return f"{job.kind} done."
     if job.state is JobState.CANCELLED:
         return f"{job.kind} was cancelled at {job.progress:.0%}."
-    return f"{job.kind} failed: {job.error or 'it ended without a word'}"
+    return f"{job.kind} failed: {job.error or 'it stopped unexpectedly'}"
 
 
 def forgotten_text(done: Forgotten) -> str:
     """What !forgetme did, what is still to come, and what no program here can take back."""
     rest = (
-        " The rest follows by itself, it cannot be changed at this moment: " + " ".join(done.remaining)
+        " The rest follows automatically; it cannot be changed right now: " + " ".join(done.remaining)
         if done.remaining
         else ""
     )

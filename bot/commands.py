@@ -163,9 +163,9 @@ class AdminCommands(commands.Cog):
     # ---- running ----------------------------------------------------------------------------------------
 
     @admin_only()
-    @hybrid(description="Start the bot's process anew")
+    @hybrid(description="Restart the bot's process")
     async def restart(self, context: Context) -> None:
-        """Start the bot's process anew."""
+        """Restart the bot's process."""
         await self._say(context, "Restarting.")
         self._services.stop.ask(ExitCode.RESTART, f"Restart asked for on Discord by {context.author.id}.")
 
@@ -173,7 +173,7 @@ class AdminCommands(commands.Cog):
     @hybrid(description="Load the model again (after a new one was deployed)")
     async def reload(self, context: Context) -> None:
         """Load the model again."""
-        await self._say(context, "Loading the model; I am silent meanwhile.")
+        await self._say(context, "Loading the model; I am silent until it is ready.")
         self._services.slot.reload()
         is_loaded = await self._services.slot.wait_until_settled()
         status = self._services.status.snapshot()

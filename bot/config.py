@@ -79,6 +79,6 @@ def parse_duration(text: str) -> int:
         seconds = days * 86_400 + hours * 3600 + minutes * 60
     if not 0 < seconds <= LONGEST_QUIET_SECONDS:
         raise SettingError(
-            f"'{text[:40]}' is no length of time.", "Write 30m, 2h, 1h30m or 1d (at most 30 days), or off."
+            f"'{text[:40]}' is not a valid duration.", "Write 30m, 2h, 1h30m or 1d (at most 30 days), or off."
         )
     return seconds

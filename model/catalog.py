@@ -182,7 +182,6 @@ MODELS: tuple[CatalogModel, ...] = (
 DEFAULT_MODEL = MODELS[0]
 # The packaged model by name, for settings that must not hold a path of one machine.
 OFFLINE_MODEL_KEY = "smollm2-135m-instruct"
-OFFLINE_MODEL_TITLE = "SmolLM2 135M Instruct (packaged)"
 
 EMBEDDING_MODELS: tuple[EmbeddingModel, ...] = (
     EmbeddingModel(

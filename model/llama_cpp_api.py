@@ -169,10 +169,6 @@ class NativeModel:
     def size_bytes(self) -> int:
         return int(self._lib.llama_model_size(self._model))
 
-    @property
-    def trained_context(self) -> int:
-        return int(self._lib.llama_model_n_ctx_train(self._model))
-
     def metadata(self, key: str) -> str | None:
         """A text value of the file's header, or None."""
         length = self._lib.llama_model_meta_val_str(self._model, key.encode(), None, 0)

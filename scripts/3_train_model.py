@@ -75,7 +75,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--resume", action="store_true", help="go on from the last complete checkpoint")
     made.add_argument("--preflight", "--dry-run", action="store_true", help="only look, train nothing")
-    made.add_argument("--pause-bot", action="store_true", help="stop the running bot meanwhile")
+    made.add_argument(
+        "--pause-bot", action="store_true", help="pause the running bot during training; it restarts afterwards"
+    )
     made.add_argument(
         "--gguf",
         dest="quantisation",

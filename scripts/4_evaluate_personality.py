@@ -56,7 +56,9 @@ def parser() -> argparse.ArgumentParser:
         help="where the report goes (default: data_storage/evaluation/MODEL-DATE in the workspace)",
     )
     made.add_argument("--against", metavar="GGUF|current", help="a second model to compare with, or the one in use")
-    made.add_argument("--base", metavar="GGUF", type=typed_path, help="the untuned model (default: found by itself)")
+    made.add_argument(
+        "--base", metavar="GGUF", type=typed_path, help="the untuned model (default: found automatically)"
+    )
     made.add_argument(
         "--adapter",
         metavar="GGUF",
@@ -89,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
         help="with --score: the test's key.json (default: found in the workspace)",
     )
     made.add_argument(
-        "--pause-bot", action="store_true", help="stop the running bot meanwhile; it is started again afterwards"
+        "--pause-bot", action="store_true", help="pause the running bot during the evaluation; it restarts afterwards"
     )
     made.add_argument(
         "--layout",

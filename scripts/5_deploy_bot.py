@@ -1,4 +1,4 @@
-"""Publish a trained model, or go back to the one before.
+"""Publish a trained model, or roll back to the previous one.
 
   python scripts/5_deploy_bot.py --model models/run-3/model-Q4_K_M.gguf
   python scripts/5_deploy_bot.py --list
@@ -7,7 +7,7 @@
 The file is loaded and has to speak, its evaluation is compared with that of the model in use, and a model that is
 worse or recites what it was trained on is refused (--force overrides that and is recorded; a model trained on planted
 canaries is never published). Then it is copied to models/finetuned, the pointer is switched in one step, and a running
-bot reloads. If the bot cannot use the model, the one from before is put back by itself.
+bot reloads. If the bot cannot use the model, the previous one is restored automatically.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--rollback",
         action="store_true",
-        help="go back to the version before, or to the model from before the first one; twice comes back",
+        help="roll back to the previous version, or to the original model; twice returns to this one",
     )
     what.add_argument("--list", action="store_true", help="show the stored versions")
     what.add_argument(
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         type=_count,
         nargs="?",
         const=KEEP_VERSIONS,
-        help="delete old versions but the newest KEEP (default: %(const)s), the one in use and the one before",
+        help="delete old versions but the newest KEEP (default: %(const)s), the one in use and the previous one",
     )
     made.add_argument(
         "--report",

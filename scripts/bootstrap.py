@@ -57,14 +57,6 @@ def ensure(
         _restart(python, argv)
 
 
-def require_tkinter() -> None:
-    """Return if this Python can draw windows; otherwise end with a sentence and the cure."""
-    import importlib.util
-
-    if importlib.util.find_spec("_tkinter") is None:
-        _end(str(failures.no_tkinter()), EXIT_FAILED)
-
-
 def tkinter_cure() -> str:
     """How this system's Python gets its windows, for the one who finds that it has none."""
     return failures.how_to_get_tkinter()
@@ -88,7 +80,7 @@ def _guarded(groups: tuple[str, ...], root: Path) -> Path | None:
     except failures.SetupError as error:
         _end(str(error), EXIT_FAILED)
     except KeyboardInterrupt:
-        _end("Set-up interrupted; the next start goes on where it stopped.", EXIT_INTERRUPTED)
+        _end("Set-up interrupted; the next start resumes where it stopped.", EXIT_INTERRUPTED)
     return None
 
 

@@ -3,7 +3,7 @@
     python launcher.py --doctor            the same from the front door
     python scripts/doctor.py --offline     without asking Discord
 
-Exit code 0: nothing stands in the way. 1: something does; each such line ends with its cure.
+Exit code 0: no problems. 1: problems; each such line ends with its cure.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ Check = Callable[[], Iterator[Finding]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report; 1 when something stands in the way."""
+    """Print the report; 1 when there are problems."""
     options = parser().parse_args(arguments)
     workspace = Workspace.at(options.workspace)
     findings = [*look_at_program(workspace)]
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for finding in findings:
         print(line(finding))
     bad = [finding.name for finding in findings if finding.verdict is Verdict.BAD]
-    print(f"\nIn the way: {', '.join(bad)}." if bad else "\nNothing stands in the way.")
+    print(f"\nProblems: {', '.join(bad)}." if bad else "\nNo problems found.")
     return int(bool(bad))
 
 
@@ -259,7 +259,7 @@ def _messages(store: Store) -> Iterator[Finding]:
         Verdict.GOOD if speaking else Verdict.NOTE,
         f"may speak in {', '.join('#' + channel.name for channel in speaking)}"
         if speaking
-        else "the bot may speak nowhere",
+        else "replies are switched off in every channel",
         "" if speaking else "Switch 'speak' on in People & channels.",
     )
     if opened := opened_channels(channels):
@@ -317,7 +317,7 @@ def _index(store: Store) -> Finding:
             "Search index",
             Verdict.NOTE,
             f"{rows:,} messages; {waiting:,} more wait to be indexed",
-            "The running bot catches up by itself; without it: python scripts/fetch_and_embed.py --only-index",
+            "The running bot catches up automatically; without it: python scripts/fetch_and_embed.py --only-index",
         )
     if index.model != wanted:
         return Finding(
@@ -385,7 +385,7 @@ def _bot(store: Store) -> Finding:
             "Bot",
             Verdict.BAD,
             f"process {status.pid} has been silent for {age:.0f} s",
-            "Press Stop, then Start in the panel; an open panel does it by itself within 90 s.",
+            "Press Stop, then Start in the panel; an open panel does so automatically within 90 s.",
         )
     if status.exit_code is None:
         return Finding(
@@ -439,7 +439,7 @@ def look_at_routine(store: Store, *, autostart: str | None) -> Iterator[Finding]
             "Last fetch",
             fetch.started_at,
             OLD_FETCH_DAYS,
-            "Run it, or let it run by itself: Settings > Data > Scheduled fetch.",
+            "Run it, or schedule it: Settings > Data > Scheduled fetch.",
         )
     yield from _schedule(store)
     wanted = store.settings.get(LAUNCH_AT_LOGIN)
@@ -498,7 +498,7 @@ def look_at_discord(store: Store) -> Iterator[Finding]:
             "Discord",
             Verdict.BAD,
             "cannot be reached",
-            "Check the internet connection; status: discordstatus.com. A running bot keeps trying by itself.",
+            "Check the internet connection; status: discordstatus.com. A running bot keeps trying.",
         )
         return
     except KnownError as error:

@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--no-index", action="store_true", help="leave the search index for later")
     made.add_argument("--only-index", action="store_true", help="only bring the search index up to date")
-    made.add_argument("--rebuild-index", action="store_true", help="make the search index anew from the messages kept")
+    made.add_argument("--rebuild-index", action="store_true", help="rebuild the search index from the messages kept")
     made.add_argument(
         "--embedding-model",
         choices=EMBEDDING_MODEL.choices,

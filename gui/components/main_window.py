@@ -77,7 +77,6 @@ class Sidebar(RowFrame):
         self.grid_columnconfigure(0, weight=1)
         self._head(theme, title, subtitle)
         self.items: dict[str, NavItem] = {}
-        self._notes: dict[str, str] = {}
         for row, (key, words, icon) in enumerate((FIRST_RUN, *ROOMS), start=1):
             item = NavItem(self, words, icon, partial(go, key))
             item.grid(row=row, column=0, sticky="ew", padx=10, pady=1)

@@ -12,7 +12,6 @@ from storage.jobs.kinds import JOBS, JobKind
 from storage.logs import LINE
 
 MOST_LINES = 50_000
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _RANK = {"DEBUG": 0, "INFO": 1, "WARNING": 2, "ERROR": 3, "CRITICAL": 3}
 
 

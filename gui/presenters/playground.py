@@ -36,7 +36,6 @@ class ChatView:
     can_send: bool
     notice: str = ""
     is_stopped: bool = False
-    last_question_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +62,8 @@ def chat_view(entries: Sequence[PlaygroundEntry], pulse: Pulse | None) -> ChatVi
                     -entry.id, False, texts.CHAT_WAITING.format(seconds=waited), is_waiting=True, label=_label(entry)
                 )
             )
-    last = next((entry.id for entry in reversed(entries) if entry.role == OWNER), None)
     is_stopped = pulse is not None and not pulse.is_alive
-    return ChatView(tuple(lines), not is_stopped, _notice(pulse), is_stopped, last)
+    return ChatView(tuple(lines), not is_stopped, _notice(pulse), is_stopped)
 
 
 def line_of(entry: PlaygroundEntry, *, label: str = "") -> ChatLine:

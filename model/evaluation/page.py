@@ -86,7 +86,9 @@ def _verdict(report: EvaluationReport) -> str:
     base = report.writer("base")
     base_percent = base.match.percent if base and base.match else None
     css = "good" if match.is_reached and not report.objections else "bad" if report.objections else ""
-    objections = "".join(f'<p class="bad"><b>Recites:</b> {escape(each)}</p>' for each in report.objections)
+    objections = "".join(
+        f'<p class="bad"><b>Repeats training text:</b> {escape(each)}</p>' for each in report.objections
+    )
     parts = "".join(
         f"<tr><td>{escape(part.name)}<td class=n>{part.weight:g}<td class=n>{part.reached:.0%}"
         f"<td class=n>{part.weight * part.reached:.1f}</tr>"

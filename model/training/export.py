@@ -95,7 +95,9 @@ class ExportResult:
 def export(plan: ExportPlan, report: Report = lambda fraction, step: None) -> ExportResult:
     """Make, check and keep the files; ExportError or ExportCheckError leave nothing half-made behind."""
     if plan.quantisation not in QUANTISATIONS:
-        raise ExportError(f"{plan.quantisation!r} is no quantisation.", f"Choose one of {', '.join(QUANTISATIONS)}.")
+        raise ExportError(
+            f"{plan.quantisation!r} is not a valid quantisation.", f"Choose one of {', '.join(QUANTISATIONS)}."
+        )
     work = plan.out / "export.partial"
     remove_tree(work)
     work.mkdir(parents=True)

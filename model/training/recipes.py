@@ -26,10 +26,6 @@ class Method(StrEnum):
         """Names of the phases, first to last."""
         return tuple(self.value.split("+"))
 
-    @property
-    def needs_preferences(self) -> bool:
-        return self is not Method.SFT
-
 
 @dataclass(frozen=True)
 class LoraRecipe:

@@ -283,7 +283,7 @@ def _typed(change: str, text: str, present: Any) -> Any:
     try:
         return convert(text)
     except ValueError as error:
-        raise ConfigurationError(f"{change!r} is no {type(present).__name__}.", "Give a number.") from error
+        raise ConfigurationError(f"{change!r} is not a valid {type(present).__name__}.", "Give a number.") from error
 
 
 def _newest_data(workspace: Workspace) -> Path:

@@ -57,14 +57,6 @@ def no_venv_module() -> SetupError:
     )
 
 
-def no_tkinter() -> SetupError:
-    """Ask for the part of Python that draws windows."""
-    return SetupError(
-        f"This Python has no tkinter, which the control panel needs: {how_to_get_tkinter()}, "
-        "or start with --headless to do without the panel."
-    )
-
-
 def how_to_get_tkinter() -> str:
     """The cure alone, for this system."""
     if sys.platform.startswith("linux"):

@@ -126,7 +126,7 @@ def test_restart_ends_with_its_code_and_reload_reloads(store: Store) -> None:
         assert bot.slot.reloads == 1
         assert bot.own[-1].startswith("Loaded")
         assert await answer(bot, bot.admin, "!restart") == "Restarting."
-        assert bot.stop.exit_code == ExitCode.RESTART
+        assert bot.stop.ending.code == ExitCode.RESTART
 
     play(store, scene)
 

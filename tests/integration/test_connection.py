@@ -307,7 +307,7 @@ def test_a_supervised_bot_that_is_cut_off_for_hours_ends_with_its_own_code(store
         return stop
 
     stop = asyncio.run(scene())
-    assert stop.exit_code == ExitCode.UNREACHABLE
+    assert stop.ending.code == ExitCode.UNREACHABLE
     assert 6 * 3600 <= now[0] < 6 * 3600 + 90
 
 

@@ -197,7 +197,7 @@ def test_a_broken_row_is_named_by_file_and_line(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="no finished data set"):
+    with pytest.raises(BadInputError, match="not a finished data set"):
         PreparedFolder.open(tmp_path)
 
 

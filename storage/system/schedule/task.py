@@ -50,7 +50,7 @@ def parse_schedule(text: str) -> Schedule | None:
     match = _PATTERN.fullmatch(text)
     day = match["day"] if match else None
     if match is None or int(match["hour"]) > 23 or int(match["minute"]) > 59 or (day and day not in DAYS):
-        raise ScheduleError(f"'{text[:40]}' is no schedule.", "Use daily@04:00, weekly@sun-04:00 or off.")
+        raise ScheduleError(f"'{text[:40]}' is not a valid schedule.", "Use daily@04:00, weekly@sun-04:00 or off.")
     return Schedule(int(match["hour"]), int(match["minute"]), DAYS.index(day) if day else None)
 
 
