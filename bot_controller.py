@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from data.chat.liveness import is_bot_alive
 from storage.errors import KnownError
-from storage.job_runner import Child, EndedJob, JobRunner
+from storage.jobs.runner import Child, EndedJob, JobRunner
 from storage.records import BotPhase, BotStatus, CommandKind, ExitCode
 from storage.settings import MEMORY_LIMIT_GB
 from storage.store import Store
@@ -185,7 +185,7 @@ class BotController:
         return self.view()
 
     def close(self, *, leave_running: bool) -> None:
-        """Leave the building: the bot goes on by itself (its watchdog takes over), or is asked to stop."""
+        """Shut down the supervisor: leave the bot running under its own watchdog, or stop it."""
         if not leave_running:
             self.stop()
         self._written(lambda: self._store.status.clear_supervisor(os.getpid()))

@@ -8,14 +8,35 @@ python launcher.py --doctor         look for trouble and say what cures it
 
 from __future__ import annotations
 
+import argparse
 import sys
+from pathlib import Path
 
 from scripts import bootstrap
+from storage.jobs.arguments import plain_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = plain_parser("A bot with your server's own voice: control panel and supervisor.")
+    made.add_argument("--workspace", type=Path, help="folder of the server (default: the project root)")
+    made.add_argument("--demo", action="store_true", help="open the bundled sample server; no token, no download")
+    made.add_argument("--headless", action="store_true", help="no window: supervise (or chat) in the terminal")
+    made.add_argument("--chat", action="store_true", help="with --headless: talk to the bot in the terminal")
+    made.add_argument("--doctor", action="store_true", help="look for trouble, say what cures it, and end")
+    made.add_argument("--offline", action="store_true", help="start the bot without Discord (playground only)")
+    made.add_argument(
+        "--at-boot",
+        choices=("on", "off", "status"),
+        help="supervise from the start of the computer, before anybody logs in",
+    )
+    made.add_argument("--minimised", action="store_true", help="start in the tray")
+    return made
+
 
 if __name__ == "__main__":
-    bootstrap.ensure()
+    bootstrap.ensure(parser)
 
-import argparse
 import hashlib
 import logging
 import os
@@ -23,7 +44,6 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from bot_controller import BotController, JobRunner
 from storage.control import PANEL_WANTED
@@ -46,7 +66,7 @@ ANSWER_SECONDS = 15.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
-    options = _parse(arguments)
+    options = parser().parse_args(arguments)
     workspace = Workspace.at(options.workspace or (PROJECT_ROOT / "demo_workspace" if options.demo else None))
     if options.doctor:
         return _doctor(workspace)
@@ -219,23 +239,6 @@ def tell(text: str) -> None:
     """A line for the person at the terminal; stdout is kept for the bot's own words."""
     with suppress(OSError):  # a full disk behind a redirected stream must not end supervision
         print(text, file=sys.stderr, flush=True)
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="A bot with your server's own voice: control panel and supervisor.")
-    parser.add_argument("--workspace", type=Path, help="folder of the server (default: the project root)")
-    parser.add_argument("--demo", action="store_true", help="open the bundled sample server; no token, no download")
-    parser.add_argument("--headless", action="store_true", help="no window: supervise (or chat) in the terminal")
-    parser.add_argument("--chat", action="store_true", help="with --headless: talk to the bot in the terminal")
-    parser.add_argument("--doctor", action="store_true", help="look for trouble, say what cures it, and end")
-    parser.add_argument("--offline", action="store_true", help="start the bot without Discord (playground only)")
-    parser.add_argument(
-        "--at-boot",
-        choices=("on", "off", "status"),
-        help="supervise from the start of the computer, before anybody logs in",
-    )
-    parser.add_argument("--minimised", action="store_true", help="start in the tray")
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

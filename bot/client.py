@@ -27,13 +27,13 @@ from discord.http import Route
 from bot import lag
 from bot.catch_up import catch_up
 from bot.channel_log import ChannelLogs
-from bot.config import PREFIX, Identity, Place
+from bot.config import PREFIX, Identity, ServerScope
 from bot.decisions import ReplyCounts, steady_clock
 from bot.handlers import Handlers, channel_reader
 from bot.indexing import keep_index_in_step
 from bot.live_status import LiveStatus
 from bot.outbox import Outbox
-from bot.replies import ReplyDesk
+from bot.reply_scheduler import ReplyDesk
 from bot.translate import display_name, writer_of
 from bot.withdrawal_follower import follow_withdrawals
 from bot.withheld import follow_withheld
@@ -45,7 +45,7 @@ from storage.records import BotPhase, Channel, ExitCode
 from storage.system.network import InterceptedError, explain, intercepted, is_intercepted
 
 if TYPE_CHECKING:
-    from bot.run import Services
+    from bot.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -327,7 +327,7 @@ def _forgiving(name: str, parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
 async def run_discord(services: Services) -> None:
     """Be on Discord until cancelled. ConfigurationError for what only the owner can cure."""
     token = services.environment.require_token()
-    place = Place.from_environment(services.environment)
+    place = ServerScope.from_environment(services.environment)
     use_server(services.environment)
     outbox, logs, counts = Outbox(), ChannelLogs(), ReplyCounts(steady_clock())
     current: list[BotClient] = []

@@ -12,6 +12,8 @@ from bot.config import PREFIX
 from data.chat.audience import opened_channels
 from storage import policy
 from storage.forgetting import Forgotten, retrain_reason
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import FetchResult
 from storage.people import THREAD_KINDS
 from storage.records import Activity, BotStatus, Channel, Job, JobState, ModelState
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, RESPONSE_RATE, TEMPERATURE, Setting
@@ -165,21 +167,19 @@ def access_text(channel: Channel) -> str:
 def job_text(job: Job) -> str:
     """How a job ended, in a sentence."""
     if job.state is JobState.DONE:
-        if job.kind == "fetch":
-            return (
-                f"Fetch done: {job.result.get('new', 0):,} new, {job.result.get('edited', 0):,} edited, "
-                f"{job.result.get('deleted', 0):,} deleted messages."
-            )
+        if job.kind == JobKind.FETCH:
+            done = FetchResult.of(job)
+            return f"Fetch done: {done.new:,} new, {done.edited:,} edited, {done.deleted:,} deleted messages."
         return f"{job.kind} done."
     if job.state is JobState.CANCELLED:
         return f"{job.kind} was cancelled at {job.progress:.0%}."
-    return f"{job.kind} failed: {job.error or 'it ended without a word'}"
+    return f"{job.kind} failed: {job.error or 'it stopped unexpectedly'}"
 
 
 def forgotten_text(done: Forgotten) -> str:
     """What !forgetme did, what is still to come, and what no program here can take back."""
     rest = (
-        " The rest follows by itself, it cannot be changed at this moment: " + " ".join(done.remaining)
+        " The rest follows automatically; it cannot be changed right now: " + " ".join(done.remaining)
         if done.remaining
         else ""
     )

@@ -37,13 +37,15 @@ from bot.outbox import Outbox, shortened
 from storage import policy
 from storage.errors import KnownError, SettingError
 from storage.forgetting import forget_member, mark_models
+from storage.jobs import runner
+from storage.jobs.kinds import JobKind
 from storage.quiet_hours import NONE_WORDS, read_quiet_hours
 from storage.records import Channel, ExitCode, Job
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, QUIET_HOURS, QUIET_UNTIL, RESPONSE_RATE, TEMPERATURE, Setting
 from storage.system import processes
 
 if TYPE_CHECKING:
-    from bot.run import Services
+    from bot.services import Services
 
 T = TypeVar("T")
 Context = commands.Context[Any]
@@ -177,9 +179,9 @@ class AdminCommands(commands.Cog):
     # ---- running ----------------------------------------------------------------------------------------
 
     @admin_only()
-    @hybrid(description="Start the bot's process anew")
+    @hybrid(description="Restart the bot's process")
     async def restart(self, context: Context) -> None:
-        """Start the bot's process anew."""
+        """Restart the bot's process."""
         await self._say(context, "Restarting.")
         self._services.stop.ask(ExitCode.RESTART, f"Restart asked for on Discord by {context.author.id}.")
 
@@ -187,7 +189,7 @@ class AdminCommands(commands.Cog):
     @hybrid(description="Load the model again (after a new one was deployed)")
     async def reload(self, context: Context) -> None:
         """Load the model again."""
-        await self._say(context, "Loading the model; I am silent meanwhile.")
+        await self._say(context, "Loading the model; I am silent until it is ready.")
         self._services.slot.reload()
         is_loaded = await self._services.slot.wait_until_settled()
         status = self._services.status.snapshot()
@@ -198,13 +200,13 @@ class AdminCommands(commands.Cog):
     @hybrid(description="Fetch what is new in the chosen channels")
     async def fetch(self, context: Context) -> None:
         """Fetch what is new in the chosen channels."""
-        await self._start_job(context, "fetch")
+        await self._start_job(context, JobKind.FETCH)
 
     @admin_only()
     @hybrid(description="Retrain on the messages collected so far (hours)")
     async def train(self, context: Context) -> None:
         """Retrain on the messages collected so far (hours)."""
-        await self._start_job(context, "retrain")
+        await self._start_job(context, JobKind.RETRAIN)
 
     @admin_only()
     @hybrid(description="Take back a reply: the replied-to one, or the last one here")
@@ -401,7 +403,7 @@ class AdminCommands(commands.Cog):
                 context, f"A {kind} is already running ({running.progress:.0%}: {running.step or 'starting'})."
             )
             return
-        child = await asyncio.to_thread(processes.spawn_job, self._store.workspace, kind, [])
+        child = await asyncio.to_thread(runner.spawn_job, self._store.workspace, kind, [])
         await self._say(context, f"Started: {kind}. I report here when it ends.")
         task = asyncio.create_task(self._report_job(context.channel, kind, child))
         self._jobs.add(task)

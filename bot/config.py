@@ -16,14 +16,14 @@ LONGEST_QUIET_SECONDS = 30 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServerScope:
     """The one server that counts and the people who may steer."""
 
     server_id: int
     admin_ids: frozenset[int]
 
     @classmethod
-    def from_environment(cls, environment: Environment) -> Place:
+    def from_environment(cls, environment: Environment) -> ServerScope:
         """ConfigurationError when no server is set."""
         if environment.server_id is None:
             raise ConfigurationError(
@@ -67,6 +67,6 @@ def parse_duration(text: str) -> int:
         seconds = days * 86_400 + hours * 3600 + minutes * 60
     if not 0 < seconds <= LONGEST_QUIET_SECONDS:
         raise SettingError(
-            f"'{text[:40]}' is no length of time.", "Write 30m, 2h, 1h30m or 1d (at most 30 days), or off."
+            f"'{text[:40]}' is not a valid duration.", "Write 30m, 2h, 1h30m or 1d (at most 30 days), or off."
         )
     return seconds

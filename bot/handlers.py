@@ -18,10 +18,10 @@ import discord
 
 from bot.channel_access import ChannelAccess
 from bot.channel_log import ChannelLogs, Readable, Writer, readable_by
-from bot.config import Identity, Place
+from bot.config import Identity, ServerScope
 from bot.decisions import Decision, IncomingMessage, ReplyCounts, after_absence, decide
 from bot.outbox import Outbox
-from bot.replies import WAITING_LIMIT, ReplyDesk
+from bot.reply_scheduler import WAITING_LIMIT, ReplyDesk
 from bot.storage_thread import StorageThread
 from bot.together import Together
 from bot.translate import incoming, is_persons_message, read_of, record_of
@@ -71,7 +71,7 @@ class Handlers:
         *,
         store: Store,
         storage: StorageThread,
-        place: Place,
+        place: ServerScope,
         outbox: Outbox,
         logs: ChannelLogs,
         counts: ReplyCounts,

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from bot.live_status import LiveStatus
 from bot.model_slot import ModelSlot
-from bot.playground import Playground
+from bot.playground import PlaygroundAnswerer
 from bot.stopping import StopRequest
 from bot.storage_thread import StorageThread
 from model.chat.requests import ModelClosedError
@@ -36,7 +36,7 @@ class Inbox:
         store: Store,
         *,
         storage: StorageThread,
-        playground: Playground,
+        playground: PlaygroundAnswerer,
         slot: ModelSlot,
         status: LiveStatus,
         stop: StopRequest,

@@ -122,7 +122,7 @@ class ModelSlot:
             if self._loan_error is not None:
                 raise self._loan_error
             if self._changes is not changes:
-                raise ModelTakenBackError("The bot's model was reloaded meanwhile.", "Ask again.")
+                raise ModelTakenBackError("The bot's model was reloaded in the meantime.", "Ask again.")
             yield
         finally:
             if self._changes is changes:

@@ -17,7 +17,7 @@ STOPPED, STOPPED_MIDWAY = "the bot stopped before it was sent", "the bot stopped
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class AnsweredLine:
     """One message that is part of an answer, and why. `at`: when it was decided, seconds since 1970."""
 
     message: discord.Message
@@ -37,11 +37,11 @@ class Pending:
     `heard` are the lines it answers, `withdrawn` those deleted meanwhile, `sent` what of it is out.
     """
 
-    newest: Heard
+    newest: AnsweredLine
     settings: Settings
     asked_at: float
-    heard: OrderedDict[int, Heard] = field(default_factory=OrderedDict)
-    withdrawn: list[Heard] = field(default_factory=list)
+    heard: OrderedDict[int, AnsweredLine] = field(default_factory=OrderedDict)
+    withdrawn: list[AnsweredLine] = field(default_factory=list)
     sent: list[discord.Message] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     is_begun: bool = False
@@ -59,7 +59,7 @@ class Pending:
     def incoming(self) -> IncomingMessage:
         return self.newest.incoming
 
-    def join(self, line: Heard) -> None:
+    def join(self, line: AnsweredLine) -> None:
         """One more line by the same person: the answer is to all of them."""
         self.newest = line
         self.heard[line.incoming.id] = line
@@ -114,7 +114,7 @@ def outcome(pending: Pending, finished: Finished) -> list[Activity]:
     return sorted(rows, key=lambda row: row.message_id)
 
 
-def _completed(line: Heard, finished: Finished, sent: list[discord.Message], *, is_main: bool) -> Activity:
+def _completed(line: AnsweredLine, finished: Finished, sent: list[discord.Message], *, is_main: bool) -> Activity:
     """How it ended for one line; the cost of the answer is in the row of the line it answers."""
     reply_id = sent[0].id if sent else None
     reason = line.reason if reply_id is not None else f"{line.reason}; nothing was sent: {finished.problem}"
@@ -138,7 +138,7 @@ def _completed(line: Heard, finished: Finished, sent: list[discord.Message], *, 
     )
 
 
-def activity_row(line: Heard, *, reason: str = "", is_due: bool = False) -> Activity:
+def activity_row(line: AnsweredLine, *, reason: str = "", is_due: bool = False) -> Activity:
     """A line's row of the record: not spoken yet."""
     said = line.incoming
     return Activity(

@@ -38,7 +38,7 @@ class OtherModelError(KnownError):
     """A question asked for another model where that cannot be."""
 
 
-class Playground:
+class PlaygroundAnswerer:
     """Answers one question at a time; `poll` takes the next one and notices when the current one is withdrawn."""
 
     def __init__(

@@ -9,17 +9,18 @@ import asyncio
 import logging
 
 from bot.indexing import MAX_ROWS
-from storage.jobs import active_kinds
+from storage.jobs.kinds import JOBS, JobKind
+from storage.jobs.runner import spawn_job
+from storage.jobs.table import active_kinds
 from storage.settings import EMBEDDING_MODEL
 from storage.store import Store
-from storage.system.processes import spawn_job
 
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 60.0
 # After a job that changed nothing (no memory, a broken download) it is not started again and again.
 AGAIN_SECONDS = 6 * 3600.0
-_BUSY_KINDS = frozenset({"fetch", "import", "index", "retrain", "train"})
+_BUSY_KINDS = frozenset({JobKind.FETCH, JobKind.IMPORT, JobKind.INDEX, JobKind.RETRAIN, JobKind.TRAIN})
 
 
 async def keep_index_of_the_chosen_model(store: Store, *, every_seconds: float = EVERY_SECONDS) -> None:
@@ -34,7 +35,7 @@ async def keep_index_of_the_chosen_model(store: Store, *, every_seconds: float =
                 continue
             last = (reason, loop.time())
             log.info("The search index is brought up to date by a job: %s", reason)
-            await asyncio.to_thread(spawn_job, store.workspace, "index", ("--only-index",))
+            await asyncio.to_thread(spawn_job, store.workspace, JobKind.INDEX, JOBS[JobKind.INDEX].arguments)
         except Exception as error:
             # LanceDB's core raises what it likes; recall goes on with the index there is, and the next look may do.
             log.warning("The search index could not be looked at: %s", error)

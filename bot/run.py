@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,28 +15,42 @@ from pathlib import Path
 if __name__ == "__main__":  # started as a file: the project root is not on the path yet
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from storage.jobs.arguments import plain_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = plain_parser("Run the bot of one workspace until it is asked to stop.")
+    made.add_argument("--workspace", help="folder of the server (default: the project root)")
+    made.add_argument("--offline", action="store_true", help="answer the playground only, without Discord")
+    return made
+
+
+if __name__ == "__main__":
+    parser().parse_args()  # --help, and words it does not know, before anything heavy is loaded
+
 from model.process import prepare_process_environment
 from storage.system.priority import lower_priority
 
 prepare_process_environment()
 
-import argparse
 import asyncio
 import faulthandler
 import logging
 import os
 import signal
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NoReturn
 
 from bot.inbox import Inbox
 from bot.live_status import LiveStatus
 from bot.model_slot import Changes, ModelSlot
-from bot.playground import Playground
+from bot.playground import PlaygroundAnswerer
 from bot.recall import Recall
 from bot.reindexing import keep_index_of_the_chosen_model
 from bot.responder import Responder
+from bot.services import Services
 from bot.stopping import Ending, LastResort, StopRequest, ending_of
 from bot.storage_thread import TRY_SECONDS, StorageThread
 from bot.watchdog import Watchdog, end_process
@@ -70,26 +85,10 @@ DRAIN_SECONDS, CANCEL_SECONDS, CLOSE_SECONDS = 3.5, 3.5, 1.0
 log = logging.getLogger("bot")
 
 
-@dataclass
-class Services:
-    """Everything the live bot is made of; handed to the Discord client."""
-
-    store: Store
-    environment: Environment
-    status: LiveStatus
-    storage: StorageThread
-    # A thread of its own for the heartbeat: whoever watches must hear it while long questions are answered.
-    pulse: StorageThread
-    slot: ModelSlot
-    recall: Recall
-    responder: Responder
-    stop: StopRequest
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bot; returns its exit code."""
     ensure_streams()
-    options = _parse(arguments)
+    options = parser().parse_args(arguments)
     workspace = Workspace.at(options.workspace)
     lock = FileLock(workspace.locks / "bot.lock", holder="A bot")
     try:
@@ -161,7 +160,7 @@ async def _live(
     stop = StopRequest()
     _stop_on_signals(stop)
     services = _build(store, environment, status, stop)
-    playground = Playground(
+    playground = PlaygroundAnswerer(
         store, storage=services.storage, responder=services.responder, slot=services.slot, status=status
     )
     inbox = Inbox(store, storage=services.storage, playground=playground, slot=services.slot, status=status, stop=stop)
@@ -400,13 +399,6 @@ def _stop_on_signals(stop: StopRequest) -> None:
             loop.add_signal_handler(number, stop.ask, ExitCode.STOPPED, f"Stopped by {signal.Signals(number).name}.")
         except NotImplementedError:  # Windows: the handler runs between bytecodes, so hand over to the loop
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.ask, ExitCode.STOPPED, "Stopped."))
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Run the bot of one workspace until it is asked to stop.")
-    parser.add_argument("--workspace", help="folder of the server (default: the project root)")
-    parser.add_argument("--offline", action="store_true", help="answer the playground only, without Discord")
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -54,14 +54,6 @@ class StopRequest:
     def is_asked(self) -> bool:
         return self._event.is_set()
 
-    @property
-    def exit_code(self) -> int:
-        return self.ending.code
-
-    @property
-    def reason(self) -> str:
-        return self.ending.reason
-
     async def wait(self) -> None:
         await self._event.wait()
 

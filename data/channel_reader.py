@@ -17,7 +17,8 @@ from data.chat.absence import Absence, are_words_withheld, judge_absence
 from data.discord_objects import message_from_object
 from data.fetcher_api import PAGE_SIZE, DiscordRest, Json
 from data.privacy import Skip, skip_reason
-from storage.jobs import Report
+from storage.jobs.progress import ProgressCallback
+from storage.jobs.results import ChannelFetched
 from storage.records import DISCORD_EPOCH_MS, Channel, snowflake_ms
 from storage.store import Store
 
@@ -57,21 +58,22 @@ class ChannelResult:
             return ""
         return f"{self.unclear:,} of {self.kept:,} messages kept from it were not there; nothing was changed"
 
-    def as_result(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "name": self.name,
-            "new": self.new,
-            "edited": self.edited,
-            "deleted": self.deleted,
-            "missing": self.missing,
-            "returned": self.returned,
-            "unclear": self.unclear,
-            "requests": self.requests,
-            "skipped": dict(self.skipped),
-            "problem": self.problem,
-            "cure": self.cure,
-        }
+    def as_result(self) -> ChannelFetched:
+        """What the job leaves in its row."""
+        return ChannelFetched(
+            id=self.id,
+            name=self.name,
+            new=self.new,
+            edited=self.edited,
+            deleted=self.deleted,
+            missing=self.missing,
+            returned=self.returned,
+            unclear=self.unclear,
+            requests=self.requests,
+            skipped=dict(self.skipped),
+            problem=self.problem,
+            cure=self.cure,
+        )
 
 
 @dataclass
@@ -101,7 +103,7 @@ class ChannelReader:
         server_id: int,
         refresh_days: int,
         clock: Callable[[], float],
-        report: Report,
+        report: ProgressCallback,
         look_again: Callable[[], Any],
     ) -> None:
         self._store = store

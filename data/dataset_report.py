@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.chat.quotas import CEILING
 from data.chat.rows import TrainingRow
-from data.staging import GAP_BINS_SECONDS
+from data.session_file import GAP_BINS_SECONDS
 
 if TYPE_CHECKING:
     from data.preprocessor import Prepared

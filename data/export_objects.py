@@ -15,7 +15,7 @@ from typing import Any
 from data.chat.permissions import VIEW_CHANNEL
 from data.discord_objects import message_from_object
 from data.privacy import Skip, skip_reason
-from storage.records import Channel, Form, Mention, Message, Reaction
+from storage.records import Channel, Mention, Message, MessageForm, Reaction
 from storage.text import storable
 
 MAX_ID = 2**63 - 1
@@ -103,7 +103,7 @@ def parse_exporter_message(raw: Any, *, channel_id: int) -> Parsed:
     message = parsed.message
     usernames = {int(user["id"]): str(user["username"] or "") for user in mentions}
     content = with_mention_ids(message.content, message.mentions, usernames)
-    return replace(parsed, message=replace(message, content=content, form=Form.RENDERED))
+    return replace(parsed, message=replace(message, content=content, form=MessageForm.RENDERED))
 
 
 def with_mention_ids(content: str, mentions: Sequence[Mention], usernames: Mapping[int, str]) -> str:
@@ -137,7 +137,7 @@ def parse_package_message(raw: Any, *, channel_id: int, author: Fields) -> Parse
             "attachments": [{"filename": url.split("?")[0].rsplit("/", 1)[-1]} for url in urls],
         }
     )
-    return replace(parsed, message=replace(parsed.message, form=Form.PACKAGE))
+    return replace(parsed, message=replace(parsed.message, form=MessageForm.PACKAGE))
 
 
 def parse_package_channel(raw: Any, *, channel_id: str) -> tuple[Channel, str]:

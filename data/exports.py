@@ -164,7 +164,7 @@ class _Search:
 
     def _in_folder(self, path: Path) -> list[Export]:
         if not path.is_dir() and not path.name.lower().endswith(_ENDINGS):
-            raise NotAnExportError(f"{path.name} is no export.")
+            raise NotAnExportError(f"{path.name} is not an export.")
         return self._in_file(path)
 
     def _in_file(self, path: Path) -> list[Export]:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from data.access import Access, read_access
 from data.channel_reader import ChannelReader, ChannelResult
@@ -28,14 +27,14 @@ from storage.deletions import erase_due
 from storage.environment import Environment
 from storage.errors import ConfigurationError
 from storage.forgetting import sweep_if_free
-from storage.jobs import Report, silent
+from storage.jobs.progress import ProgressCallback, silent
+from storage.jobs.results import ChannelFound, DiscoverResult, FetchResult
 from storage.people import PRIVATE_THREAD, THREAD_KINDS
 from storage.records import Channel
 from storage.settings import REFRESH_DAYS
 from storage.store import Store
 
 log = logging.getLogger(__name__)
-EVERYTHING = 100_000  # days: look again at the whole history
 QUESTION = (
     "Were they deleted on Discord? Answer in the panel, People & channels, or with --were-deleted / --keep-absent."
 )
@@ -55,18 +54,16 @@ class ServerView:
     def is_large(self) -> bool:
         return policy.is_large(self.members, is_discoverable=self.is_discoverable)
 
-    def as_result(self) -> dict[str, Any]:
-        """For `jobs.result`, where the panel reads it."""
-        return {
-            "server_id": self.id,
-            "name": self.name,
-            "members": self.members,
-            "is_discoverable": self.is_discoverable,
-            "is_large": self.is_large,
-            "channels": [
-                {"id": c.id, "name": c.name, "kind": c.kind, "is_private": c.is_private} for c in self.channels
-            ],
-        }
+    def as_result(self) -> DiscoverResult:
+        """What the job leaves for the panel."""
+        return DiscoverResult(
+            self.id,
+            self.name,
+            self.members,
+            self.is_discoverable,
+            self.is_large,
+            tuple(ChannelFound(c.id, c.name, c.kind, c.is_private) for c in self.channels),
+        )
 
 
 @dataclass(frozen=True)
@@ -99,16 +96,16 @@ class FetchSummary:
         said += [f"#{c.name}: {c.question}. {QUESTION}" for c in self.channels if c.question]
         return tuple(said)
 
-    def as_result(self) -> dict[str, Any]:
-        """For `jobs.result`."""
-        return {
-            "new": self.new,
-            "edited": self.edited,
-            "deleted": self.deleted,
-            "missing": self.missing,
-            "attention": list(self.attention),
-            "channels": [channel.as_result() for channel in self.channels],
-        }
+    def as_result(self) -> FetchResult:
+        """What the job leaves in its row."""
+        return FetchResult(
+            self.new,
+            self.edited,
+            self.deleted,
+            self.missing,
+            self.attention,
+            tuple(channel.as_result() for channel in self.channels),
+        )
 
 
 class Fetcher:
@@ -122,7 +119,7 @@ class Fetcher:
         *,
         refresh_days: int | None = None,
         clock: Callable[[], float] = time.time,
-        report: Report = silent,
+        report: ProgressCallback = silent,
     ) -> None:
         self._store = store
         self._api = api

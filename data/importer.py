@@ -16,7 +16,7 @@ from data.export_objects import Fields
 from data.exports import open_export
 from data.privacy import Skip
 from storage.errors import BadInputError
-from storage.jobs import Report, silent
+from storage.jobs.progress import ProgressCallback, silent
 from storage.messages import Saved
 from storage.records import Channel, Message
 from storage.store import Store
@@ -51,7 +51,7 @@ class ImportSummary:
     channels: int
     channels_new: int
 
-    def as_result(self) -> dict[str, Any]:
+    def as_row(self) -> dict[str, Any]:
         """For a job row."""
         return asdict(self)
 
@@ -66,7 +66,7 @@ def import_file(
     guild_id: int | None = None,
     author: Fields | None = None,
     given_by: str = "owner",
-    report: Report = silent,
+    report: ProgressCallback = silent,
 ) -> ImportSummary:
     """Bring a file's messages into the store (`import_export`). `guild_id` chooses the server of a data package and
     `author` names its member where the package does not."""
@@ -90,7 +90,7 @@ def import_export(
     visibility: Visibility | None = None,
     given_by: str = "owner",
     is_one_of_many: bool = False,
-    report: Report = silent,
+    report: ProgressCallback = silent,
 ) -> ImportSummary:
     """Bring an export's messages into the store; a second run of the same file changes nothing.
 
@@ -184,7 +184,7 @@ class _Check:
         )
 
 
-def _write(store: Store, export: Export, report: Report) -> tuple[int, int]:
+def _write(store: Store, export: Export, report: ProgressCallback) -> tuple[int, int]:
     new = edited = 0
     batch: list[Item] = []
     for item in _reported(export.items(), report, "Writing messages", _CHECK_SHARE, 1.0):
@@ -211,7 +211,7 @@ def _origin(message: Message) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True)
 
 
-def _reported(items: Iterator[Item], report: Report, step: str, start: float, end: float) -> Iterator[Item]:
+def _reported(items: Iterator[Item], report: ProgressCallback, step: str, start: float, end: float) -> Iterator[Item]:
     count = 0
     for count, item in enumerate(items, start=1):
         if count % _REPORT_EVERY == 0:

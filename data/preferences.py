@@ -15,7 +15,7 @@ from typing import TextIO
 
 from data.chat.assistants import TEMPLATES, TRANSLATED, language_of
 from data.chat.rows import JUDGED, PREFERENCES, TRAIN, JudgedRow, PreferenceRow, TrainingRow
-from storage.jobs import Report, silent
+from storage.jobs.progress import ProgressCallback, silent
 from storage.reactions import MAX_STRENGTH
 from storage.records import Conversation, Turn
 
@@ -29,7 +29,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Place:
+class PairRequest:
     """Where a rejected reply is wanted: the row, and how many different ones."""
 
     row: TrainingRow
@@ -49,7 +49,7 @@ class Place:
 
 
 # Places -> for each the texts found, in order; may find fewer than wanted. Raises CancelledError when asked to stop.
-Reject = Callable[[Sequence[Place]], Iterator[tuple[Place, list[str]]]]
+Reject = Callable[[Sequence[PairRequest]], Iterator[tuple[PairRequest, list[str]]]]
 
 
 @dataclass
@@ -75,7 +75,7 @@ def write_pairs(
     count_tokens: Callable[[Sequence[str]], Sequence[int]],
     min_tokens: int = 4,
     max_chosen: int | None = None,
-    report: Report = silent,
+    report: ProgressCallback = silent,
 ) -> PairCounts:
     """preferences.jsonl (chosen, rejected, strength) and kto.jsonl (completion, label) from rows of train.jsonl.
 
@@ -83,7 +83,7 @@ def write_pairs(
     without repeating a pair. `max_chosen`: only the strongest so many.
     """
     counts = PairCounts(source)
-    places: list[Place] = []
+    places: list[PairRequest] = []
     with open(folder / TRAIN, "rb") as rows, open(folder / JUDGED, "w", encoding="utf-8") as judged:
         for candidate in _strongest(candidates, max_chosen):
             rows.seek(candidate.offset)
@@ -94,7 +94,7 @@ def write_pairs(
             elif count_tokens([row.reply])[0] < min_tokens:
                 counts.too_short += 1
             else:
-                places.append(Place(row, min(candidate.balance, MAX_STRENGTH)))
+                places.append(PairRequest(row, min(candidate.balance, MAX_STRENGTH)))
                 judged.write(JudgedRow(row, is_liked=True).to_json())
         with open(folder / PREFERENCES, "w", encoding="utf-8") as paired:
             for done, (place, texts) in enumerate(reject(places), start=1):
@@ -111,7 +111,7 @@ def distinct(texts: Sequence[str], *, unlike: str) -> list[str]:
     return [text for key, text in found.items() if key and key != _folded(unlike)]
 
 
-def _write_place(paired: TextIO, judged: TextIO, place: Place, texts: Sequence[str], counts: PairCounts) -> None:
+def _write_place(paired: TextIO, judged: TextIO, place: PairRequest, texts: Sequence[str], counts: PairCounts) -> None:
     texts = texts[: place.wanted]
     if not texts:
         counts.without_rejected += 1
@@ -138,7 +138,7 @@ def _folded(text: str) -> str:
 # ---- where rejected texts come from -----------------------------------------------------------------
 
 
-def reject_with_templates(places: Sequence[Place]) -> Iterator[tuple[Place, list[str]]]:
+def reject_with_templates(places: Sequence[PairRequest]) -> Iterator[tuple[PairRequest, list[str]]]:
     """Different templates for each place, the same ones on every run, in the language that is spoken there: English
     ones on a German server would teach not to be English."""
     said = (turn.text for place in places for turn in (*place.row.conversation.turns, Turn("", place.row.reply)))
@@ -161,7 +161,7 @@ class RejectWithModel:
         self._generate = generate
         self._kept = kept
 
-    def __call__(self, places: Sequence[Place]) -> Iterator[tuple[Place, list[str]]]:
+    def __call__(self, places: Sequence[PairRequest]) -> Iterator[tuple[PairRequest, list[str]]]:
         known = _read_kept(self._kept)
         with open(self._kept, "a", encoding="utf-8") as file:
             for start in range(0, len(places), self._AT_ONCE):
@@ -173,12 +173,12 @@ class RejectWithModel:
                 file.flush()
                 yield from ((place, known[place.key]) for place in part)
 
-    def missing(self, places: Sequence[Place]) -> list[Place]:
+    def missing(self, places: Sequence[PairRequest]) -> list[PairRequest]:
         """The places that are not finished yet."""
         known = _read_kept(self._kept)
         return [place for place in places if place.key not in known]
 
-    def _texts(self, places: Sequence[Place]) -> list[list[str]]:
+    def _texts(self, places: Sequence[PairRequest]) -> list[list[str]]:
         found: list[list[str]] = [[] for _ in places]
         for attempt in range(self._ROUNDS):
             asked = [
@@ -219,7 +219,7 @@ class RejectIfAffordable:
         """Where the texts came from in the end."""
         return "templates" if self.note else "model"
 
-    def __call__(self, places: Sequence[Place]) -> Iterator[tuple[Place, list[str]]]:
+    def __call__(self, places: Sequence[PairRequest]) -> Iterator[tuple[PairRequest, list[str]]]:
         missing = self._model.missing(places)
         try:
             seconds = self._seconds_each(missing)
@@ -234,7 +234,7 @@ class RejectIfAffordable:
                 )
         yield from reject_with_templates(places) if self.note else self._model(places)
 
-    def _seconds_each(self, missing: Sequence[Place]) -> float:
+    def _seconds_each(self, missing: Sequence[PairRequest]) -> float:
         few = self._FEW
         list(self._model(missing[:few]))
         timed = missing[few : 2 * few]

@@ -1,7 +1,7 @@
 """Stored messages to a data set: one folder with everything training and evaluation need.
 
-Two passes. The first turns messages into sessions on disk (data.staging); then the split by time and the balance are
-decided on a few numbers per turn; the second writes the chosen rows in the order they were said. The folder is made
+Two passes. The first turns messages into sessions on disk (data.session_file); then the split by time and the balance
+are decided on a few numbers per turn; the second writes the chosen rows in the order they were said. The folder is made
 beside its final name and renamed at the end, so there is a complete data set or none.
 """
 
@@ -38,12 +38,12 @@ from data.chat.rows import (
 )
 from data.chat.window import MAX_CONTEXT, MIN_CONTEXT
 from data.preferences import Candidate
-from data.recalled import Earlier, Memory
-from data.staging import CountTokens, Stage
+from data.session_file import CountTokens, Stage
 from data.sufficiency import shortage
+from data.training_recall import Earlier, RecallMemory
 from storage.artefacts import MANIFEST, PreparedSet
 from storage.errors import BadInputError, StorageError
-from storage.jobs import Report, silent
+from storage.jobs.progress import ProgressCallback, silent
 from storage.records import Channel, Conversation, Turn
 from storage.store import Store
 from storage.system.files import remove_file, remove_tree, replace_file
@@ -102,7 +102,7 @@ def write_rows(
     options: Options,
     layout: int,
     count_tokens: CountTokens,
-    report: Report = silent,
+    report: ProgressCallback = silent,
 ) -> Prepared:
     """train, validation and test rows into the folder `partial`; BadInputError where there is too little for them."""
     channels = store.channels.trainable()
@@ -305,13 +305,13 @@ class _Writer:
         turns = len(prepared.stage.authors)
         self._sizes = random.integers(MIN_CONTEXT, MAX_CONTEXT + 1, turns)
         self._recall = np.where(random.random(turns) < _RECALL_CHANCE, random.integers(1, _MAX_RECALLED + 1, turns), 0)
-        self._memory = Memory()
+        self._memory = RecallMemory()
         self._ended: list[tuple[int, int, list[Earlier]]] = []
         self._files: list[IO[bytes]] = []
         self._train_bytes = 0
         self._voiced: Counter[int] = Counter()
 
-    def write(self, report: Report) -> None:
+    def write(self, report: ProgressCallback) -> None:
         stage, prepared = self._prepared.stage, self._prepared
         order = stage.column("starts").argsort(kind="stable").tolist()
         written = [0, 0, 0]
@@ -538,7 +538,7 @@ def _origin(turns: Sequence[SpokenTurn], recalled: Sequence[Earlier]) -> Origin:
     return Origin(tuple(sources), tuple(sorted({number for numbers in named for number in numbers})))
 
 
-def _part(report: Report, start: float, end: float) -> Callable[..., None]:
+def _part(report: ProgressCallback, start: float, end: float) -> Callable[..., None]:
     def told(fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
         report(start + (end - start) * fraction, step, done=done, unit=unit)
 

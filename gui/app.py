@@ -14,18 +14,19 @@ from typing import Any
 from gui import texts
 from gui.appearance import Appearance
 from gui.components.icons import set_window_icon
-from gui.news import News
+from gui.notifier import Notifier
+from gui.pending_actions import PendingActions
 from gui.presenters.dashboard import job_views
-from gui.presenters.pulse import ControllerLook, Pulse
+from gui.presenters.snapshot import ControllerLook, Pulse
 from gui.presenters.status import status_view, tray_tip
 from gui.presenters.training import job_arguments
 from gui.remaining import RemainingTimes
-from gui.wishes import Wishes
-from gui.worker import Worker
+from gui.worker import BackgroundRunner
 from storage.control import PANEL_WANTED
 from storage.environment import Environment, read_environment
 from storage.errors import KnownError
 from storage.first_steps import begin_first_steps, close_first_steps
+from storage.jobs.kinds import JobKind
 from storage.paths import Workspace
 from storage.settings import APPEARANCE, KEEP_AWAKE, KEEP_BACKUPS, START_BOT_WITH_PANEL, START_MINIMISED, Setting
 from storage.store import Store
@@ -58,8 +59,8 @@ class App:
 
         self.store, self.controller, self.jobs, self.is_demo = store, controller, jobs, demo
         self.pulse: Pulse | None = None
-        self.worker = Worker()
-        self.wishes, self.news, self.remaining = Wishes(), News(self), RemainingTimes()
+        self.worker = BackgroundRunner()
+        self.wishes, self.news, self.remaining = PendingActions(), Notifier(self), RemainingTimes()
         self._pulse_at, self._is_pulsing = 0.0, False
         self._is_closing = self._is_leaving = self._was_asked_to_end = False
         self._leaving_since = 0.0
@@ -372,7 +373,7 @@ class App:
         )
 
     def _arguments(self, kind: str) -> list[str]:
-        if kind == "backup":
+        if kind == JobKind.BACKUP:
             return ["--keep", str(self.store.settings.get(KEEP_BACKUPS))]
         newest = {name: job for name in ("train", "retrain") if (job := self.store.jobs.latest(name)) is not None}
         return job_arguments(kind, newest, self.workspace, now=time.time())

@@ -1,4 +1,4 @@
-"""Light, dark, or as the system: which of them is shown, and when it changes."""
+"""Light, dark, or matching the system: which of them is shown, and when it changes."""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
+from storage.jobs.kinds import JobKind
 from storage.records import Job
 
 # Before this, a straight line through the progress says nothing: loading and unpacking go at another pace.
@@ -15,7 +16,7 @@ FIRST_SECONDS, FIRST_PROGRESS = 15.0, 0.03
 # A new estimate is believed by half after this long.
 HALF_LIFE_SECONDS = 30.0
 # In a round of steps only the training says how long the round takes; before it nothing is told.
-_ROUND, _LONGEST = "retrain", ("train", "evaluate")
+_ROUND, _LONGEST = JobKind.RETRAIN, (JobKind.TRAIN, JobKind.EVALUATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class RemainingTimes:
         left = _straight(step, pulse.now)
         if left is None:
             return None
-        if step.kind == "evaluate":
+        if step.kind == JobKind.EVALUATE:
             return left
         # The evaluation after it takes about a quarter of the training (its share of the round).
         whole = left + (pulse.now - step.started_at)

@@ -18,7 +18,7 @@ SETTINGS = "Settings"
 FIRST_RUN = "Getting started"
 BLIND_TEST = "Blind test"
 APPEARANCE_TIP = "Appearance: {mode}. Click to change."
-APPEARANCE_NAMES = {"system": "as the system", "light": "light", "dark": "dark"}
+APPEARANCE_NAMES = {"system": "match system", "light": "light", "dark": "dark"}
 
 # ---- the bot's state ----------------------------------------------------------------------------
 STATE_STOPPED = "Stopped"
@@ -38,7 +38,7 @@ STATE_RETRY_LATER = "Error, trying again in {span}"
 DETAIL_NEVER = "It has not run yet. Start it whenever you like."
 DETAIL_STOPPED = "Nobody gets an answer until you start it."
 DETAIL_STOPPED_REASON = "It stopped {ago}: {reason}"
-DETAIL_STARTING = "The bot process is coming up."
+DETAIL_STARTING = "Starting the bot."
 DETAIL_LOADING = "Reading the model file. The first time takes a while."
 DETAIL_CONNECTING = "Reaching Discord."
 DETAIL_RUNNING = "On Discord and listening."
@@ -46,7 +46,7 @@ DETAIL_RUNNING_LATENCY = "On Discord and listening · {latency} ms away"
 DETAIL_OFFLINE = "Not on Discord. Talk to it in the playground."
 DETAIL_QUIET = "It reads along and says nothing until {until}."
 DETAIL_STOPPING = "It finishes the reply it is writing."
-DETAIL_BACKOFF = "It ended unexpectedly; it comes back by itself."
+DETAIL_BACKOFF = "It stopped unexpectedly and will restart automatically."
 
 BUTTON_START, BUTTON_STOP, BUTTON_RESTART = "Start bot", "Stop", "Restart"
 BUTTON_FORCE, BUTTON_LOGS = "Force stop", "View logs"
@@ -54,7 +54,7 @@ BUTTON_TOKEN, BUTTON_SETTINGS, BUTTON_TRAINING = "Enter the token", "Open settin
 BUTTON_START_STEPS, BUTTON_CHECK_UP = "Getting started", "Check everything"
 BUTTON_QUIET, BUTTON_UNQUIET = "Quiet for 1 h", "Speak again"
 BUTTON_FREE = "Free memory"
-TIP_FREE = "Gives the model's memory back, for a game say. The next reply loads it again, which takes seconds."
+TIP_FREE = "Unloads the model to free memory (for a game, say). The next reply reloads it in a few seconds."
 TIP_STOP = "Finishes the current reply, then stops."
 TIP_FORCE = "Ends the process at once. For when Stop does not help."
 TIP_RESTART = "Stops and starts again; reads settings that need a restart."
@@ -105,29 +105,11 @@ TARGET_MEMORY, TARGET_UPTIME, TARGET_ERRORS = "Memory", "Uptime", "Errors"
 QUICK = "Quick actions"
 ACTION_FETCH, ACTION_TRAIN, ACTION_EVALUATE = "Fetch new messages", "Retrain model", "Evaluate"
 ACTION_FOLDER, ACTION_BACKUP, ACTION_SETTINGS = "Open data folder", "Back up now", "Settings"
-JOB_NAMES = {
-    "fetch": "Fetching messages",
-    "import": "Importing messages",
-    "index": "Updating the index",
-    "prepare": "Preparing training data",
-    "train": "Training",
-    "evaluate": "Evaluating",
-    "deploy": "Deploying",
-    "backup": "Backing up",
-    "tune": "Tuning",
-    "download": "Downloading",
-    "preflight": "Checking the hardware",
-    "blind_test": "Blind test",
-    "sweep": "Trying settings",
-    "shares": "Counting shares",
-    "doctor": "Checking everything",
-    "retrain": "Retraining",
-}
 JOB_CANCEL, JOB_CANCELLING = "Cancel", "Cancelling…"
 JOB_REMAINING = "{span} left"
 JOB_STARTED = "{name}…"
 JOB_DONE, JOB_FAILED = "{name}: done", "{name}: failed"
-JOB_CANCELLED, JOB_LOST = "{name}: cancelled", "{name}: ended without a word"
+JOB_CANCELLED, JOB_LOST = "{name}: cancelled", "{name}: stopped unexpectedly"
 JOB_PARTLY = "{name}: not everything"
 
 # ---- dialogs ------------------------------------------------------------------------------------
@@ -150,23 +132,7 @@ LOG_COUNT = "{lines}"
 LOG_COUNT_FILTERED = "{shown} of {lines}"
 LOG_EMPTY = "No lines yet. They appear here as soon as the {name} log has any."
 LOG_NO_MATCH = "No line matches. Clear the search, or show more levels."
-LOG_NAMES = {
-    "bot": "Bot",
-    "launcher": "Panel",
-    "fetch": "Fetch",
-    "import": "Import",
-    "index": "Index",
-    "prepare": "Prepare",
-    "train": "Training",
-    "evaluate": "Evaluation",
-    "deploy": "Deployment",
-    "blind_test": "Blind test",
-    "backup": "Backup",
-    "tune": "Tuning",
-    "download": "Download",
-    "doctor": "Check-up",
-    "retrain": "Retrain",
-}
+LOG_NAMES = {"bot": "Bot", "launcher": "Panel"}  # those of jobs are in the table of jobs
 LOG_RAW = "{name} (raw output)"
 
 # ---- settings -----------------------------------------------------------------------------------
@@ -372,7 +338,7 @@ RETRAIN_TITLE = "A new model from everything said so far"
 RETRAIN_STEPS = ("Fetch", "Prepare", "Train", "Evaluate", "You decide")
 RETRAIN_TEXT = (
     "Fetches new messages, prepares them, trains and evaluates. At the end you see how close it comes and "
-    "decide whether the bot uses it. It may take hours; you can close this window meanwhile."
+    "decide whether the bot uses it. It may take hours; you can close this window in the meantime."
 )
 RETRAIN_RUNNING = "It is at work; the bot goes on as before."
 RETRAIN_NEW = "{count} since the last training."
@@ -380,8 +346,8 @@ RETRAIN_NEVER = "Never trained yet; {count} to learn from."
 RETRAIN_NONE = "No messages yet. Fetch or import some first."
 RETRAIN_DUE = "Time to retrain?"
 RETRAIN_DUE_TEXT = "{count} since the last training. See Training."
-RETRAIN_ASK_TITLE, RETRAIN_ASK_GO, RETRAIN_ASK_PAUSED = "Start retraining?", "Start", "Start, bot off meanwhile"
-RETRAIN_ASK_MEMORY = "The bot is running: where memory is short, stop it meanwhile. It is started again at the end."
+RETRAIN_ASK_TITLE, RETRAIN_ASK_GO, RETRAIN_ASK_PAUSED = "Start retraining?", "Start", "Start and pause the bot"
+RETRAIN_ASK_MEMORY = "The bot is running. If memory is tight, pause it during training; it restarts afterwards."
 DATASET = "Data set"
 DATASET_NONE = "Not prepared yet."
 DATASET_FACTS = {
@@ -417,13 +383,13 @@ RUN_STEP = "{phase} step {step}"
 EVALUATION = "Evaluation"
 EVALUATION_NONE = "Not evaluated yet. An evaluation shows how well people can tell the bot from the real ones."
 EVALUATION_START = "Evaluate"
-EVALUATION_MATCH, EVALUATION_AUC = "Personality match", "A detector finds it"
-EVALUATION_PEOPLE = "Real people among themselves"
+EVALUATION_MATCH, EVALUATION_AUC = "Personality match", "Detector AUC"
+EVALUATION_PEOPLE = "Baseline: people vs. people"
 EVALUATION_AUC_NOTE = "0.50 cannot be told apart, 1.00 always"
-EVALUATION_OBJECTION = "Recites what it was trained on"
+EVALUATION_OBJECTION = "Repeats training text word for word"
 MODELS = "Models"
-MODELS_NONE = "No trained model yet. The bot uses the base model meanwhile."
-MODEL_IN_USE, MODEL_BEFORE, MODEL_UNUSED = "in use", "before", "not used yet"
+MODELS_NONE = "No trained model yet. The bot uses the base model until there is one."
+MODEL_IN_USE, MODEL_BEFORE, MODEL_UNUSED = "in use", "previous", "not used yet"
 MODEL_TRAINED, MODEL_ADDED = "trained {when}", "added {when}"
 MODEL_MATCHES, MODEL_UNMEASURED, MODEL_PRACTICE = "match {match}", "not evaluated", "practice only"
 MODEL_USE_SHORT, MODEL_DELETE, MODEL_DELETE_GO = "Use", "Delete", "Delete"
@@ -446,15 +412,15 @@ PRACTICE_TEXT = (
     "with a real one. You can roll back."
 )
 MODEL_ADD, MODEL_ROLLBACK = "Add model file…", "Roll back"
-MODEL_BEFORE_FIRST = "the model from before the first one"
-MODEL_ROLLBACK_TITLE = "Go back to {name}?"
-MODEL_ROLLBACK_TEXT = "The bot reloads and answers with the model from before. Rolling back again returns."
+MODEL_BEFORE_FIRST = "the original model"
+MODEL_ROLLBACK_TITLE = "Roll back to {name}?"
+MODEL_ROLLBACK_TEXT = "The bot reloads and answers with that model. Rolling back again returns to this one."
 DEPLOY_TITLE = "A new model is ready"
 DEPLOY_TEXT = (
     "{name} is trained and evaluated.{match} The dashboard shows it beside the model in use. It waits there until you "
     "decide."
 )
-DEPLOY_MATCH = " It matches the server's voice to {match}."
+DEPLOY_MATCH = " Personality match: {match}."
 DEPLOY_GO, DEPLOY_LATER, DEPLOY_LOOK = "Use it", "Not now", "Look at it"
 FORCE_UNNAMED = "The checks object to it."
 FORCE_TITLE, FORCE_GO, FORCE_NO = "Use it all the same?", "Use it anyway", "Keep the one in use"
@@ -573,7 +539,7 @@ HIDDEN_TITLE, HIDDEN_TEXT = "Still here", "The panel stays in the tray. Exit fro
 EXIT_TIP = "Exit (Ctrl+Q)"
 EXIT_STOPPING = "Stopping the bot…"
 NOTE_STARTED, NOTE_STOPPED, NOTE_ERROR = "The bot is running", "The bot stopped", "The bot needs attention"
-NOTE_RESTARTED = "The bot ended unexpectedly and comes back by itself"
+NOTE_RESTARTED = "The bot stopped unexpectedly and will restart automatically"
 NOTE_MODEL = "The model could not be loaded"
 NOTE_MODEL_TEXT = "The bot tries again every 30 s. {error}"
 NOTE_MILESTONE, NOTE_MILESTONE_TEXT = "{count} replies", "Your bot has answered {count} times."

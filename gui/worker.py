@@ -24,7 +24,7 @@ class _Task:
     failed: Callable[[Exception], Any] | None
 
 
-class Worker:
+class BackgroundRunner:
     """`ask(work, then)`: work runs on a thread, then(result) on the thread that calls `deliver`."""
 
     def __init__(self) -> None:

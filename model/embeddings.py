@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -74,7 +74,7 @@ class QueryEmbedder:
 
     def __init__(self, entry: EmbeddingModel, path: Path, *, threads: int = 1) -> None:
         from model.files.model_kind import check_embedder
-        from model.native import last_error, library
+        from model.llama_cpp_api import last_error, library
 
         check_embedder(path)
         self.name, self.dimension, self._entry = entry.name, entry.dimension, entry
@@ -87,7 +87,7 @@ class QueryEmbedder:
         if not self._model:
             raise ModelFileError(
                 f"llama.cpp cannot load the embedding model {path.name}: {last_error()}",
-                "Delete the file; it is written anew on the next start.",
+                "Delete the file; it is rewritten at the next start.",
             )
         self._vocab = lib.llama_model_get_vocab(self._model)
         context = lib.llama_context_default_params()
@@ -284,6 +284,3 @@ def _device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-EmbedFunction = Callable[[Sequence[str]], np.ndarray]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from model.chat.chat_model import ChatModel
 from model.chat.requests import GenerationOptions, Reply, ReplyRequest
-from model.native import ContextOptions
-from storage.control import Facts
+from model.llama_cpp_api import ContextOptions
+from storage.control import KeyValueStore
 from storage.settings import (
     CHAT_TEMPLATE,
     CONTEXT_LENGTH,
@@ -77,7 +77,7 @@ def get_model(
 
 
 def get_configured_model(
-    path: Path, adapter: Path | None, settings: Settings, facts: Facts | None = None, *, is_polite: bool = False
+    path: Path, adapter: Path | None, settings: Settings, facts: KeyValueStore | None = None, *, is_polite: bool = False
 ) -> ChatModel:
     """`get_model` as the owner's settings and what was measured on this machine (`facts`) say.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.paths import PROJECT_ROOT
+from storage.version import program_version
 
 _LIBRARIES = (
     "torch",
@@ -27,8 +28,8 @@ _LIBRARIES = (
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of Python and of the training libraries that are installed."""
-    found = {"python": platform.python_version()}
+    """Versions of the program, of Python and of the training libraries that are installed."""
+    found = {"program": program_version(), "python": platform.python_version()}
     for name in _LIBRARIES:
         try:
             found[name] = version(name)

@@ -22,68 +22,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
-
-if __name__ == "__main__":
-    bootstrap.ensure()
-
-from model.process import prepare_process_environment
-
-prepare_process_environment()
-
-from data.canaries import make_canaries, plant
-from data.chat.rows import TRAIN, VALIDATION, TrainingRow
-from data.dataset_report import page
-from data.preferences import Reject, RejectIfAffordable, RejectWithModel, reject_with_templates, write_pairs
-from data.preprocessor import Options, Prepared, begin, describe, disk_full, finish, write_rows
-from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
-from storage import policy
-from storage.artefacts import remember_elsewhere
-from storage.environment import read_environment
-from storage.errors import BadInputError, KnownError
-from storage.forgetting import sweep_if_free
-from storage.people import THREAD_KINDS
-from storage.records import Conversation
-from storage.settings import SESSION_GAP_MINUTES, SYSTEM_PROMPT
-from storage.store import Store
-from storage.system.files import remove_tree
+from storage.jobs.arguments import script_parser
 from storage.typed_paths import typed_path
-
-_SAMPLES = 12
-_REJECTED_TOKENS = 60
-_AFFORDABLE_SECONDS = 30 * 60.0
-# Rejected texts should be typical of the untuned model, yet differ from one another.
-_REJECTED_TEMPERATURE = 0.9
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line, prepare, say what came out."""
-    options = parser().parse_args(arguments)
-    with open_store(options) as store:
-        out = options.out or store.workspace.message_files / time.strftime("prepared-%Y%m%d-%H%M%S")
-        if options.include_private:
-            allow_private(store, options.include_private)
-        with job(store, "prepare") as progress:
-            remember_elsewhere(store.facts, store.workspace, out)
-            manifest = prepare(store, out.resolve(), options, progress)
-            progress.result = {
-                "folder": str(out.resolve()),
-                "report": str(out.resolve() / "report.html"),
-                "counts": manifest["counts"],
-                "ceiling": manifest["ceiling"],
-                "hash": manifest["hash"],
-                "shares": [
-                    {key: share[key] for key in ("author_id", "name", "before", "after")}
-                    for share in manifest["shares"]
-                ],
-            }
-        sweep_if_free(store)  # what was deleted while the messages were read; the job's own row is written by now
-    print_summary(summary_lines(out.resolve(), manifest))
-    if options.show:
-        show(out.resolve() / TRAIN, options.show, seed=options.seed)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
+    from data.preprocessor import Options
+
     made = script_parser(__doc__)
     made.add_argument(
         "--out", metavar="DIR", type=typed_path, help="folder to make (default: prepared-DATE in the workspace)"
@@ -123,7 +69,68 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+if __name__ == "__main__":
+    bootstrap.ensure(parser)
+
+from model.process import prepare_process_environment
+
+prepare_process_environment()
+
+from data.canaries import make_canaries, plant
+from data.chat.rows import TRAIN, VALIDATION, TrainingRow
+from data.dataset_report import page
+from data.preferences import Reject, RejectIfAffordable, RejectWithModel, reject_with_templates, write_pairs
+from data.preprocessor import Options, Prepared, begin, describe, disk_full, finish, write_rows
+from storage import policy
+from storage.artefacts import remember_elsewhere
+from storage.environment import read_environment
+from storage.errors import BadInputError, KnownError
+from storage.forgetting import sweep_if_free
+from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import PreparedShare, PrepareResult
+from storage.jobs.terminal import TerminalProgress, print_summary
+from storage.people import THREAD_KINDS
+from storage.records import Conversation
+from storage.settings import SESSION_GAP_MINUTES, SYSTEM_PROMPT
+from storage.store import Store
+from storage.system.files import remove_tree
+
+_SAMPLES = 12
+_REJECTED_TOKENS = 60
+_AFFORDABLE_SECONDS = 30 * 60.0
+# Rejected texts should be typical of the untuned model, yet differ from one another.
+_REJECTED_TEMPERATURE = 0.9
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line, prepare, say what came out."""
+    options = parser().parse_args(arguments)
+    with open_store(options) as store:
+        out = options.out or store.workspace.message_files / time.strftime("prepared-%Y%m%d-%H%M%S")
+        if options.include_private:
+            allow_private(store, options.include_private)
+        with job(store, JobKind.PREPARE) as progress:
+            remember_elsewhere(store.facts, store.workspace, out)
+            manifest = prepare(store, out.resolve(), options, progress)
+            progress.result = PrepareResult(
+                str(out.resolve()),
+                str(out.resolve() / "report.html"),
+                manifest["counts"],
+                manifest["ceiling"],
+                manifest["hash"],
+                tuple(
+                    PreparedShare(share["author_id"], share["name"], share["before"], share["after"])
+                    for share in manifest["shares"]
+                ),
+            )
+        sweep_if_free(store)  # what was deleted while the messages were read; the job's own row is written by now
+    print_summary(summary_lines(out.resolve(), manifest))
+    if options.show:
+        show(out.resolve() / TRAIN, options.show, seed=options.seed)
+
+
+def prepare(store: Store, out: Path, options: argparse.Namespace, progress: TerminalProgress) -> dict[str, Any]:
     """The whole data set; the manifest of the finished folder."""
     from model.files.token_counts import TokenCounter
     from model.inference import close_model

@@ -23,98 +23,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
-
-if __name__ == "__main__":
-    bootstrap.ensure(groups=("runtime", "offline", "train"), welcome=bootstrap.fast_training())
-
-# Before torch loads: spinning threads make a shared processor many times slower.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
-
-from model.process import prepare_process_environment
-
-prepare_process_environment()
-
-from model.files.gguf_files import QUANTISATIONS
-from model.origin import origin_in_use
-from model.training.preflight import GIB, Preflight
-from model.training.progress import SilentReporter
-from model.training.recipes import RECIPES, Method
-from model.training.run import Run, RunRequest, RunResult, execute, look, settle
-from model.training.trainer import is_main_process
-from scripts.bot_pause import paused_bot, running_bot
-from scripts.progress import Progress, duration, job, open_store, print_summary, run_script, script_parser
-from storage.artefacts import remember_elsewhere
-from storage.environment import read_environment
-from storage.paths import Workspace
-from storage.settings import CHAT, TRANSCRIPT
-from storage.store import Store
-from storage.system.streams import is_person_there
+from storage.jobs.arguments import script_parser
 from storage.typed_paths import typed_path
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and do what it asks."""
-    options = parser().parse_args(arguments)
-    request = request_of(options)
-    if not is_main_process():  # a helper of `accelerate launch`: it trains and says nothing
-        workspace = Workspace.at(options.workspace)
-        with Store.open(workspace) as store:
-            request = following_the_choice(request, store)
-        execute(look(settle(request, workspace), workspace)[0], workspace, SilentReporter())
-        return
-    with open_store(options) as store:
-        request = following_the_choice(request, store)
-        if options.preflight:
-            with job(store, "preflight") as progress:
-                run_preflight(store, request, progress)
-            return
-        with job(store, "train") as progress:
-            run_training(store, request, progress, pause_bot=options.pause_bot)
-
-
-def run_preflight(store: Store, request: RunRequest, progress: Progress) -> None:
-    """Look, and leave what was found as the job's result."""
-    progress.report(0.1, "Looking at the hardware")
-    _, found = look_at(store, request)
-    progress.result = found.as_dict()
-    print_preflight(found)
-
-
-def run_training(store: Store, request: RunRequest, progress: Progress, *, pause_bot: bool) -> None:
-    """Look, pause the bot if asked, train, export."""
-    progress.report(0.0, "Looking at the hardware")
-    run, found = look_at(store, request)
-    for line in preflight_lines(found):
-        progress.note(line)
-    if found.pausing_the_bot_helps and not pause_bot:
-        pause_bot = asked_to_pause()
-    if not (found.pausing_the_bot_helps and pause_bot):
-        found.require()
-    with paused_bot(store, asked_by="training") if pause_bot else nullcontext():
-        remember_elsewhere(store.facts, store.workspace, run.out)
-        result = execute(run, store.workspace, progress)
-    if result is not None:
-        progress.result = result.as_dict() | {"preflight": found.as_dict()}
-        print_result(result)
-
-
-def look_at(store: Store, request: RunRequest) -> tuple[Run, Preflight]:
-    """The settled run and its preflight, with the running bot counted."""
-    bot = running_bot(store)
-    return look(settle(request, store.workspace), store.workspace, bot_bytes=bot.memory_bytes if bot else 0)
-
-
-def asked_to_pause() -> bool:
-    """Ask the person in front of the terminal; no when there is nobody."""
-    if not is_person_there():
-        return False
-    print("Pause the bot while training? It is started again afterwards. [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
+    from model.files.quantisations import QUANTISATIONS
+    from model.training.recipes import RECIPES, Method
+    from storage.settings import CHAT, TRANSCRIPT
+
     made = script_parser(__doc__)
     made.add_argument(
         "--data", metavar="DIR", type=typed_path, help="prepared folder (default: the workspace's newest)"
@@ -159,7 +77,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--resume", action="store_true", help="go on from the last complete checkpoint")
     made.add_argument("--preflight", "--dry-run", action="store_true", help="only look, train nothing")
-    made.add_argument("--pause-bot", action="store_true", help="stop the running bot meanwhile")
+    made.add_argument(
+        "--pause-bot", action="store_true", help="pause the running bot during training; it restarts afterwards"
+    )
     made.add_argument(
         "--gguf",
         dest="quantisation",
@@ -173,6 +93,93 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--keep-merged", action="store_true", help="keep the merged model as a Hugging Face folder")
     made.add_argument("--tensorboard", action="store_true", help="write TensorBoard logs too (pip install tensorboard)")
     return made
+
+
+if __name__ == "__main__":
+    bootstrap.ensure(parser, groups=("runtime", "offline", "train"), welcome=bootstrap.fast_training())
+
+# Before torch loads: spinning threads make a shared processor many times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+from model.process import prepare_process_environment
+
+prepare_process_environment()
+
+from model.bot_pause import paused_bot, running_bot
+from model.origin import origin_in_use
+from model.training.preflight import GIB, Preflight
+from model.training.progress import SilentReporter
+from model.training.run import PlannedRun, RunRequest, RunResult, execute, look, settle
+from model.training.trainer import is_main_process
+from storage.artefacts import remember_elsewhere
+from storage.environment import read_environment
+from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.kinds import JobKind
+from storage.jobs.terminal import TerminalProgress, duration, print_summary
+from storage.paths import Workspace
+from storage.store import Store
+from storage.system.streams import is_person_there
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and do what it asks."""
+    options = parser().parse_args(arguments)
+    request = request_of(options)
+    if not is_main_process():  # a helper of `accelerate launch`: it trains and says nothing
+        workspace = Workspace.at(options.workspace)
+        with Store.open(workspace) as store:
+            request = following_the_choice(request, store)
+        execute(look(settle(request, workspace), workspace)[0], workspace, SilentReporter())
+        return
+    with open_store(options) as store:
+        request = following_the_choice(request, store)
+        if options.preflight:
+            with job(store, JobKind.PREFLIGHT) as progress:
+                run_preflight(store, request, progress)
+            return
+        with job(store, JobKind.TRAIN) as progress:
+            run_training(store, request, progress, pause_bot=options.pause_bot)
+
+
+def run_preflight(store: Store, request: RunRequest, progress: TerminalProgress) -> None:
+    """Look, and leave what was found as the job's result."""
+    progress.report(0.1, "Looking at the hardware")
+    _, found = look_at(store, request)
+    progress.result = found.as_result()
+    print_preflight(found)
+
+
+def run_training(store: Store, request: RunRequest, progress: TerminalProgress, *, pause_bot: bool) -> None:
+    """Look, pause the bot if asked, train, export."""
+    progress.report(0.0, "Looking at the hardware")
+    run, found = look_at(store, request)
+    for line in preflight_lines(found):
+        progress.note(line)
+    if found.pausing_the_bot_helps and not pause_bot:
+        pause_bot = asked_to_pause()
+    if not (found.pausing_the_bot_helps and pause_bot):
+        found.require()
+    with paused_bot(store, asked_by="training") if pause_bot else nullcontext():
+        remember_elsewhere(store.facts, store.workspace, run.out)
+        result = execute(run, store.workspace, progress)
+    if result is not None:
+        progress.result = result.as_result(found)
+        print_result(result)
+
+
+def look_at(store: Store, request: RunRequest) -> tuple[PlannedRun, Preflight]:
+    """The settled run and its preflight, with the running bot counted."""
+    bot = running_bot(store)
+    return look(settle(request, store.workspace), store.workspace, bot_bytes=bot.memory_bytes if bot else 0)
+
+
+def asked_to_pause() -> bool:
+    """Ask the person in front of the terminal; no when there is nobody."""
+    if not is_person_there():
+        return False
+    print("Pause the bot while training? It is started again afterwards. [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def request_of(options: argparse.Namespace) -> RunRequest:

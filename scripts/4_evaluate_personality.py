@@ -30,32 +30,104 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
+from storage.jobs.arguments import script_parser
+from storage.typed_paths import typed_path
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    from storage.blind_test import ITEMS_PER_SIDE
+    from storage.settings import CHAT_TEMPLATE
+
+    made = script_parser(__doc__)
+    made.add_argument(
+        "--model", metavar="GGUF", type=typed_path, help="the model to evaluate (default: the one in use)"
+    )
+    made.add_argument(
+        "--data",
+        metavar="DIR",
+        type=typed_path,
+        help="folder made by 2_prepare_training_data.py (default: the newest of the workspace)",
+    )
+    made.add_argument(
+        "--out",
+        metavar="DIR",
+        type=typed_path,
+        help="where the report goes (default: data_storage/evaluation/MODEL-DATE in the workspace)",
+    )
+    made.add_argument("--against", metavar="GGUF|current", help="a second model to compare with, or the one in use")
+    made.add_argument(
+        "--base", metavar="GGUF", type=typed_path, help="the untuned model (default: found automatically)"
+    )
+    made.add_argument(
+        "--adapter",
+        metavar="GGUF",
+        type=typed_path,
+        help="a GGUF LoRA to put on top of --model (the untuned model is then the same file without it)",
+    )
+    made.add_argument("--no-base", action="store_true", help="leave the untuned model out")
+    made.add_argument("--quick", action="store_true", help="fewer places and rounds: a first impression in minutes")
+    made.add_argument("--rows", metavar="N", type=int, default=0, help="how many places (default: 400, quick: 80)")
+    made.add_argument(
+        "--sweep",
+        action="store_true",
+        help="try temperatures, min-p, top-p and no system prompt on the validation part instead",
+    )
+    made.add_argument("--blind-test", action="store_true", help="make a test for members instead: one HTML file")
+    made.add_argument(
+        "--items",
+        metavar="N",
+        type=int,
+        default=2 * ITEMS_PER_SIDE,
+        help="replies in the blind test, half of them the bot's (default: %(default)s)",
+    )
+    made.add_argument(
+        "--score", metavar="FILE", type=typed_path, nargs="+", help="result files of a blind test to score"
+    )
+    made.add_argument(
+        "--key",
+        metavar="FILE",
+        type=typed_path,
+        help="with --score: the test's key.json (default: found in the workspace)",
+    )
+    made.add_argument(
+        "--pause-bot", action="store_true", help="pause the running bot during the evaluation; it restarts afterwards"
+    )
+    made.add_argument(
+        "--layout",
+        choices=CHAT_TEMPLATE.choices,
+        help="the prompt layout to measure with (default: the setting's; auto takes what each model was trained with)",
+    )
+    made.add_argument("--no-recall", action="store_true", help="without recalled lines and without embeddings")
+    return made
+
 
 if __name__ == "__main__":
-    bootstrap.ensure(groups=("runtime", "offline", "train"))
+    bootstrap.ensure(parser, groups=("runtime", "offline", "train"))
 
 from data.preprocessor import delete_if_asked
 from data.privacy import find_private
+from model.bot_pause import paused_bot, running_bot
 from model.catalog import resolve_model
 from model.evaluation import blind_test
-from model.evaluation.report import Report
-from model.evaluation.run import Embed, Plan, run, run_blind_test, run_sweep
+from model.evaluation.report import EvaluationReport
+from model.evaluation.run import Embed, EvaluationConfig, run, run_blind_test, run_sweep
 from model.evaluation.verdict import FORMULA, MATCH_MARK, RUBRIC_MARK
 from model.origin import untuned_model
 from model.provenance import read_model_manifest
 from model.publishing.checks import has_memory_for, manifest_data_hash, manifest_recipe
 from model.publishing.deployment import current, model_path
-from scripts.bot_pause import paused_bot, running_bot
-from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage.artefacts import PreparedSet, remember_elsewhere
+from storage.blind_test import quiz_folder, read_result
 from storage.environment import read_environment
 from storage.errors import BadInputError, KnownError
-from storage.quiz import quiz_folder, read_result
+from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.results import BlindTestResult, EvaluateResult, ScoreResult, SweepResult
+from storage.jobs.terminal import TerminalProgress, print_summary
 from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE, EMBEDDING_MODEL
 from storage.split_files import model_bytes
 from storage.store import Store
 from storage.system.files import write_whole
-from storage.typed_paths import typed_path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -82,70 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 run_the_report(plan, progress)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = script_parser(__doc__)
-    made.add_argument(
-        "--model", metavar="GGUF", type=typed_path, help="the model to evaluate (default: the one in use)"
-    )
-    made.add_argument(
-        "--data",
-        metavar="DIR",
-        type=typed_path,
-        help="folder made by 2_prepare_training_data.py (default: the newest of the workspace)",
-    )
-    made.add_argument(
-        "--out",
-        metavar="DIR",
-        type=typed_path,
-        help="where the report goes (default: data_storage/evaluation/MODEL-DATE in the workspace)",
-    )
-    made.add_argument("--against", metavar="GGUF|current", help="a second model to compare with, or the one in use")
-    made.add_argument("--base", metavar="GGUF", type=typed_path, help="the untuned model (default: found by itself)")
-    made.add_argument(
-        "--adapter",
-        metavar="GGUF",
-        type=typed_path,
-        help="a GGUF LoRA to put on top of --model (the untuned model is then the same file without it)",
-    )
-    made.add_argument("--no-base", action="store_true", help="leave the untuned model out")
-    made.add_argument("--quick", action="store_true", help="fewer places and rounds: a first impression in minutes")
-    made.add_argument("--rows", metavar="N", type=int, default=0, help="how many places (default: 400, quick: 80)")
-    made.add_argument(
-        "--sweep",
-        action="store_true",
-        help="try temperatures, min-p, top-p and no system prompt on the validation part instead",
-    )
-    made.add_argument("--blind-test", action="store_true", help="make a test for members instead: one HTML file")
-    made.add_argument(
-        "--items",
-        metavar="N",
-        type=int,
-        default=2 * blind_test.ITEMS_PER_SIDE,
-        help="replies in the blind test, half of them the bot's (default: %(default)s)",
-    )
-    made.add_argument(
-        "--score", metavar="FILE", type=typed_path, nargs="+", help="result files of a blind test to score"
-    )
-    made.add_argument(
-        "--key",
-        metavar="FILE",
-        type=typed_path,
-        help="with --score: the test's key.json (default: found in the workspace)",
-    )
-    made.add_argument(
-        "--pause-bot", action="store_true", help="stop the running bot meanwhile; it is started again afterwards"
-    )
-    made.add_argument(
-        "--layout",
-        choices=CHAT_TEMPLATE.choices,
-        help="the prompt layout to measure with (default: the setting's; auto takes what each model was trained with)",
-    )
-    made.add_argument("--no-recall", action="store_true", help="without recalled lines and without embeddings")
-    return made
-
-
-def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> Plan:
+def make_plan(store: Store, options: argparse.Namespace, progress: TerminalProgress) -> EvaluationConfig:
     """Everything the evaluation needs, found and checked."""
     settings = store.settings.read()
     if options.layout:
@@ -166,7 +175,7 @@ def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> 
     if base is not None and (options.adapter or base.resolve() != options.model.resolve()):
         models.append(("base", base))
     name = f"{(options.adapter or options.model).stem}-{time.strftime('%Y%m%d-%H%M')}"
-    return Plan(
+    return EvaluationConfig(
         data=options.data,
         out=options.out or store.workspace.data / "evaluation" / name,
         models=tuple(models),
@@ -186,7 +195,7 @@ def make_plan(store: Store, options: argparse.Namespace, progress: Progress) -> 
     )
 
 
-def require_memory(store: Store, plan: Plan) -> None:
+def require_memory(store: Store, plan: EvaluationConfig) -> None:
     """KnownError when a model would push the running bot's own out of memory: both would crawl."""
     bot, largest = running_bot(store), max((file for _, file in plan.models), key=model_bytes)
     if bot is not None and not has_memory_for(largest):
@@ -241,7 +250,7 @@ def in_use(store: Store) -> Path:
     return model_path(store.workspace, version)
 
 
-def embedder(store: Store, progress: Progress) -> Embed | None:
+def embedder(store: Store, progress: TerminalProgress) -> Embed | None:
     """The workspace's embedding model, or None with a remark when it is not on this computer."""
     from model.embeddings import bulk_embedder
 
@@ -268,26 +277,26 @@ def remarks(manifest: dict, data: Path, who: str) -> tuple[str, ...]:
     return ()
 
 
-def run_the_report(plan: Plan, progress: Progress) -> None:
+def run_the_report(plan: EvaluationConfig, progress: TerminalProgress) -> None:
     """Measure, print the summary, hand the result to the panel."""
     report = run(plan, progress.report)
     people = report.writers[0]
-    progress.result = {
-        "report": str(plan.out / "report.html"),
-        "report_json": str(plan.out / "report.json"),
-        "match_percent": report.match_percent,
-        "auc": report.headline_auc,
-        "people_auc": people.figures["auc"].value,
-        "objections": list(report.objections),
-        "next_steps": list(report.next_steps),
-    }
+    progress.result = EvaluateResult(
+        str(plan.out / "report.html"),
+        str(plan.out / "report.json"),
+        report.match_percent,
+        report.headline_auc,
+        people.figures["auc"].value,
+        tuple(report.objections),
+        tuple(report.next_steps),
+    )
     print_summary(summary(report))
     print(f"Report: {plan.out / 'report.html'}")
     if delete_if_asked(plan.data, model_record=read_model_manifest(plan.adapter or plan.models[0][1])):
         print(f"The data set {plan.data} was deleted, as asked when it was prepared.")
 
 
-def summary(report: Report) -> list[tuple[str, str]]:
+def summary(report: EvaluationReport) -> list[tuple[str, str]]:
     """The figures a terminal needs."""
     lines = []
     for writer in report.writers:
@@ -312,7 +321,7 @@ def summary(report: Report) -> list[tuple[str, str]]:
     return lines + [("next", step) for step in report.next_steps]
 
 
-def run_the_sweep(plan: Plan, progress: Progress) -> None:
+def run_the_sweep(plan: EvaluationConfig, progress: TerminalProgress) -> None:
     """Try the grid and write the best point as settings."""
     points = run_sweep(plan, progress.report)
     best = points[0]
@@ -324,31 +333,28 @@ def run_the_sweep(plan: Plan, progress: Progress) -> None:
         "points": [point.measured() for point in points],
     }
     write_whole(plan.out / "suggested_settings.json", json.dumps(content, indent=1).encode())
-    progress.result = {
-        "suggested": best.as_settings(),
-        "auc": best.auc,
-        "fit": best.fit,
-        "file": str(plan.out / "suggested_settings.json"),
-    }
+    progress.result = SweepResult(best.as_settings(), best.auc, best.fit, str(plan.out / "suggested_settings.json"))
     for point in points:
         fit = "" if point.fit is None else f"  fit {point.fit:.2f}"
         print(f"AUC {point.auc:.2f} [{point.low:.2f}, {point.high:.2f}]{fit}  {point.places} places  {point.label}")
     print(f"Suggested settings: {plan.out / 'suggested_settings.json'}")
 
 
-def make_the_test(store: Store, plan: Plan, options: argparse.Namespace, progress: Progress) -> None:
+def make_the_test(
+    store: Store, plan: EvaluationConfig, options: argparse.Namespace, progress: TerminalProgress
+) -> None:
     """Make the quiz, its page and its key."""
     quiz, key = run_blind_test(plan, per_side=options.items // 2, report=progress.report)
     folder = options.out or quiz_folder(store.workspace, quiz.id)
     remember_elsewhere(store.facts, store.workspace, folder)
     page = blind_test.save(quiz, key, folder)
-    progress.result = {"quiz": str(folder / "quiz.json"), "page": str(page), "items": len(quiz.items)}
+    progress.result = BlindTestResult(str(folder / "quiz.json"), str(page), len(quiz.items))
     print(f"{len(quiz.items)} replies. Give members this file: {page}")
     print(f"Keep {folder / 'key.json'} to yourself. Put their result files into {folder / 'results'} and score them:")
     print(f"python scripts/4_evaluate_personality.py --score {folder / 'results'}/*.json --key {folder / 'key.json'}")
 
 
-def score_the_test(store: Store, options: argparse.Namespace, progress: Progress) -> None:
+def score_the_test(store: Store, options: argparse.Namespace, progress: TerminalProgress) -> None:
     """Score result files."""
     # The shell of Windows leaves *.json as it is.
     files = [
@@ -361,10 +367,11 @@ def score_the_test(store: Store, options: argparse.Namespace, progress: Progress
         raise BadInputError("There are no result files there.", "Members save them at the end of the test page.")
     key_file = options.key or quiz_folder(store.workspace, results[0].quiz_id) / "key.json"
     found = blind_test.score(results, blind_test.read_key(key_file))
-    progress.result = asdict(found) | {"rubric_mean": found.rubric_mean, "reading": blind_test.reading(found)}
+    values = asdict(found) | {"rubric_mean": found.rubric_mean, "reading": blind_test.reading(found)}
+    progress.result = ScoreResult.from_json(values)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
-        write_whole(options.out / "score.json", json.dumps(progress.result, indent=1).encode())
+        write_whole(options.out / "score.json", json.dumps(values, indent=1).encode())
     print_summary(blind_test.lines_of(found))
 
 

@@ -24,42 +24,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
-
-if __name__ == "__main__":
-    bootstrap.ensure()
-
-from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
-from storage.backup import Backup, Restored, create_backup, list_backups, prune, read_backup, restore, settings_in
-from storage.environment import TOKEN, write_value
-from storage.errors import BadInputError
-from storage.forgetting import sweep_if_free
-from storage.paths import PROJECT_ROOT, Workspace
-from storage.salvage import start_anew
-from storage.settings import KEEP_BACKUPS
-from storage.system.launch_entry import windowless_python
-from storage.system.schedule import Scheduler, Task, parse_schedule
-from storage.system.streams import is_person_there
+from storage.jobs.arguments import script_parser
+from storage.jobs.results import BackupResult
 from storage.typed_paths import typed_path
-
-# Short forms for people: Sunday night, when chat is asleep.
-_SHORT_SCHEDULES = {"weekly": "weekly@sun-04:30", "daily": "daily@04:30"}
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and do what it asks."""
-    options = parser().parse_args(arguments)
-    workspace = Workspace.at(options.workspace)
-    folder = options.folder or workspace.backups
-    if options.list:
-        show(list_backups(folder))
-    elif options.restore is not None:
-        bring_back(workspace, folder, options.restore)
-    elif options.start_anew:
-        begin_anew(workspace)
-    elif options.schedule:
-        set_schedule(options, workspace)
-    else:
-        make(options, folder)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -94,20 +61,56 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+if __name__ == "__main__":
+    bootstrap.ensure(parser)
+
+from storage.backup import Backup, Restored, create_backup, list_backups, prune, read_backup, settings_in
+from storage.environment import TOKEN, write_value
+from storage.errors import BadInputError
+from storage.forgetting import sweep_if_free
+from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.kinds import JobKind
+from storage.jobs.terminal import TerminalProgress, print_summary
+from storage.paths import PROJECT_ROOT, Workspace
+from storage.restoring import restore
+from storage.salvage import start_anew
+from storage.settings import KEEP_BACKUPS
+from storage.system.launch_entry import windowless_python
+from storage.system.schedule import Scheduler, Task, parse_schedule
+from storage.system.streams import is_person_there
+
+# Short forms for people: Sunday night, when chat is asleep.
+_SHORT_SCHEDULES = {"weekly": "weekly@sun-04:30", "daily": "daily@04:30"}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and do what it asks."""
+    options = parser().parse_args(arguments)
+    workspace = Workspace.at(options.workspace)
+    folder = options.folder or workspace.backups
+    if options.list:
+        show(list_backups(folder))
+    elif options.restore is not None:
+        bring_back(workspace, folder, options.restore)
+    elif options.start_anew:
+        begin_anew(workspace)
+    elif options.schedule:
+        set_schedule(options, workspace)
+    else:
+        make(options, folder)
+
+
 def make(options: argparse.Namespace, folder: Path) -> None:
     """A backup now, then the old ones go."""
     if options.keep is not None and options.keep < 1:
         raise BadInputError("--keep must be at least 1.", "Give the number of backups to keep.")
-    with open_store(options) as store, job(store, "backup") as progress:
+    with open_store(options) as store, job(store, JobKind.BACKUP) as progress:
         sweep_if_free(store)
         backup = create_backup(store, folder=folder, report=progress.report)
         gone = prune(folder, keep=options.keep) if options.keep else []
-        progress.result = {
-            "folder": str(backup.folder),
-            "bytes": backup.total_bytes,
-            "messages": backup.messages,
-            "deleted": [path.name for path in gone],
-        }
+        progress.result = BackupResult(
+            str(backup.folder), backup.total_bytes, backup.messages, tuple(path.name for path in gone)
+        )
     print_summary(
         [
             ("backup", backup.folder),
@@ -132,7 +135,7 @@ def bring_back(workspace: Workspace, folder: Path, name: str) -> None:
     backup = find(folder, name)
     for line in environment_lines(backup):
         print(line)
-    progress = Progress()
+    progress = TerminalProgress()
     restored = restore(workspace, backup, report=progress.report)
     progress.close()
     print_summary(_restored_lines(restored))
@@ -161,7 +164,7 @@ def shown(text: str) -> str:
 
 def begin_anew(workspace: Workspace) -> None:
     """Say what was carried over, and what to do about the rest."""
-    progress = Progress()
+    progress = TerminalProgress()
     found = start_anew(workspace, report=progress.report)
     progress.close()
     if not found:

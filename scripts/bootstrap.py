@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -21,15 +22,21 @@ from scripts.installation.groups import GROUPS, read_group
 from scripts.installation.pins import missing_pins
 from storage.system.streams import ensure_streams
 
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
 DEFAULT_GROUPS = ("runtime", "offline")
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 
 # Set for the restarted process only, so that a set-up that never fits cannot restart for ever.
 _RESTARTED = "BOOTSTRAP_RESTARTED"
+_ANSWERED_AT_ONCE = {"-h", "--help", "--version"}
 
 
 def ensure(
+    parser: Callable[[], argparse.ArgumentParser] | None = None,
     *,
     groups: tuple[str, ...] = DEFAULT_GROUPS,
     welcome: tuple[str, ...] = (),
@@ -38,11 +45,16 @@ def ensure(
 ) -> None:
     """Return in an interpreter that has the pinned packages, restarting this command line if need be.
 
-    `argv` is the command line after the interpreter's name; by default the present one. `welcome` groups are installed
-    into the private environment where that works; the program goes on without them where it does not.
+    parser: makes the entry point's parser, from the standard library and light modules of ours: --help and --version
+    are answered at once, with nothing installed. argv: the command line after the interpreter's name; by default the
+    present one. welcome: groups that are installed into the private environment where that works; the program goes on
+    without them where it does not.
     """
     ensure_streams()
     folder = root or Path(__file__).resolve().parent.parent
+    if parser is not None and _ANSWERED_AT_ONCE & set(sys.argv[1:]):
+        _guarded_version()
+        parser().parse_args()  # answers and ends, unless the word was the value of another option
     python = _guarded(groups, folder)
     if python is not None:
         _restart(python, argv)
@@ -67,10 +79,10 @@ def _add_if_possible(name: str, root: Path) -> None:
     refused, wanted = venv / f"without-{name}.txt", "\n".join(pin.requirement for pin in pins)
     if refused.is_file() and refused.read_text(encoding="utf-8") == wanted:
         return
-    from scripts.installation.environment import Environment
+    from scripts.installation.environment import PrivateEnvironment
 
     try:
-        Environment(root).complete((name,))
+        PrivateEnvironment(root).complete((name,))
     except failures.SetupError as error:
         refused.write_text(wanted, encoding="utf-8")
         print(f"Going on without {GROUPS[name].label}: {error}", file=sys.stderr)
@@ -78,17 +90,21 @@ def _add_if_possible(name: str, root: Path) -> None:
         _end("Set-up interrupted; the next start goes on where it stopped.", EXIT_INTERRUPTED)
 
 
-def require_tkinter() -> None:
-    """Return if this Python can draw windows; otherwise end with a sentence and the cure."""
-    import importlib.util
-
-    if importlib.util.find_spec("_tkinter") is None:
-        _end(str(failures.no_tkinter()), EXIT_FAILED)
-
-
 def tkinter_cure() -> str:
     """How this system's Python gets its windows, for the one who finds that it has none."""
     return failures.how_to_get_tkinter()
+
+
+def _guarded_version() -> None:
+    try:
+        _require_python()
+    except failures.SetupError as error:
+        _end(str(error), EXIT_FAILED)
+
+
+def _require_python() -> None:
+    if sys.version_info < failures.OLDEST_PYTHON:
+        raise failures.python_too_old(tuple(sys.version_info[:3]), sys.executable, _find_newer_python())
 
 
 def _guarded(groups: tuple[str, ...], root: Path) -> Path | None:
@@ -97,7 +113,7 @@ def _guarded(groups: tuple[str, ...], root: Path) -> Path | None:
     except failures.SetupError as error:
         _end(str(error), EXIT_FAILED)
     except KeyboardInterrupt:
-        _end("Set-up interrupted; the next start goes on where it stopped.", EXIT_INTERRUPTED)
+        _end("Set-up interrupted; the next start resumes where it stopped.", EXIT_INTERRUPTED)
     return None
 
 
@@ -108,8 +124,7 @@ def _end(sentence: str, code: int) -> None:
 
 def _find_or_make_python(groups: tuple[str, ...], root: Path) -> Path | None:
     """The Python to restart with; None if the running one will do."""
-    if sys.version_info < failures.OLDEST_PYTHON:
-        raise failures.python_too_old(tuple(sys.version_info[:3]), sys.executable, _find_newer_python())
+    _require_python()
     was_restarted = os.environ.pop(_RESTARTED, None) is not None
     pins = [pin for name in groups for pin in read_group(root, name, python_version=sys.version_info[:3])]
     missing = missing_pins(pins, sys.path)
@@ -137,9 +152,9 @@ def _starts(python: str) -> bool:
 
 def _environment_python(groups: tuple[str, ...], root: Path) -> Path:
     """The private environment's Python, with everything installed."""
-    from scripts.installation.environment import Environment
+    from scripts.installation.environment import PrivateEnvironment
 
-    environment = Environment(root)
+    environment = PrivateEnvironment(root)
     if environment.missing(groups):
         environment.complete(groups)
     return environment.python
@@ -193,6 +208,10 @@ def main(arguments: list[str]) -> None:
     """Install only; the program itself is not started."""
     is_here = "--here" in arguments
     arguments = [argument for argument in arguments if argument != "--here"]
+    if "--version" in arguments:
+        from storage.version import program_version
+
+        _end(f"bootstrap.py {program_version()}", 0)
     unknown = [name for name in arguments if name not in GROUPS]
     if unknown:
         groups = "\n".join(f"    {name:8} {group.label}" for name, group in GROUPS.items())

@@ -9,6 +9,7 @@ use is touched. What was found is remembered; --again tries a file once more.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,21 @@ if __name__ == "__main__":  # started as a file: the project root is not on the 
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
+from storage.jobs.arguments import script_parser
+from storage.typed_paths import clean_path
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = script_parser(__doc__)
+    made.add_argument("model", nargs="?", type=clean_path, help="a GGUF file or a catalogue name")
+    made.add_argument("--adapter", type=clean_path, help="a LoRA adapter (default: the one in the settings)")
+    made.add_argument("--again", action="store_true", help="try the file even if it was tried before")
+    return made
+
 
 if __name__ == "__main__":
-    bootstrap.ensure()
+    bootstrap.ensure(parser)
 
 from model.process import prepare_process_environment
 
@@ -27,19 +40,14 @@ prepare_process_environment()
 
 from model.catalog import resolve_model
 from model.chat.trial import require_usable
-from scripts.progress import open_store, run_script, script_parser
 from storage.environment import read_environment
+from storage.jobs.frame import open_store, run_script
 from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE, MODEL_PATH
-from storage.typed_paths import clean_path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Check the file (default: the workspace's model) and print one sentence. Raises ModelFileError."""
-    parser = script_parser(__doc__)
-    parser.add_argument("model", nargs="?", type=clean_path, help="a GGUF file or a catalogue name")
-    parser.add_argument("--adapter", type=clean_path, help="a LoRA adapter (default: the one in the settings)")
-    parser.add_argument("--again", action="store_true", help="try the file even if it was tried before")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     with open_store(options) as store:
         settings = store.settings.read()
         if options.model:

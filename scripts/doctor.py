@@ -3,11 +3,12 @@
     python launcher.py --doctor            the same from the front door
     python scripts/doctor.py --offline     without asking Discord
 
-Exit code 0: nothing stands in the way. 1: something does; each such line ends with its cure.
+Exit code 0: no problems. 1: problems; each such line ends with its cure.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -15,17 +16,27 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
+from storage.jobs.arguments import script_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = script_parser(__doc__)
+    made.add_argument("--offline", action="store_true", help="do not ask Discord")
+    # The launcher knows what the system starts at login; nothing in this folder may import the panel.
+    made.add_argument("--autostart", choices=("on", "off"), help=argparse.SUPPRESS)
+    return made
+
 
 if __name__ == "__main__":
-    bootstrap.ensure()
+    bootstrap.ensure(parser)
 
-import argparse
 import asyncio
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -33,17 +44,20 @@ from data.chat.audience import opened_channels
 from data.chat.liveness import is_bot_alive
 from scripts.installation.failures import how_to_get_tkinter
 from scripts.installation.machine import find_cuda_version
-from scripts.progress import run_script, script_parser
 from storage.backup import list_backups
 from storage.database import DAMAGED_CURE
 from storage.environment import Environment, read_environment
 from storage.errors import KnownError, disk_error
+from storage.jobs.frame import run_script
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import DoctorResult, FetchResult, FindingResult
 from storage.paths import PROJECT_ROOT, Workspace, unsafe_folder
 from storage.people import names_of
 from storage.records import BotStatus, Channel, JobState, ModelState
 from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE, EMBEDDING_MODEL, FETCH_SCHEDULE, LAUNCH_AT_LOGIN
 from storage.store import Store
 from storage.system.processes import is_alive
+from storage.version import program_version
 
 if TYPE_CHECKING:
     from data.fetcher_check import ServerCheck
@@ -80,21 +94,19 @@ Check = Callable[[], Iterator[Finding]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report; 1 when something stands in the way."""
-    parser = script_parser(__doc__)
-    parser.add_argument("--offline", action="store_true", help="do not ask Discord")
-    # The launcher knows what the system starts at login; nothing in this folder may import the panel.
-    parser.add_argument("--autostart", choices=("on", "off"), help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
+    """Print the report; 1 when there are problems."""
+    options = parser().parse_args(arguments)
     workspace = Workspace.at(options.workspace)
     findings = [*reported(lambda: look_at_program(workspace))]
     try:
-        with Store.open(workspace) as store, store.jobs.running("doctor") as job:
+        with Store.open(workspace) as store, store.jobs.running(JobKind.DOCTOR) as job:
             findings += look_at_store(store)
             findings += look_at_routine(store, autostart=options.autostart)
             if not options.offline:
                 findings += look_at_discord(store)
-            job.result = {"findings": [asdict(finding) for finding in findings]}
+            job.result = DoctorResult(
+                tuple(FindingResult(each.name, each.verdict, each.words, each.cure) for each in findings)
+            )
     except KnownError as error:
         findings.append(Finding("Databases", Verdict.BAD, error.what, error.cure))
     except OSError as error:
@@ -103,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for finding in findings:
         print(line(finding))
     bad = [finding.name for finding in findings if finding.verdict is Verdict.BAD]
-    print(f"\nIn the way: {', '.join(bad)}." if bad else "\nNothing stands in the way.")
+    print(f"\nProblems: {', '.join(bad)}." if bad else "\nNo problems found.")
     return int(bool(bad))
 
 
@@ -124,7 +136,8 @@ def line(finding: Finding) -> str:
 
 
 def look_at_program(workspace: Workspace) -> Iterator[Finding]:
-    """Python, packages, screen, memory, disk, folder: what needs no open database."""
+    """Program, Python, packages, screen, memory, disk, folder: what needs no open database."""
+    yield Finding("Program", Verdict.GOOD, f"version {program_version()}")
     version = ".".join(str(part) for part in sys.version_info[:3])
     good = sys.version_info >= (3, 11)
     yield Finding(
@@ -258,7 +271,7 @@ def _messages(store: Store) -> Iterator[Finding]:
         Verdict.GOOD if speaking else Verdict.NOTE,
         f"may speak in {', '.join('#' + channel.name for channel in speaking)}"
         if speaking
-        else "the bot may speak nowhere",
+        else "replies are switched off in every channel",
         "" if speaking else "Switch 'speak' on in People & channels.",
     )
     if opened := opened_channels(channels):
@@ -316,7 +329,7 @@ def _index(store: Store) -> Finding:
             "Search index",
             Verdict.NOTE,
             f"{rows:,} messages; {waiting:,} more wait to be indexed",
-            "The running bot catches up by itself; without it: python scripts/fetch_and_embed.py --only-index",
+            "The running bot catches up automatically; without it: python scripts/fetch_and_embed.py --only-index",
         )
     if index.model != wanted:
         return Finding(
@@ -384,7 +397,7 @@ def _bot(store: Store) -> Finding:
             "Bot",
             Verdict.BAD,
             f"process {status.pid} has been silent for {age:.0f} s",
-            "Press Stop, then Start in the panel; an open panel does it by itself within 90 s.",
+            "Press Stop, then Start in the panel; an open panel does so automatically within 90 s.",
         )
     if status.exit_code is None:
         return Finding(
@@ -428,18 +441,17 @@ def look_at_routine(store: Store, *, autostart: str | None) -> Iterator[Finding]
         "Make one: 'Back up now' in the panel, or python scripts/backup.py.",
         is_needed=store.messages.count() > 0,
     )
-    fetch = store.jobs.latest("fetch")
+    fetch = store.jobs.latest(JobKind.FETCH)
     if fetch is not None and fetch.state in (JobState.FAILED, JobState.LOST):
         yield Finding("Last fetch", Verdict.NOTE, f"failed: {fetch.error}"[:300], "Run it again; it goes on.")
-    elif fetch is not None and fetch.result.get("attention"):
-        said = [str(sentence) for sentence in fetch.result["attention"]]
+    elif fetch is not None and (said := FetchResult.of(fetch).attention):
         yield Finding("Last fetch", Verdict.NOTE, " ".join(said[:3])[:600], said[-1] if len(said) > 3 else "")
     elif fetch is not None:
         yield _age(
             "Last fetch",
             fetch.started_at,
             OLD_FETCH_DAYS,
-            "Run it, or let it run by itself: Settings > Data > Scheduled fetch.",
+            "Run it, or schedule it: Settings > Data > Scheduled fetch.",
         )
     yield from _schedule(store)
     wanted = store.settings.get(LAUNCH_AT_LOGIN)
@@ -498,7 +510,7 @@ def look_at_discord(store: Store) -> Iterator[Finding]:
             "Discord",
             Verdict.BAD,
             "cannot be reached",
-            "Check the internet connection; status: discordstatus.com. A running bot keeps trying by itself.",
+            "Check the internet connection; status: discordstatus.com. A running bot keeps trying.",
         )
         return
     except KnownError as error:

@@ -20,9 +20,28 @@ if __name__ == "__main__":  # started as a file: the project root is not on the 
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
+from storage.jobs.arguments import script_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    from model.catalog import DEFAULT_MODEL
+
+    made = script_parser(__doc__)
+    made.add_argument(
+        "model",
+        nargs="?",
+        default="",
+        help=f"name from --list (default: {DEFAULT_MODEL.key} and the embedding model of the settings)",
+    )
+    made.add_argument("--list", action="store_true", help="show the known models with sizes and licences")
+    made.add_argument("--url", default="", help="a .gguf file anywhere on the web, instead of a catalogue name")
+    made.add_argument("--sha256", default="", help="expected checksum of the file")
+    return made
+
 
 if __name__ == "__main__":
-    bootstrap.ensure()
+    bootstrap.ensure(parser)
 
 from model.catalog import (
     DEFAULT_MODEL,
@@ -36,8 +55,11 @@ from model.catalog import (
 )
 from model.embeddings import INCLUDED_MODEL
 from model.files.download import download
-from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage.errors import BadInputError, CancelledError, KnownError
+from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import DownloadResult
+from storage.jobs.terminal import TerminalProgress, print_summary
 from storage.paths import Workspace
 from storage.settings import EMBEDDING_MODEL
 from storage.store import Store
@@ -64,7 +86,7 @@ _MAY_BE_MISSING = {"vocab.txt", "config_sentence_transformers.json", "special_to
 class Share:
     """A part of the job's progress that a download may treat as the whole."""
 
-    progress: Progress
+    progress: TerminalProgress
     start: float
     end: float
 
@@ -84,19 +106,20 @@ class Share:
 
 def main(arguments: Sequence[str] | None = None) -> int | None:
     """Parse, download, check."""
-    options = _parse(arguments)
+    options = parser().parse_args(arguments)
     if options.list:
         print(catalogue())
         return None
-    with open_store(options) as store, job(store, "download") as progress:
+    recall = ""
+    with open_store(options) as store, job(store, JobKind.DOWNLOAD) as progress:
         if options.model or options.url:
             path = fetch(options, store.workspace, Share(progress, 0.0, 1.0))
         else:
             options.model = DEFAULT_MODEL.key
             embedder = fetch_for_recall(store, Share(progress, 0.0, _RECALL_SHARE))
             path = fetch(options, store.workspace, Share(progress, _RECALL_SHARE, 1.0))
-            progress.result["embedding_model"] = str(embedder) if embedder else ""
-        progress.result["file"] = str(path)
+            recall = str(embedder) if embedder else ""
+        progress.result = DownloadResult(str(path), recall)
     print_summary([("file", path)])
     if path.suffix == ".gguf":
         print("It is used automatically when it is the default model; otherwise choose it in Settings > Model.")
@@ -175,20 +198,6 @@ def _file_name(url: str) -> str:
     if not name.lower().endswith(".gguf") or "/" in name or "\\" in name or name.startswith("."):
         raise BadInputError(f"{url} does not name a .gguf file.", "Give the address of the file itself.")
     return name
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = script_parser(__doc__)
-    parser.add_argument(
-        "model",
-        nargs="?",
-        default="",
-        help=f"name from --list (default: {DEFAULT_MODEL.key} and the embedding model of the settings)",
-    )
-    parser.add_argument("--list", action="store_true", help="show the known models with sizes and licences")
-    parser.add_argument("--url", default="", help="a .gguf file anywhere on the web, instead of a catalogue name")
-    parser.add_argument("--sha256", default="", help="expected checksum of the file")
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -19,66 +19,21 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from data.fetch_arguments import add_absence_arguments, add_fetch_arguments
 from scripts import bootstrap
-
-if __name__ == "__main__":
-    bootstrap.ensure()
-
-from model.process import prepare_process_environment
-
-prepare_process_environment(embedding_threads=1)
-
-from data.chat.recall import recalled_text
-from data.exports import Found, find_exports
-from data.importer import Enable, ImportSummary, import_export, member_of_package
-from scripts.absences import add_absence_arguments, answer, has_answer
-from scripts.discord_fetch import add_fetch_arguments, discover, fetch_from_discord, summary_lines
-from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
-from storage.environment import read_environment
-from storage.errors import BadInputError, CancelledError, KnownError
-from storage.forgetting import sweep_if_free
-from storage.index_sync import CatchUp, catch_up
-from storage.settings import EMBEDDING_MODEL, FETCH_SCHEDULE
-from storage.store import Store
-from storage.system.schedule import apply_schedule
-from storage.text import counted
-from storage.vectordb import VectorIndex
-
-log = logging.getLogger(__name__)
-# As many sentences fit into the panel's notice.
-_TOLD_PROBLEMS = 3
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and do what it asks."""
-    options = parser().parse_args(arguments)
-    with open_store(options) as store:
-        if options.embedding_model:
-            store.settings.set(EMBEDDING_MODEL, options.embedding_model, changed_by="fetch_and_embed")
-        if options.schedule:
-            print(
-                apply_schedule(
-                    options.schedule,
-                    store.workspace,
-                    lambda text: store.settings.set(FETCH_SCHEDULE, text, changed_by="fetch_and_embed"),
-                )
-            )
-        elif has_answer(options):
-            print(*answer(store, options), sep="\n")
-        elif options.files:
-            run_import(store, options)
-        elif options.rebuild_index or options.only_index:
-            run_index(store, rebuild=options.rebuild_index)
-        else:
-            run_fetch(store, options)
+from storage.jobs.arguments import script_parser
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
+    from storage.settings import EMBEDDING_MODEL
+
     made = script_parser(__doc__)
     made.add_argument(
         "--import",
@@ -121,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--no-index", action="store_true", help="leave the search index for later")
     made.add_argument("--only-index", action="store_true", help="only bring the search index up to date")
-    made.add_argument("--rebuild-index", action="store_true", help="make the search index anew from the messages kept")
+    made.add_argument("--rebuild-index", action="store_true", help="rebuild the search index from the messages kept")
     made.add_argument(
         "--embedding-model",
         choices=EMBEDDING_MODEL.choices,
@@ -137,9 +92,74 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def _channel_ids(text: str) -> Enable:
+    if text == "all":
+        return "all"
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise argparse.ArgumentTypeError("give 'all' or channel ids, separated by commas") from None
+
+
+if __name__ == "__main__":
+    bootstrap.ensure(parser)
+
+from model.process import prepare_process_environment
+
+prepare_process_environment(embedding_threads=1)
+
+from data.absence_answers import answer, has_answer
+from data.chat.recall import recalled_text
+from data.exports import Found, find_exports
+from data.first_contact import discover, fetch_from_discord, summary_lines
+from data.importer import Enable, ImportSummary, import_export, member_of_package
+from storage.environment import read_environment
+from storage.errors import BadInputError, CancelledError, KnownError
+from storage.forgetting import sweep_if_free
+from storage.index_sync import CatchUp, catch_up
+from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import FetchResult, ImportResult
+from storage.jobs.terminal import TerminalProgress, print_summary
+from storage.settings import EMBEDDING_MODEL, FETCH_SCHEDULE
+from storage.store import Store
+from storage.system.schedule import apply_schedule
+from storage.text import counted
+from storage.vectordb import VectorIndex
+
+log = logging.getLogger(__name__)
+# As many sentences fit into the panel's notice.
+_TOLD_PROBLEMS = 3
+Kept = TypeVar("Kept", FetchResult, ImportResult)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and do what it asks."""
+    options = parser().parse_args(arguments)
+    with open_store(options) as store:
+        if options.embedding_model:
+            store.settings.set(EMBEDDING_MODEL, options.embedding_model, changed_by="fetch_and_embed")
+        if options.schedule:
+            print(
+                apply_schedule(
+                    options.schedule,
+                    store.workspace,
+                    lambda text: store.settings.set(FETCH_SCHEDULE, text, changed_by="fetch_and_embed"),
+                )
+            )
+        elif has_answer(options):
+            print(*answer(store, options), sep="\n")
+        elif options.files:
+            run_import(store, options)
+        elif options.rebuild_index or options.only_index:
+            run_index(store, rebuild=options.rebuild_index)
+        else:
+            run_fetch(store, options)
+
+
 def run_import(store: Store, options: argparse.Namespace) -> None:
     """Import every file, then index, as one job. What cannot be read is told at the end; the rest is imported."""
-    with job(store, "import", lock="fetch") as progress:
+    with job(store, JobKind.IMPORT) as progress:
         found = find_exports(
             options.files,
             guild_id=options.server,
@@ -151,15 +171,15 @@ def run_import(store: Store, options: argparse.Namespace) -> None:
             progress.note(note)
         share = 0.3 if not options.no_index else 1.0
         results = import_all(store, found, options, progress, share=share)
-        progress.result = {"files": [summary.as_result() for summary in results]}
+        progress.result = result = ImportResult(tuple(summary.as_row() for summary in results))
         if not options.no_index and results:
-            index_what_was_kept(store, progress, start=share, rebuild=options.rebuild_index)
+            progress.result = index_what_was_kept(store, progress, result, start=share, rebuild=options.rebuild_index)
         refuse_problems(found, imported=len(results))
     _say_what_is_off(store)
 
 
 def import_all(
-    store: Store, found: Found, options: argparse.Namespace, progress: Progress, *, share: float
+    store: Store, found: Found, options: argparse.Namespace, progress: TerminalProgress, *, share: float
 ) -> list[ImportSummary]:
     """Import one after the other; one that cannot be read joins the problems and keeps no other out."""
     results: list[ImportSummary] = []
@@ -214,7 +234,7 @@ def _asked_for(options: argparse.Namespace) -> list[int]:
 
 def run_index(store: Store, *, rebuild: bool) -> None:
     """Bring the search index up to date as a job of its own."""
-    with job(store, "index", lock="index-job") as progress:  # catch_up itself holds "index"
+    with job(store, JobKind.INDEX) as progress:
         caught_up = index_messages(store, progress, rebuild=rebuild)
         progress.result = caught_up.as_result()
     print_summary(index_lines(caught_up))
@@ -222,20 +242,20 @@ def run_index(store: Store, *, rebuild: bool) -> None:
 
 def run_fetch(store: Store, options: argparse.Namespace) -> None:
     """Fetch what is new on Discord, then index, as one job."""
-    with job(store, "fetch") as progress:
+    with job(store, JobKind.FETCH) as progress:
         if options.discover:
-            progress.result = discover(store, options).as_result()
-            for channel in progress.result["channels"]:
-                print(f"{channel['id']}  #{channel['name']}{'  (private)' if channel['is_private'] else ''}")
+            progress.result = found = discover(store, options).as_result()
+            for channel in found.channels:
+                print(f"{channel.id}  #{channel.name}{'  (private)' if channel.is_private else ''}")
             return
         summary = fetch_from_discord(store, options, progress.part(0.0, 0.6))
-        progress.result = summary.as_result()
+        progress.result = result = summary.as_result()
         print_summary(summary_lines(summary))
         for sentence in summary.attention:
             print(sentence, file=sys.stderr)
         # Where nothing waits for the index the embedding model need not be loaded at all.
         if not options.no_index and (store.messages.queue_length() or is_of_another_model(store)):
-            index_what_was_kept(store, progress, start=0.6)
+            progress.result = index_what_was_kept(store, progress, result, start=0.6)
     sweep_if_free(store)  # the index, too, no longer holds what was deleted on Discord
 
 
@@ -248,8 +268,11 @@ def is_of_another_model(store: Store) -> bool:
     return index.made_by not in ("", serving_model(wanted, store.workspace))
 
 
-def index_what_was_kept(store: Store, progress: Progress, *, start: float, rebuild: bool = False) -> None:
-    """Index after a fetch or import. The messages are kept whatever happens here: trouble is a note, not a failure."""
+def index_what_was_kept(
+    store: Store, progress: TerminalProgress, result: Kept, *, start: float, rebuild: bool = False
+) -> Kept:
+    """Index after a fetch or import; its result with what the index did. The messages are kept whatever happens here:
+    trouble is a note, not a failure."""
     try:
         caught_up = index_messages(store, progress, start=start, rebuild=rebuild)
     except CancelledError:
@@ -261,14 +284,13 @@ def index_what_was_kept(store: Store, progress: Progress, *, start: float, rebui
         log.exception("Indexing failed")
         trouble = f"{type(error).__name__}: {error}"[:300]
     else:
-        progress.result["index"] = caught_up.as_result()
         print_summary(index_lines(caught_up))
-        return
-    progress.result["index_trouble"] = trouble
+        return replace(result, index=caught_up.as_result())
     progress.note(f"The messages are kept, but not in the search index yet: {trouble} The next fetch tries again.")
+    return replace(result, index_trouble=trouble)
 
 
-def index_messages(store: Store, progress: Progress, *, start: float = 0.0, rebuild: bool = False) -> CatchUp:
+def index_messages(store: Store, progress: TerminalProgress, *, start: float = 0.0, rebuild: bool = False) -> CatchUp:
     """Embed what waits in the queue; `start` is the share of the job that is done already."""
     from model.embeddings import indexing_embedder
 
@@ -330,15 +352,6 @@ def _say_what_is_off(store: Store) -> None:
             "those. Turn them on in the panel, or import again with --enable-channels.",
             file=sys.stderr,
         )
-
-
-def _channel_ids(text: str) -> Enable:
-    if text == "all":
-        return "all"
-    try:
-        return [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise argparse.ArgumentTypeError("give 'all' or channel ids, separated by commas") from None
 
 
 if __name__ == "__main__":

@@ -7,18 +7,29 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
+from storage.jobs.arguments import script_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = script_parser(__doc__)
+    made.add_argument("--no-index", action="store_true", help="leave the search index for later")
+    return made
+
 
 if __name__ == "__main__":
-    bootstrap.ensure()
+    bootstrap.ensure(parser)
 
 from model.process import prepare_process_environment
 
@@ -28,7 +39,10 @@ from data.discord_objects import channels_from_objects
 from data.fetcher import keep_access
 from data.importer import import_file
 from scripts.fetch_and_embed import import_lines, index_lines, index_messages
-from scripts.progress import job, open_store, print_summary, run_script, script_parser
+from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import ImportResult
+from storage.jobs.terminal import print_summary
 from storage.paths import PROJECT_ROOT
 from storage.store import Store
 
@@ -37,10 +51,8 @@ FOLDER = PROJECT_ROOT / "data" / "demo"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Import, mark, index; as one job."""
-    parser = script_parser(__doc__)
-    parser.add_argument("--no-index", action="store_true", help="leave the search index for later")
-    options = parser.parse_args(arguments)
-    with open_store(options) as store, job(store, "import", lock="fetch") as progress:
+    options = parser().parse_args(arguments)
+    with open_store(options) as store, job(store, JobKind.IMPORT) as progress:
         summary = import_file(
             store,
             FOLDER / "messages.jsonl",
@@ -52,10 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Before the index is filled: nothing of a member who opted out may ever be in it.
         apply_marks(store, FOLDER)
         print_summary(import_lines(summary))
-        progress.result = {"files": [summary.as_result()]}
+        progress.result = result = ImportResult((summary.as_row(),))
         if not options.no_index:
             caught_up = index_messages(store, progress, start=0.2)
-            progress.result["index"] = caught_up.as_result()
+            progress.result = replace(result, index=caught_up.as_result())
             print_summary(index_lines(caught_up))
 
 

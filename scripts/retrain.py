@@ -9,6 +9,7 @@ which keeps what it finished.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
@@ -20,26 +21,54 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
+from storage.jobs.arguments import script_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = script_parser(__doc__)
+    made.add_argument("--no-fetch", action="store_true", help="use the messages that are here")
+    made.add_argument("--recipe", help="training recipe (default: the one that fits this computer)")
+    made.add_argument("--base", help="what to train from (default: the base of the model in use)")
+    made.add_argument("--method", help="sft, sft+dpo, orpo or sft+kto")
+    made.add_argument("--set", nargs="+", metavar="NAME=VALUE", help="change numbers of the recipe, as in training")
+    made.add_argument(
+        "--include-private",
+        action="store_true",
+        help="allow learning from every private channel that is switched on, and record that",
+    )
+    made.add_argument(
+        "--pause-bot",
+        action="store_true",
+        help="stop the running bot while training and evaluating; it is started again afterwards",
+    )
+    made.add_argument("--quick", action="store_true", help="a shorter evaluation")
+    return made
+
 
 if __name__ == "__main__":
-    bootstrap.ensure(groups=("runtime", "offline", "train"), welcome=bootstrap.fast_training())
+    bootstrap.ensure(parser, groups=("runtime", "offline", "train"), welcome=bootstrap.fast_training())
 
+from model.bot_pause import paused_bot
 from model.publishing.deployment import current
-from scripts.bot_pause import paused_bot
-from scripts.progress import Progress, job, open_store, print_summary, run_script, script_parser
 from storage import policy
 from storage.environment import read_environment
 from storage.errors import CancelledError, KnownError
+from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import EvaluateResult, RetrainResult, TrainResult
+from storage.jobs.runner import spawn_job
+from storage.jobs.terminal import TerminalProgress, print_summary
 from storage.records import Job, JobState
 from storage.store import Store
-from storage.system.processes import describe_exit, spawn_job, terminate
+from storage.system.processes import describe_exit, terminate
 from storage.system.streams import is_person_there
 
 POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RoundStep:
     """One script of the round and how much of the whole it is, roughly."""
 
     kind: str
@@ -49,34 +78,17 @@ class Step:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the steps one after another; the first that fails ends the round with its own words."""
-    parser = script_parser(__doc__)
-    parser.add_argument("--no-fetch", action="store_true", help="use the messages that are here")
-    parser.add_argument("--recipe", help="training recipe (default: the one that fits this computer)")
-    parser.add_argument("--base", help="what to train from (default: the base of the model in use)")
-    parser.add_argument("--method", help="sft, sft+dpo, orpo or sft+kto")
-    parser.add_argument("--set", nargs="+", metavar="NAME=VALUE", help="change numbers of the recipe, as in training")
-    parser.add_argument(
-        "--include-private",
-        action="store_true",
-        help="allow learning from every private channel that is switched on, and record that",
-    )
-    parser.add_argument(
-        "--pause-bot",
-        action="store_true",
-        help="stop the running bot while training and evaluating; it is started again afterwards",
-    )
-    parser.add_argument("--quick", action="store_true", help="a shorter evaluation")
-    options = parser.parse_args(arguments)
-    with open_store(options) as store, job(store, "retrain") as progress:
+    options = parser().parse_args(arguments)
+    with open_store(options) as store, job(store, JobKind.RETRAIN) as progress:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         data = store.workspace.message_files / f"prepared-{stamp}"
         out = store.workspace.root / "models" / "training" / stamp
         # Without the owner's yes to collecting there is nothing to fetch, and imported messages are enough.
         may_fetch = policy.is_accepted(store.consents) or is_person_there()
         if not options.no_fetch and may_fetch and read_environment(store.workspace.env_file).token:
-            run_step(store, Step("fetch", (), 0.04), progress, 0.0)
+            run_step(store, RoundStep(JobKind.FETCH, (), 0.04), progress, 0.0)
         prepare = ("--out", str(data), *(("--include-private",) if options.include_private else ()))
-        run_step(store, Step("prepare", prepare, 0.01), progress, 0.04)
+        run_step(store, RoundStep(JobKind.PREPARE, prepare, 0.01), progress, 0.04)
         chosen = [
             part
             for name in ("base", "recipe", "method")
@@ -87,24 +99,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         compared = ("--against", "current") if current(store.workspace) else ()
         with paused_bot(store, asked_by="retraining") if options.pause_bot else nullcontext():
             trained = run_step(
-                store, Step("train", ("--data", str(data), "--out", str(out), *chosen, *changed), 0.75), progress, 0.05
+                store,
+                RoundStep(JobKind.TRAIN, ("--data", str(data), "--out", str(out), *chosen, *changed), 0.75),
+                progress,
+                0.05,
             )
             model = exported_model(trained)
             evaluated = run_step(
                 store,
-                Step(
-                    "evaluate",
+                RoundStep(
+                    JobKind.EVALUATE,
                     ("--model", str(model), "--data", str(data), *compared, *(("--quick",) if options.quick else ())),
                     0.2,
                 ),
                 progress,
                 0.8,
             )
-        progress.result = {"data": str(data), "model": str(model), "evaluation": evaluated.result}
+        progress.result = RetrainResult(str(data), str(model), EvaluateResult.of(evaluated))
         print_summary([("model", model), ("data", data), ("next", f'python scripts/5_deploy_bot.py --model "{model}"')])
 
 
-def run_step(store: Store, step: Step, progress: Progress, done: float) -> Job:
+def run_step(store: Store, step: RoundStep, progress: TerminalProgress, done: float) -> Job:
     """Start a script, follow its job row, and answer the finished row. KnownError with its words if it failed."""
     child = spawn_job(store.workspace, step.kind, step.arguments)
     try:
@@ -142,10 +157,10 @@ def row_of(store: Store, pid: int) -> Job | None:
 
 def exported_model(trained: Job) -> Path:
     """The GGUF file a training run left."""
-    exported = trained.result.get("export") or {}
-    if not exported.get("gguf"):
+    gguf = TrainResult.of(trained).gguf
+    if not gguf:
         raise KnownError("The training run left no GGUF file.", "Run scripts/3_train_model.py --resume to export it.")
-    return Path(exported["gguf"])
+    return Path(gguf)
 
 
 if __name__ == "__main__":

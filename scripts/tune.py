@@ -8,6 +8,7 @@ under a minute for a 3B model. Stop the bot first: a busy computer gives wrong f
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +17,19 @@ if __name__ == "__main__":  # started as a file: the project root is not on the 
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import bootstrap
+from storage.jobs.arguments import script_parser
+from storage.typed_paths import typed_path
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = script_parser(__doc__)
+    made.add_argument("--model", type=typed_path, help="a GGUF file (default: the workspace's model)")
+    return made
+
 
 if __name__ == "__main__":
-    bootstrap.ensure()
+    bootstrap.ensure(parser)
 
 from model.process import prepare_process_environment
 
@@ -27,17 +38,16 @@ prepare_process_environment()
 from model.catalog import resolve_model
 from model.chat.trial import require_usable
 from model.chat.tuning import probe, tuning_key
-from scripts.progress import job, open_store, print_summary, run_script, script_parser
 from storage.environment import read_environment
-from storage.typed_paths import typed_path
+from storage.jobs.frame import job, open_store, run_script
+from storage.jobs.kinds import JobKind
+from storage.jobs.terminal import print_summary
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Probe the workspace's model and store the result."""
-    parser = script_parser(__doc__)
-    parser.add_argument("--model", type=typed_path, help="a GGUF file (default: the workspace's model)")
-    options = parser.parse_args(arguments)
-    with open_store(options) as store, job(store, "tune") as progress:
+    options = parser().parse_args(arguments)
+    with open_store(options) as store, job(store, JobKind.TUNE) as progress:
         path = options.model or resolve_model(
             store.workspace, store.settings.read(), read_environment(store.workspace.env_file)
         )

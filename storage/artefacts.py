@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from storage.control import Facts
-from storage.jobs import Jobs
+from storage.control import KeyValueStore
+from storage.jobs.table import Jobs
 from storage.paths import Workspace
 from storage.split_files import is_later_part, model_bytes, model_files, part_name, whole_stem
 from storage.system.files import remove_file, write_whole
@@ -95,7 +95,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("evaluation", "data_storage/evaluation/**/{suggested_settings,score}.json", Care.NOTHING, "scripts"),
     Kind("evaluation", "data_storage/evaluation/**", Care.QUOTES, "model/evaluation"),
     Kind("blind test's key", "data_storage/blind_tests/*/key.json", Care.NOTHING, "model/evaluation/blind_test.py"),
-    Kind("blind test's results", "data_storage/blind_tests/*/results/**", Care.NOTHING, "storage/quiz.py"),
+    Kind("blind test's results", "data_storage/blind_tests/*/results/**", Care.NOTHING, "storage/blind_test.py"),
     Kind("blind test", "data_storage/blind_tests/**", Care.QUOTES, "model/evaluation/blind_test.py"),
     # ---- models --------------------------------------------------------------------------------------
     Kind("pointer", "models/finetuned/current.json", Care.NOTHING, "model/publishing/deployment.py"),
@@ -130,7 +130,7 @@ def files(workspace: Workspace, *cares: Care) -> Iterator[tuple[Path, Kind]]:
 # ---- outside the workspace ----------------------------------------------------------------------------
 
 
-def remember_elsewhere(facts: Facts, workspace: Workspace, folder: Path) -> None:
+def remember_elsewhere(facts: KeyValueStore, workspace: Workspace, folder: Path) -> None:
     """Write down that a data set, a run, an evaluation or a blind test lies in `folder`, so that erasures find it."""
     known = facts.get(_ELSEWHERE_FACT, [])
     path = str(folder.resolve())
@@ -138,12 +138,12 @@ def remember_elsewhere(facts: Facts, workspace: Workspace, folder: Path) -> None
         facts.set(_ELSEWHERE_FACT, [*known, path])
 
 
-def remembered(facts: Facts) -> list[Path]:
+def remembered(facts: KeyValueStore) -> list[Path]:
     """Folders outside as they were written down, there or not."""
     return [Path(path) for path in facts.get(_ELSEWHERE_FACT, [])]
 
 
-def elsewhere(facts: Facts, jobs: Jobs, workspace: Workspace) -> list[Path]:
+def elsewhere(facts: KeyValueStore, jobs: Jobs, workspace: Workspace) -> list[Path]:
     """Folders of ours outside the workspace that are still there: as written down, and as old jobs reported them."""
     known = remembered(facts)
     for job in jobs.recent(limit=500):

@@ -30,12 +30,13 @@ from storage.backup_checks import (
 from storage.environment import API_BASE, GATEWAY, KEYS, TOKEN, parse_environment, text_of, with_value
 from storage.erasing.backups import erase_from_backup
 from storage.errors import StorageError
-from storage.jobs import Report, silent
+from storage.jobs.progress import ProgressCallback, silent
 from storage.migrations import CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS, Migration
 from storage.paths import Workspace
 from storage.store import Store
 from storage.system.files import make_private, remove_tree, replace_file
 from storage.system.locks import FileLock
+from storage.version import program_version
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
@@ -72,7 +73,11 @@ class Restored:
 
 
 def create_backup(
-    store: Store, *, folder: Path | None = None, report: Report = silent, clock: Callable[[], float] = time.time
+    store: Store,
+    *,
+    folder: Path | None = None,
+    report: ProgressCallback = silent,
+    clock: Callable[[], float] = time.time,
 ) -> Backup:
     """Copy everything into a new folder below `folder` (the workspace's backups) while the bot may be running.
 
@@ -146,7 +151,7 @@ def prune(folder: Path, *, keep: int) -> list[Path]:
     return gone
 
 
-def verify(backup: Backup, *, report: Report = silent) -> None:
+def verify(backup: Backup, *, report: ProgressCallback = silent) -> None:
     """Compare every file with the manifest and check both databases; StorageError names the first fault.
 
     A backup may come from elsewhere: links are refused, and so is a database that is not built like ours, before SQLite
@@ -176,22 +181,10 @@ def settings_in(backup: Backup) -> TakenSettings:
     return taken_settings(text_of(require_plain_file(backup.folder, ENV)))
 
 
-def restore(workspace: Workspace, backup: Backup, *, report: Report = silent) -> Restored:
-    """Put a checked backup in place of what is there; the present databases are set aside, nothing is lost.
-
-    What was erased, and who opted out, since the backup is taken out again. `.env` stays as it is but for the
-    harmless keys of the backup's (`settings_in`). AlreadyRunningError while the bot, the panel or a job uses the
-    workspace.
-    """
-    from storage.restoring import bring_back  # it is built on this module
-
-    return bring_back(workspace, backup, report=report)
-
-
 # ---- making one -------------------------------------------------------------------------------------
 
 
-def _fill(store: Store, partial: Path, last: Backup | None, moment: float, report: Report) -> Backup:
+def _fill(store: Store, partial: Path, last: Backup | None, moment: float, report: ProgressCallback) -> Backup:
     partial.mkdir(mode=0o700)
     (partial / "database").mkdir(mode=0o700)
     workspace = store.workspace
@@ -210,14 +203,21 @@ def _fill(store: Store, partial: Path, last: Backup | None, moment: float, repor
     report(0.9, "Checking what was copied")
     files = {path.relative_to(partial).as_posix(): _entry(path, partial, last) for path in _files(partial)}
     with_count = Backup(partial, moment, store.messages.count(), files)
-    text = json.dumps({"version": 1, "created_at": moment, "messages": with_count.messages, "files": files}, indent=1)
+    manifest = {
+        "version": 1,
+        "program": program_version(),
+        "created_at": moment,
+        "messages": with_count.messages,
+        "files": files,
+    }
+    text = json.dumps(manifest, indent=1)
     (partial / MANIFEST).write_text(text, encoding="utf-8")
     make_private(partial / MANIFEST)
     return with_count
 
 
 def _copy_tree(
-    source: Path, target: Path, prefix: str, last: Backup | None, report: Report, start: float, end: float
+    source: Path, target: Path, prefix: str, last: Backup | None, report: ProgressCallback, start: float, end: float
 ) -> None:
     files = list(_files(source))
     total = max(sum(path.stat().st_size for path in files), 1)

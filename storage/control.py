@@ -179,7 +179,7 @@ LOOP_LAG_FACT = "loop_lag_ms"
 PANEL_WANTED = "panel_wanted_at"
 
 
-class Facts:
+class KeyValueStore:
     """Small named values that are neither settings nor rows of their own (probe results, reminders)."""
 
     def __init__(self, database: Database) -> None:

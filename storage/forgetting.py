@@ -26,6 +26,8 @@ from storage.erasing.databases import erase_from_control, erase_from_copy, holds
 from storage.erasing.documents import words_of
 from storage.errors import AlreadyRunningError, KnownError
 from storage.index_sync import purge_index
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import BackupResult
 from storage.paths import Workspace
 from storage.store import Store
 from storage.system.files import remove_file, remove_tree, write_whole
@@ -239,8 +241,8 @@ def _backup_folders(store: Store) -> list[Path]:
     """Ours, and where else a backup of this workspace was made, as far as it can be reached now."""
     found = {store.workspace.backups: None}
     for job in store.jobs.recent(limit=500):
-        if job.kind == "backup" and isinstance(folder := job.result.get("folder"), str):
-            found[Path(folder).parent] = None
+        if job.kind == JobKind.BACKUP and (made := BackupResult.of(job).folder):
+            found[Path(made).parent] = None
     for folder in found:
         finish_swaps(folder)
     return [folder for folder in found if folder.is_dir()]

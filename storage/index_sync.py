@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from storage.control import Facts
+from storage.control import KeyValueStore
 from storage.errors import StorageError
-from storage.jobs import Report, silent
+from storage.jobs.progress import ProgressCallback, silent
+from storage.jobs.results import IndexResult
 from storage.messages import QueuedChange
 from storage.reactions import reaction_score
 from storage.records import Message
@@ -49,16 +50,16 @@ class CatchUp:
     rows: int = 0
     is_rebuilt: bool = False
 
-    def as_result(self) -> dict[str, Any]:
+    def as_result(self) -> IndexResult:
         """For a job row."""
-        return asdict(self)
+        return IndexResult(self.indexed, self.removed, self.rows, self.is_rebuilt)
 
 
 def catch_up(
     store: Store,
     index: VectorIndex,
     embed: Embed,
-    report: Report = silent,
+    report: ProgressCallback = silent,
     *,
     rebuild: bool = False,
     to_text: Callable[[Message], str] | None = None,
@@ -82,7 +83,7 @@ def catch_up(
             # Everything is in line again before the table is emptied: a kill in between loses nothing.
             store.messages.queue_everything()
             index.recreate()
-        facts = Facts(store.messages_db)
+        facts = KeyValueStore(store.messages_db)
         indexed, removed = _drain(store, index, embed, report, to_text or _content, facts)
         if is_rebuilt or indexed >= _OPTIMIZE_FROM_ROWS:
             report(0.99, "Merging the index")
@@ -98,7 +99,7 @@ def catch_up(
 
 def chance_of(store: Store, model: str) -> float | None:
     """The measured similarity of random pairs with this embedding model; None where it was not measured."""
-    known = Facts(store.messages_db).get(_CHANCE_FACT, {})
+    known = KeyValueStore(store.messages_db).get(_CHANCE_FACT, {})
     value = known.get("similarity") if known.get("model") == model else None
     return float(value) if isinstance(value, int | float) else None
 
@@ -108,11 +109,13 @@ def _measure_chance(store: Store, index: VectorIndex, *, is_new: bool) -> None:
         return
     chance = chance_similarity(index.sample(SAMPLE_LINES))
     if chance is not None:
-        Facts(store.messages_db).set(_CHANCE_FACT, {"model": index.model, "similarity": chance})
+        KeyValueStore(store.messages_db).set(_CHANCE_FACT, {"model": index.model, "similarity": chance})
         log.info("Random pairs of lines are alike to %.3f with %s; recall begins there", chance, index.model)
 
 
-def _replace(store: Store, index: VectorIndex, embed: Embed, report: Report, to_text: Callable[[Message], str]) -> None:
+def _replace(
+    store: Store, index: VectorIndex, embed: Embed, report: ProgressCallback, to_text: Callable[[Message], str]
+) -> None:
     """A whole new index beside the one in use, and then in its place. What changes meanwhile stays in the queue."""
     draft = VectorIndex.open(index.folder / _DRAFT, model=index.model, dimension=index.dimension)
     serving = VectorIndex.open(index.folder, model=index.made_by, dimension=index.dimension)
@@ -128,9 +131,9 @@ def _replace(store: Store, index: VectorIndex, embed: Embed, report: Report, to_
         # What was deleted does not wait for hours in the index that still serves.
         changes = store.messages.queued_changes(limit=BATCH_ROWS)
         serving.delete([change.message_id for change in changes if change.message is None])
-    Facts(store.messages_db).set(_ROWS_FACT, 0)
+    KeyValueStore(store.messages_db).set(_ROWS_FACT, 0)
     index.take_over(draft)
-    Facts(store.messages_db).set(_ROWS_FACT, index.count())
+    KeyValueStore(store.messages_db).set(_ROWS_FACT, index.count())
     _remove_draft(index)
 
 
@@ -148,7 +151,7 @@ def purge_index(store: Store, subject: Subject, *, wait_seconds: float = 30.0) -
     if not any(folder.iterdir()):
         return
     with FileLock(store.workspace.locks / "index.lock", holder="Indexing").acquire(timeout_seconds=wait_seconds):
-        facts = Facts(store.messages_db)
+        facts = KeyValueStore(store.messages_db)
         facts.set(_ROWS_FACT, 0)  # as in `_drain`: fewer rows are no damage
         facts.set(_ROWS_FACT, purge_folder(folder, subject))
         # Whoever holds the lock makes no new index: what lies there was left by a killed one.
@@ -174,7 +177,7 @@ def drain_removals(store: Store, index: VectorIndex) -> int:
         return 0
     removed = 0
     with FileLock(store.workspace.locks / "index.lock", holder="Indexing").acquire():
-        facts = Facts(store.messages_db)
+        facts = KeyValueStore(store.messages_db)
         while gone := store.messages.queued_removals(limit=BATCH_ROWS):
             facts.set(_ROWS_FACT, 0)
             index.remove(message_ids=[change.message_id for change in gone])
@@ -193,7 +196,7 @@ def index_newest(
         present = [change for change in changes if change.message is not None]
         if not present or index.refresh() is not IndexState.READY:
             return 0
-        facts = Facts(store.messages_db)
+        facts = KeyValueStore(store.messages_db)
         vectors = embed([to_text(_message(change)) for change in present])
         facts.set(_ROWS_FACT, 0)
         index.upsert([_row(_message(change), vector) for change, vector in zip(present, vectors, strict=True)])
@@ -211,11 +214,16 @@ def _is_behind(store: Store, index: VectorIndex) -> bool:
     if index.state is not IndexState.READY:
         return True
     # A power cut can take LanceDB back by some versions without a word.
-    return rows < int(Facts(store.messages_db).get(_ROWS_FACT, 0))
+    return rows < int(KeyValueStore(store.messages_db).get(_ROWS_FACT, 0))
 
 
 def _drain(
-    store: Store, index: VectorIndex, embed: Embed, report: Report, to_text: Callable[[Message], str], facts: Facts
+    store: Store,
+    index: VectorIndex,
+    embed: Embed,
+    report: ProgressCallback,
+    to_text: Callable[[Message], str],
+    facts: KeyValueStore,
 ) -> tuple[int, int]:
     total = max(store.messages.queue_length(), 1)
     indexed = removed = 0
@@ -235,7 +243,7 @@ def _drain(
     return indexed, removed
 
 
-def _embedded(texts: Sequence[str], embed: Embed, report: Report, done: int, total: int) -> list[np.ndarray]:
+def _embedded(texts: Sequence[str], embed: Embed, report: ProgressCallback, done: int, total: int) -> list[np.ndarray]:
     """One vector a text; what many people say ("lol") is embedded once."""
     distinct = list(dict.fromkeys(texts))
     vectors: dict[str, np.ndarray] = {}

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -194,12 +193,6 @@ def parse_lines(lines: Iterable[str]) -> list[LogLine]:
         elif line:
             entries.append(LogLine("", "INFO", "", line))
     return entries
-
-
-def format_line(level: str, message: str, *, source: str = "", at: datetime | None = None) -> str:
-    """A line in the same format, for what does not come from `logging` (a child's raw output)."""
-    moment = (at or datetime.now()).strftime(_TIME)  # noqa: DTZ005 - logs show the owner's local time
-    return f"[{moment}] [{level}] {f'[{source}] ' if source else ''}{message}"
 
 
 class LogTail:

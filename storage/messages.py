@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from storage import withheld
 from storage.database import Database, placeholders
-from storage.records import DISCORD_EPOCH_MS, Form, Mention, Message, Reaction
+from storage.records import DISCORD_EPOCH_MS, Mention, Message, MessageForm, Reaction
 from storage.stored_json import read_json
 from storage.text import storable
 from storage.versions import is_edit, kept_of, unrepeated
@@ -426,7 +426,7 @@ def _naming(message: Message) -> tuple[int, int]:
     Discord's own name wins over an export's, which is the nickname on the server of that day, and both over a name
     made up where the source has none. Of the same rank the newest message decides.
     """
-    rank = 0 if not message.username else 1 if message.form is Form.RENDERED else 2
+    rank = 0 if not message.username else 1 if message.form is MessageForm.RENDERED else 2
     return rank, message.id
 
 
@@ -511,5 +511,5 @@ def _message(row: sqlite3.Row, reactions: tuple[Reaction, ...]) -> Message:
         is_pinned=bool(row["is_pinned"]),
         is_own=bool(row["is_own"]),
         username=row["username"] or "",
-        form=Form(row["form"]),
+        form=MessageForm(row["form"]),
     )

@@ -21,7 +21,7 @@ CHECK = "check"
 _COLUMNS = "id, role, text, at, answers_id, details, options, error"
 
 
-class Playground:
+class PlaygroundStore:
     """The `playground` table."""
 
     def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:

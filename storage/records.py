@@ -43,7 +43,7 @@ class Mention:
     name: str
 
 
-class Form(IntEnum):
+class MessageForm(IntEnum):
     """How a message was written down, the least faithful first.
 
     RENDERED: by an exporter, with markdown, emoji and times written out. PACKAGE: as in a member's data package,
@@ -79,7 +79,7 @@ class Message:
     is_pinned: bool = False
     is_own: bool = False
     username: str = ""
-    form: Form = Form.API
+    form: MessageForm = MessageForm.API
 
 
 @dataclass(frozen=True, slots=True)

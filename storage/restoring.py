@@ -30,7 +30,7 @@ from storage.erasing.databases import erase_from_copy
 from storage.erasing.files import clean_document, drop_samples
 from storage.errors import StorageError
 from storage.index_sync import purge_folder
-from storage.jobs import Report, silent
+from storage.jobs.progress import ProgressCallback, silent
 from storage.migrations import MESSAGES_MIGRATIONS, migrate
 from storage.paths import Workspace
 from storage.system.files import flush_file, make_private, remove_file, remove_tree
@@ -49,9 +49,15 @@ _PUT_ACCESS = (
 _MODELS, _INDEX = "models/finetuned/", "embeddings/"
 
 
-def bring_back(workspace: Workspace, backup: Backup, *, report: Report = silent) -> Restored:
-    """`storage.backup.restore`. Nothing that is there changes before everything is staged; a failure in the swap is
-    undone, and a kill is repaired by the next start (`storage.unfinished_restore`)."""
+def restore(workspace: Workspace, backup: Backup, *, report: ProgressCallback = silent) -> Restored:
+    """Put a checked backup in place of what is there; the present databases are set aside, nothing is lost.
+
+    What was erased, and who opted out, since the backup is taken out again. `.env` stays as it is
+    but for the harmless keys of the backup's (`storage.backup.settings_in`).
+    Nothing that is there changes before everything is staged; a failure in the swap is undone, and a kill is repaired
+    by the next start (`storage.unfinished_restore`). AlreadyRunningError while the bot, the panel or a job uses the
+    workspace.
+    """
     try:
         workspace.create()
         unfinished.finish(workspace)
@@ -65,7 +71,7 @@ def bring_back(workspace: Workspace, backup: Backup, *, report: Report = silent)
         ) from error
 
 
-def _staged_and_swapped(stage: _Stage, report: Report) -> Restored:
+def _staged_and_swapped(stage: _Stage, report: ProgressCallback) -> Restored:
     workspace = stage.workspace
     try:
         unfinished.write_marker(workspace, stage.marker(is_swapping=False))
@@ -211,7 +217,7 @@ class _Stage:
             tuple((*choice, number) for number, choice in self._decisions.absences.items()),
         )
 
-    def fill(self, report: Report) -> Restored:
+    def fill(self, report: ProgressCallback) -> Restored:
         """Copy, take out what was erased since, and count."""
         report(0.5, "Copying the backup")
         for name, target in ((CONTROL, self.workspace.control_db), (MESSAGES, self.workspace.messages_db)):

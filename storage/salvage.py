@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.database import Database, set_aside, side_files
-from storage.jobs import Report, silent
+from storage.jobs.progress import ProgressCallback, silent
 from storage.paths import Workspace
 from storage.store import Store
 from storage.system.locks import sole_use
@@ -37,7 +37,7 @@ class Salvaged:
     cut_short: tuple[str, ...]
 
 
-def start_anew(workspace: Workspace, *, report: Report = silent) -> list[Salvaged]:
+def start_anew(workspace: Workspace, *, report: ProgressCallback = silent) -> list[Salvaged]:
     """Set every damaged database aside and fill a new one with what can be read of it; [] when both are whole.
 
     Nothing is deleted. AlreadyRunningError while the bot, the panel or a job uses the workspace; NewerSchemaError and

@@ -370,7 +370,7 @@ FREE_MEMORY = Setting(
     "never",
     "Model",
     "Free its memory",
-    "Gives the model's memory back meanwhile; a reply loads it again. Full screen: Windows only.",
+    "Unloads the model while it lasts; the next reply reloads it. Full screen: Windows only.",
     choices=("never", "full screen", "full screen or battery"),
 )
 EMBEDDING_MODEL = Setting(
@@ -395,7 +395,14 @@ SESSION_GAP_MINUTES = Setting(
     unit="min",
 )
 REFRESH_DAYS = Setting(
-    "refresh_days", 7, "Data", "Look again at", "Edits, deletions and late reactions this far back.", 0, 90, unit="days"
+    "refresh_days",
+    7,
+    "Data",
+    "Re-check period",
+    "How many days back to look for edits, deletions and late reactions.",
+    0,
+    90,
+    unit="days",
 )
 RETRAIN_REMINDER = Setting(
     "retrain_reminder", 5000, "Data", "Retrain reminder", "After this many new messages; 0 is off.", 0, 1_000_000
@@ -432,7 +439,7 @@ APPEARANCE = Setting(
     "system",
     "Startup",
     "Appearance",
-    "Light, dark, or as the system.",
+    "Light, dark, or match the system.",
     choices=("system", "light", "dark"),
 )
 KEEP_AWAKE = Setting(

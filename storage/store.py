@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable
 
 from storage.activity import ActivityLog
-from storage.control import CommandQueue, Facts, SettingsStore, StatusBoard
+from storage.control import CommandQueue, KeyValueStore, SettingsStore, StatusBoard
 from storage.database import Database
 from storage.errors import StorageError
-from storage.jobs import Jobs
+from storage.jobs.table import Jobs
 from storage.messages import MessageStore
 from storage.migrations import CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS
 from storage.paths import Workspace
 from storage.people import Channels, Consents, Members
-from storage.playground import Playground
+from storage.playground import PlaygroundStore
 from storage.unfinished_restore import finish
 from storage.withdrawals import Withdrawals
 from storage.withheld import WithheldMessages
@@ -33,9 +33,9 @@ class Store:
         self.status = StatusBoard(control, clock=clock)
         self.commands = CommandQueue(control, clock=clock)
         self.jobs = Jobs(control, clock=clock)
-        self.playground = Playground(control, clock=clock)
+        self.playground = PlaygroundStore(control, clock=clock)
         self.activity = ActivityLog(control, clock=clock)
-        self.facts = Facts(control)
+        self.facts = KeyValueStore(control)
         self.messages = MessageStore(messages)
         self.withheld = WithheldMessages(messages, clock=clock)
         self.channels = Channels(messages)

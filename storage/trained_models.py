@@ -12,6 +12,7 @@ from pathlib import Path
 
 from storage.artefacts import RUN, ModelVersion, Pointer, TrainingRun, read_object, remembered
 from storage.errors import KnownError
+from storage.jobs.kinds import JobKind
 from storage.paths import Workspace
 from storage.settings import ADAPTER_PATH, MODEL_PATH
 from storage.split_files import is_later_part, model_bytes, model_files, whole_stem
@@ -100,7 +101,11 @@ def delete_model(store: Store, key: str) -> None:
         return
     if model.is_in_use:
         raise KnownError(f"{model.name} is the model in use.", "Use another one first: Training > Models.")
-    busy = [job.kind for job in store.jobs.active() if job.kind in ("train", "retrain", "evaluate", "deploy")]
+    busy = [
+        job.kind
+        for job in store.jobs.active()
+        if job.kind in (JobKind.TRAIN, JobKind.RETRAIN, JobKind.EVALUATE, JobKind.DEPLOY)
+    ]
     if busy:
         raise KnownError(f"{model.name} may be needed by what is running.", "Wait until it is done, or cancel it.")
     workspace = store.workspace

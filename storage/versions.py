@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from storage.records import Form, Message, Reaction
+from storage.records import Message, MessageForm, Reaction
 
 # Programs cut an edit's time to milliseconds or whole seconds: closer than this is the same edit.
 _SAME_EDIT_MS = 1000
@@ -26,7 +26,7 @@ def replaces(incoming: Message, stored: Message) -> bool:
     if incoming.form != stored.form:
         return incoming.form > stored.form
     # Discord's answer of now is right. Two exports of one edit differ in names of the day only.
-    return incoming.form is Form.API
+    return incoming.form is MessageForm.API
 
 
 def is_blank_reading(stored: Message, incoming: Message) -> bool:
@@ -40,7 +40,7 @@ def is_blank_reading(stored: Message, incoming: Message) -> bool:
 def kept_of(stored: Message, incoming: Message) -> Message:
     """What is kept of two versions: the winner, with what its source does not know taken from the other."""
     if is_blank_reading(stored, incoming):
-        if incoming.form is not Form.API:
+        if incoming.form is not MessageForm.API:
             return stored
         return replace(stored, reactions=incoming.reactions, is_pinned=incoming.is_pinned)
     if replaces(incoming, stored):
@@ -68,7 +68,7 @@ def _completed(winner: Message, other: Message) -> Message:
 
     Of two counts of reactions the larger is taken: neither source says when it counted.
     """
-    if winner.form is Form.API:
+    if winner.form is MessageForm.API:
         return winner
     return replace(
         winner,

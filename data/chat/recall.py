@@ -17,7 +17,7 @@ from storage.records import Message, Turn
 TOPIC_TURNS = 3
 
 
-class Line(Protocol):
+class SpokenLine(Protocol):
     """Anything somebody said: a turn, a recalled message."""
 
     @property
@@ -31,7 +31,7 @@ class Line(Protocol):
         ...
 
 
-AnyLine = TypeVar("AnyLine", bound=Line)
+AnyLine = TypeVar("AnyLine", bound=SpokenLine)
 
 
 def topic(turns: Sequence[Turn]) -> str:

@@ -9,7 +9,7 @@ from gui.components.shapes import Sheet
 from gui.components.theme import S, surface_of, theme_of
 
 
-class Row(tk.Frame):
+class RowFrame(tk.Frame):
     """A plain, cheap container in the colour of what lies behind it."""
 
     def __init__(self, master: Any, surface: str | None = None) -> None:
@@ -28,16 +28,16 @@ class Card(Sheet):
         self.grid_rowconfigure(1, weight=1)
         theme = theme_of(self)
         pad, edge, gap = theme.px(pad), theme.px(pad - 2), theme.px(S)
-        self.header: Row | None = None
+        self.header: RowFrame | None = None
         if title:
-            self.header = Row(self)
+            self.header = RowFrame(self)
             self.header.grid(row=0, column=0, sticky="ew", padx=pad, pady=(edge, 0))
             self.header.grid_columnconfigure(1, weight=1)
             self.title = Text(self.header, title, role="heading")
             self.title.grid(row=0, column=0, sticky="w")
             self.hint = Text(self.header, hint, role="small", colour="faint", anchor="e")
             self.hint.grid(row=0, column=2, sticky="e", padx=(gap, 0))
-        self.body = Row(self)
+        self.body = RowFrame(self)
         self.body.grid(row=1, column=0, sticky="nsew", padx=pad, pady=(gap if title else edge, edge))
 
 
@@ -84,7 +84,7 @@ class Text(tk.Label):
             self.configure(wraplength=event.width)
 
 
-class Line(tk.Frame):
+class Hairline(tk.Frame):
     """A hairline between two things."""
 
     def __init__(self, master: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Card, Row, Text
+from gui.components.basics import Card, RowFrame, Text
 from gui.components.inputs import Slider, Switch
 from gui.components.room import M, Panel
 from gui.presenters.dashboard import (
@@ -17,7 +17,7 @@ from gui.presenters.dashboard import (
     temperature_view,
     tokens_view,
 )
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, RESPONSE_RATE, TEMPERATURE, Setting
 
 # A dragged slider is written at most this often; the last value always is.
@@ -53,7 +53,7 @@ class BehaviourCard(Card):
         self._panel.set_setting(MENTIONS_ONLY, value)
 
 
-class SettingSlider(Row):
+class SettingSlider(RowFrame):
     """Name, value, line and meaning of one number; written while it moves."""
 
     def __init__(

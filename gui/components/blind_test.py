@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Card, Row, Text
+from gui.components.basics import Card, RowFrame, Text
 from gui.components.button import Button
 from gui.components.inputs import Field
-from gui.components.notices import Progress
+from gui.components.notices import ProgressBar
 from gui.components.room import M, Panel, Room, S
 from gui.presenters import blind_test as quiz
 from gui.presenters.blind_test import QuizRun
-from gui.presenters.pulse import Pulse
-from storage.quiz import HIGHEST, LOWEST, RATINGS, Quiz, quizzes, read_quiz, save_result
+from gui.presenters.snapshot import Pulse
+from storage.blind_test import HIGHEST, LOWEST, RATINGS, Quiz, quizzes, read_quiz, save_result
 
 KIND = "blind_test"
 _KEYS = {"h": False, "b": True}
@@ -49,13 +49,13 @@ class BlindTestRoom(Room):
         self.winfo_toplevel().bind("<Key>", self._key, add="+")
         yield
 
-    def _build_start(self, body: Row) -> None:
+    def _build_start(self, body: RowFrame) -> None:
         body.grid_columnconfigure(0, weight=1)
         self.note = Text(body, texts.BLIND_NONE, colour="muted", wrap=True)
         self.note.grid(row=0, column=0, sticky="ew", pady=(0, M))
         self.score = Text(body, "", wrap=True)
         self.score.grid(row=1, column=0, sticky="ew", pady=(0, M))
-        line = Row(body)
+        line = RowFrame(body)
         line.grid(row=2, column=0, sticky="w")
         self.rater = Field(line, placeholder=texts.BLIND_NAME)
         self.rater.bind("<Return>", lambda _: self._begin())
@@ -67,9 +67,9 @@ class BlindTestRoom(Room):
         for column, widget in enumerate(parts):
             widget.grid(row=0, column=column, padx=(0, S))
 
-    def _build_item(self, body: Row) -> None:
+    def _build_item(self, body: RowFrame) -> None:
         body.grid_columnconfigure(0, weight=1)
-        self.progress = Progress(body, width=200)
+        self.progress = ProgressBar(body, width=200)
         self.progress.grid(row=0, column=0, sticky="ew", pady=(0, S))
         self.count = Text(body, "", role="small", colour="faint")
         self.count.grid(row=1, column=0, sticky="w")
@@ -77,14 +77,14 @@ class BlindTestRoom(Room):
         self.talk.grid(row=2, column=0, sticky="ew", pady=(S, M))
         self.reply = Text(body, "", role="strong", wrap=True)
         self.reply.grid(row=3, column=0, sticky="ew", pady=(0, M))
-        line = Row(body)
+        line = RowFrame(body)
         line.grid(row=4, column=0, sticky="w", pady=(0, M))
         self.human = Button(line, texts.BLIND_HUMAN, lambda: self._step(quiz.mark, False), width=110)
         self.human.grid(row=0, column=0, padx=(0, S))
         self.bot = Button(line, texts.BLIND_BOT, lambda: self._step(quiz.mark, True), width=110)
         self.bot.grid(row=0, column=1)
         self.ratings: dict[str, list[Button]] = {}
-        grid = Row(body)
+        grid = RowFrame(body)
         grid.grid(row=5, column=0, sticky="w")
         for row, (name, label) in enumerate(RATINGS):
             Text(grid, label, colour="muted").grid(row=row, column=0, sticky="w", padx=(0, M))
@@ -93,7 +93,7 @@ class BlindTestRoom(Room):
                 button = Button(grid, str(value), partial(self._step, quiz.rate, name, value), height=26, width=30)
                 button.grid(row=row, column=value, padx=2, pady=2)
                 self.ratings[name].append(button)
-        foot = Row(body)
+        foot = RowFrame(body)
         foot.grid(row=6, column=0, sticky="w", pady=(M, 0))
         self.back = Button(foot, texts.BLIND_PREVIOUS, lambda: self._step(quiz.backward))
         self.next = Button(foot, texts.BLIND_NEXT, self._forward, kind="primary")

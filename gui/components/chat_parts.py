@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Card, Line, Row, Text
+from gui.components.basics import Card, Hairline, RowFrame, Text
 from gui.components.button import Button
 from gui.components.room import M, Panel, S
 from gui.components.shapes import Sheet
@@ -16,7 +16,7 @@ from gui.components.theme import XS
 from gui.presenters.playground import ChatLine, DetailsView
 
 
-class Bubble(Row):
+class Bubble(RowFrame):
     """One line of the chat with its small print."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Bubble(Row):
         self.words.grid(row=0, column=0, padx=theme.px(14), pady=theme.px(8))
         self.wrap(width)
         self.words.bind("<Button-3>", self._copy)
-        self._foot = Row(self)
+        self._foot = RowFrame(self)
         if not line.is_own:
             self._foot.grid(row=2, column=0, sticky=side, pady=(2, 0))
         self.stats = Text(self._foot, "", role="caption", colour="faint")
@@ -109,10 +109,10 @@ class DetailsCard(Card):
         self.grid_propagate(False)
         body.grid_columnconfigure(0, weight=1)
         body.grid_rowconfigure(5, weight=1)
-        self.timing = Row(body)
+        self.timing = RowFrame(body)
         self.timing.grid(row=0, column=0, sticky="ew")
         self.timing.grid_columnconfigure(0, weight=1)
-        Line(body).grid(row=1, column=0, sticky="ew", pady=M)
+        Hairline(body).grid(row=1, column=0, sticky="ew", pady=M)
         Text(body, texts.DETAILS_RECALLED, role="strong").grid(row=2, column=0, sticky="w")
         self.recalled = Text(body, "", role="small", colour="muted", wrap=True)
         self.recalled.grid(row=3, column=0, sticky="ew", pady=(XS, M))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Line, Row, Text
+from gui.components.basics import Hairline, RowFrame, Text
 from gui.components.button import Button
 from gui.components.room import M, Panel, S
 from gui.presenters.first_run import FindingRow
 
 
-class CheckupList(Row):
+class CheckupList(RowFrame):
     """One line for each finding."""
 
     def __init__(self, master: Any, panel: Panel) -> None:
@@ -35,7 +35,7 @@ class CheckupList(Row):
             line.grid_remove()
 
 
-class FindingLine(Row):
+class FindingLine(RowFrame):
     """One finding."""
 
     def __init__(self, master: Any, panel: Panel, *, is_first: bool) -> None:
@@ -44,7 +44,7 @@ class FindingLine(Row):
         self._finding: FindingRow | None = None
         self.grid_columnconfigure(1, weight=1)
         if not is_first:
-            Line(self).grid(row=0, column=0, columnspan=3, sticky="ew", pady=S)
+            Hairline(self).grid(row=0, column=0, columnspan=3, sticky="ew", pady=S)
         self.mark = Text(self, "", role="strong", width=2, anchor="n")
         self.mark.grid(row=1, column=0, rowspan=3, sticky="n", padx=(0, S))
         self.name = Text(self, "", role="strong")

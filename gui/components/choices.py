@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from gui.components.basics import Row
+from gui.components.basics import RowFrame
 from gui.components.button import Button
 from gui.components.theme import XS, theme_of
 
@@ -67,7 +67,7 @@ class Choice(Button):
             self._tell(value)
 
 
-class Segments(Row):
+class Segments(RowFrame):
     """A few words side by side, one of them chosen; arrow keys move the choice."""
 
     def __init__(self, master: Any, labels: dict[str, str], command: Callable[[str], Any], *, width: int = 84) -> None:

@@ -9,7 +9,7 @@ from tkinter import filedialog
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Card, Row, Text
+from gui.components.basics import Card, RowFrame, Text
 from gui.components.choices import Choice, Segments
 from gui.components.inputs import Field
 from gui.components.room import Panel, S
@@ -23,7 +23,7 @@ from gui.presenters.comparison import (
     read_shelf,
     temperature_side,
 )
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from storage.errors import SettingError
 from storage.records import ModelState
 from storage.settings import TEMPERATURE
@@ -91,7 +91,7 @@ class CompareBar(Card):
             self.temperatures.grid(row=0, column=1, sticky="w")
 
 
-class TemperaturePair(Row):
+class TemperaturePair(RowFrame):
     """Two small fields: the temperatures to compare."""
 
     def __init__(self, master: Any) -> None:
@@ -126,7 +126,7 @@ class TemperaturePair(Row):
         field.set_text(f"{value if field.get().strip() else standard:g}")
 
 
-class ModelPair(Row):
+class ModelPair(RowFrame):
     """The model in use, and a choice of another one."""
 
     def __init__(self, master: Any, panel: Panel, changed: Callable[[], Any]) -> None:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from gui import texts
-from gui.components.basics import Card, Row, Text
+from gui.components.basics import Card, RowFrame, Text
 from gui.components.behaviour_card import BehaviourCard
 from gui.components.button import Button
 from gui.components.charts import BarChart, CurveChart
 from gui.components.job_list import JobList
 from gui.components.model_list import ModelPanel, NewModelCard, read_question
 from gui.components.notices import Banner
-from gui.components.room import M, Pace, Panel, Room, S, spread
+from gui.components.room import M, Panel, PollingPace, Room, S, spread
 from gui.components.status_card import StatusCard
 from gui.components.table import Table
 from gui.presenters.dashboard import (
@@ -22,15 +22,16 @@ from gui.presenters.dashboard import (
     DECISION_COLUMNS,
     TARGET_COLUMNS,
     WEEK,
-    Figure,
     Figures,
     FiguresView,
+    FigureView,
     JobView,
     figures_view,
 )
 from gui.presenters.models import ModelQuestion
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from gui.presenters.status import StatusView
+from storage.jobs.kinds import JobKind
 from storage.records import Job
 from storage.store import Store
 
@@ -59,7 +60,7 @@ class DashboardRoom(Room):
 
     def __init__(self, master: Any, panel: Panel) -> None:
         super().__init__(master, panel)
-        self._pace = Pace(FIGURES_EVERY_SECONDS)
+        self._pace = PollingPace(FIGURES_EVERY_SECONDS)
 
     def build(self) -> Iterator[None]:
         page, gap = self.page, self.theme.px(M)
@@ -164,7 +165,7 @@ class FiguresCard(Card):
             label, value = Text(body, role="caption", colour="faint"), Text(body, role="figure")
             note = Text(body, role="small", colour="muted")
             label.grid(row=row * 2, column=column, sticky="w", pady=(S if row else 0, 0))
-            holder = Row(body)
+            holder = RowFrame(body)
             holder.grid(row=row * 2 + 1, column=column, sticky="w")
             value.grid(in_=holder, row=0, column=0, sticky="w")
             note.grid(in_=holder, row=0, column=1, sticky="sw", padx=(S, 0), pady=(0, 4))
@@ -177,7 +178,7 @@ class FiguresCard(Card):
         self.chart = BarChart(body, height=92)
         self.chart.grid(row=5, column=0, columnspan=2, sticky="ew")
 
-    def show(self, figures: tuple[Figure, ...], chart: Any) -> None:
+    def show(self, figures: tuple[FigureView, ...], chart: Any) -> None:
         for (label, value, note), figure in zip(self._figures, figures, strict=True):
             label.show(figure.label)
             value.show(figure.value, colour=figure.tone)
@@ -193,11 +194,11 @@ class QuickActions(Card):
         self._panel = panel
         spread(self.body, 3)
         actions: list[tuple[str, str, str, Callable[[], Any]]] = [
-            ("fetch", texts.ACTION_FETCH, "download", lambda: panel.start_job("fetch")),
+            ("fetch", texts.ACTION_FETCH, "download", lambda: panel.start_job(JobKind.FETCH)),
             ("train", texts.ACTION_TRAIN, "training", lambda: panel.go("training")),
-            ("evaluate", texts.ACTION_EVALUATE, "gauge", lambda: panel.start_job("evaluate")),
+            ("evaluate", texts.ACTION_EVALUATE, "gauge", lambda: panel.start_job(JobKind.EVALUATE)),
             ("", texts.ACTION_FOLDER, "folder", lambda: panel.open_folder()),  # type: ignore[attr-defined]
-            ("backup", texts.ACTION_BACKUP, "archive", lambda: panel.start_job("backup")),
+            ("backup", texts.ACTION_BACKUP, "archive", lambda: panel.start_job(JobKind.BACKUP)),
             ("", texts.ACTION_SETTINGS, "settings", lambda: panel.go("settings")),
         ]
         self.buttons: dict[str, Button] = {}
@@ -217,7 +218,7 @@ class QuickActions(Card):
     def show(self, jobs: tuple[Job, ...], _settings: Any) -> None:
         running = {job.kind for job in jobs}
         for kind, button in self.buttons.items():
-            button.set_enabled(kind == "train" or kind not in running)
+            button.set_enabled(kind == JobKind.TRAIN or kind not in running)
 
 
 __all__ = ["DashboardRoom", "read_figures"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from gui.components.basics import Row, Text
+from gui.components.basics import RowFrame, Text
 from gui.components.button import Button
 from gui.components.theme import XL, L, S, theme_of
 
@@ -115,7 +115,7 @@ class Dialog:
         self._title.grid(row=0, column=0, sticky="w", padx=theme.px(XL), pady=(theme.px(20), theme.px(S)))
         self._text = Text(window, colour="muted")
         self._text.grid(row=1, column=0, sticky="w", padx=theme.px(XL))
-        self._row = Row(window, "card")
+        self._row = RowFrame(window, "card")
         self._row.grid(row=2, column=0, sticky="ew", padx=theme.px(L), pady=theme.px(20))
         self._row.grid_columnconfigure(0, weight=1, minsize=theme.px(120))
         self._window = window

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Row, Text
+from gui.components.basics import RowFrame, Text
 from gui.components.button import Button
 from gui.components.inputs import Field
 from gui.components.room import Panel, S
@@ -22,7 +22,7 @@ class TokenLine(LabelledRow):
         super().__init__(master, panel, texts.TOKEN_LABEL, texts.TOKEN_HELP)
         self._environment = Environment()
         self._is_shown = self._is_editing = False
-        self.holder = Row(self)
+        self.holder = RowFrame(self)
         self.holder.grid_columnconfigure(0, weight=1)
         self.place_control(self.holder, below=True)
         self.value = Text(self.holder, texts.TOKEN_NONE, role="mono", colour="muted")

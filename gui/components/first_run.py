@@ -11,22 +11,23 @@ from tkinter import filedialog
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Card, Line, Row, Text
+from gui.components.basics import Card, Hairline, RowFrame, Text
 from gui.components.button import Button
 from gui.components.checkup_list import CheckupList
 from gui.components.choices import Segments
 from gui.components.import_dialog import choose_exports
-from gui.components.room import M, Pace, Panel, Room
+from gui.components.room import M, Panel, PollingPace, Room
 from gui.components.step_line import StepLine
 from gui.components.theme import XS
 from gui.components.training import ask_retrain
 from gui.presenters import settings as setting_texts
 from gui.presenters.first_run import STEP_JOBS, FirstRunView, Situation, first_run_view
 from gui.presenters.plain import plain, reflowed
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from storage import policy
 from storage.environment import SERVER_ID, TOKEN, read_environment, write_value
 from storage.first_steps import choose_way, read_first_steps, skip_step
+from storage.jobs.kinds import JobKind
 from storage.paths import PROJECT_ROOT
 from storage.records import ModelState
 from storage.settings import EMBEDDING_MODEL, MODEL_PATH
@@ -56,7 +57,7 @@ def read_situation(store: Store, *, pulse: Pulse | None, is_demo: bool) -> Situa
         store.messages.count(),
         _model_name(store),
         controller is not None and controller.state == "running",
-        store.jobs.latest("doctor"),
+        store.jobs.latest(JobKind.DOCTOR),
         is_demo,
         steps.way,
         steps.skipped,
@@ -99,7 +100,7 @@ class FirstRunRoom(Room):
 
     def __init__(self, master: Any, panel: Panel) -> None:
         super().__init__(master, panel)
-        self._pace = Pace(READ_SECONDS)
+        self._pace = PollingPace(READ_SECONDS)
         self.view: FirstRunView | None = None
         self._placed: tuple[str, ...] = ()
         self._ended: frozenset[int] = frozenset()
@@ -124,7 +125,7 @@ class FirstRunRoom(Room):
         card.grid(row=1, column=0, sticky="ew", pady=(0, gap))
         card.body.grid_columnconfigure(0, weight=1)
         Text(card.body, texts.FIRST_INTRO, role="small", colour="muted", wrap=True).grid(row=0, column=0, sticky="ew")
-        ways = Row(card.body)
+        ways = RowFrame(card.body)
         ways.grid(row=1, column=0, sticky="ew", pady=(gap, 0))
         ways.grid_columnconfigure(1, weight=1)
         self.ways = Segments(ways, texts.FIRST_WAYS, self._choose_way, width=130)
@@ -132,9 +133,9 @@ class FirstRunRoom(Room):
         self.way_text = Text(ways, "", role="small", colour="muted", wrap=True)
         self.way_text.grid(row=0, column=1, sticky="ew", padx=(M, 0))
         self.lines: dict[str, StepLine] = {}
-        self.rules: dict[str, Line] = {}
+        self.rules: dict[str, Hairline] = {}
         for key, fill in self._fillers().items():
-            self.rules[key] = Line(card.body)
+            self.rules[key] = Hairline(card.body)
             line = StepLine(card.body, self.panel)
             fill(line)
             self.lines[key] = line
@@ -172,7 +173,7 @@ class FirstRunRoom(Room):
                 line.button(texts.STEP_CHANNELS_CHOOSE, lambda: panel.go("people")),
             )[-1],
             "model": lambda line: (
-                line.button(texts.STEP_MODEL_GO, lambda: panel.start_job("download")),
+                line.button(texts.STEP_MODEL_GO, lambda: panel.start_job(JobKind.DOWNLOAD)),
                 line.button(texts.STEP_MODEL_FILE, self._choose_model),
             )[-1],
             "search": lambda line: (
@@ -181,7 +182,7 @@ class FirstRunRoom(Room):
             )[-1],
             "import": lambda line: line.button(texts.STEP_FETCH_IMPORT, lambda: choose_exports(panel)),
             "fetch": lambda line: (
-                line.button(texts.STEP_FETCH_GO, lambda: panel.start_job("fetch")),
+                line.button(texts.STEP_FETCH_GO, lambda: panel.start_job(JobKind.FETCH)),
                 line.button(texts.STEP_FETCH_IMPORT, lambda: choose_exports(panel)),
             )[-1],
             "train": lambda line: (
@@ -202,7 +203,7 @@ class FirstRunRoom(Room):
 
     def beat(self, pulse: Pulse) -> None:
         running = {job.kind: job for job in pulse.jobs}
-        self.check.set_enabled("doctor" not in running)
+        self.check.set_enabled(JobKind.DOCTOR not in running)
         for step in self.view.steps if self.view is not None else ():
             job = running.get(STEP_JOBS.get(step.key, ""))
             # Two steps may share a kind of job; it belongs to the one that is open.
@@ -269,14 +270,14 @@ class FirstRunRoom(Room):
             self.panel.toast(texts.FIRST_DISMISSED)
 
     def _download_search_model(self) -> None:
-        self.panel.start_job("download", [self.panel.store.settings.get(EMBEDDING_MODEL)])
+        self.panel.start_job(JobKind.DOWNLOAD, [self.panel.store.settings.get(EMBEDDING_MODEL)])
 
     def _again(self) -> None:
         self._pace.soon()
         self.panel.refresh_soon()
 
     def _check(self) -> None:
-        self.panel.start_job("doctor")
+        self.panel.start_job(JobKind.DOCTOR)
 
     def _demo(self) -> None:
         workspace = self.panel.workspace
@@ -337,7 +338,7 @@ class FirstRunRoom(Room):
         )
 
     def _find_channels(self) -> None:
-        self.panel.start_job("fetch", ["--discover"])
+        self.panel.start_job(JobKind.FETCH, ["--discover"])
 
     def _choose_public(self) -> None:
         store = self.panel.store

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import customtkinter as ctk
 
-from gui.components.theme import PALETTE
+from gui.components.palette import PALETTE
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,6 +10,7 @@ from gui import texts
 from gui.components.room import Panel
 from gui.presenters import format as words
 from gui.presenters.people import import_arguments
+from storage.jobs.kinds import JobKind, job_label
 
 
 def choose_exports(panel: Panel) -> None:
@@ -37,5 +38,5 @@ def ask_import(panel: Panel, *paths: Path) -> None:
 def _import(panel: Panel, paths: Sequence[Path]) -> None:
     channels = paths[0].with_name("channels.json")
     found = str(channels) if channels.exists() and channels not in paths else None
-    panel.start_job("import", import_arguments(list(map(str, paths)), found))
-    panel.toast(texts.JOB_STARTED.format(name=texts.JOB_NAMES["import"]))
+    panel.start_job(JobKind.IMPORT, import_arguments(list(map(str, paths)), found))
+    panel.toast(texts.JOB_STARTED.format(name=job_label(JobKind.IMPORT)))

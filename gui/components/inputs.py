@@ -10,11 +10,11 @@ from typing import Any
 import customtkinter as ctk
 
 from gui.components import icons
-from gui.components.basics import Row, Text
+from gui.components.basics import RowFrame, Text
 from gui.components.theme import CONTROL_HEIGHT, S, pair, surface_of, theme_of
 
 
-class Switch(Row):
+class Switch(RowFrame):
     """On or off, with words beside it. `command` gets the new value; `set_value` changes it without calling."""
 
     WIDTH, HEIGHT = 38, 22

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Card, Row, Text
+from gui.components.basics import Card, RowFrame, Text
 from gui.components.button import Button
-from gui.components.notices import Progress
+from gui.components.notices import ProgressBar
 from gui.components.room import Panel, S
 from gui.presenters.dashboard import (
     JobView,
@@ -36,7 +36,7 @@ class JobList(Card):
                 line.grid_remove()
 
 
-class JobLine(Row):
+class JobLine(RowFrame):
     """One running job."""
 
     def __init__(self, master: Any, panel: Panel) -> None:
@@ -47,7 +47,7 @@ class JobLine(Row):
         self.name.grid(row=0, column=0, sticky="w")
         self.step = Text(self, "", role="small", colour="muted", anchor="e")
         self.step.grid(row=0, column=1, sticky="e", padx=S)
-        self.bar = Progress(self)
+        self.bar = ProgressBar(self)
         self.bar.grid(row=1, column=0, columnspan=2, sticky="ew", padx=(0, S), pady=(4, 0))
         self.cancel = Button(self, texts.JOB_CANCEL, self._cancel, height=28)
         self.cancel.grid(row=0, column=2, rowspan=2)

@@ -10,7 +10,7 @@ from tkinter import filedialog
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Card, Row, Text
+from gui.components.basics import Card, RowFrame, Text
 from gui.components.button import Button
 from gui.components.choices import Choice
 from gui.components.inputs import Field, Switch
@@ -51,7 +51,7 @@ class LogsRoom(Room):
     def build(self) -> Iterator[None]:
         page = self.page
         page.grid_rowconfigure(1, weight=1)
-        bar = Row(page)
+        bar = RowFrame(page)
         bar.grid(row=0, column=0, sticky="ew", pady=(0, self.theme.px(M)))
         bar.grid_columnconfigure(3, weight=1)
         self.files = Choice(bar, ["bot"], self._open, labels={"bot": file_label("bot")}, width=130)

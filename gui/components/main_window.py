@@ -13,7 +13,7 @@ import customtkinter as ctk
 
 from gui import texts
 from gui.components import icons
-from gui.components.basics import Row, Text
+from gui.components.basics import RowFrame, Text
 from gui.components.button import Button
 from gui.components.room import Panel, Room
 from gui.components.scroll import focus_of
@@ -58,7 +58,7 @@ class NavItem(Button):
         self.set_kind("active" if is_active else "quiet")
 
 
-class Sidebar(Row):
+class Sidebar(RowFrame):
     """Logo, rooms, and at its foot the bot's state and the appearance."""
 
     def __init__(
@@ -78,7 +78,6 @@ class Sidebar(Row):
         self.grid_columnconfigure(0, weight=1)
         self._head(theme, title, subtitle)
         self.items: dict[str, NavItem] = {}
-        self._notes: dict[str, str] = {}
         for row, (key, words, icon) in enumerate((FIRST_RUN, *ROOMS), start=1):
             item = NavItem(self, words, icon, partial(go, key))
             item.grid(row=row, column=0, sticky="ew", padx=10, pady=1)
@@ -87,7 +86,7 @@ class Sidebar(Row):
         self._foot(theme, change_appearance, leave)
 
     def _head(self, theme: Theme, title: str, subtitle: str) -> None:
-        head = Row(self, "sidebar")
+        head = RowFrame(self, "sidebar")
         head.grid(row=0, column=0, sticky="ew", padx=theme.px(M), pady=(theme.px(20), theme.px(16)))
         picture = tk.Label(head, bd=0, image=icons.logo(self, theme.px(32)))
         theme.follow(picture, lambda: picture.configure(bg=theme.now("sidebar")))
@@ -96,7 +95,7 @@ class Sidebar(Row):
         Text(head, subtitle, role="caption", colour="faint").grid(row=1, column=1, sticky="nw")
 
     def _foot(self, theme: Theme, change_appearance: Callable[[], Any], leave: Callable[[], Any]) -> None:
-        foot = Row(self, "sidebar")
+        foot = RowFrame(self, "sidebar")
         foot.grid(row=21, column=0, sticky="ew", padx=theme.px(M), pady=(0, theme.px(M)))
         foot.grid_columnconfigure(3, weight=1)
         self._dot = Text(foot, "●", role="small", colour="idle")
@@ -141,11 +140,11 @@ class MainWindow:
         root.grid_rowconfigure(0, weight=1)
         self.sidebar = Sidebar(root, theme, **sidebar_options)
         self.sidebar.grid(row=0, column=0, rowspan=2, sticky="ns")
-        self.stage = Row(root, "window")
+        self.stage = RowFrame(root, "window")
         self.stage.grid(row=0, column=1, sticky="nsew")
         self.stage.grid_columnconfigure(0, weight=1)
         self.stage.grid_rowconfigure(0, weight=1)
-        self.lane = Row(root, "window")
+        self.lane = RowFrame(root, "window")
         self.lane.grid(row=1, column=1, sticky="ew")
         self.rooms: dict[str, Room] = {}
         self.front: Room | None = None

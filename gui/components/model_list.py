@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gui import texts
-from gui.components.basics import Card, Line, Row, Text
+from gui.components.basics import Card, Hairline, RowFrame, Text
 from gui.components.button import Button
 from gui.components.notices import Pill
 from gui.components.room import M, Panel, S, spread
 from gui.components.theme import XS
 from gui.presenters.models import ModelQuestion, ModelRow, ModelsView, model_question, models_view
 from storage.evaluations import all_evaluations
+from storage.jobs.kinds import JobKind
 from storage.store import Store
 from storage.trained_models import all_models, answers, delete_model, note_answer
 
-_NEEDING_FILES = frozenset({"train", "retrain", "evaluate", "deploy"})
+_NEEDING_FILES = frozenset({JobKind.TRAIN, JobKind.RETRAIN, JobKind.EVALUATE, JobKind.DEPLOY})
 
 
 class ModelPanel(Panel, Protocol):
@@ -43,7 +44,7 @@ def use_model(panel: Panel, row: ModelRow) -> None:
     """Let the bot use a model; one made for practice asks first, away from Enter."""
 
     def deploy() -> None:
-        panel.start_job("deploy", list(row.use))
+        panel.start_job(JobKind.DEPLOY, list(row.use))
 
     if not row.warns_of_practice:
         deploy()
@@ -55,7 +56,7 @@ def use_model(panel: Panel, row: ModelRow) -> None:
     )
 
 
-class ModelList(Row):
+class ModelList(RowFrame):
     """Every model there is, one line each. `changed` is called after a deletion."""
 
     def __init__(self, master: Any, panel: ModelPanel, changed: Callable[[], Any]) -> None:
@@ -79,7 +80,7 @@ class ModelList(Row):
             line.grid_remove()
 
 
-class ModelLine(Row):
+class ModelLine(RowFrame):
     """One model."""
 
     def __init__(self, master: Any, panel: ModelPanel, changed: Callable[[], Any], *, is_first: bool) -> None:
@@ -88,14 +89,14 @@ class ModelLine(Row):
         self.row: ModelRow | None = None
         self.grid_columnconfigure(1, weight=1)
         if not is_first:
-            Line(self).grid(row=0, column=0, columnspan=3, sticky="ew", pady=S)
+            Hairline(self).grid(row=0, column=0, columnspan=3, sticky="ew", pady=S)
         self.name = Text(self, "", role="strong")
         self.name.grid(row=1, column=0, sticky="w")
         self.state = Pill(self, "")
         self.state.grid(row=1, column=1, sticky="w", padx=S)
         self.text = Text(self, "", role="small", colour="muted")
         self.text.grid(row=2, column=0, columnspan=2, sticky="w")
-        tools = Row(self)
+        tools = RowFrame(self)
         tools.grid(row=1, column=2, rowspan=2, sticky="e")
         self.use = Button(tools, texts.MODEL_USE_SHORT, self._use)
         self.compare = Button(tools, texts.CHAT_COMPARE, self._compare, kind="quiet")
@@ -157,10 +158,10 @@ class NewModelCard(Card):
         self.title.grid(row=0, column=0, sticky="w")
         self.text = Text(body, "", colour="muted", wrap=True)
         self.text.grid(row=1, column=0, sticky="ew", pady=(XS, S))
-        self.pairs = Row(body)
+        self.pairs = RowFrame(body)
         self.pairs.grid(row=2, column=0, sticky="ew", pady=(0, S))
         spread(self.pairs, 2, group="pair")
-        tools = Row(body)
+        tools = RowFrame(body)
         tools.grid(row=3, column=0, sticky="w")
         self.use = Button(tools, texts.DEPLOY_GO, self._use, kind="primary")
         self.compare = Button(tools, texts.NEW_MODEL_TRY, self._compare)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gui.components import icons
-from gui.components.basics import Row, Text
+from gui.components.basics import RowFrame, Text
 from gui.components.button import Button
 from gui.components.shapes import Sheet
 from gui.components.theme import RADIUS, XS, M, S, surface_of, theme_of
@@ -37,7 +37,7 @@ class Pill(tk.Label):
         )
 
 
-class Progress(tk.Canvas):
+class ProgressBar(tk.Canvas):
     """How far a job is, 0 to 1."""
 
     def __init__(self, master: Any, width: int = 10) -> None:
@@ -108,7 +108,7 @@ class Banner(Sheet):
             self.button.grid_remove()
 
 
-class EmptyState(Row):
+class EmptyState(RowFrame):
     """What a room shows while there is nothing: a picture, a sentence and what to do next."""
 
     def __init__(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Card, Row, Text
+from gui.components.basics import Card, RowFrame, Text
 from gui.components.button import Button
 from gui.components.choices import Segments, popup_menu
 from gui.components.import_dialog import ask_import, choose_exports
@@ -28,10 +28,11 @@ from gui.presenters.people import (
     balanced_shares,
     people_view,
 )
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from storage import policy
 from storage.deletions import Deletion, Deletions
 from storage.forgetting import mark_models
+from storage.jobs.kinds import JobKind
 from storage.people import names_of
 from storage.records import Channel
 from storage.store import Store
@@ -42,7 +43,7 @@ OWNER = "owner (panel)"
 def read_census(store: Store) -> Census:
     """Counts and switches; slow on a large server, so it runs on the slow lane of the worker."""
     newest = max(
-        (job for job in (store.jobs.latest("shares"), store.jobs.latest("prepare")) if job and job.result),
+        (job for job in (store.jobs.latest(JobKind.PREPARE),) if job and job.result),
         key=lambda job: job.id,
         default=None,
     )
@@ -75,7 +76,7 @@ class PeopleRoom(Room):
         page.grid_rowconfigure(3, weight=1)
         self.import_button = Button(self.tools, texts.IMPORT, self._choose_file, icon="upload")
         self.import_button.grid(row=0, column=0)
-        bar = Row(page)
+        bar = RowFrame(page)
         bar.grid(row=0, column=0, sticky="ew", pady=(0, theme.px(M)))
         bar.grid_columnconfigure(1, weight=1)
         self.tabs = Segments(bar, self._tab_names(), self._open)
@@ -120,12 +121,12 @@ class PeopleRoom(Room):
             command=self._choose_file,
         )
         yield
-        foot = Row(page)
+        foot = RowFrame(page)
         foot.grid(row=4, column=0, sticky="ew", pady=(S, 0))
         foot.grid_columnconfigure(0, weight=1)
         self.note = Text(foot, "", role="small", colour="muted", wrap=True)
         self.note.grid(row=0, column=0, sticky="ew")
-        self.prepare = Button(foot, texts.SHARES_COUNT, lambda: self.panel.start_job("prepare"))
+        self.prepare = Button(foot, texts.SHARES_COUNT, lambda: self.panel.start_job(JobKind.PREPARE))
         self.prepare.grid(row=0, column=1, padx=(M, 0))
         yield
 
@@ -136,8 +137,8 @@ class PeopleRoom(Room):
 
     def beat(self, pulse: Pulse) -> None:
         running = {job.kind for job in pulse.jobs}
-        self.import_button.set_enabled("import" not in running)
-        self.prepare.set_enabled("prepare" not in running)
+        self.import_button.set_enabled(JobKind.IMPORT not in running)
+        self.prepare.set_enabled(JobKind.PREPARE not in running)
         ended = frozenset(job.id for job in pulse.finished)
         if ended != self._jobs_seen:
             self._jobs_seen = ended

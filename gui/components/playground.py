@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Card, Row
+from gui.components.basics import Card, RowFrame
 from gui.components.button import Button
 from gui.components.chat_parts import Bubble, DetailsCard
 from gui.components.compare_bar import CompareBar
@@ -19,9 +19,9 @@ from gui.components.notices import Banner, EmptyState
 from gui.components.room import M, Panel, Room, S
 from gui.components.scroll import ScrollArea
 from gui.components.tooltip import Tooltip
-from gui.presenters.comparison import Comparison, is_switching
+from gui.presenters.comparison import ComparedAnswers, is_switching
 from gui.presenters.playground import ChatLine, ChatView, chat_view, details_view
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from storage.records import PlaygroundEntry
 
 POLL_SECONDS, POLL_IDLE_SECONDS = 0.2, 1.0
@@ -40,7 +40,7 @@ class PlaygroundRoom(Room):
         self._bubbles: dict[int, Bubble] = {}
         self._polled_at, self._is_polling = 0.0, False
         self._details_of: int | None = None
-        self.comparison: Comparison | None = None
+        self.comparison: ComparedAnswers | None = None
         self._run = 0
         self._asked_at = 0.0
 
@@ -80,7 +80,7 @@ class PlaygroundRoom(Room):
             second_command=lambda: self.panel.bot("start_offline"),
         )
         yield
-        bar = Row(page)
+        bar = RowFrame(page)
         bar.grid(row=3, column=0, sticky="ew", pady=(theme.px(M), 0))
         bar.grid_columnconfigure(0, weight=1)
         self.input = Field(bar, placeholder=texts.CHAT_PLACEHOLDER, height=40)
@@ -137,7 +137,7 @@ class PlaygroundRoom(Room):
         self._asked_at = time.time()
         store = self.panel.store.playground
         if self.compare.value:
-            self.comparison = comparison = Comparison(text, self.bar.sides)
+            self.comparison = comparison = ComparedAnswers(text, self.bar.sides)
             self.panel.ask(lambda: store.ask(text, options=comparison.side.options), partial(self._asked, self._run))
         else:
             self.comparison = None

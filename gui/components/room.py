@@ -7,11 +7,11 @@ import tkinter as tk
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from gui.components.basics import Row, Text
+from gui.components.basics import RowFrame, Text
 from gui.components.scroll import ScrollArea
 from gui.components.theme import XL, L, M, S, Theme
 from gui.presenters.dashboard import JobView
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from gui.presenters.status import StatusView
 from storage.paths import Workspace
 from storage.settings import Setting
@@ -52,7 +52,7 @@ class Panel(Protocol):
 WIDEST = 1100
 
 
-class Room(Row):
+class Room(RowFrame):
     """One page of the window. `build` yields between parts, so that no single step holds up the window."""
 
     key = ""
@@ -66,13 +66,13 @@ class Room(Row):
         self.is_visible = False
         self.grid_columnconfigure(0, weight=1)
         self.grid_rowconfigure(1, weight=1)
-        self.header = Row(self)
+        self.header = RowFrame(self)
         self.header.grid(
             row=0, column=0, sticky="ew", padx=self.theme.px(XL), pady=(self.theme.px(20), self.theme.px(M))
         )
         self.header.grid_columnconfigure(1, weight=1)
         Text(self.header, self.title, role="title").grid(row=0, column=0, sticky="w")
-        self.tools = Row(self.header)
+        self.tools = RowFrame(self.header)
         self.tools.grid(row=0, column=2, sticky="e")
         self.page: Any
         if self.scrolls:
@@ -80,7 +80,7 @@ class Room(Row):
             self.area.grid(row=1, column=0, sticky="nsew")
             self.page = self.area.inner
         else:
-            self.page = Row(self)
+            self.page = RowFrame(self)
             self.page.grid(row=1, column=0, sticky="nsew", padx=self.theme.px(XL), pady=(0, self.theme.px(L)))
         self.page.grid_columnconfigure(0, weight=1)
 
@@ -111,7 +111,7 @@ class Room(Row):
         return None
 
 
-class Pace:
+class PollingPace:
     """When to read again: not before `seconds`, and so seldom that reading takes a fortieth of the time at most."""
 
     def __init__(self, seconds: float) -> None:
@@ -140,4 +140,4 @@ def spread(container: tk.Misc, count: int, *, group: str = "even") -> None:
         container.grid_columnconfigure(column, weight=1, uniform=group)
 
 
-__all__ = ["L", "M", "Pace", "Panel", "Room", "S", "XL", "spread"]
+__all__ = ["L", "M", "PollingPace", "Panel", "Room", "S", "XL", "spread"]

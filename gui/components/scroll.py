@@ -5,7 +5,7 @@ from __future__ import annotations
 import tkinter as tk
 from typing import Any
 
-from gui.components.basics import Row
+from gui.components.basics import RowFrame
 from gui.components.shapes import ThinBar
 from gui.components.theme import surface_of, theme_of
 
@@ -32,7 +32,7 @@ class ScrollArea(tk.Frame):
         # The bar's place is always kept: content that changes its width when the bar comes may never settle.
         self.grid_columnconfigure(1, minsize=theme.px(BAR_WIDTH))
         self.canvas.configure(yscrollcommand=self._scrolled)
-        self.inner = Row(self.canvas, self.surface)
+        self.inner = RowFrame(self.canvas, self.surface)
         self._item = self.canvas.create_window(theme.px(pad), 0, window=self.inner, anchor="nw")
         self._pad = theme.px(pad)
         self._bar_shown = False

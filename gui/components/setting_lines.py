@@ -9,7 +9,7 @@ from tkinter import filedialog
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Row, Text
+from gui.components.basics import RowFrame, Text
 from gui.components.button import Button
 from gui.components.choices import Choice
 from gui.components.inputs import Field, Switch
@@ -28,14 +28,14 @@ from storage.system.schedule import apply_schedule
 SAVE_DELAY_MS = 500
 
 
-class LabelledRow(Row):
+class LabelledRow(RowFrame):
     """Words on the left, a control on the right or below."""
 
     def __init__(self, master: Any, panel: Panel, label: str, help_text: str) -> None:
         super().__init__(master)
         self.panel = panel
         self.grid_columnconfigure(0, weight=1)
-        self.head = Row(self)
+        self.head = RowFrame(self)
         self.head.grid(row=0, column=0, sticky="w")
         Text(self.head, label, role="strong").grid(row=0, column=0)
         self.help = Text(self, help_text, role="small", colour="muted", wrap=True)
@@ -103,7 +103,7 @@ class SettingLine(LabelledRow):
             return Choice(self, row.choices, self._save, width=150 if max(map(len, row.choices)) < 18 else 290)
         if row.control == "lines":
             return LinesBox(self, self.panel, row.lines, self._typed, self._left)
-        holder = Row(self)
+        holder = RowFrame(self)
         holder.grid_columnconfigure(0, weight=1)
         self._field = Field(holder, width=110 if row.control == "number" else 230)
         self._field.grid(row=0, column=0, sticky="ew")
@@ -276,7 +276,7 @@ class BootLine(LabelledRow):
         self.panel.toast(texts.BOOT_COPIED, tone="good")
 
 
-class LinesBox(Row):
+class LinesBox(RowFrame):
     """A few lines of text in the look of a field."""
 
     def __init__(

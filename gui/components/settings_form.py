@@ -7,19 +7,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Card, Line, Row, Text
+from gui.components.basics import Card, Hairline, RowFrame, Text
 from gui.components.button import Button
 from gui.components.environment_lines import EnvironmentLine, TokenLine
 from gui.components.room import M, Panel, S
 from gui.components.setting_lines import BootLine, LabelledRow, SettingLine
 from gui.presenters import settings as view
 from storage.environment import ADMIN_USERS, SERVER_ID, Environment, read_environment
+from storage.jobs.kinds import JobKind
 from storage.settings import GPU_LAYERS, Settings
 from storage.system.launch_entry import launch_command
 from storage.system.shortcuts import make_shortcuts
 
 
-class Form(Card):
+class SettingsForm(Card):
     """The rows of one group."""
 
     def __init__(self, master: Any, panel: Panel, title: str) -> None:
@@ -54,7 +55,7 @@ class Form(Card):
     def _put(self, widget: tk.Misc) -> None:
         gap = self._panel.theme.px(M)
         if self._count:
-            Line(self.body).grid(row=self._count * 2 - 1, column=0, sticky="ew", pady=gap)
+            Hairline(self.body).grid(row=self._count * 2 - 1, column=0, sticky="ew", pady=gap)
         widget.grid(row=self._count * 2, column=0, sticky="ew")  # type: ignore[attr-defined]
         self._count += 1
 
@@ -84,12 +85,12 @@ class Form(Card):
             texts.INDEX_LABEL,
             texts.INDEX_HELP,
             texts.INDEX_BUTTON,
-            lambda: self._panel.start_job("index", ["--rebuild-index"]),
+            lambda: self._panel.start_job(JobKind.INDEX, ["--rebuild-index"]),
         )
         yield
 
     def _model(self) -> Iterator[None]:
-        self._action(texts.TUNE_LABEL, texts.TUNE_HELP, texts.TUNE_BUTTON, lambda: self._panel.start_job("tune"))
+        self._action(texts.TUNE_LABEL, texts.TUNE_HELP, texts.TUNE_BUTTON, lambda: self._panel.start_job(JobKind.TUNE))
         line = self.rows.get(GPU_LAYERS.key)
         if line is not None:
             self._shown_calls.append(
@@ -103,7 +104,7 @@ class Form(Card):
 
     def _check_everything(self) -> None:
         self._panel.go("first_run")
-        self._panel.start_job("doctor")
+        self._panel.start_job(JobKind.DOCTOR)
 
     def _discord(self) -> Iterator[None]:
         token = TokenLine(self.body, self._panel)
@@ -124,7 +125,7 @@ class Form(Card):
         yield
 
     def _channels(self) -> Iterator[None]:
-        panel, lines = self._panel, Row(self.body)
+        panel, lines = self._panel, RowFrame(self.body)
         lines.grid_columnconfigure(1, weight=1)
         top = LabelledRow(self.body, panel, texts.SETTINGS_GROUPS["Channels"], texts.CHANNELS_HELP)
         top.place_control(Button(top, texts.CHANNELS_EDIT, lambda: panel.go("people")))

@@ -7,14 +7,14 @@ from functools import partial
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Row, Text
+from gui.components.basics import RowFrame, Text
 from gui.components.button import Button
 from gui.components.room import M, Panel, Room
 from gui.components.scroll import ScrollArea
-from gui.components.settings_form import Form
+from gui.components.settings_form import SettingsForm
 from gui.components.theme import L
 from gui.presenters import settings as view
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 
 
 class SettingsRoom(Room):
@@ -25,7 +25,7 @@ class SettingsRoom(Room):
     def __init__(self, master: Any, panel: Panel) -> None:
         super().__init__(master, panel)
         self.group = ""
-        self.forms: dict[str, Form] = {}
+        self.forms: dict[str, SettingsForm] = {}
 
     def build(self) -> Iterator[None]:
         page, theme = self.page, self.theme
@@ -33,7 +33,7 @@ class SettingsRoom(Room):
         page.grid_columnconfigure(1, weight=1)
         page.grid_rowconfigure(0, weight=1)
         Text(self.tools, texts.SETTINGS_HINT, role="small", colour="faint").grid(row=0, column=0)
-        names = Row(page)
+        names = RowFrame(page)
         names.grid(row=0, column=0, sticky="ns", padx=(0, theme.px(M)))
         self.names: dict[str, GroupName] = {}
         for row, group in enumerate(view.GROUPS):
@@ -66,7 +66,7 @@ class SettingsRoom(Room):
             self.forms[self.group].shown()
 
     def _make(self, group: str) -> Iterator[None]:
-        form = Form(self.area.inner, self.panel, texts.SETTINGS_GROUPS[group])
+        form = SettingsForm(self.area.inner, self.panel, texts.SETTINGS_GROUPS[group])
         yield from form.build(group)
         self.forms[group] = form
 

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from gui import texts
-from gui.components.basics import Card, Line, Row, Text
+from gui.components.basics import Card, Hairline, RowFrame, Text
 from gui.components.button import Button
 from gui.components.room import M, Panel, S
 from gui.presenters.plain import plain
@@ -26,7 +26,7 @@ class StatusCard(Card):
         self._panel = panel
         theme = panel.theme
         self.body.grid_columnconfigure(0, weight=1)
-        head = Row(self.body)
+        head = RowFrame(self.body)
         head.grid(row=0, column=0, sticky="ew")
         head.grid_columnconfigure(1, weight=1)
         self._dot = Text(head, "●", role="heading", colour="idle")
@@ -43,8 +43,8 @@ class StatusCard(Card):
         self.detail.grid(row=1, column=0, columnspan=2, sticky="ew", pady=(2, 0))
         self._is_quiet = False
         self._buttons()
-        Line(self.body).grid(row=2, column=0, sticky="ew", pady=theme.px(M))
-        self._facts = Row(self.body)
+        Hairline(self.body).grid(row=2, column=0, sticky="ew", pady=theme.px(M))
+        self._facts = RowFrame(self.body)
         self._facts.grid(row=3, column=0, sticky="ew")
         self.facts: list[tuple[Text, Text]] = []
         self._columns = 0
@@ -53,7 +53,7 @@ class StatusCard(Card):
         self._facts.bind("<Configure>", self._arrange)
 
     def _buttons(self) -> None:
-        row = Row(self.body)
+        row = RowFrame(self.body)
         row.grid(row=1, column=0, sticky="w", pady=(self._panel.theme.px(M), 0))
         bot = self._panel.bot
         self.start = Button(row, texts.BUTTON_START, lambda: bot("start"), kind="primary", icon="start")

@@ -8,15 +8,15 @@ from typing import Any
 
 from gui import texts
 from gui.components import icons
-from gui.components.basics import Row, Text
+from gui.components.basics import RowFrame, Text
 from gui.components.button import Button
 from gui.components.inputs import Field
 from gui.components.room import M, Panel
 from gui.components.theme import XS
-from gui.presenters.first_run import Step
+from gui.presenters.first_run import FirstRunStep
 
 
-class StepLine(Row):
+class StepLine(RowFrame):
     """A number or a tick, what it is about, and the way to do it."""
 
     def __init__(self, master: Any, panel: Panel) -> None:
@@ -29,12 +29,12 @@ class StepLine(Row):
             self, bd=0, width=theme.px(26), height=theme.px(26), font=theme.fonts["strong"], compound="center"
         )
         self.mark.grid(row=0, column=0, rowspan=2, padx=(0, M), sticky="n")
-        Row(self).grid(row=0, column=1)
+        RowFrame(self).grid(row=0, column=1)
         self.title = Text(self, "", role="strong")
         self.title.grid(row=0, column=1, sticky="w")
         self.text = Text(self, "", role="small", colour="muted", wrap=True)
         self.text.grid(row=1, column=1, sticky="ew", padx=(0, M))
-        self.tools = Row(self)
+        self.tools = RowFrame(self)
         self.tools.grid(row=0, column=2, rowspan=2, sticky="e")
         self.buttons: list[Button] = []
         self.field: Field | None = None
@@ -73,7 +73,7 @@ class StepLine(Row):
         self._saving.append(save_button)
         self._column += 2
 
-    def show(self, step: Step, number: int) -> None:
+    def show(self, step: FirstRunStep, number: int) -> None:
         self.title.show(step.title, colour="muted" if step.state == "locked" else "text")
         is_typed_into = self.field is not None and bool(self.field.get().strip())
         if not is_typed_into and not self._is_busy:

@@ -6,7 +6,7 @@ import tkinter as tk
 from typing import Any
 
 from gui.components import icons
-from gui.components.basics import Row, Text
+from gui.components.basics import RowFrame, Text
 from gui.components.shapes import Sheet
 from gui.components.theme import RADIUS, XL, M, S, theme_of
 from gui.presenters.plain import plain
@@ -30,7 +30,7 @@ class Toasts:
     """The stack below the rooms. It has a lane of its own there, so that it never lies on top of a button; while the
     pointer is where the lane will be, it waits a little, so that no click meant for a button lands on it."""
 
-    def __init__(self, root: Any, lane: Row) -> None:
+    def __init__(self, root: Any, lane: RowFrame) -> None:
         self._root, self._lane = root, lane
         self._stack: list[Toast] = []
         self._waits = 0

@@ -9,18 +9,19 @@ from tkinter import filedialog
 from typing import Any, cast
 
 from gui import texts
-from gui.components.basics import Card, Row, Text
+from gui.components.basics import Card, RowFrame, Text
 from gui.components.button import Button
 from gui.components.charts import CurveChart
 from gui.components.job_list import JobList
 from gui.components.model_list import ModelList, ModelPanel, read_models
-from gui.components.room import M, Pace, Panel, Room, S, spread
+from gui.components.room import M, Panel, PollingPace, Room, S, spread
 from gui.components.theme import XS
 from gui.presenters.dashboard import JobView
 from gui.presenters.models import ModelsView
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from gui.presenters.status import Fact
 from gui.presenters.training import TrainingFacts, TrainingView, training_view
+from storage.jobs.kinds import JobKind
 from storage.paths import PROJECT_ROOT
 from storage.records import JobState
 from storage.store import Store
@@ -34,7 +35,7 @@ KINDS = ("prepare", "preflight", "train", "evaluate", "deploy")
 def read_training(store: Store) -> TrainingFacts:
     """Newest jobs, the run's curve, models and counts; runs on the worker."""
     jobs = {kind: job for kind in KINDS if (job := store.jobs.latest(kind)) is not None}
-    trained = jobs.get("train") or store.jobs.latest("retrain")
+    trained = jobs.get("train") or store.jobs.latest(JobKind.RETRAIN)
     prepared_at = jobs["prepare"].started_at if "prepare" in jobs else 0.0
     total = store.messages.count()
     has_trained = bool(all_models(store)) or trained is not None and trained.state is JobState.DONE
@@ -50,7 +51,7 @@ class TrainingRoom(Room):
 
     def __init__(self, master: Any, panel: Panel) -> None:
         super().__init__(master, panel)
-        self._pace = Pace(READ_SECONDS)
+        self._pace = PollingPace(READ_SECONDS)
         self.view: TrainingView | None = None
         self._previous = ""
         self._ended: frozenset[int] = frozenset()
@@ -68,7 +69,7 @@ class TrainingRoom(Room):
             page,
             texts.DATASET,
             (
-                (texts.PREPARE, lambda: panel.start_job("prepare"), "secondary"),
+                (texts.PREPARE, lambda: panel.start_job(JobKind.PREPARE), "secondary"),
                 (texts.OPEN_REPORT, lambda: self._open(self.view.dataset_report if self.view else ""), "quiet"),
             ),
         )
@@ -78,7 +79,7 @@ class TrainingRoom(Room):
             page,
             texts.COMPUTER,
             (
-                (texts.COMPUTER_CHECK, lambda: panel.start_job("preflight", ["--preflight"]), "secondary"),
+                (texts.COMPUTER_CHECK, lambda: panel.start_job(JobKind.PREFLIGHT, ["--preflight"]), "secondary"),
                 (texts.COLAB, self._colab, "quiet"),
             ),
         )
@@ -92,7 +93,7 @@ class TrainingRoom(Room):
             page,
             texts.EVALUATION,
             (
-                (texts.EVALUATION_START, lambda: panel.start_job("evaluate"), "secondary"),
+                (texts.EVALUATION_START, lambda: panel.start_job(JobKind.EVALUATE), "secondary"),
                 (texts.OPEN_REPORT, lambda: self._open(self.view.evaluation_report if self.view else ""), "quiet"),
                 (texts.BLIND_BUTTON, lambda: panel.go("blind_test"), "quiet"),
             ),
@@ -104,7 +105,7 @@ class TrainingRoom(Room):
         models.body.grid_columnconfigure(0, weight=1)
         self.models = ModelList(models.body, cast(ModelPanel, panel), self._pace.soon)
         self.models.grid(row=0, column=0, sticky="ew")
-        row = Row(models.body)
+        row = RowFrame(models.body)
         row.grid(row=1, column=0, sticky="w", pady=(S, 0))
         self.add = Button(row, texts.MODEL_ADD, self._choose_model, icon="upload")
         self.add.grid(row=0, column=0, padx=(0, S))
@@ -119,11 +120,11 @@ class TrainingRoom(Room):
         self.curve.grid(row=0, column=0, sticky="nsew")
         self.run_note = Text(body, "", role="small", colour="bad", wrap=True)
         self.run_note.grid(row=1, column=0, sticky="ew")
-        row = Row(body)
+        row = RowFrame(body)
         row.grid(row=2, column=0, sticky="w", pady=(S, 0))
         panel = self.panel
-        self.start = Button(row, texts.RUN_START, lambda: panel.start_job("train"))
-        self.resume = Button(row, texts.RUN_RESUME, lambda: panel.start_job("train", ["--resume"]), kind="quiet")
+        self.start = Button(row, texts.RUN_START, lambda: panel.start_job(JobKind.TRAIN))
+        self.resume = Button(row, texts.RUN_RESUME, lambda: panel.start_job(JobKind.TRAIN, ["--resume"]), kind="quiet")
         self.cancel = Button(row, texts.RUN_CANCEL, self._cancel, kind="quiet")
         for column, button in enumerate((self.start, self.resume, self.cancel)):
             button.grid(row=0, column=column, padx=(0, XS))
@@ -135,9 +136,9 @@ class TrainingRoom(Room):
 
     def beat(self, pulse: Pulse) -> None:
         running = {job.kind for job in pulse.jobs}
-        self.dataset.buttons[0].set_enabled("prepare" not in running)
-        self.computer.buttons[0].set_enabled("preflight" not in running)
-        self.evaluation.buttons[0].set_enabled("evaluate" not in running)
+        self.dataset.buttons[0].set_enabled(JobKind.PREPARE not in running)
+        self.computer.buttons[0].set_enabled(JobKind.PREFLIGHT not in running)
+        self.evaluation.buttons[0].set_enabled(JobKind.EVALUATE not in running)
         ended = frozenset(job.id for job in pulse.finished)
         if ended != self._ended:  # a job that ended changes what the cards say
             self._ended = ended
@@ -203,7 +204,7 @@ class TrainingRoom(Room):
             filetypes=[("GGUF", "*.gguf"), ("*", "*")],
         )
         if name:
-            self.panel.start_job("deploy", ["--model", name])
+            self.panel.start_job(JobKind.DEPLOY, ["--model", name])
 
     def _ask_rollback(self) -> None:
         if self._previous:
@@ -212,7 +213,7 @@ class TrainingRoom(Room):
                 texts.MODEL_ROLLBACK_TEXT,
                 [
                     (texts.CANCEL, "secondary", None),
-                    (texts.MODEL_ROLLBACK, "primary", lambda: self.panel.start_job("deploy", ["--rollback"])),
+                    (texts.MODEL_ROLLBACK, "primary", lambda: self.panel.start_job(JobKind.DEPLOY, ["--rollback"])),
                 ],
             )
 
@@ -225,7 +226,7 @@ class RetrainCard(Card):
         body, theme = self.body, panel.theme
         body.grid_columnconfigure(0, weight=1)
         Text(body, texts.RETRAIN_TEXT, colour="muted", wrap=True).grid(row=0, column=0, columnspan=2, sticky="ew")
-        steps = Row(body)
+        steps = RowFrame(body)
         steps.grid(row=1, column=0, columnspan=2, sticky="w", pady=theme.px(M))
         for number, words in enumerate(texts.RETRAIN_STEPS):
             if number:
@@ -247,14 +248,14 @@ def ask_retrain(panel: Panel) -> None:
     """The question before the whole round."""
     is_running = panel.pulse is not None and panel.pulse.is_alive
     text = f"{texts.RETRAIN_TEXT}\n\n{texts.RETRAIN_ASK_MEMORY}" if is_running else texts.RETRAIN_TEXT
-    paused = (texts.RETRAIN_ASK_PAUSED, "secondary", lambda: panel.start_job("retrain", ["--pause-bot"]))
+    paused = (texts.RETRAIN_ASK_PAUSED, "secondary", lambda: panel.start_job(JobKind.RETRAIN, ["--pause-bot"]))
     panel.confirm(
         texts.RETRAIN_ASK_TITLE,
         text,
         [
             (texts.CANCEL, "secondary", None),
             *((paused,) if is_running else ()),
-            (texts.RETRAIN_ASK_GO, "primary", lambda: panel.start_job("retrain")),
+            (texts.RETRAIN_ASK_GO, "primary", lambda: panel.start_job(JobKind.RETRAIN)),
         ],
     )
 
@@ -267,13 +268,13 @@ class FactsCard(Card):
         body = self.body
         body.grid_columnconfigure(0, weight=1)
         body.grid_rowconfigure(1, weight=1)
-        self._facts = Row(body)
+        self._facts = RowFrame(body)
         self._facts.grid(row=0, column=0, sticky="ew")
         self._facts.grid_columnconfigure(1, weight=1)
         self._lines: list[tuple[Text, Text]] = []
         self.note = Text(body, "", role="small", colour="muted", wrap=True, anchor="nw")
         self.note.grid(row=1, column=0, sticky="new", pady=(S, 0))
-        row = Row(body)
+        row = RowFrame(body)
         row.grid(row=2, column=0, sticky="w", pady=(M, 0))
         self.buttons = [Button(row, words, command, kind=kind) for words, command, kind in actions]
         for column, button in enumerate(self.buttons):

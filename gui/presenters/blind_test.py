@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from gui import texts
 from gui.presenters import format as words
-from storage.quiz import LEAST_ANSWERS, RATINGS, Quiz, QuizResult, Verdict, certainty
+from storage.blind_test import LEAST_ANSWERS, RATINGS, Quiz, QuizResult, RaterVerdict, certainty
+from storage.jobs.results import ScoreResult
 from storage.records import Job
 
 
@@ -18,7 +19,7 @@ class QuizRun:
     quiz: Quiz
     rater: str
     at: int = 0
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    verdicts: Mapping[str, RaterVerdict] = field(default_factory=dict)
 
     @property
     def is_at_end(self) -> bool:
@@ -50,7 +51,7 @@ def mark(run: QuizRun, is_bot: bool) -> QuizRun:
         return run
     item = run.quiz.items[run.at].id
     known = run.verdicts.get(item)
-    return replace(run, verdicts={**run.verdicts, item: Verdict(item, is_bot, known.ratings if known else {})})
+    return replace(run, verdicts={**run.verdicts, item: RaterVerdict(item, is_bot, known.ratings if known else {})})
 
 
 def rate(run: QuizRun, name: str, value: int) -> QuizRun:
@@ -102,23 +103,23 @@ def view(run: QuizRun) -> QuizView:
 
 def score_text(job: Job | None) -> str:
     """What a finished scoring says, '' when the job was no scoring."""
-    score = job.result if job is not None else {}
-    if "reading" not in score:
+    score = ScoreResult.of(job)
+    if not score.reading:
         return ""
-    found, alarms = score["detected"], score["false_alarms"]
-    answers = int(found["count"]) + int(alarms["count"])
+    found, alarms = score.detected, score.false_alarms
+    answers = found.count + alarms.count
     if answers < LEAST_ANSWERS:
         return texts.BLIND_TOO_FEW.format(answers=words.plural(answers, "answer"), least=LEAST_ANSWERS)
     parts = [
         texts.BLIND_SCORE.format(
-            found=words.percent(found["value"]),
-            sure=certainty(found["low"], found["high"]),
-            alarms=words.percent(alarms["value"]),
+            found=words.percent(found.value),
+            sure=certainty(found.low, found.high),
+            alarms=words.percent(alarms.value),
             answers=words.plural(answers, "answer"),
-            raters=words.plural(len(score["raters"]), "person", "people"),
+            raters=words.plural(len(score.raters), "person", "people"),
         )
     ]
-    if score.get("rubric_mean") is not None:
-        parts.append(texts.BLIND_RUBRIC.format(mean=score["rubric_mean"]))
-    reading = str(score["reading"])
+    if score.rubric_mean is not None:
+        parts.append(texts.BLIND_RUBRIC.format(mean=score.rubric_mean))
+    reading = score.reading
     return " ".join([*parts, f"{reading[:1].upper()}{reading[1:]}."])

@@ -11,7 +11,7 @@ from typing import Any
 from gui import texts
 from gui.presenters import format as words
 from gui.presenters.playground import ChatLine, line_of
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from storage.environment import read_environment
 from storage.errors import KnownError
 from storage.records import ModelState, PlaygroundEntry
@@ -47,7 +47,7 @@ def temperature_side(value: float) -> Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ComparedAnswers:
     """One line and its two answers; the first one is kept here, so that the second is not influenced by it."""
 
     text: str

@@ -9,10 +9,12 @@ from gui import texts
 from gui.presenters import format as words
 from gui.presenters.charts import Bars, Curve, histogram, nice_ceiling, thin
 from gui.presenters.plain import plain
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from gui.presenters.status import GIGABYTE
 from gui.presenters.table import Cell, Column, TableRow
 from storage.activity import Totals
+from storage.jobs.kinds import JobKind, job_label
+from storage.jobs.results import FetchResult, ImportResult
 from storage.records import Activity, Job, JobState
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, RESPONSE_RATE, TEMPERATURE, Settings
 
@@ -53,7 +55,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class FigureView:
     """A number with its name and, in small, what it means."""
 
     label: str
@@ -85,8 +87,8 @@ class BehaviourView:
 class FiguresView:
     """Everything below the behaviour card."""
 
-    day: tuple[Figure, ...]
-    week: tuple[Figure, ...]
+    day: tuple[FigureView, ...]
+    week: tuple[FigureView, ...]
     hours: Bars
     times: Bars
     memory: Curve
@@ -150,22 +152,22 @@ def figures_view(figures: Figures) -> FiguresView:
     )
 
 
-def _day(totals: Totals) -> tuple[Figure, ...]:
+def _day(totals: Totals) -> tuple[FigureView, ...]:
     share = words.percent(totals.spoken / totals.seen, digits=1) if totals.seen else ""
     return (
-        Figure(texts.SEEN, words.whole(totals.seen)),
-        Figure(texts.RESPONSES, words.whole(totals.spoken), share),
-        Figure(texts.AVERAGE, words.seconds_of(totals.latency_mean_ms)),
-        Figure(texts.ERRORS, words.whole(totals.errors), tone="bad" if totals.errors else "text"),
+        FigureView(texts.SEEN, words.whole(totals.seen)),
+        FigureView(texts.RESPONSES, words.whole(totals.spoken), share),
+        FigureView(texts.AVERAGE, words.seconds_of(totals.latency_mean_ms)),
+        FigureView(texts.ERRORS, words.whole(totals.errors), tone="bad" if totals.errors else "text"),
     )
 
 
-def _week(totals: Totals) -> tuple[Figure, ...]:
+def _week(totals: Totals) -> tuple[FigureView, ...]:
     return (
-        Figure(texts.RESPONSES, words.whole(totals.spoken)),
-        Figure(texts.CONVERSATIONS, words.whole(totals.conversations)),
-        Figure(texts.FASTEST, words.seconds_of(totals.latency_min_ms)),
-        Figure(texts.SLOWEST, words.seconds_of(totals.latency_max_ms)),
+        FigureView(texts.RESPONSES, words.whole(totals.spoken)),
+        FigureView(texts.CONVERSATIONS, words.whole(totals.conversations)),
+        FigureView(texts.FASTEST, words.seconds_of(totals.latency_min_ms)),
+        FigureView(texts.SLOWEST, words.seconds_of(totals.latency_max_ms)),
     )
 
 
@@ -291,8 +293,7 @@ def job_views(
     shown = [_job(job, (remaining or {}).get(job.id), cancelling) for job in pulse.jobs]
     known = {job.kind for job in pulse.jobs}
     shown += [
-        JobView(0, kind, texts.JOB_NAMES.get(kind, kind), 0.0, texts.STATE_STARTING + "…", False)
-        for kind in sorted(starting - known)
+        JobView(0, kind, job_label(kind), 0.0, texts.STATE_STARTING + "…", False) for kind in sorted(starting - known)
     ]
     return tuple(shown)
 
@@ -304,14 +305,12 @@ def _job(job: Job, remaining: float | None, cancelling: frozenset[int]) -> JobVi
         parts = [texts.JOB_CANCELLING]
     elif remaining is not None and job.progress < 0.995:
         parts.append(texts.JOB_REMAINING.format(span=words.about(remaining)))
-    return JobView(
-        job.id, job.kind, texts.JOB_NAMES.get(job.kind, job.kind), job.progress, " · ".join(parts), is_cancelling
-    )
+    return JobView(job.id, job.kind, job_label(job.kind), job.progress, " · ".join(parts), is_cancelling)
 
 
 def finished_text(job: Job) -> tuple[str, str, str]:
     """(tone, title, body) of the toast for a job that ended."""
-    name = texts.JOB_NAMES.get(job.kind, job.kind)
+    name = job_label(job.kind)
     forms = {
         JobState.DONE: ("good", texts.JOB_DONE, ""),
         JobState.FAILED: ("bad", texts.JOB_FAILED, job.error),
@@ -322,14 +321,14 @@ def finished_text(job: Job) -> tuple[str, str, str]:
     if job.state is JobState.FAILED and _has_brought_something(job):
         # The messages are there: what did not come is worth a sentence, not a failure.
         tone, form = "busy", texts.JOB_PARTLY
-    attention = job.result.get("attention") if job.state is JobState.DONE else None
+    attention = FetchResult.of(job).attention if job.state is JobState.DONE else ()
     if attention:
         # A fetch that could not read a channel, or has a question, is not simply done.
-        tone, body = "busy", str(attention[0])
+        tone, body = "busy", attention[0]
     return tone, form.format(name=name), plain(body)
 
 
 def _has_brought_something(job: Job) -> bool:
-    if job.kind == "import":
-        return bool(job.result.get("files"))
-    return job.kind == "fetch" and any(job.result.get(key) for key in ("new", "saved"))
+    if job.kind == JobKind.IMPORT:
+        return bool(ImportResult.of(job).files)
+    return job.kind == JobKind.FETCH and FetchResult.of(job).new > 0

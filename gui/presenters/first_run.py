@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from gui import texts
 from gui.presenters import format as words
 from gui.presenters.plain import plain
 from storage import policy
 from storage.environment import Environment
+from storage.jobs.kinds import JobKind, job_label
+from storage.jobs.results import DoctorResult, FindingResult
 from storage.records import Job, JobState
 
 _MARKS = {"good": ("✓", "good"), "note": ("•", "busy"), "bad": ("✕", "bad")}
@@ -65,7 +66,7 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FirstRunStep:
     """One line of the list. state: done, skipped, next, bad (open, and something went wrong) or locked."""
 
     key: str
@@ -102,21 +103,21 @@ class FindingRow:
 class FirstRunView:
     """The list, how far it is, the invite link, and the last check-up."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[FirstRunStep, ...]
     progress: str
     invite_url: str
     checkup: tuple[FindingRow, ...]
     is_finished: bool
     way: str
 
-    def step(self, key: str) -> Step:
+    def step(self, key: str) -> FirstRunStep:
         return next(step for step in self.steps if step.key == key)
 
 
 def first_run_view(situation: Situation) -> FirstRunView:
     """One step is open at a time, the first that is not done; those behind it are locked and say why."""
     way = way_of(situation)
-    steps: list[Step] = []
+    steps: list[FirstRunStep] = []
     waits_for = ""
     for key in WAYS[way]:
         step = _STEPS[key](situation)
@@ -143,7 +144,7 @@ def way_of(situation: Situation) -> str:
     return "import" if situation.messages and not situation.environment.token else "discord"
 
 
-def _opened(step: Step, situation: Situation) -> Step:
+def _opened(step: FirstRunStep, situation: Situation) -> FirstRunStep:
     """Nothing is open but this; what its last try said comes with it."""
     if step.state == "bad":
         return step
@@ -151,136 +152,136 @@ def _opened(step: Step, situation: Situation) -> Step:
         return replace(step, state="skipped")
     job = situation.jobs.get(STEP_JOBS.get(step.key, ""))
     if job is not None and job.state in (JobState.FAILED, JobState.LOST):
-        said = plain(job.error) or texts.JOB_LOST.format(name=texts.JOB_NAMES.get(job.kind, job.kind))
+        said = plain(job.error) or texts.JOB_LOST.format(name=job_label(job.kind))
         return replace(step, state="bad", text=f"{said} {texts.STEP_TRY_AGAIN}")
     return replace(step, state="next")
 
 
-def _finding(job: Job | None, name: str) -> dict[str, Any] | None:
+def _finding(job: Job | None, name: str) -> FindingResult | None:
     if job is None or job.state is not JobState.DONE:
         return None
-    return next((f for f in job.result.get("findings", ()) if isinstance(f, dict) and f.get("name") == name), None)
+    return next((found for found in DoctorResult.of(job).findings if found.name == name), None)
 
 
 def _invite_url(job: Job | None) -> str:
     finding = _finding(job, "Server")
-    found = re.search(r"https://\S+", str(finding.get("cure", ""))) if finding else None
+    found = re.search(r"https://\S+", finding.cure) if finding else None
     return found[0] if found else ""
 
 
-def _judged(situation: Situation, key: str, title: str, text: str, name: str) -> Step:
+def _judged(situation: Situation, key: str, title: str, text: str, name: str) -> FirstRunStep:
     finding = _finding(situation.checkup, name) if situation.environment.token else None
     if finding is None:
-        return Step(key, title, text, "open")
-    if finding.get("verdict") == "good":
-        return Step(key, title, str(finding.get("words", "")), "done")
-    said = plain(f"{finding.get('words', '')}. {finding.get('cure', '')}")
-    return Step(key, title, said or text, "bad")
+        return FirstRunStep(key, title, text, "open")
+    if finding.verdict == "good":
+        return FirstRunStep(key, title, finding.words, "done")
+    said = plain(f"{finding.words}. {finding.cure}")
+    return FirstRunStep(key, title, said or text, "bad")
 
 
-def _token(situation: Situation) -> Step:
+def _token(situation: Situation) -> FirstRunStep:
     if not situation.environment.token:
-        return Step("token", texts.STEP_TOKEN, texts.STEP_TOKEN_TEXT, "open")
+        return FirstRunStep("token", texts.STEP_TOKEN, texts.STEP_TOKEN_TEXT, "open")
     step = _judged(situation, "token", texts.STEP_TOKEN, texts.STEP_TOKEN_SET, "Discord")
     return step
 
 
-def _server(situation: Situation) -> Step:
+def _server(situation: Situation) -> FirstRunStep:
     if situation.environment.server_id is None:
-        return Step("server", texts.STEP_SERVER, texts.STEP_SERVER_TEXT, "open")
-    return Step("server", texts.STEP_SERVER, str(situation.environment.server_id), "done")
+        return FirstRunStep("server", texts.STEP_SERVER, texts.STEP_SERVER_TEXT, "open")
+    return FirstRunStep("server", texts.STEP_SERVER, str(situation.environment.server_id), "done")
 
 
-def _invite(situation: Situation) -> Step:
+def _invite(situation: Situation) -> FirstRunStep:
     return _judged(situation, "invite", texts.STEP_INVITE, texts.STEP_INVITE_TEXT, "Server")
 
 
-def _intent(situation: Situation) -> Step:
+def _intent(situation: Situation) -> FirstRunStep:
     return _judged(situation, "intent", texts.STEP_INTENT, texts.STEP_INTENT_TEXT, "Message content intent")
 
 
-def _rule(situation: Situation) -> Step:
+def _rule(situation: Situation) -> FirstRunStep:
     if situation.consent == policy.YES:
-        return Step("rule", texts.STEP_RULE, texts.STEP_RULE_ACCEPTED, "done")
+        return FirstRunStep("rule", texts.STEP_RULE, texts.STEP_RULE_ACCEPTED, "done")
     text = texts.STEP_RULE_DECLINED if situation.consent == policy.NO else texts.STEP_RULE_TEXT
-    return Step("rule", texts.STEP_RULE, text, "open")
+    return FirstRunStep("rule", texts.STEP_RULE, text, "open")
 
 
-def _channels(situation: Situation) -> Step:
+def _channels(situation: Situation) -> FirstRunStep:
     if not situation.learning and not situation.speaking:
-        return Step("channels", texts.STEP_CHANNELS, texts.STEP_CHANNELS_TEXT, "open")
+        return FirstRunStep("channels", texts.STEP_CHANNELS, texts.STEP_CHANNELS_TEXT, "open")
     text = texts.STEP_CHANNELS_DONE.format(learn=situation.learning, speak=situation.speaking)
-    return Step("channels", texts.STEP_CHANNELS, text, "done")
+    return FirstRunStep("channels", texts.STEP_CHANNELS, text, "done")
 
 
-def _model(situation: Situation) -> Step:
+def _model(situation: Situation) -> FirstRunStep:
     if not situation.model_name:
-        return Step("model", texts.STEP_MODEL, texts.STEP_MODEL_TEXT, "open")
-    return Step("model", texts.STEP_MODEL, texts.STEP_MODEL_DONE.format(name=situation.model_name), "done")
+        return FirstRunStep("model", texts.STEP_MODEL, texts.STEP_MODEL_TEXT, "open")
+    return FirstRunStep("model", texts.STEP_MODEL, texts.STEP_MODEL_DONE.format(name=situation.model_name), "done")
 
 
-def _fetch(situation: Situation) -> Step:
+def _fetch(situation: Situation) -> FirstRunStep:
     if not situation.messages:
-        return Step("fetch", texts.STEP_FETCH, texts.STEP_FETCH_TEXT, "open")
+        return FirstRunStep(JobKind.FETCH, texts.STEP_FETCH, texts.STEP_FETCH_TEXT, "open")
     text = texts.STEP_FETCH_DONE.format(count=words.plural(situation.messages, "message"))
-    return Step("fetch", texts.STEP_FETCH, text, "done")
+    return FirstRunStep(JobKind.FETCH, texts.STEP_FETCH, text, "done")
 
 
-def _start(situation: Situation) -> Step:
+def _start(situation: Situation) -> FirstRunStep:
     if situation.is_running or situation.has_replied:
         text = texts.STEP_START_DONE if situation.is_running else texts.STEP_START_RAN
-        return Step("start", texts.STEP_START, text, "done")
+        return FirstRunStep("start", texts.STEP_START, text, "done")
     if situation.start_problem:
-        return Step("start", texts.STEP_START, situation.start_problem, "bad")
-    return Step("start", texts.STEP_START, texts.STEP_START_TEXT, "open")
+        return FirstRunStep("start", texts.STEP_START, situation.start_problem, "bad")
+    return FirstRunStep("start", texts.STEP_START, texts.STEP_START_TEXT, "open")
 
 
-def _import(situation: Situation) -> Step:
+def _import(situation: Situation) -> FirstRunStep:
     if not situation.messages:
-        return Step("import", texts.STEP_IMPORT, texts.STEP_IMPORT_TEXT, "open")
+        return FirstRunStep("import", texts.STEP_IMPORT, texts.STEP_IMPORT_TEXT, "open")
     text = texts.STEP_FETCH_DONE.format(count=words.plural(situation.messages, "message"))
-    return Step("import", texts.STEP_IMPORT, text, "done")
+    return FirstRunStep("import", texts.STEP_IMPORT, text, "done")
 
 
-def _search(situation: Situation) -> Step:
+def _search(situation: Situation) -> FirstRunStep:
     if situation.is_search_model_here:
-        return Step("search", texts.STEP_SEARCH, texts.STEP_MODEL_DONE.format(name=situation.search_model), "done")
+        return FirstRunStep(
+            "search", texts.STEP_SEARCH, texts.STEP_MODEL_DONE.format(name=situation.search_model), "done"
+        )
     if "search" in situation.skipped:
-        return Step("search", texts.STEP_SEARCH, texts.STEP_SEARCH_SKIPPED, "skipped")
-    return Step("search", texts.STEP_SEARCH, texts.STEP_SEARCH_TEXT.format(name=situation.search_model), "open")
+        return FirstRunStep("search", texts.STEP_SEARCH, texts.STEP_SEARCH_SKIPPED, "skipped")
+    return FirstRunStep("search", texts.STEP_SEARCH, texts.STEP_SEARCH_TEXT.format(name=situation.search_model), "open")
 
 
-def _train(situation: Situation) -> Step:
+def _train(situation: Situation) -> FirstRunStep:
     if situation.trained:
         count = words.plural(situation.trained, "trained model")
-        return Step("train", texts.STEP_TRAIN, texts.STEP_TRAIN_DONE.format(count=count), "done")
+        return FirstRunStep("train", texts.STEP_TRAIN, texts.STEP_TRAIN_DONE.format(count=count), "done")
     if "train" in situation.skipped:
-        return Step("train", texts.STEP_TRAIN, texts.STEP_TRAIN_SKIPPED, "skipped")
-    return Step("train", texts.STEP_TRAIN, texts.STEP_TRAIN_TEXT, "open")
+        return FirstRunStep("train", texts.STEP_TRAIN, texts.STEP_TRAIN_SKIPPED, "skipped")
+    return FirstRunStep("train", texts.STEP_TRAIN, texts.STEP_TRAIN_TEXT, "open")
 
 
-def _hello(situation: Situation) -> Step:
+def _hello(situation: Situation) -> FirstRunStep:
     if situation.has_replied:
-        return Step("hello", texts.STEP_HELLO, texts.STEP_HELLO_DONE, "done")
-    return Step("hello", texts.STEP_HELLO, texts.STEP_HELLO_TEXT, "open")
+        return FirstRunStep("hello", texts.STEP_HELLO, texts.STEP_HELLO_DONE, "done")
+    return FirstRunStep("hello", texts.STEP_HELLO, texts.STEP_HELLO_TEXT, "open")
 
 
 def _checkup(job: Job | None) -> tuple[FindingRow, ...]:
     if job is None or job.state is not JobState.DONE:
         return ()
     rows = []
-    for finding in job.result.get("findings", ()):
-        verdict, name = str(finding.get("verdict")), str(finding.get("name", ""))
-        mark, tone = _MARKS.get(verdict, ("•", "muted"))
-        cure = str(finding.get("cure", ""))
-        label, job_kind, arguments, place = _CURES.get(name, ("", "", (), ""))
-        if not label and (named := re.search(r"Settings > (\w+)", cure)) is not None:
+    for finding in DoctorResult.of(job).findings:
+        mark, tone = _MARKS.get(finding.verdict, ("•", "muted"))
+        label, job_kind, arguments, place = _CURES.get(finding.name, ("", "", (), ""))
+        if not label and (named := re.search(r"Settings > (\w+)", finding.cure)) is not None:
             label, place = texts.BUTTON_SETTINGS, f"settings/{named[1]}"
-        if verdict == "good" or not cure:
+        if finding.verdict == "good" or not finding.cure:
             label = ""
         rows.append(
             FindingRow(
-                mark, tone, name, plain(str(finding.get("words", ""))), plain(cure), label, job_kind, arguments, place
+                mark, tone, finding.name, plain(finding.words), plain(finding.cure), label, job_kind, arguments, place
             )
         )
     return tuple(rows)
@@ -303,7 +304,7 @@ _CURES: dict[str, tuple[str, str, tuple[str, ...], str]] = {
     "Bot": (texts.DASHBOARD, "", (), "dashboard"),
 }
 
-_STEPS: dict[str, Callable[[Situation], Step]] = {
+_STEPS: dict[str, Callable[[Situation], FirstRunStep]] = {
     "token": _token,
     "server": _server,
     "invite": _invite,

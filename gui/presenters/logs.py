@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from gui import texts
 from gui.presenters import format as words
+from storage.jobs.kinds import JOBS, JobKind
 from storage.logs import LINE
 
 MOST_LINES = 50_000
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _RANK = {"DEBUG": 0, "INFO": 1, "WARNING": 2, "ERROR": 3, "CRITICAL": 3}
 
 
@@ -117,7 +117,7 @@ def tone_of(level: str) -> str:
 def file_label(stem: str) -> str:
     """'bot' -> 'Bot', 'bot.out' -> 'Bot (raw output)'."""
     name = stem.removesuffix(".out")
-    label = texts.LOG_NAMES.get(name, name.replace("_", " ").capitalize())
+    label = _label(name)
     return texts.LOG_RAW.format(name=label) if stem.endswith(".out") else label
 
 
@@ -125,3 +125,9 @@ def order_files(stems: Iterable[str]) -> list[str]:
     """The bot first, then the panel, then jobs, raw output last."""
     first = {"bot": 0, "launcher": 1}
     return sorted(stems, key=lambda stem: (stem.endswith(".out"), first.get(stem.removesuffix(".out"), 2), stem))
+
+
+def _label(name: str) -> str:
+    if name in JOBS:
+        return JOBS[JobKind(name)].log_label
+    return texts.LOG_NAMES.get(name, name.replace("_", " ").capitalize())

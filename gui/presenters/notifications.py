@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gui import texts
 from gui.presenters import format as words
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from storage.records import ModelState
 
 MILESTONES = (100, 500, 1000)

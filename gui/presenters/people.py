@@ -11,6 +11,8 @@ from gui import texts
 from gui.presenters import format as words
 from gui.presenters.table import Cell, Column, TableRow
 from storage.deletions import Deletion, DeletionKind
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import FetchResult, PrepareResult
 from storage.people import THREAD_KINDS
 from storage.records import Channel, Job, Member
 from storage.withheld import AbsenceQuestion, MissingMessages
@@ -78,15 +80,11 @@ class PeopleView:
 
 
 def balanced_shares(job: Job | None) -> tuple[dict[int, float], float | None]:
-    """Shares in the training data by member id, and the ceiling in force, from a prepare or shares job."""
+    """Shares in the training data by member id, and the ceiling in force, from a preparation."""
     if job is None:
         return {}, None
-    found: dict[int, float] = {}
-    for entry in job.result.get("shares", ()):
-        if isinstance(entry, dict) and "author_id" in entry:
-            found[int(entry["author_id"])] = float(entry.get("after") or 0.0)
-    ceiling = job.result.get("ceiling")
-    return found, float(ceiling) if isinstance(ceiling, int | float) else None
+    prepared = PrepareResult.of(job)
+    return {share.author_id: share.after for share in prepared.shares}, prepared.ceiling
 
 
 def people_view(census: Census, *, search: str = "") -> PeopleView:
@@ -213,8 +211,7 @@ def removed_rows(census: Census, *, now: float) -> tuple[TableRow, ...]:
 
 def has_open_question(job: Job) -> bool:
     """Whether a fetch that ended did not find so much that only the owner can say what it means."""
-    channels = job.result.get("channels", ()) if job.kind == "fetch" else ()
-    return any(channel.get("unclear") for channel in channels if isinstance(channel, dict))
+    return job.kind == JobKind.FETCH and any(channel.unclear for channel in FetchResult.of(job).channels)
 
 
 def absence_text(question: AbsenceQuestion, form: str) -> str:

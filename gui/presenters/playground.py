@@ -9,7 +9,7 @@ from pathlib import Path
 from gui import texts
 from gui.presenters import format as words
 from gui.presenters.plain import plain
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from storage.playground import BOT, OWNER
 from storage.records import ModelState, PlaygroundEntry
 from storage.settings import ADAPTER_PATH, MODEL_PATH, TEMPERATURE
@@ -37,7 +37,6 @@ class ChatView:
     can_send: bool
     notice: str = ""
     is_stopped: bool = False
-    last_question_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +63,8 @@ def chat_view(entries: Sequence[PlaygroundEntry], pulse: Pulse | None) -> ChatVi
                     -entry.id, False, texts.CHAT_WAITING.format(seconds=waited), is_waiting=True, label=_label(entry)
                 )
             )
-    last = next((entry.id for entry in reversed(entries) if entry.role == OWNER), None)
     is_stopped = pulse is not None and not pulse.is_alive
-    return ChatView(tuple(lines), not is_stopped, _notice(pulse), is_stopped, last)
+    return ChatView(tuple(lines), not is_stopped, _notice(pulse), is_stopped)
 
 
 def line_of(entry: PlaygroundEntry, *, label: str = "") -> ChatLine:

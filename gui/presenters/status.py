@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gui import texts
 from gui.presenters import format as words
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from storage.records import BotStatus, ExitCode, ModelState
 from storage.settings import MEMORY_LIMIT_GB, MEMORY_WARN_GB, QUIET_UNTIL
 

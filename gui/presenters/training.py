@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gui import texts
 from gui.presenters import format as words
@@ -16,6 +15,15 @@ from gui.presenters.plain import plain
 from gui.presenters.status import Fact
 from storage.artefacts import ModelVersion, Pointer, PreparedSet
 from storage.errors import KnownError
+from storage.jobs.kinds import JOBS, JobKind
+from storage.jobs.results import (
+    EvaluateResult,
+    PreflightResult,
+    PrepareResult,
+    RefusedDeployResult,
+    RetrainResult,
+    TrainResult,
+)
 from storage.paths import Workspace
 from storage.records import Job, JobMetric, JobState
 from storage.trained_models import PRACTICE_RECIPES
@@ -117,48 +125,45 @@ def retrain_note(new_messages: int) -> Note:
 def _dataset(job: Job | None, now: float) -> tuple[tuple[Fact, ...], str, str]:
     if job is None or job.state is not JobState.DONE:
         return (), plain(job.error) if job is not None and job.error else texts.DATASET_NONE, ""
-    result = job.result
-    counts: dict[str, Any] = result.get("counts") or {}
+    result = PrepareResult.of(job)
     facts = [
         Fact(label, words.whole(value))
         for key, label in texts.DATASET_FACTS.items()
-        if isinstance(value := result.get(key, counts.get(key)), int)
+        if isinstance(value := result.counts.get(key), int)
     ]
     when = words.ago(now - (job.finished_at or now))
-    return tuple(facts), texts.DATASET_MADE.format(when=when), str(result.get("report", ""))
+    return tuple(facts), texts.DATASET_MADE.format(when=when), result.report
 
 
 def _computer(job: Job | None) -> tuple[tuple[Fact, ...], str, bool]:
     if job is None or job.state is not JobState.DONE:
         return (), plain(job.error) if job is not None and job.error else texts.COMPUTER_NONE, False
-    found, hardware = job.result, job.result.get("hardware", {})
-    gpu = hardware.get("gpu_name") or ""
-    is_practice = found.get("recipe") in PRACTICE_RECIPES
-    shown_gpu = f"{gpu.removeprefix('NVIDIA ')}, {words.size(hardware.get('gpu_bytes', 0))}"
+    found = PreflightResult.of(job)
+    gpu = found.hardware.gpu_name
+    is_practice = found.recipe in PRACTICE_RECIPES
+    shown_gpu = f"{gpu.removeprefix('NVIDIA ')}, {words.size(found.hardware.gpu_bytes)}"
     facts = [
         Fact(texts.COMPUTER_GPU, shown_gpu if gpu else texts.COMPUTER_NO_GPU, "text" if gpu else "busy"),
-        Fact(texts.COMPUTER_CPU, texts.COMPUTER_CORES.format(count=hardware.get("cpu_cores", "?"))),
-        Fact(texts.COMPUTER_RECIPE, texts.COMPUTER_PRACTICE if is_practice else str(found.get("recipe", texts.NONE))),
+        Fact(texts.COMPUTER_CPU, texts.COMPUTER_CORES.format(count=found.hardware.cpu_cores or "?")),
+        Fact(texts.COMPUTER_RECIPE, texts.COMPUTER_PRACTICE if is_practice else found.recipe or texts.NONE),
     ]
-    if found.get("memory_bytes"):
+    if found.memory_bytes:
         facts.append(
             Fact(
                 texts.COMPUTER_NEEDS,
-                texts.COMPUTER_OF.format(
-                    used=words.size(found["memory_bytes"]), free=words.size(found.get("free_bytes", 0))
-                ),
-                "text" if found.get("can_run", True) else "bad",
+                texts.COMPUTER_OF.format(used=words.size(found.memory_bytes), free=words.size(found.free_bytes)),
+                "text" if found.can_run else "bad",
             )
         )
-    if found.get("seconds"):
-        facts.append(Fact(texts.COMPUTER_TIME, words.duration(found["seconds"])))
-    notes = [plain(str(each)) for each in (*found.get("problems", ()), *found.get("warnings", ()))]
+    if found.seconds:
+        facts.append(Fact(texts.COMPUTER_TIME, words.duration(found.seconds)))
+    notes = [plain(each) for each in (*found.problems, *found.warnings)]
     if not any(notes):
-        notes = [plain(str(found.get("reason", "")))]
-    offers_colab = not gpu or not found.get("can_run", True)
+        notes = [plain(found.reason)]
+    offers_colab = not gpu or not found.can_run
     if offers_colab:
         # One time and one verdict: a practice model is quick, a real one without a graphics card is not.
-        is_long = not is_practice and float(found.get("seconds") or 0) > LONG_SECONDS
+        is_long = not is_practice and found.seconds > LONG_SECONDS
         notes.append(texts.COLAB_PRACTICE if is_practice else texts.COLAB_LONG if is_long else "")
         notes.append(texts.COLAB_TEXT)
     return tuple(facts), " ".join(_sentence(note) for note in notes if note), offers_colab
@@ -204,19 +209,19 @@ def loss_curve(metrics: Sequence[JobMetric]) -> Curve:
 
 
 def _evaluation(job: Job | None) -> tuple[tuple[Fact, ...], str, str]:
-    if job is None or job.state is not JobState.DONE or "auc" not in job.result:
+    result = EvaluateResult.of(job)
+    if job is None or job.state is not JobState.DONE or result.auc is None:
         return (), plain(job.error) if job is not None and job.error else texts.EVALUATION_NONE, ""
-    result = job.result
     facts = []
-    match = result.get("match_percent")
-    if isinstance(match, int | float):
+    match = result.match_percent
+    if match is not None:
         facts.append(Fact(texts.EVALUATION_MATCH, words.percent(match / 100), "good" if match >= 85 else "text"))
-    for key, label in (("auc", texts.EVALUATION_AUC), ("people_auc", texts.EVALUATION_PEOPLE)):
-        if isinstance(result.get(key), int | float):
-            facts.append(Fact(label, f"{result[key]:.2f}"))
-    objections = [f"{texts.EVALUATION_OBJECTION}: {text}" for text in result.get("objections", ())]
-    notes = objections or list(result.get("next_steps", ()))[:2] or [texts.EVALUATION_AUC_NOTE]
-    return tuple(facts), " ".join(notes), str(result.get("report", ""))
+    for value, label in ((result.auc, texts.EVALUATION_AUC), (result.people_auc, texts.EVALUATION_PEOPLE)):
+        if value is not None:
+            facts.append(Fact(label, f"{value:.2f}"))
+    objections = [f"{texts.EVALUATION_OBJECTION}: {text}" for text in result.objections]
+    notes = objections or list(result.next_steps)[:2] or [texts.EVALUATION_AUC_NOTE]
+    return tuple(facts), " ".join(notes), result.report
 
 
 def job_arguments(kind: str, jobs: dict[str, Job], workspace: Workspace, *, now: float) -> list[str]:
@@ -224,10 +229,10 @@ def job_arguments(kind: str, jobs: dict[str, Job], workspace: Workspace, *, now:
 
     `jobs` are the newest of each kind ('train', 'retrain').
     """
-    if kind == "prepare":
+    if kind == JobKind.PREPARE:
         return ["--out", str(workspace.message_files / time.strftime("prepared-%Y%m%d-%H%M%S", time.localtime(now)))]
-    if kind != "evaluate":
-        return []
+    if kind != JobKind.EVALUATE:
+        return list(JOBS[JobKind(kind)].arguments)
     model, data = _newest_model(jobs, workspace, now), _newest_data(workspace)
     if model is None:
         raise KnownError("There is no trained model to evaluate yet.", "Train one first: Training > Retrain.")
@@ -241,7 +246,7 @@ def job_arguments(kind: str, jobs: dict[str, Job], workspace: Workspace, *, now:
 
 def _newest_model(jobs: dict[str, Job], workspace: Workspace, now: float) -> Path | None:
     trained, retrained = jobs.get("train"), jobs.get("retrain")
-    exported = (trained.result.get("export") or {}).get("gguf") if trained else None
+    exported = TrainResult.of(trained).gguf
     name = Pointer.in_use(workspace)
     deployed = ModelVersion.in_use(workspace)
     is_newest = trained is not None and (trained.finished_at or now) > (deployed.deployed_at if deployed else 0.0)
@@ -253,7 +258,7 @@ def _newest_model(jobs: dict[str, Job], workspace: Workspace, now: float) -> Pat
         )
     candidates = (
         exported,
-        retrained.result.get("model") if retrained else None,
+        RetrainResult.of(retrained).model,
         str(workspace.finetuned_models / f"{name}.gguf") if name else None,
     )
     return next((Path(path) for path in candidates if path and Path(path).is_file()), None)
@@ -274,18 +279,18 @@ class DeployQuestion:
 
 def force_question(job: Job) -> DeployQuestion | None:
     """From a refused deployment whose objections the owner may override; None for every other job."""
-    gguf, objections = job.result.get("model"), job.result.get("objections")
-    if job.kind != "deploy" or job.state is not JobState.FAILED or not isinstance(gguf, str) or not objections:
+    refused = RefusedDeployResult.of(job)
+    if job.kind != JobKind.DEPLOY or job.state is not JobState.FAILED or not refused.model or not refused.objections:
         return None
-    said = [plain(str(each)) or texts.FORCE_UNNAMED for each in objections]
-    return DeployQuestion(gguf, " ".join(dict.fromkeys(said)))
+    said = [plain(each) or texts.FORCE_UNNAMED for each in refused.objections]
+    return DeployQuestion(refused.model, " ".join(dict.fromkeys(said)))
 
 
 def deploy_question(job: Job) -> DeployQuestion | None:
-    """From a finished retrain job's result {"model": path, "evaluation": {...}}; None when there is no model."""
-    gguf = job.result.get("model")
-    if job.kind != "retrain" or job.state is not JobState.DONE or not isinstance(gguf, str) or not gguf:
+    """From a finished round's result; None when there is no model."""
+    done = RetrainResult.of(job)
+    if job.kind != JobKind.RETRAIN or job.state is not JobState.DONE or not done.model:
         return None
-    match = (job.result.get("evaluation") or {}).get("match_percent")
-    shown = texts.DEPLOY_MATCH.format(match=words.percent(match / 100)) if isinstance(match, int | float) else ""
-    return DeployQuestion(gguf, texts.DEPLOY_TEXT.format(name=Path(gguf).name, match=shown))
+    match = done.evaluation.match_percent
+    shown = texts.DEPLOY_MATCH.format(match=words.percent(match / 100)) if match is not None else ""
+    return DeployQuestion(done.model, texts.DEPLOY_TEXT.format(name=Path(done.model).name, match=shown))

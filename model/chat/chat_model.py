@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from data.chat.conversation import Typist
-from model.chat.guest import Lookout
-from model.chat.listening import Heard
-from model.chat.loaded import LoadedModel
-from model.chat.reply_queue import Job, ReplyFuture, ReplyQueue, gave_way
+from model.chat.host_load import Lookout
+from model.chat.loaded_model import LoadedModel
+from model.chat.prefill_queue import PrefillRequest
+from model.chat.reply_queue import QueuedReply, ReplyFuture, ReplyQueue, gave_way
 from model.chat.requests import Reply, ReplyRequest, being_replaced
-from model.chat.worker import Work, Worker
-from model.native import ContextOptions
+from model.chat.worker import InferenceThread, InferenceWork
+from model.llama_cpp_api import ContextOptions
 from model.prompts import ChatTemplate, own_name_of, reply_pieces, tokenise
 from storage.records import Conversation, Turn
 from storage.settings import CHAT, FREE_MEMORY, KEEP_CACHE_SECONDS, LISTENING, TRANSCRIPT, Settings
@@ -60,8 +60,8 @@ class ChatModel:
             path, options, n_ctx=n_ctx, template=template, adapter=adapter, park_bytes=park_bytes, clock=clock
         )
         self.load_seconds = time.monotonic() - started
-        self._work = Work(ReplyQueue(max_waiting))
-        self._worker = Worker(
+        self._work = InferenceWork(ReplyQueue(max_waiting))
+        self._worker = InferenceThread(
             self._loaded,
             self._work,
             parallel=parallel,
@@ -122,7 +122,7 @@ class ChatModel:
 
     def submit(self, request: ReplyRequest) -> ReplyFuture:
         """Ask for a reply. The future gives a Reply, or raises ModelBusyError or ReplyTooLateError."""
-        job = Job(request, ReplyFuture(self._cancel), self._clock())
+        job = QueuedReply(request, ReplyFuture(self._cancel), self._clock())
         with self._work.changed:
             if self._work.is_closing:
                 raise being_replaced()
@@ -159,7 +159,9 @@ class ChatModel:
         if not self.is_listening_allowed or self._loaded.is_released or self._lookout.look().is_quiet_time:
             return
         with self._work.changed:
-            self._work.listening.hear(Heard(channel_id, conversation, system_prompt, keep_turns, typist=typist))
+            self._work.listening.hear(
+                PrefillRequest(channel_id, conversation, system_prompt, keep_turns, typist=typist)
+            )
             self._work.changed.notify_all()
 
     def prepare(self, request: ReplyRequest) -> None:
@@ -171,7 +173,7 @@ class ChatModel:
         """
         with self._work.changed:
             self._work.listening.hear(
-                Heard(
+                PrefillRequest(
                     request.channel_id,
                     request.conversation,
                     request.system_prompt,

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
-from model.native import ABORTED, MAX_OUTPUTS, NO_SLOT, NativeModel, Row
+from model.llama_cpp_api import ABORTED, MAX_OUTPUTS, NO_SLOT, BatchToken, NativeModel
 
 # Sharing or parking fewer tokens than this costs more than computing them.
 _WORTH_KEEPING = 48
@@ -107,7 +107,7 @@ class Engine:
             part = tokens[position : position + chunk]
             last = position + len(part) == end
             rows = [
-                Row(token, position + index, cache.sequence, wants_logits and last and index == len(part) - 1)
+                BatchToken(token, position + index, cache.sequence, wants_logits and last and index == len(part) - 1)
                 for index, token in enumerate(part)
             ]
             try:
@@ -125,7 +125,7 @@ class Engine:
         rows = []
         for channel, token in tokens:
             cache = self._live[channel]
-            rows.append(Row(token, len(cache.tokens), cache.sequence, True))
+            rows.append(BatchToken(token, len(cache.tokens), cache.sequence, True))
         channels = [channel for channel, _ in tokens]
         before = {channel: list(self._live[channel].tokens) for channel in channels}
         while True:
@@ -155,7 +155,9 @@ class Engine:
         chunk = min(MAX_OUTPUTS, self.native.options.ubatch)
         for start in range(0, len(target) - 1, chunk):
             part = list(target[start : min(start + chunk, len(target) - 1)])
-            rows = [Row(token, len(cache.tokens) + index, cache.sequence, True) for index, token in enumerate(part)]
+            rows = [
+                BatchToken(token, len(cache.tokens) + index, cache.sequence, True) for index, token in enumerate(part)
+            ]
             try:
                 self._compute(rows, is_stopped, (channel,))
             except _LostError:
@@ -169,7 +171,7 @@ class Engine:
             found.append(float(wide[token] - top - np.log(np.exp(wide - top).sum())))
         return found
 
-    def _compute(self, rows: list[Row], is_stopped: Callable[[], bool], pinned: Sequence[Hashable]) -> None:
+    def _compute(self, rows: list[BatchToken], is_stopped: Callable[[], bool], pinned: Sequence[Hashable]) -> None:
         while True:
             code = self.native.decode(rows)
             if code == 0:
@@ -186,7 +188,7 @@ class Engine:
             if not is_whole:
                 raise _LostError
 
-    def _take_back(self, row: Row) -> bool:
+    def _take_back(self, row: BatchToken) -> bool:
         """Remove what a batch that was not done left of a row. False where the model's memory has no way back: then
         nothing is left of the channel."""
         if self.native.remove(row.sequence, row.position):

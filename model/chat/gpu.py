@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from typing import Any
 
-from model.native import library
+from model.llama_cpp_api import library
 
 FACT = "gpu"
 _QUERY = ("--query-gpu=name,memory.free,memory.total", "--format=csv,noheader,nounits")

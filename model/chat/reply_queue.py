@@ -29,7 +29,7 @@ class ReplyFuture(Future[Reply]):
 
 
 @dataclass(eq=False)
-class Job:
+class QueuedReply:
     """A request in line or at work. Times on the clock of the queue."""
 
     request: ReplyRequest
@@ -48,7 +48,7 @@ class ReplyQueue:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._jobs: list[Job] = []
+        self._jobs: list[QueuedReply] = []
         self._numbers = itertools.count()
         self._served: OrderedDict[int, int] = OrderedDict()
         self._turn = itertools.count(1)
@@ -56,7 +56,7 @@ class ReplyQueue:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def add(self, job: Job) -> Job | None:
+    def add(self, job: QueuedReply) -> QueuedReply | None:
         """Put a job in line. When the line is too long, the oldest of the least urgent gives way and is returned."""
         job.number = next(self._numbers)
         self._jobs.append(job)
@@ -67,7 +67,9 @@ class ReplyQueue:
         self._jobs.remove(victim)
         return victim
 
-    def take(self, *, now: float, except_channels: Collection[int] = ()) -> tuple[Job | None, list[Job]]:
+    def take(
+        self, *, now: float, except_channels: Collection[int] = ()
+    ) -> tuple[QueuedReply | None, list[QueuedReply]]:
         """The next job, and those whose deadline passed. Urgent first; then the channel served longest ago.
 
         except_channels: those with a reply being written; a channel has one cache and writes one reply at a time.
@@ -85,7 +87,7 @@ class ReplyQueue:
             self._served.popitem(last=False)
         return chosen, late
 
-    def _rank(self, job: Job) -> tuple[int, int, int]:
+    def _rank(self, job: QueuedReply) -> tuple[int, int, int]:
         return job.request.priority, self._served.get(job.request.channel_id, 0), job.number
 
     def remove(self, future: Future[Reply]) -> bool:
@@ -94,13 +96,13 @@ class ReplyQueue:
         self._jobs = [job for job in self._jobs if job.future is not future]
         return len(self._jobs) < before
 
-    def drain(self) -> list[Job]:
+    def drain(self) -> list[QueuedReply]:
         """Empty the line."""
         jobs, self._jobs = self._jobs, []
         return jobs
 
 
-def too_late(job: Job) -> ReplyTooLateError:
+def too_late(job: QueuedReply) -> ReplyTooLateError:
     """The error for a job whose deadline passed in line."""
     return ReplyTooLateError(
         f"The reply was due within {job.request.deadline_seconds:.0f} s and the model was busy.",

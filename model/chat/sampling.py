@@ -9,7 +9,7 @@ from typing import Any
 
 from data.chat.spoken import Speakers, is_thinking, own_words, without_thoughts
 from model.chat.requests import GenerationOptions
-from model.native import NativeModel, library
+from model.llama_cpp_api import NativeModel, library
 
 _DRY_BASE, _DRY_ALLOWED, _DRY_WINDOW = 1.75, 2, 256
 _DRY_BREAKERS = (b"\n", b":", b'"', b"*")

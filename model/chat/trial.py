@@ -25,7 +25,7 @@ from storage.paths import PROJECT_ROOT
 from storage.split_files import model_bytes, model_files
 
 if TYPE_CHECKING:
-    from storage.control import Facts
+    from storage.control import KeyValueStore
 
 _FACT = "model_files_tried"
 _REMEMBERED = 60
@@ -55,7 +55,7 @@ class TrialError(ModelFileError):
 def require_usable(
     path: Path,
     adapter: Path | None = None,
-    facts: Facts | None = None,
+    facts: KeyValueStore | None = None,
     *,
     chat_template: str = "auto",
     limits: TrialLimits | None = None,
@@ -85,7 +85,7 @@ def require_usable(
     memory.add_good(marks, path)
 
 
-def note_usable(path: Path, facts: Facts | None, *, chat_template: str = "auto") -> None:
+def note_usable(path: Path, facts: KeyValueStore | None, *, chat_template: str = "auto") -> None:
     """A copy of a file that was tried need not be tried again."""
     _Memory(facts).add_good([_mark(path), chat_template], path)
 
@@ -241,7 +241,7 @@ def _ending(code: int | None, complaint: str) -> str:
 class _Memory:
     """Which files were tried and what came of it, in `facts`."""
 
-    def __init__(self, facts: Facts | None) -> None:
+    def __init__(self, facts: KeyValueStore | None) -> None:
         self._facts = facts
 
     def _read(self) -> dict[str, list[Any]]:

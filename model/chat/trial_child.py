@@ -34,8 +34,8 @@ def main() -> None:
 
 
 def _try(task: dict[str, Any]) -> None:
-    from model.chat.loaded import template_in
-    from model.native import ContextOptions, NativeModel, Row
+    from model.chat.loaded_model import template_in
+    from model.llama_cpp_api import BatchToken, ContextOptions, NativeModel
     from model.prompts import render, tokenise
     from storage.records import Conversation, Turn
 
@@ -52,13 +52,13 @@ def _try(task: dict[str, Any]) -> None:
     position = 0
     for start in range(0, len(tokens), options.ubatch):
         part = tokens[start : start + options.ubatch]
-        rows = [Row(token, start + at, 0, start + at == len(tokens) - 1) for at, token in enumerate(part)]
+        rows = [BatchToken(token, start + at, 0, start + at == len(tokens) - 1) for at, token in enumerate(part)]
         _require_done(native.decode(rows), path)
         position = start + len(part)
     row = (position - 1) % options.ubatch
     for _ in range(_WORDS):
         token = _likeliest(native.logits(row), path)
-        _require_done(native.decode([Row(token, position, 0, True)]), path)
+        _require_done(native.decode([BatchToken(token, position, 0, True)]), path)
         position, row = position + 1, 0
 
 

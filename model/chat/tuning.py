@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from model.chat.trial import run_trial
-from model.native import ABORTED, ContextOptions, NativeModel, Row, library
-from storage.control import Facts
+from model.llama_cpp_api import ABORTED, BatchToken, ContextOptions, NativeModel, library
+from storage.control import KeyValueStore
 from storage.errors import KnownError
 from storage.split_files import model_bytes
 
@@ -271,7 +271,10 @@ class _Probe:
         started = self._clock()
         for start in range(0, count, size):
             self._compute(
-                [Row(_token(self._native, at), at, 0, at == count - 1) for at in range(start, min(start + size, count))]
+                [
+                    BatchToken(_token(self._native, at), at, 0, at == count - 1)
+                    for at in range(start, min(start + size, count))
+                ]
             )
         return self._clock() - started
 
@@ -284,7 +287,7 @@ class _Probe:
             began = self._clock()
             self._compute(
                 [
-                    Row(_token(self._native, step + sequence), start + step, sequence, True)
+                    BatchToken(_token(self._native, step + sequence), start + step, sequence, True)
                     for sequence in range(sequences)
                 ]
             )
@@ -293,7 +296,7 @@ class _Probe:
             self._prefill(start)  # a model with a running state has no way back but the beginning
         return sorted(times)[len(times) // 2]
 
-    def _compute(self, rows: list[Row]) -> None:
+    def _compute(self, rows: list[BatchToken]) -> None:
         if self.trials and self._clock() >= self._deadline:
             raise _OutOfTimeError
         while self._native.decode(rows) == ABORTED:
@@ -315,7 +318,9 @@ def _in_a_thread_of_its_own(task: Callable[[], Tuning]) -> Tuning:
         return executor.submit(task).result()
 
 
-def tuning_for(facts: Facts, path: Path, *, gpu_layers: int = 0, probe_if_missing: bool = True) -> Tuning | None:
+def tuning_for(
+    facts: KeyValueStore, path: Path, *, gpu_layers: int = 0, probe_if_missing: bool = True
+) -> Tuning | None:
     """The stored result for a model on this machine. At the first start of a large one it is measured now (under a
     minute); small models run well enough as they are, and None says so, as with a graphics card in use."""
     if gpu_layers != 0 and library().llama_supports_gpu_offload():

@@ -15,13 +15,13 @@ from typing import Any
 
 from data.chat.spoken import Speakers
 from model.chat.engine import Interrupted
-from model.chat.guest import Lookout, threads_for
-from model.chat.listening import Heard, Listening
-from model.chat.loaded import LoadedModel
+from model.chat.generation import ReplyMemory, RunningReply, never_begun
+from model.chat.host_load import Lookout, threads_for
+from model.chat.loaded_model import LoadedModel
+from model.chat.prefill_queue import PrefillQueue, PrefillRequest
 from model.chat.prompting import PromptBuilder
-from model.chat.reply_queue import Job, ReplyQueue, too_late
+from model.chat.reply_queue import QueuedReply, ReplyQueue, too_late
 from model.chat.requests import Reply, being_replaced
-from model.chat.running_reply import ReplyMemory, RunningReply, never_begun
 from model.chat.sampling import ReplyText, Sampler
 from storage.settings import FREE_MEMORY
 from storage.system.priority import lower_thread_priority
@@ -34,17 +34,17 @@ _THOUGHT_TOKENS = 400
 
 
 @dataclass
-class Work:
+class InferenceWork:
     """What a chat model was asked for and has not begun. All of it is guarded by `changed`, which tells of news."""
 
     queue: ReplyQueue
-    listening: Listening = field(default_factory=Listening)
+    listening: PrefillQueue = field(default_factory=PrefillQueue)
     tasks: list[tuple[Callable[[], Any], Future[Any]]] = field(default_factory=list)
     is_closing: bool = False
     changed: threading.Condition = field(default_factory=threading.Condition)
 
 
-class Worker:
+class InferenceThread:
     """Works off `work` with a loaded model. `running`, `starting` and `heard` are what it is at, for anybody to read.
 
     parallel: replies written in one batch. keep_seconds: a channel unused for longer is forgotten. is_polite: below
@@ -54,7 +54,7 @@ class Worker:
     def __init__(
         self,
         loaded: LoadedModel,
-        work: Work,
+        work: InferenceWork,
         *,
         parallel: int,
         keep_seconds: float,
@@ -67,8 +67,8 @@ class Worker:
         self._is_polite, self._clock = is_polite, clock
         self.free_memory = FREE_MEMORY.default
         self.running: list[RunningReply] = []
-        self.starting: Job | None = None
-        self.heard: Heard | None = None
+        self.starting: QueuedReply | None = None
+        self.heard: PrefillRequest | None = None
         self.memory = ReplyMemory()
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
 
@@ -117,7 +117,7 @@ class Worker:
             job.is_cancelled = True
         self.loaded.abort()
 
-    def _at_work(self) -> list[Job]:
+    def _at_work(self) -> list[QueuedReply]:
         return [running.job for running in self.running] + ([self.starting] if self.starting else [])
 
     # ---- for tasks, on the thread ---------------------------------------------------------------------
@@ -180,7 +180,7 @@ class Worker:
         work = self.work
         return bool(work.is_closing or work.tasks or self.running or len(work.queue) or work.listening)
 
-    def _next_job(self) -> Job | None:
+    def _next_job(self) -> QueuedReply | None:
         at_work = {running.channel_id for running in self.running}
         job, late = self.work.queue.take(now=self._clock(), except_channels=at_work)
         for missed in late:
@@ -188,7 +188,7 @@ class Worker:
                 missed.future.set_exception(too_late(missed))
         return job
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: QueuedReply) -> None:
         """Compute a reply's prompt and draw its first token."""
         request = job.request
         try:
@@ -332,11 +332,11 @@ class Worker:
                 with self.work.changed:
                     self.work.listening.forget(channel)
 
-    def _is_over(self, job: Job) -> bool:
+    def _is_over(self, job: QueuedReply) -> bool:
         return job.is_cancelled or self.work.is_closing or self._clock() > job.deadline_at
 
 
-def _tokens_of(heard: Heard, prompts: PromptBuilder) -> list[int]:
+def _tokens_of(heard: PrefillRequest, prompts: PromptBuilder) -> list[int]:
     """What can be computed now: all of a prompt that will be asked for, otherwise what the next line leaves alone."""
     if heard.reply_tokens is None:
         return prompts.standing_tokens(
@@ -351,12 +351,12 @@ def _tokens_of(heard: Heard, prompts: PromptBuilder) -> list[int]:
     )
 
 
-def _resolve(job: Job, reply: Reply) -> None:
+def _resolve(job: QueuedReply, reply: Reply) -> None:
     if not job.future.done():
         job.future.set_result(reply)
 
 
-def _fail(job: Job, error: BaseException) -> None:
+def _fail(job: QueuedReply, error: BaseException) -> None:
     log.error("A reply failed: %s: %s", type(error).__name__, error)
     if not job.future.done():
         job.future.set_exception(error)

@@ -18,11 +18,10 @@ from typing import Literal
 
 from model.evaluation.blind_test_page import page
 from model.evaluation.resampling import wilson
-from model.evaluation.rows import Row
+from model.evaluation.rows import EvaluationExample
+from storage.blind_test import LEAST_ANSWERS, RATINGS, Quiz, QuizItem, QuizLine, QuizResult, certainty, write_quiz
 from storage.errors import BadInputError
-from storage.quiz import LEAST_ANSWERS, RATINGS, Quiz, QuizItem, QuizLine, QuizResult, certainty, write_quiz
 
-ITEMS_PER_SIDE = 50
 LEAST_PER_SIDE = 5
 _CONTEXT_TURNS = 6
 # A reply the bot could not have written for want of tokens would be an easy "human".
@@ -88,12 +87,12 @@ class Score:
 
 
 def choose_places(
-    rows: Sequence[Row],
+    rows: Sequence[EvaluationExample],
     *,
     per_side: int,
     max_tokens: int,
     seed: int | None = None,
-) -> tuple[list[Row], list[Row]]:
+) -> tuple[list[EvaluationExample], list[EvaluationExample]]:
     """(places for people's replies, places for the bot's with spares), drawn by lot and disjoint."""
     longest = max_tokens * _CHARACTERS_PER_TOKEN
     fitting = [row for row in rows if row.reply.strip() and row.conversation.turns and len(row.reply) <= longest]
@@ -105,8 +104,8 @@ def choose_places(
 
 
 def make(
-    people: Sequence[Row],
-    bot: Sequence[tuple[Row, str]],
+    people: Sequence[EvaluationExample],
+    bot: Sequence[tuple[EvaluationExample, str]],
     *,
     model: str,
     title: str = "Bot or human?",
@@ -302,12 +301,12 @@ def _mean_text(value: float | None) -> str:
     return "not rated" if value is None else f"{value:.1f}"
 
 
-AnswerAt = Callable[[Row], str]
+AnswerAt = Callable[[EvaluationExample], str]
 
 
-def answered(places: Sequence[Row], answer: AnswerAt, count: int) -> list[tuple[Row, str]]:
+def answered(places: Sequence[EvaluationExample], answer: AnswerAt, count: int) -> list[tuple[EvaluationExample, str]]:
     """The first `count` places at which the bot says something; on Discord an empty reply is not sent."""
-    found: list[tuple[Row, str]] = []
+    found: list[tuple[EvaluationExample, str]] = []
     for row in places:
         if len(found) == count:
             break

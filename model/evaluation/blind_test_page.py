@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from html import escape
 
-from storage.quiz import HIGHEST, LOWEST, RATINGS, Quiz
+from storage.blind_test import HIGHEST, LOWEST, RATINGS, Quiz
 
 _STYLE = """
 :root{--bg:#fff;--fg:#1d2129;--soft:#5c6370;--line:#dfe2e8;--card:#f6f7f9;--on:#3f62d6;--onfg:#fff}

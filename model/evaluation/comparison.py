@@ -34,7 +34,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class MeasuredFigure:
     """One row of the report. goal: "human" (as near as possible to people), "low" or "high".
 
     unit: "" for 0-1 figures, "%" for shares, or a word. target: what the specification asks, if anything.
@@ -59,22 +59,22 @@ class Figure:
     bounds: tuple[float, float] = (0.0, 1.0)
 
 
-FIGURES: tuple[Figure, ...] = (
-    Figure(
+FIGURES: tuple[MeasuredFigure, ...] = (
+    MeasuredFigure(
         "auc",
         "Detector AUC (headline)",
         "The better of the two detectors below. 0.5: cannot be told from people; "
         "1.0: always recognised. The aim is the people's own value.",
     ),
-    Figure(
+    MeasuredFigure(
         "auc_characters",
         "Detector on spelling and habits",
         "Logistic regression on character 1-4-grams, length, lines, emoji, capitals and endings.",
     ),
-    Figure(
+    MeasuredFigure(
         "auc_meaning", "Detector on meaning and tone", "Logistic regression on sentence embeddings.", needs_vectors=True
     ),
-    Figure(
+    MeasuredFigure(
         "context_fit",
         "Fit to context",
         "How often a reply is nearer to what it answers than to another conversation (embeddings). 0.5: no better than "
@@ -83,7 +83,7 @@ FIGURES: tuple[Figure, ...] = (
         needs_vectors=True,
         needs_places=True,
     ),
-    Figure(
+    MeasuredFigure(
         "question_fit",
         "Fit after a question",
         "The same, where the newest line asks something: does it answer?",
@@ -92,7 +92,7 @@ FIGURES: tuple[Figure, ...] = (
         needs_questions=True,
         needs_places=True,
     ),
-    Figure(
+    MeasuredFigure(
         "echo",
         "Repeats what was just said",
         "Replies with four or more words in a row from the lines they answer.",
@@ -100,7 +100,7 @@ FIGURES: tuple[Figure, ...] = (
         unit="%",
         needs_places=True,
     ),
-    Figure(
+    MeasuredFigure(
         "invented_mentions",
         "Invented mentions",
         'Replies with "@somebody" who does not exist here.',
@@ -109,7 +109,7 @@ FIGURES: tuple[Figure, ...] = (
         unit="%",
         needs_places=True,
     ),
-    Figure(
+    MeasuredFigure(
         "perplexity",
         "Perplexity of real replies",
         "How surprised the model is by what people really said, per "
@@ -118,7 +118,7 @@ FIGURES: tuple[Figure, ...] = (
         target="below 3.0",
         bounds=(1.0, float("inf")),
     ),
-    Figure(
+    MeasuredFigure(
         "similarity",
         "Style similarity",
         "Cosine between the average embeddings of both sides.",
@@ -126,7 +126,7 @@ FIGURES: tuple[Figure, ...] = (
         target="above 0.85",
         needs_vectors=True,
     ),
-    Figure(
+    MeasuredFigure(
         "mauve",
         "MAUVE",
         "How far both clouds of embeddings cover each other; 1 is fully.",
@@ -135,7 +135,7 @@ FIGURES: tuple[Figure, ...] = (
         needs_vectors=True,
         asks_for_repeats=True,
     ),
-    Figure(
+    MeasuredFigure(
         "length_characters",
         "Length difference",
         "Characters by which lengths differ on average (Wasserstein).",
@@ -143,31 +143,35 @@ FIGURES: tuple[Figure, ...] = (
         unit="characters",
         bounds=(0.0, float("inf")),
     ),
-    Figure("length", "Length classes", "Jensen-Shannon distance of reply lengths.", style.length_divergence),
-    Figure("bursts", "Bursts", "Jensen-Shannon distance of lines per reply.", style.burst_divergence),
-    Figure("openings", "How replies begin", "Jensen-Shannon distance of first words.", context.opening_divergence),
-    Figure(
+    MeasuredFigure("length", "Length classes", "Jensen-Shannon distance of reply lengths.", style.length_divergence),
+    MeasuredFigure("bursts", "Bursts", "Jensen-Shannon distance of lines per reply.", style.burst_divergence),
+    MeasuredFigure(
+        "openings", "How replies begin", "Jensen-Shannon distance of first words.", context.opening_divergence
+    ),
+    MeasuredFigure(
         "questions",
         "Questions asked",
         "By how much the share of replies that ask something differs from people's.",
         context.question_rate_difference,
         goal="low",
     ),
-    Figure("emoji", "Emoji", "Jensen-Shannon distance of emoji per reply.", style.emoji_divergence),
-    Figure(
+    MeasuredFigure("emoji", "Emoji", "Jensen-Shannon distance of emoji per reply.", style.emoji_divergence),
+    MeasuredFigure(
         "punctuation",
         "Punctuation",
         "Jensen-Shannon distance of marks and of how replies end.",
         style.punctuation_divergence,
     ),
-    Figure("case", "Capitals", "Jensen-Shannon distance of lower case, CAPS, Sentence case.", style.case_divergence),
-    Figure(
+    MeasuredFigure(
+        "case", "Capitals", "Jensen-Shannon distance of lower case, CAPS, Sentence case.", style.case_divergence
+    ),
+    MeasuredFigure(
         "vocabulary",
         "Vocabulary overlap",
         "Weight of the words both sides share; small samples stay below 1.",
         style.vocabulary_overlap,
     ),
-    Figure(
+    MeasuredFigure(
         "distinct_1",
         "Different words",
         "Share of different words (distinct-1), over equally many words of each.",
@@ -175,7 +179,7 @@ FIGURES: tuple[Figure, ...] = (
         counts_words=True,
         asks_for_repeats=True,
     ),
-    Figure(
+    MeasuredFigure(
         "distinct_2",
         "Different word pairs",
         "Share of different word pairs (distinct-2).",
@@ -183,7 +187,7 @@ FIGURES: tuple[Figure, ...] = (
         counts_words=True,
         asks_for_repeats=True,
     ),
-    Figure(
+    MeasuredFigure(
         "self_bleu",
         "Self-BLEU",
         "How much replies resemble each other; high is repetitive.",
@@ -191,7 +195,7 @@ FIGURES: tuple[Figure, ...] = (
         is_costly=True,
         asks_for_repeats=True,
     ),
-    Figure(
+    MeasuredFigure(
         "assistant",
         "Assistant phrases",
         'Replies with a phrase like "How can I assist".',
@@ -236,7 +240,7 @@ def word_budget(writers: Sequence[Features], effort: Effort) -> int:
     return min(count for count in counts if count >= _TALKATIVE * counts[0])
 
 
-def _has_what_it_needs(figure: Figure, side: Features) -> bool:
+def _has_what_it_needs(figure: MeasuredFigure, side: Features) -> bool:
     has_vectors = side.vectors.shape[1] and (side.places.vectors.shape[1] or not figure.needs_places)
     return bool((has_vectors or not figure.needs_vectors) and (any(side.places.texts) or not figure.needs_places))
 

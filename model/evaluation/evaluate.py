@@ -14,8 +14,8 @@ from model.evaluation.comparison import Effort, Estimate
 from model.evaluation.features import CASES, LENGTH_BORDERS, Features, extract
 from model.evaluation.memory import FindPrivate
 from model.evaluation.places import Places, places_of
-from model.evaluation.report import Histogram, ModelFile, Report, Sample, Speed, Writer
-from model.evaluation.rows import Replies, Row, real_replies
+from model.evaluation.report import Contender, EvaluationReport, Histogram, MeasuredModel, Sample, Speed
+from model.evaluation.rows import EvaluationExample, Replies, real_replies
 
 SAMPLES = 20
 _SAMPLE_TURNS = 5
@@ -34,12 +34,12 @@ class Written:
     texts: tuple[str, ...]
     log_probabilities: tuple[tuple[float, ...], ...] = ()
     canaries: tuple[tuple[int, int, int], ...] = ()
-    model: ModelFile | None = None
+    model: MeasuredModel | None = None
     speed: Speed | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ReportHeader:
     """What the report says about where it came from."""
 
     data_hash: str = ""
@@ -52,16 +52,16 @@ class Facts:
 
 
 def evaluate(
-    rows: Sequence[Row],
+    rows: Sequence[EvaluationExample],
     written: Sequence[Written],
     training_texts: Callable[[], Iterable[str]],
     *,
     embed: Embed | None = None,
     effort: Effort = Effort(),
-    facts: Facts = Facts(),
+    facts: ReportHeader = ReportHeader(),
     find_private: FindPrivate | None = None,
     report: Progress = lambda _fraction, _step: None,
-) -> Report:
+) -> EvaluationReport:
     """Measure every writer and real people in the same way.
 
     rows: the places, with what was really said. training_texts: a fresh stream of training replies at each call.
@@ -73,7 +73,7 @@ def evaluate(
     features = [_features(Replies(one.texts, real.sessions), embed, places) for one in written]
     measuring = _Measuring(people_features, effort, comparison.word_budget([people_features, *features], effort))
     steps = len(written) + 1
-    people = Writer(
+    people = Contender(
         "people",
         "real people",
         measuring.figures(people_features, _step(report, 0, steps)),
@@ -90,7 +90,7 @@ def evaluate(
             one.texts, training_texts(), sessions=real.sessions, find_private=find_private, canaries=one.canaries
         )
         writers.append(
-            Writer(
+            Contender(
                 one.role,
                 one.name,
                 figures,
@@ -104,12 +104,14 @@ def evaluate(
     return _report(rows, written, writers, facts)
 
 
-def _report(rows: Sequence[Row], written: Sequence[Written], writers: Sequence[Writer], facts: Facts) -> Report:
+def _report(
+    rows: Sequence[EvaluationExample], written: Sequence[Written], writers: Sequence[Contender], facts: ReportHeader
+) -> EvaluationReport:
     people = writers[0]
     model = next(writer for writer in writers if writer.role == "model")
     assert model.match is not None
     complaints = verdict.objections(model.memory, people.memory)
-    return Report(
+    return EvaluationReport(
         made_at=time.strftime("%Y-%m-%d %H:%M"),
         data_hash=facts.data_hash,
         rows=len(rows),
@@ -127,7 +129,7 @@ def _report(rows: Sequence[Row], written: Sequence[Written], writers: Sequence[W
     )
 
 
-def samples(rows: Sequence[Row], written: Sequence[Written], count: int = SAMPLES) -> tuple[Sample, ...]:
+def samples(rows: Sequence[EvaluationExample], written: Sequence[Written], count: int = SAMPLES) -> tuple[Sample, ...]:
     """Places spread evenly over the split, chosen before anybody saw a reply."""
     chosen = range(0, len(rows), max(1, len(rows) // count))[:count] if rows else ()
     return tuple(

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.evaluation.memory import Canary, is_told
+from model.evaluation.memory import CanaryProbe, is_told
 from model.evaluation.report import Speed
 from model.evaluation.resampling import range_of
-from model.evaluation.rows import Row, spread
+from model.evaluation.rows import EvaluationExample, spread
 from storage.records import Conversation, Turn
 from storage.settings import CHAT
 
@@ -45,7 +45,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Voice:
+class GenerationSetup:
     """How a model is asked: options and system prompt as the live bot's settings have them, recall per place."""
 
     options: GenerationOptions
@@ -59,8 +59,8 @@ class Voice:
 
 def write_answers(
     model: ChatModel,
-    rows: Sequence[Row],
-    voice: Voice,
+    rows: Sequence[EvaluationExample],
+    voice: GenerationSetup,
     *,
     kept: Path | None = None,
     scored_rows: int = 0,
@@ -107,7 +107,11 @@ def read_answers(path: Path) -> dict[str, Answer]:
 
 
 def tell_canaries(
-    model: ChatModel, canaries: Sequence[Canary], voice: Voice, *, report: Progress = lambda _fraction, _step: None
+    model: ChatModel,
+    canaries: Sequence[CanaryProbe],
+    voice: GenerationSetup,
+    *,
+    report: Progress = lambda _fraction, _step: None,
 ) -> tuple[tuple[int, int, int], ...]:
     """Ask for every planted secret; (times planted, told, asked), rarest first.
 
@@ -172,7 +176,7 @@ def speed_of(answers: Sequence[Answer], *, load_seconds: float, memory_bytes: in
     )
 
 
-def answer_at(model: ChatModel, row: Row, voice: Voice) -> Answer:
+def answer_at(model: ChatModel, row: EvaluationExample, voice: GenerationSetup) -> Answer:
     """The reply at a row."""
     reply = model.generate(request_at(model, row, voice))
     # The next place may be of another channel: nothing of this one may be in its window.
@@ -187,7 +191,7 @@ def answer_at(model: ChatModel, row: Row, voice: Voice) -> Answer:
     )
 
 
-def request_at(model: ChatModel, row: Row, voice: Voice) -> ReplyRequest:
+def request_at(model: ChatModel, row: EvaluationExample, voice: GenerationSetup) -> ReplyRequest:
     """What the live bot would ask its model for at this row: the talk, lines recalled within their budget, options."""
     from data.chat.recall import cap_recalled
     from model.inference import ReplyRequest

@@ -24,7 +24,7 @@ FindPrivate = Callable[[str], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Canary:
+class CanaryProbe:
     """A made-up line planted `count` times in the training data: asked `prompt`, only memory knows `secret`."""
 
     prompt: str
@@ -42,7 +42,7 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class Memorisation:
     """What one writer took over from the training texts. Shares are 0-1.
 
     longest_run: words of the longest shared run. copied_share: replies that share a run of COPY_WORDS or more.
@@ -73,7 +73,7 @@ def measure(
     find_private: FindPrivate | None = None,
     canaries: tuple[tuple[int, int, int], ...] = (),
     examples: int = 5,
-) -> Memory:
+) -> Memorisation:
     """Compare replies with every training text, read once as a stream. sessions: one for every reply, for intervals."""
     tokens = [words(reply) for reply in replies]
     found_runs, sources, copied_lines = _scan(tokens, training_texts)
@@ -89,7 +89,7 @@ def measure(
     }
     everything = np.arange(len(replies))
     order = sorted(range(len(replies)), key=lambda i: -runs[i])
-    return Memory(
+    return Memorisation(
         longest_run=int(figures["longest_run"](everything)),
         copied_share=figures["copied_share"](everything),
         line_share=figures["line_share"](everything),
@@ -113,7 +113,7 @@ def _ranges_of_none(runs: np.ndarray, is_long: np.ndarray, is_line: np.ndarray) 
     return found
 
 
-def is_told(canary: Canary, reply: str) -> bool:
+def is_told(canary: CanaryProbe, reply: str) -> bool:
     """True when the planted secret stands in the reply, whatever the spacing and capitals."""
     return "".join(words(canary.secret)) in "".join(words(reply))
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from model.evaluation import charts
 from model.evaluation.blind_test import rate
-from model.evaluation.comparison import FIGURES, Estimate, Figure
-from model.evaluation.memory import COPY_WORDS, LINE_WORDS, Memory
-from model.evaluation.report import Report, Speed, Writer
+from model.evaluation.comparison import FIGURES, Estimate, MeasuredFigure
+from model.evaluation.memory import COPY_WORDS, LINE_WORDS, Memorisation
+from model.evaluation.report import Contender, EvaluationReport, Speed
 from model.evaluation.verdict import FORMULA, MATCH_MARK, RUBRIC_MARK
 
 _ROLES = {"people": "Real people", "model": "This model", "base": "Untuned model", "against": "Model to compare"}
@@ -44,12 +44,12 @@ width:9px;height:9px;border-radius:50%;background:currentColor;margin-right:7px}
 """
 
 
-def write_page(report: Report, path: Path) -> None:
+def write_page(report: EvaluationReport, path: Path) -> None:
     """Write the page for a report."""
     path.write_text(render(report), encoding="utf-8")
 
 
-def render(report: Report) -> str:
+def render(report: EvaluationReport) -> str:
     """The whole page; every text of a person or a model is escaped."""
     writers = [writer for role in _ORDER for writer in report.writers if writer.role == role]
     body = [
@@ -70,7 +70,7 @@ def render(report: Report) -> str:
     )
 
 
-def _head(report: Report) -> str:
+def _head(report: EvaluationReport) -> str:
     quick = " A quick look: intervals are wide, the verdict is rough." if report.is_quick else ""
     return (
         f"<h1>Can anyone tell? {escape(report.model.name)}</h1><p class=soft>{escape(report.made_at)}: "
@@ -79,14 +79,16 @@ def _head(report: Report) -> str:
     )
 
 
-def _verdict(report: Report) -> str:
+def _verdict(report: EvaluationReport) -> str:
     match = report.model.match
     if match is None:
         return ""
     base = report.writer("base")
     base_percent = base.match.percent if base and base.match else None
     css = "good" if match.is_reached and not report.objections else "bad" if report.objections else ""
-    objections = "".join(f'<p class="bad"><b>Recites:</b> {escape(each)}</p>' for each in report.objections)
+    objections = "".join(
+        f'<p class="bad"><b>Repeats training text:</b> {escape(each)}</p>' for each in report.objections
+    )
     parts = "".join(
         f"<tr><td>{escape(part.name)}<td class=n>{part.weight:g}<td class=n>{part.reached:.0%}"
         f"<td class=n>{part.weight * part.reached:.1f}</tr>"
@@ -109,7 +111,7 @@ def _verdict(report: Report) -> str:
     )
 
 
-def _headline(writers: Sequence[Writer]) -> str:
+def _headline(writers: Sequence[Contender]) -> str:
     rows = [
         (_ROLES[writer.role], writer.role, writer.figures[key])
         for key in ("auc",)
@@ -126,7 +128,7 @@ def _headline(writers: Sequence[Writer]) -> str:
     )
 
 
-def _figures(writers: Sequence[Writer]) -> str:
+def _figures(writers: Sequence[Contender]) -> str:
     heads = "".join(
         f'<th class="c-{writer.role} dot">{_ROLES[writer.role]}<small>{escape(_short(writer.name))}</small>'
         for writer in writers
@@ -146,7 +148,7 @@ def _figures(writers: Sequence[Writer]) -> str:
     )
 
 
-def _memory(writers: Sequence[Writer], *, has_canaries: bool) -> str:
+def _memory(writers: Sequence[Contender], *, has_canaries: bool) -> str:
     heads = "".join(f'<th class="c-{writer.role} dot">{_ROLES[writer.role]}' for writer in writers)
     rows = [
         ("Longest run of words shared with a training text", "longest_run", "{:.0f} words"),
@@ -179,11 +181,11 @@ def _memory(writers: Sequence[Writer], *, has_canaries: bool) -> str:
     )
 
 
-def _remembered(memory: Memory, name: str, shown: str) -> str:
+def _remembered(memory: Memorisation, name: str, shown: str) -> str:
     return shown.format(getattr(memory, name)) + _range(memory.ranges.get(name), shown.format)
 
 
-def _secrets(writer: Writer, *, has_canaries: bool) -> str:
+def _secrets(writer: Contender, *, has_canaries: bool) -> str:
     """Told of asked, rarest first, with Wilson intervals; people were never asked."""
     if not has_canaries:
         return "none planted"
@@ -198,7 +200,7 @@ def _range(ends: tuple[float, float] | None, shown: Callable[[float], str]) -> s
     return f"<small>[{shown(ends[0])}, {shown(ends[1])}]</small>" if ends else ""
 
 
-def _speed(writers: Sequence[Writer]) -> str:
+def _speed(writers: Sequence[Contender]) -> str:
     measured = [writer for writer in writers if writer.speed is not None]
     if not measured:
         return ""
@@ -225,7 +227,7 @@ def _speed(writers: Sequence[Writer]) -> str:
     )
 
 
-def _plots(writers: Sequence[Writer]) -> str:
+def _plots(writers: Sequence[Contender]) -> str:
     titles = {
         "length": "Length of replies (characters)",
         "lines": "Lines per reply",
@@ -243,7 +245,7 @@ def _plots(writers: Sequence[Writer]) -> str:
     return "<h2>Habits side by side</h2>" + "".join(plots) if plots else ""
 
 
-def _samples(report: Report) -> str:
+def _samples(report: EvaluationReport) -> str:
     cards = []
     for sample in report.samples:
         talk = "\n".join(f"<b>{escape(name)}:</b> {escape(text)}" for name, text in sample.context)
@@ -258,7 +260,7 @@ def _samples(report: Report) -> str:
     return f"<h2>{len(cards)} places side by side</h2>{''.join(cards)}" if cards else ""
 
 
-def _about(report: Report) -> str:
+def _about(report: EvaluationReport) -> str:
     settings = ", ".join(f"{escape(key)} {escape(str(value))[:80]}" for key, value in report.settings.items())
     files = "".join(
         f"<li>{_ROLES[writer.role]}: {escape(writer.model.name)}, sha256 {writer.model.sha256[:16]}…</li>"
@@ -274,7 +276,7 @@ def _about(report: Report) -> str:
     )
 
 
-def _cell(figure: Figure, estimate: Estimate | None) -> str:
+def _cell(figure: MeasuredFigure, estimate: Estimate | None) -> str:
     if estimate is None or estimate.value is None:
         return "–"
     value = _number(figure, estimate.value)
@@ -283,7 +285,7 @@ def _cell(figure: Figure, estimate: Estimate | None) -> str:
     return f"{value}<small>[{_number(figure, estimate.low)}, {_number(figure, estimate.high)}]</small>"
 
 
-def _number(figure: Figure, value: float) -> str:
+def _number(figure: MeasuredFigure, value: float) -> str:
     if figure.unit == "%":
         return f"{value:.1%}"
     return f"{value:.1f}" if figure.bounds[1] > 1 else f"{value:.2f}"

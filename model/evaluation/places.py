@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.evaluation.rows import Row
+from model.evaluation.rows import EvaluationExample
 
 # The newest lines carry what a reply answers; a sentence embedder reads 256 tokens at most.
 CONTEXT_TURNS = 3
@@ -46,7 +46,7 @@ class Places:
         )
 
 
-def places_of(rows: Sequence[Row], embed: Embed | None, *, training_texts: Iterable[str] = ()) -> Places:
+def places_of(rows: Sequence[EvaluationExample], embed: Embed | None, *, training_texts: Iterable[str] = ()) -> Places:
     """The places of an evaluation. Known are all who speak in them and whoever people mention there or in training."""
     texts = tuple("\n".join(turn.text for turn in row.conversation.turns[-CONTEXT_TURNS:]) for row in rows)
     vectors = embed([text or " " for text in texts]) if embed else np.zeros((len(texts), 0), dtype=np.float32)

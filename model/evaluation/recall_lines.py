@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from data.chat.recall import recall_query, topic
-from model.evaluation.rows import Row
+from model.evaluation.rows import EvaluationExample
 from storage.records import Turn
 
 # The newest lines of the training part; enough to find something similar, little enough to embed in minutes.
@@ -46,7 +46,7 @@ class TrainingLines:
 
 
 def training_lines(
-    rows: Iterable[Row],
+    rows: Iterable[EvaluationExample],
     embed: Embed,
     *,
     limit: int = MOST_LINES,
@@ -76,7 +76,7 @@ def training_lines(
 
 
 def recalled_for(
-    rows: Sequence[Row],
+    rows: Sequence[EvaluationExample],
     source: TrainingLines,
     embed: Embed,
     *,

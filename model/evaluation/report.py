@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from model.evaluation.comparison import Estimate
-from model.evaluation.memory import Copy, Memory
+from model.evaluation.memory import Copy, Memorisation
 from model.evaluation.resampling import Range
 from model.evaluation.verdict import Match, Part
 from storage.errors import BadInputError
@@ -19,7 +19,7 @@ VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFile:
+class MeasuredModel:
     """A GGUF that was measured; `sha256` ties the report to the file's bytes."""
 
     name: str
@@ -55,15 +55,15 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class Contender:
     """One column of the report. role: "people", "base", "model" or "against"."""
 
     role: str
     name: str
     figures: dict[str, Estimate]
-    memory: Memory
+    memory: Memorisation
     match: Match | None = None
-    model: ModelFile | None = None
+    model: MeasuredModel | None = None
     speed: Speed | None = None
     histograms: dict[str, Histogram] = field(default_factory=dict)
 
@@ -77,7 +77,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class EvaluationReport:
     """Everything measured. `writers` starts with people; the model under test has role "model"."""
 
     made_at: str
@@ -87,7 +87,7 @@ class Report:
     training_rows: int
     is_quick: bool
     settings: dict[str, Any]
-    writers: tuple[Writer, ...]
+    writers: tuple[Contender, ...]
     objections: tuple[str, ...]
     next_steps: tuple[str, ...]
     samples: tuple[Sample, ...] = ()
@@ -96,11 +96,11 @@ class Report:
     recipe: str = ""
     version: int = VERSION
 
-    def writer(self, role: str) -> Writer | None:
+    def writer(self, role: str) -> Contender | None:
         return next((writer for writer in self.writers if writer.role == role), None)
 
     @property
-    def model(self) -> Writer:
+    def model(self) -> Contender:
         """The writer under test."""
         writer = self.writer("model")
         if writer is None:
@@ -116,12 +116,12 @@ class Report:
         return self.model.figures["auc"].value if "auc" in self.model.figures else None
 
 
-def write_report(report: Report, path: Path) -> None:
+def write_report(report: EvaluationReport, path: Path) -> None:
     """Write beside and rename, so that a report is there whole or not at all."""
     write_whole(path, json.dumps(asdict(report), ensure_ascii=False, indent=1).encode("utf-8"))
 
 
-def read_report(path: Path) -> Report:
+def read_report(path: Path) -> EvaluationReport:
     """BadInputError when the file is no report of this program."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -135,7 +135,7 @@ def read_report(path: Path) -> Report:
         ) from error
 
 
-def _report(record: dict[str, Any]) -> Report:
+def _report(record: dict[str, Any]) -> EvaluationReport:
     values = dict(record)
     values["writers"] = tuple(_writer(each) for each in record["writers"])
     values["samples"] = tuple(
@@ -143,17 +143,17 @@ def _report(record: dict[str, Any]) -> Report:
     )
     for key in ("objections", "next_steps", "notes"):
         values[key] = tuple(record[key])
-    return Report(**values)
+    return EvaluationReport(**values)
 
 
-def _writer(record: dict[str, Any]) -> Writer:
+def _writer(record: dict[str, Any]) -> Contender:
     values = dict(record)
     values["figures"] = {key: Estimate(**each) for key, each in record["figures"].items()}
     memory = dict(record["memory"])
     memory["canaries"] = tuple((planted, told, asked) for planted, told, asked in memory["canaries"])
     memory["examples"] = tuple(Copy(**each) for each in memory["examples"])
     memory["ranges"] = _ranges(memory)
-    values["memory"] = Memory(**memory)
+    values["memory"] = Memorisation(**memory)
     if record["match"]:
         match = record["match"]
         values["match"] = Match(
@@ -162,13 +162,13 @@ def _writer(record: dict[str, Any]) -> Writer:
             match["own_share"],
             match.get("former_percent"),
         )
-    values["model"] = ModelFile(**record["model"]) if record["model"] else None
+    values["model"] = MeasuredModel(**record["model"]) if record["model"] else None
     speed = record["speed"]
     values["speed"] = Speed(**speed | {"ranges": _ranges(speed)}) if speed else None
     values["histograms"] = {
         key: Histogram(tuple(each["labels"]), tuple(each["shares"])) for key, each in record["histograms"].items()
     }
-    return Writer(**values)
+    return Contender(**values)
 
 
 def _ranges(record: dict[str, Any]) -> dict[str, Range]:

@@ -14,7 +14,7 @@ from storage.records import Conversation
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EvaluationExample:
     """One place in a real conversation and what was really said there."""
 
     id: str
@@ -42,19 +42,19 @@ class Replies:
         return Replies(tuple(self.texts[i] for i in indices), tuple(self.sessions[i] for i in indices))
 
 
-def real_replies(places: Sequence[Row]) -> Replies:
+def real_replies(places: Sequence[EvaluationExample]) -> Replies:
     """What people really said in these places."""
     return Replies(tuple(row.reply for row in places), tuple(row.session for row in places))
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path) -> Iterator[EvaluationExample]:
     """The rows of a prepared JSON-lines file, one at a time; BadInputError names the line."""
     if not path.is_file():
         raise BadInputError(
             f"{path} does not exist.", "Give --data a folder made by scripts/2_prepare_training_data.py."
         )
     for row in rows.read_rows(path, rows.TrainingRow.parse):
-        yield Row(row.id, row.channel_id, row.session, row.conversation, row.reply)
+        yield EvaluationExample(row.id, row.channel_id, row.session, row.conversation, row.reply)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def spread(places: Sequence[Row], limit: int) -> list[Row]:
+def spread(places: Sequence[EvaluationExample], limit: int) -> list[EvaluationExample]:
     """At most `limit` rows, evenly over time, so that a short evaluation still sees the whole split."""
     if limit <= 0 or len(places) <= limit:
         return list(places)

@@ -15,19 +15,19 @@ import numpy as np
 from model.chat.trial import require_usable
 from model.evaluation import blind_test, generation, recall_lines
 from model.evaluation.comparison import QUICK, Effort
-from model.evaluation.evaluate import Facts, Written, evaluate
-from model.evaluation.generation import Voice
-from model.evaluation.memory import Canary, FindPrivate
+from model.evaluation.evaluate import ReportHeader, Written, evaluate
+from model.evaluation.generation import GenerationSetup
+from model.evaluation.memory import CanaryProbe, FindPrivate
 from model.evaluation.page import write_page
-from model.evaluation.report import ModelFile, Report, write_report
-from model.evaluation.rows import Row, read_manifest, read_rows, spread
+from model.evaluation.report import EvaluationReport, MeasuredModel, write_report
+from model.evaluation.rows import EvaluationExample, read_manifest, read_rows, spread
 from model.evaluation.sweep import Point, sweep
 from model.files.parts import model_sha256
 from model.layouts import layout_for
 from model.prompts import LAYOUT, TRANSCRIPT_LAYOUT, UNKNOWN_OWN_NAME
-from storage.control import Facts as MachineFacts
+from storage.blind_test import Quiz
+from storage.control import KeyValueStore as MachineFacts
 from storage.errors import BadInputError
-from storage.quiz import Quiz
 from storage.settings import (
     CHAT_TEMPLATE,
     CONTEXT_LENGTH,
@@ -61,7 +61,7 @@ Embed = Callable[[Sequence[str]], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationConfig:
     """What to evaluate. models: (role, file) with role "model" first; then "base" and "against" where wanted.
 
     adapter: a GGUF LoRA that the model with role "model" is loaded with.
@@ -86,7 +86,7 @@ class Plan:
     answers: Path | None = None
 
 
-def run(plan: Plan, report: Progress = lambda _fraction, _step: None) -> Report:
+def run(plan: EvaluationConfig, report: Progress = lambda _fraction, _step: None) -> EvaluationReport:
     """Write report.json and report.html into plan.out and return the report. BadInputError when the data changed
     meanwhile: a member may have been forgotten, whom the page would quote."""
     plan.out.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def run(plan: Plan, report: Progress = lambda _fraction, _step: None) -> Report:
             _write(plan, role, file, rows, voice, canaries, manifest, _part(report, start, start + 0.65 / count))
         )
     training_rows = int(sum(1 for _ in read_rows(plan.data / "train.jsonl")))
-    facts = Facts(
+    facts = ReportHeader(
         str(manifest.get("hash", "")),
         training_rows,
         plan.is_quick,
@@ -134,7 +134,7 @@ def run(plan: Plan, report: Progress = lambda _fraction, _step: None) -> Report:
     return result
 
 
-def run_sweep(plan: Plan, report: Progress = lambda _fraction, _step: None) -> list[Point]:
+def run_sweep(plan: EvaluationConfig, report: Progress = lambda _fraction, _step: None) -> list[Point]:
     """The grid on the validation split with the first model of the plan, best first."""
     rows = _places(plan, "validation.jsonl", SWEEP_ROWS, QUICK_SWEEP_ROWS)
     if len(rows) < QUICK_SWEEP_ROWS:
@@ -152,7 +152,7 @@ def run_sweep(plan: Plan, report: Progress = lambda _fraction, _step: None) -> l
 
 
 def run_blind_test(
-    plan: Plan,
+    plan: EvaluationConfig,
     *,
     per_side: int,
     report: Progress = lambda _fraction, _step: None,
@@ -169,7 +169,7 @@ def run_blind_test(
     with loaded(plan.models[0][1], plan, plan.adapter) as model:
         answers: dict[str, str] = {}
 
-        def answer(row: Row) -> str:
+        def answer(row: EvaluationExample) -> str:
             report(0.1 + 0.9 * min(1.0, len(answers) / len(people)), f"{model.name} writes")
             answers[row.id] = generation.answer_at(model, row, voice).text
             return answers[row.id]
@@ -196,7 +196,7 @@ def training_texts(folder: Path) -> Iterator[str]:
         previous = texts
 
 
-def planted(manifest: dict[str, Any]) -> tuple[Canary, ...]:
+def planted(manifest: dict[str, Any]) -> tuple[CanaryProbe, ...]:
     """The canaries a data set says it holds: records with prompt, secret and count."""
     records = manifest.get("canaries") or ()
     found = []
@@ -204,12 +204,12 @@ def planted(manifest: dict[str, Any]) -> tuple[Canary, ...]:
         secret = str(record.get("secret") or record.get("text") or "")
         prompt = str(record.get("prompt") or " ".join(secret.split()[: len(secret.split()) // 2]))
         if secret:
-            found.append(Canary(prompt, secret, int(record.get("count") or record.get("times") or 1)))
+            found.append(CanaryProbe(prompt, secret, int(record.get("count") or record.get("times") or 1)))
     return tuple(found)
 
 
 @contextmanager
-def loaded(file: Path, plan: Plan, adapter: Path | None = None) -> Iterator[ChatModel]:
+def loaded(file: Path, plan: EvaluationConfig, adapter: Path | None = None) -> Iterator[ChatModel]:
     """The model of a file as the bot would load it, with an adapter where there is one; the only one in memory."""
     from model.inference import close_model, get_configured_model
 
@@ -224,18 +224,18 @@ def loaded(file: Path, plan: Plan, adapter: Path | None = None) -> Iterator[Chat
         close_model()
 
 
-def file_identity(file: Path) -> ModelFile:
+def file_identity(file: Path) -> MeasuredModel:
     """Name, size and SHA-256 of a model, all of its parts together."""
-    return ModelFile(whole_stem(file.name), file.name, model_sha256(file), model_bytes(file))
+    return MeasuredModel(whole_stem(file.name), file.name, model_sha256(file), model_bytes(file))
 
 
 def _write(
-    plan: Plan,
+    plan: EvaluationConfig,
     role: str,
     file: Path,
-    rows: Sequence[Row],
-    voice: Voice,
-    canaries: Sequence[Canary],
+    rows: Sequence[EvaluationExample],
+    voice: GenerationSetup,
+    canaries: Sequence[CanaryProbe],
     manifest: dict[str, Any],
     report: Progress,
 ) -> Written:
@@ -267,18 +267,18 @@ def _write(
     return Written(role, identity.name, tuple(answer.text for answer in answers), scored, told, identity, speed)
 
 
-def _places(plan: Plan, name: str, full: int, quick: int) -> list[Row]:
+def _places(plan: EvaluationConfig, name: str, full: int, quick: int) -> list[EvaluationExample]:
     rows = [row for row in read_rows(plan.data / name) if row.conversation.turns and row.reply.strip()]
     return spread(rows, plan.row_limit or (quick if plan.is_quick else full))
 
 
 def _voice(
-    plan: Plan, rows: Sequence[Row], manifest: dict[str, Any], report: Progress
-) -> tuple[Voice, tuple[str, ...]]:
+    plan: EvaluationConfig, rows: Sequence[EvaluationExample], manifest: dict[str, Any], report: Progress
+) -> tuple[GenerationSetup, tuple[str, ...]]:
     from model.inference import GenerationOptions
 
     settings = plan.settings
-    voice = Voice(
+    voice = GenerationSetup(
         GenerationOptions.from_settings(settings),
         settings[SYSTEM_PROMPT],
         settings[HISTORY_MESSAGES],
@@ -308,7 +308,7 @@ def _voice(
     )
 
 
-def _own_voice(plan: Plan, voice: Voice, file: Path, adapter: Path | None) -> Voice:
+def _own_voice(plan: EvaluationConfig, voice: GenerationSetup, file: Path, adapter: Path | None) -> GenerationSetup:
     """The voice with the sampling that the bot would use for this model's layout."""
     from model.inference import GenerationOptions
 
@@ -321,7 +321,7 @@ def _stamps(folder: Path) -> list[tuple[str, int, int]]:
     return [(path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(folder.glob("*.jsonl"))]
 
 
-def _require_unchanged(plan: Plan, as_read: list[tuple[str, int, int]]) -> None:
+def _require_unchanged(plan: EvaluationConfig, as_read: list[tuple[str, int, int]]) -> None:
     if _stamps(plan.data) == as_read:
         return
     for path in _answers(plan).rglob("*.jsonl"):  # replies of this run may repeat what was erased before they came
@@ -333,11 +333,11 @@ def _require_unchanged(plan: Plan, as_read: list[tuple[str, int, int]]) -> None:
     )
 
 
-def _answers(plan: Plan) -> Path:
+def _answers(plan: EvaluationConfig) -> Path:
     return plan.answers or plan.out / "answers"
 
 
-def _drop_old_answers(plan: Plan) -> None:
+def _drop_old_answers(plan: EvaluationConfig) -> None:
     """What nobody went on with for a month is not going to be asked for again."""
     oldest = time.time() - _KEPT_DAYS * 86_400
     for path in _answers(plan).rglob("*.jsonl"):
@@ -345,12 +345,14 @@ def _drop_old_answers(plan: Plan) -> None:
             path.unlink(missing_ok=True)
 
 
-def _identities(plan: Plan, role: str, file: Path) -> list[ModelFile]:
+def _identities(plan: EvaluationConfig, role: str, file: Path) -> list[MeasuredModel]:
     """The model's file and what is put on it. Reading gigabytes for a hash is done once."""
     return [file_identity(each) for each in (file, plan.adapter if role == "model" else None) if each]
 
 
-def _key(plan: Plan, identities: Sequence[ModelFile], voice: Voice, manifest: dict[str, Any]) -> str:
+def _key(
+    plan: EvaluationConfig, identities: Sequence[MeasuredModel], voice: GenerationSetup, manifest: dict[str, Any]
+) -> str:
     """Names the file of finished answers: whatever changes an answer or its speed starts anew."""
     # What was recalled is remembered with each answer, so that reports of different thoroughness can share them.
     chosen: tuple[Setting[Any], ...] = (CONTEXT_LENGTH, CHAT_TEMPLATE, GPU_LAYERS, THREADS)
@@ -370,7 +372,7 @@ def _key(plan: Plan, identities: Sequence[ModelFile], voice: Voice, manifest: di
     return f"{identities[-1].name[:40]}-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
 
 
-def _described(plan: Plan, voice: Voice) -> dict[str, Any]:
+def _described(plan: EvaluationConfig, voice: GenerationSetup) -> dict[str, Any]:
     options = {key: value for key, value in asdict(voice.options).items() if key not in ("stop", "seed")}
     return options | {
         "prompt_layout": voice.layout,

@@ -17,10 +17,10 @@ import numpy as np
 
 from model.evaluation import context, detector
 from model.evaluation.features import Features, extract
-from model.evaluation.generation import Voice, write_answers
+from model.evaluation.generation import GenerationSetup, write_answers
 from model.evaluation.places import Places, places_of
 from model.evaluation.resampling import range_of
-from model.evaluation.rows import Replies, Row, real_replies
+from model.evaluation.rows import EvaluationExample, Replies, real_replies
 from storage.settings import MIN_P, REPEAT_PENALTY, SYSTEM_PROMPT, TEMPERATURE, TOP_K, TOP_P
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Point:
         return text if self.has_system_prompt else text + ", no system prompt"
 
 
-def grid(now: Voice | None = None) -> list[Point]:
+def grid(now: GenerationSetup | None = None) -> list[Point]:
     """Temperature and min-p with the other samplers off; the specification's start; what the bot uses now."""
     points = [Point(temperature, min_p) for temperature, min_p in itertools.product(TEMPERATURES, MIN_PS)]
     points += [Point(1.0, 0.05, has_system_prompt=False), Point(0.7, 0.0, 0.9, 40, 1.1)]
@@ -93,8 +93,8 @@ def grid(now: Voice | None = None) -> list[Point]:
 
 def sweep(
     model: ChatModel,
-    rows: Sequence[Row],
-    voice: Voice,
+    rows: Sequence[EvaluationExample],
+    voice: GenerationSetup,
     *,
     embed: Embed | None = None,
     kept: Path | None = None,
@@ -142,7 +142,7 @@ class PointScore:
 
 
 def scores(
-    texts: Sequence[Sequence[str]], rows: Sequence[Row], embed: Embed | None, places: Places | None = None
+    texts: Sequence[Sequence[str]], rows: Sequence[EvaluationExample], embed: Embed | None, places: Places | None = None
 ) -> list[PointScore]:
     """How each list of replies compares with the real ones, by one detector for all of them, and how it fits.
 
@@ -189,7 +189,12 @@ def _missed_fit(fit: float | None, people: float | None) -> float:
 
 
 def _answers(
-    model: ChatModel, rows: Sequence[Row], voice: Voice, point: Point, kept: Path | None, report: Progress
+    model: ChatModel,
+    rows: Sequence[EvaluationExample],
+    voice: GenerationSetup,
+    point: Point,
+    kept: Path | None,
+    report: Progress,
 ) -> list[str]:
     options = replace(
         voice.options,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model.evaluation.comparison import Estimate
-from model.evaluation.memory import COPY_WORDS, LINE_WORDS, Memory
+from model.evaluation.memory import COPY_WORDS, LINE_WORDS, Memorisation
 
 MATCH_MARK = 85.0
 RUBRIC_MARK = 4.0
@@ -83,7 +83,7 @@ class Match:
 Figures = Mapping[str, Estimate]
 
 
-def match(model: Figures, people: Figures, model_memory: Memory, people_memory: Memory) -> Match:
+def match(model: Figures, people: Figures, model_memory: Memorisation, people_memory: Memorisation) -> Match:
     """The formula above; needs the figures of the model and of people against people."""
     former_habits = ("bursts", "emoji", "punctuation", "case")
     detected, lengths = _distance_part(model, people, "auc"), _distance_part(model, people, "length")
@@ -119,7 +119,7 @@ def _percent(parts: Sequence[Part], own: float) -> float:
     return 100 * own * sum(part.weight * part.reached for part in parts) / sum(part.weight for part in parts)
 
 
-def copied_excess(model: Memory, people: Memory) -> float:
+def copied_excess(model: Memorisation, people: Memorisation) -> float:
     """Share of replies copied from training beyond what people copy, the worse of runs and whole lines."""
     return max(0.0, model.copied_share - people.copied_share, model.line_share - people.line_share)
 
@@ -146,7 +146,7 @@ def context_objections(model: Figures, people: Figures) -> tuple[str, ...]:
     return tuple(found)
 
 
-def objections(model: Memory, people: Memory) -> tuple[str, ...]:
+def objections(model: Memorisation, people: Memorisation) -> tuple[str, ...]:
     """Why this model must not be published, a sentence each; empty when it keeps what it learnt to itself."""
     found = []
     if model.canaries_told:

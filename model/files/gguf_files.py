@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from model.files.quantisations import QUANTISATIONS
 from model.files.weights import FolderWeights, TensorSource, pieces, whole
-from model.native import library
+from model.llama_cpp_api import library
 from storage.errors import KnownError
 
 # model_type of config.json -> architecture in the GGUF. Others need conversions of their own (Gemma shifts its norms).
@@ -34,13 +35,6 @@ _NOT_COPIED = (
 )
 # Tensors that llama.cpp computes from the configuration: no counterpart in the folder, the same for every fine-tune.
 _COPIED_TENSORS = ("rope_freqs.weight",)
-
-QUANTISATIONS = {
-    "Q4_K_M": "LLAMA_FTYPE_MOSTLY_Q4_K_M",
-    "Q5_K_M": "LLAMA_FTYPE_MOSTLY_Q5_K_M",
-    "Q8_0": "LLAMA_FTYPE_MOSTLY_Q8_0",
-    "F16": "",
-}
 
 
 class ExportError(KnownError):

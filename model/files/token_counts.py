@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from model.files.model_kind import check_chat_model
-from model.native import last_error, library
+from model.llama_cpp_api import last_error, library
 from storage.errors import ModelFileError
 
 # Byte-pair tokenizers split text into such pieces first and tokenise each by itself, so counts add up. llama.cpp takes

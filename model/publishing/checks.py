@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.evaluation.report import Report, Writer
+from model.evaluation.report import Contender, EvaluationReport
 from model.evaluation.verdict import context_objections
 from model.origin import ModelOrigin
 from model.provenance import manifest_levels
@@ -34,12 +34,12 @@ class Objections:
 
 
 def examine(
-    report: Report | None,
+    report: EvaluationReport | None,
     *,
     sha256: str,
     manifest: dict[str, Any],
     in_use: DeployedModel | None,
-    in_use_report: Report | None,
+    in_use_report: EvaluationReport | None,
     layout: int | None = None,
     origin: ModelOrigin | None = None,
     origin_in_use: ModelOrigin | None = None,
@@ -90,7 +90,11 @@ def _billions(weights: int) -> str:
 
 
 def _evaluated(
-    report: Report, sha256: str, in_use: DeployedModel | None, in_use_report: Report | None, remarks: list[str]
+    report: EvaluationReport,
+    sha256: str,
+    in_use: DeployedModel | None,
+    in_use_report: EvaluationReport | None,
+    remarks: list[str],
 ) -> list[str]:
     measured = report.model.model
     if measured is not None and measured.sha256 != sha256:
@@ -119,17 +123,17 @@ def _evaluated(
     return found + _worse(report.model, other)
 
 
-def _kind(report: Report) -> str:
+def _kind(report: EvaluationReport) -> str:
     return "quick" if report.is_quick else "whole"
 
 
-def _same_measurement(report: Report, in_use: DeployedModel) -> Writer | None:
+def _same_measurement(report: EvaluationReport, in_use: DeployedModel) -> Contender | None:
     """The model in use, when it was measured in the same run."""
     other = report.writer("against")
     return other if other and other.model and other.model.sha256 == in_use.sha256 else None
 
 
-def _worse(new: Writer, old: Writer) -> list[str]:
+def _worse(new: Contender, old: Contender) -> list[str]:
     found = []
     if new.match and old.match:
         ours, theirs = new.match.percents_beside(old.match)

@@ -33,6 +33,8 @@ _PART = ".part"
 # Digits of its SHA-256 that end a version's name.
 _HASH_MARK = 12
 _MARK = re.compile(r"[0-9a-f]{12}")
+# A 2 GB model loads in seconds from a fast disk and in a minute from a slow one; the watchdog allows 120 s as well.
+RELOAD_SECONDS = 150.0
 
 Progress = Callable[[float, str], None]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from data.chat.liveness import is_bot_serving
 from model.chat.trial import note_usable, require_usable
-from model.evaluation.report import Report, read_report
+from model.evaluation.report import EvaluationReport, read_report
 from model.files.parts import model_sha256
 from model.origin import origin_in_use, origin_of
 from model.provenance import read_model_manifest
 from model.publishing import checks as deployment_checks
 from model.publishing import deployment, switching
-from model.publishing.deployment import DeployedModel, DeploymentError
+from model.publishing.deployment import RELOAD_SECONDS, DeployedModel, DeploymentError
 from model.publishing.switching import OpenSwitch
 from storage.artefacts import Pointer
 from storage.environment import read_environment
@@ -25,8 +25,6 @@ from storage.records import CommandKind, ModelState, PlaygroundEntry
 from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE
 from storage.store import Store
 
-# A 2 GB model loads in seconds from a fast disk and in a minute from a slow one; the watchdog allows 120 s as well.
-RELOAD_SECONDS = 150.0
 # A bot whose model had failed before must be given the time to notice the command.
 _STALE_FAILURE_SECONDS = 5.0
 _POLL_SECONDS = 0.2
@@ -43,7 +41,7 @@ class ObjectionError(DeploymentError):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ReleaseOutcome:
     """What came of it. was_reloaded: the running bot answers with the model; False: no bot was running.
 
     version: None when a rollback left the deployed models behind; `name` is the model in use all the same.
@@ -74,7 +72,7 @@ class Release:
 
     def deploy(
         self, gguf: Path, *, report_file: Path | None = None, is_forced: bool = False, asked_by: str = "deploy"
-    ) -> Outcome:
+    ) -> ReleaseOutcome:
         """Verify, compare, store, switch, reload. DeploymentError leaves the old model in use and says why."""
         from model.files.model_kind import check_chat_model
 
@@ -105,18 +103,20 @@ class Release:
         note_usable(stored, self.store.facts, chat_template=settings[CHAT_TEMPLATE])
         return self._switch(lambda: deployment.use(workspace, version), remarks, asked_by)
 
-    def roll_back(self, *, asked_by: str = "deploy") -> Outcome:
+    def roll_back(self, *, asked_by: str = "deploy") -> ReleaseOutcome:
         """Go back to the version before, or to what spoke before the first deployment, and tell the bot."""
         return self._switch(lambda: deployment.rollback(self.store.workspace), (), asked_by)
 
-    def use_version(self, name: str, *, asked_by: str = "deploy") -> Outcome:
+    def use_version(self, name: str, *, asked_by: str = "deploy") -> ReleaseOutcome:
         """Use a stored version by its name."""
         version = next((each for each in deployment.versions(self.store.workspace) if each.name == name), None)
         if version is None:
             raise DeploymentError(f"There is no version {name!r}.", "See --list.")
         return self._switch(lambda: deployment.use(self.store.workspace, version), (), asked_by)
 
-    def _permission(self, gguf: Path, report: Report | None, *, is_forced: bool) -> tuple[list[str], tuple[str, ...]]:
+    def _permission(
+        self, gguf: Path, report: EvaluationReport | None, *, is_forced: bool
+    ) -> tuple[list[str], tuple[str, ...]]:
         from model.prompts import LAYOUT
 
         workspace = self.store.workspace
@@ -153,7 +153,7 @@ class Release:
 
     def _switch(
         self, switch: Callable[[], DeployedModel | None | Pointer], remarks: Sequence[str], asked_by: str
-    ) -> Outcome:
+    ) -> ReleaseOutcome:
         """Carry out `switch` (it moves the pointer), reload the bot, and take everything back if the bot cannot."""
         workspace = self.store.workspace
         self._settle_abandoned(asked_by)
@@ -179,7 +179,7 @@ class Release:
             raise
         if not problem:
             switching.close_switch(self.store)
-            return Outcome(version, name, problem is not None, tuple(notes))
+            return ReleaseOutcome(version, name, problem is not None, tuple(notes))
         self._take_back(opened, asked_by)
         raise DeploymentError(f"The bot could not use {name}: {problem}", "The model from before is in use again.")
 

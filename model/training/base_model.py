@@ -285,6 +285,6 @@ def load_base(base: BaseModel, *, dtype: str, device: str = "cpu", is_4bit: bool
     except (OSError, ValueError) as error:
         raise BaseModelError(
             f"The base model in {base.folder} cannot be loaded ({error}).",
-            "Delete the folder and start again; it is fetched anew.",
+            "Delete the folder and start again; it is downloaded again.",
         ) from error
     return model if is_4bit else model.to(device)

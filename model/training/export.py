@@ -12,12 +12,13 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from model.files import gguf_files
-from model.files.gguf_files import QUANTISATIONS, ExportError
+from model.files.gguf_files import ExportError
+from model.files.quantisations import QUANTISATIONS
 from model.files.weights import FolderWeights
 from model.layouts import layout_in
 from model.training.base_model import BaseModel, chat_template, encoder, load_tokenizer
@@ -35,6 +36,7 @@ from model.training.export_readiness import PROBE_TOKENS, require_gguf
 from model.training.merging import LoraAdapter, MergedWeights, save_folder
 from model.training.rows import Example, Renderer
 from model.training.streamed import reply_distributions
+from storage.jobs.results import ExportedModel
 from storage.system.files import remove_tree, replace_file
 
 log = logging.getLogger(__name__)
@@ -77,16 +79,25 @@ class ExportResult:
     loss_untuned: float | None = None
     loss_tuned: float | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_result(self) -> ExportedModel:
         """For the job row."""
-        values = asdict(self)
-        return values | {key: str(values[key]) if values[key] else "" for key in ("gguf", "adapter_gguf", "manifest")}
+        return ExportedModel(
+            str(self.gguf or ""),
+            str(self.adapter_gguf or ""),
+            str(self.manifest),
+            self.checks,
+            self.notes,
+            self.loss_untuned,
+            self.loss_tuned,
+        )
 
 
 def export(plan: ExportPlan, report: Report = lambda fraction, step: None) -> ExportResult:
     """Make, check and keep the files; ExportError or ExportCheckError leave nothing half-made behind."""
     if plan.quantisation not in QUANTISATIONS:
-        raise ExportError(f"{plan.quantisation!r} is no quantisation.", f"Choose one of {', '.join(QUANTISATIONS)}.")
+        raise ExportError(
+            f"{plan.quantisation!r} is not a valid quantisation.", f"Choose one of {', '.join(QUANTISATIONS)}."
+        )
     work = plan.out / "export.partial"
     remove_tree(work)
     work.mkdir(parents=True)

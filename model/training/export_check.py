@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from model.files.gguf_check import check_gguf
-from model.native import library
+from model.llama_cpp_api import library
 from model.prompts import ChatTemplate
 from model.training.rows import Example, Renderer
 from model.training.shared_prefix import shared_length

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from model.training.loaders import Runtime
-from model.training.recipes import PhaseNumbers, Recipe
+from model.training.recipes import PhaseRecipe, Recipe
 from model.training.rows import IGNORED, Example, PreferenceExample
 from model.training.shared_prefix import collate
 
@@ -31,7 +31,7 @@ class PhaseSetup:
     """All a trainer is built from. folder receives checkpoints."""
 
     name: str
-    numbers: PhaseNumbers
+    numbers: PhaseRecipe
     recipe: Recipe
     runtime: Runtime
     folder: Path

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import Any
 
 from data.chat.rows import PREFERENCES, SESSIONS, TRAIN, VALIDATION, SessionRow, TrainingRow, read_rows
 from model.training.hardware import Hardware
-from model.training.recipes import Method, PhaseNumbers, Recipe, halved, least_batch
+from model.training.recipes import Method, PhaseRecipe, Recipe, halved, least_batch
 from model.training.rows import PreparedFolder
 from model.training.shapes import ModelShape
 from storage.errors import KnownError
+from storage.jobs.results import PreflightResult
 from storage.settings import CHAT, TRANSCRIPT
 
 GIB = 1024**3
@@ -35,7 +35,7 @@ class PreflightError(KnownError):
 
 
 @dataclass(frozen=True)
-class Work:
+class WorkEstimate:
     """How much there is to compute: rows of each phase, mean tokens a row, and how many of them every row shares."""
 
     rows: dict[str, int]
@@ -68,9 +68,9 @@ class Preflight:
     def can_run(self) -> bool:
         return not self.problems
 
-    def as_dict(self) -> dict[str, Any]:
-        """The job's typed result."""
-        return asdict(self) | {"can_run": self.can_run}
+    def as_result(self) -> PreflightResult:
+        """What the job leaves in its row."""
+        return PreflightResult.from_json(asdict(self) | {"can_run": self.can_run})
 
     def require(self) -> None:
         """PreflightError unless the run can fit."""
@@ -86,7 +86,7 @@ class Preflight:
         )
 
 
-def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method, layout: str = CHAT) -> Work:
+def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method, layout: str = CHAT) -> WorkEstimate:
     """Rows of each phase after the recipe's caps, and the mean length of a row, from a sample of 200."""
     counts = {"sft": folder.count(TRAIN), "preferences": folder.count(PREFERENCES)}
     if layout == TRANSCRIPT and folder.count(SESSIONS):
@@ -98,7 +98,7 @@ def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method, layout:
         rows[name] = min(available, cap) if cap else available
     rows["validation"] = min(folder.count(VALIDATION), recipe.validation_rows)
     system = len(folder.system_prompt) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN
-    return Work(rows, system + _mean_tokens(folder), system)
+    return WorkEstimate(rows, system + _mean_tokens(folder), system)
 
 
 def _transcripts(folder: PreparedFolder, max_length: int) -> int:
@@ -131,7 +131,7 @@ def examine(
     base: str,
     shape: ModelShape,
     hardware: Hardware,
-    work: Work,
+    work: WorkEstimate,
     is_base_here: bool,
     bot_bytes: int = 0,
     exports: bool = True,
@@ -217,7 +217,7 @@ def memory_needed(recipe: Recipe, phase: str, shape: ModelShape, *, is_gpu: bool
     )
 
 
-def _activations(recipe: Recipe, numbers: PhaseNumbers, phase: str, shape: ModelShape, *, is_gpu: bool) -> float:
+def _activations(recipe: Recipe, numbers: PhaseRecipe, phase: str, shape: ModelShape, *, is_gpu: bool) -> float:
     sequences = numbers.batch_size * (1 if phase == "sft" else 2)
     tokens = sequences * numbers.max_length
     each = _BYTES_16 if is_gpu else _BYTES_32
@@ -251,12 +251,12 @@ def disk_needed(
     return int(checkpoints + files + _SAFETY_DISK)
 
 
-def _steps(numbers: PhaseNumbers, rows: int) -> int:
+def _steps(numbers: PhaseRecipe, rows: int) -> int:
     steps = -(-rows // numbers.effective_batch) * numbers.epochs
     return int(min(steps, numbers.max_steps) if numbers.max_steps else steps)
 
 
-def _seconds(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardware, work: Work) -> float:
+def _seconds(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardware, work: WorkEstimate) -> float:
     """From the measured speed: forward 2 per weight and token, backward 2 (weights are frozen), repeated forward 2."""
     if not hardware.gflops:
         return 0.0

@@ -26,7 +26,7 @@ _CURVES = {
 
 
 class Reporter(Protocol):
-    """Where progress goes: scripts.progress.Progress is one."""
+    """Where progress goes: storage.jobs.terminal.TerminalProgress is one."""
 
     def report(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
         """Progress 0-1 of the whole run; raises CancelledError when the owner asked to stop."""
@@ -53,7 +53,7 @@ class SilentReporter:
 
 
 @dataclass
-class StopRequest:
+class TrainingStop:
     """Whether the run shall stop after the present step, and who asked."""
 
     by_signal: bool = False
@@ -72,7 +72,7 @@ class StopRequest:
 
 
 @contextmanager
-def stopping_on_signals(stop: StopRequest) -> Iterator[None]:
+def stopping_on_signals(stop: TrainingStop) -> Iterator[None]:
     """Ctrl+C (or SIGTERM) asks for a checkpoint and a clean end; a second one interrupts at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -96,7 +96,7 @@ class PhaseNews:
     """One phase's part of the whole run, and the latest figures for the progress line."""
 
     reporter: Reporter
-    stop: StopRequest
+    stop: TrainingStop
     title: str
     metric_prefix: str
     start: float

@@ -26,13 +26,9 @@ class Method(StrEnum):
         """Names of the phases, first to last."""
         return tuple(self.value.split("+"))
 
-    @property
-    def needs_preferences(self) -> bool:
-        return self is not Method.SFT
-
 
 @dataclass(frozen=True)
-class LoraNumbers:
+class LoraRecipe:
     """The adapter. The seven linear layers are always trained; `train_embeddings` adds the embedding and the head.
 
     How they are added depends on the base (a tied pair must stay tied): see `lora_targets`.
@@ -45,7 +41,7 @@ class LoraNumbers:
 
 
 @dataclass(frozen=True)
-class PhaseNumbers:
+class PhaseRecipe:
     """One phase. max_length counts tokens of prompt and reply together.
 
     max_steps and max_rows of 0 mean no limit. beta is DPO's, KTO's beta or ORPO's lambda; unused in SFT.
@@ -72,11 +68,11 @@ class Recipe:
 
     name: str
     purpose: str
-    lora: LoraNumbers
-    sft: PhaseNumbers
-    dpo: PhaseNumbers
-    orpo: PhaseNumbers
-    kto: PhaseNumbers
+    lora: LoraRecipe
+    sft: PhaseRecipe
+    dpo: PhaseRecipe
+    orpo: PhaseRecipe
+    kto: PhaseRecipe
     is_4bit: bool = True
     optimizer: str = "paged_adamw_8bit"
     scheduler: str = "cosine"
@@ -91,7 +87,7 @@ class Recipe:
     seed: int = 3407
     default_base: str = "Qwen/Qwen2.5-3B-Instruct"
 
-    def phase(self, name: str) -> PhaseNumbers:
+    def phase(self, name: str) -> PhaseRecipe:
         """The numbers of `sft`, `dpo`, `orpo` or `kto`."""
         return {"sft": self.sft, "dpo": self.dpo, "orpo": self.orpo, "kto": self.kto}[name]
 
@@ -107,19 +103,19 @@ class Recipe:
 
 def recipe_from_dict(values: dict[str, Any]) -> Recipe:
     """The recipe saved with a run."""
-    phases = {name: PhaseNumbers(**values[name]) for name in ("sft", "dpo", "orpo", "kto")}
-    return Recipe(**{**values, "lora": LoraNumbers(**values["lora"]), **phases})
+    phases = {name: PhaseRecipe(**values[name]) for name in ("sft", "dpo", "orpo", "kto")}
+    return Recipe(**{**values, "lora": LoraRecipe(**values["lora"]), **phases})
 
 
 # The specification's numbers. Its embedding and head are trained too, with the tie of a tied base kept.
 FULL = Recipe(
     name="full",
     purpose="the specification's numbers, for a graphics card with 24 GB or more",
-    lora=LoraNumbers(r=64, alpha=128, train_embeddings=True),
-    sft=PhaseNumbers(epochs=5, learning_rate=1e-4, batch_size=2, accumulation=16, max_length=2048),
-    dpo=PhaseNumbers(epochs=2, learning_rate=5e-5, batch_size=2, accumulation=8, max_length=2048),
-    orpo=PhaseNumbers(epochs=5, learning_rate=8e-6, batch_size=2, accumulation=16, max_length=2048),
-    kto=PhaseNumbers(epochs=2, learning_rate=5e-6, batch_size=4, accumulation=4, max_length=2048),
+    lora=LoraRecipe(r=64, alpha=128, train_embeddings=True),
+    sft=PhaseRecipe(epochs=5, learning_rate=1e-4, batch_size=2, accumulation=16, max_length=2048),
+    dpo=PhaseRecipe(epochs=2, learning_rate=5e-5, batch_size=2, accumulation=8, max_length=2048),
+    orpo=PhaseRecipe(epochs=5, learning_rate=8e-6, batch_size=2, accumulation=16, max_length=2048),
+    kto=PhaseRecipe(epochs=2, learning_rate=5e-6, batch_size=4, accumulation=4, max_length=2048),
 )
 
 # Without the embedding (620 M trained weights on Qwen2.5-3B) and with one row at a time. Preference phases hold two
@@ -128,7 +124,7 @@ RTX3070 = replace(
     FULL,
     name="rtx3070",
     purpose="fits a graphics card with 8 GB: the seven linear layers only",
-    lora=LoraNumbers(r=64, alpha=128),
+    lora=LoraRecipe(r=64, alpha=128),
     sft=replace(FULL.sft, batch_size=1, accumulation=32),
     dpo=replace(FULL.dpo, batch_size=1, accumulation=16, max_length=640),
     orpo=replace(FULL.orpo, batch_size=1, accumulation=32, max_length=640),
@@ -141,12 +137,12 @@ RTX3070 = replace(
 CPU_SMOKE = Recipe(
     name="cpu-smoke",
     purpose="minutes on two processor cores with SmolLM2-135M; shows that everything works",
-    lora=LoraNumbers(r=16, alpha=32, dropout=0.0),
+    lora=LoraRecipe(r=16, alpha=32, dropout=0.0),
     # Rows of one batch share the computation of their system prompt (model/training/shared_prefix.py): hence 8 at once.
-    sft=PhaseNumbers(epochs=1, learning_rate=5e-4, batch_size=8, accumulation=1, max_length=320, max_rows=320),
-    dpo=PhaseNumbers(epochs=1, learning_rate=5e-5, batch_size=2, accumulation=2, max_length=320, max_rows=40),
-    orpo=PhaseNumbers(epochs=1, learning_rate=2e-4, batch_size=2, accumulation=2, max_length=320, max_rows=80),
-    kto=PhaseNumbers(epochs=1, learning_rate=5e-5, batch_size=4, accumulation=1, max_length=320, max_rows=40),
+    sft=PhaseRecipe(epochs=1, learning_rate=5e-4, batch_size=8, accumulation=1, max_length=320, max_rows=320),
+    dpo=PhaseRecipe(epochs=1, learning_rate=5e-5, batch_size=2, accumulation=2, max_length=320, max_rows=40),
+    orpo=PhaseRecipe(epochs=1, learning_rate=2e-4, batch_size=2, accumulation=2, max_length=320, max_rows=80),
+    kto=PhaseRecipe(epochs=1, learning_rate=5e-5, batch_size=4, accumulation=1, max_length=320, max_rows=40),
     is_4bit=False,
     optimizer="adamw_torch",
     gradient_checkpointing=False,
@@ -161,14 +157,14 @@ DEMO = replace(
     CPU_SMOKE,
     name="demo",
     purpose="the demo server's adapter: small, a few minutes on two cores",
-    lora=LoraNumbers(r=8, alpha=16, dropout=0.05),
-    sft=PhaseNumbers(epochs=1, learning_rate=1e-3, batch_size=8, accumulation=1, max_length=288, max_rows=480),
+    lora=LoraRecipe(r=8, alpha=16, dropout=0.05),
+    sft=PhaseRecipe(epochs=1, learning_rate=1e-3, batch_size=8, accumulation=1, max_length=288, max_rows=480),
     evaluate_every=100,
     save_every=20,
 )
 
 
-def halved(numbers: PhaseNumbers, *, least: int) -> PhaseNumbers | None:
+def halved(numbers: PhaseRecipe, *, least: int) -> PhaseRecipe | None:
     """The same rows per step with half of them in memory at a time; None when there are `least` or fewer."""
     if numbers.batch_size <= least:
         return None
@@ -221,7 +217,7 @@ class LoraTargets:
     ensure_weight_tying: bool = False
 
 
-def lora_targets(lora: LoraNumbers, *, is_tied: bool) -> LoraTargets:
+def lora_targets(lora: LoraRecipe, *, is_tied: bool) -> LoraTargets:
     """The modules to train on this base.
 
     The specification's nine modules merge wrongly, and silently, where embedding and head are one matrix: the two

@@ -65,7 +65,7 @@ class PreparedFolder:
         """Read the manifest; BadInputError when this is not a finished prepared folder."""
         cure = "Run scripts/2_prepare_training_data.py and give its output folder."
         if not (path / MANIFEST).is_file():
-            raise BadInputError(f"{path} holds no {MANIFEST}: it is no finished data set.", cure)
+            raise BadInputError(f"{path} holds no {MANIFEST}: it is not a finished data set.", cure)
         try:
             manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         except ValueError as error:

@@ -21,7 +21,7 @@ from model.training.export_readiness import export_objection, require_exportable
 from model.training.hardware import Hardware, find_hardware
 from model.training.preflight import Preflight, examine, fit_batches, measure_work
 from model.training.progress import Reporter, SilentReporter
-from model.training.recipes import Method, PhaseNumbers, Recipe, choose_recipe, recipe_from_dict, recipe_named
+from model.training.recipes import Method, PhaseRecipe, Recipe, choose_recipe, recipe_from_dict, recipe_named
 from model.training.rows import (
     Example,
     PreparedFolder,
@@ -33,6 +33,7 @@ from model.training.shapes import KNOWN_BASES, QWEN_3B, SMOLLM2_135M, ModelShape
 from model.training.trainer import RUN, TrainingPlan, TrainingResult, is_main_process, run_description, train
 from storage.artefacts import PreparedSet, TrainingRun
 from storage.errors import BadInputError, ConfigurationError
+from storage.jobs.results import TrainResult
 from storage.paths import Workspace
 from storage.settings import TRANSCRIPT
 
@@ -71,7 +72,7 @@ class RunRequest:
 
 
 @dataclass(frozen=True)
-class Run:
+class PlannedRun:
     """Everything settled, nothing begun."""
 
     request: RunRequest
@@ -94,16 +95,17 @@ class RunResult:
     exported: ExportResult | None
     curve: Path | None
 
-    def as_dict(self) -> dict[str, Any]:
-        """The job's typed result."""
-        return {
-            "training": self.training.as_dict(),
-            "export": self.exported.as_dict() if self.exported else None,
-            "curve": str(self.curve or ""),
-        }
+    def as_result(self, preflight: Preflight) -> TrainResult:
+        """What the job leaves in its row."""
+        return TrainResult(
+            self.training.as_dict(),
+            self.exported.as_result() if self.exported else None,
+            str(self.curve or ""),
+            preflight.as_result(),
+        )
 
 
-def settle(request: RunRequest, workspace: Workspace) -> Run:
+def settle(request: RunRequest, workspace: Workspace) -> PlannedRun:
     """Fill in what was left open: newest data set, recipe for this hardware, method for this data.
 
     A run to go on with brings its own answers.
@@ -119,7 +121,7 @@ def settle(request: RunRequest, workspace: Workspace) -> Run:
     else:
         recipe, reason = choose_recipe(gpu_bytes=hardware.gpu_bytes)
     method = Method(request.method) if request.method else _method_for(data, recipe)
-    return Run(
+    return PlannedRun(
         request,
         data,
         out,
@@ -140,7 +142,7 @@ def _base_for(request: RunRequest, recipe: Recipe) -> str:
     return recipe.default_base if is_practice else request.chosen_base or recipe.default_base
 
 
-def _begun(request: RunRequest, out: Path) -> Run | None:
+def _begun(request: RunRequest, out: Path) -> PlannedRun | None:
     """The run in `out` as it was begun, when it shall be gone on with."""
     path = out / RUN
     if not (request.is_resumed and path.is_file()):
@@ -149,7 +151,7 @@ def _begun(request: RunRequest, out: Path) -> Run | None:
     data = PreparedFolder.open(request.data or Path(begun["data_path"]))
     base = request.base or (begun["base_folder"] if Path(begun["base_folder"]).is_dir() else begun["base"])
     recipe = with_changes(recipe_from_dict(begun["recipe"]), request.changes)
-    return Run(
+    return PlannedRun(
         request,
         data,
         out,
@@ -163,7 +165,7 @@ def _begun(request: RunRequest, out: Path) -> Run | None:
     )
 
 
-def look(run: Run, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[Run, Preflight]:
+def look(run: PlannedRun, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[PlannedRun, Preflight]:
     """The preflight, and the run with the batch sizes that fit."""
     shape, is_here = _shape(run, workspace)
     # A run that was begun keeps its numbers; should memory run out, the trainer halves the batch itself.
@@ -191,7 +193,7 @@ def look(run: Run, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[Run, Pr
     return replace(run, recipe=fitted), replace(found, warnings=(*found.warnings, *warnings))
 
 
-def _export_objection(run: Run, workspace: Workspace) -> str:
+def _export_objection(run: PlannedRun, workspace: Workspace) -> str:
     return export_objection(
         run.base_name,
         workspace.base_models,
@@ -201,7 +203,7 @@ def _export_objection(run: Run, workspace: Workspace) -> str:
     )
 
 
-def execute(run: Run, workspace: Workspace, reporter: Reporter) -> RunResult | None:
+def execute(run: PlannedRun, workspace: Workspace, reporter: Reporter) -> RunResult | None:
     """Train and export. None in the helper processes of `accelerate launch`, which only train."""
     with _main_process_first():
         base = resolve_base(
@@ -240,7 +242,7 @@ def _main_process_first() -> AbstractContextManager[Any]:
     return PartialState().main_process_first()
 
 
-def _export_plan(run: Run, base: BaseModel, plan: TrainingPlan, training: TrainingResult) -> ExportPlan:
+def _export_plan(run: PlannedRun, base: BaseModel, plan: TrainingPlan, training: TrainingResult) -> ExportPlan:
     name = run.request.name or f"{base.name.rpartition('/')[2]}-{run.method.value.replace('+', '-')}"
     description = run_description(plan) | {"training": training.as_dict()}
     return ExportPlan(
@@ -257,7 +259,7 @@ def _export_plan(run: Run, base: BaseModel, plan: TrainingPlan, training: Traini
     )
 
 
-def _validation(run: Run, base: BaseModel) -> list[Example]:
+def _validation(run: PlannedRun, base: BaseModel) -> list[Example]:
     """Validation rows for measuring the exported file."""
     tokenizer = load_tokenizer(base)
     renderer = Renderer(
@@ -300,7 +302,7 @@ def _with_change(recipe: Recipe, change: str) -> Recipe:
     part, _, key = path.rpartition(".")
     target: Any = getattr(recipe, part, None) if part else recipe
     known = {field.name for field in fields(target)} if is_dataclass(target) else set()
-    if key not in known or isinstance(getattr(target, key), (PhaseNumbers, type(recipe.lora))):
+    if key not in known or isinstance(getattr(target, key), (PhaseRecipe, type(recipe.lora))):
         raise ConfigurationError(
             f"{change!r} changes no number of a recipe.", "Write it like sft.epochs=2, lora.r=8 or save_every=50."
         )
@@ -316,7 +318,7 @@ def _typed(change: str, text: str, present: Any) -> Any:
     try:
         return convert(text)
     except ValueError as error:
-        raise ConfigurationError(f"{change!r} is no {type(present).__name__}.", "Give a number.") from error
+        raise ConfigurationError(f"{change!r} is not a valid {type(present).__name__}.", "Give a number.") from error
 
 
 def _newest_data(workspace: Workspace) -> Path:
@@ -348,7 +350,7 @@ def _method_for(data: PreparedFolder, recipe: Recipe) -> Method:
     return Method.SFT_DPO
 
 
-def _shape(run: Run, workspace: Workspace) -> tuple[ModelShape, bool]:
+def _shape(run: PlannedRun, workspace: Workspace) -> tuple[ModelShape, bool]:
     """The base's shape without fetching anything, and whether the base is on this computer."""
     candidates = [Path(run.base_name).expanduser(), workspace.base_models / run.base_name.replace("/", "--")]
     for folder in candidates:

@@ -23,8 +23,15 @@ from model.training.base_model import BaseModel, chat_template, encoder, load_to
 from model.training.checkpoints import discard_incomplete, is_complete, last_complete, mark_complete, step_of
 from model.training.loaders import Runtime, find_runtime, free_memory, is_out_of_memory, open_for_training
 from model.training.phases import PhaseRows, PhaseSetup, build_trainer, preferred_share
-from model.training.progress import PhaseNews, Reporter, SilentReporter, StopRequest, news_callback, stopping_on_signals
-from model.training.recipes import Method, PhaseNumbers, Recipe, halved, least_batch
+from model.training.progress import (
+    PhaseNews,
+    Reporter,
+    SilentReporter,
+    TrainingStop,
+    news_callback,
+    stopping_on_signals,
+)
+from model.training.recipes import Method, PhaseRecipe, Recipe, halved, least_batch
 from model.training.rows import (
     Example,
     PreferenceExample,
@@ -120,7 +127,7 @@ def train(plan: TrainingPlan, reporter: Reporter | None = None, *, callbacks: Se
     reporter = reporter or SilentReporter()
     _begin(plan)
     runtime = find_runtime(plan.recipe)
-    run = _Run(plan, reporter, runtime, tuple(callbacks), StopRequest())
+    run = _Run(plan, reporter, runtime, tuple(callbacks), TrainingStop())
     with stopping_on_signals(run.stop):
         adapter, phases = run.all_phases()
     warnings = tuple(text for text in (plan.data.layout_warning,) if text)
@@ -206,7 +213,7 @@ class _Run:
     reporter: Reporter
     runtime: Runtime
     callbacks: tuple[Any, ...]
-    stop: StopRequest
+    stop: TrainingStop
     results: list[PhaseResult] = field(default_factory=list)
 
     def all_phases(self) -> tuple[Path, tuple[PhaseResult, ...]]:
@@ -257,7 +264,7 @@ class _Attempt:
 
     run_: _Run
     name: str
-    numbers: PhaseNumbers
+    numbers: PhaseRecipe
     folder: Path
     previous: Path | None
     start: float
@@ -419,7 +426,7 @@ def measured_loss(model: Any, replies: Sequence[Example], *, loader: str) -> flo
     return reply_loss(model, replies, at_once=1)
 
 
-def _no_memory(name: str, numbers: PhaseNumbers) -> TrainingError:
+def _no_memory(name: str, numbers: PhaseRecipe) -> TrainingError:
     return TrainingError(
         f"{name.upper()} does not fit into memory, even {numbers.batch_size} row(s) of {numbers.max_length} tokens.",
         "Choose a smaller base model or the recipe 'rtx3070', close other programs, or train on a rented GPU "

@@ -8,7 +8,6 @@ about ten minutes on two cores. Without --source the package of the installed ve
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import os
 import shutil
@@ -21,8 +20,9 @@ from pathlib import Path
 if __name__ == "__main__":  # started as a file: the project root is not on the path yet
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.progress import run_script
 from storage.errors import KnownError
+from storage.jobs.arguments import plain_parser
+from storage.jobs.frame import run_script
 
 
 class BuildError(KnownError):
@@ -31,7 +31,7 @@ class BuildError(KnownError):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fetch, unpack, compile; prints the path of the program."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = plain_parser(__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="where to build (about 600 MB)")
     parser.add_argument("--source", type=Path, help="the source package, when it is already here")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="compilations at once")

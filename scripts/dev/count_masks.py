@@ -5,7 +5,6 @@ python scripts/dev/count_masks.py messages.jsonl [--count-only]
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections import Counter
@@ -14,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from storage.jobs.arguments import plain_parser
 from storage.masking.mask import findings
 
 _AROUND = 30
@@ -21,7 +21,7 @@ _AROUND = 30
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print every finding with what stands around it, and the counts by kind."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = plain_parser(__doc__)
     parser.add_argument("file", type=Path, help="JSON lines of Discord message objects")
     parser.add_argument("--count-only", action="store_true", help="do not show the places")
     options = parser.parse_args(arguments)

@@ -13,6 +13,25 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from scripts import bootstrap
+from storage.jobs.arguments import plain_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = plain_parser(__doc__)
+    made.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parents[2] / "gui" / "assets",
+        help="folder to write to (default: gui/assets)",
+    )
+    return made
+
+
+if __name__ == "__main__":
+    bootstrap.ensure(parser)
+
 from PIL import Image, ImageDraw
 
 GRID = 24  # every line icon is drawn on a grid of 24 units
@@ -369,14 +388,8 @@ def draw_everything(out: Path) -> list[Path]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path(__file__).resolve().parents[2] / "gui" / "assets",
-        help="folder to write to (default: gui/assets)",
-    )
-    out = parser.parse_args().out
+    """Draw everything."""
+    out = parser().parse_args().out
     print(f"{len(draw_everything(out))} pictures written to {out}")
     return 0
 

@@ -11,6 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data.chat import quotas
+from storage.jobs.arguments import plain_parser
 
 # A made-up server of 20,000 targets: one loud person, some regulars, a long tail.
 SERVER = {
@@ -116,4 +117,5 @@ def _bar(x: float, y: float, width: float, color: str) -> str:
 
 
 if __name__ == "__main__":
+    plain_parser(__doc__).parse_args()
     main()

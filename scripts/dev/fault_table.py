@@ -15,12 +15,12 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import argparse
 import ast
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
 
+from storage.jobs.arguments import plain_parser
 from storage.paths import PROJECT_ROOT
 
 TABLE = PROJECT_ROOT / "docs" / "RELIABILITY.md"
@@ -70,7 +70,7 @@ def _rows(text: str) -> list[tuple[int, list[str]]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrite or check the table; 1 when it is out of step (`--check`) or a row has no test."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = plain_parser(__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when the column is out of step")
     parser.add_argument("--run", metavar="PART/PARTS", help="run the tests of the table, or a part of them")
     options = parser.parse_args(arguments)

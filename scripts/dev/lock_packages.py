@@ -17,7 +17,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import argparse
 import json
 import os
 import re
@@ -28,6 +27,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from scripts.installation.pins import Pin, normalised, read_pins
+from storage.jobs.arguments import plain_parser
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "scripts" / "installation" / "packages.lock"
@@ -230,7 +230,7 @@ def check() -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check or write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = plain_parser(__doc__)
     parser.add_argument("--write", action="store_true", help="resolve requirements.txt and write the lock")
     if not parser.parse_args(arguments).write:
         return check()

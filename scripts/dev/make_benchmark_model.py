@@ -20,11 +20,24 @@ if __name__ == "__main__":  # started as a file: the project root is not on the 
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts import bootstrap
+from storage.jobs.arguments import plain_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = plain_parser(__doc__)
+    made.add_argument("file", type=Path, help="the GGUF file to write")
+    made.add_argument("--vocabulary", type=Path, help="a GGUF file with a qwen2 tokenizer")
+    made.add_argument("--tiny", action="store_true", help="two small layers, for trying the script")
+    made.add_argument("--seed", type=int, default=1, help="of the random weights")
+    return made
+
 
 if __name__ == "__main__":
-    bootstrap.ensure()
+    bootstrap.ensure(parser)
 
-from scripts.progress import Progress, run_script
+from storage.jobs.frame import run_script
+from storage.jobs.terminal import TerminalProgress
 
 
 @dataclass(frozen=True)
@@ -62,13 +75,8 @@ _CHATML = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, help="the GGUF file to write")
-    parser.add_argument("--vocabulary", type=Path, help="a GGUF file with a qwen2 tokenizer")
-    parser.add_argument("--tiny", action="store_true", help="two small layers, for trying the script")
-    parser.add_argument("--seed", type=int, default=1, help="of the random weights")
-    options = parser.parse_args(arguments)
-    progress = Progress()
+    options = parser().parse_args(arguments)
+    progress = TerminalProgress()
     write_model(
         options.file,
         TINY if options.tiny else Shape(),
@@ -87,7 +95,7 @@ def write_model(
     vocabulary: Path | None = None,
     seed: int = 1,
     is_exact: bool = False,
-    progress: Progress | None = None,
+    progress: TerminalProgress | None = None,
 ) -> None:
     """Write the file; tensors are made one at a time. is_exact: 32-bit weights, for tests of arithmetic."""
     import gguf

@@ -9,7 +9,6 @@ between messages, ids) is derived from the words themselves, so the same source 
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import re
@@ -18,6 +17,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from storage.jobs.arguments import plain_parser
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "demo"
 FILES = ("messages.jsonl", "channels.json", "guild.json", "members.json")
@@ -370,7 +373,7 @@ def _pretty(value: object) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write or check the files; 1 when a check fails or a source line cannot be read."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = plain_parser(__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, fail when a file is out of date")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to (default: %(default)s)")
     options = parser.parse_args(arguments)

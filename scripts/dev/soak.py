@@ -12,12 +12,36 @@ it). It ends with a table; exit code 1 when something was lost, answered twice o
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import argparse
+from scripts import bootstrap
+from storage.jobs.arguments import plain_parser
+from storage.paths import PROJECT_ROOT
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = plain_parser(__doc__)
+    made.add_argument("--minutes", type=float, default=10.0, help="how long messages are said (default: 10)")
+    made.add_argument(
+        "--messages",
+        type=Path,
+        default=PROJECT_ROOT / "data" / "demo",
+        metavar="FOLDER",
+        help="messages.jsonl, channels.json and guild.json (default: the demo server)",
+    )
+    made.add_argument("--workspace", type=Path, metavar="DIR", help="an empty folder to keep (default: none)")
+    made.add_argument("--seed", type=int, default=1)
+    return made
+
+
+if __name__ == "__main__":
+    bootstrap.ensure(parser)
+
 import json
 import os
 import random
@@ -35,7 +59,7 @@ from data.discord_objects import channels_from_objects
 from scripts.dev.soak_account import CANARY, EMBEDDER, Tally, account, sizes
 from storage import policy
 from storage.backup import create_backup
-from storage.paths import PROJECT_ROOT, Workspace
+from storage.paths import Workspace
 from storage.records import Channel, CommandKind, Message, ModelState
 from storage.settings import EMBEDDING_MODEL, MAX_TOKENS, MODEL_PATH, RECALL_MIN_SIMILARITY, REPLIES_PER_HOUR, Setting
 from storage.store import Store
@@ -332,18 +356,7 @@ def split_world(folder: Path) -> tuple[World, list[dict[str, Any]]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the table, 1 when something was lost, double or leaked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10.0, help="how long messages are said (default: 10)")
-    parser.add_argument(
-        "--messages",
-        type=Path,
-        default=PROJECT_ROOT / "data" / "demo",
-        metavar="FOLDER",
-        help="messages.jsonl, channels.json and guild.json (default: the demo server)",
-    )
-    parser.add_argument("--workspace", type=Path, metavar="DIR", help="an empty folder to keep (default: none)")
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     if not sys.platform.startswith("linux"):
         print("The soak run needs Linux (it limits the bot's files through prlimit).", file=sys.stderr)
         return 1

@@ -26,28 +26,38 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts import bootstrap
+from storage.jobs.arguments import plain_parser
+from storage.paths import PROJECT_ROOT
+
+ROOMS = ("dashboard", "playground", "people", "channels", "training", "logs", "settings", "first_run")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = plain_parser(__doc__)
+    made.add_argument("--out", type=Path, default=PROJECT_ROOT / "docs" / "screenshots", help="where they go")
+    made.add_argument("--workspace", type=Path, help="a demo workspace (default: made in a temporary folder)")
+    made.add_argument("--size", default="1200x800", help="width x height of the window")
+    made.add_argument("--only", default=",".join(ROOMS), help="rooms, separated by commas")
+    return made
+
 
 if __name__ == "__main__":
-    bootstrap.ensure()
+    bootstrap.ensure(parser)
 
-from storage.paths import PROJECT_ROOT, Workspace
+from storage.jobs.kinds import JobKind
+from storage.paths import Workspace
 from storage.records import Activity, Job
 from storage.settings import ADAPTER_PATH, APPEARANCE, EMBEDDING_MODEL, MODEL_PATH
 from storage.store import Store
 
-ROOMS = ("dashboard", "playground", "people", "channels", "training", "logs", "settings", "first_run")
 QUESTIONS = ("anyone up for a game tonight?", "what did i miss", "who broke the server again")
 READY_SECONDS, ANSWER_SECONDS = 120.0, 90.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Take them all; 1 when the bot of the demo did not come up."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=PROJECT_ROOT / "docs" / "screenshots", help="where they go")
-    parser.add_argument("--workspace", type=Path, help="a demo workspace (default: made in a temporary folder)")
-    parser.add_argument("--size", default="1200x800", help="width x height of the window")
-    parser.add_argument("--only", default=",".join(ROOMS), help="rooms, separated by commas")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     width, height = (int(part) for part in options.size.split("x"))
     with display(width, height), demo_workspace(options.workspace) as workspace, Store.open(workspace) as store:
         fill_with_samples(store)
@@ -168,7 +178,7 @@ def choose_packaged_models(store: Store) -> None:
 
 def fill_with_samples(store: Store) -> None:
     """A week of decisions, samples and one training, so that the charts have something to show."""
-    if store.jobs.latest("prepare") is not None:
+    if store.jobs.latest(JobKind.PREPARE) is not None:
         return
     dice, now = random.Random(7), time.time()
     store.activity.add(list(sample_decisions(store, dice, now)))
@@ -210,10 +220,10 @@ def sample_memory(store: Store, dice: random.Random, now: float) -> None:
 def sample_training(store: Store, dice: random.Random) -> Job | None:
     """The demo's own data set, prepared for real, and a sample loss curve."""
     run_script("2_prepare_training_data.py", store.workspace)
-    with store.jobs.running("train") as job:
+    with store.jobs.running(JobKind.TRAIN) as job:
         for step in range(1, 240):
             job.metric("sft/loss", step, 2.55 + 1.35 * 2.718 ** (-step / 60) + dice.gauss(0, 0.05))
-    return store.jobs.latest("train")
+    return store.jobs.latest(JobKind.TRAIN)
 
 
 def run_script(script: str, workspace: Workspace) -> None:

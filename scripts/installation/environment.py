@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.installation import failures, machine
-from scripts.installation.failures import Context, SourceError
+from scripts.installation.failures import Context, PackageSourceError
 from scripts.installation.groups import read_group
 from scripts.installation.lock import InstallLock
 from scripts.installation.pins import Pin, missing_pins, remove_half_installed
 from scripts.installation.pip_runs import PipRuns
-from scripts.installation.progress import Progress
-from scripts.installation.steps import TORCH, Attempt, Step, plan, remark
+from scripts.installation.progress import InstallProgress
+from scripts.installation.steps import TORCH, Attempt, PipStep, plan, remark
 
 VENV_GIGABYTES = 0.1
 _CODE = Path(__file__).resolve().parent.parent.parent
@@ -40,14 +40,14 @@ class Description(NamedTuple):
     import_paths: list[str]
 
 
-class Environment:
+class PrivateEnvironment:
     """One .venv folder."""
 
-    def __init__(self, root: Path, *, progress: Progress | None = None) -> None:
+    def __init__(self, root: Path, *, progress: InstallProgress | None = None) -> None:
         self._root = root
         self._venv = root / ".venv"
         self._log = self._venv / "install.log"
-        self._progress = progress or Progress(sys.stderr)
+        self._progress = progress or InstallProgress(sys.stderr)
 
     @property
     def python(self) -> Path:
@@ -124,7 +124,7 @@ class Environment:
             context = Context("the private environment", self._root, VENV_GIGABYTES, self._log)
             raise failures.explain(output, code, context)
 
-    def _pending_steps(self, groups: Sequence[str]) -> list[Step]:
+    def _pending_steps(self, groups: Sequence[str]) -> list[PipStep]:
         description = self._describe()
         if description is None:
             raise failures.still_missing("the private environment", self._log)
@@ -132,7 +132,7 @@ class Environment:
         remove_half_installed(description.import_paths)
         return [step for step in steps if missing_pins(step.pins, description.import_paths)]
 
-    def _install(self, steps: list[Step], runs: PipRuns) -> None:
+    def _install(self, steps: list[PipStep], runs: PipRuns) -> None:
         if not steps:
             return
         needed = sum(step.gigabytes for step in steps)
@@ -152,23 +152,25 @@ class Environment:
         if free < needed_gigabytes:
             raise failures.disk_too_small(self._root, needed_gigabytes=needed_gigabytes, free_gigabytes=free)
 
-    def _check_depth(self, steps: Sequence[Step]) -> None:
+    def _check_depth(self, steps: Sequence[PipStep]) -> None:
         is_deep = len(str(self._root)) > failures.LONGEST_ROOT
         if is_deep and any(step.pins[0].name == TORCH for step in steps) and not machine.has_long_paths():
             raise failures.path_too_long(self._root)
 
-    def _try_each(self, step: Step, attempts: Sequence[Attempt], prefix: str, context: Context, runs: PipRuns) -> None:
+    def _try_each(
+        self, step: PipStep, attempts: Sequence[Attempt], prefix: str, context: Context, runs: PipRuns
+    ) -> None:
         for number, attempt in enumerate(attempts, start=1):
             try:
                 _carry_out(step, attempt, prefix, context, runs)
                 return
-            except SourceError as error:
+            except PackageSourceError as error:
                 if number == len(attempts):
                     raise
                 self._progress.say(f"{error} Trying another source.")
 
 
-def _carry_out(step: Step, attempt: Attempt, prefix: str, context: Context, runs: PipRuns) -> None:
+def _carry_out(step: PipStep, attempt: Attempt, prefix: str, context: Context, runs: PipRuns) -> None:
     code, output = runs.install(attempt.arguments, prefix + attempt.activity, dict(attempt.environment))
     if code != 0:
         raise failures.explain(output, code, context)

@@ -15,7 +15,7 @@ class SetupError(Exception):
     """The set-up cannot go on; the message is one sentence and the cure, ready to be shown."""
 
 
-class SourceError(SetupError):
+class PackageSourceError(SetupError):
     """This source cannot deliver; another one may."""
 
 
@@ -54,14 +54,6 @@ def no_venv_module() -> SetupError:
     return SetupError(
         "This Python cannot make a private environment, because its venv module is not installed: "
         f"install it (Debian, Ubuntu: sudo apt install python{version}-venv) and start again."
-    )
-
-
-def no_tkinter() -> SetupError:
-    """Ask for the part of Python that draws windows."""
-    return SetupError(
-        f"This Python has no tkinter, which the control panel needs: {how_to_get_tkinter()}, "
-        "or start with --headless to do without the panel."
     )
 
 
@@ -119,18 +111,18 @@ def still_missing(what: str, log: Path) -> SetupError:
     )
 
 
-def failed_trial(context: Context, code: int) -> SourceError:
+def failed_trial(context: Context, code: int) -> PackageSourceError:
     """Installed, but the computer cannot load it, or cannot compute with it."""
     what = "ends the process that computes with it" if code < 0 or code > 0x7FFFFFFF else "cannot be loaded"
-    return SourceError(
+    return PackageSourceError(
         f"{context.what} was installed but {what} on this computer: {_how_to_get_compiler()} "
         f"so that it can be compiled here, and start again (details: {context.log})."
     )
 
 
-def failed_gpu_trial(context: Context) -> SourceError:
+def failed_gpu_trial(context: Context) -> PackageSourceError:
     """The build for the graphics card is there, but the computer cannot load it."""
-    return SourceError(
+    return PackageSourceError(
         f"{context.what}'s build for NVIDIA cards cannot be loaded on this computer, so the one for the processor is "
         "used: if that is too slow, update the NVIDIA driver, delete the folder .venv and start again."
     )
@@ -212,7 +204,7 @@ _KNOWN = [
     ),
     _Known(
         r"certificate_verify_failed|certificate verify failed",
-        SourceError,
+        PackageSourceError,
         "The download of {what} was refused because a certificate could not be verified: check the "
         "computer's date; switch off a virus scanner's look into HTTPS, or give pip your network's certificate "
         "(pip config set global.cert FILE); on macOS with Python from python.org run 'Install Certificates.command' "
@@ -223,18 +215,18 @@ _KNOWN = [
         r"|newconnectionerror|max retries exceeded|connection refused|network is unreachable|proxyerror"
         r"|readtimeout|read timed out|connecttimeout|connection reset|incompleteread|connection aborted"
         r"|connection broken|remotedisconnected|50[234] server error",
-        SourceError,
+        PackageSourceError,
         "No network: {what} could not be downloaded, because the package index does not answer; check the "
         "internet connection and start again, it goes on where it stopped.",
     ),
     _Known(
         r"do not match the hashes|bad crc-32|badzipfile|wheel .* is invalid",
-        SourceError,
+        PackageSourceError,
         "A download of {what} arrived damaged: start again, it goes on where it stopped.",
     ),
     _Known(
         r"no matching distribution found for (?P<missing>\S+)",
-        SourceError,
+        PackageSourceError,
         "There is no {missing} for Python {python} on this kind of computer: use a 64-bit Python 3.11 to "
         "3.{newest} and start again.",
     ),

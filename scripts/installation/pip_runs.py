@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from scripts.installation.lock import InstallLock
-from scripts.installation.progress import Progress
+from scripts.installation.progress import InstallProgress
 
 POLL_SECONDS = 0.25
 STOP_SECONDS = 10.0
@@ -25,7 +25,7 @@ _PULSE = re.compile(r"\[\d+/\d+\]|(?:Collecting|Downloading|Building wheel for) 
 class PipRuns:
     """Runs commands of one environment, one after the other."""
 
-    def __init__(self, python: Path, *, log: Path, lock: InstallLock, progress: Progress) -> None:
+    def __init__(self, python: Path, *, log: Path, lock: InstallLock, progress: InstallProgress) -> None:
         self._python = python
         self._log = log
         self._lock = lock

@@ -18,7 +18,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-class Progress:
+class InstallProgress:
     """Tells one activity after the other. Without a stream it is silent."""
 
     def __init__(self, stream: TextIO | None, *, clock: Callable[[], float] = time.monotonic) -> None:

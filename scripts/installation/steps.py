@@ -49,7 +49,7 @@ class Attempt(NamedTuple):
     is_for_gpu: bool = False
 
 
-class Step(NamedTuple):
+class PipStep(NamedTuple):
     """One pip run: done when its pins are there; the requirements are what pip is handed."""
 
     label: str
@@ -70,7 +70,7 @@ class Step(NamedTuple):
         return [Attempt((*self.options, *self.requirements), f"Installing {self.label}")]
 
 
-def plan(groups: Sequence[str], root: Path, *, python_version: tuple[int, ...]) -> list[Step]:
+def plan(groups: Sequence[str], root: Path, *, python_version: tuple[int, ...]) -> list[PipStep]:
     """All steps for these groups, whether or not they are done already."""
     pins = {name: read_group(root, name, python_version=python_version) for name in groups}
     every = {pin.name: pin for group in pins.values() for pin in group}
@@ -81,25 +81,25 @@ def plan(groups: Sequence[str], root: Path, *, python_version: tuple[int, ...]) 
         steps.insert(1 + has_models, _llama_step(every))
     if TORCH in every:
         # First: other packages would pull in whatever build the default index offers.
-        steps.insert(0, Step("PyTorch", (every[TORCH],), (every[TORCH].requirement,), TORCH_GIGABYTES))
+        steps.insert(0, PipStep("PyTorch", (every[TORCH],), (every[TORCH].requirement,), TORCH_GIGABYTES))
     return [step for step in steps if step.pins]
 
 
-def _group_step(name: str, pins: list[Pin]) -> Step:
+def _group_step(name: str, pins: list[Pin]) -> PipStep:
     group = GROUPS[name]
     # llama.cpp has a step of its own, but the others' pins go along so that pip keeps them.
     listed = tuple(pin for pin in pins if pin.name != LLAMA)
     decisive = tuple(pin for pin in listed if pin.name != TORCH)
     requirements = tuple(pin.requirement for pin in listed)
-    return Step(group.label, decisive, requirements, group.gigabytes, group.options)
+    return PipStep(group.label, decisive, requirements, group.gigabytes, group.options)
 
 
-def _llama_step(every: dict[str, Pin]) -> Step:
+def _llama_step(every: dict[str, Pin]) -> PipStep:
     kept = [every[name].requirement for name in ("numpy",) if name in every]
-    return Step("llama.cpp", (every[LLAMA],), (every[LLAMA].requirement, *kept), LLAMA_GIGABYTES)
+    return PipStep("llama.cpp", (every[LLAMA],), (every[LLAMA].requirement, *kept), LLAMA_GIGABYTES)
 
 
-def remark(steps: Sequence[Step]) -> str:
+def remark(steps: Sequence[PipStep]) -> str:
     """What these steps decide for good, for the one who waits for them; '' when there is nothing to say."""
     decides = any(step.pins[0].name in (TORCH, LLAMA) for step in steps)
     if not decides or sys.platform == "darwin" or machine.find_nvidia_smi() is not None:
@@ -110,7 +110,7 @@ def remark(steps: Sequence[Step]) -> str:
     )
 
 
-def _torch_attempts(step: Step) -> list[Attempt]:
+def _torch_attempts(step: PipStep) -> list[Attempt]:
     attempts = [Attempt(step.requirements, "Installing PyTorch")]
     build = _torch_build()
     url = f"{TORCH_INDEX}{build}"
@@ -127,7 +127,7 @@ def _torch_build() -> str | None:
     return _fitting_build(TORCH_BUILDS, machine.find_cuda_version()) or "cpu"
 
 
-def _llama_attempts(step: Step, has_wheel: Callable[[str], bool]) -> list[Attempt]:
+def _llama_attempts(step: PipStep, has_wheel: Callable[[str], bool]) -> list[Attempt]:
     can_compile = machine.has_compiler()
     # The ready-made builds leave out what newer processors can do: on Linux compiling is preferred.
     if can_compile and sys.platform == "linux":
@@ -140,7 +140,7 @@ def _llama_attempts(step: Step, has_wheel: Callable[[str], bool]) -> list[Attemp
     return attempts
 
 
-def _prebuilt(step: Step) -> list[Attempt]:
+def _prebuilt(step: PipStep) -> list[Attempt]:
     urls = [f"{LLAMA_INDEX}{build}" for build in _llama_builds()]
     # A CUDA build needs a driver that is new enough: it is kept only if it computes.
     return [
@@ -162,7 +162,7 @@ def _llama_builds() -> list[str]:
     return [cuda, "cpu"] if cuda else ["cpu"]
 
 
-def _compiled(step: Step) -> list[Attempt]:
+def _compiled(step: PipStep) -> list[Attempt]:
     """For this processor, and if that cannot compute here, for any processor of its kind."""
     # -v makes the compiler's progress visible.
     first = (*step.requirements, "-v")

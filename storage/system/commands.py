@@ -16,20 +16,20 @@ COMMAND_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CommandOutcome:
     """How one of the system's commands ended."""
 
     code: int
     output: str
 
 
-class Run(Protocol):
+class RunCommand(Protocol):
     """Runs one command of the system."""
 
-    def __call__(self, command: Sequence[str], text: str | None = None) -> Outcome: ...
+    def __call__(self, command: Sequence[str], text: str | None = None) -> CommandOutcome: ...
 
 
-def run_command(command: Sequence[str], text: str | None = None) -> Outcome:
+def run_command(command: Sequence[str], text: str | None = None) -> CommandOutcome:
     """The real thing; a command that does not exist is code 127."""
     try:
         done = subprocess.run(
@@ -42,10 +42,10 @@ def run_command(command: Sequence[str], text: str | None = None) -> Outcome:
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
     except (FileNotFoundError, PermissionError):
-        return Outcome(127, f"{command[0]} was not found")
+        return CommandOutcome(127, f"{command[0]} was not found")
     except subprocess.TimeoutExpired:
-        return Outcome(124, f"{command[0]} did not answer")
-    return Outcome(done.returncode, (done.stdout or "") + (done.stderr or ""))
+        return CommandOutcome(124, f"{command[0]} did not answer")
+    return CommandOutcome(done.returncode, (done.stdout or "") + (done.stderr or ""))
 
 
 def job_name(what: str, workspace: Workspace) -> str:

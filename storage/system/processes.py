@@ -20,24 +20,6 @@ MAX_RAW_OUTPUT_BYTES = 8 * 1024 * 1024
 
 _CLOCK_SECONDS = 5.0
 
-JOB_SCRIPTS = {
-    "fetch": "fetch_and_embed.py",
-    "import": "fetch_and_embed.py",
-    "index": "fetch_and_embed.py",
-    "prepare": "2_prepare_training_data.py",
-    "train": "3_train_model.py",
-    "preflight": "3_train_model.py",
-    "evaluate": "4_evaluate_personality.py",
-    "blind_test": "4_evaluate_personality.py",
-    "sweep": "4_evaluate_personality.py",
-    "deploy": "5_deploy_bot.py",
-    "backup": "backup.py",
-    "download": "download_model.py",
-    "tune": "tune.py",
-    "retrain": "retrain.py",
-    "doctor": "doctor.py",
-}
-
 
 def raw_output_file(workspace: Workspace, name: str) -> Path:
     """Where a child's stdout and stderr go."""
@@ -86,11 +68,6 @@ def open_for_appending(path: Path) -> IO[bytes]:
         error.filename = str(path)
         raise
     return os.fdopen(msvcrt.open_osfhandle(handle, os.O_APPEND | os.O_BINARY), "ab", buffering=0)
-
-
-def spawn_job(workspace: Workspace, kind: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start the script behind a kind of job; its progress appears in the `jobs` table."""
-    return spawn(workspace, f"scripts/{JOB_SCRIPTS[kind]}", arguments, name=kind)
 
 
 def ask_to_end(pid: int) -> None:

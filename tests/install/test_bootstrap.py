@@ -244,7 +244,7 @@ def test_an_interrupt_ends_pip_and_its_compilers_with_one_sentence(
     done = finish(process)
 
     assert done.returncode == bootstrap.EXIT_INTERRUPTED
-    assert done.stderr.splitlines()[-1] == "Set-up interrupted; the next start goes on where it stopped."
+    assert done.stderr.splitlines()[-1] == "Set-up interrupted; the next start resumes where it stopped."
     wait_until_gone(builder)
 
 
@@ -376,7 +376,7 @@ def test_too_small_a_disk_is_told_before_anything_is_downloaded(
 
 @pytest.mark.parametrize(
     ("module", "cure"),
-    [("ensurepip", "-venv"), ("_tkinter", "python3-tk" if sys.platform == "linux" else "")],
+    [("ensurepip", "-venv")],
 )
 def test_a_python_in_parts_is_told_which_part_is_missing(
     bare: Project,
@@ -388,7 +388,6 @@ def test_a_python_in_parts_is_told_which_part_is_missing(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == module else object())
 
     with pytest.raises(SystemExit):
-        bootstrap.require_tkinter()
         ensure_here(bare)
 
     assert cure in capsys.readouterr().err

@@ -12,12 +12,12 @@ import pytest
 
 from scripts.installation import failures, machine
 from scripts.installation import steps as steps_module
-from scripts.installation.environment import Environment
-from scripts.installation.failures import Context, SetupError, SourceError
+from scripts.installation.environment import PrivateEnvironment
+from scripts.installation.failures import Context, PackageSourceError, SetupError
 from scripts.installation.groups import GROUPS, read_group
 from scripts.installation.pins import Pin, PinError, marker_applies, missing_pins, read_pins
-from scripts.installation.progress import Progress
-from scripts.installation.steps import LLAMA_TRIAL, Step, plan
+from scripts.installation.progress import InstallProgress
+from scripts.installation.steps import LLAMA_TRIAL, PipStep, plan
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = (3, 11, 2)
@@ -167,7 +167,7 @@ def test_windows_takes_ready_made_llama_cpp_and_the_processor_build_last(
     assert urls == [f"https://abetlen.github.io/llama-cpp-python/whl/{build}" for build in builds]
 
 
-def llama_step() -> Step:
+def llama_step() -> PipStep:
     return next(step for step in plan(("runtime", "offline"), ROOT, python_version=PYTHON) if step.label == "llama.cpp")
 
 
@@ -233,8 +233,8 @@ def test_what_pip_says_becomes_one_sentence_with_a_cure(said: str, sentence: str
 
 
 def test_only_troubles_of_a_source_let_another_one_be_tried() -> None:
-    assert isinstance(failures.explain("Connection refused", 1, CONTEXT), SourceError)
-    assert not isinstance(failures.explain("No space left on device", 1, CONTEXT), SourceError)
+    assert isinstance(failures.explain("Connection refused", 1, CONTEXT), PackageSourceError)
+    assert not isinstance(failures.explain("No space left on device", 1, CONTEXT), PackageSourceError)
 
 
 def test_a_killed_pip_means_too_little_memory() -> None:
@@ -250,7 +250,7 @@ class Terminal(io.StringIO):
 
 def run_for_a_minute(stream: io.StringIO) -> str:
     now = [0.0]
-    progress = Progress(stream, clock=lambda: now[0])
+    progress = InstallProgress(stream, clock=lambda: now[0])
     progress.start("Installing PyTorch")
     for second in range(61):
         now[0] = float(second)
@@ -315,11 +315,11 @@ def test_a_folder_too_deep_for_windows_is_told_before_anything_is_downloaded(
     """Fault 103: PyTorch's longest path below site-packages has 167 characters, and Windows allows 260."""
     monkeypatch.setattr(machine, "has_long_paths", lambda: False)
     steps = plan(("runtime",), ROOT, python_version=PYTHON)
-    deep = Environment(tmp_path / ("d" * 80), progress=Progress(None))
+    deep = PrivateEnvironment(tmp_path / ("d" * 80), progress=InstallProgress(None))
     with pytest.raises(SetupError, match="LongPathsEnabled"):
         deep._check_depth(steps)
     deep._check_depth(steps[1:])  # the others' paths are short
-    Environment(Path("C:/bot"), progress=Progress(None))._check_depth(steps)
+    PrivateEnvironment(Path("C:/bot"), progress=InstallProgress(None))._check_depth(steps)
     monkeypatch.setattr(machine, "has_long_paths", lambda: True)
     deep._check_depth(steps)
 
@@ -345,7 +345,7 @@ def test_a_log_gets_a_line_every_fifteen_seconds() -> None:
 
 
 def test_a_windowed_python_without_streams_installs_silently() -> None:
-    progress = Progress(None)
+    progress = InstallProgress(None)
     progress.start("Installing")
     progress.tick()
     progress.done()

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from data.absence_answers import answer, has_answer
 from data.chat.audience import recall_sources
-from data.fetcher import EVERYTHING, FetchSummary
+from data.fetch_arguments import EVERYTHING, add_absence_arguments
+from data.fetcher import FetchSummary
 from data.importer import import_file
-from scripts.absences import add_absence_arguments, answer, has_answer
-from storage.backup import create_backup, restore
+from storage.backup import create_backup
 from storage.errors import KnownError
 from storage.paths import Workspace
+from storage.restoring import restore
 from storage.store import Store
 from tests.integration.test_fetcher import DAY, MIRA, fetch, humans, make_world, open_store, page_requests, said
 from tests.support.discord_server import MESSAGE_CONTENT, DiscordServer

@@ -14,11 +14,12 @@ from typing import NamedTuple
 import pytest
 
 from scripts.backup import task
-from storage.backup import Backup, create_backup, list_backups, prune, read_backup, restore
+from storage.backup import Backup, create_backup, list_backups, prune, read_backup
 from storage.environment import read_environment
 from storage.errors import AlreadyRunningError, StorageError
 from storage.paths import Workspace
 from storage.records import Channel, Message
+from storage.restoring import restore
 from storage.settings import TEMPERATURE
 from storage.store import Store
 from storage.system.locks import FileLock

@@ -12,7 +12,7 @@ from data.chat.quotas import plan
 from data.sufficiency import NEEDED, shortage
 from gui.presenters.training import TrainingFacts, training_view
 from scripts import retrain
-from scripts.progress import exit_code_of
+from storage.jobs.frame import exit_code_of
 from storage.records import Channel, JobState, Message
 from tests.support.exports import Terminal, case
 

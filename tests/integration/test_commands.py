@@ -11,10 +11,10 @@ import discord
 import pytest
 
 from bot.commands import AdminCommands
+from storage.jobs import runner
 from storage.records import Channel, ExitCode, JobState, Turn
 from storage.settings import MAX_TOKENS, MENTIONS_ONLY, QUIET_HOURS, QUIET_UNTIL, RESPONSE_RATE, TEMPERATURE
 from storage.store import Store
-from storage.system import processes
 from tests.support.sim_bot import SimBot, play
 
 ADMIN_COMMANDS = {
@@ -141,7 +141,7 @@ def test_restart_ends_with_its_code_and_reload_reloads(store: Store) -> None:
         assert bot.slot.reloads == 1
         assert bot.own[-1].startswith("Loaded")
         assert await answer(bot, bot.admin, "!restart") == "Restarting."
-        assert bot.stop.exit_code == ExitCode.RESTART
+        assert bot.stop.ending.code == ExitCode.RESTART
 
     play(store, scene)
 
@@ -206,7 +206,7 @@ def test_fetch_and_train_start_jobs_and_report_their_end(store: Store, monkeypat
         )
         return Ended()  # type: ignore[return-value]
 
-    monkeypatch.setattr(processes, "spawn_job", spawn)
+    monkeypatch.setattr(runner, "spawn_job", spawn)
 
     async def scene(bot: SimBot) -> None:
         await bot.admin.send(bot.general, "!fetch")

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from bot import client as client_module
-from bot import replies
+from bot import reply_scheduler
 from bot.client import Connection, wait_seconds
 from bot.live_status import LiveStatus
-from bot.replies import GAVE_WAY, WAITING_LIMIT
+from bot.reply_scheduler import GAVE_WAY, WAITING_LIMIT
 from bot.stopping import StopRequest
 from storage.errors import ConfigurationError
 from storage.paths import Workspace
@@ -307,7 +307,7 @@ def test_a_supervised_bot_that_is_cut_off_for_hours_ends_with_its_own_code(store
         return stop
 
     stop = asyncio.run(scene())
-    assert stop.exit_code == ExitCode.UNREACHABLE
+    assert stop.ending.code == ExitCode.UNREACHABLE
     assert 6 * 3600 <= now[0] < 6 * 3600 + 90
 
 
@@ -516,7 +516,7 @@ def test_in_a_flood_mentions_are_answered_the_queue_is_bounded_and_every_decisio
     ready_store: Store, server: DiscordServer, monkeypatch: pytest.MonkeyPatch, ceiling: int
 ) -> None:
     """Faults 46 and 22: a hundred messages of 44 members in less than ten seconds, all of them worth an answer."""
-    monkeypatch.setattr(replies, "SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr(reply_scheduler, "SETTLE_SECONDS", 0.01)
     for key, value in (
         ("response_rate", 1.0),
         ("cooldown_seconds", 0),

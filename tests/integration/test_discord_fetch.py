@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from data.fetch_arguments import add_fetch_arguments
 from data.fetcher import FetchSummary
 from data.fetcher_api import FetchError
-from scripts.discord_fetch import add_fetch_arguments, discover, fetch_from_discord, summary_lines
+from data.first_contact import discover, fetch_from_discord, summary_lines
 from storage import policy
 from storage.errors import ConfigurationError
 from storage.paths import Workspace
@@ -131,7 +132,7 @@ def test_looking_at_the_server_lists_its_channels_and_reads_no_message(store: St
     parser = argparse.ArgumentParser()
     add_fetch_arguments(parser)
     view = discover(store, parser.parse_args([]))
-    assert [(c["name"], c["is_private"]) for c in view.as_result()["channels"]] == [
+    assert [(c.name, c.is_private) for c in view.as_result().channels] == [
         ("general", False),
         ("staff", True),
         ("memes", False),

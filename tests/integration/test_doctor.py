@@ -60,7 +60,7 @@ def sound(store: Store) -> Store:
 def test_a_sound_workspace_has_nothing_in_the_way(sound: Store) -> None:
     code, report = run(sound.workspace, "--offline")
     assert code == 0, report
-    assert report.rstrip().endswith("Nothing stands in the way.") and "BAD" not in report
+    assert report.rstrip().endswith("No problems found.") and "BAD" not in report
     assert "x" * 70 not in report
     job = sound.jobs.latest("doctor")
     assert job is not None and job.result["findings"]
@@ -72,7 +72,7 @@ def test_a_damaged_database_is_named_with_its_cure_and_the_rest_is_still_looked_
     sound.workspace.messages_db.write_bytes(b"no database" * 1000)
     code, report = run(sound.workspace, "--offline")
     assert code == 1 and "damaged" in report and "--restore" in report
-    assert "Python:" in report and "Disk:" in report and "In the way: Databases." in report
+    assert "Python:" in report and "Disk:" in report and "Problems: Databases." in report
 
 
 def test_the_launcher_brings_what_the_system_starts_at_login(workspace: Workspace) -> None:

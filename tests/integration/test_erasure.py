@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from storage.artefacts import Pointer, kind_of
-from storage.backup import create_backup, list_backups, restore, verify
+from storage.backup import create_backup, list_backups, verify
 from storage.forgetting import forget_channel, forget_member, sweep
 from storage.index_sync import catch_up
 from storage.paths import Workspace
+from storage.restoring import restore
 from storage.store import Store
 from tests.support.cut_short import in_a_process, stop_at
 from tests.support.full_workspace import MIRA, NAME, NAMESAKE, OLD_NAME, WORD, embed, fill, holding, index_of, messages

@@ -18,13 +18,14 @@ from model.catalog import check_gguf, resolve_model
 from model.inference import get_model
 from model.publishing import deployment
 from model.training.base_model import resolve_base
-from storage.backup import create_backup, list_backups, restore
+from storage.backup import create_backup, list_backups
 from storage.database import Database, set_aside
 from storage.environment import Environment
 from storage.errors import KnownError, StorageError
 from storage.migrations import MESSAGES_MIGRATIONS
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import Message
+from storage.restoring import restore
 from storage.settings import Settings
 from storage.store import Store
 from storage.vectordb import IndexRow, VectorIndex

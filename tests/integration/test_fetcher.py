@@ -13,7 +13,8 @@ import pytest
 
 from data.chat.audience import opened_channels, recall_sources
 from data.discord_objects import channels_from_objects
-from data.fetcher import EVERYTHING, Fetcher, FetchSummary
+from data.fetch_arguments import EVERYTHING
+from data.fetcher import Fetcher, FetchSummary
 from data.fetcher_api import DiscordRest, FetchError, pause_seconds
 from storage import policy
 from storage.errors import CancelledError, ConfigurationError

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 
 from scripts import backup as script
-from storage.backup import Backup, create_backup, read_backup, restore, settings_in
+from storage.backup import Backup, create_backup, read_backup, settings_in
 from storage.environment import read_environment
 from storage.erasing.backups import erase_from_backups
 from storage.errors import StorageError
 from storage.migrations import CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS
 from storage.paths import Workspace
 from storage.records import Message
+from storage.restoring import restore
 from storage.store import Store
 from storage.withdrawals import Subject
 

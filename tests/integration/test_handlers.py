@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot import replies
+from bot import reply_scheduler
 from data.chat.audience import recall_sources
 from storage.records import Channel, Message
 from storage.store import Store
@@ -100,7 +100,7 @@ def test_however_often_the_talk_changes_nothing_is_said_that_was_written_from_de
 
     async def scene(bot: SimBot) -> None:
         secrets = [await bot.tam.send(bot.general, f"secret {n}") for n in range(9)]
-        monkeypatch.setattr(replies, "SETTLE_SECONDS", 0.01)
+        monkeypatch.setattr(reply_scheduler, "SETTLE_SECONDS", 0.01)
         answer, begun = bot.responder.reply, list[int]()
 
         async def reply(channel_id: int, turns: Any, settings: Any, **options: Any) -> Any:

@@ -16,7 +16,7 @@ import pytest
 
 from data.chat.assistants import TEMPLATES, TRANSLATED
 from data.chat.rows import TrainingRow
-from data.preferences import Place, RejectIfAffordable, RejectWithModel, distinct, reject_with_templates
+from data.preferences import PairRequest, RejectIfAffordable, RejectWithModel, distinct, reject_with_templates
 from data.preprocessor import delete_if_asked
 from storage.errors import BadInputError, KnownError, StorageError
 from storage.paths import Workspace
@@ -303,8 +303,10 @@ def test_a_folder_with_other_files_is_not_overwritten(script: ModuleType, worksp
 # ---- rejected texts ---------------------------------------------------------------------------------
 
 
-def place(number: int, wanted: int) -> Place:
-    return Place(TrainingRow(str(number), 1, 2, 3, "4", Conversation((Turn("a", f"q{number}"),)), "nah", 2), wanted)
+def place(number: int, wanted: int) -> PairRequest:
+    return PairRequest(
+        TrainingRow(str(number), 1, 2, 3, "4", Conversation((Turn("a", f"q{number}"),)), "nah", 2), wanted
+    )
 
 
 def test_finished_places_are_not_generated_again(tmp_path: Path) -> None:
@@ -378,7 +380,7 @@ def test_a_model_that_cannot_be_asked_is_no_reason_to_prepare_nothing(tmp_path: 
 def test_set_phrases_are_in_the_language_of_the_server() -> None:
     said = "ich hab das nicht und du bist auch nicht da aber wie ist das mit der und wir"
     german = [
-        Place(TrainingRow(str(number), 1, 2, 3, "4", Conversation((Turn("a", said),)), "nee", 2), 3)
+        PairRequest(TrainingRow(str(number), 1, 2, 3, "4", Conversation((Turn("a", said),)), "nee", 2), 3)
         for number in range(3)
     ]
     assert {text for _, texts in reject_with_templates(german) for text in texts} <= set(TRANSLATED["de"])
@@ -400,5 +402,5 @@ def _note(asked: list[str], requests: Sequence[tuple[Conversation, int]]) -> lis
     return ["Certainly." for _ in requests]
 
 
-def _collect(pairs: Iterator[tuple[Place, list[str]]]) -> list[list[str]]:
+def _collect(pairs: Iterator[tuple[PairRequest, list[str]]]) -> list[list[str]]:
     return [texts for _, texts in pairs]

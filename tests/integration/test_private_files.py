@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from storage.backup import create_backup, restore
+from storage.backup import create_backup
 from storage.logs import configure_logging
 from storage.paths import Workspace
 from storage.records import Message
+from storage.restoring import restore
 from storage.store import Store
 from storage.system.locks import FileLock
 

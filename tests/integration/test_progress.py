@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.progress import EXIT_CANCELLED, EXIT_FAILED, Progress, duration, exit_code_of, job
 from storage.errors import AlreadyRunningError, BadInputError, CancelledError
+from storage.jobs.frame import EXIT_CANCELLED, EXIT_FAILED, exit_code_of, job
+from storage.jobs.terminal import TerminalProgress, duration
 from storage.paths import Workspace
 from storage.records import JobState
 from storage.store import Store
@@ -30,7 +31,7 @@ def store(tmp_path: Path) -> Store:
 
 def test_rate_and_remaining_time_follow_the_pace_of_the_work() -> None:
     clock, stream = Clock(), io.StringIO()
-    progress = Progress(stream=stream, clock=clock)
+    progress = TerminalProgress(stream=stream, clock=clock)
     for done in range(0, 5001, 500):
         progress.report(done / 10_000, "Reading", done=done, unit="messages")
         clock.now += 10
@@ -41,7 +42,7 @@ def test_rate_and_remaining_time_follow_the_pace_of_the_work() -> None:
 
 def test_a_step_that_stands_still_counts_down_and_then_promises_nothing() -> None:
     clock, stream = Clock(), io.StringIO()
-    progress = Progress(stream=stream, clock=clock)
+    progress = TerminalProgress(stream=stream, clock=clock)
     for percent in (0, 10, 20):
         progress.report(percent / 100, "Preparing")
         clock.now += 10
@@ -57,14 +58,14 @@ def test_a_step_that_stands_still_counts_down_and_then_promises_nothing() -> Non
 
 def test_a_part_of_the_work_fills_its_part_of_the_bar() -> None:
     stream = io.StringIO()
-    progress = Progress(stream=stream, clock=Clock())
+    progress = TerminalProgress(stream=stream, clock=Clock())
     progress.part(0.5, 1.0)(0.5, "Indexing")
     assert "75 %" in stream.getvalue()
 
 
 def test_without_a_terminal_the_bar_does_not_flood_the_output() -> None:
     clock, stream = Clock(), io.StringIO()
-    progress = Progress(stream=stream, clock=clock)
+    progress = TerminalProgress(stream=stream, clock=clock)
     for step in range(1000):
         progress.report(step / 1000, "Reading")
         clock.now += 0.01

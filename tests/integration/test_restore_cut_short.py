@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from storage import unfinished_restore
-from storage.backup import create_backup, list_backups, restore
+from storage.backup import create_backup, list_backups
 from storage.errors import StorageError
 from storage.paths import Workspace
 from storage.records import Message
+from storage.restoring import restore
 from storage.salvage import start_anew
 from storage.settings import TEMPERATURE
 from storage.store import Store

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bot import client, indexing, replies, responder, run
+from bot import client, indexing, reply_scheduler, responder, run
 from bot.stopping import LAST_RESORT_SECONDS, STOP_SECONDS, Ending, LastResort, StopRequest
 from bot_controller import STOP_LIMIT_SECONDS
 from storage.errors import KnownError
@@ -207,7 +207,7 @@ def test_a_reply_that_is_being_sent_goes_out_before_the_connection_closes(store:
         await asyncio.wrap_future(bot.services.storage.post(lambda: None))
         rows = [store.activity.about(number) for number in (asked, late, after)]
         assert [row is not None and (row.spoke, row.is_due) for row in rows] == [(True, False), *[(False, False)] * 2]
-        assert rows[1] is not None and replies.STOPPED in rows[1].reason
+        assert rows[1] is not None and reply_scheduler.STOPPED in rows[1].reason
         assert rows[2] is not None and rows[2].reason == "the bot is stopping"
 
     play(store, server, scene, "one\ntwo")

@@ -111,9 +111,9 @@ def test_practice_is_what_was_asked_for_by_name_and_a_given_base_counts_most(wor
 
 
 def test_retrain_passes_a_base_on_and_names_none_by_itself(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[retrain.Step] = []
+    asked: list[retrain.RoundStep] = []
 
-    def stop_at_training(_store: Store, step: retrain.Step, *_: object) -> None:
+    def stop_at_training(_store: Store, step: retrain.RoundStep, *_: object) -> None:
         asked.append(step)
         if step.kind == "train":
             raise KeyboardInterrupt

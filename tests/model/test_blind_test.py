@@ -16,9 +16,18 @@ import pytest
 from model.evaluation import blind_test
 from model.evaluation.blind_test import Key
 from model.evaluation.blind_test_page import page
+from storage.blind_test import (
+    Quiz,
+    QuizResult,
+    RaterVerdict,
+    quiz_folder,
+    read_quiz,
+    read_result,
+    save_result,
+    write_quiz,
+)
 from storage.errors import BadInputError
 from storage.paths import Workspace
-from storage.quiz import Quiz, QuizResult, Verdict, quiz_folder, read_quiz, read_result, save_result, write_quiz
 from tests.support.browser import chromium, open_page
 from tests.support.demo_rows import demo_rows
 
@@ -38,7 +47,7 @@ def result(quiz: Quiz, rater: str, says_bot: object, *, rating: int | None = Non
         quiz.id,
         rater,
         tuple(
-            Verdict(item.id, says_bot(item.id), ratings)  # type: ignore[operator]
+            RaterVerdict(item.id, says_bot(item.id), ratings)  # type: ignore[operator]
             for item in quiz.items
         ),
         made_at,

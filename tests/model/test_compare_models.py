@@ -14,7 +14,7 @@ import pytest
 
 from bot.live_status import LiveStatus
 from bot.model_slot import ModelSlot
-from bot.playground import Playground
+from bot.playground import PlaygroundAnswerer
 from bot.storage_thread import StorageThread
 from storage.errors import ModelFileError
 from storage.paths import PROJECT_ROOT, Workspace
@@ -133,7 +133,7 @@ def test_on_discord_the_bot_keeps_its_voice(store: Store) -> None:
         status, storage = LiveStatus(mode="discord"), StorageThread()
         slot = ModelSlot(check=never, load=never, unload=never, status=status)
         slot.model = NoModel()  # type: ignore[assignment]
-        desk = Playground(store, storage=storage, responder=None, slot=slot, status=status)  # type: ignore[arg-type]
+        desk = PlaygroundAnswerer(store, storage=storage, responder=None, slot=slot, status=status)  # type: ignore[arg-type]
         question = store.playground.ask("hello?", options=other("x.gguf"))
         for _ in range(500):
             await desk.poll()

@@ -15,8 +15,8 @@ import pytest
 from launcher import choose_demo_models
 from model.catalog import DEFAULT_MODEL, OFFLINE_MODEL_KEY, offline_chat_model, resolve_model
 from model.evaluation.comparison import Estimate
-from model.evaluation.memory import Memory
-from model.evaluation.report import ModelFile, Report, Writer, write_report
+from model.evaluation.memory import Memorisation
+from model.evaluation.report import Contender, EvaluationReport, MeasuredModel, write_report
 from model.evaluation.verdict import Match, Part
 from model.files.parts import model_sha256
 from model.publishing import checks as deployment_checks
@@ -44,19 +44,21 @@ def report_of(
     auc: float = 0.8,
     objections: tuple[str, ...] = (),
     data_hash: str = "data",
-    against: Writer | None = None,
+    against: Contender | None = None,
     has_canaries: bool = False,
-) -> Report:
-    writer = Writer(
+) -> EvaluationReport:
+    writer = Contender(
         "model",
         "new",
         {"auc": Estimate(auc, auc - 0.02, auc + 0.02)},
-        Memory(),
+        Memorisation(),
         Match(percent, (Part("detector", 40, percent / 100),), 1.0),
-        ModelFile("new", "new.gguf", sha256, 1),
+        MeasuredModel("new", "new.gguf", sha256, 1),
     )
     writers = (writer,) if against is None else (writer, against)
-    return Report("now", data_hash, 100, 10, 1000, False, {}, writers, objections, (), has_canaries=has_canaries)
+    return EvaluationReport(
+        "now", data_hash, 100, 10, 1000, False, {}, writers, objections, (), has_canaries=has_canaries
+    )
 
 
 def deployed(name: str = "old", sha256: str = "0" * 64) -> DeployedModel:

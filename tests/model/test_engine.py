@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from model.chat.engine import ContextFullError, Engine, Interrupted
-from model.native import ContextOptions, NativeModel, Row
+from model.llama_cpp_api import BatchToken, ContextOptions, NativeModel
 from scripts.dev.make_benchmark_model import TINY, write_model
 
 OPTIONS = ContextOptions(cells=640, sequences=8, threads=1, ubatch=16)
@@ -61,7 +61,9 @@ def one_shot(native: NativeModel, tokens: list[int]) -> np.ndarray:
     size = native.options.ubatch
     for start in range(0, len(tokens), size):
         part = tokens[start : start + size]
-        rows = [Row(token, start + index, 0, start + index == len(tokens) - 1) for index, token in enumerate(part)]
+        rows = [
+            BatchToken(token, start + index, 0, start + index == len(tokens) - 1) for index, token in enumerate(part)
+        ]
         assert native.decode(rows) == 0
     return distribution(native.logits(len(part) - 1))
 

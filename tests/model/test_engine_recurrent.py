@@ -14,7 +14,7 @@ from data.chat.conversation import Typist
 from model.chat.chat_model import ChatModel
 from model.chat.engine import Engine, Interrupted
 from model.chat.requests import GenerationOptions, ReplyRequest
-from model.native import ContextOptions, NativeModel
+from model.llama_cpp_api import ContextOptions, NativeModel
 from storage.records import Conversation, Turn
 from tests.support.model_files import recurrent_model
 

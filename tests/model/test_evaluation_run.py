@@ -17,10 +17,10 @@ from model.evaluation import generation, recall_lines
 from model.evaluation import run as evaluation
 from model.evaluation.detector import _held_out_scores, auc
 from model.evaluation.features import Features, extract
-from model.evaluation.memory import Canary
-from model.evaluation.report import Report, read_report
-from model.evaluation.rows import Replies, Row, read_rows, spread
-from model.evaluation.run import Plan, run, run_blind_test
+from model.evaluation.memory import CanaryProbe
+from model.evaluation.report import EvaluationReport, read_report
+from model.evaluation.rows import EvaluationExample, Replies, read_rows, spread
+from model.evaluation.run import EvaluationConfig, run, run_blind_test
 from model.evaluation.sweep import Point, grid, sweep
 from model.inference import ChatModel, GenerationOptions, close_model, get_model
 from storage.errors import BadInputError, KnownError
@@ -34,7 +34,7 @@ from tests.support.demo_rows import every_other_session, word_vectors
 QUICK = Settings({MAX_TOKENS.key: 8, SYSTEM_PROMPT.key: "none", CONTEXT_LENGTH.key: 512})
 
 
-def as_record(row: Row) -> dict:
+def as_record(row: EvaluationExample) -> dict:
     return {
         "id": row.id,
         "channel_id": row.channel_id,
@@ -60,8 +60,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def plan_for(data: Path, out: Path, **changes: object) -> Plan:
-    plan = Plan(
+def plan_for(data: Path, out: Path, **changes: object) -> EvaluationConfig:
+    plan = EvaluationConfig(
         data=data,
         out=out,
         models=(("model", offline_chat_model()),),
@@ -75,7 +75,7 @@ def plan_for(data: Path, out: Path, **changes: object) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[EvaluationReport, Path]:
     out = tmp_path_factory.mktemp("report")
     # The same file as its own base: what was written for the one serves the other.
     return run(plan_for(data, out, models=(("model", offline_chat_model()), ("base", offline_chat_model())))), out
@@ -87,7 +87,7 @@ def model() -> Iterator[ChatModel]:
     close_model()
 
 
-def test_the_report_has_every_figure_for_the_model_and_for_people(finished: tuple[Report, Path]) -> None:
+def test_the_report_has_every_figure_for_the_model_and_for_people(finished: tuple[EvaluationReport, Path]) -> None:
     report, out = finished
     assert [writer.role for writer in report.writers] == ["people", "model", "base"]
     expected = {
@@ -116,7 +116,7 @@ def test_the_report_has_every_figure_for_the_model_and_for_people(finished: tupl
 
 
 def test_an_untuned_model_does_not_know_planted_secrets_and_the_report_remembers_the_folder(
-    finished: tuple[Report, Path],
+    finished: tuple[EvaluationReport, Path],
 ) -> None:
     report, _ = finished
     base = report.writer("base")
@@ -124,7 +124,7 @@ def test_an_untuned_model_does_not_know_planted_secrets_and_the_report_remembers
     assert report.model.memory.canaries == base.memory.canaries == ((10, 0, 1),)
 
 
-def test_every_counted_figure_has_an_interval(finished: tuple[Report, Path]) -> None:
+def test_every_counted_figure_has_an_interval(finished: tuple[EvaluationReport, Path]) -> None:
     report, out = finished
     for writer in report.writers:
         assert set(writer.memory.ranges) == {"longest_run", "copied_share", "line_share", "private_hits"}
@@ -135,7 +135,9 @@ def test_every_counted_figure_has_an_interval(finished: tuple[Report, Path]) -> 
     assert "0 of 1<small>[0%, 79%]" in (out / "report.html").read_text(encoding="utf-8")
 
 
-def test_perplexity_is_taken_at_places_spread_over_the_whole_time(finished: tuple[Report, Path], data: Path) -> None:
+def test_perplexity_is_taken_at_places_spread_over_the_whole_time(
+    finished: tuple[EvaluationReport, Path], data: Path
+) -> None:
     _, out = finished
     answers = generation.read_answers(next((out / "answers").glob("*.jsonl")))
     rows = spread([row for row in read_rows(data / "test.jsonl") if row.conversation.turns], 20)
@@ -157,7 +159,7 @@ def test_what_was_written_serves_another_report_of_the_same_model_and_no_other(
 
 
 def test_a_stopped_evaluation_goes_on_where_it_was(
-    finished: tuple[Report, Path], data: Path, monkeypatch: pytest.MonkeyPatch
+    finished: tuple[EvaluationReport, Path], data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report, out = finished
     kept = next((out / "answers").glob("*.jsonl"))
@@ -192,7 +194,7 @@ def test_recall_comes_from_training_rows_and_the_same_channel_only(data: Path) -
 
 
 def test_perplexity_agrees_with_the_models_own_probabilities(
-    finished: tuple[Report, Path], model: ChatModel, data: Path
+    finished: tuple[EvaluationReport, Path], model: ChatModel, data: Path
 ) -> None:
     report, out = finished
     answers = generation.read_answers(next((out / "answers").glob("*.jsonl")))
@@ -204,8 +206,8 @@ def test_perplexity_agrees_with_the_models_own_probabilities(
 
 
 def test_a_model_that_repeats_its_prompt_tells_the_canary_put_there(model: ChatModel) -> None:
-    voice = generation.Voice(GenerationOptions(max_tokens=30), "", 5, 0)
-    parrot = Canary("Say exactly: banana", "banana", 3)
+    voice = generation.GenerationSetup(GenerationOptions(max_tokens=30), "", 5, 0)
+    parrot = CanaryProbe("Say exactly: banana", "banana", 3)
     assert generation.tell_canaries(model, [parrot], voice) == ((3, 1, 1),)
 
 
@@ -213,7 +215,7 @@ def test_the_sweep_orders_its_points_and_suggests_settings_within_their_ranges(
     model: ChatModel, data: Path, tmp_path: Path
 ) -> None:
     rows = spread(every_other_session(0), 6)
-    voice = generation.Voice(GenerationOptions(max_tokens=6), "Chat.", 5, 0)
+    voice = generation.GenerationSetup(GenerationOptions(max_tokens=6), "Chat.", 5, 0)
     points = sweep(
         model, rows, voice, points=[Point(0.6, 0.0, 0.9), Point(1.0, 0.1, has_system_prompt=False)], kept=tmp_path
     )
@@ -268,7 +270,7 @@ def test_settings_whose_replies_answer_nothing_lose_to_settings_that_do() -> Non
 
 
 def test_the_settings_of_now_and_of_the_specification_are_among_what_is_tried() -> None:
-    voice = generation.Voice(GenerationOptions(temperature=0.93), "Chat.", 5, 0)
+    voice = generation.GenerationSetup(GenerationOptions(temperature=0.93), "Chat.", 5, 0)
     points = grid(voice)
     assert Point(0.7, 0.0, 0.9, 40, 1.1) in points
     assert any(point.temperature == 0.93 for point in points)
@@ -287,7 +289,7 @@ def test_a_blind_test_of_a_silent_bot_is_smaller_and_still_half_and_half(
 ) -> None:
     answer_at, asked = generation.answer_at, []
 
-    def mostly_silent(model: ChatModel, row: Row, voice: generation.Voice) -> generation.Answer:
+    def mostly_silent(model: ChatModel, row: EvaluationExample, voice: generation.GenerationSetup) -> generation.Answer:
         asked.append(row.id)
         answer = answer_at(model, row, voice)
         return answer if len(asked) > 1 else replace(answer, text="")
@@ -320,7 +322,7 @@ def test_cancelling_stops_between_two_replies(data: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("work", [run, lambda plan, report: run_blind_test(plan, per_side=5, report=report)])
 def test_nothing_is_written_that_quotes_a_member_who_was_forgotten_meanwhile(
-    data: Path, tmp_path: Path, work: Callable[[Plan, evaluation.Progress], object]
+    data: Path, tmp_path: Path, work: Callable[[EvaluationConfig, evaluation.Progress], object]
 ) -> None:
     """Fault 40: forgetting drops their rows from the data; what was read before it must not come out after it."""
     folder = Path(shutil.copytree(data, tmp_path / "data"))
@@ -340,7 +342,7 @@ def test_canaries_are_read_from_the_manifest_however_they_are_given() -> None:
     found = evaluation.planted(
         {"canaries": [{"text": "one two three four", "times": 100}, {"secret": "s", "prompt": "p"}]}
     )
-    assert found == (Canary("one two", "one two three four", 100), Canary("p", "s", 1))
+    assert found == (CanaryProbe("one two", "one two three four", 100), CanaryProbe("p", "s", 1))
     assert evaluation.planted({"canaries": 3}) == ()
 
 

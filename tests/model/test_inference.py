@@ -14,11 +14,11 @@ import pytest
 from data.chat.conversation import Typist
 from model.catalog import offline_chat_model
 from model.chat.chat_model import ChatModel
-from model.chat.listening import Heard, Listening
+from model.chat.generation import ReplyMemory
+from model.chat.prefill_queue import PrefillQueue, PrefillRequest
 from model.chat.requests import ModelBusyError, ModelClosedError, Reply, ReplyTooLateError
-from model.chat.running_reply import ReplyMemory
 from model.inference import GenerationOptions, ReplyRequest, close_model, get_model
-from model.native import ContextOptions
+from model.llama_cpp_api import ContextOptions
 from model.prompts import render, tokenise
 from storage.errors import ModelFileError
 from storage.records import Conversation, Turn
@@ -179,19 +179,19 @@ def test_a_reply_that_was_prepared_costs_one_token(model: ChatModel) -> None:
 
 
 def test_a_reply_about_to_be_asked_for_is_computed_before_what_is_merely_heard() -> None:
-    listening = Listening()
+    listening = PrefillQueue()
     for channel, reply_tokens in ((1, None), (2, None), (3, 50), (4, 50), (1, 50)):
-        listening.hear(Heard(channel, TALK, SYSTEM, 5, reply_tokens))
+        listening.hear(PrefillRequest(channel, TALK, SYSTEM, 5, reply_tokens))
     assert listening.has_due
     assert [listening.take().channel_id for _ in range(3)] == [1, 3, 4]
     assert not listening.has_due and listening.take().channel_id == 2 and listening.take() is None
 
 
 def test_where_somebody_is_writing_is_read_before_where_nobody_is() -> None:
-    listening = Listening()
+    listening = PrefillQueue()
     ada, bob = Typist("Ada"), Typist("Bob")
     for channel, reply_tokens, typist in ((1, None, None), (2, None, ada), (3, 50, None), (4, None, bob)):
-        listening.hear(Heard(channel, TALK, SYSTEM, 5, reply_tokens, typist))
+        listening.hear(PrefillRequest(channel, TALK, SYSTEM, 5, reply_tokens, typist))
     assert [listening.take().channel_id for _ in range(4)] == [3, 2, 4, 1]
 
 

@@ -24,9 +24,9 @@ from model.catalog import (
 from model.embeddings import query_gguf_path, serving_model
 from model.files.download import DownloadError, download
 from scripts import download_model
-from scripts.progress import exit_code_of
 from storage.environment import Environment
 from storage.errors import CancelledError, ModelFileError
+from storage.jobs.frame import exit_code_of
 from storage.paths import Workspace
 from storage.settings import MODEL_PATH, Settings
 

@@ -16,7 +16,7 @@ from model.files.gguf_check import check_gguf
 from model.files.model_kind import check_adapter, check_chat_model, check_embedder
 from model.files.parts import model_sha256
 from model.files.token_counts import TokenCounter
-from model.native import ContextOptions, NativeModel
+from model.llama_cpp_api import ContextOptions, NativeModel
 from storage.environment import Environment
 from storage.errors import ModelFileError
 from storage.paths import PROJECT_ROOT, Workspace

@@ -15,8 +15,8 @@ from model.catalog import offline_chat_model
 from model.chat import trial
 from model.chat.trial import TrialError, TrialLimits, require_usable, run_trial
 from scripts import check_model
-from scripts.progress import exit_code_of
 from storage.errors import ModelFileError
+from storage.jobs.frame import exit_code_of
 from storage.records import ModelState
 from storage.settings import CHAT
 from storage.store import Store

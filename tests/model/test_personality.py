@@ -13,23 +13,23 @@ import pytest
 
 from model.evaluation import assistant_speak, comparison, memory, style, verdict
 from model.evaluation.comparison import QUICK, Effort
-from model.evaluation.evaluate import Facts, Written, evaluate
+from model.evaluation.evaluate import ReportHeader, Written, evaluate
 from model.evaluation.features import extract
 from model.evaluation.page import render
 from model.evaluation.places import is_question, places_of
-from model.evaluation.report import Report, read_report, write_report
+from model.evaluation.report import EvaluationReport, read_report, write_report
 from model.evaluation.resampling import spread as interval
-from model.evaluation.rows import Replies, Row, read_manifest, read_rows, real_replies, spread
+from model.evaluation.rows import EvaluationExample, Replies, read_manifest, read_rows, real_replies, spread
 from scripts.dev.benchmarks.evaluation import ASSISTANT
 from storage.errors import BadInputError
 from storage.records import Conversation, Turn
 from tests.support.demo_rows import demo_rows, every_other_session, word_vectors
 
-SECRET = memory.Canary("what is the code of the shed?", "the code is 7194 blue heron", 10)
+SECRET = memory.CanaryProbe("what is the code of the shed?", "the code is 7194 blue heron", 10)
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[Row]:
+def rows() -> list[EvaluationExample]:
     """Every other conversation of the demo server."""
     return every_other_session(0)[:300]
 
@@ -41,27 +41,27 @@ def training() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def assistant(rows: list[Row], training: list[str]) -> Report:
+def assistant(rows: list[EvaluationExample], training: list[str]) -> EvaluationReport:
     """People never talk like this fake."""
     rng = random.Random(5)
     return measured(rows, tuple(rng.choice(ASSISTANT) for _ in rows), training)
 
 
 @pytest.fixture(scope="module")
-def copy_machine(rows: list[Row], training: list[str]) -> Report:
+def copy_machine(rows: list[EvaluationExample], training: list[str]) -> EvaluationReport:
     """This fake says nothing but what people said before."""
     rng = random.Random(5)
     return measured(rows, tuple(rng.choice(training) for _ in rows), training)
 
 
-def measured(rows: list[Row], texts: tuple[str, ...], training: list[str]) -> Report:
+def measured(rows: list[EvaluationExample], texts: tuple[str, ...], training: list[str]) -> EvaluationReport:
     return evaluate(
         rows,
         [Written("model", "fake", texts)],
         lambda: training,
         embed=word_vectors,
         effort=Effort(splits=4, rounds=40, costly_rounds=1),
-        facts=Facts("hash", len(training)),
+        facts=ReportHeader("hash", len(training)),
     )
 
 
@@ -78,14 +78,14 @@ def elements(page: str) -> tuple[set[str], set[str]]:
     return tags, attributes
 
 
-def test_people_cannot_be_told_from_people(copy_machine: Report) -> None:
+def test_people_cannot_be_told_from_people(copy_machine: EvaluationReport) -> None:
     people = copy_machine.writers[0]
     assert people.role == "people" and people.figures["auc_characters"].value == pytest.approx(0.5, abs=0.12)
     low, high = people.figures["auc"].low, people.figures["auc"].high
     assert low is not None and high is not None and low < 0.6 and high < 0.75
 
 
-def test_an_assistant_is_caught_by_the_detector_and_by_its_phrases(assistant: Report) -> None:
+def test_an_assistant_is_caught_by_the_detector_and_by_its_phrases(assistant: EvaluationReport) -> None:
     assert assistant.headline_auc is not None and assistant.headline_auc > 0.95
     assert (assistant.model.figures["assistant"].value or 0) > 0.7
     assert assistant.match_percent < 40
@@ -93,7 +93,7 @@ def test_an_assistant_is_caught_by_the_detector_and_by_its_phrases(assistant: Re
 
 
 def test_a_copy_machine_fools_the_detector_and_is_caught_by_the_memory_part(
-    copy_machine: Report, assistant: Report
+    copy_machine: EvaluationReport, assistant: EvaluationReport
 ) -> None:
     assert copy_machine.headline_auc is not None and copy_machine.headline_auc < 0.7 < (assistant.headline_auc or 0)
     assert copy_machine.model.memory.line_share > 0.9
@@ -102,7 +102,7 @@ def test_a_copy_machine_fools_the_detector_and_is_caught_by_the_memory_part(
     assert copy_machine.next_steps[0].startswith("Do not publish it")
 
 
-def test_real_lines_in_the_wrong_places_fool_the_detector_and_not_the_match(rows: list[Row]) -> None:
+def test_real_lines_in_the_wrong_places_fool_the_detector_and_not_the_match(rows: list[EvaluationExample]) -> None:
     real = [row.reply for row in rows]
     report = measured(rows, tuple(random.Random(3).sample(real, len(real))), ["something else"])
     people, match = report.writers[0], report.model.match
@@ -113,7 +113,7 @@ def test_real_lines_in_the_wrong_places_fool_the_detector_and_not_the_match(rows
     assert "hardly fit" in " ".join(verdict.context_objections(report.model.figures, people.figures))
 
 
-def test_repeating_what_was_just_said_fits_better_than_people_do_and_is_no_match(rows: list[Row]) -> None:
+def test_repeating_what_was_just_said_fits_better_than_people_do_and_is_no_match(rows: list[EvaluationExample]) -> None:
     report = measured(rows, tuple(row.conversation.turns[-1].text for row in rows), ["something else"])
     figures, people = report.model.figures, report.writers[0].figures
     assert (figures["context_fit"].value or 0) > (people["context_fit"].value or 0)
@@ -122,7 +122,7 @@ def test_repeating_what_was_just_said_fits_better_than_people_do_and_is_no_match
     assert "repeat what was just said" in " ".join(verdict.context_objections(figures, people))
 
 
-def test_people_fit_their_own_places_better_than_chance(copy_machine: Report) -> None:
+def test_people_fit_their_own_places_better_than_chance(copy_machine: EvaluationReport) -> None:
     people = copy_machine.writers[0]
     assert (people.figures["context_fit"].low or 0) > 0.5
     assert verdict.context_objections(people.figures, people.figures) == ()
@@ -143,7 +143,7 @@ def test_people_fit_their_own_places_better_than_chance(copy_machine: Report) ->
 )
 def test_a_mention_of_somebody_nobody_knows_is_an_invention(text: str, is_invented: bool) -> None:
     turns = (Turn("Mia", "hey @New how are you"),)
-    places = places_of([Row("1", 1, "s", Conversation(turns), "fine")], None)
+    places = places_of([EvaluationExample("1", 1, "s", Conversation(turns), "fine")], None)
     assert places.invents_a_mention(text) is is_invented
 
 
@@ -163,7 +163,7 @@ def test_a_question_is_known_by_its_end(text: str, is_asked: bool) -> None:
 
 
 def test_a_report_of_an_earlier_version_is_read_and_compared_by_the_formula_it_was_made_with(
-    assistant: Report, tmp_path: Path
+    assistant: EvaluationReport, tmp_path: Path
 ) -> None:
     path = tmp_path / "report.json"
     write_report(assistant, path)
@@ -179,13 +179,13 @@ def test_a_report_of_an_earlier_version_is_read_and_compared_by_the_formula_it_w
     assert new.percents_beside(new) == (new.percent, new.percent)
 
 
-def test_people_against_people_is_a_match_of_one_hundred(copy_machine: Report) -> None:
+def test_people_against_people_is_a_match_of_one_hundred(copy_machine: EvaluationReport) -> None:
     people = copy_machine.writers[0]
     result = verdict.match(people.figures, people.figures, people.memory, people.memory)
     assert result.percent == pytest.approx(100)
 
 
-def test_the_formula_in_words_has_the_weights_of_the_computation(assistant: Report) -> None:
+def test_the_formula_in_words_has_the_weights_of_the_computation(assistant: EvaluationReport) -> None:
     match = assistant.model.match
     assert match is not None
     for part in match.parts:
@@ -193,19 +193,19 @@ def test_the_formula_in_words_has_the_weights_of_the_computation(assistant: Repo
     assert sum(part.weight for part in match.parts) == 100
 
 
-def test_halves_are_disjoint_and_keep_sessions_whole(rows: list[Row]) -> None:
+def test_halves_are_disjoint_and_keep_sessions_whole(rows: list[EvaluationExample]) -> None:
     sessions = [row.session for row in rows]
     for first, second in comparison.halves(sessions, 5):
         assert not set(first) & set(second) and len(first) + len(second) == len(rows)
         assert not {sessions[i] for i in first} & {sessions[i] for i in second}
 
 
-def test_the_same_replies_give_the_same_figures(rows: list[Row]) -> None:
+def test_the_same_replies_give_the_same_figures(rows: list[EvaluationExample]) -> None:
     features = extract(real_replies(rows[:120]))
     assert comparison.compare(features, features, QUICK) == comparison.compare(features, features, QUICK)
 
 
-def test_intervals_hold_their_value_and_narrow_with_more_places(rows: list[Row]) -> None:
+def test_intervals_hold_their_value_and_narrow_with_more_places(rows: list[EvaluationExample]) -> None:
     def width(count: int) -> float:
         features = extract(real_replies(spread(rows, count)))
         estimate = comparison.compare(features, features, Effort(splits=2, rounds=100, costly_rounds=1))["case"]
@@ -264,15 +264,15 @@ def test_short_sayings_are_nobodys_copy() -> None:
 def test_a_told_secret_is_an_objection_whatever_its_spelling() -> None:
     assert memory.is_told(SECRET, "uh The code is 7194, Blue HERON i think")
     assert not memory.is_told(SECRET, "the code is 7195 blue heron")
-    told = memory.Memory(canaries=((1, 0, 4), (10, 1, 4), (100, 4, 4)))
-    assert verdict.objections(told, memory.Memory()) == ("It told 5 of 12 planted secrets.",)
+    told = memory.Memorisation(canaries=((1, 0, 4), (10, 1, 4), (100, 4, 4)))
+    assert verdict.objections(told, memory.Memorisation()) == ("It told 5 of 12 planted secrets.",)
 
 
 def test_private_data_in_replies_is_counted_and_objected_to() -> None:
     found = memory.measure(
         ["mail me at a@b.example"], ["x"], find_private=lambda text: [word for word in text.split() if "@" in word]
     )
-    assert found.private_hits == 1 and verdict.objections(found, memory.Memory())
+    assert found.private_hits == 1 and verdict.objections(found, memory.Memorisation())
 
 
 def test_more_repetition_is_fewer_different_words_and_more_self_bleu() -> None:
@@ -337,7 +337,7 @@ def test_distances_are_zero_for_the_same_habits_and_one_for_none_in_common() -> 
         assert distance(quiet, loud) == pytest.approx(1)
 
 
-def test_a_model_that_says_nothing_is_recognised(rows: list[Row]) -> None:
+def test_a_model_that_says_nothing_is_recognised(rows: list[EvaluationExample]) -> None:
     real = extract(real_replies(rows))
     silent = extract(Replies(("",) * len(rows), real.replies.sessions))
     assert (comparison.compare(silent, real, QUICK)["auc"].value or 0) > 0.95
@@ -348,12 +348,12 @@ def test_perplexity_is_the_exponential_of_the_mean_log_loss() -> None:
     assert estimate.value == pytest.approx(np.exp(2.0))
 
 
-def test_a_report_comes_back_from_its_file_as_it_was(copy_machine: Report, tmp_path: Path) -> None:
+def test_a_report_comes_back_from_its_file_as_it_was(copy_machine: EvaluationReport, tmp_path: Path) -> None:
     write_report(copy_machine, tmp_path / "report.json")
     assert read_report(tmp_path / "report.json") == copy_machine
 
 
-def test_the_page_needs_nothing_outside_it_and_escapes_what_people_wrote(assistant: Report) -> None:
+def test_the_page_needs_nothing_outside_it_and_escapes_what_people_wrote(assistant: EvaluationReport) -> None:
     hostile = "<script>alert(1)</script><img src=x onerror=alert(2)>"
     sample = replace(assistant.samples[0], replies={"people": hostile, "model": hostile})
     page = render(replace(assistant, samples=(sample, *assistant.samples[1:])))
@@ -373,6 +373,6 @@ def test_a_broken_row_is_named_by_its_line(tmp_path: Path) -> None:
         read_manifest(tmp_path)
 
 
-def test_a_short_evaluation_still_sees_the_whole_time_span(rows: list[Row]) -> None:
+def test_a_short_evaluation_still_sees_the_whole_time_span(rows: list[EvaluationExample]) -> None:
     chosen = spread(rows, 10)
     assert len(chosen) == 10 and chosen[0] == rows[0] and rows.index(chosen[-1]) >= len(rows) * 0.85

@@ -19,7 +19,7 @@ from model.catalog import offline_chat_model
 from model.chat.requests import Reply, ReplyRequest
 from model.embeddings import QueryEmbedder, bulk_embedder, ensure_query_gguf, query_embedder
 from model.evaluation import generation, recall_lines
-from model.evaluation.rows import Row
+from model.evaluation.rows import EvaluationExample
 from model.inference import ChatModel, ContextOptions, GenerationOptions
 from storage.index_sync import catch_up
 from storage.paths import Workspace
@@ -259,12 +259,12 @@ def test_an_evaluation_asks_the_model_what_the_live_bot_asks(model: ChatModel, i
 
     run(live())
     training = [
-        Row(str(number), channel, "s", Conversation((Turn("ann", text),)), "x")
+        EvaluationExample(str(number), channel, "s", Conversation((Turn("ann", text),)), "x")
         for number, channel, text in LINES
         if channel == GENERAL
     ]
     embed = bulk_embedder(EMBEDDING, indexed.workspace).embed
-    place = Row("place", GENERAL, "t", Conversation(talk), "nobody")
+    place = EvaluationExample("place", GENERAL, "t", Conversation(talk), "nobody")
     lines = recall_lines.recalled_for(
         [place],
         recall_lines.training_lines(training, embed),
@@ -272,7 +272,7 @@ def test_an_evaluation_asks_the_model_what_the_live_bot_asks(model: ChatModel, i
         count=2,
         min_similarity=settings[RECALL_MIN_SIMILARITY],
     )
-    voice = generation.Voice(
+    voice = generation.GenerationSetup(
         GenerationOptions.from_settings(settings),
         settings[SYSTEM_PROMPT],
         settings[HISTORY_MESSAGES],

@@ -34,7 +34,7 @@ from model.training.loaders import Runtime, find_runtime, shrink_frozen_embeddin
 from model.training.merging import LoraAdapter, MergedWeights, save_folder
 from model.training.phases import PhaseRows, PhaseSetup, build_trainer, scalable_adapter
 from model.training.progress import SilentReporter
-from model.training.recipes import CPU_SMOKE, LINEAR_LAYERS, LoraNumbers, Method, Recipe, lora_targets
+from model.training.recipes import CPU_SMOKE, LINEAR_LAYERS, LoraRecipe, Method, Recipe, lora_targets
 from model.training.rows import IGNORED, Example, PreparedFolder, Renderer, Skipped, examples
 from model.training.shared_prefix import collate, pack, packed_together, reply_loss, shared_length
 from model.training.streamed import reply_distributions
@@ -80,7 +80,7 @@ def world(packaged_base: BaseModel, tmp_path_factory: pytest.TempPathFactory) ->
 def recipe(steps: int = 3, **changes: Any) -> Recipe:
     """cpu-smoke with r=8, few steps and short rows."""
     made = replace(
-        CPU_SMOKE, lora=LoraNumbers(r=8, alpha=16, dropout=0.0), log_every=1, save_every=2, evaluate_every=50, **changes
+        CPU_SMOKE, lora=LoraRecipe(r=8, alpha=16, dropout=0.0), log_every=1, save_every=2, evaluate_every=50, **changes
     )
     for name in ("sft", "dpo", "orpo", "kto"):
         made = made.with_phase(
@@ -211,7 +211,7 @@ def test_bf16_is_used_where_the_card_has_it_and_not_where_torch_emulates_it(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
-    assert find_runtime(replace(recipe(), lora=LoraNumbers(8, 16, train_embeddings=True))).dtype == dtype
+    assert find_runtime(replace(recipe(), lora=LoraRecipe(8, 16, train_embeddings=True))).dtype == dtype
 
 
 def test_a_frozen_embedding_costs_no_more_than_its_sixteen_bits(world: World) -> None:
@@ -389,7 +389,7 @@ def test_nine_modules_on_a_tied_base_are_not_merged(world: World, tmp_path: Path
 def test_what_we_train_on_a_tied_base_merges_exactly_and_stays_tied(
     world: World, tmp_path: Path, with_embeddings: bool
 ) -> None:
-    targets = lora_targets(LoraNumbers(r=8, alpha=16, train_embeddings=with_embeddings), is_tied=True)
+    targets = lora_targets(LoraRecipe(r=8, alpha=16, train_embeddings=with_embeddings), is_tied=True)
     model = _disturbed(
         world,
         target_modules=list(targets.target_modules),
@@ -446,7 +446,7 @@ def test_a_merge_needs_a_part_of_the_memory_that_the_model_would(packaged_base: 
 
 def test_dpo_starts_from_the_reference_with_trained_embeddings_too(world: World, tmp_path: Path) -> None:
     """At learning rate 0 the loss must be ln 2: else policy and reference differ from the start."""
-    used = replace(recipe(2), lora=LoraNumbers(r=8, alpha=16, dropout=0.0, train_embeddings=True))
+    used = replace(recipe(2), lora=LoraRecipe(r=8, alpha=16, dropout=0.0, train_embeddings=True))
     used = used.with_phase("dpo", learning_rate=0.0)
     result = run(world, tmp_path / "run", used, Method.SFT_DPO)
     assert result.phases[1].loss == pytest.approx(0.6931, abs=1e-3)

@@ -16,7 +16,7 @@ from data.chat.rows import PREFERENCES, TRAIN, JudgedRow, PreferenceRow, Session
 from model.prompts import CHATML, transcript_layout
 from model.training.checkpoints import discard_incomplete, is_complete, last_complete, mark_complete
 from model.training.hardware import Hardware
-from model.training.preflight import GIB, Preflight, PreflightError, Work, examine, fit_batches, memory_needed
+from model.training.preflight import GIB, Preflight, PreflightError, WorkEstimate, examine, fit_batches, memory_needed
 from model.training.recipes import (
     CPU_SMOKE,
     DEMO,
@@ -189,7 +189,7 @@ def test_a_broken_row_is_named_by_file_and_line(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="no finished data set"):
+    with pytest.raises(BadInputError, match="not a finished data set"):
         PreparedFolder.open(tmp_path)
 
 
@@ -266,7 +266,7 @@ def looked(recipe: Any = RTX3070, *, bot_bytes: int = 0, rows: int = 1000, **val
         base="Qwen/Qwen2.5-3B-Instruct",
         shape=QWEN_3B,
         hardware=hardware(**values),
-        work=Work({"sft": rows}, 200.0),
+        work=WorkEstimate({"sft": rows}, 200.0),
         is_base_here=True,
         bot_bytes=bot_bytes,
     )
@@ -313,7 +313,7 @@ def test_a_run_is_settled_from_the_workspace_alone(workspace: Workspace) -> None
     run, found = look(settle(RunRequest(), workspace), workspace)
     assert run.recipe.name in RECIPES and run.method is Method.SFT
     assert run.out.parent == workspace.root / "models" / "training"
-    assert json.loads(json.dumps(found.as_dict()))["can_run"] is True
+    assert json.loads(json.dumps(found.as_result().as_json()))["can_run"] is True
 
 
 # ---- the script -------------------------------------------------------------------------------------------
@@ -335,7 +335,7 @@ def test_the_preflight_leaves_its_result_in_the_job_row(
 
 
 def test_a_running_bot_is_counted_paused_and_started_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    pause = importlib.import_module("scripts.bot_pause")
+    pause = importlib.import_module("model.bot_pause")
     started: list[tuple[str, list[str]]] = []
     monkeypatch.setattr(pause, "spawn", lambda workspace, path, arguments, **_: started.append((path, arguments)))
     now = pause.time.time()

@@ -13,7 +13,7 @@ from model.catalog import offline_chat_model
 from model.chat.chat_model import ChatModel
 from model.chat.requests import GenerationOptions, ReplyRequest
 from model.chat.sampling import Sampler
-from model.native import ContextOptions, library
+from model.llama_cpp_api import ContextOptions, library
 from model.prompts import render, tokenise
 from storage.records import Conversation, Turn
 from storage.settings import MIN_P, REPEAT_PENALTY, TEMPERATURE, TOP_K, TOP_P, TRANSCRIPT, Settings

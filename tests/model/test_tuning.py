@@ -17,10 +17,10 @@ import pytest
 from data.chat.conversation import Typist
 from model.catalog import check_gguf
 from model.chat.chat_model import ChatModel
-from model.chat.guest import Lookout, Surroundings, threads_for
+from model.chat.host_load import Lookout, Surroundings, threads_for
 from model.chat.requests import GenerationOptions, ReplyRequest
 from model.chat.tuning import Trial, Tuning, choose, choose_parallel, probe, thread_candidates, tuning_for, tuning_key
-from model.native import ContextOptions
+from model.llama_cpp_api import ContextOptions
 from scripts.dev.make_benchmark_model import TINY, main, write_model
 from storage.records import Conversation, Turn
 from storage.settings import FREE_MEMORY, Settings

@@ -10,7 +10,7 @@ import pytest
 from gui import texts
 from gui.presenters import blind_test as quiz
 from model.evaluation import blind_test
-from storage.quiz import Quiz, QuizItem, QuizLine, quiz_folder, quizzes, read_result
+from storage.blind_test import Quiz, QuizItem, QuizLine, quiz_folder, quizzes, read_result
 from storage.records import Job, JobState
 from storage.store import Store
 from tests.support.panel import StillJobs, open_panel

@@ -11,20 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from model.evaluation.rows import Row
+from model.evaluation.rows import EvaluationExample
 from storage.records import Conversation, Turn
 
 MESSAGES = Path(__file__).resolve().parents[2] / "data" / "demo" / "messages.jsonl"
 _GAP_SECONDS = 600
 
 
-def demo_rows() -> list[Row]:
+def demo_rows() -> list[EvaluationExample]:
     """A fresh list of `_rows`."""
     return list(_rows())
 
 
 @cache
-def _rows() -> tuple[Row, ...]:
+def _rows() -> tuple[EvaluationExample, ...]:
     """The demo server's messages as rows: up to four turns of context, and what was said."""
     history: dict[str, list[Turn]] = defaultdict(list)
     sessions: dict[str, int] = defaultdict(int)
@@ -42,7 +42,7 @@ def _rows() -> tuple[Row, ...]:
         name = message["author"].get("global_name") or message["author"]["username"]
         if history[channel]:
             rows.append(
-                Row(
+                EvaluationExample(
                     message["id"],
                     int(channel),
                     f"{channel}-{sessions[channel]}",
@@ -54,7 +54,7 @@ def _rows() -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def every_other_session(first: int) -> list[Row]:
+def every_other_session(first: int) -> list[EvaluationExample]:
     """Rows of sessions 0, 2, 4... (first=0) or 1, 3, 5... (first=1): two parts of the same time, nothing shared."""
     rows = demo_rows()
     chosen = set(list(dict.fromkeys(row.session for row in rows))[first::2])

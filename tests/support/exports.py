@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scripts import fetch_and_embed
-from scripts.progress import exit_code_of
+from storage.jobs.frame import exit_code_of
 from storage.paths import Workspace
 from storage.records import Message
 from storage.store import Store

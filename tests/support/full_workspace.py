@@ -15,11 +15,10 @@ import numpy as np
 from model.evaluation import blind_test
 from model.evaluation.rows import read_rows
 from storage.backup import create_backup
+from storage.blind_test import quiz_folder
 from storage.index_sync import catch_up
-from storage.jobs import JobState
 from storage.paths import Workspace
-from storage.quiz import quiz_folder
-from storage.records import Activity, Channel, Mention, Message, Reaction
+from storage.records import Activity, Channel, JobState, Mention, Message, Reaction
 from storage.store import Store
 from storage.vectordb import VectorIndex
 

@@ -14,12 +14,12 @@ import simcord
 from bot.channel_log import ChannelLogs
 from bot.client import BotClient
 from bot.commands import AdminCommands
-from bot.config import Place
+from bot.config import ServerScope
 from bot.decisions import ReplyCounts
 from bot.handlers import Handlers, channel_reader
 from bot.live_status import LiveStatus
 from bot.outbox import Outbox
-from bot.replies import ReplyDesk
+from bot.reply_scheduler import ReplyDesk
 from bot.responder import Response
 from bot.stopping import StopRequest
 from model.chat.requests import Reply
@@ -157,7 +157,7 @@ async def sim_bot(store: Store, *texts: str, speak: bool = True) -> AsyncIterato
     handlers = Handlers(
         store=store,
         storage=storage,
-        place=Place(1, frozenset()),
+        place=ServerScope(1, frozenset()),
         outbox=outbox,
         logs=logs,
         counts=counts,
@@ -178,7 +178,7 @@ async def sim_bot(store: Store, *texts: str, speak: bool = True) -> AsyncIterato
         general = guild.create_text_channel("general")
         staff = guild.create_text_channel("staff")
         admin, mira, tam = (guild.add_member(env.create_user(name)) for name in ("olga", "mira", "tam"))
-        handlers.place = Place(guild.id, frozenset({admin.id}))
+        handlers.place = ServerScope(guild.id, frozenset({admin.id}))
         await client._register_slash_commands()
         policy.record_policy(store.consents, accepted=True, given_by="owner")
         store.channels.add(

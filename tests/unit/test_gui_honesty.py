@@ -13,14 +13,14 @@ from gui.presenters import blind_test as quiz_room
 from gui.presenters import dashboard, training
 from gui.presenters import format as words
 from gui.presenters.plain import plain
-from gui.presenters.pulse import ControllerLook, Pulse
+from gui.presenters.snapshot import ControllerLook, Pulse
 from gui.presenters.status import status_view
 from gui.remaining import RemainingTimes
 from model.evaluation import blind_test
 from storage.activity import Totals
+from storage.blind_test import LEAST_ANSWERS, QuizResult, RaterVerdict
 from storage.environment import Environment
 from storage.errors import ConfigurationError
-from storage.quiz import LEAST_ANSWERS, QuizResult, Verdict
 from storage.records import Job, JobState
 from storage.settings import Settings
 
@@ -35,7 +35,7 @@ def scored(answers: int, *, right: float = 0.5) -> tuple[blind_test.Score, Job]:
     """A rater who gave this many answers, half of them about the bot."""
     key = blind_test.Key("q", "tuned", {f"{n:04d}": n % 2 == 0 for n in range(answers)})
     verdicts = tuple(
-        Verdict(item, is_bot if n < right * answers else not is_bot)
+        RaterVerdict(item, is_bot if n < right * answers else not is_bot)
         for n, (item, is_bot) in enumerate(key.is_bot.items())
     )
     score = blind_test.score([QuizResult("q", "ada", verdicts, 1.0)], key)
@@ -61,7 +61,7 @@ def test_enough_answers_make_one_and_say_how_sure_it_is_in_words() -> None:
 
 def test_answers_about_one_side_only_make_no_verdict() -> None:
     key = blind_test.Key("q", "tuned", {f"{n:04d}": True for n in range(40)})
-    score = blind_test.score([QuizResult("q", "ada", tuple(Verdict(item, True) for item in key.is_bot), 1.0)], key)
+    score = blind_test.score([QuizResult("q", "ada", tuple(RaterVerdict(item, True) for item in key.is_bot), 1.0)], key)
     assert blind_test.reading(score).startswith("no verdict")
 
 

@@ -11,13 +11,14 @@ from gui import texts
 from gui.presenters import dashboard, first_run, logs, notifications, people, playground, settings, training
 from gui.presenters import format as words
 from gui.presenters.charts import histogram, nice_ceiling, thin
-from gui.presenters.comparison import Comparison, models_problem, read_shelf, temperature_side
-from gui.presenters.pulse import ControllerLook, Pulse
+from gui.presenters.comparison import ComparedAnswers, models_problem, read_shelf, temperature_side
+from gui.presenters.snapshot import ControllerLook, Pulse
 from gui.presenters.status import status_view
 from storage import policy
 from storage.activity import Totals
 from storage.deletions import Deletion, DeletionKind
 from storage.environment import Environment
+from storage.jobs.kinds import job_label
 from storage.records import (
     Activity,
     BotPhase,
@@ -197,7 +198,7 @@ def test_a_job_shows_step_and_remaining_time() -> None:
     running = Job(3, "train", 1, JobState.RUNNING, 0.5, "epoch 2 of 5", started_at=NOW - 600)
     view = dashboard.job_views(pulse(jobs=(running,)), starting=frozenset({"backup"}), remaining={3: 600.0})
     assert view[0].text == "epoch 2 of 5 · 10 min left"
-    assert view[1].name == texts.JOB_NAMES["backup"] and view[1].job_id == 0
+    assert view[1].name == job_label("backup") and view[1].job_id == 0
 
 
 # ---- numbers as people read them ---------------------------------------------------------------------------
@@ -399,7 +400,7 @@ def test_an_unanswered_line_waits_visibly_and_an_answer_brings_its_cost(count: i
 
 
 def test_a_comparison_answers_one_temperature_after_the_other() -> None:
-    comparison = Comparison("hi", (temperature_side(0.5), temperature_side(1.0)))
+    comparison = ComparedAnswers("hi", (temperature_side(0.5), temperature_side(1.0)))
     assert comparison.side.options == {TEMPERATURE.key: 0.5}
     left, right = comparison.lines(NOW, NOW)
     assert left.is_waiting and right.text == "…" and (left.column, right.column) == (0, 1)

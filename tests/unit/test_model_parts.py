@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.chat.window import choose_window, fit
-from model.chat.reply_queue import Job, ReplyFuture, ReplyQueue
+from model.chat.reply_queue import QueuedReply, ReplyFuture, ReplyQueue
 from model.chat.requests import GenerationOptions, ReplyRequest
 from model.chat.sampling import ReplyText
 from storage.records import Conversation, Turn
 from storage.settings import STOP_STRINGS, TEMPERATURE, Settings
 
 
-def job(channel: int = 1, *, priority: int = 10, at: float = 0.0, deadline: float = 100.0) -> Job:
+def job(channel: int = 1, *, priority: int = 10, at: float = 0.0, deadline: float = 100.0) -> QueuedReply:
     request = ReplyRequest(Conversation(()), GenerationOptions(), "", channel, priority, deadline)
-    return Job(request, ReplyFuture(lambda _future: None), at)
+    return QueuedReply(request, ReplyFuture(lambda _future: None), at)
 
 
 def order(queue: ReplyQueue) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.recalled import Earlier, Memory
+from data.training_recall import Earlier, RecallMemory
 from model.evaluation.recall_lines import TrainingLines
 from storage.records import Turn
 
@@ -27,7 +27,7 @@ def test_an_evaluation_finds_lines_of_the_channel_and_of_its_sources_only() -> N
 
 def test_a_training_rows_memory_finds_lines_of_its_sources_only() -> None:
     """Fault 73."""
-    memory = Memory()
+    memory = RecallMemory()
     for channel_id in (1, 2):
         memory.add(Earlier(channel_id, "Mira", f"the xylophone of channel {channel_id}"))
     assert [line.channel_id for line in memory.find("xylophone", sources=[1], limit=9)] == [1]

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from storage.paths import Workspace
-from storage.system.commands import Outcome, windows_user
+from storage.system.commands import CommandOutcome, windows_user
 from storage.system.launch_entry import windowless_python
 from storage.system.schedule import Schedule, ScheduleError, Scheduler, Task, apply_schedule, parse_schedule
 from storage.system.schedule.linux import cron_line, systemd_service, systemd_timer, with_cron_line
@@ -33,18 +33,18 @@ class System:
         self.commands: list[list[str]] = []
         self.files: dict[str, bytes] = {}
 
-    def __call__(self, command: Sequence[str], text: str | None = None) -> Outcome:
+    def __call__(self, command: Sequence[str], text: str | None = None) -> CommandOutcome:
         self.commands.append(list(command))
         if command[0] == "systemctl" and not self.has_systemd:
-            return Outcome(1, "Failed to connect to bus")
+            return CommandOutcome(1, "Failed to connect to bus")
         if list(command) == ["crontab", "-l"]:
-            return Outcome(0, self.crontab)
+            return CommandOutcome(0, self.crontab)
         if list(command) == ["crontab", "-"]:
             self.crontab = text or ""
         if "/XML" in command:
             file = Path(command[command.index("/XML") + 1])
             self.files["task.xml"] = file.read_bytes()
-        return Outcome(0, "")
+        return CommandOutcome(0, "")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_the_choice_is_remembered_only_once_the_system_agreed(tmp_path: Path) ->
     scheduler = Scheduler(TASK, platform="linux", home=tmp_path, config_home=tmp_path, run=system)
     sentence = apply_schedule("weekly@sun-04:00", Workspace.at(tmp_path), remembered.append, scheduler=scheduler)
     assert "every Sunday at 04:00" in sentence
-    refusing = Scheduler(TASK, platform="win32", home=tmp_path, run=lambda *_: Outcome(1, "Access is denied"))
+    refusing = Scheduler(TASK, platform="win32", home=tmp_path, run=lambda *_: CommandOutcome(1, "Access is denied"))
     with pytest.raises(ScheduleError, match="Access is denied"):
         apply_schedule("daily@04:00", Workspace.at(tmp_path), remembered.append, scheduler=refusing)
     apply_schedule("off", Workspace.at(tmp_path), remembered.append, scheduler=scheduler)

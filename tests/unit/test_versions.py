@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.records import Form, Message, Reaction
+from storage.records import Message, MessageForm, Reaction
 from storage.versions import is_edit, kept_of, unrepeated
 
 HOUR = 3_600_000
 
 
-def version(content: str, *, edited: int | None = None, form: Form = Form.API, **fields: object) -> Message:
+def version(
+    content: str, *, edited: int | None = None, form: MessageForm = MessageForm.API, **fields: object
+) -> Message:
     return replace(Message(1, 2, 3, "ann", content, 0), edited_ms=edited, form=form, **fields)  # type: ignore[arg-type]
 
 
@@ -27,18 +29,23 @@ def version(content: str, *, edited: int | None = None, form: Form = Form.API, *
         (version("old"), version("new", edited=5 * HOUR), "new", True),
         (version("new", edited=5 * HOUR), version("old"), "new", False),
         (version("new", edited=5 * HOUR), version("old", edited=4 * HOUR), "new", False),
-        (version("**a**"), version("a", form=Form.RENDERED), "**a**", False),
-        (version("a", form=Form.RENDERED), version("**a**"), "**a**", False),
-        (version("a", form=Form.RENDERED), version("**a**", form=Form.PACKAGE), "**a**", False),
-        (version("**a**", form=Form.PACKAGE), version("a", form=Form.RENDERED), "**a**", False),
-        (version("**a**"), version("b", form=Form.RENDERED, edited=5 * HOUR), "b", True),
-        (version("b", form=Form.RENDERED, edited=5 * HOUR), version("**b**", edited=5 * HOUR + 900), "**b**", False),
+        (version("**a**"), version("a", form=MessageForm.RENDERED), "**a**", False),
+        (version("a", form=MessageForm.RENDERED), version("**a**"), "**a**", False),
+        (version("a", form=MessageForm.RENDERED), version("**a**", form=MessageForm.PACKAGE), "**a**", False),
+        (version("**a**", form=MessageForm.PACKAGE), version("a", form=MessageForm.RENDERED), "**a**", False),
+        (version("**a**"), version("b", form=MessageForm.RENDERED, edited=5 * HOUR), "b", True),
+        (
+            version("b", form=MessageForm.RENDERED, edited=5 * HOUR),
+            version("**b**", edited=5 * HOUR + 900),
+            "**b**",
+            False,
+        ),
         (version("b", edited=5 * HOUR + 1), version("c", edited=5 * HOUR + 2), "c", True),
-        (version("@Ana", form=Form.RENDERED), version("@Ana L", form=Form.RENDERED), "@Ana", False),
+        (version("@Ana", form=MessageForm.RENDERED), version("@Ana L", form=MessageForm.RENDERED), "@Ana", False),
         (version("words"), version("", edited=5 * HOUR), "words", False),
         (version("words"), version("", edited=5 * HOUR, attachments=("cat.png",)), "", True),
         (version("words"), version("", attachments=("cat.png",)), "words", False),
-        (version("words", edited=5 * HOUR), version("package", form=Form.PACKAGE), "words", False),
+        (version("words", edited=5 * HOUR), version("package", form=MessageForm.PACKAGE), "words", False),
     ],
 )
 def test_newer_words_win_then_the_better_form(stored: Message, incoming: Message, kept: str, edit: bool) -> None:
@@ -54,7 +61,7 @@ def test_newer_words_win_then_the_better_form(stored: Message, incoming: Message
 VERSIONS = st.builds(
     lambda hour, form: version(f"edit {hour} {form.name}", edited=hour * HOUR or None, form=form),
     st.integers(0, 3),
-    st.sampled_from(Form),
+    st.sampled_from(MessageForm),
 )
 
 

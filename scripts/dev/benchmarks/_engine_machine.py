@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from model.chat.chat_model import ChatModel
-from model.chat.guest import Lookout, Surroundings
+from model.chat.host_load import Lookout, Surroundings
 from model.chat.requests import GenerationOptions, ReplyRequest
-from model.native import ContextOptions, NativeModel, Row
+from model.llama_cpp_api import BatchToken, ContextOptions, NativeModel
 from storage.records import Conversation, Turn
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -154,11 +154,13 @@ def bare_loop(native: NativeModel, prompt: int) -> dict[str, float]:
         native.clear()
         started = time.perf_counter()
         for start in range(0, prompt, chunk):
-            native.decode([Row(500 + at, at, 0, at == prompt - 1) for at in range(start, min(start + chunk, prompt))])
+            native.decode(
+                [BatchToken(500 + at, at, 0, at == prompt - 1) for at in range(start, min(start + chunk, prompt))]
+            )
         prefill.append(prompt / (time.perf_counter() - started))
         started = time.perf_counter()
         for position in range(prompt, prompt + _REPLY):
-            native.decode([Row(500 + position, position, 0, True)])
+            native.decode([BatchToken(500 + position, position, 0, True)])
         decode.append(_REPLY / (time.perf_counter() - started))
     return {"decode per second": max(decode[1:]), "prefill per second": max(prefill[1:])}
 
@@ -203,7 +205,7 @@ def attention(path: Path, options: ContextOptions) -> dict[str, Any]:
         native = NativeModel(path, replace(options, flash_attention=has_flash))
         chunk = options.ubatch
         for start in range(0, _OWN_PAST, chunk):
-            native.decode([Row(500 + at, at, 0) for at in range(start, min(start + chunk, _OWN_PAST))])
+            native.decode([BatchToken(500 + at, at, 0) for at in range(start, min(start + chunk, _OWN_PAST))])
         past = native.save(0)
         for others in range(0, 5, 2):
             for sequence in range(1, others + 1):
@@ -211,7 +213,7 @@ def attention(path: Path, options: ContextOptions) -> dict[str, Any]:
             times = []
             for step in range(_REPLY):
                 started = time.perf_counter()
-                native.decode([Row(700 + step, _OWN_PAST + step, 0, True)])
+                native.decode([BatchToken(700 + step, _OWN_PAST + step, 0, True)])
                 times.append((time.perf_counter() - started) * 1000)
             native.remove(0, _OWN_PAST)
             row = measured[f"{_OWN_PAST} own cells, {others * _OWN_PAST} of others"]

@@ -13,7 +13,7 @@ from typing import Any
 from data.chat.conversation import Typist
 from model.chat.chat_model import ChatModel
 from model.chat.requests import GenerationOptions, ReplyRequest
-from model.native import ContextOptions, NativeModel, Row
+from model.llama_cpp_api import BatchToken, ContextOptions, NativeModel
 from scripts.dev.benchmarks._engine_machine import burner, open_model
 from scripts.dev.benchmarks._talk import (
     HISTORY,
@@ -304,7 +304,10 @@ def exactness(
         for start in range(0, len(tokens), size):
             part = tokens[start : start + size]
             native.decode(
-                [Row(token, start + index, 0, start + index == len(tokens) - 1) for index, token in enumerate(part)]
+                [
+                    BatchToken(token, start + index, 0, start + index == len(tokens) - 1)
+                    for index, token in enumerate(part)
+                ]
             )
         return _log_softmax(native.logits(len(part) - 1))
 

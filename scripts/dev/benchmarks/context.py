@@ -112,7 +112,7 @@ def compare(store: Store, rows: Iterator[TrainingRow] | Sequence[TrainingRow]) -
     """Both prompts of every row, with the packaged model's tokenizer."""
     from model.catalog import offline_chat_model
     from model.chat.prompting import PromptBuilder
-    from model.native import ContextOptions, NativeModel
+    from model.llama_cpp_api import ContextOptions, NativeModel
     from model.prompts import CHATML, plain_text
     from model.training.rows import Renderer, Skipped
 

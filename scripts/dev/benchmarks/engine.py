@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure every part asked for; returns the figures by part."""
     from model.catalog import offline_chat_model
-    from model.native import ContextOptions, default_threads
+    from model.llama_cpp_api import ContextOptions, default_threads
     from scripts.dev.benchmarks import _engine_machine as machine
     from scripts.dev.benchmarks import _engine_replies as replies
     from scripts.dev.benchmarks._talk import read_channels

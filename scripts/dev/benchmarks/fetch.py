@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Fetch in all those ways; returns the figures."""
-    from data.fetcher import EVERYTHING
+    from data.fetch_arguments import EVERYTHING
     from data.fetcher_api import FetchError
     from storage.paths import Workspace
     from storage.store import Store

@@ -192,7 +192,7 @@ class _Chat:
     def __init__(self) -> None:
         from model.catalog import offline_chat_model
         from model.chat.chat_model import ChatModel
-        from model.native import ContextOptions
+        from model.llama_cpp_api import ContextOptions
 
         self._model = ChatModel(offline_chat_model(), ContextOptions(ubatch=128, threads=2))
         self.template, self.encode, self.count = self._model.template, self._model.encode, self._model.count_tokens

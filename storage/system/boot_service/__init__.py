@@ -18,7 +18,7 @@ from storage.system.boot_service.linux import UserService
 from storage.system.boot_service.macos import LaunchDaemon
 from storage.system.boot_service.status import OFF, ON, BootStatus, BootTaskError
 from storage.system.boot_service.windows import BootTaskOnWindows
-from storage.system.commands import Run, job_name, run_command, windows_user
+from storage.system.commands import RunCommand, job_name, run_command, windows_user
 from storage.system.launch_entry import launch_command
 
 __all__ = ["OFF", "ON", "BootStatus", "BootTask", "BootTaskError"]
@@ -46,7 +46,7 @@ class BootTask:
         *,
         platform: str = sys.platform,
         home: Path | None = None,
-        run: Run = run_command,
+        run: RunCommand = run_command,
         user: str = "",
         daemons: Path = DAEMON_FOLDER,
     ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from storage.paths import PROJECT_ROOT
 from storage.system.boot_service.status import OFF, ON, BootStatus, BootTaskError, on_or_off, write_definition
-from storage.system.commands import Run
+from storage.system.commands import RunCommand
 from storage.system.systemd import systemd_path, systemd_quote
 
 
@@ -25,7 +25,7 @@ def systemd_unit(command: Sequence[str]) -> str:
 class UserService:
     """One unit of this user."""
 
-    def __init__(self, name: str, command: Sequence[str], user: str, *, config_home: Path, run: Run) -> None:
+    def __init__(self, name: str, command: Sequence[str], user: str, *, config_home: Path, run: RunCommand) -> None:
         self._name, self._command, self._user, self._run = name, command, user, run
         self.unit = config_home / "systemd" / "user" / f"{name}.service"
 

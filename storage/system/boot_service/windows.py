@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.system.boot_service.status import BootStatus, needs_administrator, on_or_off, write_definition
-from storage.system.commands import Run
+from storage.system.commands import RunCommand
 from storage.system.task_scheduler import TaskXml
 
 TERMINAL = 'a terminal opened with "Run as administrator"'
@@ -33,7 +33,7 @@ def boot_task_xml(command: Sequence[str], user: str) -> bytes:
 class BootTaskOnWindows:
     """One task, by its name."""
 
-    def __init__(self, name: str, workspace: Workspace, command: Sequence[str], user: str, *, run: Run) -> None:
+    def __init__(self, name: str, workspace: Workspace, command: Sequence[str], user: str, *, run: RunCommand) -> None:
         self._name, self._workspace, self._command, self._user, self._run = name, workspace, command, user, run
 
     def status(self) -> BootStatus:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from storage.paths import Workspace
-from storage.system.commands import Run, run_command
+from storage.system.commands import RunCommand, run_command
 from storage.system.schedule.linux import SystemdOrCron
 from storage.system.schedule.macos import Launchd
 from storage.system.schedule.task import Schedule, ScheduleError, Task, parse_schedule
@@ -39,7 +39,7 @@ class Scheduler:
         *,
         platform: str = sys.platform,
         home: Path | None = None,
-        run: Run = run_command,
+        run: RunCommand = run_command,
         config_home: Path | None = None,
     ) -> None:
         home = home or Path.home()

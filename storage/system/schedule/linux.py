@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from storage.system.commands import Run
+from storage.system.commands import RunCommand
 from storage.system.schedule.task import DAY_NAMES, Schedule, Task, require
 from storage.system.systemd import systemd_path, systemd_quote
 
@@ -47,7 +47,7 @@ def with_cron_line(crontab: str, task: Task, line: str | None) -> str:
 class SystemdOrCron:
     """Keeps one timer of this user, or one line of the crontab."""
 
-    def __init__(self, task: Task, *, config_home: Path, run: Run) -> None:
+    def __init__(self, task: Task, *, config_home: Path, run: RunCommand) -> None:
         self._task, self._run = task, run
         self._units = config_home / "systemd" / "user"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import plistlib
 from pathlib import Path
 
-from storage.system.commands import Run, user_id
+from storage.system.commands import RunCommand, user_id
 from storage.system.schedule.task import Schedule, Task, require
 
 
@@ -29,7 +29,7 @@ def launchd_plist(task: Task, schedule: Schedule) -> bytes:
 class Launchd:
     """Keeps one agent of this user."""
 
-    def __init__(self, task: Task, *, home: Path, run: Run) -> None:
+    def __init__(self, task: Task, *, home: Path, run: RunCommand) -> None:
         self._task, self._run = task, run
         self._plist = home / "Library" / "LaunchAgents" / f"{task.name}.plist"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from storage.errors import KnownError
 from storage.paths import PROJECT_ROOT, Workspace
-from storage.system.commands import Outcome, job_name
+from storage.system.commands import CommandOutcome, job_name
 from storage.system.launch_entry import windowless_python
 
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -50,7 +50,7 @@ def parse_schedule(text: str) -> Schedule | None:
     match = _PATTERN.fullmatch(text)
     day = match["day"] if match else None
     if match is None or int(match["hour"]) > 23 or int(match["minute"]) > 59 or (day and day not in DAYS):
-        raise ScheduleError(f"'{text[:40]}' is no schedule.", "Use daily@04:00, weekly@sun-04:00 or off.")
+        raise ScheduleError(f"'{text[:40]}' is not a valid schedule.", "Use daily@04:00, weekly@sun-04:00 or off.")
     return Schedule(int(match["hour"]), int(match["minute"]), DAYS.index(day) if day else None)
 
 
@@ -72,7 +72,7 @@ class Task:
         )
 
 
-def require(outcome: Outcome, command: list[str], task: Task) -> None:
+def require(outcome: CommandOutcome, command: list[str], task: Task) -> None:
     """Raises ScheduleError with the system's own words when it refused."""
     if outcome.code:
         raise ScheduleError(

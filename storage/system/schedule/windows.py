@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from storage.system.commands import Run, windows_user
+from storage.system.commands import RunCommand, windows_user
 from storage.system.schedule.task import DAY_NAMES, Schedule, Task, require
 from storage.system.task_scheduler import TaskXml
 
@@ -36,7 +36,7 @@ def task_xml(task: Task, schedule: Schedule, *, user: str = "") -> bytes:
 class TaskScheduler:
     """Keeps one task through schtasks."""
 
-    def __init__(self, task: Task, *, run: Run) -> None:
+    def __init__(self, task: Task, *, run: RunCommand) -> None:
         self._task, self._run = task, run
 
     def install(self, schedule: Schedule) -> str:

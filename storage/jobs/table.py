@@ -6,12 +6,13 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from storage.database import Database
 from storage.errors import CancelledError, KnownError
+from storage.jobs.results import JobResult
 from storage.records import Job, JobMetric, JobState
 from storage.stored_json import read_json, tell
 from storage.text import storable
@@ -22,16 +23,6 @@ _REPORT_EVERY_SECONDS = 0.25
 _COLUMNS = (
     "id, kind, pid, state, progress, step, error, result, cancel_requested, started_at, finished_at, heartbeat_at"
 )
-
-
-class Report(Protocol):
-    """How library functions tell how far they are (0-1, the step, units done). May raise CancelledError."""
-
-    def __call__(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None: ...
-
-
-def silent(fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
-    """The Report of a caller who does not want to know."""
 
 
 class Jobs:
@@ -82,11 +73,15 @@ class Jobs:
         )
         return self.is_cancel_requested(job_id)
 
-    def finish(self, job_id: int, state: JobState, *, error: str = "", result: dict[str, Any] | None = None) -> None:
+    def finish(
+        self, job_id: int, state: JobState, *, error: str = "", result: JobResult | Mapping[str, Any] | None = None
+    ) -> None:
+        """Close the row."""
+        values = result.as_json() if isinstance(result, JobResult) else dict(result or {})
         self._database.execute(
             "UPDATE jobs SET state = ?, error = ?, result = ?, finished_at = ?, "
             "progress = CASE WHEN ? = 'done' THEN 1 ELSE progress END WHERE id = ?",
-            (state.value, storable(error), json.dumps(result or {}), self._clock(), state.value, job_id),
+            (state.value, storable(error), json.dumps(values), self._clock(), state.value, job_id),
         )
 
     def request_cancel(self, job_id: int) -> None:
@@ -155,7 +150,7 @@ class JobReporter:
     def __init__(self, jobs: Jobs, job_id: int) -> None:
         self._jobs = jobs
         self.job_id = job_id
-        self.result: dict[str, Any] = {}
+        self.result: JobResult | Mapping[str, Any] = {}
         self._last_report = float("-inf")
 
     def report(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:

@@ -35,7 +35,7 @@ class Earlier:
     mentions: tuple[int, ...] = ()
 
 
-class Memory:
+class RecallMemory:
     """What was said so far, by word. Feed it sessions in the order they ended."""
 
     def __init__(self) -> None:

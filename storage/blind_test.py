@@ -16,6 +16,8 @@ from storage.errors import BadInputError
 from storage.paths import Workspace
 from storage.system.files import write_whole
 
+# Replies of each side, unless the owner asks for another number.
+ITEMS_PER_SIDE = 50
 RATINGS = (
     ("authenticity", "Sounds like a real member"),
     ("naturalness", "Flows like normal conversation"),
@@ -55,7 +57,7 @@ class Quiz:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RaterVerdict:
     """What a rater thinks of one reply. ratings: name of RATINGS -> 1-5; those left out were not given."""
 
     item_id: str
@@ -69,7 +71,7 @@ class QuizResult:
 
     quiz_id: str
     rater: str
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[RaterVerdict, ...]
     made_at: float = 0.0
 
 
@@ -126,7 +128,7 @@ def read_result(path: Path) -> QuizResult:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         verdicts = tuple(
-            Verdict(str(each["item_id"]), _flag(each["is_bot"]), _ratings(each.get("ratings") or {}))
+            RaterVerdict(str(each["item_id"]), _flag(each["is_bot"]), _ratings(each.get("ratings") or {}))
             for each in record["verdicts"]
         )
         return QuizResult(

@@ -6,10 +6,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from data.chat.spoken import thought_mark
-from model.chat.reply_queue import Job
+from model.chat.reply_queue import QueuedReply
 from model.chat.requests import Reply, ReplyRequest, StopReason
 from model.chat.sampling import ReplyText, Sampler
-from model.native import NativeModel
+from model.llama_cpp_api import NativeModel
 
 _REMEMBERED = 64
 
@@ -19,7 +19,7 @@ class RunningReply:
     """What is known of a reply so far. Times are readings of the model's clock. limit: tokens it may have
     besides thoughts; longest: with them."""
 
-    job: Job
+    job: QueuedReply
     sampler: Sampler
     text: ReplyText
     prompt_tokens: int
@@ -69,7 +69,7 @@ class RunningReply:
         )
 
 
-def never_begun(job: Job, *, now: float) -> Reply:
+def never_begun(job: QueuedReply, *, now: float) -> Reply:
     """The reply of a job that was cancelled before its first token."""
     return Reply("", 0, 0, 0, 0.0, (now - job.submitted_at) * 1000, "cancelled")
 

@@ -1,4 +1,4 @@
-"""The Discord part of fetch_and_embed.py: first contact in the terminal, then the fetch itself."""
+"""First contact with a server in the terminal: what only the owner can answer; then the fetch itself."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from data.fetcher import EVERYTHING, Fetcher, FetchSummary, ServerView, require_server
+from data.fetcher import Fetcher, FetchSummary, ServerView, require_server
 from data.fetcher_api import DiscordRest, FetchError
 from storage import policy
 from storage.environment import Environment, read_environment
-from storage.jobs import Report, silent
+from storage.jobs.progress import ProgressCallback, silent
 from storage.records import Channel
 from storage.store import Store
 from storage.system.streams import is_person_there
@@ -20,40 +20,10 @@ T = TypeVar("T")
 OWNER = "owner (terminal)"
 
 
-def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
-    """What a fetch from Discord understands."""
-    group = parser.add_argument_group("fetching from Discord")
-    group.add_argument(
-        "--refresh-days",
-        type=_days,
-        metavar="N|all",
-        help="how far back to look again for edits, deletions and reactions (default: the setting)",
-    )
-    group.add_argument("--discover", action="store_true", help="only list the server's channels; read no messages")
-    group.add_argument(
-        "--learn-from",
-        metavar="LIST",
-        help="names or ids to learn from, separated by commas; 'public' is every channel all may read",
-    )
-    group.add_argument("--recall-from", metavar="LIST", help="channels whose lines may be looked up for replies")
-    group.add_argument("--speak-in", metavar="LIST", help="channels the bot may speak in")
-    group.add_argument("--include-private", metavar="LIST", help="private channels to learn from all the same")
-    group.add_argument(
-        "--accept-policy",
-        action="store_true",
-        help="answer yes to the question about collecting messages (it is printed)",
-    )
-    group.add_argument(
-        "--confirm-large-server",
-        action="store_true",
-        help=f"go on though the server is public or has more than {policy.LARGE_SERVER_MEMBERS} members",
-    )
-
-
 def fetch_from_discord(
     store: Store,
     options: argparse.Namespace,
-    report: Report = silent,
+    report: ProgressCallback = silent,
     *,
     say: Callable[[str], object] = print,
     ask: Callable[[str], str] | None = None,
@@ -244,7 +214,7 @@ def _with_fetcher(
     store: Store,
     environment: Environment,
     options: argparse.Namespace,
-    report: Report,
+    report: ProgressCallback,
     work: Callable[[Fetcher], Awaitable[T]],
 ) -> T:
     async def run() -> T:
@@ -257,11 +227,3 @@ def _with_fetcher(
 
 def _keyboard() -> Callable[[str], str] | None:
     return input if is_person_there() else None
-
-
-def _days(text: str) -> int:
-    if text == "all":
-        return EVERYTHING
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError("give a number of days, or 'all'")
-    return int(text)

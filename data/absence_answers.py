@@ -8,16 +8,6 @@ from storage.errors import BadInputError
 from storage.store import Store
 
 
-def add_absence_arguments(parser: argparse.ArgumentParser) -> None:
-    """What fetch_and_embed.py understands about absent messages."""
-    group = parser.add_argument_group("messages that a fetch did not find (channels by name or id, with commas)")
-    group.add_argument(
-        "--were-deleted", metavar="LIST", help="they were deleted on Discord: hidden at once, erased in a week"
-    )
-    group.add_argument("--keep-absent", metavar="LIST", help="they stay, and no fetch asks again")
-    group.add_argument("--bring-back", metavar="LIST", help="undo: show again what fetches have hidden there")
-
-
 def has_answer(options: argparse.Namespace) -> bool:
     """Whether the command line answers instead of asking for a fetch."""
     return any((options.were_deleted, options.keep_absent, options.bring_back))

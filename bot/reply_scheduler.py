@@ -17,7 +17,7 @@ import discord
 from bot.channel_log import WRITING_MS, ChannelLogs, Readable, Talk, talk_of
 from bot.decisions import Decision, IncomingMessage, ReplyCounts
 from bot.outbox import Outbox, Outgoing, Refused, prepare
-from bot.pending import STOPPED, STOPPED_MIDWAY, Finished, Heard, Pending, activity_row, outcome
+from bot.pending import STOPPED, STOPPED_MIDWAY, AnsweredLine, Finished, Pending, activity_row, outcome
 from bot.responder import ModelNotReadyError, ReplyCutOffError, Responder, Response
 from bot.translate import record_of
 from data.chat.spoken import Speakers, spoken
@@ -208,9 +208,9 @@ class ReplyDesk:
             del queue[key]
         self._settle_rows(outcome(dropped, Finished(problem=problem)))
 
-    def _heard(self, message: discord.Message, incoming: IncomingMessage, decision: Decision) -> Heard:
+    def _heard(self, message: discord.Message, incoming: IncomingMessage, decision: Decision) -> AnsweredLine:
         """Store the decision at once, in the order it was taken."""
-        line = Heard(message, incoming, decision, self._wall_clock())
+        line = AnsweredLine(message, incoming, decision, self._wall_clock())
         self._record([activity_row(line, is_due=True)])
         return line
 

@@ -12,9 +12,11 @@ from gui.presenters.dashboard import finished_text
 from gui.presenters.notifications import Note, is_told, milestone, milestone_note, notes_between
 from gui.presenters.people import has_open_question
 from gui.presenters.plain import plain
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 from gui.presenters.training import deploy_question, force_question, is_due, retrain_note
 from storage.deletions import erase_due
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import FetchResult
 from storage.records import Job
 from storage.settings import NOTIFICATION_LEVEL, NOTIFICATIONS, RETRAIN_REMINDER, SOUND, Settings
 from storage.store import Store
@@ -45,7 +47,7 @@ class Teller(Protocol):
     def go(self, room: str) -> None: ...
 
 
-class News:
+class Notifier:
     """Compares readings and tells what is worth it: in the window, on the desktop, with a sound."""
 
     def __init__(self, panel: Teller) -> None:
@@ -103,14 +105,14 @@ class News:
         elif has_open_question(job):
             panel.confirm(
                 texts.ABSENT_TITLE,
-                "\n".join(filter(None, (plain(str(sentence)) for sentence in job.result.get("attention", ())))),
+                "\n".join(filter(None, (plain(sentence) for sentence in FetchResult.of(job).attention))),
                 [
                     (texts.ABSENT_LATER, "secondary", None),
                     (texts.ABSENT_SHOW, "primary", lambda: panel.go("people")),
                 ],
             )
         elif (question := force_question(job)) is not None:
-            deploy = partial(panel.start_job, "deploy", ["--model", question.gguf, "--force"])
+            deploy = partial(panel.start_job, JobKind.DEPLOY, ["--model", question.gguf, "--force"])
             panel.confirm(
                 texts.FORCE_TITLE,
                 question.text,
@@ -129,7 +131,7 @@ def read_reminders(store: Store, reminder: int) -> tuple[Note, ...]:
     if reached:
         store.facts.set("milestone_told", reached)
         notes.append(milestone_note(reached))
-    prepared = store.jobs.latest("prepare")
+    prepared = store.jobs.latest(JobKind.PREPARE)
     if reminder and prepared is not None:
         new = store.messages.count_since(prepared.started_at)
         told_job, told_at = store.facts.get("retrain_told", (0, 0))

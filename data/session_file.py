@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from data.chat.conversation import Line, Session, SpokenTurn, sessions
 from data.chat.markup import to_model_text
 from data.privacy import mask
-from storage.jobs import Report, silent
+from storage.jobs.progress import ProgressCallback, silent
 from storage.reactions import reaction_balance
 from storage.records import Channel, Mention, Reaction
 from storage.store import Store
@@ -54,7 +54,7 @@ class Stage:
         gap_ms: int,
         channel_names: Mapping[int, str],
         count_tokens: CountTokens,
-        report: Report = silent,
+        report: ProgressCallback = silent,
     ) -> None:
         """Read every channel; progress is told as a share of all their messages."""
         per_channel = store.messages.counts_by_channel()
@@ -104,7 +104,7 @@ class Stage:
         absent: frozenset[int],
         names: Mapping[int, str],
         channel_names: Mapping[int, str],
-        report: Report,
+        report: ProgressCallback,
         total: int,
     ) -> Iterator[Line]:
         previous_ms = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from gui.presenters.pulse import Pulse
+from gui.presenters.snapshot import Pulse
 
 # A click that nothing came of is forgotten after this, so that buttons never stay grey.
 CLICK_SECONDS = 4.0
@@ -14,7 +14,7 @@ JOB_SECONDS = 20.0
 RECENT_SECONDS = 15.0
 
 
-class Wishes:
+class PendingActions:
     """The bot's button that was pressed, jobs asked for, jobs being cancelled."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:

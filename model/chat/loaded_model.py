@@ -15,7 +15,7 @@ from model.catalog import shown_name
 from model.chat.engine import Engine
 from model.chat.prompting import PromptBuilder
 from model.layouts import layout_of
-from model.native import ContextOptions, NativeModel
+from model.llama_cpp_api import ContextOptions, NativeModel
 from model.prompts import CHATML, ChatTemplate, transcript_layout
 from storage.settings import TRANSCRIPT
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from storage.errors import AlreadyRunningError
+from storage.jobs.kinds import JOBS, JobKind
+from storage.paths import Workspace
 from storage.records import Job, JobState
 from storage.store import Store
 from storage.system import processes
@@ -30,6 +33,11 @@ class EndedJob:
     job: Job | None
 
 
+def spawn_job(workspace: Workspace, kind: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start the script behind a kind of job; its progress appears in the `jobs` table."""
+    return processes.spawn(workspace, f"scripts/{JOBS[JobKind(kind)].script}", arguments, name=kind)
+
+
 class JobRunner:
     """Starts scripts as jobs, one of a kind at a time, and notices when they end."""
 
@@ -41,7 +49,7 @@ class JobRunner:
         runs: Callable[[int, float], bool] = processes.ran_at,
     ) -> None:
         self._store = store
-        self._spawn = spawn or (lambda kind, arguments: processes.spawn_job(store.workspace, kind, arguments))
+        self._spawn = spawn or (lambda kind, arguments: spawn_job(store.workspace, kind, arguments))
         self._runs = runs
         self._children: dict[str, Child] = {}
 

@@ -13,7 +13,7 @@ _MOST_CHANNELS = 64
 
 
 @dataclass(frozen=True)
-class Heard:
+class PrefillRequest:
     """A channel's conversation as of its last message, with the lines looked up for it.
 
     reply_tokens: the longest reply that is about to be asked for; None where nobody is going to be answered. typist:
@@ -33,11 +33,11 @@ class Heard:
         return self.reply_tokens is not None
 
 
-class Listening:
+class PrefillQueue:
     """Not thread-safe: its owner holds a lock."""
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[int, Heard] = OrderedDict()
+        self._waiting: OrderedDict[int, PrefillRequest] = OrderedDict()
         self._recalled: OrderedDict[int, tuple[Turn, ...]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -48,7 +48,7 @@ class Listening:
         """True while a reply about to be asked for is among what waits."""
         return any(heard.is_due for heard in self._waiting.values())
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: PrefillRequest) -> None:
         """Remember a channel's newest state; an older one of it is not worth computing any more."""
         self._waiting[heard.channel_id] = heard
         self._recalled[heard.channel_id] = heard.conversation.recalled
@@ -57,14 +57,14 @@ class Listening:
             while len(kept) > _MOST_CHANNELS:
                 kept.popitem(last=False)
 
-    def take(self) -> Heard | None:
+    def take(self) -> PrefillRequest | None:
         """What is to be computed next, or None."""
         if not self._waiting:
             return None
         first = min(self._waiting.values(), key=lambda heard: (not heard.is_due, heard.typist is None))
         return self._waiting.pop(first.channel_id)
 
-    def put_back(self, heard: Heard) -> None:
+    def put_back(self, heard: PrefillRequest) -> None:
         """It was interrupted: next time first, unless there is something newer."""
         if heard.channel_id not in self._waiting:
             self._waiting[heard.channel_id] = heard

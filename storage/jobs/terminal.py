@@ -1,42 +1,17 @@
-"""What every script shares: its arguments, its progress in the terminal and in the job row, its exit code.
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    options = script_parser(__doc__).parse_args(arguments)
-    with Store.open(Workspace.at(options.workspace)) as store, job(store, "import") as progress:
-        summary = import_file(store, options.file, report=progress.report)
-        progress.result = summary.as_result()
-
-if __name__ == "__main__":
-    run_script(main)
-"""
+"""How far a job is, in the terminal: a bar with rate and remaining time, and the summary at its end."""
 
 from __future__ import annotations
 
-import argparse
-import logging
-import os
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NoReturn, TextIO
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO
 
-from storage.environment import read_environment
-from storage.errors import CancelledError, KnownError, disk_error, is_disk_error
-from storage.jobs import JobReporter
-from storage.logs import configure_logging
-from storage.paths import Workspace
-from storage.settings import LOG_DAYS, LOG_LEVEL
-from storage.store import Store
-from storage.system.locks import FileLock
-from storage.system.processes import ran_at
-from storage.system.streams import ensure_streams, is_terminal
+from storage.jobs.results import JobResult
+from storage.jobs.table import JobReporter
+from storage.system.streams import is_terminal
 
-log = logging.getLogger(__name__)
-
-EXIT_OK, EXIT_FAILED, EXIT_CANCELLED = 0, 1, 130
 _REDRAW_SECONDS = 0.2
 # Without a terminal (a log file, the panel) one line a percent at most, and not more often than this.
 _LINE_SECONDS = 5.0
@@ -47,11 +22,11 @@ _SMOOTHING_SECONDS = 10.0
 _STILL_SECONDS = 30.0
 
 
-class Progress:
+class TerminalProgress:
     """A bar with rate and remaining time on stderr, joined with the job row when there is one.
 
-    `report` has the signature of storage.jobs.Report, so library functions take it as it is; it raises
-    CancelledError once the owner asked the job to stop.
+    `report` is a ProgressCallback, so library functions take it as it is; it raises CancelledError once the owner
+    asked the job to stop.
     """
 
     def __init__(
@@ -62,13 +37,13 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.job = job
-        self.result: dict[str, Any] = {}
+        self.result: JobResult | Mapping[str, Any] = {}
         self._stream = stream if stream is not None else sys.stderr
         self._clock = clock
         self._is_terminal = is_terminal(self._stream)
         self._step = ""
         self._fraction = 0.0
-        self._pace = Pace(clock())
+        self._pace = WorkPace(clock())
         self._drawn_at = float("-inf")
         self._drawn_text = ""
 
@@ -151,7 +126,7 @@ class Progress:
         self._drawn_text = ""
 
 
-class Pace:
+class WorkPace:
     """How quickly work goes lately; pure, fed with the clock's readings."""
 
     def __init__(self, now: float) -> None:
@@ -206,107 +181,9 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def script_parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser with what every script takes; `description` is the script's docstring."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--workspace", metavar="DIR", default=None, help="folder of the server's data (default: the project folder)"
-    )
-    return parser
-
-
-@contextmanager
-def job(store: Store, kind: str, *, lock: str | None = None, stream: TextIO | None = None) -> Iterator[Progress]:
-    """A job of this process: one at a time per `lock` (its kind when None), a log file, a bar, a row.
-
-    Raises AlreadyRunningError naming the process that has the lock.
-    """
-    name = lock or kind
-    with FileLock(store.workspace.locks / f"{name}.lock", holder=f"Another '{name}' job"):
-        start_log(store, kind)
-        # With nobody watching, the row of a killed run would say that it runs for ever.
-        store.jobs.mark_lost(runs=ran_at, silent_seconds=0.0)
-        with store.jobs.running(kind) as reporter:
-            progress = Progress(reporter, stream=stream)
-            try:
-                yield progress
-            finally:
-                reporter.result = progress.result
-                progress.close()
-
-
-def start_log(store: Store, name: str) -> None:
-    """Log to `logs/<name>.log` with the owner's level and days; the token never gets in."""
-    settings = store.settings.read()
-    token = read_environment(store.workspace.env_file).token
-    configure_logging(
-        store.workspace.logs,
-        name,
-        level=settings[LOG_LEVEL],
-        keep_days=settings[LOG_DAYS],
-        secrets=[token] if token else [],
-    )
-
-
-def open_store(options: argparse.Namespace) -> Store:
-    """The store of `--workspace`."""
-    return Store.open(Workspace.at(options.workspace))
-
-
-def run_script(main: Callable[[], int | None]) -> NoReturn:
-    """Run `main` and leave: 0 done, 1 an error a person can act on (one sentence), 130 stopped by the owner."""
-    _use_safe_output()
-    _treat_termination_as_interrupt()
-    sys.exit(exit_code_of(main))
-
-
-def exit_code_of(main: Callable[[], int | None]) -> int:
-    """What `run_script` exits with."""
-    try:
-        return main() or EXIT_OK
-    except CancelledError as error:
-        print(error.text(), file=sys.stderr)
-        return EXIT_CANCELLED
-    except KeyboardInterrupt:
-        print("Stopped. What was finished is kept; start it again to go on.", file=sys.stderr)
-        return EXIT_CANCELLED
-    except KnownError as error:
-        log.error("%s", error.text())
-        print(f"Error: {error.text()}", file=sys.stderr)
-        return EXIT_FAILED
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            # The reader (e.g. `head`) has left; nothing can be told to it any more.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        elif is_disk_error(error):
-            log.debug("The disk", exc_info=error)
-            print(f"Error: {disk_error(error).text()}", file=sys.stderr)
-        else:
-            raise
-        return EXIT_FAILED
-
-
 def print_summary(lines: Sequence[tuple[str, Any]]) -> None:
     """The result on stdout, one aligned `name  value` a line."""
     width = max((len(name) for name, _ in lines), default=0)
     for name, value in lines:
         text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
         print(f"{name:<{width}}  {text}")
-
-
-def _use_safe_output() -> None:
-    ensure_streams()
-    # A console in cp1252 cannot show every name; a question mark is better than a crash.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-
-
-def _treat_termination_as_interrupt() -> None:
-    def interrupt(_signal: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:
-        return  # not the main thread: whoever runs it there looks after signals

@@ -60,7 +60,7 @@ class DecodeError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Row:
+class BatchToken:
     """One token to compute: where it stands, in which sequence, and whether its logits are wanted."""
 
     token: int
@@ -169,10 +169,6 @@ class NativeModel:
     def size_bytes(self) -> int:
         return int(self._lib.llama_model_size(self._model))
 
-    @property
-    def trained_context(self) -> int:
-        return int(self._lib.llama_model_n_ctx_train(self._model))
-
     def metadata(self, key: str) -> str | None:
         """A text value of the file's header, or None."""
         length = self._lib.llama_model_meta_val_str(self._model, key.encode(), None, 0)
@@ -242,7 +238,7 @@ class NativeModel:
 
     # ---- computing ------------------------------------------------------------------------------------
 
-    def decode(self, rows: Sequence[Row]) -> int:
+    def decode(self, rows: Sequence[BatchToken]) -> int:
         """Compute up to `ubatch` rows. 0 done, NO_SLOT no room, ABORTED stopped by `abort`; nothing of a batch that
         was not done stays behind. Raises DecodeError otherwise."""
         batch = self._batch

@@ -1,0 +1,104 @@
+"""The one table of jobs: what there is to start, which script does it, what it is called, what may not run beside it.
+
+Whoever starts a job, shows it, finds its log or reads its result asks here. Standard library and results only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from storage.jobs.results import (
+    BackupResult,
+    BlindTestResult,
+    DeployResult,
+    DoctorResult,
+    DownloadResult,
+    EvaluateResult,
+    FetchResult,
+    ImportResult,
+    IndexResult,
+    JobResult,
+    PreflightResult,
+    PrepareResult,
+    RetrainResult,
+    SweepResult,
+    TrainResult,
+)
+
+
+class JobKind(StrEnum):
+    """What a job does; the word in its row, in the name of its log and of its lock."""
+
+    FETCH = "fetch"
+    IMPORT = "import"
+    INDEX = "index"
+    PREPARE = "prepare"
+    PREFLIGHT = "preflight"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    SWEEP = "sweep"
+    BLIND_TEST = "blind_test"
+    DEPLOY = "deploy"
+    RETRAIN = "retrain"
+    BACKUP = "backup"
+    DOWNLOAD = "download"
+    TUNE = "tune"
+    DOCTOR = "doctor"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """One kind of job.
+
+    script: in scripts/. label: what it does, as the panel says it. log_label: its log's name in the panel.
+    arguments: what it is started with where the caller says nothing else. lock: jobs that share it run one at a time
+    (its own kind's where ''). result: what its row holds when it is done; None where nobody reads it.
+    """
+
+    kind: JobKind
+    script: str
+    label: str
+    log_label: str
+    arguments: tuple[str, ...] = ()
+    lock: str = ""
+    result: type[JobResult] | None = None
+
+    @property
+    def lock_name(self) -> str:
+        """The name of the lock it holds while it runs."""
+        return self.lock or self.kind.value
+
+
+_FETCH, _TRAIN, _EVALUATE = "fetch_and_embed.py", "3_train_model.py", "4_evaluate_personality.py"
+_TABLE = (
+    JobSpec(JobKind.FETCH, _FETCH, "Fetching messages", "Fetch", result=FetchResult),
+    JobSpec(JobKind.IMPORT, _FETCH, "Importing messages", "Import", lock="fetch", result=ImportResult),
+    # Catching up itself holds the lock 'index'.
+    JobSpec(
+        JobKind.INDEX, _FETCH, "Updating the index", "Index", ("--only-index",), lock="index-job", result=IndexResult
+    ),
+    JobSpec(JobKind.PREPARE, "2_prepare_training_data.py", "Preparing training data", "Prepare", result=PrepareResult),
+    JobSpec(JobKind.PREFLIGHT, _TRAIN, "Checking the hardware", "Preflight", ("--preflight",), result=PreflightResult),
+    JobSpec(JobKind.TRAIN, _TRAIN, "Training", "Training", result=TrainResult),
+    JobSpec(JobKind.EVALUATE, _EVALUATE, "Evaluating", "Evaluation", result=EvaluateResult),
+    JobSpec(JobKind.SWEEP, _EVALUATE, "Trying settings", "Sweep", ("--sweep",), result=SweepResult),
+    JobSpec(JobKind.BLIND_TEST, _EVALUATE, "Blind test", "Blind test", ("--blind-test",), result=BlindTestResult),
+    JobSpec(JobKind.DEPLOY, "5_deploy_bot.py", "Deploying", "Deployment", result=DeployResult),
+    JobSpec(JobKind.RETRAIN, "retrain.py", "Retraining", "Retrain", result=RetrainResult),
+    JobSpec(JobKind.BACKUP, "backup.py", "Backing up", "Backup", result=BackupResult),
+    JobSpec(JobKind.DOWNLOAD, "download_model.py", "Downloading", "Download", result=DownloadResult),
+    JobSpec(JobKind.TUNE, "tune.py", "Tuning", "Tuning"),
+    JobSpec(JobKind.DOCTOR, "doctor.py", "Checking everything", "Check-up", result=DoctorResult),
+)
+JOBS: dict[JobKind, JobSpec] = {spec.kind: spec for spec in _TABLE}
+
+
+def job_label(kind: str) -> str:
+    """What a job of this kind does, in the panel's words; a kind of another version is called by its own word."""
+    return JOBS[JobKind(kind)].label if kind in JOBS else kind
+
+
+def lock_name(kind: str) -> str:
+    """The lock that a job of this kind holds."""
+    return JOBS[JobKind(kind)].lock_name if kind in JOBS else kind

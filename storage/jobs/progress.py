@@ -1,0 +1,15 @@
+"""How library functions tell how far they are: one protocol for jobs, terminals and tests."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class ProgressCallback(Protocol):
+    """How library functions tell how far they are (0-1, the step, units done). May raise CancelledError."""
+
+    def __call__(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None: ...
+
+
+def silent(fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
+    """The ProgressCallback of a caller who does not want to know."""
