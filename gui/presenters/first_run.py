@@ -208,7 +208,9 @@ def _rule(situation: Situation) -> Step:
 
 def _channels(situation: Situation) -> Step:
     if not situation.learning and not situation.speaking:
-        return Step("channels", texts.STEP_CHANNELS, texts.STEP_CHANNELS_TEXT, "open")
+        is_import = way_of(situation) == "import"
+        text = texts.STEP_CHANNELS_TEXT_IMPORT if is_import else texts.STEP_CHANNELS_TEXT
+        return Step("channels", texts.STEP_CHANNELS, text, "open")
     text = texts.STEP_CHANNELS_DONE.format(learn=situation.learning, speak=situation.speaking)
     return Step("channels", texts.STEP_CHANNELS, text, "done")
 
