@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from storage.errors import BusyError
 
@@ -50,7 +50,7 @@ class Together(Generic[Q, A]):
         await self._storage.run(self._answer_what_waits, asked)
         if asked.error is not None:
             raise asked.error
-        return asked.answer  # type: ignore[return-value] - an answer may be None itself
+        return cast(A, asked.answer)  # which may be None itself
 
     def _answer_what_waits(self, asked: _Asked[Q, A]) -> None:
         if asked.is_answered:

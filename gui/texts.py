@@ -481,6 +481,7 @@ STEP_RULE, STEP_RULE_TEXT = "Discord's rule about training", "Read it and answer
 STEP_RULE_GO, STEP_RULE_YES, STEP_RULE_NO = "Read and answer", "Yes, go on", "No"
 STEP_RULE_ACCEPTED, STEP_RULE_DECLINED = "You answered yes.", "You answered no: nothing is fetched. Imports still work."
 STEP_CHANNELS, STEP_CHANNELS_TEXT = "Channels", "Find your server's channels, then choose where it learns and speaks."
+STEP_CHANNELS_TEXT_IMPORT = "Choose which of the imported channels it learns from."
 STEP_CHANNELS_FIND, STEP_CHANNELS_CHOOSE = "Find channels", "Choose"
 STEP_CHANNELS_PUBLIC = "Use all public ones"
 STEP_CHANNELS_DONE = "{learn} to learn from, {speak} to speak in."

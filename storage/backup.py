@@ -43,6 +43,7 @@ MANIFEST = "manifest.json"
 _PREFIX, _PARTIAL, _REMOVED = "backup-", ".partial-", ".removed-"
 CONTROL, MESSAGES, ENV = "database/control.db", "database/messages.db", "env"
 _BLOCK = 4 * 2**20
+_PARTIAL_SECONDS = 3600.0
 # Room to leave on the disk beyond the backup itself.
 _SPARE_BYTES = 64 * 2**20
 
@@ -90,7 +91,10 @@ def create_backup(
     moment = clock()
     seen = store.withdrawals.newest()
     name = time.strftime("%Y%m%d-%H%M%S", time.localtime(moment))
-    partial = target_root / f"{_PARTIAL}{name}"
+    for left in target_root.glob(f"{_PARTIAL}*"):  # of a backup that was killed; a younger one may be at work
+        if moment - left.stat().st_mtime > _PARTIAL_SECONDS:
+            remove_tree(left)
+    partial = free_name(target_root / f"{_PARTIAL}{name}")
     _require_space(target_root, store.workspace)
     try:
         backup = _fill(store, partial, last, moment, report)

@@ -80,7 +80,7 @@ class Setting(Generic[T]):
             high = self.high if self.high is not None else float("inf")
             if not low <= value <= high:
                 raise self._error(raw)
-            value = value or type(value)(0)  # -0.0 is zero, and shown as such
+            value += 0  # -0.0 is zero, and shown as such
         if isinstance(value, str) and len(value) > self.max_length:
             raise SettingError(f"{self.label} is longer than {self.max_length} characters.", "Shorten it.")
         return value

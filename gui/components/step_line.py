@@ -81,8 +81,9 @@ class StepLine(RowFrame):
         if (step.state, number) != (self._state, self._number):
             self._state, self._number = step.state, number
             self._paint()
-            if self.buttons:
-                self.buttons[0].set_emphasis(step.is_open)
+        first = next((button for button in self.buttons if button.winfo_manager()), None)
+        for button in self.buttons:
+            button.set_emphasis(step.is_open and button is first)
         self._enable()
 
     def _enable(self) -> None:

@@ -209,7 +209,9 @@ def _rule(situation: Situation) -> FirstRunStep:
 
 def _channels(situation: Situation) -> FirstRunStep:
     if not situation.learning and not situation.speaking:
-        return FirstRunStep("channels", texts.STEP_CHANNELS, texts.STEP_CHANNELS_TEXT, "open")
+        is_import = way_of(situation) == "import"
+        text = texts.STEP_CHANNELS_TEXT_IMPORT if is_import else texts.STEP_CHANNELS_TEXT
+        return FirstRunStep("channels", texts.STEP_CHANNELS, text, "open")
     text = texts.STEP_CHANNELS_DONE.format(learn=situation.learning, speak=situation.speaking)
     return FirstRunStep("channels", texts.STEP_CHANNELS, text, "done")
 
