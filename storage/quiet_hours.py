@@ -40,7 +40,8 @@ class QuietHours:
 
 def read_quiet_hours(text: str) -> QuietHours | None:
     """None for no quiet hours. SettingError says in a sentence what cannot be understood and how to write it."""
-    words = unicodedata.normalize("NFKC", text).strip().lower().rstrip(".")
+    # Runs of spaces become one: the expressions below would take quadratic time over thousands of them.
+    words = " ".join(unicodedata.normalize("NFKC", text).split()).lower().rstrip(".")
     if words in NONE_WORDS:
         return None
     words = re.sub(r"\b([ap])\.?\s?m\b\.?", r"\1m", words)

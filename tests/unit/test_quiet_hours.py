@@ -104,6 +104,12 @@ def test_a_value_stored_by_an_earlier_version_is_read_or_left_out() -> None:
     assert parse_stored([("quiet_hours", '"25:00-nonsense"')])[QUIET_HOURS] == ""
 
 
+def test_thousands_of_spaces_are_read_as_one() -> None:
+    assert tidy_quiet_hours("23" + " " * 20_000 + "-" + " " * 20_000 + "7") == "23:00-07:00"
+    with pytest.raises(SettingError):
+        tidy_quiet_hours("23" + " " * 20_000 + "7")
+
+
 @given(hostile_text.text)
 def test_anything_typed_is_read_or_refused_and_reading_it_again_changes_nothing(words: str) -> None:
     try:
