@@ -10,13 +10,28 @@ when something failed. The seed is printed; `--seed` repeats the moments (the co
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import argparse
+from scripts import bootstrap
+from storage.jobs.arguments import plain_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = plain_parser(__doc__)
+    made.add_argument("--minutes", type=float, default=20.0, help="how long it may take (default: 20)")
+    made.add_argument("--parts", type=int, default=8, help="into how many parts the fault tests are cut; 0: none")
+    made.add_argument("--seed", type=int, default=None, help="repeat the moments of an earlier run")
+    return made
+
+
+if __name__ == "__main__":
+    bootstrap.ensure(parser)
+
 import hashlib
 import os
 import random
@@ -89,11 +104,7 @@ class Attack:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; 1 when something failed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=20.0, help="how long it may take (default: 20)")
-    parser.add_argument("--parts", type=int, default=8, help="into how many parts the fault tests are cut; 0: none")
-    parser.add_argument("--seed", type=int, default=None, help="repeat the moments of an earlier run")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10_000)
     end = time.monotonic() + options.minutes * 60
     print(f"seed {seed}", flush=True)
