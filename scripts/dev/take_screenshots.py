@@ -219,18 +219,18 @@ def sample_memory(store: Store, dice: random.Random, now: float) -> None:
 
 def sample_training(store: Store, dice: random.Random) -> Job | None:
     """The demo's own data set, prepared for real, and a sample loss curve."""
-    run_script("2_prepare_training_data.py", store.workspace)
+    run_script("2_prepare_training_data.py", store.workspace, "--rejected", "templates")
     with store.jobs.running(JobKind.TRAIN) as job:
         for step in range(1, 240):
             job.metric("sft/loss", step, 2.55 + 1.35 * 2.718 ** (-step / 60) + dice.gauss(0, 0.05))
     return store.jobs.latest(JobKind.TRAIN)
 
 
-def run_script(script: str, workspace: Workspace) -> None:
+def run_script(script: str, workspace: Workspace, *arguments: str) -> None:
     """One of this project's scripts on the workspace; its progress goes to the terminal."""
     environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "PYTHONUTF8": "1"}
     subprocess.run(
-        [sys.executable, str(PROJECT_ROOT / "scripts" / script), "--workspace", str(workspace.root)],
+        [sys.executable, str(PROJECT_ROOT / "scripts" / script), "--workspace", str(workspace.root), *arguments],
         check=True,
         env=environment,
         stdout=subprocess.DEVNULL,
