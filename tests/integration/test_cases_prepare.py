@@ -49,7 +49,7 @@ def test_case_22_two_examples_are_refused_with_what_is_needed_and_what_is_missin
         job = store.jobs.latest("prepare")
         assert job is not None and job.state is JobState.FAILED and job.result == {}
         assert "too little to train on" in job_text(job), "what !train and !fetch report"
-    view = training_view(TrainingFacts(12, 12, False, {"prepare": job}, (), (), frozenset()), now=0.0)
+    view = training_view(TrainingFacts(12, 12, False, {"prepare": job}, (), frozenset()), now=0.0)
     assert "too little to train on" in view.dataset_note and not view.can_start and view.dataset == ()
 
 
