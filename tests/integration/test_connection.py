@@ -625,7 +625,7 @@ def test_a_slash_command_is_registered_and_answered_for_the_asker_alone(
         token = await asyncio.to_thread(lambda: server.slash(1000, OWNER, "setrate", value="0.3"))
         await bot.until(lambda: server.interactions[token], what="the answer")
         answer = server.interactions[token][0]["data"]
-        assert answer["content"] == "Response rate is now 0.3." and answer["flags"] & 64
+        assert answer["content"] == "Response rate is now 30%." and answer["flags"] & 64
         assert answer["allowed_mentions"] == {"parse": []}
 
     play(ready_store, server, scene)

@@ -64,6 +64,7 @@ def test_every_step_of_a_stop_is_bounded_and_all_of_them_together(monkeypatch: p
             responder=Stubborn(clock, order, "replies"),
             recall=Stubborn(clock, order, "recall"),
             storage=Stubborn(clock, order, "storage"),
+            pulse=Stubborn(clock, order, "heartbeat"),
         )
         ends = asyncio.Event()
 
@@ -85,7 +86,7 @@ def test_every_step_of_a_stop_is_bounded_and_all_of_them_together(monkeypatch: p
         return clock.now - 2 * STOP_SECONDS - started
 
     assert asyncio.run(scene()) < run.DRAIN_SECONDS + 0.1  # the others found nothing left
-    assert order == ["said so", "replies", "discord", "model", "recall", "storage"]
+    assert order == ["said so", "replies", "discord", "model", "recall", "storage", "heartbeat"]
 
 
 def test_the_bounds_fit_into_the_supervisors_patience() -> None:
