@@ -225,7 +225,9 @@ def _ending(code: int | None, complaint: str) -> str:
     """How a child ended, with llama.cpp's own words where it left some."""
     import signal
 
-    words = [line.strip() for line in complaint.splitlines() if "ASSERT" in line or "error:" in line.lower()]
+    lines = [line.strip() for line in complaint.splitlines()]
+    # Python's fault handler, where it is on, writes below llama.cpp's own words.
+    words = [line for line in lines if "ASSERT" in line] or [line for line in lines if "error:" in line.lower()]
     why = f" ({words[-1][:200]})" if words else ""
     if code is not None and code < 0:
         try:
