@@ -10,22 +10,41 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from discord.ext import commands
 
 USES, SECONDS = 2, 20.0
 _MOST_TOLD = 1_000
 Context = commands.Context[Any]
+Command = TypeVar("Command", bound=commands.Command[Any, ..., Any])
 
 
-def limited(is_free: Callable[[Context], bool]) -> Callable[[Any], Any]:
-    """Mark a command as limited; `is_free` says for whom it is not."""
+def limited(function: Command) -> Command:
+    """Mark a command as one that counts: `MemberLimits.spend` looks for the mark."""
+    function.extras["limited"] = True
+    return function
 
-    def limit(context: Context) -> commands.Cooldown | None:
-        return None if is_free(context) else commands.Cooldown(USES, SECONDS)
 
-    return commands.dynamic_cooldown(limit, commands.BucketType.user)
+class MemberLimits:
+    """The uses that are left to each member, kept by the bot that counts them: a decorator's mapping would be shared
+    by every bot of a process."""
+
+    def __init__(self) -> None:
+        self._left: dict[str, commands.CooldownMapping[Context]] = {}
+
+    def spend(self, context: Context) -> None:
+        """Take one use; CommandOnCooldown where none is left."""
+        command = context.command
+        if command is None or not command.extras.get("limited"):
+            return
+        mapping = self._left.setdefault(
+            command.qualified_name, commands.CooldownMapping.from_cooldown(USES, SECONDS, commands.BucketType.user)
+        )
+        moment = (context.message.edited_at or context.message.created_at).timestamp()
+        bucket = mapping.get_bucket(context, moment)
+        if bucket is not None and (wait := bucket.update_rate_limit(moment)):
+            raise commands.CommandOnCooldown(bucket, wait, commands.BucketType.user)
 
 
 class Refusals:

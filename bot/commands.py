@@ -18,7 +18,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.command_limits import Refusals, limited
+from bot.command_limits import MemberLimits, Refusals, limited
 from bot.command_texts import (
     CHANNEL_WORDS,
     access_text,
@@ -77,13 +77,6 @@ def admin_only() -> Callable[[T], T]:
     return mark
 
 
-def _is_admins(context: Context) -> bool:
-    return isinstance(context.cog, AdminCommands) and context.cog.is_admin(context.author.id)
-
-
-members_command = limited(_is_admins)
-
-
 class AdminCommands(commands.Cog):
     """What owners and members may ask of the bot on Discord."""
 
@@ -93,10 +86,16 @@ class AdminCommands(commands.Cog):
         self._handlers = handlers
         self._outbox = outbox
         self._jobs: set[asyncio.Task[None]] = set()
+        self._limits = MemberLimits()
         self._refusals = Refusals()
 
     def is_admin(self, user_id: int) -> bool:
         return self._handlers.place.is_admin(user_id)
+
+    async def cog_before_invoke(self, context: Context) -> None:
+        """Nobody but an admin keeps the bot busy with members' commands."""
+        if not self.is_admin(context.author.id):
+            self._limits.spend(context)
 
     async def cog_unload(self) -> None:
         for task in self._jobs:
@@ -169,8 +168,8 @@ class AdminCommands(commands.Cog):
         target = _reference_id(context)
         await self._say(context, await self._run(why_text, self._store, context.channel.id, target))
 
+    @limited
     @hybrid(name="help", description="What you can ask of the bot")
-    @members_command
     async def help(self, context: Context) -> None:
         """What you can ask of the bot."""
         is_admin = self.is_admin(context.author.id)
@@ -249,14 +248,14 @@ class AdminCommands(commands.Cog):
 
     # ---- members' rights ----------------------------------------------------------------------------------
 
+    @limited
     @hybrid(description="What the bot learns from and stores, and how to leave")
-    @members_command
     async def botdata(self, context: Context) -> None:
         """What it learns from, what it stores, and how to leave."""
         await self._say(context, await self._run(botdata_text, self._store, context.author.id))
 
+    @limited
     @hybrid(description="Leave your messages out of learning and recall from now on")
-    @members_command
     async def optout(self, context: Context) -> None:
         """Leave your messages out of learning and recall."""
         await self._run(
@@ -272,8 +271,8 @@ class AdminCommands(commands.Cog):
             "this. A model trained earlier only changes when it is retrained.",
         )
 
+    @limited
     @hybrid(description="Let the bot learn from your messages again")
-    @members_command
     async def optin(self, context: Context) -> None:
         """Let the bot learn from your messages again."""
         await self._run(
@@ -283,9 +282,9 @@ class AdminCommands(commands.Cog):
         )
         await self._say(context, f"Done: new messages of yours may be learnt from. `{PREFIX}optout` undoes this.")
 
+    @limited
     @hybrid(usage="yes", description="Delete your messages from everything the bot keeps")
     @app_commands.describe(confirm="yes, if you are sure")
-    @members_command
     async def forgetme(self, context: Context, confirm: str = "") -> None:
         """Delete your messages from everything it keeps."""
         if confirm.lower() != "yes":

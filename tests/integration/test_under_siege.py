@@ -140,6 +140,16 @@ def test_members_commands_have_a_cooldown_that_says_so_once_and_admins_have_none
     play(store, scene)
 
 
+def test_two_bots_of_one_process_count_a_members_commands_apart(store: Store) -> None:
+    async def scene(bot: SimBot) -> None:
+        for _ in range(2):
+            await bot.mira.send(bot.general, "!botdata")
+        assert all("learns from" in text for text in bot.own) and len(bot.own) == 2
+
+    play(store, scene)
+    play(store, scene)
+
+
 class Later:
     """A storage thread that runs what was asked only when told to."""
 
