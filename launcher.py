@@ -159,7 +159,7 @@ def _at_boot(workspace: Workspace, wish: str) -> int:
     task = BootTask(workspace)
     status = {"on": task.set_up, "off": task.remove, "status": task.status}[wish]()
     print(status.text)
-    return 0 if wish == "status" or status.is_on == (wish == "on") and not status.command else 1
+    return 0 if wish == "status" or (status.is_on == (wish == "on") and not status.command) else 1
 
 
 def _doctor(workspace: Workspace) -> int:

@@ -68,7 +68,7 @@ class Source:
             binary = stack.enter_context(archive.open(self.member))
             position = binary.tell
         else:
-            raw = stack.enter_context(open(self.path, "rb"))
+            raw = stack.enter_context(open(self.path, "rb"))  # noqa: SIM115 - the stack closes it
             size, position, binary = self.path.stat().st_size, raw.tell, raw
         if self.is_gzip:
             binary = cast(IO[bytes], stack.enter_context(gzip.GzipFile(fileobj=binary)))

@@ -63,7 +63,7 @@ class PairCounts:
     too_short: int = 0
     disliked: int = 0
     without_rejected: int = 0
-    by_strength: dict[int, int] = field(default_factory=lambda: {n: 0 for n in range(1, MAX_STRENGTH + 1)})
+    by_strength: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(1, MAX_STRENGTH + 1), 0))
 
 
 def write_pairs(

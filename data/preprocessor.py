@@ -272,7 +272,7 @@ def describe(
         "delete_after_training": options.delete_after_training,
         # Whose lines an evaluation may recall in which channel: as here, so there.
         "recall_sources": {str(target): ids for target, ids in training_sources(store.channels.trainable()).items()},
-        "members": sorted({author for author in stage.authors} & prepared.names.keys()),
+        "members": sorted(set(stage.authors) & prepared.names.keys()),
         "consents": [asdict(consent) for consent in store.consents.all()],
     }
 
@@ -315,7 +315,7 @@ class _Writer:
         stage, prepared = self._prepared.stage, self._prepared
         order = stage.column("starts").argsort(kind="stable").tolist()
         written = [0, 0, 0]
-        self._files = [open(prepared.folder / name, "wb") for name in _FILES]
+        self._files = [open(prepared.folder / name, "wb") for name in _FILES]  # noqa: SIM115 - closed below
         try:
             for done, (number, session, tokens) in enumerate(stage.read(order)):
                 part = int(self._parts[number])

@@ -73,8 +73,7 @@ class Deletions:
         """Hide everything kept of a channel and of its threads, and switch Learn and Recall off there."""
         channel = self._store.channels.get(channel_id)
         before = {name: bool(getattr(channel, name)) for name in _SWITCHES} if channel else {}
-        deletion = self._delete(DeletionKind.CHANNEL, channel_id, channel.name if channel else "", by, before)
-        return deletion
+        return self._delete(DeletionKind.CHANNEL, channel_id, channel.name if channel else "", by, before)
 
     def delete_message(self, message_id: int, *, by: str) -> Deletion:
         """Hide one message."""

@@ -56,7 +56,7 @@ _NEGATIVE_WORDS = (
     "eyeroll",
     "clown",
 )
-_VARIATIONS = {0xFE0F: None, 0xFE0E: None, 0x200D: None, **{tone: None for tone in range(0x1F3FB, 0x1F400)}}
+_VARIATIONS = {0xFE0F: None, 0xFE0E: None, 0x200D: None, **dict.fromkeys(range(0x1F3FB, 0x1F400))}
 
 
 def reaction_value(emoji: str) -> int:

@@ -87,7 +87,7 @@ def _model_name(store: Store) -> str:
     if status is not None and status.model_state is ModelState.READY:
         return status.model_name
     chosen = store.settings.get(MODEL_PATH)
-    if chosen and (Path(chosen).exists() or os.sep not in chosen and not chosen.endswith(".gguf")):
+    if chosen and (Path(chosen).exists() or (os.sep not in chosen and not chosen.endswith(".gguf"))):
         return Path(chosen).name
     folders = (store.workspace.finetuned_models, store.workspace.base_models)
     return next((path.name for folder in folders for path in sorted(folder.glob("*.gguf"))), "")

@@ -140,4 +140,4 @@ def spread(container: tk.Misc, count: int, *, group: str = "even") -> None:
         container.grid_columnconfigure(column, weight=1, uniform=group)
 
 
-__all__ = ["L", "M", "PollingPace", "Panel", "Room", "S", "XL", "spread"]
+__all__ = ["XL", "L", "M", "Panel", "PollingPace", "Room", "S", "spread"]

@@ -38,7 +38,7 @@ def read_training(store: Store) -> TrainingFacts:
     trained = jobs.get("train") or store.jobs.latest(JobKind.RETRAIN)
     prepared_at = jobs["prepare"].started_at if "prepare" in jobs else 0.0
     total = store.messages.count()
-    has_trained = bool(all_models(store)) or trained is not None and trained.state is JobState.DONE
+    has_trained = bool(all_models(store)) or (trained is not None and trained.state is JobState.DONE)
     new = store.messages.count_since(prepared_at) if has_trained else total
     metrics = tuple(store.jobs.metrics(trained.id)) if trained is not None else ()
     return TrainingFacts(new, total, has_trained, jobs, metrics, frozenset(job.kind for job in store.jobs.active()))

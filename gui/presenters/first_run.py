@@ -182,8 +182,7 @@ def _judged(situation: Situation, key: str, title: str, text: str, name: str) ->
 def _token(situation: Situation) -> FirstRunStep:
     if not situation.environment.token:
         return FirstRunStep("token", texts.STEP_TOKEN, texts.STEP_TOKEN_TEXT, "open")
-    step = _judged(situation, "token", texts.STEP_TOKEN, texts.STEP_TOKEN_SET, "Discord")
-    return step
+    return _judged(situation, "token", texts.STEP_TOKEN, texts.STEP_TOKEN_SET, "Discord")
 
 
 def _server(situation: Situation) -> FirstRunStep:

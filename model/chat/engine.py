@@ -19,7 +19,7 @@ _WORTH_KEEPING = 48
 _BASE = 0
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error: somebody asked
+class Interrupted(Exception):
     """Computing stopped because `abort` was called and the caller wants to stop; what was computed stays valid."""
 
 

@@ -247,7 +247,8 @@ def _context_part(model: Figures, people: Figures) -> float | None:
     if share is None:
         return None
     a, b = _value(model, "context_fit"), _value(people, "context_fit")
-    assert a is not None and b is not None
+    assert a is not None
+    assert b is not None
     # Who repeats the context fits better than people do, and is no nearer to them for it.
     near = max(0.0, share) if share <= 1 else max(0.0, 1 - (a - b) / (1 - b))
     echo = max(0.0, (_value(model, "echo") or 0.0) - (_value(people, "echo") or 0.0))

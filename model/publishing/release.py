@@ -152,7 +152,7 @@ class Release:
         return f"deploy: loaded in {seconds:.1f} s and spoke"
 
     def _switch(
-        self, switch: Callable[[], DeployedModel | None | Pointer], remarks: Sequence[str], asked_by: str
+        self, switch: Callable[[], DeployedModel | Pointer | None], remarks: Sequence[str], asked_by: str
     ) -> ReleaseOutcome:
         """Carry out `switch` (it moves the pointer), reload the bot, and take everything back if the bot cannot."""
         workspace = self.store.workspace

@@ -11,6 +11,7 @@ Each expression takes one digit a step (`(?:SEP?digit){n}`), so it cannot backtr
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 
@@ -237,4 +238,4 @@ def _is_told(candidate: str, _before: str, behind: str) -> bool:
 
 def _is_counting(groups: list[str]) -> bool:
     numbers = [int(group) for group in groups]
-    return all(later - earlier == 1 for earlier, later in zip(numbers, numbers[1:], strict=False))
+    return all(later - earlier == 1 for earlier, later in itertools.pairwise(numbers))

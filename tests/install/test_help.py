@@ -71,7 +71,7 @@ def answer(python: Path, checkout: Path, *arguments: str) -> str:
 @pytest.mark.parametrize("script", entry_points())
 def test_help_and_version_are_answered_with_nothing_installed(script: str, bare_python: Path, checkout: Path) -> None:
     help_text = answer(bare_python, checkout, script, "--help")
-    assert "usage:" in help_text or script == "scripts/bootstrap.py" and "Groups:" in help_text
+    assert "usage:" in help_text or (script == "scripts/bootstrap.py" and "Groups:" in help_text)
     assert program_version() in answer(bare_python, checkout, script, "--version")
 
 

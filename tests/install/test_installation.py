@@ -178,8 +178,10 @@ def test_a_build_that_cannot_compute_here_is_compiled_for_any_processor(monkeypa
 
     first, last = llama_step().attempts(lambda pin: False)
 
-    assert first.environment == () and "--no-cache-dir" not in first.arguments
-    assert ("CMAKE_ARGS", "-DGGML_NATIVE=OFF") in last.environment and "--no-cache-dir" in last.arguments
+    assert first.environment == ()
+    assert "--no-cache-dir" not in first.arguments
+    assert ("CMAKE_ARGS", "-DGGML_NATIVE=OFF") in last.environment
+    assert "--no-cache-dir" in last.arguments
     assert first.trial == last.trial == LLAMA_TRIAL
 
 
@@ -193,7 +195,8 @@ def test_matrix_tiles_are_left_out_and_the_owners_flags_kept(monkeypatch: pytest
 
     assert dict(attempts[0].environment)["CXXFLAGS"].startswith("-O2 -mno-amx-tile")
     # A wheel that pip kept from an earlier compile may have them.
-    assert "--no-cache-dir" in attempts[1].arguments and attempts[1].environment == attempts[0].environment
+    assert "--no-cache-dir" in attempts[1].arguments
+    assert attempts[1].environment == attempts[0].environment
     assert "CXXFLAGS" not in dict(attempts[-1].environment)
 
 
@@ -204,7 +207,8 @@ def test_the_trial_of_llama_cpp_computes_with_the_packaged_model() -> None:
         text=True,
         timeout=120,
     )
-    assert done.returncode == 0 and done.stdout.strip() == "computed"
+    assert done.returncode == 0
+    assert done.stdout.strip() == "computed"
 
 
 @pytest.mark.parametrize(
@@ -272,7 +276,10 @@ def test_llama_cpp_wants_no_newer_cuda_libraries_than_pytorch_brings() -> None:
     for driver in ((12, 4), (12, 9), (13, 0), (13, 5)):
         torch = steps_module._fitting_build(steps_module.TORCH_BUILDS, driver)
         llama = steps_module._fitting_build(steps_module.LLAMA_BUILDS, driver)
-        assert torch and llama and torch[:4] == llama[:4] and llama <= torch
+        assert torch
+        assert llama
+        assert torch[:4] == llama[:4]
+        assert llama <= torch
 
 
 def test_the_libraries_of_cuda_are_found_in_pytorchs_folder(tmp_path: Path) -> None:
@@ -306,7 +313,8 @@ def test_a_computer_without_a_driver_is_told_what_that_decides(
     said = steps_module.remark(steps)
     assert ("delete the folder .venv" in said) != has_driver
     others = [step for step in steps if step.label == "the bot's libraries"]
-    assert others and steps_module.remark(others) == ""
+    assert others
+    assert steps_module.remark(others) == ""
 
 
 def test_a_folder_too_deep_for_windows_is_told_before_anything_is_downloaded(

@@ -120,7 +120,8 @@ def test_what_was_kept_is_kept_and_the_channel_is_named(
     before = kept(store)
     loss(server)
     summary = fetch(server, store)
-    assert "#room-0" in sentences(summary) and words in sentences(summary)
+    assert "#room-0" in sentences(summary)
+    assert words in sentences(summary)
     assert before.items() <= kept(store).items()
     server.world.tamper = None
     server.world.wordless.clear()
@@ -145,7 +146,8 @@ def test_an_empty_answer_that_nothing_explains_is_a_question(
     assert (question.channel_name, question.missing, question.kept) == ("room-0", len(before), len(before))
     server.world.silent.clear()
     fetch(server, store, refresh_days=EVERYTHING)
-    assert store.withheld.questions() == [] and kept(store) == before
+    assert store.withheld.questions() == []
+    assert kept(store) == before
 
 
 @pytest.mark.parametrize("past", PASTS)
@@ -206,7 +208,8 @@ def test_a_missing_message_is_hidden_at_once_and_erased_after_three_days_of_fetc
         return fetch(server, store, clock=lambda: now + day * DAY)
 
     assert on_day(0).missing == 1
-    assert gone not in said(store, ROOM) and store.messages.get([gone]) == {}
+    assert gone not in said(store, ROOM)
+    assert store.messages.get([gone]) == {}
     assert [c.message for c in store.messages.queued_changes(limit=10)] == [None], "it leaves the index"
     assert on_day(0).deleted == 0, "the same day counts once"
     assert on_day(1).deleted == 0
@@ -330,14 +333,16 @@ def test_a_channel_missing_from_the_list_or_a_bot_that_was_thrown_out_erases_not
     before = kept(store)
     channel = server.world.channels.pop(ROOM)
     fetch(server, store)
-    assert kept(store) == before and not recall_sources(store.channels.all(), ROOM)
+    assert kept(store) == before
+    assert not recall_sources(store.channels.all(), ROOM)
     guild_id, server.world.guild_id = server.world.guild_id, 5
     with pytest.raises(KnownError):
         fetch_as(server, store, guild_id)
     server.world.guild_id = guild_id
     server.world.channels[ROOM] = channel
     fetch(server, store)
-    assert kept(store) == before and recall_sources(store.channels.all(), ROOM) == [ROOM]
+    assert kept(store) == before
+    assert recall_sources(store.channels.all(), ROOM) == [ROOM]
 
 
 def fetch_as(server: DiscordServer, store: Store, guild_id: int) -> None:
@@ -359,7 +364,8 @@ def test_a_channel_the_bot_no_longer_sees_is_named_with_the_permission(server: D
     server.do(lambda world: world.take_from_bot(ROOM, VIEW_CHANNEL))
     server.requests.clear()
     assert "'View Channel'" in sentences(fetch(server, store))
-    assert page_requests(server) == [] and kept(store) == before
+    assert page_requests(server) == []
+    assert kept(store) == before
     assert store.channels.get(ROOM).is_access_lost
 
 
@@ -386,7 +392,8 @@ def test_an_import_of_an_older_export_does_not_bring_a_missing_message_back_nor_
     fetch(server, store)
     before = said(store, ROOM)
     import_file(store, export)
-    assert said(store, ROOM) == before and ids[20] not in before
+    assert said(store, ROOM) == before
+    assert ids[20] not in before
     assert store.withheld.count() == 1, "and it is not lost either"
     assert store.messages.get([ids[5]])[ids[5]].reactions
 
@@ -429,7 +436,8 @@ def test_a_picture_edited_to_have_no_words_is_followed_and_a_blank_reading_is_no
     server.do(change)
     fetch(server, store)
     now = said(store, ROOM)
-    assert now[int(message["id"])] == "" and now[int(other["id"])] == "and this"
+    assert now[int(message["id"])] == ""
+    assert now[int(other["id"])] == "and this"
 
 
 def test_what_was_edited_into_a_bare_link_loses_the_words_it_had(server: DiscordServer, store: Store) -> None:

@@ -61,13 +61,15 @@ def test_a_lost_workspace_comes_back_whole(workspace: Workspace, tmp_path: Path)
     backup = backup_of(workspace)
     elsewhere = Workspace.at(tmp_path / "new home")
     restored = restore(elsewhere, backup)
-    assert ids(elsewhere) == list(range(1, 11)) and restored.messages == 10
+    assert ids(elsewhere) == list(range(1, 11))
+    assert restored.messages == 10
     with Store.open(elsewhere) as store:
         assert store.settings.get(TEMPERATURE) == 0.9
     assert (elsewhere.embeddings / "messages.lance" / "part").read_bytes() == b"vectors"
     assert (elsewhere.finetuned_models / "voice-1.gguf").read_bytes() == b"weights" * 1000
     environment = read_environment(elsewhere.env_file, process={})
-    assert environment.server_id == 42 and restored.needs_token
+    assert environment.server_id == 42
+    assert restored.needs_token
 
 
 def test_the_token_is_in_no_file_of_a_backup(workspace: Workspace) -> None:
@@ -93,7 +95,8 @@ def test_a_channel_that_was_closed_since_stays_closed(workspace: Workspace) -> N
     restore(workspace, backup)
     with Store.open(workspace) as store:
         assert [store.channels.get(n).owner_private for n in (501, 502)] == [True, None]
-        assert store.channels.get(501).is_private and store.channels.get(501).recall
+        assert store.channels.get(501).is_private
+        assert store.channels.get(501).recall
 
 
 def test_what_was_erased_since_stays_erased_and_who_opted_out_stays_out(workspace: Workspace) -> None:
@@ -104,7 +107,8 @@ def test_what_was_erased_since_stays_erased_and_who_opted_out_stays_out(workspac
         store.members.set_opted_out(7, True)
     restored = restore(workspace, backup)
     assert ids(workspace) == [2, 4, 6, 8, 10]
-    assert restored.erased_messages == 5 and restored.forgotten_members == 1
+    assert restored.erased_messages == 5
+    assert restored.forgotten_members == 1
     with Store.open(workspace) as store:
         assert store.members.absent_ids() == {7, 8}
         store.messages.save([message(1, author=8)])
@@ -153,7 +157,8 @@ def test_a_backup_made_while_others_write_is_consistent(workspace: Workspace, tm
         writer.join()
     elsewhere = Workspace.at(tmp_path / "elsewhere")
     restore(elsewhere, backup)
-    assert len(ids(elsewhere)) % 2 == 0 and len(ids(elsewhere)) >= 10
+    assert len(ids(elsewhere)) % 2 == 0
+    assert len(ids(elsewhere)) >= 10
 
 
 def test_a_damaged_backup_is_refused_and_nothing_is_touched(workspace: Workspace) -> None:
@@ -256,6 +261,8 @@ def test_a_full_disk_leaves_nothing_half_made(workspace: Workspace, monkeypatch:
 def test_the_weekly_backup_is_the_same_command_with_its_own_name(workspace: Workspace) -> None:
     made = task(workspace, 4, None)
     line = cron_line(made, Schedule(4, 30, 0))
-    assert line.startswith("30 4 * * 0 ") and "backup.py" in line and "--keep" in line
+    assert line.startswith("30 4 * * 0 ")
+    assert "backup.py" in line
+    assert "--keep" in line
     assert made.name.startswith("discord-personality-backup-")
     shutil.rmtree(workspace.root)

@@ -71,7 +71,8 @@ def test_case_10_one_person_has_one_name_and_one_text_whatever_came_first(
     files = [case("10") / name for name in order]
     for path in [*files, *files, files[0], files[0]]:
         terminal.imports(path)
-        assert terminal.code == 0 and terminal.figure("edited") == "0"
+        assert terminal.code == 0
+        assert terminal.figure("edited") == "0"
     (message,) = terminal.messages()
     assert message.content == "<@301000000000000001> nice <:cheese:777000000000000001>"
     assert (message.author_name, message.mentions[0].name) == ("Cleo C.", "Ana")
@@ -117,7 +118,8 @@ def test_an_edit_down_to_a_bare_link_takes_the_older_words_with_it(terminal: Ter
     now = save(tmp_path / "now.json", document(written(1, "https://x.org", timestampEdited=at), written(2, "hi")))
     terminal.imports(before)
     terminal.imports(now)
-    assert terminal.said() == ["https://x.org", "hi"] and terminal.figure("edited") == "1"
+    assert terminal.said() == ["https://x.org", "hi"]
+    assert terminal.figure("edited") == "1"
     terminal.imports(before)
     assert terminal.said() == ["https://x.org", "hi"]
     only = save(tmp_path / "only.json", document(written(3, "https://x.org/3", timestampEdited=at)))
@@ -140,7 +142,8 @@ def test_a_data_package_over_an_export_keeps_what_it_does_not_know(terminal: Ter
         FIRST_ID,
         True,
     )
-    assert [reaction.count for reaction in message.reactions] == [2] and message.mentions[0].name == "Cleo"
+    assert [reaction.count for reaction in message.reactions] == [2]
+    assert message.mentions[0].name == "Cleo"
 
 
 # ---- data packages ---------------------------------------------------------------------------------
@@ -154,7 +157,8 @@ def test_case_13_a_package_packed_again_on_a_mac_is_read_like_the_original(termi
         packed.extractall(tmp_path / "unpacked")
     (tmp_path / "unpacked" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
     for folder in (tmp_path / "unpacked", tmp_path / "unpacked" / "package"):
-        assert terminal.imports(folder, *HERE).figure("new") == "0" and terminal.code == 0
+        assert terminal.imports(folder, *HERE).figure("new") == "0"
+        assert terminal.code == 0
     for messages in terminal.messages():
         assert messages.author_id == 301000000000000003
 
@@ -163,7 +167,9 @@ def test_case_14_a_package_without_account_says_whose_it_may_be_told_to_be(termi
     """Fault 69."""
     package = case("14") / "package.zip"
     terminal.imports(package, *HERE)
-    assert terminal.code == 1 and "no account/user.json" in terminal.words and "--author ID" in terminal.words
+    assert terminal.code == 1
+    assert "no account/user.json" in terminal.words
+    assert "--author ID" in terminal.words
     assert terminal.imports(package, *HERE, "--author", 301000000000000001).figure("kept") == "2"
     assert {m.author_name for m in terminal.messages()} == {"member 301000000000000001"}
     terminal.imports(case("01") / "general.json")
@@ -176,10 +182,8 @@ def test_case_15_a_package_without_messages_is_named_as_one(terminal: Terminal) 
     """Fault 69."""
     terminal.imports(case("15") / "package.zip", *HERE)
     assert terminal.code == 1
-    assert (
-        f"no messages in it for the server {SERVER}" in terminal.words
-        and "left the messages files out" in terminal.words
-    )
+    assert f"no messages in it for the server {SERVER}" in terminal.words
+    assert "left the messages files out" in terminal.words
     assert terminal.imports(case("15") / "package.zip").code == 1, "without --server as well"
 
 
@@ -191,9 +195,11 @@ def test_parts_of_a_package_given_together_are_one(terminal: Terminal, tmp_path:
     pack(tmp_path / "package-3.zip", {"Servers/index.json": "{}", "Account/avatar.png": b"x", **account})
     terminal.imports(tmp_path / "package-*.zip", *HERE)
     assert terminal.code == 0, terminal.words
-    assert terminal.said() == ["one"] and "package-1.zip holds no messages" in terminal.words
+    assert terminal.said() == ["one"]
+    assert "package-1.zip holds no messages" in terminal.words
     terminal.imports(tmp_path / "package-2.zip", *HERE)
-    assert terminal.code == 1 and "give all of them at once" in " ".join(terminal.words.split())
+    assert terminal.code == 1
+    assert "give all of them at once" in " ".join(terminal.words.split())
 
 
 def test_another_members_package_never_tells_whose_messages_a_part_holds(terminal: Terminal, tmp_path: Path) -> None:
@@ -201,7 +207,9 @@ def test_another_members_package_never_tells_whose_messages_a_part_holds(termina
     ana = pack(tmp_path / "ana.zip", package_files("from ana"))
     part = pack(tmp_path / "cleo-2.zip", package_files("from cleo", account=False))
     terminal.imports(ana, part, *HERE)
-    assert terminal.code == 1 and terminal.said() == ["from ana"] and "cleo-2.zip has no account" in terminal.words
+    assert terminal.code == 1
+    assert terminal.said() == ["from ana"]
+    assert "cleo-2.zip has no account" in terminal.words
 
 
 def test_packages_of_two_members_side_by_side_keep_their_owners(terminal: Terminal, tmp_path: Path) -> None:
@@ -264,7 +272,9 @@ def test_a_damaged_or_locked_zip_is_a_sentence(terminal: Terminal, tmp_path: Pat
     whole = pack(tmp_path / "package.zip", package_files("hi" * 5000)).read_bytes()
     (tmp_path / "half.zip").write_bytes(whole[: len(whole) // 2])
     terminal.imports(tmp_path / "half.zip", *HERE)
-    assert terminal.code == 1 and "damaged ZIP" in terminal.words and "get it again" in terminal.words
+    assert terminal.code == 1
+    assert "damaged ZIP" in terminal.words
+    assert "get it again" in terminal.words
     encrypted = bytearray(whole)
     for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         at = encrypted.find(mark)
@@ -273,7 +283,8 @@ def test_a_damaged_or_locked_zip_is_a_sentence(terminal: Terminal, tmp_path: Pat
             at = encrypted.find(mark, at + 4)
     (tmp_path / "locked.zip").write_bytes(encrypted)
     terminal.imports(tmp_path / "locked.zip", *HERE)
-    assert terminal.code == 1 and "encrypted" in terminal.words
+    assert terminal.code == 1
+    assert "encrypted" in terminal.words
 
 
 # ---- folders, stars and packed files -----------------------------------------------------------------
@@ -292,15 +303,19 @@ def test_case_62_a_star_and_a_folder_stand_for_the_files_in_them(terminal: Termi
     save(folder / "deep" / "general.json", document(written(8, "of the same name"), channel=GENERAL + 2))
     (folder / "again").symlink_to(folder, target_is_directory=True)
     terminal.imports(folder / "*.json")
-    assert terminal.code == 0 and terminal.figure("kept") == "4"
+    assert terminal.code == 0
+    assert terminal.figure("kept") == "4"
     terminal.imports(folder, folder / "general.json", f'"{folder / "deep" / "memes [part 2].json"}"')
-    assert terminal.code == 0 and "part two" in terminal.said()
+    assert terminal.code == 0
+    assert "part two" in terminal.said()
     assert terminal.words.count("(DiscordChatExporter)") == 3, "each file once"
     terminal.imports(folder / "*.xml")
-    assert terminal.code == 1 and "No file matches" in terminal.words
+    assert terminal.code == 1
+    assert "No file matches" in terminal.words
     (tmp_path / "empty").mkdir()
     terminal.imports(tmp_path / "empty")
-    assert terminal.code == 1 and "There is no export in" in terminal.words
+    assert terminal.code == 1
+    assert "There is no export in" in terminal.words
 
 
 def test_one_bad_file_of_many_is_named_and_keeps_no_other_out(terminal: Terminal, tmp_path: Path) -> None:
@@ -311,21 +326,28 @@ def test_one_bad_file_of_many_is_named_and_keeps_no_other_out(terminal: Terminal
     (folder / "c.html").write_text("<!DOCTYPE html>\n<html>", encoding="utf-8")
     save(folder / "d.json", document(written(3, "third"), channel=GENERAL + 1))
     terminal.imports(folder, "--enable-channels", GENERAL + 1)
-    assert terminal.code == 1 and terminal.said() == ["first", "third"]
+    assert terminal.code == 1
+    assert terminal.said() == ["first", "third"]
     assert "Imported: 2 files. Not imported: 2." in terminal.words
-    assert "- b.json:" in terminal.words and "- c.html is" in terminal.words
+    assert "- b.json:" in terminal.words
+    assert "- c.html is" in terminal.words
     with terminal.store() as store:
         job = store.jobs.latest("import")
-        assert job is not None and "c.html" in job.error and len(job.result["files"]) == 2
+        assert job is not None
+        assert "c.html" in job.error
+        assert len(job.result["files"]) == 2
         assert [channel.learn for channel in store.channels.all()].count(True) == 1
     for name in ("e", "f", "g"):
         (folder / f"{name}.html").write_text("<html>", encoding="utf-8")
     terminal.imports(folder)
-    assert "Not imported: 5." in terminal.words and "and 2 more, see logs/import.log" in terminal.words
+    assert "Not imported: 5." in terminal.words
+    assert "and 2 more, see logs/import.log" in terminal.words
     log = (terminal.root / "logs" / "import.log").read_text(encoding="utf-8")
-    assert "g.html is" in terminal.words and "g.html is" in log
+    assert "g.html is" in terminal.words
+    assert "g.html is" in log
     terminal.imports(folder / "a.json", folder / "d.json", "--enable-channels", 42)
-    assert terminal.code == 1 and "The channel 42 is in none of the files" in terminal.words
+    assert terminal.code == 1
+    assert "The channel 42 is in none of the files" in terminal.words
 
 
 def test_a_channel_list_beside_the_files_gives_the_channels_their_names(terminal: Terminal, tmp_path: Path) -> None:
@@ -339,7 +361,8 @@ def test_a_channel_list_beside_the_files_gives_the_channels_their_names(terminal
     assert terminal.imports(tmp_path / "x").code == 0, terminal.words
     assert "3 other files left alone (emoji.json, roles.jsonl, stats.json)" in terminal.words
     terminal.imports(tmp_path / "x" / "channels.json")
-    assert terminal.code == 1 and "not of messages (its first fields: id, type, name)" in terminal.words
+    assert terminal.code == 1
+    assert "not of messages (its first fields: id, type, name)" in terminal.words
     with terminal.store() as store:
         assert [channel.name for channel in store.channels.all()] == ["lounge"]
 
@@ -358,14 +381,16 @@ def test_packed_exports_are_read_or_say_what_to_do(terminal: Terminal, tmp_path:
     """Fault 70."""
     text = json.dumps(document(written(1, "packed")), indent=2).encode()
     (tmp_path / "a.json.gz").write_bytes(gzip.compress(text))
-    assert terminal.imports(tmp_path / "a.json.gz").code == 0 and terminal.said() == ["packed"]
+    assert terminal.imports(tmp_path / "a.json.gz").code == 0
+    assert terminal.said() == ["packed"]
     (tmp_path / "half.json.gz").write_bytes(gzip.compress(text * 9)[:-40])
     other = json.dumps(document(written(2, "zipped"), channel=GENERAL + 1))
     pack(
         tmp_path / "exports.zip",
         {"in/a.json": text, "in/b.json": other, "__MACOSX/in/._a.json": b"\0", "in/x.png": b""},
     )
-    assert terminal.imports(tmp_path / "exports.zip").code == 0 and sorted(terminal.said()) == ["packed", "zipped"]
+    assert terminal.imports(tmp_path / "exports.zip").code == 0
+    assert sorted(terminal.said()) == ["packed", "zipped"]
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("a.json"), io.BytesIO())
     pack(tmp_path / "nested.zip", {"package-1.zip": pack(tmp_path / "inner.zip", {"a": b""}).read_bytes()})
@@ -401,12 +426,17 @@ def test_what_windows_programs_make_of_a_text_file_is_read(terminal: Terminal, t
 def test_case_04_direct_messages_are_refused_as_what_they_are(terminal: Terminal, tmp_path: Path) -> None:
     """Fault 70."""
     terminal.imports(case("04") / "dm.json")
-    assert terminal.code == 1 and "is an export of direct messages" in terminal.words and terminal.said() == []
+    assert terminal.code == 1
+    assert "is an export of direct messages" in terminal.words
+    assert terminal.said() == []
     group = save(tmp_path / "group.json", document(written(1, "psst"), guild=0, kind="DirectGroupTextChat"))
     terminal.imports(group)
-    assert terminal.code == 1 and "the direct messages of a group" in terminal.words and terminal.said() == []
+    assert terminal.code == 1
+    assert "the direct messages of a group" in terminal.words
+    assert terminal.said() == []
     terminal.imports(group, case("01") / "general.json", *HERE)
-    assert terminal.code == 0 and "Direct messages, left out: 1 file." in terminal.words
+    assert terminal.code == 0
+    assert "Direct messages, left out: 1 file." in terminal.words
 
 
 def test_exports_of_several_servers_ask_which_one(terminal: Terminal, tmp_path: Path) -> None:
@@ -414,15 +444,19 @@ def test_exports_of_several_servers_ask_which_one(terminal: Terminal, tmp_path: 
     ours = save(tmp_path / "ours.json", document(written(1, "ours")))
     save(tmp_path / "theirs.json", document(written(2, "theirs"), channel=77, guild=404))
     terminal.imports(tmp_path / "*s.json")
-    assert terminal.code == 1 and "several servers: Server 404 (404), Friends of Cheese" in terminal.words
+    assert terminal.code == 1
+    assert "several servers: Server 404 (404), Friends of Cheese" in terminal.words
     assert terminal.said() == []
     assert terminal.imports(tmp_path / "*s.json", *HERE).code == 0
-    assert terminal.said() == ["ours"] and "left out: theirs.json" in terminal.words
+    assert terminal.said() == ["ours"]
+    assert "left out: theirs.json" in terminal.words
     terminal.imports(ours, "--server", 5)
-    assert terminal.code == 1 and "Nothing here is of the server 5, but of Friends of Cheese" in terminal.words
+    assert terminal.code == 1
+    assert "Nothing here is of the server 5, but of Friends of Cheese" in terminal.words
     (terminal.root / ".env").write_text("SERVER_ID=404\n", encoding="utf-8")
     terminal.imports(ours)
-    assert terminal.code == 1 and "of the server 404 (SERVER_ID in .env)" in terminal.words
+    assert terminal.code == 1
+    assert "of the server 404 (SERVER_ID in .env)" in terminal.words
     assert terminal.imports(ours, *HERE).code == 0
 
 
@@ -478,7 +512,8 @@ def test_other_formats_of_the_exporter_say_to_export_as_json(terminal: Terminal,
     }.items():
         (tmp_path / name).write_text(text, encoding="utf-8-sig")
         terminal.imports(tmp_path / name)
-        assert terminal.code == 1 and f"{name} is DiscordChatExporter's" in terminal.words
+        assert terminal.code == 1
+        assert f"{name} is DiscordChatExporter's" in terminal.words
         assert "--format Json" in terminal.words
 
 
@@ -507,16 +542,19 @@ def test_other_layouts_of_the_same_json_are_read_and_two_documents_in_one_file_a
         assert [channel.guild_id for channel in store.channels.all()] == [SERVER]
     (tmp_path / "both.json").write_text(json.dumps(value) + "\n" + json.dumps(value), encoding="utf-8")
     terminal.imports(tmp_path / "both.json")
-    assert terminal.code == 1 and "both.json:2: more text follows" in terminal.words
+    assert terminal.code == 1
+    assert "both.json:2: more text follows" in terminal.words
 
 
 def test_empty_files_and_exports_without_messages_are_told(terminal: Terminal, tmp_path: Path) -> None:
     """Fault 70."""
     (tmp_path / "a.json").write_bytes(b"")
     terminal.imports(tmp_path / "a.json")
-    assert terminal.code == 1 and "a.json is empty" in terminal.words
+    assert terminal.code == 1
+    assert "a.json is empty" in terminal.words
     terminal.imports(save(tmp_path / "b.json", document()))
-    assert terminal.code == 0 and "b.json: no messages in it" in terminal.words
+    assert terminal.code == 0
+    assert "b.json: no messages in it" in terminal.words
 
 
 def test_a_file_in_use_and_a_missing_one_are_sentences() -> None:

@@ -82,7 +82,8 @@ def test_a_certificate_nobody_knows_is_named_at_the_first_try_everywhere(
             trouble_of_the_bot(store, server, f"{address}/api/v10"),
             finding_of_the_doctor(store, f"{address}/api/v10"),
         ):
-            assert "certificate of Discord cannot be verified" in words and "SSL_CERT_FILE" in words
+            assert "certificate of Discord cannot be verified" in words
+            assert "SSL_CERT_FILE" in words
 
 
 def test_the_fetch_of_an_owner_names_the_certificate_and_ends(workspace: Workspace, tmp_path: Path) -> None:
@@ -101,8 +102,11 @@ def test_the_fetch_of_an_owner_names_the_certificate_and_ends(workspace: Workspa
             timeout=120,
         )
     said = done.stdout + done.stderr
-    assert done.returncode == 1 and "certificate of Discord cannot be verified" in said
-    assert "Trying again" not in said and "internet connection" not in said and "Traceback" not in said
+    assert done.returncode == 1
+    assert "certificate of Discord cannot be verified" in said
+    assert "Trying again" not in said
+    assert "internet connection" not in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("status", [200, 401, 403, 404, 511])
@@ -126,7 +130,8 @@ def test_a_web_page_is_not_kept_as_a_model(tmp_path: Path) -> None:
     """Fault 91."""
     with sign_in_page() as address, pytest.raises(DownloadError, match=r"answered in place of 127\.0\.0\.1"):
         download(f"{address}/file.gguf", tmp_path / "file.gguf")
-    assert not (tmp_path / "file.gguf").exists() and not (tmp_path / "file.gguf.part").exists()
+    assert not (tmp_path / "file.gguf").exists()
+    assert not (tmp_path / "file.gguf.part").exists()
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,14 @@ def test_case_22_two_examples_are_refused_with_what_is_needed_and_what_is_missin
     assert left_over(terminal) == []
     with terminal.store() as store:
         job = store.jobs.latest("prepare")
-        assert job is not None and job.state is JobState.FAILED and job.result == {}
+        assert job is not None
+        assert job.state is JobState.FAILED
+        assert job.result == {}
         assert "too little to train on" in job_text(job), "what !train and !fetch report"
     view = training_view(TrainingFacts(12, 12, False, {"prepare": job}, (), frozenset()), now=0.0)
-    assert "too little to train on" in view.dataset_note and not view.can_start and view.dataset == ()
+    assert "too little to train on" in view.dataset_note
+    assert not view.can_start
+    assert view.dataset == ()
 
 
 def test_retrain_stops_at_the_step_that_has_too_little_and_says_why(terminal: Terminal) -> None:
@@ -61,7 +65,9 @@ def test_retrain_stops_at_the_step_that_has_too_little_and_says_why(terminal: Te
     assert left_over(terminal) == []
     with terminal.store() as store:
         job = store.jobs.latest("retrain")
-        assert job is not None and job.state is JobState.FAILED and "too little to train on" in job_text(job)
+        assert job is not None
+        assert job.state is JobState.FAILED
+        assert "too little to train on" in job_text(job)
         assert store.jobs.latest("train") is None
 
 

@@ -99,13 +99,15 @@ def test_exports_and_fetches_in_any_order_end_in_what_discord_has(
     assert all("*" not in text and "@Tam" not in text for text in said(store).values())
     assert names(store)[TAM] == "Tam the Great"
     once = fetch(server, store)
-    assert (once.new, once.edited) == (0, 0) and said(store) == on_discord(server)
+    assert (once.new, once.edited) == (0, 0)
+    assert said(store) == on_discord(server)
     own_name = {int(m.id): m.author_name for page in store.messages.in_channel(GENERAL) for m in page}
     known = names(store)
     for again in (first, renamed, None, first, None, renamed):
         summary: ImportSummary | FetchSummary = import_file(store, again) if again else fetch(server, store)
         assert (summary.new, summary.edited) == (0, 0)
-        assert said(store) == on_discord(server) and names(store) == known
+        assert said(store) == on_discord(server)
+        assert names(store) == known
     assert {own_name[m] for m in own_name} == set(known.values())
 
 

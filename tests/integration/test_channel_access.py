@@ -103,7 +103,8 @@ def test_discord_closing_a_channel_applies_to_the_running_bot_and_opening_it_aga
     bot: LiveBot, server: DiscordServer
 ) -> None:
     """Fault 72: through the gateway, `!channels` and a restart."""
-    assert sources(bot.store, GENERAL) == [GENERAL, MEMES] and sources(bot.store, STAFF) == [GENERAL, MEMES, STAFF]
+    assert sources(bot.store, GENERAL) == [GENERAL, MEMES]
+    assert sources(bot.store, STAFF) == [GENERAL, MEMES, STAFF]
     give(server, MEMES, hidden(server, MODS))
     wait(lambda: sources(bot.store, GENERAL) == [GENERAL], "the channel to be closed")
     wait(lambda: "is dropped" in bot.log(), "what was prepared to be dropped")
@@ -114,7 +115,8 @@ def test_discord_closing_a_channel_applies_to_the_running_bot_and_opening_it_aga
     assert "on" in command(bot, server, "!channels enable #memes recall")
     assert sources(bot.store, GENERAL) == [GENERAL], "switching recall on is no answer"
     assert "is open" in command(bot, server, "!channels open #memes")
-    assert sources(bot.store, GENERAL) == [GENERAL, MEMES] and asked(bot.store) == []
+    assert sources(bot.store, GENERAL) == [GENERAL, MEMES]
+    assert asked(bot.store) == []
 
 
 def test_the_owners_private_outlives_events_commands_and_restarts(
@@ -128,7 +130,8 @@ def test_the_owners_private_outlives_events_commands_and_restarts(
     command(bot, server, "!channels enable #memes recall")
     command(bot, server, "!channels remove #memes")
     command(bot, server, "!channels enable #memes recall")
-    assert sources(bot.store, GENERAL) == [GENERAL] and sources(bot.store, MEMES) == [GENERAL, MEMES]
+    assert sources(bot.store, GENERAL) == [GENERAL]
+    assert sources(bot.store, MEMES) == [GENERAL, MEMES]
     assert "private by your choice" in command(bot, server, "!channels")
     assert bot.stop() == 0
     with running_bot(workspace, server, environment=offline_model_environment()) as again:
@@ -173,7 +176,8 @@ def test_a_deleted_channel_or_thread_is_neither_recalled_nor_spoken_in(bot: Live
     wait(lambda: sources(bot.store, GENERAL) == [GENERAL, MEMES], "the thread to go")
     server.tell("CHANNEL_DELETE", copy.deepcopy(server.world.channels[MEMES]))
     wait(lambda: sources(bot.store, GENERAL) == [GENERAL], "the channel to go")
-    assert bot.store.channels.get(MEMES).is_access_lost and not bot.store.channels.get(GENERAL).is_access_lost
+    assert bot.store.channels.get(MEMES).is_access_lost
+    assert not bot.store.channels.get(GENERAL).is_access_lost
 
 
 def test_a_thread_that_stands_elsewhere_now_follows_its_new_parent(bot: LiveBot, server: DiscordServer) -> None:
@@ -196,7 +200,8 @@ def test_what_changed_while_the_bot_was_away_counts_before_its_first_answer(
     with running_bot(workspace, server, environment=offline_model_environment()) as again:
         again.wait_until_ready()
         assert "Discord opened <#1002>" in command(again, server, "!channels")
-        assert sources(again.store, GENERAL) == [GENERAL] and asked(again.store) == ["staff"]
+        assert sources(again.store, GENERAL) == [GENERAL]
+        assert asked(again.store) == ["staff"]
         assert again.stop() == 0
     server.do(lambda world: world.channels.pop(STAFF))
     with running_bot(workspace, server, environment=offline_model_environment()) as third:
@@ -226,6 +231,7 @@ def test_until_the_permissions_are_looked_at_a_channel_gets_its_own_lines_only(s
     recall = Recall(store, open_index=never, open_embedder=never)
     assert sorted(recall.sources(1)) == [1, 2]
     recall.is_checked = False
-    assert recall.sources(1) == [1] and recall.sources(99) == []
+    assert recall.sources(1) == [1]
+    assert recall.sources(99) == []
     assert sorted(recall.sources(PLAYGROUND_CHANNEL)) == [1, 2], "the owner's own screen"
     recall.close()

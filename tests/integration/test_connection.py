@@ -182,7 +182,8 @@ def test_what_was_said_while_a_session_could_not_be_resumed_is_kept_and_answered
         await bot.until(lambda: all(decisions(ready_store, each) for each in missed), what="all decisions")
         await asyncio.sleep(0.3)
         assert [decisions(ready_store, each) for each in missed] == [1, 1]
-        assert len(server.world.sent) == 1 and not server.asked("POST", r".*/restart")
+        assert len(server.world.sent) == 1
+        assert not server.asked("POST", r".*/restart")
         assert set(missed) <= set(ready_store.messages.get(missed))
         reasons = {a.message_id: a.reason for a in ready_store.activity.recent(limit=10)}
         assert all("away" in reasons[each] for each in missed)
@@ -340,7 +341,9 @@ def test_a_success_answer_without_author_is_a_success(ready_store: Store, server
         message = await asyncio.to_thread(ask, server)
         await bot.until(lambda: decisions(ready_store, message), what="the decision")
         row = ready_store.activity.recent(limit=1)[0]
-        assert row.spoke and row.reply_id is not None and not row.error
+        assert row.spoke
+        assert row.reply_id is not None
+        assert not row.error
 
     play(ready_store, server, scene)
 
@@ -545,7 +548,8 @@ def test_in_a_flood_mentions_are_answered_the_queue_is_bounded_and_every_decisio
         said, mentions = await asyncio.to_thread(flood)
         await bot.until(lambda: len(ready_store.activity.recent(limit=500)) == 100, what="all decisions")
         rows = list(reversed(ready_store.activity.recent(limit=500)))
-        assert [row.message_id for row in rows] == said and all(row.reason for row in rows)
+        assert [row.message_id for row in rows] == said
+        assert all(row.reason for row in rows)
         # Writes go together: an answer that gave way a moment ago may still stand there as due.
         await bot.until(
             lambda: (
@@ -617,7 +621,7 @@ def test_a_thread_nobody_has_seen_before_follows_its_parent(ready_store: Store, 
             asked = await asyncio.to_thread(server.say, place, MIRA, f"<@{BOT_ID}> cake?")
             await bot.until(lambda asked=asked: decisions(ready_store, asked), what="the decision")
         assert [sent.channel_id for sent in server.world.sent] == [thread, private]
-        assert [m.content for m in ready_store.messages.recent(thread, limit=9)][0] == f"<@{BOT_ID}> cake?"
+        assert next(m.content for m in ready_store.messages.recent(thread, limit=9)) == f"<@{BOT_ID}> cake?"
         assert [m for m in ready_store.messages.recent(private, limit=9) if not m.is_own] == []
 
     play(ready_store, server, scene)
@@ -632,7 +636,8 @@ def test_a_slash_command_is_registered_and_answered_for_the_asker_alone(
         token = await asyncio.to_thread(lambda: server.slash(1000, OWNER, "setrate", value="0.3"))
         await bot.until(lambda: server.interactions[token], what="the answer")
         answer = server.interactions[token][0]["data"]
-        assert answer["content"] == "Response rate is now 30%." and answer["flags"] & 64
+        assert answer["content"] == "Response rate is now 30%."
+        assert answer["flags"] & 64
         assert answer["allowed_mentions"] == {"parse": []}
 
     play(ready_store, server, scene)

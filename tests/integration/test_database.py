@@ -43,7 +43,8 @@ def test_the_journal_fits_the_sqlite_version(version: tuple[int, ...], mode: str
 
 def test_init_database_makes_both_files(tmp_path: Path) -> None:
     init_database(tmp_path)
-    assert Workspace.at(tmp_path).control_db.exists() and Workspace.at(tmp_path).messages_db.exists()
+    assert Workspace.at(tmp_path).control_db.exists()
+    assert Workspace.at(tmp_path).messages_db.exists()
 
 
 def test_an_error_inside_a_transaction_leaves_nothing_behind(store: Store) -> None:
@@ -85,7 +86,8 @@ def test_a_damaged_file_is_named_and_can_be_set_aside(workspace: Workspace) -> N
     with pytest.raises(StorageError, match="damaged"):
         Store.open(workspace)
     kept = set_aside(workspace.messages_db)
-    assert kept.exists() and not workspace.messages_db.exists()
+    assert kept.exists()
+    assert not workspace.messages_db.exists()
     with pytest.raises(StorageError, match="--start-anew"):
         Store.open(workspace)
     start_anew(workspace)
@@ -143,7 +145,9 @@ def test_an_older_workspace_is_brought_to_todays_schema_with_everything_in_it(wo
     Database(workspace.messages_db, MESSAGES_MIGRATIONS[:1]).open().close()
     with Store.open(workspace) as store:
         about = store.activity.about(5)
-        assert about is not None and about.reason == "mentioned" and not about.is_due
+        assert about is not None
+        assert about.reason == "mentioned"
+        assert not about.is_due
     assert list(workspace.control_db.parent.glob("control.before-schema-2.db"))
 
 

@@ -60,11 +60,13 @@ def test_an_undo_brings_everything_back_as_it_was(filled: Store, kind: str) -> N
     deletions = Deletions(filled)
     if kind == "member":
         deletion = deletions.delete_member(TAM, by=OWNER)
-        assert deletion.name == "Tam" and {m.author_id for m in everything(filled)} == {MIRA}
+        assert deletion.name == "Tam"
+        assert {m.author_id for m in everything(filled)} == {MIRA}
     elif kind == "channel":
         deletion = deletions.delete_channel(GENERAL, by=OWNER)
         assert {m.channel_id for m in everything(filled)} == {STAFF}, "its threads go with it"
-        assert not filled.channels.get(GENERAL).learn and not filled.channels.get(GENERAL).recall
+        assert not filled.channels.get(GENERAL).learn
+        assert not filled.channels.get(GENERAL).recall
     else:
         deletion = deletions.delete_message(before[3].id, by=OWNER)
         assert len(everything(filled)) == len(before) - 1
@@ -73,8 +75,10 @@ def test_an_undo_brings_everything_back_as_it_was(filled: Store, kind: str) -> N
     changes = filled.messages.queued_changes(limit=1000)
     assert {c.message_id for c in changes if c.message is None} == hidden, "they leave the index"
     assert deletions.undo(deletion.id) == len(hidden)
-    assert everything(filled) == before and filled.channels.all() == channels
-    assert deletions.all() == [] and filled.withheld.count() == 0
+    assert everything(filled) == before
+    assert filled.channels.all() == channels
+    assert deletions.all() == []
+    assert filled.withheld.count() == 0
     assert {c.message_id for c in filled.messages.queued_changes(limit=1000) if c.message} == hidden, "and return to it"
 
 
@@ -84,7 +88,8 @@ def test_after_seven_days_the_bytes_are_gone_and_no_import_brings_them_back(fill
     assert erase_due(filled, clock=lambda: 1000.0 + GRACE_SECONDS - 1) == 0
     assert filled.withheld.count() == len(theirs)
     assert erase_due(filled, clock=lambda: 1000.0 + GRACE_SECONDS) == len(theirs)
-    assert filled.withheld.count() == 0 and Deletions(filled).all() == []
+    assert filled.withheld.count() == 0
+    assert Deletions(filled).all() == []
     assert filled.members.get(TAM).display_name == "someone"
     content = filled.messages_db.path.read_bytes()
     assert theirs[0].content.encode() not in content
@@ -101,7 +106,8 @@ def test_a_channel_and_a_message_are_erased_after_the_grace_and_stay_out(filled:
     left = everything(filled)
     assert erase_due(filled, clock=lambda: GRACE_SECONDS) == len(before) - len(left)
     filled.messages.save(before)
-    assert everything(filled) == left and deletions.all() == []
+    assert everything(filled) == left
+    assert deletions.all() == []
     new = line(100, channel_id=GENERAL)
     filled.messages.save([new])
     assert new.id in {m.id for m in everything(filled)}, "what is said there later is kept as the switches say"
@@ -128,7 +134,8 @@ def test_reading_what_is_hidden_again_writes_nothing(filled: Store) -> None:
     filled.messages.clear_queued([c.seq for c in filled.messages.queued_changes(limit=1000)])
     for is_from_server in (False, True):
         filled.messages.save(theirs, is_from_server=is_from_server)
-        assert filled.messages.queue_length() == 0 and filled.withheld.count() == len(theirs)
+        assert filled.messages.queue_length() == 0
+        assert filled.withheld.count() == len(theirs)
 
 
 def test_two_deletions_over_the_same_messages_are_undone_one_by_one(filled: Store) -> None:
@@ -152,9 +159,11 @@ def test_forgetting_knows_no_grace_and_reaches_what_is_hidden(filled: Store) -> 
     mentioning = next(m for m in everything(filled) if m.author_id == MIRA)
     filled.withheld.mark_missing([mentioning.id])
     forget_member(filled, TAM)
-    assert filled.withheld.known([m.id for m in theirs]) == set() and Deletions(filled).all() == []
+    assert filled.withheld.known([m.id for m in theirs]) == set()
+    assert Deletions(filled).all() == []
     content = Path(filled.messages_db.path).read_bytes()
-    assert all(m.content.encode() not in content for m in theirs) and b'"Tam' not in content
+    assert all(m.content.encode() not in content for m in theirs)
+    assert b'"Tam' not in content
     filled.withheld.restore_missing(mentioning.channel_id)
     assert filled.messages.get([mentioning.id])[mentioning.id].mentions == (Mention(TAM, "someone"),)
 

@@ -68,7 +68,8 @@ def test_supervision_outlives_the_disk(store: Store, caplog: pytest.LogCaptureFi
     children[-1].code = -9
     assert controller.tick().state is ControllerState.BACKOFF
     now[0] += 2
-    assert controller.tick().state is ControllerState.STARTING and len(children) == 2
+    assert controller.tick().state is ControllerState.STARTING
+    assert len(children) == 2
     for _ in range(13):
         now[0] += 10
         controller.tick()
@@ -98,7 +99,9 @@ def test_supervision_outlives_the_disk(store: Store, caplog: pytest.LogCaptureFi
 def test_what_the_disk_refuses_is_a_sentence_with_the_path_and_its_cure(number: int, words: str) -> None:
     """Fault 112."""
     trouble = disk_error(OSError(number, os.strerror(number), "/place/" + "x" * 900))
-    assert words in trouble.text() and "/place/xxx" in trouble.what and len(trouble.text()) < 400
+    assert words in trouble.text()
+    assert "/place/xxx" in trouble.what
+    assert len(trouble.text()) < 400
 
 
 def run(*arguments: str, cwd: Path = PROJECT_ROOT) -> subprocess.CompletedProcess[str]:
@@ -137,7 +140,8 @@ def test_a_very_long_path_is_blamed_on_its_length(tmp_path: Path) -> None:
     """Fault 116."""
     with pytest.raises(StorageError, match="too long") as caught:
         Workspace.at(tmp_path / ("x" * 900)).create()
-    assert "--workspace" in caught.value.cure and len(caught.value.text()) < 450
+    assert "--workspace" in caught.value.cure
+    assert len(caught.value.text()) < 450
 
 
 @pytest.mark.skipif(is_root or os.name == "nt", reason="root may write everywhere")

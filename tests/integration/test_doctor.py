@@ -60,10 +60,12 @@ def sound(store: Store) -> Store:
 def test_a_sound_workspace_has_nothing_in_the_way(sound: Store) -> None:
     code, report = run(sound.workspace, "--offline")
     assert code == 0, report
-    assert report.rstrip().endswith("No problems found.") and "BAD" not in report
+    assert report.rstrip().endswith("No problems found.")
+    assert "BAD" not in report
     assert "x" * 70 not in report
     job = sound.jobs.latest("doctor")
-    assert job is not None and job.result["findings"]
+    assert job is not None
+    assert job.result["findings"]
 
 
 def test_a_damaged_database_is_named_with_its_cure_and_the_rest_is_still_looked_at(sound: Store) -> None:
@@ -71,8 +73,12 @@ def test_a_damaged_database_is_named_with_its_cure_and_the_rest_is_still_looked_
     sound.close()
     sound.workspace.messages_db.write_bytes(b"no database" * 1000)
     code, report = run(sound.workspace, "--offline")
-    assert code == 1 and "damaged" in report and "--restore" in report
-    assert "Python:" in report and "Disk:" in report and "Problems: Databases." in report
+    assert code == 1
+    assert "damaged" in report
+    assert "--restore" in report
+    assert "Python:" in report
+    assert "Disk:" in report
+    assert "Problems: Databases." in report
 
 
 def test_the_launcher_brings_what_the_system_starts_at_login(workspace: Workspace) -> None:
@@ -83,7 +89,8 @@ def test_the_launcher_brings_what_the_system_starts_at_login(workspace: Workspac
         text=True,
         timeout=120,
     )
-    assert done.returncode == 1 and "Start at login: off" in done.stdout
+    assert done.returncode == 1
+    assert "Start at login: off" in done.stdout
     assert "Traceback" not in done.stderr
 
 
@@ -101,12 +108,17 @@ def server() -> Iterator[DiscordServer]:
 def test_a_good_token_a_bad_token_and_a_missing_intent_are_told_apart(sound: Store, server: DiscordServer) -> None:
     """Faults 12 and 13."""
     code, report = run(sound.workspace, **server.environment)
-    assert code == 0 and "token accepted" in report and "Message content intent: on" in report
+    assert code == 0
+    assert "token accepted" in report
+    assert "Message content intent: on" in report
     server.approved_intents &= ~MESSAGE_CONTENT
     code, report = run(sound.workspace, **server.environment)
-    assert code == 1 and "switch on 'Message Content Intent'" in report
+    assert code == 1
+    assert "switch on 'Message Content Intent'" in report
     code, report = run(sound.workspace, **server.environment | {"DISCORD_TOKEN": "wrong" * 12})
-    assert code == 1 and "does not accept the bot token" in report and "Reset Token" in report
+    assert code == 1
+    assert "does not accept the bot token" in report
+    assert "Reset Token" in report
     assert "wrong" not in report
 
 
@@ -114,9 +126,13 @@ def test_a_channel_it_may_not_read_and_a_server_it_is_not_on_are_named(sound: St
     """Faults 20 and 41."""
     server.do(lambda world: world.no_access.add(1000))
     code, report = run(sound.workspace, **server.environment)
-    assert code == 1 and "cannot read #general" in report and "View Channel" in report
+    assert code == 1
+    assert "cannot read #general" in report
+    assert "View Channel" in report
     code, report = run(sound.workspace, **server.environment | {"SERVER_ID": "12345"})
-    assert code == 1 and "not on the server" in report and "https://discord.com" in report
+    assert code == 1
+    assert "not on the server" in report
+    assert "https://discord.com" in report
 
 
 def test_a_history_it_may_not_read_is_named_though_discord_answers_as_if_it_were_empty(
@@ -125,7 +141,9 @@ def test_a_history_it_may_not_read_is_named_though_discord_answers_as_if_it_were
     """Fault 61."""
     server.do(lambda world: world.take_from_bot(1000, READ_MESSAGE_HISTORY))
     code, report = run(sound.workspace, **server.environment)
-    assert code == 1 and "cannot read #general" in report and "Read Message History" in report
+    assert code == 1
+    assert "cannot read #general" in report
+    assert "Read Message History" in report
 
 
 def test_an_open_question_about_absent_messages_is_told_with_both_answers(sound: Store) -> None:
@@ -134,8 +152,10 @@ def test_an_open_question_about_absent_messages_is_told_with_both_answers(sound:
     sound.withheld.ask(1000, [3, 4, 5])
     sound.withheld.mark_missing([8])
     asked = about(doctor.look_at_store(sound), "Absent messages")
-    assert asked.verdict is Verdict.NOTE and "3 of 10 messages kept from #general" in asked.words
-    assert "--were-deleted" in asked.cure and "--keep-absent" in asked.cure
+    assert asked.verdict is Verdict.NOTE
+    assert "3 of 10 messages kept from #general" in asked.words
+    assert "--were-deleted" in asked.cure
+    assert "--keep-absent" in asked.cure
     assert "1 in #general" in about(doctor.look_at_store(sound), "Missing messages").words
 
 
@@ -144,7 +164,9 @@ def test_without_a_network_it_says_so_after_a_bounded_wait(sound: Store, monkeyp
     monkeypatch.setattr(doctor, "DISCORD_LIMIT_SECONDS", 0.5)
     monkeypatch.setenv("DISCORD_API_BASE", "http://127.0.0.1:9/api/v10")
     (finding,) = doctor.look_at_discord(sound)
-    assert finding.verdict is Verdict.BAD and "cannot be reached" in finding.words and finding.cure
+    assert finding.verdict is Verdict.BAD
+    assert "cannot be reached" in finding.words
+    assert finding.cure
 
 
 # ---- one finding at a time ----------------------------------------------------------------------------------
@@ -156,7 +178,8 @@ def test_a_destroyed_index_is_a_note_not_an_obstacle(sound: Store) -> None:
     folder.mkdir(parents=True)
     (folder / "rubbish").write_bytes(b"\0" * 100)
     finding = about(doctor.look_at_store(sound), "Search index")
-    assert finding.verdict is Verdict.NOTE and (finding.cure or "wait" in finding.words)
+    assert finding.verdict is Verdict.NOTE
+    assert finding.cure or "wait" in finding.words
 
 
 def status(sound: Store, **fields: object) -> Finding:
@@ -176,13 +199,16 @@ def test_the_bots_own_troubles_are_passed_on(sound: Store) -> None:
     """Faults 2, 5, 23 and 50."""
     assert status(sound).verdict is Verdict.GOOD
     hung = status(sound, heartbeat_at=time.time() - 500)
-    assert hung.verdict is Verdict.BAD and "silent for 5" in hung.words
+    assert hung.verdict is Verdict.BAD
+    assert "silent for 5" in hung.words
     gone = status(sound, heartbeat_at=time.time() - 500, pid=2**22 + 1)
-    assert gone.verdict is Verdict.NOTE and "vanished" in gone.words
+    assert gone.verdict is Verdict.NOTE
+    assert "vanished" in gone.words
     ended = status(sound, exit_code=78, exit_reason="No Discord bot token is set.", last_error_cure="Enter it.")
     assert (ended.verdict, ended.words, ended.cure) == (Verdict.BAD, "No Discord bot token is set.", "Enter it.")
     modelless = status(sound, model_state=ModelState.FAILED, model_error="m.gguf is cut short.")
-    assert modelless.verdict is Verdict.BAD and "cut short" in modelless.words
+    assert modelless.verdict is Verdict.BAD
+    assert "cut short" in modelless.words
 
 
 def test_old_and_missing_backups_are_noted(sound: Store) -> None:
@@ -209,7 +235,9 @@ def test_switches_that_the_system_does_not_follow_are_noted(
 def test_a_card_that_came_after_the_installation_is_noted() -> None:
     """Fault 103."""
     note = doctor.graphics_card_unused("2.13.0+cpu", (12, 8))
-    assert note is not None and note.verdict is Verdict.NOTE and ".venv" in note.cure
+    assert note is not None
+    assert note.verdict is Verdict.NOTE
+    assert ".venv" in note.cure
     assert doctor.graphics_card_unused("2.13.0+cu126", (12, 8)) is None
     assert doctor.graphics_card_unused("2.13.0+cpu", None) is None
 
@@ -219,10 +247,13 @@ def test_a_token_file_others_may_read_is_noted(sound: Store) -> None:
     """Fault 48."""
     sound.workspace.env_file.chmod(0o644)
     finding = about(doctor.look_at_routine(sound, autostart=None), "Token file")
-    assert finding.verdict is Verdict.NOTE and "chmod 600" in finding.cure
+    assert finding.verdict is Verdict.NOTE
+    assert "chmod 600" in finding.cure
 
 
 def test_a_cloud_folder_is_in_the_way(tmp_path: Path) -> None:
     """Fault 32."""
     finding = about(doctor.look_at_program(Workspace.at(tmp_path / "OneDrive" / "bot")), "Folder")
-    assert finding.verdict is Verdict.BAD and "OneDrive" in finding.words and "--workspace" in finding.cure
+    assert finding.verdict is Verdict.BAD
+    assert "OneDrive" in finding.words
+    assert "--workspace" in finding.cure

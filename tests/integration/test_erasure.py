@@ -34,7 +34,8 @@ def test_no_byte_of_a_forgotten_member_is_left_anywhere(store: Store, outside: P
     before = holding([workspace.root, outside], WORD)
     assert len(before) > 15, "the search itself works"
     done = forget_member(store, MIRA)
-    assert not done.remaining and done.messages == 20
+    assert not done.remaining
+    assert done.messages == 20
     assert holding([workspace.root, outside], WORD, NAME, OLD_NAME) == []
     # Others' words, the figures, the models and the pointer are as they were.
     assert store.messages.counts_by_author()[NAMESAKE] == 12
@@ -65,9 +66,11 @@ def test_no_byte_of_a_forgotten_channel_is_left_and_it_may_be_used_again(store: 
         path.unlink()
     (store.workspace.logs / "bot.log").unlink()
     done = forget_channel(store, 1)
-    assert not done.remaining and done.messages > 500
+    assert not done.remaining
+    assert done.messages > 500
     assert holding([store.workspace.root, outside], WORD) == []
-    assert store.messages.count() == 0 and index_of(store.workspace).count() == 0
+    assert store.messages.count() == 0
+    assert index_of(store.workspace).count() == 0
     store.messages.save(messages())
     assert store.messages.count() == 0, "no import brings them back"
 
@@ -96,7 +99,8 @@ def test_a_sweep_cut_short_is_finished_by_the_next(
     with monkeypatch.context() as patched:
         patched.setattr("storage.forgetting.purge_index", _locked)
         done = forget_member(store, MIRA)
-    assert done.remaining and "search index" in done.remaining[0]
+    assert done.remaining
+    assert "search index" in done.remaining[0]
     assert not sweep(store).remaining
     assert holding([store.workspace.root, outside], WORD, OLD_NAME) == []
 
@@ -180,7 +184,8 @@ def test_whatever_a_member_is_called_only_what_is_theirs_goes(filled: Path, tmp_
         for path in workspace.root.rglob("*.json"):
             json.loads(path.read_text(encoding="utf-8"))
         version = json.loads((workspace.finetuned_models / "voice-1.json").read_text(encoding="utf-8"))
-        assert version["sha256"] == "0" * 64 and version["name"] == "voice-1"
+        assert version["sha256"] == "0" * 64
+        assert version["name"] == "voice-1"
         rows = (workspace.message_files / "prepared-1" / "train.jsonl").read_text(encoding="utf-8").splitlines()
         assert sum(json.loads(row)["author_id"] == NAMESAKE for row in rows) > 5
         manifest = json.loads((workspace.message_files / "prepared-1" / "manifest.json").read_text(encoding="utf-8"))

@@ -56,7 +56,8 @@ def test_a_damaged_page_gives_a_sentence_with_a_cure_or_correct_rows_never_a_tra
             texts = [m.content for rows in store.messages.in_channel(1) for m in rows]
             store.messages.save([Message(9_999, 1, 7, "ann", "more", 1)])
     except StorageError as error:
-        assert "messages.db" in error.what and error.cure
+        assert "messages.db" in error.what
+        assert error.cure
     else:
         assert words != "ok" or len(texts) == 400
 
@@ -81,7 +82,8 @@ def test_a_damaged_file_is_set_aside_with_its_journal_and_never_over_another(wor
         workspace.messages_db.write_bytes(b"damaged %d" % number)
         workspace.messages_db.with_name("messages.db-journal").write_bytes(b"journal")
         kept = set_aside(workspace.messages_db)
-        assert kept.name == f"messages.damaged-{number}.db" and kept.read_bytes() == b"damaged %d" % number
+        assert kept.name == f"messages.damaged-{number}.db"
+        assert kept.read_bytes() == b"damaged %d" % number
         assert kept.with_name(kept.name + "-journal").exists()
 
 
@@ -184,7 +186,8 @@ def test_nothing_but_numbers_reaches_a_filter_of_the_index(tmp_path: Path, attac
             hits = index.search(vector, limit=5, **arguments)
         except (TypeError, ValueError):
             continue
-        assert [hit.channel_id for hit in hits] in ([], [5]) and "channel_ids" in arguments
+        assert [hit.channel_id for hit in hits] in ([], [5])
+        assert "channel_ids" in arguments
         assert arguments["channel_ids"] == [5] or not hits
     assert index.count() == 1
 
@@ -195,7 +198,8 @@ def test_names_and_texts_that_look_like_sql_are_only_text(store: Store) -> None:
     store.messages.save([Message(1, 1, 7, attack, attack, 1), Message(2, 1, 8, "tam", "x", 2)])
     store.members.set_opted_out(7, True, name=attack)
     store.playground.ask(attack)
-    assert store.messages.count() == 2 and store.messages.get([1])[1].content == attack
+    assert store.messages.count() == 2
+    assert store.messages.get([1])[1].content == attack
 
 
 class Bomb:

@@ -42,7 +42,8 @@ def test_a_file_held_by_another_program_is_replaced_as_soon_as_it_is_let_go(
     holder = Holder(monkeypatch, times=REPLACE_TRIES - 1)
     write_whole(tmp_path / "a", b"new", sleep=holder.waits.append)
     assert (tmp_path / "a").read_text() == "new"
-    assert len(holder.waits) == REPLACE_TRIES - 1 and 1.0 < sum(holder.waits) < 5.0
+    assert len(holder.waits) == REPLACE_TRIES - 1
+    assert 1.0 < sum(holder.waits) < 5.0
 
 
 def test_a_file_that_is_never_let_go_keeps_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +53,8 @@ def test_a_file_that_is_never_let_go_keeps_its_content(tmp_path: Path, monkeypat
     holder = Holder(monkeypatch, times=1000)
     with pytest.raises(PermissionError):
         replace_file(tmp_path / "b", tmp_path / "a", sleep=holder.waits.append)
-    assert (tmp_path / "a").read_text() == "old" and (tmp_path / "b").read_text() == "new"
+    assert (tmp_path / "a").read_text() == "old"
+    assert (tmp_path / "b").read_text() == "new"
 
 
 def test_the_env_file_is_replaced_whole_and_loses_nothing_of_its_owners(
@@ -70,7 +72,8 @@ def test_the_env_file_is_replaced_whole_and_loses_nothing_of_its_owners(
     Holder(monkeypatch, times=REPLACE_TRIES)
     with pytest.raises(ConfigurationError, match="cannot be written"):
         write_value(file, TOKEN, "new")
-    assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
     Holder(monkeypatch, times=REPLACE_TRIES - 1)
     write_value(file, TOKEN, "new")
     after = file.read_bytes()
@@ -137,7 +140,8 @@ def test_a_folder_in_use_is_deleted_up_to_what_is_held_and_that_is_said(tmp_path
     waits: list[float] = []
     with open(tmp_path / "backup" / "held"):
         gone = remove_tree(tmp_path / "backup", sleep=waits.append)
-        assert gone == (os.name != "nt") and not (tmp_path / "backup" / "free").exists()
+        assert gone == (os.name != "nt")
+        assert not (tmp_path / "backup" / "free").exists()
         assert gone or 1.0 < sum(waits) < 5.0
     assert remove_tree(tmp_path / "backup")
 

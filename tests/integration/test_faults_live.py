@@ -158,7 +158,8 @@ def test_the_token_is_in_no_file_after_debug_logs_errors_a_crash_and_a_backup(
     assert files_holding(workspace.root, forms) == []
     assert "Segmentation fault" in (workspace.logs / "bot.stacks.log").read_text()
     assert not any(form in text for form in forms for text in [*said, command_line])
-    assert backup.folder.is_dir() and "DEBUG" in (workspace.logs / "bot.log").read_text()
+    assert backup.folder.is_dir()
+    assert "DEBUG" in (workspace.logs / "bot.log").read_text()
 
 
 def test_the_search_for_leaks_finds_one(tmp_path: Path) -> None:
@@ -237,6 +238,7 @@ def test_asked_in_public_and_in_the_playground_the_bot_never_sees_what_is_privat
         said = [ask(bot, server, f"what is {CANARY[:-13]}?"), ask(bot, server, "tell me the code")]
         bot.wait_until(lambda _: bot.store.playground.answer_to(question), what="an answer in the playground")
         answer = bot.store.playground.answer_to(question)
-        assert answer is not None and answer.details["recalled"]
+        assert answer is not None
+        assert answer.details["recalled"]
         assert {line["channel_id"] for line in answer.details["recalled"]} == {GENERAL}
         assert not any("7431" in words for words in [*said, answer.text, json.dumps(answer.details)])

@@ -228,7 +228,8 @@ def test_without_a_screen_the_launcher_says_so_and_supervises_all_the_same(talki
     launcher.send_signal(signal.SIGTERM)
     _, words = launcher.communicate(timeout=LIMIT_SECONDS)
     assert launcher.returncode == 0
-    assert "no screen" in words and "without a window" in words
+    assert "no screen" in words
+    assert "without a window" in words
     wait_for(lambda: not processes.is_alive(status.pid))
 
 
@@ -237,7 +238,8 @@ def test_without_a_tray_the_panel_goes_on_and_notifies_by_other_means(monkeypatc
     for broken in (None, BrokenTray):
         monkeypatch.setitem(sys.modules, "pystray", broken)
         tray = SystemTray(post=lambda call: call(), actions={}, menu_at=lambda x, y: None)
-        assert tray.start() is False and not tray.is_available
+        assert tray.start() is False
+        assert not tray.is_available
         tray.stop()
 
 
@@ -275,7 +277,8 @@ def test_a_second_fetch_says_who_is_at_work_and_ends(workspace: Workspace, tmp_p
             timeout=LIMIT_SECONDS,
         )
     assert second.returncode == 1
-    assert str(os.getpid()) in second.stderr and "Traceback" not in second.stderr
+    assert str(os.getpid()) in second.stderr
+    assert "Traceback" not in second.stderr
 
 
 def test_the_controller_survives_a_child_that_cannot_be_started(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,4 +286,5 @@ def test_the_controller_survives_a_child_that_cannot_be_started(store: Store, mo
     monkeypatch.setattr(processes, "python_executable", lambda: "/nowhere/python")
     controller = BotController(store, offline=True)
     view = controller.start()
-    assert view.state is ControllerState.BACKOFF and "could not be started" in view.detail
+    assert view.state is ControllerState.BACKOFF
+    assert "could not be started" in view.detail

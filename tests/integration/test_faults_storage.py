@@ -43,7 +43,8 @@ def test_forty_kills_in_the_middle_of_writing_lose_and_double_nothing(workspace:
         child = subprocess.Popen(
             [sys.executable, "-c", WRITER.format(root=str(PROJECT_ROOT)), str(workspace.root)], stdout=subprocess.PIPE
         )
-        assert child.stdout is not None and child.stdout.readline().strip() == b"ready"
+        assert child.stdout is not None
+        assert child.stdout.readline().strip() == b"ready"
         if kill % 2:  # every other one gets a page written first, however slow the disk
             assert child.stdout.readline().strip() == b"saved"
         time.sleep(dice.uniform(0.0, 0.03))  # the moment of the kill, not a wait for anything

@@ -296,7 +296,8 @@ def test_a_fetch_follows_discord_closing_a_channel_and_never_opens_one_against_t
         store.channels.switch(1001, is_private=True)
         server.do(lambda w: w.channels[1002].update(permission_overwrites=[hidden, bot]))
         fetch(server, store)
-        assert sources(store, 1000) == [1000] and sources(store, 1002) == [1000, 1002]
+        assert sources(store, 1000) == [1000]
+        assert sources(store, 1002) == [1000, 1002]
         server.do(lambda w: w.channels[1002].update(permission_overwrites=[]))
         fetch(server, store)
         assert sources(store, 1000) == [1000]

@@ -89,9 +89,12 @@ def test_no_key_of_a_foreign_env_sends_the_token_away_or_makes_an_admin(
         "",
     )
     assert (environment.server_id, environment.log_level) == (42, "DEBUG")
-    assert "666" not in home.env_file.read_text(encoding="utf-8") and "# mine" in home.env_file.read_text("utf-8")
+    assert "666" not in home.env_file.read_text(encoding="utf-8")
+    assert "# mine" in home.env_file.read_text("utf-8")
     said = capsys.readouterr().out
-    assert said.index("SERVER_ID=42") < said.index("restored") and key.split()[-1] in said and "\x1b" not in said
+    assert said.index("SERVER_ID=42") < said.index("restored")
+    assert key.split()[-1] in said
+    assert "\x1b" not in said
 
 
 def test_a_backup_holds_no_key_that_a_restore_would_not_take_but_the_admins(tmp_path: Path) -> None:
@@ -104,8 +107,11 @@ def test_a_backup_holds_no_key_that_a_restore_would_not_take_but_the_admins(tmp_
     with Store.open(workspace) as store:
         backup = create_backup(store)
     text = (backup.folder / "env").read_text(encoding="utf-8")
-    assert "hf_secret" not in text and TOKEN not in text and "API_BASE" not in text
-    assert settings_in(backup).values == {"SERVER_ID": "42"} and settings_in(backup).left_out == ("ADMIN_USERS",)
+    assert "hf_secret" not in text
+    assert TOKEN not in text
+    assert "API_BASE" not in text
+    assert settings_in(backup).values == {"SERVER_ID": "42"}
+    assert settings_in(backup).left_out == ("ADMIN_USERS",)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")

@@ -44,7 +44,8 @@ def test_a_question_is_read_before_the_pause_for_further_lines_is_over(store: St
 
         await bot.mira.send(bot.general, f"{at(bot)} quick question")
         assert bot.own == ["meow"]
-        assert read_by_then[-1] == 1 and bot.responder.prepared == bot.responder.asked
+        assert read_by_then[-1] == 1
+        assert bot.responder.prepared == bot.responder.asked
 
     play(store, scene, "meow")
 
@@ -65,7 +66,8 @@ def test_the_model_reads_along_but_not_over_the_prompt_of_an_answer_that_is_due(
         bot.responder.reply = reply
         await bot.mira.send(bot.general, f"{at(bot)} quick question")
         assert observed_by_then == [1]
-        assert len(bot.responder.observed) == 2 and bot.responder.observed[-1][-1].text == "meow"
+        assert len(bot.responder.observed) == 2
+        assert bot.responder.observed[-1][-1].text == "meow"
 
     play(store, scene, "meow")
 
@@ -86,8 +88,10 @@ def test_an_answer_is_begun_again_when_something_it_was_written_from_is_deleted(
 
         bot.responder.reply = reply
         await bot.mira.send(bot.general, f"{at(bot)} what did tam say")
-        assert "4711" in shown[0][0] and not any("4711" in text for text in shown[1])
-        assert len(shown) == 2 and bot.own == ["no idea"]
+        assert "4711" in shown[0][0]
+        assert not any("4711" in text for text in shown[1])
+        assert len(shown) == 2
+        assert bot.own == ["no idea"]
 
     play(store, scene, "no idea")
 
@@ -116,7 +120,8 @@ def test_however_often_the_talk_changes_nothing_is_said_that_was_written_from_de
             await asyncio.sleep(0.01)
         assert bot.own == words
         if not words:
-            assert "kept being deleted" in bot.reason(asked) and len(begun) == 7
+            assert "kept being deleted" in bot.reason(asked)
+            assert len(begun) == 7
 
     play(store, scene, "no idea")
 
@@ -190,7 +195,9 @@ def test_bots_webhooks_and_system_messages_are_ignored(store: Store) -> None:
         other = bot.guild.add_member(bot.env.create_user("beep", bot=True))
         await other.send(bot.general, f"{at(bot)} hi")
         await bot.guild.create_webhook(bot.general, "hook").send(f"{at(bot)} hi")
-        assert bot.own == [] and store.activity.recent() == [] and store.messages.count() == 0
+        assert bot.own == []
+        assert store.activity.recent() == []
+        assert store.messages.count() == 0
 
     play(store, scene, response_rate=1.0)
 
@@ -238,7 +245,7 @@ def test_edits_and_deletions_on_discord_follow_in_talk_and_store(store: Store) -
         assert [m.content for m in store.messages.recent(bot.general.id, limit=9)] == ["hello"]
         assert bot.responder.forgotten == [bot.general.id] * 2
         await bot.tam.send(bot.general, f"{at(bot)} what did mira say")
-        assert [turn.text for turn in bot.responder.asked[0]][0] == "hello"
+        assert next(turn.text for turn in bot.responder.asked[0]) == "hello"
 
     play(store, scene)
 
@@ -276,7 +283,8 @@ def test_a_stop_between_two_parts_of_a_reply_records_the_part_that_is_out(store:
         await bot.desk.close(timeout_seconds=0.0)
         assert bot.own == ["one"]
         about = store.activity.about(message.id)
-        assert about.spoke and about.reply_id == bot.general.last_message.id
+        assert about.spoke
+        assert about.reply_id == bot.general.last_message.id
         assert about.error == "the bot stopped before all of it was sent"
         assert [m.content for m in store.messages.recent(bot.general.id, limit=9) if m.is_own] == ["one"]
 
@@ -349,7 +357,9 @@ def test_a_thread_follows_its_parents_switches(store: Store) -> None:
         ]
     )
     thread = store.channels.get(6)
-    assert thread.speak and thread.learn and not thread.is_private
+    assert thread.speak
+    assert thread.learn
+    assert not thread.is_private
 
 
 def test_a_private_thread_is_private_though_its_parent_is_not(store: Store) -> None:

@@ -138,9 +138,15 @@ def test_the_owners_answer_switches_channels_on_and_is_recorded(store: Store, tm
         visibility="public",
     )
     thread = store.channels.get(901)
-    assert thread is not None and thread.learn and thread.recall and not thread.speak and not thread.is_private
+    assert thread is not None
+    assert thread.learn
+    assert thread.recall
+    assert not thread.speak
+    assert not thread.is_private
     answer = store.consents.latest("import_channels")
-    assert answer is not None and "public" in answer.answer and str(CHANNEL) in answer.wording
+    assert answer is not None
+    assert "public" in answer.answer
+    assert str(CHANNEL) in answer.wording
 
 
 def test_a_channel_nobody_names_comes_in_under_its_number(store: Store, tmp_path: Path) -> None:
@@ -151,7 +157,8 @@ def test_a_channel_nobody_names_comes_in_under_its_number(store: Store, tmp_path
 def test_enabling_an_unknown_channel_is_refused_before_anything_is_written(store: Store, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="channel 42"):
         import_file(store, lines_file(tmp_path, message(1)), enable=[42])
-    assert store.messages.count() == 0 and store.channels.all() == []
+    assert store.messages.count() == 0
+    assert store.channels.all() == []
 
 
 # ---- other formats ----------------------------------------------------------------------------------
@@ -256,7 +263,8 @@ def package_file(folder: Path, *, more: dict[str, str] | None = None) -> Path:
 
 def test_a_data_package_gives_the_members_messages_of_one_server_only(store: Store, tmp_path: Path) -> None:
     summary = import_file(store, package_file(tmp_path), guild_id=5)
-    assert summary.new == 2 and stored(store) == [f"mine {CHANNEL}"]
+    assert summary.new == 2
+    assert stored(store) == [f"mine {CHANNEL}"]
     (other,) = next(store.messages.in_channel(903))
     assert (other.content, other.attachments, other.author_name) == ("a, b\nc", ("y.png",), "Mira")
     with pytest.raises(BadInputError, match=r"Server 5 \(5\), Server 6 \(6\)"):
@@ -303,7 +311,8 @@ def test_a_bad_line_is_named_and_nothing_is_written(store: Store, tmp_path: Path
     with pytest.raises(BadInputError, match=reason) as caught:
         import_file(store, lines_file(tmp_path, message(1), message(2), bad, message(4)))
     assert "chat.jsonl:3:" in caught.value.text()
-    assert store.messages.count() == 0 and store.channels.all() == []
+    assert store.messages.count() == 0
+    assert store.channels.all() == []
 
 
 def test_a_line_of_a_gigabyte_is_refused_without_being_read(store: Store, tmp_path: Path) -> None:
@@ -412,4 +421,5 @@ def test_an_import_cut_off_while_writing_is_completed_by_the_next(
         patched.setattr(store.messages, "save", save_twice)
         import_file(store, path)
     assert store.messages.count() == 6
-    assert import_file(store, path).new == 4 and len(stored(store)) == 10
+    assert import_file(store, path).new == 4
+    assert len(stored(store)) == 10

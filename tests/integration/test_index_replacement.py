@@ -56,10 +56,13 @@ def test_the_old_index_is_searched_until_the_new_one_is_complete(indexed: Store)
         return NEW(texts)
 
     done = catch_up(indexed, index_of(indexed, "new"), embed)
-    assert done.is_rebuilt and done.rows == 100
-    assert seen and all(hits == [5] for hits in seen)
+    assert done.is_rebuilt
+    assert done.rows == 100
+    assert seen
+    assert all(hits == [5] for hits in seen)
     assert found(indexed, "new", "line 5") == [5]
-    assert index_of(indexed, "old").state is IndexState.OTHER_MODEL and index_of(indexed, "old").made_by == "new"
+    assert index_of(indexed, "old").state is IndexState.OTHER_MODEL
+    assert index_of(indexed, "old").made_by == "new"
 
 
 def test_what_changes_meanwhile_is_in_the_new_index(indexed: Store) -> None:
@@ -108,7 +111,9 @@ def test_an_absent_member_is_not_in_the_new_index(indexed: Store) -> None:
 def test_the_measured_floor_belongs_to_the_model_that_made_the_index(indexed: Store) -> None:
     """Fault 93."""
     first = chance_of(indexed, "old")
-    assert first is not None and chance_of(indexed, "new") is None
+    assert first is not None
+    assert chance_of(indexed, "new") is None
     catch_up(indexed, index_of(indexed, "new"), NEW)
     second = chance_of(indexed, "new")
-    assert second is not None and chance_of(indexed, "old") is None
+    assert second is not None
+    assert chance_of(indexed, "old") is None

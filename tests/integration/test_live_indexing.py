@@ -45,7 +45,8 @@ def follow(store: Store, *steps: tuple[Callable[[], object], set[int]]) -> None:
                 change()
                 deadline = time.monotonic() + 30
                 while {int(i) for i in await asyncio.to_thread(lambda: opened().ids())} != expected:
-                    assert time.monotonic() < deadline and not task.done()
+                    assert time.monotonic() < deadline
+                    assert not task.done()
                     await asyncio.sleep(0.05)
         finally:
             task.cancel()

@@ -124,16 +124,20 @@ def test_every_target_occurs_once_and_parts_follow_one_another_in_time(
     ids = [row["id"] for part in parts for row in part]
     assert len(ids) == len(set(ids))
     sessions = [{row["session"] for row in part} for part in parts]
-    assert not sessions[0] & sessions[1] and not sessions[1] & sessions[2]
+    assert not sessions[0] & sessions[1]
+    assert not sessions[1] & sessions[2]
     ends = [(min(row["timestamp"] for row in part), max(row["timestamp"] for row in part)) for part in parts]
-    assert ends[0][1] < ends[1][0] and ends[1][1] < ends[2][0]
+    assert ends[0][1] < ends[1][0]
+    assert ends[1][1] < ends[2][0]
 
 
 def test_only_allowed_channels_are_in_it(script: ModuleType, workspace: Workspace, tmp_path: Path) -> None:
     run(script, workspace, tmp_path / "out")
-    assert "xyzzy" not in everything(tmp_path / "out") and "plugh" not in everything(tmp_path / "out")
+    assert "xyzzy" not in everything(tmp_path / "out")
+    assert "plugh" not in everything(tmp_path / "out")
     run(script, workspace, tmp_path / "with", "--include-private", "secret")
-    assert "xyzzy" in everything(tmp_path / "with") and "plugh" not in everything(tmp_path / "with")
+    assert "xyzzy" in everything(tmp_path / "with")
+    assert "plugh" not in everything(tmp_path / "with")
     with Store.open(workspace) as store:
         assert store.consents.latest("private_channel", subject_id=2) is not None
 
@@ -147,7 +151,8 @@ def test_who_opts_out_between_two_runs_is_in_no_line_of_the_second(
         store.members.set_opted_out(12, True)
     manifest = run(script, workspace, tmp_path / "out")
     assert "member12" not in everything(tmp_path / "out")
-    assert 12 not in manifest["members"] and "member12" not in json.dumps(manifest["shares"])
+    assert 12 not in manifest["members"]
+    assert "member12" not in json.dumps(manifest["shares"])
 
 
 def test_the_bots_own_words_are_context_at_most(script: ModuleType, workspace: Workspace, tmp_path: Path) -> None:
@@ -164,7 +169,8 @@ def test_control_strings_stay_text_and_addresses_are_masked(
     manifest = run(script, workspace, tmp_path / "out")
     seen = [turn["text"] for row in rows_of(tmp_path / "out") for turn in row["context"]]
     assert any(f"ask @member12 {CONTROL} at [email]" in text for text in seen)
-    assert manifest["masked"] == {"email": 1} and "example.org" not in everything(tmp_path / "out")
+    assert manifest["masked"] == {"email": 1}
+    assert "example.org" not in everything(tmp_path / "out")
 
 
 def test_recalled_lines_are_from_conversations_that_were_over(
@@ -220,7 +226,8 @@ def test_pairs_have_as_many_different_rejected_texts_as_the_message_has_approval
         by_message.setdefault(pair["id"], []).append(pair)
     for message_id, found in by_message.items():
         assert len({pair["rejected"] for pair in found}) == len(found) == found[0]["strength"] <= 5
-        assert found[0]["chosen"] == train[message_id]["reply"] and found[0]["context"] == train[message_id]["context"]
+        assert found[0]["chosen"] == train[message_id]["reply"]
+        assert found[0]["context"] == train[message_id]["context"]
     assert {len(found) for found in by_message.values()} == {1, 2, 3, 4, 5}
     assert manifest["counts"]["preferences"] == len(pairs)
     judged = rows_of(tmp_path / "out", "kto")
@@ -232,7 +239,8 @@ def test_canaries_are_planted_and_said(script: ModuleType, workspace: Workspace,
     """Fault 59."""
     manifest = run(script, workspace, tmp_path / "out", "--canaries")
     text = (tmp_path / "out" / "train.jsonl").read_text(encoding="utf-8")
-    assert manifest["has_canaries"] and [c["count"] for c in manifest["canaries"]] == [1] * 3 + [10] * 3 + [100] * 3
+    assert manifest["has_canaries"]
+    assert [c["count"] for c in manifest["canaries"]] == [1] * 3 + [10] * 3 + [100] * 3
     assert all(text.count(canary["secret"]) == canary["count"] for canary in manifest["canaries"])
     assert not run(script, workspace, tmp_path / "out")["has_canaries"]
 
@@ -245,7 +253,8 @@ def test_a_data_set_is_deleted_after_its_model_was_evaluated_where_asked(
     assert not delete_if_asked(tmp_path / "kept", model_record={"data": {"hash": kept["hash"]}})
     assert not delete_if_asked(tmp_path / "asked", model_record={"data": {"hash": "of another one"}})
     assert delete_if_asked(tmp_path / "asked", model_record={"data": {"hash": asked["hash"]}})
-    assert (tmp_path / "kept").exists() and not (tmp_path / "asked").exists()
+    assert (tmp_path / "kept").exists()
+    assert not (tmp_path / "asked").exists()
     again = run(script, workspace, tmp_path / "again", "--delete-after-training")
     (tmp_path / "again" / "mine.txt").write_text("keep", encoding="utf-8")
     assert delete_if_asked(tmp_path / "again", model_record={"data": {"hash": again["hash"]}})
@@ -273,7 +282,8 @@ def test_nothing_to_learn_from_is_said_in_a_sentence(script: ModuleType, workspa
         store.channels.switch(7, learn=True)
     with pytest.raises(BadInputError, match="no messages in the channels"):
         run(script, workspace, out)
-    assert not out.exists() and not list(tmp_path.glob(".out*"))
+    assert not out.exists()
+    assert not list(tmp_path.glob(".out*"))
 
 
 def test_a_full_disk_keeps_the_old_data_set_and_leaves_nothing_half_made(
@@ -327,7 +337,8 @@ def test_finished_places_are_not_generated_again(tmp_path: Path) -> None:
     asked.clear()
     asked_before = set(done)
     result = _collect(RejectWithModel(lambda requests: _note(asked, requests), tmp_path / "kept")(places))
-    assert not asked_before & set(asked) and len(result) == 12
+    assert not asked_before & set(asked)
+    assert len(result) == 12
 
 
 def test_repeated_texts_are_asked_for_again_with_other_seeds(tmp_path: Path) -> None:
@@ -338,7 +349,8 @@ def test_repeated_texts_are_asked_for_again_with_other_seeds(tmp_path: Path) -> 
         return ["Same."] * len(requests) if len(seeds) <= 3 else [f"Other {seed}." for _, seed in requests]
 
     ((_, texts),) = RejectWithModel(generate, tmp_path / "kept")([place(1, 3)])
-    assert len(set(texts)) == 3 and len(seeds) == len(set(seeds)) == 5
+    assert len(set(texts)) == 3
+    assert len(seeds) == len(set(seeds)) == 5
 
 
 def test_rejected_texts_are_different_and_not_the_chosen_one() -> None:
@@ -360,10 +372,13 @@ def test_the_untuned_model_is_asked_where_it_is_quick_and_set_phrases_say_why_th
         return made, [texts[0] for _, texts in made([place(number, 1) for number in range(20)])]
 
     quick, texts = reject("quick", 130.0)
-    assert quick.source == "model" and texts == [f"Indeed, q{number}" for number in range(20)]
+    assert quick.source == "model"
+    assert texts == [f"Indeed, q{number}" for number in range(20)]
     slow, texts = reject("slow", 110.0)
-    assert slow.source == "templates" and set(texts) <= set(TEMPLATES)
-    assert "2 minutes for 20 messages" in slow.note and "--rejected model" in slow.note
+    assert slow.source == "templates"
+    assert set(texts) <= set(TEMPLATES)
+    assert "2 minutes for 20 messages" in slow.note
+    assert "--rejected model" in slow.note
     again, texts = reject("quick", 0.0)
     assert again.source == "model" and len(texts) == 20, "what is finished costs nothing"
 
@@ -374,7 +389,8 @@ def test_a_model_that_cannot_be_asked_is_no_reason_to_prepare_nothing(tmp_path: 
 
     made = RejectIfAffordable(RejectWithModel(generate, tmp_path / "kept"), seconds=9e9, cannot=(KnownError,))
     assert len(list(made([place(number, 1) for number in range(9)]))) == 9
-    assert made.source == "templates" and "cut short" in made.note
+    assert made.source == "templates"
+    assert "cut short" in made.note
 
 
 def test_set_phrases_are_in_the_language_of_the_server() -> None:
@@ -391,9 +407,11 @@ def test_the_untuned_model_itself_writes_the_rejected_side_by_default(
 ) -> None:
     """The packaged model, for the three best received messages."""
     manifest = run(script, workspace, tmp_path / "out", "--rejected", "auto", "--max-pairs", "3")
-    assert manifest["preferences"]["source"] == "model" and manifest["preferences"]["note"] == ""
+    assert manifest["preferences"]["source"] == "model"
+    assert manifest["preferences"]["note"] == ""
     pairs = rows_of(tmp_path / "out", "preferences")
-    assert pairs and not {pair["rejected"] for pair in pairs} & set(TEMPLATES)
+    assert pairs
+    assert not {pair["rejected"] for pair in pairs} & set(TEMPLATES)
     assert script.parser().parse_args([]).rejected == "auto"
 
 

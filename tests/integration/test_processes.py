@@ -80,7 +80,8 @@ def test_a_supervised_bot_answers_survives_a_kill_and_stops_when_asked(talking: 
     controller.stop()
     run_until(controller, lambda: controller.view().state is ControllerState.STOPPED)
     last = talking.status.read_bot()
-    assert last is not None and (last.pid, last.exit_code) == (second.pid, ExitCode.STOPPED)
+    assert last is not None
+    assert (last.pid, last.exit_code) == (second.pid, ExitCode.STOPPED)
     assert not processes.is_alive(second.pid)
 
 
@@ -107,7 +108,8 @@ def test_a_stop_during_generation_ends_in_order(talking: Store) -> None:
     controller.stop()
     run_until(controller, lambda: controller.view().state is ControllerState.STOPPED)
     last = talking.status.read_bot()
-    assert last is not None and last.exit_code == ExitCode.STOPPED
+    assert last is not None
+    assert last.exit_code == ExitCode.STOPPED
     assert talking.playground.answer_to(question) is not None
     assert talking.control_db.check() == "ok"
 
@@ -137,7 +139,7 @@ def test_another_model_in_the_settings_is_taken_without_a_restart_and_a_wrong_on
     wait_for(lambda: (s := ready(talking)) and "nowhere.gguf" in s.last_error)
     assert ask(talking, "are you still there?")
     talking.settings.set(MODEL_PATH, "smollm2-135m-instruct", changed_by="test")
-    last = wait_for(lambda: (s := ready(talking)) and s.model_name == first.model_name and s or None)
+    last = wait_for(lambda: ((s := ready(talking)) and s.model_name == first.model_name and s) or None)
     assert (last.pid, last.last_error) == (first.pid, "")
     talking.commands.ask(CommandKind.STOP, asked_by="test")
     assert bot.wait(LIMIT_SECONDS) == ExitCode.STOPPED
@@ -166,7 +168,7 @@ def test_without_a_supervisor_a_restart_command_makes_a_new_bot_of_the_old_one(t
     )
     first = wait_for(lambda: ready(talking))
     talking.commands.ask(CommandKind.RESTART, asked_by="test")
-    second = wait_for(lambda: (s := ready(talking)) is not None and s.started_at > first.started_at and s or None)
+    second = wait_for(lambda: ((s := ready(talking)) is not None and s.started_at > first.started_at and s) or None)
     talking.commands.ask(CommandKind.STOP, asked_by="test")
     # Windows has no exec: there the old process says that it restarted, and the new one is another.
     assert bot.wait(LIMIT_SECONDS) == (ExitCode.RESTART if os.name == "nt" else ExitCode.STOPPED)
@@ -179,7 +181,8 @@ def test_a_second_bot_says_who_runs_and_ends(talking: Store) -> None:
     first = subprocess.Popen(command, cwd=PROJECT_ROOT)
     wait_for(lambda: ready(talking))
     second = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=LIMIT_SECONDS)
-    assert second.returncode == ExitCode.CRASH and str(first.pid) in second.stderr
+    assert second.returncode == ExitCode.CRASH
+    assert str(first.pid) in second.stderr
     first.terminate()  # Windows has no way to ask
     assert os.name == "nt" or first.wait(LIMIT_SECONDS) == ExitCode.STOPPED
 
@@ -190,8 +193,9 @@ def test_a_missing_model_is_told_and_the_bot_stays_up(talking: Store) -> None:
     bot = subprocess.Popen(
         [sys.executable, "bot/run.py", "--offline", "--workspace", str(talking.workspace.root)], cwd=PROJECT_ROOT
     )
-    status = wait_for(lambda: (s := talking.status.read_bot()) and s.model_state is ModelState.FAILED and s or None)
-    assert "nowhere.gguf" in status.model_error and bot.poll() is None
+    status = wait_for(lambda: ((s := talking.status.read_bot()) and s.model_state is ModelState.FAILED and s) or None)
+    assert "nowhere.gguf" in status.model_error
+    assert bot.poll() is None
     talking.settings.set(MODEL_PATH, "smollm2-135m-instruct", changed_by="test")
     talking.commands.ask(CommandKind.RELOAD_MODEL, asked_by="test")
     wait_for(lambda: ready(talking))
@@ -232,7 +236,8 @@ class TestLauncher:
         wait_for(lambda: ready(talking))
         second = self.launch(talking.workspace)
         _, words = second.communicate(timeout=LIMIT_SECONDS)
-        assert second.returncode == 1 and str(launcher.pid) in words
+        assert second.returncode == 1
+        assert str(launcher.pid) in words
         launcher.terminate()
         launcher.communicate(timeout=LIMIT_SECONDS)
 
@@ -251,8 +256,10 @@ def test_the_demo_answers_every_line_it_is_given(tmp_path: Path) -> None:
     assert done.stdout.strip()
     with Store.open(Workspace.at(tmp_path / "demo")) as store:
         answers = [entry for entry in store.playground.history() if entry.role == "bot"]
-        assert len(answers) == 2 and all(entry.text for entry in answers)
+        assert len(answers) == 2
+        assert all(entry.text for entry in answers)
         allowed = set(open_sources(store.channels.all()))
         recalled = [line for entry in answers for line in entry.details["recalled"]]
-        assert recalled and {line["channel_id"] for line in recalled} <= allowed
+        assert recalled
+        assert {line["channel_id"] for line in recalled} <= allowed
         assert json.dumps(answers[0].details["prompt"])

@@ -36,8 +36,11 @@ def test_rate_and_remaining_time_follow_the_pace_of_the_work() -> None:
         progress.report(done / 10_000, "Reading", done=done, unit="messages")
         clock.now += 10
     last = stream.getvalue().splitlines()[-1]
-    assert "50 %" in last and "Reading" in last and "5,000 messages" in last
-    assert "50/s" in last and "1 min 40 s left" in last
+    assert "50 %" in last
+    assert "Reading" in last
+    assert "5,000 messages" in last
+    assert "50/s" in last
+    assert "1 min 40 s left" in last
 
 
 def test_a_step_that_stands_still_counts_down_and_then_promises_nothing() -> None:
@@ -82,7 +85,9 @@ def test_a_job_row_carries_progress_and_result(store: Store) -> None:
         assert store.jobs.active()[0].progress == 0.4
         progress.result = {"new": 3}
     latest = store.jobs.latest("import")
-    assert latest is not None and latest.state is JobState.DONE and latest.result == {"new": 3}
+    assert latest is not None
+    assert latest.state is JobState.DONE
+    assert latest.result == {"new": 3}
 
 
 def test_cancelling_the_row_ends_the_work(store: Store) -> None:
@@ -90,7 +95,8 @@ def test_cancelling_the_row_ends_the_work(store: Store) -> None:
         store.jobs.request_cancel(store.jobs.active()[0].id)
         progress.report(0.5, "Reading")
     latest = store.jobs.latest("import")
-    assert latest is not None and latest.state is JobState.CANCELLED
+    assert latest is not None
+    assert latest.state is JobState.CANCELLED
 
 
 def test_the_second_job_of_a_kind_says_who_runs(store: Store) -> None:

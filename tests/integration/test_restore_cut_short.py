@@ -67,10 +67,12 @@ def restored_in_a_process(root: Path, number: int, stop: Callable[[], Any]) -> i
 def check(workspace: Workspace) -> str:
     """The next start: which of the two states it is in, after the promises that hold in both."""
     with Store.open(workspace) as store:
-        assert store.messages_db.check() == "ok" and store.control_db.check() == "ok"
+        assert store.messages_db.check() == "ok"
+        assert store.control_db.check() == "ok"
         assert store.members.absent_ids() == {FORGOTTEN, LEFT}
         kept = [m for page in store.messages.in_channel(1) for m in page]
-        assert {m.author_id for m in kept} == {LEFT, STAYED} and 2 not in {m.id for m in kept}
+        assert {m.author_id for m in kept} == {LEFT, STAYED}
+        assert 2 not in {m.id for m in kept}
         store.messages.save([message(2, STAYED), message(13, FORGOTTEN)])
         assert store.messages.count() == len(kept), "nor does an import bring them back"
         is_old = store.settings.get(TEMPERATURE) == 0.3
@@ -97,7 +99,9 @@ def test_a_restore_killed_at_any_step_is_repaired_by_the_next_start(made: Path, 
         restore(Workspace.at(root), list_backups(root / "backups")[0])
         assert check(Workspace.at(root)) == "restored"
         shutil.rmtree(root)
-    assert states[0] == "old" and states[-1] == "restored" and states == sorted(states)
+    assert states[0] == "old"
+    assert states[-1] == "restored"
+    assert states == sorted(states)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -158,7 +162,8 @@ def test_a_lost_messages_database_is_not_taken_for_a_new_install(made: Path) -> 
     workspace.messages_db.unlink()
     with pytest.raises(StorageError, match="missing") as told:
         Store.open(workspace)
-    assert "--restore" in told.value.cure and "--start-anew" in told.value.cure
+    assert "--restore" in told.value.cure
+    assert "--start-anew" in told.value.cure
     assert not workspace.messages_db.exists(), "and nothing is made in its place"
     restore(workspace, list_backups(workspace.backups)[0])
     with Store.open(workspace) as store:

@@ -46,13 +46,18 @@ def test_what_lies_before_and_behind_the_damage_is_carried_over(workspace: Works
     """Fault 29."""
     damage(workspace.messages_db, at=0.5)
     (salvaged,) = start_anew(workspace)
-    assert salvaged.cut_short == ("messages",) and salvaged.aside.exists()
+    assert salvaged.cut_short == ("messages",)
+    assert salvaged.aside.exists()
     with Store.open(workspace) as store:
         kept = [m.id for page in store.messages.in_channel(1) for m in page]
-        assert len(kept) > COUNT * 0.5 and min(kept) < 10 and max(kept) > COUNT - 10
+        assert len(kept) > COUNT * 0.5
+        assert min(kept) < 10
+        assert max(kept) > COUNT - 10
         assert salvaged.rows["messages"] == len(kept)
-        assert store.messages_db.check() == "ok" and store.control_db.check() == "ok"
-        assert store.channels.get(1).speak and store.settings.get(TEMPERATURE) == 0.9
+        assert store.messages_db.check() == "ok"
+        assert store.control_db.check() == "ok"
+        assert store.channels.get(1).speak
+        assert store.settings.get(TEMPERATURE) == 0.9
 
 
 def test_who_opted_out_or_was_forgotten_stays_so(workspace: Workspace) -> None:
@@ -79,9 +84,11 @@ def test_a_file_of_which_nothing_can_be_read_makes_room_for_a_new_one(workspace:
     with pytest.raises(StorageError, match="--start-anew"):
         Store.open(workspace)
     (salvaged,) = start_anew(workspace)
-    assert salvaged.aside.read_bytes() == content and salvaged.rows == {}
+    assert salvaged.aside.read_bytes() == content
+    assert salvaged.rows == {}
     with Store.open(workspace) as store:
-        assert store.settings.get(TEMPERATURE) == TEMPERATURE.default and store.messages.count() > 0
+        assert store.settings.get(TEMPERATURE) == TEMPERATURE.default
+        assert store.messages.count() > 0
 
 
 def test_whole_databases_newer_ones_and_those_in_use_are_left_alone(
@@ -109,4 +116,6 @@ def test_the_script_says_what_came_along_and_what_to_do_next(
         main(["--workspace", str(workspace.root), "--restore"])
     main(["--workspace", str(workspace.root), "--start-anew"])
     said = capsys.readouterr().out
-    assert "messages.damaged-1.db" in said and "not read to its end" in said and "fetch_and_embed" in said
+    assert "messages.damaged-1.db" in said
+    assert "not read to its end" in said
+    assert "fetch_and_embed" in said

@@ -151,12 +151,14 @@ def test_a_bot_that_is_stuck_in_a_native_call_ends_all_the_same(store: Store, tm
         stdout=subprocess.PIPE,
         text=True,
     ) as bot:
-        assert bot.stdout is not None and bot.stdout.readline() == "loading\n"
+        assert bot.stdout is not None
+        assert bot.stdout.readline() == "loading\n"
         wait_for(lambda: (s := store.status.read_bot()) and s.phase is BotPhase.RUNNING)
         store.commands.ask(CommandKind.STOP, asked_by="test")
         assert bot.wait(90) == ExitCode.STOPPED
     status = store.status.read_bot()
-    assert status is not None and (status.exit_code, status.exit_reason) == (ExitCode.STOPPED, "Stopped by test.")
+    assert status is not None
+    assert (status.exit_code, status.exit_reason) == (ExitCode.STOPPED, "Stopped by test.")
     assert store.control_db.check() == store.messages_db.check() == "ok"
     assert "takes too long" in (store.workspace.logs / "bot.log").read_text(encoding="utf-8")
 
@@ -171,7 +173,8 @@ def test_indexing_ends_at_its_next_step_when_the_bot_stops() -> None:
 
     embedder = SimpleNamespace(embed=embed)
     vectors = indexing._embedded(["x"] * 20, embedder, lambda: False)
-    assert vectors.shape == (20, 3) and asked == [8, 8, 4]
+    assert vectors.shape == (20, 3)
+    assert asked == [8, 8, 4]
     with pytest.raises(KnownError, match="stopping"):
         indexing._embedded(["x"] * 1000, embedder, lambda: len(asked) > 4)
     assert len(asked) == 5
@@ -208,8 +211,10 @@ def test_a_reply_that_is_being_sent_goes_out_before_the_connection_closes(store:
         await asyncio.wrap_future(bot.services.storage.post(lambda: None))
         rows = [store.activity.about(number) for number in (asked, late, after)]
         assert [row is not None and (row.spoke, row.is_due) for row in rows] == [(True, False), *[(False, False)] * 2]
-        assert rows[1] is not None and reply_scheduler.STOPPED in rows[1].reason
-        assert rows[2] is not None and rows[2].reason == "the bot is stopping"
+        assert rows[1] is not None
+        assert reply_scheduler.STOPPED in rows[1].reason
+        assert rows[2] is not None
+        assert rows[2].reason == "the bot is stopping"
 
     play(store, server, scene, "one\ntwo")
 
@@ -222,4 +227,5 @@ def test_a_part_of_the_bot_that_was_cancelled_ends_it_in_order_and_is_named() ->
         return run._ended_by(run._error_of(task))
 
     ending = asyncio.run(ended())
-    assert ending.code == ExitCode.CRASH and "inbox" in ending.reason
+    assert ending.code == ExitCode.CRASH
+    assert "inbox" in ending.reason

@@ -189,7 +189,9 @@ def test_deleted_and_forgotten_messages_never_come_back(store: Store) -> None:
     assert store.messages.save([message(1), message(2, author=8), message(3, author=8)]).new == 0
     assert store.messages.count() == 0
     forgotten = store.members.get(8)
-    assert forgotten is not None and forgotten.is_opted_out and "name8" not in forgotten.display_name
+    assert forgotten is not None
+    assert forgotten.is_opted_out
+    assert "name8" not in forgotten.display_name
 
 
 def test_recall_sees_its_own_channel_and_what_everyone_may_read(store: Store) -> None:
@@ -248,7 +250,8 @@ def test_cancelling_ends_a_job_at_its_next_report(store: Store) -> None:
         store.jobs.request_cancel(job.job_id)
         job.report(0.3, "step 3")
     latest = store.jobs.latest("train")
-    assert latest is not None and latest.state is JobState.CANCELLED
+    assert latest is not None
+    assert latest.state is JobState.CANCELLED
 
 
 def test_a_command_is_taken_once_and_old_ones_never(store: Store) -> None:
@@ -258,7 +261,8 @@ def test_a_command_is_taken_once_and_old_ones_never(store: Store) -> None:
     assert store.commands.take(pid=1) is None
     asked = store.commands.ask(CommandKind.STOP, asked_by="panel")
     taken = store.commands.take(pid=1)
-    assert taken is not None and (taken.id, taken.kind) == (asked, CommandKind.STOP)
+    assert taken is not None
+    assert (taken.id, taken.kind) == (asked, CommandKind.STOP)
     assert store.commands.take(pid=1) is None
 
 
@@ -297,8 +301,11 @@ def test_what_an_ended_bot_left_unanswered_says_so(store: Store) -> None:
     )
     assert (store.activity.close_due(), store.activity.close_due()) == (1, 0)
     left, other = store.activity.about(1), store.activity.about(2)
-    assert left is not None and left.error == ENDED_EARLY and left.reason == f"mentioned; {ENDED_EARLY}"
-    assert other is not None and (other.reason, other.error) == ("rolled", "")
+    assert left is not None
+    assert left.error == ENDED_EARLY
+    assert left.reason == f"mentioned; {ENDED_EARLY}"
+    assert other is not None
+    assert (other.reason, other.error) == ("rolled", "")
 
 
 # ---- locks, environment, logs -----------------------------------------------------------------------
@@ -321,7 +328,8 @@ def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
         "input()"
     )
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None and child.stdout.readline() == "held\n"
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
     with pytest.raises(AlreadyRunningError):
         FileLock(tmp_path / "x.lock", holder="x").acquire()
     child.kill()
@@ -404,8 +412,10 @@ def test_rotation_goes_on_while_somebody_reads_the_log(
             reader.read()
     kept = "".join(text for _, text in sorted(rotated(tmp_path).items(), reverse=True)) + path.read_text("utf-8")
     numbers = [int(line.split("line ")[1][:3]) for line in kept.splitlines()]
-    assert numbers == list(range(numbers[0], 60)) and len(numbers) > 40
-    assert path.stat().st_size <= 2_200 and len(rotated(tmp_path)) == logs.FILES_KEPT
+    assert numbers == list(range(numbers[0], 60))
+    assert len(numbers) > 40
+    assert path.stat().st_size <= 2_200
+    assert len(rotated(tmp_path)) == logs.FILES_KEPT
 
 
 def test_a_rotation_that_is_refused_altogether_loses_no_older_line(
@@ -430,12 +440,14 @@ def test_a_rotation_that_is_refused_altogether_loses_no_older_line(
         logging.getLogger("x").info("line %03d %s", number, "y" * 150)
     after = rotated(tmp_path)
     waiting = after.pop("bot.log.rotating")
-    assert after == before and tries
+    assert after == before
+    assert tries
     assert [f"line {number:03d}" in waiting + path.read_text("utf-8") for number in range(60)] == [True] * 60
     monkeypatch.setattr(logs.os, "replace", replace)
     monkeypatch.setattr(logs._Rotating, "shouldRollover", logging.handlers.RotatingFileHandler.shouldRollover)
     logging.getLogger("x").info("let go")
-    assert rotated(tmp_path)["bot.log.1"] == waiting and "bot.log.rotating" not in rotated(tmp_path)
+    assert rotated(tmp_path)["bot.log.1"] == waiting
+    assert "bot.log.rotating" not in rotated(tmp_path)
 
 
 def test_a_log_tail_follows_across_rotation_and_partial_lines(tmp_path: Path) -> None:

@@ -88,7 +88,8 @@ def test_files_pipes_closed_streams_and_no_stream_are_no_terminals(tmp_path: Pat
     assert not streams.is_terminal(None)
     reading, writing = os.pipe()
     with os.fdopen(reading) as read, os.fdopen(writing, "w") as write:
-        assert not streams.is_terminal(read) and not streams.is_terminal(write)
+        assert not streams.is_terminal(read)
+        assert not streams.is_terminal(write)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are made in another way there")

@@ -86,7 +86,8 @@ def test_a_channel_nothing_is_kept_of_is_read_when_somebody_begins_to_write(stor
         assert [turn.text for turn in bot.responder.observed[-1]] == ["the old talk"]
         await bot.env.advance_time(GAP_MS / 1000 + 60)
         await begin_to_write(bot, writing(bot, "mira"))
-        assert bot.responder.observed[-1] == [] and bot.responder.writers == ["tam", "mira"]
+        assert bot.responder.observed[-1] == []
+        assert bot.responder.writers == ["tam", "mira"]
 
     play(store, scene)
 
@@ -110,6 +111,7 @@ def test_an_answer_waits_while_its_author_is_at_the_next_line_but_not_for_somebo
             writer = replace(writing(bot, who, after_ms=2000), heard_at=time.monotonic() - heard_ago)
             bot.client.handlers._logs[bot.general.id].writer = writer
             await bot.mira.send(bot.general, f"<@{bot.client.identity.id}> wait")
-            assert bot.own[-1] == "ok" and len(bot.responder.prepared) == pauses
+            assert bot.own[-1] == "ok"
+            assert len(bot.responder.prepared) == pauses
 
     play(store, scene, "ok")

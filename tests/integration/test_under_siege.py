@@ -88,7 +88,8 @@ def test_a_flood_and_commands_on_a_large_server_leave_the_heartbeat_fresh_and_a_
         assert about and len(refused) <= len(about), "a refusal is no flood of its own"
         assert len(about) + len(refused) < 20
     print(f"oldest heartbeat seen: {max(ages):.1f} s")
-    assert ages and max(ages) < FRESH_SECONDS
+    assert ages
+    assert max(ages) < FRESH_SECONDS
 
 
 def test_counting_messages_reads_none(store: Store) -> None:
@@ -96,7 +97,8 @@ def test_counting_messages_reads_none(store: Store) -> None:
     store.messages.save([Message(n, 1 + n % 2, 7 + n % 2, "M", f"line {n}", n, username="m") for n in range(1, 8)])
     store.messages.save([Message(9, 1, 99, "Bot", "own", 9, username="bot", is_own=True)])
     assert store.messages.count() == 7
-    assert store.messages.counts_by_author() == {7: 3, 8: 4} and store.messages.counts_by_channel() == {1: 3, 2: 4}
+    assert store.messages.counts_by_author() == {7: 3, 8: 4}
+    assert store.messages.counts_by_channel() == {1: 3, 2: 4}
     assert [store.messages.count_by(author) for author in (7, 8, 5)] == [3, 4, 0]
     seen = list[str]()
     store.messages_db.connection().set_trace_callback(seen.append)
@@ -122,11 +124,14 @@ def test_members_commands_have_a_cooldown_that_says_so_once_and_admins_have_none
         for _ in range(6):
             await bot.mira.send(bot.general, "!botdata")
         own = bot.own
-        assert len(own) == 3 and all("learns from" in text for text in own[:2]) and "ask again in" in own[2]
+        assert len(own) == 3
+        assert all("learns from" in text for text in own[:2])
+        assert "ask again in" in own[2]
         await bot.mira.send(bot.general, "!optout")
         assert "Done" in bot.own[-1], "a second thought about leaving is another command"
         result = await bot.mira.slash(bot.general, "botdata")
-        assert "One moment" in result.response.content and result.ephemeral
+        assert "One moment" in result.response.content
+        assert result.ephemeral
         await bot.tam.send(bot.general, "!botdata")
         assert "learns from" in bot.own[-1], "nobody waits for another member"
         before = len(bot.own)
@@ -144,7 +149,8 @@ def test_two_bots_of_one_process_count_a_members_commands_apart(store: Store) ->
     async def scene(bot: SimBot) -> None:
         for _ in range(2):
             await bot.mira.send(bot.general, "!botdata")
-        assert all("learns from" in text for text in bot.own) and len(bot.own) == 2
+        assert all("learns from" in text for text in bot.own)
+        assert len(bot.own) == 2
 
     play(store, scene)
     play(store, scene)
@@ -198,12 +204,16 @@ def test_what_waits_is_answered_in_one_go_in_order_and_one_bad_question_fails_al
                 held[0] = False
             return [task.exception() or task.result() for task in tasks]
 
-        assert await asked(*range(1, 6)) == [10, 20, 30, 40, 50] and batches == [[1, 2, 3, 4, 5]]
+        assert await asked(*range(1, 6)) == [10, 20, 30, 40, 50]
+        assert batches == [[1, 2, 3, 4, 5]]
         batches.clear()
         answers = await asked(6, 7, 8)
-        assert answers[0] == 60 and isinstance(answers[1], ValueError) and answers[2] == 80
+        assert answers[0] == 60
+        assert isinstance(answers[1], ValueError)
+        assert answers[2] == 80
         assert batches == [[6, 7, 8], [6], [7], [8]]
         batches.clear()
-        assert len(await asked(*range(100, 550))) == 450 and [len(batch) for batch in batches] == [200, 200, 50]
+        assert len(await asked(*range(100, 550))) == 450
+        assert [len(batch) for batch in batches] == [200, 200, 50]
 
     asyncio.run(scene())

@@ -82,7 +82,8 @@ def test_deleted_messages_are_gone(tmp_path: Path) -> None:
 def test_another_embedding_model_needs_a_rebuild_and_finds_nothing_until_then(tmp_path: Path) -> None:
     open_index(tmp_path, "small").upsert([row(1)])
     other = open_index(tmp_path, "large")
-    assert other.state is IndexState.OTHER_MODEL and other.needs_rebuild
+    assert other.state is IndexState.OTHER_MODEL
+    assert other.needs_rebuild
     assert other.search(vector(1), channel_ids=[1], limit=1) == []
     other.recreate()
     other.upsert([row(2)])
@@ -163,5 +164,6 @@ def test_a_vector_index_is_built_only_when_it_pays(tmp_path: Path, monkeypatch: 
     index.optimize(may_build_index=False)
     assert not index._has_index("vector")
     index.optimize()
-    assert index._has_index("vector") and index._has_index("message_id")
+    assert index._has_index("vector")
+    assert index._has_index("message_id")
     assert index.search(vector(77), channel_ids=[1], limit=3)[0].message_id == 77

@@ -56,14 +56,15 @@ def test_a_hung_bot_that_is_watched_ends_with_its_code_and_the_place_it_hung_at(
         time.sleep(0.2)
     assert hanging.returncode == ExitCode.HUNG
     status = store.status.read_bot()
-    assert status is not None and (status.exit_code, status.phase) == (ExitCode.HUNG, BotPhase.STOPPED)
+    assert status is not None
+    assert (status.exit_code, status.phase) == (ExitCode.HUNG, BotPhase.STOPPED)
     assert "hang_here" in (store.workspace.logs / "bot.stacks.log").read_text(encoding="utf-8")
 
 
 def test_a_hung_bot_that_nobody_watches_becomes_a_new_one(store: Store, hanging: subprocess.Popen[bytes]) -> None:
     """Fault 5: its lock does not keep the new one out. With exec it keeps its process id; Windows has none."""
     status = wait_for(
-        lambda: (s := store.status.read_bot()) and s.exit_code is None and s.phase is BotPhase.RUNNING and s or None
+        lambda: ((s := store.status.read_bot()) and s.exit_code is None and s.phase is BotPhase.RUNNING and s) or None
     )
     assert (status.pid == hanging.pid) == (os.name != "nt")
     store.commands.ask(CommandKind.STOP, asked_by="test")
@@ -91,4 +92,5 @@ def test_a_sleep_of_the_computer_is_not_taken_for_a_hang(store: Store) -> None:
         clock.now += CHECK_SECONDS
         assert not watchdog.check()
     clock.now += 2 * CHECK_SECONDS
-    assert watchdog.check() and ended == [False]
+    assert watchdog.check()
+    assert ended == [False]

@@ -127,7 +127,8 @@ def test_no_log_line_holds_what_a_member_said_or_is_called(store: Store, caplog:
     caplog.set_level("DEBUG")
     play(store, scene)
     ours = [record for record in caplog.records if not record.name.startswith(("discord", "simcord", "asyncio"))]
-    assert ours and not any("walrus" in record.getMessage() or "mira" in record.getMessage() for record in ours)
+    assert ours
+    assert not any("walrus" in record.getMessage() or "mira" in record.getMessage() for record in ours)
 
 
 class Embedder:
@@ -173,7 +174,8 @@ def test_a_member_with_more_messages_than_the_bot_would_embed_leaves_its_index(s
     store.messages.save([message(n, 7) for n in range(1, 1050)] + [message(2000, 8)])
     catch_up(store, opened(store.workspace), Embedder().embed)
     left = index_ids(store, lambda ids: ids == {2000}, lambda: store.members.set_opted_out(7, True))
-    assert left == {2000} and store.messages.queue_length() == 0
+    assert left == {2000}
+    assert store.messages.queue_length() == 0
 
 
 def test_new_messages_are_indexed_while_a_mountain_waits_for_the_script(
@@ -185,7 +187,8 @@ def test_new_messages_are_indexed_while_a_mountain_waits_for_the_script(
     catch_up(store, opened(store.workspace), Embedder().embed)
     store.messages.save([message(n, 7) for n in range(10, 30)])
     found = index_ids(store, lambda ids: 100 in ids, lambda: store.messages.save([message(100, 8, "new")]))
-    assert found == {1, 100} and store.messages.queue_length() == 20
+    assert found == {1, 100}
+    assert store.messages.queue_length() == 20
 
 
 def test_a_reader_in_another_process_survives_an_erasure(store: Store) -> None:
@@ -196,8 +199,10 @@ def test_a_reader_in_another_process_survives_an_erasure(store: Store) -> None:
     assert reader.count() == 199
     forget_member(store, 7)
     hits = reader.search(np.eye(8, dtype=np.float32)[6], channel_ids=[1], limit=200)
-    assert hits and all(hit.message_id % 2 for hit in hits)
-    assert reader.count() == 100 and not reader.needs_rebuild
+    assert hits
+    assert all(hit.message_id % 2 for hit in hits)
+    assert reader.count() == 100
+    assert not reader.needs_rebuild
 
 
 def test_the_bot_cleans_the_files_of_what_was_deleted_while_it_runs(

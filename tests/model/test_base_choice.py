@@ -52,7 +52,8 @@ def script_preflight(store: Store, *arguments: str) -> dict:
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.key)
 def test_every_model_of_the_catalogue_knows_what_it_is_trained_from(model: CatalogModel, store: Store) -> None:
     store.settings.set(MODEL_PATH, model.key, changed_by="owner")
-    assert base_in_use(store) == model.base and model.base in KNOWN_BASES
+    assert base_in_use(store) == model.base
+    assert model.base in KNOWN_BASES
 
 
 def test_who_took_a_free_model_gets_a_free_one_back(store: Store) -> None:
@@ -106,7 +107,8 @@ def test_practice_is_what_was_asked_for_by_name_and_a_given_base_counts_most(wor
         return settle(RunRequest(chosen_base=QWEN_3_4B, **asked), workspace).base_name
 
     assert base(recipe="cpu-smoke") == PACKAGED
-    assert base(recipe="rtx3070") == QWEN_3_4B and base() == QWEN_3_4B
+    assert base(recipe="rtx3070") == QWEN_3_4B
+    assert base() == QWEN_3_4B
     assert base(base="a/b") == "a/b"
 
 
@@ -145,7 +147,8 @@ def test_a_practice_model_replaces_no_real_one_by_one_click(store: Store, tmp_pa
     practice = packaged_copy(tmp_path)
     with pytest.raises(ObjectionError) as refused:
         Release(store).deploy(practice)
-    assert "135 million weights" in str(refused.value) and "Qwen2.5 3B Instruct (3.0 billion)" in str(refused.value)
+    assert "135 million weights" in str(refused.value)
+    assert "Qwen2.5 3B Instruct (3.0 billion)" in str(refused.value)
     assert deployment.current(store.workspace) is None
 
 

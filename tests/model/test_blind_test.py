@@ -56,7 +56,8 @@ def result(quiz: Quiz, rater: str, says_bot: object, *, rating: int | None = Non
 
 def test_half_of_the_replies_are_the_bots_and_no_place_comes_twice() -> None:
     quiz, key = a_test()
-    assert sum(key.is_bot.values()) == 20 and len(quiz.items) == 40
+    assert sum(key.is_bot.values()) == 20
+    assert len(quiz.items) == 40
     assert set(key.is_bot) == {item.id for item in quiz.items}
     people, places = blind_test.choose_places(demo_rows(), per_side=20, max_tokens=120, seed=1)
     assert not {row.id for row in people} & {row.id for row in places}
@@ -73,7 +74,7 @@ def test_the_order_says_nothing() -> None:
 
 
 def test_ids_and_clean_up_say_nothing() -> None:
-    quiz, key = a_test()
+    quiz, _key = a_test()
     assert all(re.fullmatch(r"[0-9a-f]{12}", item.id) for item in quiz.items)
     assert all(item.reply == blind_test.clean(item.reply) != "" for item in quiz.items)
     assert max(len(item.reply) for item in quiz.items) <= 120 * 3
@@ -109,7 +110,8 @@ def test_the_page_works_alone_and_cannot_be_broken_by_a_reply() -> None:
             outside.extend(value for name, value in attrs if name in ("src", "href", "action"))
 
     Collector().feed(page(quiz))
-    assert scripts == ["quiz", "ratings", None] and not outside
+    assert scripts == ["quiz", "ratings", None]
+    assert not outside
 
 
 def test_a_quiz_comes_back_from_its_file(tmp_path: Path) -> None:
@@ -130,14 +132,17 @@ def test_wilson_intervals_are_those_of_the_textbook() -> None:
 def test_somebody_who_sees_through_it_detects_all_and_alarms_never() -> None:
     quiz, key = a_test()
     score = blind_test.score([result(quiz, "ada", key.is_bot.get)], key)
-    assert score.detected.value == 1 and score.false_alarms.value == 0
-    assert score.agreement is None and "can tell" in blind_test.reading(score)
+    assert score.detected.value == 1
+    assert score.false_alarms.value == 0
+    assert score.agreement is None
+    assert "can tell" in blind_test.reading(score)
 
 
 def test_crying_bot_at_everything_is_no_detection() -> None:
     quiz, key = a_test()
     score = blind_test.score([result(quiz, "ada", lambda _id: True)], key)
-    assert score.detected.value == 1 and score.false_alarms.value == 1
+    assert score.detected.value == 1
+    assert score.false_alarms.value == 1
     assert blind_test.reading(score).startswith("raters cannot tell")
 
 
@@ -147,14 +152,16 @@ def test_agreement_is_one_when_all_agree_and_low_when_all_guess() -> None:
     assert same.agreement == pytest.approx(1)
     guesses = [result(quiz, name, lambda item, k=k: int(item[k], 16) % 2 == 0) for k, name in enumerate("abc")]
     mixed = blind_test.score(guesses, key)
-    assert mixed.agreement is not None and abs(mixed.agreement) < 0.4
+    assert mixed.agreement is not None
+    assert abs(mixed.agreement) < 0.4
     assert mixed.detected.count == 60
 
 
 def test_the_rubric_has_a_mean_for_each_side_and_may_be_left_out() -> None:
     quiz, key = a_test()
     score = blind_test.score([result(quiz, "ada", key.is_bot.get, rating=4)], key)
-    assert score.rubric["authenticity"] == (4, 4) and score.rubric["vocabulary"] == (None, None)
+    assert score.rubric["authenticity"] == (4, 4)
+    assert score.rubric["vocabulary"] == (None, None)
     assert score.rubric_mean == 4
 
 
@@ -164,7 +171,9 @@ def test_the_newest_result_of_a_rater_counts_and_other_tests_do_not() -> None:
     new = result(quiz, "ada", key.is_bot.get, made_at=2)
     foreign = QuizResult("another", "bo", new.verdicts)
     score = blind_test.score([new, old, foreign], key)
-    assert len(score.raters) == 1 and score.false_alarms.value == 0 and len(score.notes) == 2
+    assert len(score.raters) == 1
+    assert score.false_alarms.value == 0
+    assert len(score.notes) == 2
     with pytest.raises(BadInputError):
         blind_test.score([foreign], key)
 
@@ -204,7 +213,8 @@ def test_results_of_the_panel_are_scored_by_the_command(workspace: Workspace) ->
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "found the bot 100%" in done.stdout and "rubric of the bot  5.00" in done.stdout
+    assert "found the bot 100%" in done.stdout
+    assert "rubric of the bot  5.00" in done.stdout
 
 
 def test_a_test_needs_enough_places() -> None:
@@ -224,7 +234,8 @@ def test_in_a_real_browser_the_test_is_done_with_the_keyboard_alone(tmp_path: Pa
     html = blind_test.save(quiz, key, tmp_path / "quiz")
     asyncio.run(_do_with_keyboard(html, quiz, key, tmp_path))
     found = read_result(next(tmp_path.glob("*.json")))
-    assert found.rater == "ada" and len(found.verdicts) == 10
+    assert found.rater == "ada"
+    assert len(found.verdicts) == 10
     assert all(verdict.is_bot == key.is_bot[verdict.item_id] for verdict in found.verdicts)
     assert found.verdicts[0].ratings == {"authenticity": 5, "naturalness": 4}
     assert blind_test.score([found], key).detected.value == 1

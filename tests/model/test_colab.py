@@ -83,7 +83,8 @@ def test_the_notebook_trains_and_brings_a_model_home_from_one_environment(
 
 def test_the_notebook_is_kept_without_what_a_run_left_in_it() -> None:
     code = [cell for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
-    assert code and all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert code
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
 
 
 def test_the_notebooks_environment_holds_every_group_that_training_asks_for() -> None:

@@ -93,7 +93,8 @@ def test_another_model_answers_one_question_and_the_bots_own_the_next(
     embedder.write_bytes(ADAPTER.read_bytes().replace(b"blk.", b"xxx."))
     assert answer(store, store.playground.ask("hello?", options=other(embedder))).error
     assert answer(store, store.playground.ask("still you?")).details["model"] == own
-    assert bots[0].poll() is None and store.settings.get(MODEL_PATH) == "smollm2-135m-instruct"
+    assert bots[0].poll() is None
+    assert store.settings.get(MODEL_PATH) == "smollm2-135m-instruct"
 
 
 def test_a_withdrawn_question_and_a_killed_bot_leave_the_bots_own_model(
@@ -144,7 +145,8 @@ def test_on_discord_the_bot_keeps_its_voice(store: Store) -> None:
         return None
 
     found = asyncio.run(ask())
-    assert found is not None and "on Discord" in found.error
+    assert found is not None
+    assert "on Discord" in found.error
 
 
 def test_a_loan_ends_with_an_error_a_cancel_or_a_reload_and_never_holds_two_models(store: Store) -> None:
@@ -166,11 +168,13 @@ def test_a_loan_ends_with_an_error_a_cancel_or_a_reload_and_never_holds_two_mode
         async with slot.borrowed({"model_path": "other"}):
             assert loaded == ["other"]
         assert slot.model is None, "nobody is answered by the model that is about to go"
-        assert await slot.wait_until_settled() and loaded == ["own"]
+        assert await slot.wait_until_settled()
+        assert loaded == ["own"]
         with pytest.raises(ModelFileError):
             async with slot.borrowed({"model_path": "bad"}):
                 raise AssertionError("never entered")
-        assert await slot.wait_until_settled() and loaded == ["own"]
+        assert await slot.wait_until_settled()
+        assert loaded == ["own"]
 
         async def borrow() -> None:
             async with slot.borrowed({"model_path": "other"}):
@@ -181,10 +185,12 @@ def test_a_loan_ends_with_an_error_a_cancel_or_a_reload_and_never_holds_two_mode
             await asyncio.sleep(0)
         borrower.cancel()
         await asyncio.gather(borrower, return_exceptions=True)
-        assert await slot.wait_until_settled() and loaded == ["own"]
+        assert await slot.wait_until_settled()
+        assert loaded == ["own"]
         async with slot.borrowed({"model_path": "other"}):
             slot.reload()
-            assert await slot.wait_until_settled() and loaded == ["own"]
+            assert await slot.wait_until_settled()
+            assert loaded == ["own"]
         assert slot.model is not None, "a reload in between is not repeated"
         keeper.cancel()
 

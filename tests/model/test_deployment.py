@@ -87,7 +87,8 @@ def test_rolling_back_from_the_first_version_leads_to_the_model_from_before_and_
     with pytest.raises(DeploymentError, match="No model has been deployed"):
         deployment.rollback(workspace)
     first = deployment.publish(workspace, model_file(tmp_path, "one"))
-    assert deployment.rollback(workspace) is None and deployment.current(workspace) is None
+    assert deployment.rollback(workspace) is None
+    assert deployment.current(workspace) is None
     assert resolve_model(workspace, Settings({MODEL_PATH.key: OFFLINE_MODEL_KEY}), Environment()).exists()
     named = resolve_model(workspace, Settings({MODEL_PATH.key: DEFAULT_MODEL.key}), Environment())
     assert named == workspace.base_models / DEFAULT_MODEL.file
@@ -109,7 +110,8 @@ def test_publishing_the_same_bytes_again_changes_nothing(workspace: Workspace, t
     deployment.publish(workspace, file)
     before = deployment.read_pointer(workspace)
     deployment.publish(workspace, file)
-    assert deployment.read_pointer(workspace) == before and len(deployment.versions(workspace)) == 2
+    assert deployment.read_pointer(workspace) == before
+    assert len(deployment.versions(workspace)) == 2
 
 
 def test_pruning_spares_the_one_in_use_and_the_one_before(workspace: Workspace, tmp_path: Path) -> None:
@@ -118,7 +120,8 @@ def test_pruning_spares_the_one_in_use_and_the_one_before(workspace: Workspace, 
     deployment.rollback(workspace)
     removed = deployment.prune(workspace, keep=0)
     assert {version.source for version in deployment.versions(workspace)} == {"m4.gguf", "m5.gguf"}
-    assert len(removed) == 4 and deployment.current(workspace) is not None
+    assert len(removed) == 4
+    assert deployment.current(workspace) is not None
 
 
 def test_a_full_disk_is_said_before_anything_is_copied(
@@ -127,7 +130,8 @@ def test_a_full_disk_is_said_before_anything_is_copied(
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(1, 1, 0))
     with pytest.raises(DeploymentError, match="GiB free"):
         deployment.publish(workspace, model_file(tmp_path, "one"))
-    assert deployment.current(workspace) is None and not list(workspace.finetuned_models.glob("*"))
+    assert deployment.current(workspace) is None
+    assert not list(workspace.finetuned_models.glob("*"))
 
 
 def test_a_locked_pointer_is_tried_again(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +190,9 @@ def test_kill_at_every_step_leaves_the_old_model_or_the_new_one(workspace: Works
             break
         assert child.returncode == KILLED, child.stderr
         deployment.write_pointer(workspace, Pointer(old.file))
-    assert outcomes[-1] == "new.gguf" and outcomes[0] == "old.gguf" and len(outcomes) > 8
+    assert outcomes[-1] == "new.gguf"
+    assert outcomes[0] == "old.gguf"
+    assert len(outcomes) > 8
     deployment.prune(workspace, keep=9)
     assert not list(workspace.finetuned_models.glob("*.part"))
 
@@ -210,7 +216,8 @@ def test_a_worse_model_is_objected_to_and_noise_is_not() -> None:
     old = report_of("0" * 64, percent=60)
     common = {"sha256": "1" * 64, "manifest": {}, "in_use": deployed(), "in_use_report": old}
     worse = deployment_checks.examine(report_of("1" * 64, percent=50), **common)
-    assert any("personality match" in each for each in worse.forceable) and not worse.final
+    assert any("personality match" in each for each in worse.forceable)
+    assert not worse.final
     assert not deployment_checks.examine(report_of("1" * 64, percent=59), **common).forceable
     easier = deployment_checks.examine(report_of("1" * 64, auc=0.95), **common)
     assert any("recognised" in each for each in easier.forceable)
@@ -225,7 +232,8 @@ def test_a_measurement_of_both_in_one_run_counts_more_than_an_old_report() -> No
         in_use=deployed(),
         in_use_report=report_of("0" * 64, percent=90),
     )
-    assert not found.forceable and not found.remarks
+    assert not found.forceable
+    assert not found.remarks
 
 
 def test_a_quick_evaluation_is_no_match_for_a_whole_one() -> None:
@@ -305,8 +313,10 @@ def test_a_real_model_is_loaded_speaks_and_is_stored_with_its_report(store: Stor
     write_report(report_of(model_sha256(gguf), percent=61), folder / "report.json")
     assert find_report(store, gguf) == folder / "report.json"
     outcome = Release(store).deploy(gguf)
-    assert not outcome.was_reloaded and "next start" in outcome.text
-    assert outcome.version.match_percent == 61 and outcome.version.verified_by.startswith("deploy: loaded")
+    assert not outcome.was_reloaded
+    assert "next start" in outcome.text
+    assert outcome.version.match_percent == 61
+    assert outcome.version.verified_by.startswith("deploy: loaded")
     assert deployment.report_path(store.workspace, outcome.version).exists()
 
 
@@ -325,15 +335,18 @@ def test_a_chosen_model_and_adapter_give_way_to_the_deployed_one_and_come_back_w
     store.settings.set(ADAPTER_PATH, "models/base/voice.gguf", changed_by="owner")
     version = deployment.store_version(store.workspace, model_file(tmp_path, "new"))
     outcome = Release(store)._switch(lambda: deployment.use(store.workspace, version), (), "test")
-    assert outcome.name == version.name and all("gave way" in remark for remark in outcome.remarks)
+    assert outcome.name == version.name
+    assert all("gave way" in remark for remark in outcome.remarks)
     assert (store.settings.get(MODEL_PATH), store.settings.get(ADAPTER_PATH)) == ("", "")
     back = Release(store).roll_back()
-    assert back.version is None and back.name == "x + voice"
+    assert back.version is None
+    assert back.name == "x + voice"
     assert store.settings.get(MODEL_PATH) == "models/base/x.gguf"
     assert store.settings.get(ADAPTER_PATH) == "models/base/voice.gguf"
     store.settings.reset(ADAPTER_PATH)
     again = Release(store).roll_back()
-    assert again.version == version and store.settings.get(MODEL_PATH) == ""
+    assert again.version == version
+    assert store.settings.get(MODEL_PATH) == ""
     assert Release(store).roll_back().name == "x", "the adapter was taken off in the meantime"
 
 
@@ -362,11 +375,14 @@ def test_the_command_lists_and_rolls_back(workspace: Workspace, tmp_path: Path) 
         deployment.publish(workspace, model_file(tmp_path, name))
     script = [sys.executable, str(ROOT / "scripts" / "5_deploy_bot.py"), "--workspace", str(workspace.root)]
     listed = subprocess.run([*script, "--list"], capture_output=True, text=True, check=True).stdout
-    assert [line for line in listed.splitlines() if line.startswith("in use")][0].split()[2].startswith("two-")
+    assert next(line for line in listed.splitlines() if line.startswith("in use")).split()[2].startswith("two-")
     back = subprocess.run([*script, "--rollback"], capture_output=True, text=True, check=True)
-    assert "one-" in back.stdout and deployment.current(workspace).source == "one.gguf"  # type: ignore[union-attr]
+    assert "one-" in back.stdout
+    assert deployment.current(workspace).source == "one.gguf"
     again = subprocess.run([*script, "--use", "nothing"], capture_output=True, text=True, check=False)
-    assert again.returncode == 1 and "no version" in again.stderr and "Traceback" not in again.stderr
+    assert again.returncode == 1
+    assert "no version" in again.stderr
+    assert "Traceback" not in again.stderr
 
 
 # ---- split models -------------------------------------------------------------------------------------
@@ -378,7 +394,9 @@ def test_cases_a_split_model_is_deployed_whole_rolled_back_and_pruned_whole(stor
     release = Release(store)
     outcome = release.deploy(first, is_forced=True)
     version = outcome.version
-    assert version is not None and version.parts == 2 and version.name.startswith("smol-")
+    assert version is not None
+    assert version.parts == 2
+    assert version.name.startswith("smol-")
     folder = store.workspace.finetuned_models
     stored = deployment.model_path(store.workspace, version)
     assert sorted(path.name for path in folder.glob("*.gguf")) == [
@@ -406,7 +424,8 @@ def test_a_split_version_that_lost_a_part_is_no_version(store: Store, tmp_path: 
     second.unlink()
     assert deployment.versions(store.workspace) == []
     again = deployment.store_version(store.workspace, tmp_path / "split" / "smol-00001-of-00002.gguf")
-    assert deployment.versions(store.workspace) == [again] and second.exists()
+    assert deployment.versions(store.workspace) == [again]
+    assert second.exists()
     (store.workspace.finetuned_models / f"{version.name}.json").unlink()
     assert deployment.prune(store.workspace, keep=0) == [version.name]
     assert not list(store.workspace.finetuned_models.glob("*.gguf"))

@@ -62,14 +62,16 @@ def test_the_bot_answers_with_the_deployed_model_and_after_a_rollback_with_the_o
     store: Store, tmp_path: Path, offline_bot: subprocess.Popen[bytes]
 ) -> None:
     outcome = Release(store).deploy(a_model(tmp_path, "second"), is_forced=True)
-    assert outcome.was_reloaded and model_of(store) == outcome.version.name
+    assert outcome.was_reloaded
+    assert model_of(store) == outcome.version.name
     question = store.playground.ask("hey, still there?")
     wait_for(
         lambda: any(entry.role == BOT and entry.answers_id == question for entry in store.playground.history(limit=5)),
         "an answer of the new model",
     )
     assert Release(store).roll_back().was_reloaded
-    assert model_of(store).startswith("first-") and offline_bot.poll() is None
+    assert model_of(store).startswith("first-")
+    assert offline_bot.poll() is None
 
 
 def test_a_model_the_real_bot_cannot_load_is_taken_back_and_the_bot_goes_on(
@@ -96,9 +98,11 @@ def test_a_check_is_answered_alone_and_is_no_part_of_the_owners_chat(
 
     ask("the owner's own words", OWNER)
     check, prompt = ask("anyone there?", CHECK)
-    assert "anyone there?" in prompt and "own words" not in prompt
+    assert "anyone there?" in prompt
+    assert "own words" not in prompt
     _, later = ask("and now", OWNER)
-    assert "own words" in later and "anyone there?" not in later
+    assert "own words" in later
+    assert "anyone there?" not in later
     assert len(store.playground.history()) == 4
     store.playground.withdraw(check)
     assert len(store.playground.history()) == 4

@@ -60,9 +60,11 @@ def test_the_index_holds_exactly_what_has_words(store: Store) -> None:
     store.messages.save([message(1), message(2, ""), message(3, is_own=True), message(4, "lol"), message(5, "lol")])
     embedder = Embedder()
     result = catch_up(store, open_index(store), embedder)
-    assert indexed(store) == [1, 4, 5] and result.rows == 3
+    assert indexed(store) == [1, 4, 5]
+    assert result.rows == 3
     assert embedder.texts == 2, "the same words are embedded once"
-    assert catch_up(store, open_index(store), embedder).indexed == 0 and embedder.texts == 2
+    assert catch_up(store, open_index(store), embedder).indexed == 0
+    assert embedder.texts == 2
 
 
 def test_edits_deletions_reactions_and_opt_outs_reach_the_index(store: Store) -> None:
@@ -106,7 +108,8 @@ def test_a_kill_between_the_databases_loses_and_repeats_nothing(
             patched.setattr(store.messages, "clear_queued", kill_the_second_time(store.messages.clear_queued))
         catch_up(store, index, kill_the_second_time(embedder) if place == "embed" else embedder)
     catch_up(store, open_index(store), Embedder())
-    assert indexed(store) == list(range(1, 11)) and store.messages.queue_length() == 0
+    assert indexed(store) == list(range(1, 11))
+    assert store.messages.queue_length() == 0
 
 
 def test_a_kill_between_queueing_and_emptying_loses_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +128,8 @@ def test_another_embedding_model_re_embeds_everything(store: Store) -> None:
     store.messages.save([message(n) for n in range(1, 6)])
     catch_up(store, open_index(store, "small"), Embedder())
     result = catch_up(store, open_index(store, "large"), Embedder())
-    assert result.is_rebuilt and indexed(store, "large") == [1, 2, 3, 4, 5]
+    assert result.is_rebuilt
+    assert indexed(store, "large") == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("damage", ["folder gone", "files zeroed", "rows lost"])
@@ -139,7 +143,8 @@ def test_a_destroyed_index_is_rebuilt_from_sqlite(store: Store, damage: str) -> 
         if path.is_file() and damage != "rows lost":
             path.unlink() if damage == "folder gone" else path.write_bytes(b"\0" * 50)
     result = catch_up(store, open_index(store), Embedder())
-    assert result.is_rebuilt and indexed(store) == [1, 2, 3, 4, 5]
+    assert result.is_rebuilt
+    assert indexed(store) == [1, 2, 3, 4, 5]
 
 
 def test_two_at_once_are_told_apart(store: Store) -> None:
@@ -154,7 +159,9 @@ def test_progress_is_told_while_it_embeds(store: Store) -> None:
     store.messages.save([message(n) for n in range(1, 600)])
     seen: list[float] = []
     catch_up(store, open_index(store), Embedder(), lambda fraction, *_, **__: seen.append(fraction))
-    assert len(seen) > 4 and seen == sorted(seen) and seen[-1] == 1.0
+    assert len(seen) > 4
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
 
 
 def test_the_index_script_does_not_lock_itself_out(
@@ -172,7 +179,8 @@ def test_the_index_script_does_not_lock_itself_out(
     monkeypatch.setattr("model.embeddings.ensure_query_gguf", lambda *_, **__: None)
     store.messages.save([message(1), message(2)])
     fetch_and_embed.main(["--workspace", str(store.workspace.root), "--only-index"])
-    assert "index holds         2" in capsys.readouterr().out and indexed(store) == [1, 2]
+    assert "index holds         2" in capsys.readouterr().out
+    assert indexed(store) == [1, 2]
     store.messages.delete([1])
     fetch_and_embed.main(["--workspace", str(store.workspace.root), "--rebuild-index"])
     assert indexed(store) == [2]

@@ -175,7 +175,8 @@ def test_a_parked_channel_comes_back_without_computing(native: NativeModel) -> N
     tokens = SYSTEM + words(rng, 1, 100)
     engine.prefill(1, tokens, shared=len(SYSTEM))
     engine.park(1)
-    assert engine.channels == [] and engine.parked_bytes > 0
+    assert engine.channels == []
+    assert engine.parked_bytes > 0
     assert engine.prefill(1, [*tokens, 401], shared=len(SYSTEM)) == 1
 
 

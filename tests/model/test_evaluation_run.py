@@ -108,7 +108,8 @@ def test_the_report_has_every_figure_for_the_model_and_for_people(finished: tupl
     }
     assert expected <= set(report.model.figures)
     assert expected - {"perplexity"} <= set(report.writers[0].figures)
-    assert report.model.speed is not None and report.model.speed.replies_counted == 20
+    assert report.model.speed is not None
+    assert report.model.speed.replies_counted == 20
     assert len(report.samples) == 20
     assert all(set(each.replies) == {"people", "model", "base"} for each in report.samples)
     assert read_report(out / "report.json") == report
@@ -120,7 +121,8 @@ def test_an_untuned_model_does_not_know_planted_secrets_and_the_report_remembers
 ) -> None:
     report, _ = finished
     base = report.writer("base")
-    assert report.has_canaries and base is not None
+    assert report.has_canaries
+    assert base is not None
     assert report.model.memory.canaries == base.memory.canaries == ((10, 0, 1),)
 
 
@@ -254,7 +256,8 @@ def test_a_common_detector_finds_the_point_that_differs_most() -> None:
     aucs = scores([human, robot], rows, None)
     assert aucs[1].auc > 0.9 > aucs[0].auc
     assert all(score.low <= score.auc <= score.high for score in aucs)
-    assert aucs[0].fit is None and aucs[0].score < aucs[1].score
+    assert aucs[0].fit is None
+    assert aucs[0].score < aucs[1].score
 
 
 def test_settings_whose_replies_answer_nothing_lose_to_settings_that_do() -> None:
@@ -264,8 +267,11 @@ def test_settings_whose_replies_answer_nothing_lose_to_settings_that_do() -> Non
     rows = every_other_session(0)[:120]
     said = [row.reply for row in rows]
     placed, misplaced = scores([said, said[60:] + said[:60]], rows, word_vectors)
-    assert placed.auc < 0.6 and misplaced.auc < 0.6
-    assert placed.fit is not None and misplaced.fit is not None and placed.fit > misplaced.fit
+    assert placed.auc < 0.6
+    assert misplaced.auc < 0.6
+    assert placed.fit is not None
+    assert misplaced.fit is not None
+    assert placed.fit > misplaced.fit
     assert placed.score < misplaced.score
 
 
@@ -279,7 +285,8 @@ def test_the_settings_of_now_and_of_the_specification_are_among_what_is_tried() 
 
 def test_a_blind_test_is_made_with_the_models_replies(data: Path, tmp_path: Path) -> None:
     quiz, key = run_blind_test(plan_for(data, tmp_path), per_side=5)
-    assert len(quiz.items) == 10 and sum(key.is_bot.values()) == 5
+    assert len(quiz.items) == 10
+    assert sum(key.is_bot.values()) == 5
     real = {row.reply for row in every_other_session(0)}
     assert all((item.reply in real) is not key.is_bot[item.id] for item in quiz.items)
 

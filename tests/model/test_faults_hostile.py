@@ -76,7 +76,8 @@ def test_any_message_object_is_imported_whole_or_refused_by_line(shared: Store, 
     try:
         summary = import_file(shared, path)
     except BadInputError as error:
-        assert "chat.jsonl" in error.text() and shared.messages.count() == 0
+        assert "chat.jsonl" in error.text()
+        assert shared.messages.count() == 0
     else:
         assert shared.messages.count() == summary.new
 
@@ -97,7 +98,8 @@ def test_any_bytes_are_imported_or_refused_with_a_sentence(shared: Store, folder
     try:
         import_file(shared, path)
     except BadInputError as error:
-        assert error.text() and shared.messages.count() == 0
+        assert error.text()
+        assert shared.messages.count() == 0
 
 
 def test_channels_that_name_each_other_as_parents_do_not_hang_anything(store: Store) -> None:
@@ -200,7 +202,8 @@ def test_any_env_file_is_read_or_refused_with_a_sentence(folder: Path, content: 
     except ConfigurationError as error:
         assert error.cure
     else:
-        assert isinstance(environment, Environment) and "token" not in repr(environment).lower()
+        assert isinstance(environment, Environment)
+        assert "token" not in repr(environment).lower()
 
 
 @bounded
@@ -260,7 +263,8 @@ def test_any_damaged_model_header_is_named_and_never_crashes_or_fills_the_memory
     try:
         check_gguf(path)
     except ModelFileError as error:
-        assert "any.gguf" in error.what and error.cure
+        assert "any.gguf" in error.what
+        assert error.cure
 
 
 @pytest.mark.parametrize(
@@ -311,7 +315,8 @@ def test_whatever_the_model_writes_only_sound_messages_leave(words: str) -> None
     ready = prepare(words, Settings(), secrets=["sesame-open-now"])
     bursts = ready.bursts if isinstance(ready, Outgoing) else ()
     for burst in (*bursts, shortened(words)):
-        assert 0 < len(burst) <= MAX_LENGTH and burst.strip()
+        assert 0 < len(burst) <= MAX_LENGTH
+        assert burst.strip()
         burst.encode("utf-8")
         assert not any(control.strip() in burst for control in hostile_text.CONTROL_STRINGS)
         assert not any(c in "\x00\x1b\u202e\u2066" for c in burst)

@@ -135,7 +135,8 @@ def test_a_broken_or_escaping_pointer_is_refused(workspace: Workspace, pointer: 
 
 
 def test_the_catalogue_names_licences_and_free_alternatives() -> None:
-    assert "Research" in DEFAULT_MODEL.licence and not DEFAULT_MODEL.is_free
+    assert "Research" in DEFAULT_MODEL.licence
+    assert not DEFAULT_MODEL.is_free
     assert sum(model.is_free for model in MODELS) >= 3
     assert all(model.url.endswith(".gguf") and model.licence and model.size_bytes > 1e8 for model in MODELS)
     with pytest.raises(ModelFileError, match="catalogue"):
@@ -156,10 +157,10 @@ class Hub(http.server.BaseHTTPRequestHandler):
     has_ranges = True
     status = 200
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self._answer(head=True)
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._answer(head=False)
 
     def _answer(self, *, head: bool) -> None:
@@ -220,7 +221,8 @@ def test_a_download_reports_progress_and_checks_the_published_checksum(hub: type
     seen: list[float] = []
     path = download(serve(hub, content), tmp_path / "file.gguf", report=lambda share, _step: seen.append(share))
     assert path.read_bytes() == content
-    assert seen == sorted(seen) and seen[-1] == 1.0
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -233,7 +235,9 @@ def test_a_broken_download_goes_on_where_it_stopped(hub: type[Hub], tmp_path: Pa
     assert not (tmp_path / "file.gguf").exists()
     hub.break_after = None
     assert download(url, tmp_path / "file.gguf").read_bytes() == content
-    assert hub.ranges and hub.ranges[-1].startswith("bytes=") and hub.ranges[-1] != "bytes=0-"
+    assert hub.ranges
+    assert hub.ranges[-1].startswith("bytes=")
+    assert hub.ranges[-1] != "bytes=0-"
 
 
 def test_a_part_of_another_version_is_thrown_away(hub: type[Hub], tmp_path: Path) -> None:

@@ -43,7 +43,8 @@ def test_cases_a_file_of_another_kind_is_refused_with_what_it_is_and_what_to_do(
     """Fault 83."""
     with pytest.raises(ModelFileError, match=words.replace("kimi9.", r"\(kimi9\)")) as caught:
         NativeModel(CASES / name, TINY)
-    assert cure in caught.value.cure and "damaged" not in caught.value.text()
+    assert cure in caught.value.cure
+    assert "damaged" not in caught.value.text()
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,8 @@ def test_cases_every_kind_that_cannot_write_is_named(
     path = write_header(tmp_path / "chosen.gguf", architecture, **metadata)
     with pytest.raises(ModelFileError, match=words) as caught:
         check_chat_model(path)
-    assert "chosen.gguf" in caught.value.what and caught.value.cure
+    assert "chosen.gguf" in caught.value.what
+    assert caught.value.cure
 
 
 def test_a_vocabulary_file_of_llama_cpp_is_told_by_its_lack_of_weights(tmp_path: Path) -> None:

@@ -73,7 +73,8 @@ def test_a_template_that_never_ends_is_ended_and_remembered_by_its_content(
     renamed = path.rename(tmp_path / "innocent.gguf")
     with pytest.raises(TrialError, match="did not come to an end") as caught:
         require_usable(renamed, None, store.facts, limits=limits, chat_template=CHAT)
-    assert trials == [path] and "model in use stays" in caught.value.cure
+    assert trials == [path]
+    assert "model in use stays" in caught.value.cure
     with pytest.raises(TrialError):
         require_usable(renamed, None, store.facts, limits=limits, chat_template=CHAT, is_again=True)
     assert trials == [path, renamed]
@@ -158,11 +159,13 @@ def test_cases_a_bad_file_chosen_never_ends_the_bot_or_loses_the_good_model(erro
         assert await slot.wait_until_settled()
         is_bad = True
         await slot.follow()
-        assert slot.model is not None and not task.done()
+        assert slot.model is not None
+        assert not task.done()
         assert status.snapshot().last_error
         slot.reload()
         assert not await slot.wait_until_settled()
-        assert status.snapshot().model_state is ModelState.FAILED and not task.done()
+        assert status.snapshot().model_state is ModelState.FAILED
+        assert not task.done()
         task.cancel()
 
     asyncio.run(scene())

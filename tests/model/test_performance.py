@@ -74,8 +74,10 @@ def test_memory_does_not_grow_with_every_reply(model: ChatModel) -> None:
 def test_percentiles_and_rates_come_from_what_was_measured() -> None:
     answers = [Answer(str(number), "x", 11, 1000.0, 1000.0 + 100.0 * number) for number in range(1, 101)]
     speed = speed_of(answers, load_seconds=2.0, memory_bytes=5)
-    assert speed.p50_ms == pytest.approx(6050) and speed.p95_ms == pytest.approx(10505)
-    assert speed.first_token_ms == 1000 and speed.replies_counted == 100
+    assert speed.p50_ms == pytest.approx(6050)
+    assert speed.p95_ms == pytest.approx(10505)
+    assert speed.first_token_ms == 1000
+    assert speed.replies_counted == 100
     assert speed.tokens_per_second == pytest.approx(1000 / (sum(range(1, 101)) / 10))
 
 
@@ -92,4 +94,5 @@ def test_the_memory_part_reads_training_texts_as_a_stream() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert found.longest_run == 8 and peak < 2 << 20
+    assert found.longest_run == 8
+    assert peak < 2 << 20

@@ -80,13 +80,18 @@ def elements(page: str) -> tuple[set[str], set[str]]:
 
 def test_people_cannot_be_told_from_people(copy_machine: EvaluationReport) -> None:
     people = copy_machine.writers[0]
-    assert people.role == "people" and people.figures["auc_characters"].value == pytest.approx(0.5, abs=0.12)
+    assert people.role == "people"
+    assert people.figures["auc_characters"].value == pytest.approx(0.5, abs=0.12)
     low, high = people.figures["auc"].low, people.figures["auc"].high
-    assert low is not None and high is not None and low < 0.6 and high < 0.75
+    assert low is not None
+    assert high is not None
+    assert low < 0.6
+    assert high < 0.75
 
 
 def test_an_assistant_is_caught_by_the_detector_and_by_its_phrases(assistant: EvaluationReport) -> None:
-    assert assistant.headline_auc is not None and assistant.headline_auc > 0.95
+    assert assistant.headline_auc is not None
+    assert assistant.headline_auc > 0.95
     assert (assistant.model.figures["assistant"].value or 0) > 0.7
     assert assistant.match_percent < 40
     assert not assistant.objections
@@ -95,9 +100,11 @@ def test_an_assistant_is_caught_by_the_detector_and_by_its_phrases(assistant: Ev
 def test_a_copy_machine_fools_the_detector_and_is_caught_by_the_memory_part(
     copy_machine: EvaluationReport, assistant: EvaluationReport
 ) -> None:
-    assert copy_machine.headline_auc is not None and copy_machine.headline_auc < 0.7 < (assistant.headline_auc or 0)
+    assert copy_machine.headline_auc is not None
+    assert copy_machine.headline_auc < 0.7 < (assistant.headline_auc or 0)
     assert copy_machine.model.memory.line_share > 0.9
-    assert copy_machine.objections and "word for word" in " ".join(copy_machine.objections)
+    assert copy_machine.objections
+    assert "word for word" in " ".join(copy_machine.objections)
     assert copy_machine.match_percent < 20, "the match counts only its own replies"
     assert copy_machine.next_steps[0].startswith("Do not publish it")
 
@@ -106,8 +113,10 @@ def test_real_lines_in_the_wrong_places_fool_the_detector_and_not_the_match(rows
     real = [row.reply for row in rows]
     report = measured(rows, tuple(random.Random(3).sample(real, len(real))), ["something else"])
     people, match = report.writers[0], report.model.match
-    assert match is not None and match.former_percent is not None
-    assert report.headline_auc is not None and report.headline_auc < 0.6
+    assert match is not None
+    assert match.former_percent is not None
+    assert report.headline_auc is not None
+    assert report.headline_auc < 0.6
     assert match.former_percent > verdict.MATCH_MARK > match.percent
     assert match.weakest.name == "context"
     assert "hardly fit" in " ".join(verdict.context_objections(report.model.figures, people.figures))
@@ -173,7 +182,8 @@ def test_a_report_of_an_earlier_version_is_read_and_compared_by_the_formula_it_w
         (writer["match"] or {}).pop("former_percent", None)
     path.write_text(json.dumps(record), encoding="utf-8")
     old, new = read_report(path).model.match, assistant.model.match
-    assert old is not None and new is not None
+    assert old is not None
+    assert new is not None
     assert old.former_percent is None
     assert new.percents_beside(old) == (new.former_percent, old.percent)
     assert new.percents_beside(new) == (new.percent, new.percent)
@@ -196,7 +206,8 @@ def test_the_formula_in_words_has_the_weights_of_the_computation(assistant: Eval
 def test_halves_are_disjoint_and_keep_sessions_whole(rows: list[EvaluationExample]) -> None:
     sessions = [row.session for row in rows]
     for first, second in comparison.halves(sessions, 5):
-        assert not set(first) & set(second) and len(first) + len(second) == len(rows)
+        assert not set(first) & set(second)
+        assert len(first) + len(second) == len(rows)
         assert not {sessions[i] for i in first} & {sessions[i] for i in second}
 
 
@@ -209,7 +220,9 @@ def test_intervals_hold_their_value_and_narrow_with_more_places(rows: list[Evalu
     def width(count: int) -> float:
         features = extract(real_replies(spread(rows, count)))
         estimate = comparison.compare(features, features, Effort(splits=2, rounds=100, costly_rounds=1))["case"]
-        assert estimate.low is not None and estimate.high is not None and estimate.value is not None
+        assert estimate.low is not None
+        assert estimate.high is not None
+        assert estimate.value is not None
         assert estimate.low <= estimate.value <= estimate.high
         return estimate.high - estimate.low
 
@@ -252,13 +265,15 @@ def test_real_people_of_the_demo_server_hardly_ever_use_assistant_phrases() -> N
 def test_an_eight_word_copy_is_found_inside_a_longer_reply() -> None:
     source = "the printer on the second floor eats paper every tuesday at nine"
     found = memory.measure(["honestly THE printer, on the second floor eats paper -- lol", "nope"], [source, "nope no"])
-    assert found.longest_run == 8 and found.copied_share == 0.5
+    assert found.longest_run == 8
+    assert found.copied_share == 0.5
     assert found.examples[0].source == source
 
 
 def test_short_sayings_are_nobodys_copy() -> None:
     found = memory.measure(["lol", "good morning", "no idea"], ["lol", "good morning", "no idea"])
-    assert found.copied_share == 0 and found.line_share == 0
+    assert found.copied_share == 0
+    assert found.line_share == 0
 
 
 def test_a_told_secret_is_an_objection_whatever_its_spelling() -> None:
@@ -272,7 +287,8 @@ def test_private_data_in_replies_is_counted_and_objected_to() -> None:
     found = memory.measure(
         ["mail me at a@b.example"], ["x"], find_private=lambda text: [word for word in text.split() if "@" in word]
     )
-    assert found.private_hits == 1 and verdict.objections(found, memory.Memorisation())
+    assert found.private_hits == 1
+    assert verdict.objections(found, memory.Memorisation())
 
 
 def test_more_repetition_is_fewer_different_words_and_more_self_bleu() -> None:
@@ -306,7 +322,8 @@ def test_an_interval_of_repetition_does_not_count_replies_that_were_only_drawn_t
     texts = tuple(" ".join(generator.choice(vocabulary, 6)) for _ in range(80))
     own = extract(Replies(texts, tuple(str(i // 2) for i in range(80))))
     found = comparison.compare(own, own, QUICK)["self_bleu"]
-    assert found.value is not None and found.high is not None
+    assert found.value is not None
+    assert found.high is not None
     assert found.value < found.high < 0.2, "nobody says anything twice here"
 
 
@@ -314,7 +331,8 @@ def test_few_rounds_give_a_wider_interval_than_their_own_extremes() -> None:
     generator = np.random.default_rng(3)
     few, many = (generator.normal(size=(6, rounds)) for rounds in (4, 500))
     low, high = interval(few.tolist())
-    assert high == -low and high > 1.96 * few.std()
+    assert high == -low
+    assert high > 1.96 * few.std()
     assert interval(many.tolist()) == pytest.approx((-1.96, 1.96), abs=0.1)
 
 
@@ -358,8 +376,11 @@ def test_the_page_needs_nothing_outside_it_and_escapes_what_people_wrote(assista
     sample = replace(assistant.samples[0], replies={"people": hostile, "model": hostile})
     page = render(replace(assistant, samples=(sample, *assistant.samples[1:])))
     tags, attributes = elements(page)
-    assert not tags & {"script", "img", "link", "iframe", "object"} and not attributes & {"src", "href", "onerror"}
-    assert "&lt;script&gt;" in page and "url(" not in page and "@import" not in page
+    assert not tags & {"script", "img", "link", "iframe", "object"}
+    assert not attributes & {"src", "href", "onerror"}
+    assert "&lt;script&gt;" in page
+    assert "url(" not in page
+    assert "@import" not in page
     assert page.count("<div class=talk>") == len(assistant.samples) == 20
 
 
@@ -375,4 +396,6 @@ def test_a_broken_row_is_named_by_its_line(tmp_path: Path) -> None:
 
 def test_a_short_evaluation_still_sees_the_whole_time_span(rows: list[EvaluationExample]) -> None:
     chosen = spread(rows, 10)
-    assert len(chosen) == 10 and chosen[0] == rows[0] and rows.index(chosen[-1]) >= len(rows) * 0.85
+    assert len(chosen) == 10
+    assert chosen[0] == rows[0]
+    assert rows.index(chosen[-1]) >= len(rows) * 0.85

@@ -144,7 +144,8 @@ def test_a_broken_index_means_no_lines_and_still_a_reply(indexed: Store, model: 
         Recall(indexed, open_index=broken, open_embedder=lambda: query_embedder(EMBEDDING, indexed.workspace)),
     )
     response = run(responder.reply(GENERAL, [Turn("bo", "anyone up for a game?")], SETTINGS))
-    assert response.recalled == () and response.generation.reply_tokens > 0
+    assert response.recalled == ()
+    assert response.generation.reply_tokens > 0
 
 
 def test_a_reply_carries_what_explains_it(model: ChatModel, recall: Recall) -> None:
@@ -226,7 +227,8 @@ def test_lines_looked_up_before_a_rest_are_not_those_of_a_later_talk(
         assert model.is_released is (why == "memory freed")
         return {line.message_id for line in (await responder.reply(47, pizza, resting)).recalled}
 
-    assert 3 in run(talk()) and not model.is_released
+    assert 3 in run(talk())
+    assert not model.is_released
     model.forget_channel(47)
 
 
@@ -280,7 +282,8 @@ def test_an_evaluation_asks_the_model_what_the_live_bot_asks(model: ChatModel, i
         lines,
     )
     measured = generation.request_at(model, place, voice)
-    assert measured.conversation.recalled and measured.conversation == asked[0].conversation
+    assert measured.conversation.recalled
+    assert measured.conversation == asked[0].conversation
     assert replace(measured.options, seed=None) == asked[0].options
     assert (measured.system_prompt, measured.keep_turns) == (asked[0].system_prompt, asked[0].keep_turns)
 
@@ -316,7 +319,8 @@ def test_a_reply_written_from_a_recalled_line_that_is_deleted_meanwhile_is_writt
         )
     )
     first, second = ([turn.text for turn in request.conversation.recalled] for request in eraser.asked)
-    assert any("duck" in text for text in first) and not any("duck" in text for text in second)
+    assert any("duck" in text for text in first)
+    assert not any("duck" in text for text in second)
     assert 77 not in {line.message_id for line in response.recalled}
     catch_up(indexed, index, bulk.embed)
 
@@ -334,7 +338,8 @@ def test_what_was_being_looked_up_when_something_was_deleted_is_not_read_along(
         await observing
 
     run(talk())
-    assert model.standing_recall(43) is None and 43 not in responder._standing
+    assert model.standing_recall(43) is None
+    assert 43 not in responder._standing
 
 
 def test_a_question_is_read_while_its_author_may_still_be_writing(model: ChatModel, recall: Recall) -> None:
@@ -388,10 +393,12 @@ def test_an_identical_question_gets_the_same_answer_only_with_the_response_cache
     def is_repeated(is_on: bool) -> bool:
         settings = SETTINGS.with_values({RESPONSE_CACHE.key: is_on, STOP_STRINGS.key: json.dumps([" ", ".", "\n"])})
         first, second = (run(responder.reply(46, turns, settings)).generation for _ in range(2))
-        assert first.stop_reason == "stop" and not first.is_cached
+        assert first.stop_reason == "stop"
+        assert not first.is_cached
         return second.is_cached and second.text == first.text
 
-    assert not is_repeated(False) and is_repeated(True)
+    assert not is_repeated(False)
+    assert is_repeated(True)
 
 
 def test_recall_can_be_switched_off(recall: Recall) -> None:

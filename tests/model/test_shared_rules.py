@@ -25,7 +25,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Path
 def test_every_row_of_the_demo_server_has_the_prompt_the_bot_would_have_had(demo: tuple[Store, Path]) -> None:
     store, folder = demo
     found = compare(store, list(all_rows(folder)))
-    assert found.places > 300 and found.without_context < found.places / 3
+    assert found.places > 300
+    assert found.without_context < found.places / 3
     assert found.same_prompts == found.places, found.examples
     # A newest message with line breaks of its own is one line to the bot and several to a row, which knows text alone.
     assert found.same_queries > 0.97 * found.places

@@ -28,7 +28,8 @@ def test_a_running_bot_answers_with_the_new_model_at_the_end(store: Store, tmp_p
         assert bot.status.model_name == deployment.current(store.workspace).name  # type: ignore[union-attr]
         publish_to_bot(store, tmp_path, "newer")
         outcome = Release(store).roll_back()
-        assert outcome.was_reloaded and bot.status.model_name.startswith("new-")
+        assert outcome.was_reloaded
+        assert bot.status.model_name.startswith("new-")
 
 
 def test_a_model_that_loads_and_says_nothing_is_taken_back(store: Store, tmp_path: Path) -> None:
@@ -90,7 +91,8 @@ def test_what_the_owner_chose_since_is_left_alone(store: Store, tmp_path: Path) 
         switching.load_or_take_back(store, lambda: only_what_was_before(store))
     assert store.settings.get(MODEL_PATH) == "mine.gguf"
     pointer = deployment.read_pointer(store.workspace)
-    assert pointer is not None and pointer.file == "new.gguf"
+    assert pointer is not None
+    assert pointer.file == "new.gguf"
 
 
 def test_a_model_the_bot_has_loaded_is_never_taken_back_later(store: Store, tmp_path: Path) -> None:
@@ -119,7 +121,8 @@ def test_the_next_deployment_does_not_go_back_to_a_model_that_was_left_broken(
         bot._write()
         publish_to_bot(store, tmp_path, "newer")
         pointer = deployment.read_pointer(store.workspace)
-        assert pointer is not None and pointer.previous == old.file
+        assert pointer is not None
+        assert pointer.previous == old.file
 
 
 def test_a_deployment_cancelled_while_the_bot_loads_leaves_the_model_from_before(store: Store, tmp_path: Path) -> None:

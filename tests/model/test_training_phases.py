@@ -107,15 +107,18 @@ def run(
 def test_every_method_trains_and_leaves_an_adapter(world: World, tmp_path: Path, method: Method) -> None:
     result = run(world, tmp_path / "run", recipe(), method)
     assert [phase.name for phase in result.phases] == list(method.phases)
-    assert is_complete(result.adapter) and (result.adapter / "adapter_model.safetensors").is_file()
+    assert is_complete(result.adapter)
+    assert (result.adapter / "adapter_model.safetensors").is_file()
     assert all(phase.steps == 3 and phase.loss is not None for phase in result.phases)
     first, last = result.phases[0], result.phases[-1]
-    assert first.validation_before is not None and first.validation_after is not None
+    assert first.validation_before is not None
+    assert first.validation_after is not None
     assert first.validation_after < first.validation_before
     assert last.preferred_after is not None
     described = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert described["data"]["hash"] == world.data.data_hash
-    assert described["recipe"]["lora"]["r"] == 8 and "torch" in described["versions"]
+    assert described["recipe"]["lora"]["r"] == 8
+    assert "torch" in described["versions"]
 
 
 def test_a_transcript_is_learnt_from_whole_conversations_and_the_run_says_so(world: World, tmp_path: Path) -> None:
@@ -123,7 +126,9 @@ def test_a_transcript_is_learnt_from_whole_conversations_and_the_run_says_so(wor
     plan = TrainingPlan(data, world.base, tmp_path / "run", recipe(6), Method.SFT_DPO, layout=TRANSCRIPT)
     result = train(plan)
     first = result.phases[0]
-    assert first.rows == 12 and first.validation_before is not None and first.validation_after is not None
+    assert first.rows == 12
+    assert first.validation_before is not None
+    assert first.validation_after is not None
     assert first.validation_after < first.validation_before
     assert json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["prompt_layout"] == TRANSCRIPT
     with pytest.raises(ConfigurationError, match="prompt layout"):
@@ -189,7 +194,8 @@ def test_measuring_takes_fewer_rows_at_once_where_memory_runs_out(world: World) 
 def test_rows_are_packed_by_their_tokens_and_not_by_their_number_alone() -> None:
     rows = [Example([1] * length, [2]) for length in (9, 9, 9, 49, 9, 9)]
     groups = [len(group) for group in packed_together(rows, at_once=3, most_tokens=20)]
-    assert groups == [2, 1, 1, 2] and sum(groups) == len(rows)
+    assert groups == [2, 1, 1, 2]
+    assert sum(groups) == len(rows)
     assert [len(group) for group in packed_together(rows, at_once=2, most_tokens=999)] == [2, 2, 2]
 
 
@@ -229,7 +235,8 @@ def test_a_frozen_embedding_costs_no_more_than_its_sixteen_bits(world: World) ->
     with torch.autocast("cpu", torch.bfloat16):
         adapted(input_ids=ids, labels=ids).loss.backward()
     trained = [weight.grad for name, weight in adapted.named_parameters() if "lora_B" in name]
-    assert trained and all(grad is not None and bool(grad.abs().sum() > 0) for grad in trained)
+    assert trained
+    assert all(grad is not None and bool(grad.abs().sum() > 0) for grad in trained)
 
 
 def test_sixteen_bit_training_has_its_trained_weights_in_thirty_two(world: World) -> None:
@@ -259,14 +266,16 @@ def test_cancel_saves_a_checkpoint_and_resume_ends_as_if_nothing_had_happened(wo
     with pytest.raises(CancelledError, match="checkpoint was saved"):
         run(world, out, recipe(4), Method.SFT_DPO, reporter=CancelIn("SFT", 3))
     found = last_complete(out / "sft")
-    assert found is not None and found.name == "checkpoint-3"
+    assert found is not None
+    assert found.name == "checkpoint-3"
     with pytest.raises(ConfigurationError, match="--resume"):
         run(world, out, recipe(4), Method.SFT_DPO)
     with pytest.raises(ConfigurationError, match="another method"):
         run(world, out, recipe(4), Method.SFT, resumed=True)
     with pytest.raises(CancelledError):
         run(world, out, recipe(4), Method.SFT_DPO, resumed=True, reporter=CancelIn("DPO", 2))
-    assert is_complete(out / "sft" / ADAPTER) and last_complete(out / "dpo") is not None
+    assert is_complete(out / "sft" / ADAPTER)
+    assert last_complete(out / "dpo") is not None
     assert _weights(run(world, out, recipe(4), Method.SFT_DPO, resumed=True).adapter) == _weights(whole.adapter)
 
 
@@ -314,13 +323,15 @@ def test_a_killed_run_resumes_from_the_last_complete_checkpoint(
     (newest / "optimizer.pt").write_bytes(b"")
     importlib.import_module("scripts.3_train_model").main([*command[2:4], "--out", str(out), "--resume", "--no-export"])
     printed = capsys.readouterr()
-    assert "12 steps" in printed.out and "going on at step" in printed.err
+    assert "12 steps" in printed.out
+    assert "going on at step" in printed.err
 
 
 def test_memory_running_out_halves_the_batch_and_goes_on(world: World, tmp_path: Path) -> None:
     """Fault 55: training out of memory, raised at step 2."""
     result = run(world, tmp_path / "run", recipe(4), callbacks=[_failing(times=1)])
-    assert result.phases[0].batch_size == 1 and result.phases[0].steps == 4
+    assert result.phases[0].batch_size == 1
+    assert result.phases[0].steps == 4
 
 
 def test_memory_that_never_suffices_is_an_error_and_not_a_loop(world: World, tmp_path: Path) -> None:
@@ -402,7 +413,8 @@ def test_what_we_train_on_a_tied_base_merges_exactly_and_stays_tied(
     merged = MergedWeights(FolderWeights(world.base.folder), LoraAdapter(tmp_path / "adapter"))
     save_folder(merged, world.base.folder, tmp_path / "merged")
     kept = load_base(BaseModel("merged", tmp_path / "merged", None), dtype="float32")
-    assert kept.config.tie_word_embeddings is True and kept.lm_head.weight is kept.model.embed_tokens.weight
+    assert kept.config.tie_word_embeddings is True
+    assert kept.lm_head.weight is kept.model.embed_tokens.weight
     wanted = probes(world.renderer)
     streamed = reply_distributions(merged, world.base.folder, wanted)
     assert agreement(streamed, torch_distributions(kept, wanted), wanted).kl < 1e-5
@@ -423,7 +435,8 @@ def test_a_model_computed_from_disk_says_what_the_loaded_one_says(
     assert agreement(torch_distributions(model, wanted), apart, wanted).kl < 1e-6
     together = reply_distributions(MergedWeights(FolderWeights(base.folder), adapter), base.folder, wanted)
     found = agreement(apart, together, wanted)
-    assert found.kl < 1e-3 and found.top1 > 0.97
+    assert found.kl < 1e-3
+    assert found.top1 > 0.97
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
@@ -476,11 +489,15 @@ def _export_plan(world: World, trained: TrainingResult, out: Path, **changes: An
 
 def test_an_export_is_checked_and_described(world: World, trained: TrainingResult, tmp_path: Path) -> None:
     result = export(_export_plan(world, trained, tmp_path))
-    assert result.gguf is not None and result.gguf.is_file() and result.adapter_gguf is not None
+    assert result.gguf is not None
+    assert result.gguf.is_file()
+    assert result.adapter_gguf is not None
     assert result.loss_tuned == pytest.approx(trained.phases[0].validation_after, abs=0.02)
-    assert result.checks["merge"]["kl"] < 1e-3 and result.checks["F16"]["kl"] < 1e-3
+    assert result.checks["merge"]["kl"] < 1e-3
+    assert result.checks["F16"]["kl"] < 1e-3
     manifest = json.loads(result.manifest.read_text(encoding="utf-8"))
-    assert manifest["method"] == "sft" and manifest["files"]["tiny-F16.gguf"]["bytes"] == result.gguf.stat().st_size
+    assert manifest["method"] == "sft"
+    assert manifest["files"]["tiny-F16.gguf"]["bytes"] == result.gguf.stat().st_size
     kept = sorted(path.name for path in tmp_path.iterdir())
     assert kept == ["adapter.gguf", "tiny-F16.gguf", "tiny-F16.manifest.json"]
 

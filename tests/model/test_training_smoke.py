@@ -69,17 +69,22 @@ def test_the_script_trains_exports_and_the_engine_talks_with_the_result(
         ]
     )
     printed = capsys.readouterr().out
-    assert "SFT" in printed and "DPO" in printed and "Check Q4_K_M" in printed
+    assert "SFT" in printed
+    assert "DPO" in printed
+    assert "Check Q4_K_M" in printed
     with Store.open(workspace) as store:
         job = store.jobs.latest("train")
-        assert job is not None and job.state is JobState.DONE
+        assert job is not None
+        assert job.state is JobState.DONE
         assert {metric.name for metric in store.jobs.metrics(job.id)} >= {"loss", "dpo_loss"}
     model, adapter = Path(job.result["export"]["gguf"]), Path(job.result["export"]["adapter_gguf"])
     manifest = json.loads((out / "smoke-Q4_K_M.manifest.json").read_text(encoding="utf-8"))
-    assert manifest["data"]["hash"].startswith("test-") and manifest["checks"]["F16"]["kl"] < 0.001
+    assert manifest["data"]["hash"].startswith("test-")
+    assert manifest["checks"]["F16"]["kl"] < 0.001
     assert manifest["prompt_layout"] == layout_of(model) == layout_of(offline_chat_model(), adapter) == TRANSCRIPT
     assert _reply(model)
     assert _reply(offline_chat_model(), adapter)
     assert (data / "train.jsonl").exists(), "the evaluation still needs it"
     assert "4711" not in "".join(path.read_text(encoding="utf-8") for path in out.glob("*.json")), "nor who was in it"
-    assert delete_if_asked(data, model_record=read_model_manifest(model)) and not data.exists()
+    assert delete_if_asked(data, model_record=read_model_manifest(model))
+    assert not data.exists()

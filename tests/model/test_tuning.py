@@ -61,7 +61,8 @@ def test_threads_give_way_while_the_machine_is_busy(busy: float, threads: int) -
 
 def test_a_probe_measures_stores_and_is_used_again(tiny: Path, store: Store) -> None:
     tuning = probe(tiny)
-    assert tuning.decode_per_second > 0 and set(tuning.batch_cost) == {"2", "4"}
+    assert tuning.decode_per_second > 0
+    assert set(tuning.batch_cost) == {"2", "4"}
     assert 1 <= tuning.threads <= (os.cpu_count() or 1)
     store.facts.set(tuning_key(tiny), tuning.as_dict())
     assert tuning_for(store.facts, tiny) == tuning
@@ -81,13 +82,15 @@ def test_the_first_start_of_a_large_model_leaves_no_threads_behind(
     monkeypatch.setattr(module, "_WORTH_PROBING", 0)
     before = psutil.Process().num_threads()
     found = tuning_for(store.facts, tiny)
-    assert found is not None and any(trial["threads"] > 1 for trial in found.trials) == ((os.cpu_count() or 1) > 1)
+    assert found is not None
+    assert any(trial["threads"] > 1 for trial in found.trials) == ((os.cpu_count() or 1) > 1)
     assert psutil.Process().num_threads() == before
 
 
 def test_a_probe_without_time_measures_one_setting_and_is_content(tiny: Path) -> None:
     tuning = probe(tiny, budget_seconds=0)
-    assert len(tuning.trials) == 1 and tuning.decode_per_second > 0
+    assert len(tuning.trials) == 1
+    assert tuning.decode_per_second > 0
     assert (tuning.repack, tuning.ubatch, tuning.flash_attention, tuning.parallel) == (False, 64, True, 1)
 
 
@@ -96,7 +99,8 @@ def test_a_probe_whose_time_is_over_keeps_the_best_it_found(tiny: Path) -> None:
     for budget in (60, 120, 240):
         tuning = probe(tiny, budget_seconds=budget, clock=lambda: float(next(readings)))
         chosen = {"repack": tuning.repack, "threads": tuning.threads}
-        assert tuning.trials and any(chosen.items() <= trial.items() for trial in tuning.trials)
+        assert tuning.trials
+        assert any(chosen.items() <= trial.items() for trial in tuning.trials)
 
 
 def test_a_result_of_another_version_is_not_used(tiny: Path, store: Store) -> None:
@@ -112,7 +116,8 @@ def test_the_lookout_looks_seldom() -> None:
     assert lookout.look() is first
     now[0] = 11.0
     assert lookout.look() is not first
-    assert Surroundings(is_on_battery=True).is_quiet_time and not Surroundings(busy_processors=3).is_quiet_time
+    assert Surroundings(is_on_battery=True).is_quiet_time
+    assert not Surroundings(busy_processors=3).is_quiet_time
 
 
 class OnBattery(Lookout):
@@ -165,7 +170,8 @@ def test_memory_can_be_given_back_and_the_next_request_loads_again(model: ChatMo
     model.forget_channel(1)
     assert model.count_tokens("hello there") > 0
     model.release().result(60)
-    assert model.generate(request).reply_tokens and not model.is_released
+    assert model.generate(request).reply_tokens
+    assert not model.is_released
 
 
 def test_memory_is_given_back_behind_the_reply_that_is_being_written(model: ChatModel) -> None:
@@ -184,9 +190,11 @@ def test_reading_along_does_not_load_a_model_whose_memory_was_given_back_but_a_d
     talk = Conversation((Turn("a", "hello"),))
     model.release().result(60)
     model.listen(1, talk, "s", typist=Typist("b"))
-    assert model.wait_until_idle(timeout_seconds=60) and model.is_released
+    assert model.wait_until_idle(timeout_seconds=60)
+    assert model.is_released
     model.prepare(ReplyRequest(talk, GenerationOptions(max_tokens=3, seed=1, may_end=False), "s", 1))
-    assert model.wait_until_idle(timeout_seconds=60) and not model.is_released
+    assert model.wait_until_idle(timeout_seconds=60)
+    assert not model.is_released
 
 
 @pytest.mark.parametrize(
@@ -202,7 +210,8 @@ def test_memory_is_given_back_by_itself_where_the_owner_chose_it(
     request = ReplyRequest(
         Conversation((Turn("a", "hello"),)), GenerationOptions(max_tokens=3, seed=1, may_end=False), "s", 1
     )
-    assert model.generate(request).reply_tokens and not model.is_released
+    assert model.generate(request).reply_tokens
+    assert not model.is_released
     assert Surroundings(is_full_screen=True).wants_memory(when) is (when != "never")
     assert not Surroundings().wants_memory(when)
 
@@ -213,7 +222,8 @@ def test_the_benchmark_model_script_works_without_a_vocabulary(
     path = tmp_path / "random.gguf"
     main([str(path), "--tiny"])
     header = check_gguf(path)
-    assert header.architecture == "qwen2" and "GB" in capsys.readouterr().out
+    assert header.architecture == "qwen2"
+    assert "GB" in capsys.readouterr().out
 
 
 def test_the_process_environment_is_set_before_openmp_and_spares_the_owners_choice() -> None:
@@ -245,4 +255,5 @@ def test_the_engine_benchmark_gives_ratios_and_a_table(
     assert figures["tokens"]["3 channels, with retrieval"]["of p50"] < 0.5
     assert figures["cancel"]["decode"] > 0
     table = capsys.readouterr().out
-    assert "goal" in table and "of p50" in table
+    assert "goal" in table
+    assert "of p50" in table

@@ -25,16 +25,19 @@ KEY = blind_test.Key("abc", "tuned", {QUIZ.items[0].id: True, QUIZ.items[1].id: 
 
 def test_there_is_no_next_before_a_verdict() -> None:
     run = quiz.QuizRun(QUIZ, "ada")
-    assert quiz.forward(run) == run and not quiz.view(run).can_go_on
+    assert quiz.forward(run) == run
+    assert not quiz.view(run).can_go_on
     marked = quiz.mark(run, True)
-    assert quiz.view(marked).is_bot is True and quiz.forward(marked).at == 1
+    assert quiz.view(marked).is_bot is True
+    assert quiz.forward(marked).at == 1
 
 
 def test_going_back_and_changing_ones_mind_keeps_the_ratings() -> None:
     run = quiz.rate_next(quiz.rate_next(quiz.mark(quiz.QuizRun(QUIZ, "ada"), True), 5), 2)
     run = quiz.mark(quiz.backward(quiz.forward(run)), False)
     shown = quiz.view(run)
-    assert shown.is_bot is False and dict(shown.ratings) == {"authenticity": 5, "naturalness": 2}
+    assert shown.is_bot is False
+    assert dict(shown.ratings) == {"authenticity": 5, "naturalness": 2}
 
 
 def test_a_rating_without_a_verdict_is_not_kept() -> None:
@@ -47,7 +50,8 @@ def test_the_result_scores_like_one_from_the_page() -> None:
         run = quiz.forward(quiz.mark(run, KEY.is_bot[item.id]))
     assert run.is_at_end
     score = blind_test.score([quiz.result(run, now=5.0)], KEY)
-    assert score.detected.value == 1 and score.false_alarms.value == 0
+    assert score.detected.value == 1
+    assert score.false_alarms.value == 0
 
 
 def test_a_finished_scoring_is_told_in_words() -> None:
@@ -65,8 +69,11 @@ def test_a_finished_scoring_is_told_in_words() -> None:
         result=asdict(score) | {"rubric_mean": 4.25, "reading": blind_test.reading(score)},
     )
     told = quiz.score_text(job)
-    assert "100\u2009% were found out" in told and "4.2" in told and "24 answers by 1 person" in told
-    assert quiz.score_text(None) == "" and quiz.score_text(Job(1, "blind_test", 1, JobState.DONE)) == ""
+    assert "100\u2009% were found out" in told
+    assert "4.2" in told
+    assert "24 answers by 1 person" in told
+    assert quiz.score_text(None) == ""
+    assert quiz.score_text(Job(1, "blind_test", 1, JobState.DONE)) == ""
 
 
 @pytest.mark.usefixtures("display")
@@ -88,6 +95,8 @@ def test_the_quiz_is_done_in_the_window_with_the_keyboard(store: Store) -> None:
         saved = panel.wait(lambda: list((folder / "results").glob("*.json")), "the result file")
         panel.wait(lambda: jobs.started and jobs.started[-1][0] == "blind_test", "the scoring")
     result = read_result(Path(saved[0]))
-    assert result.rater == "ada" and [verdict.is_bot for verdict in result.verdicts] == [True, False, True]
+    assert result.rater == "ada"
+    assert [verdict.is_bot for verdict in result.verdicts] == [True, False, True]
     assert result.verdicts[0].ratings == {"authenticity": 4}
-    assert "--score" in jobs.started[-1][1] and quizzes(store.workspace)
+    assert "--score" in jobs.started[-1][1]
+    assert quizzes(store.workspace)

@@ -71,7 +71,8 @@ def test_linux_starts_a_user_service_with_lingering_and_takes_it_out_again(
     assert not task.status().is_on and not file.exists(), "off by default"
     assert task.set_up() == boot_service.BootStatus(True, boot_service.ON)
     unit = file.read_text(encoding="utf-8")
-    assert "WantedBy=default.target" in unit and "KillMode=process" in unit
+    assert "WantedBy=default.target" in unit
+    assert "KillMode=process" in unit
     line = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
     assert shlex.split(line.removeprefix("ExecStart="))[1:] == [
         str(PROJECT_ROOT / "launcher.py"),
@@ -80,16 +81,21 @@ def test_linux_starts_a_user_service_with_lingering_and_takes_it_out_again(
         "--headless",
     ]
     calls = (system / "calls").read_text()
-    assert f"systemctl --user enable {task.name}.service" in calls and "loginctl enable-linger mira" in calls
+    assert f"systemctl --user enable {task.name}.service" in calls
+    assert "loginctl enable-linger mira" in calls
     assert "--now" not in calls, "the open panel goes on supervising"
-    assert not task.remove().is_on and not file.exists() and not (system / "enabled").exists()
+    assert not task.remove().is_on
+    assert not file.exists()
+    assert not (system / "enabled").exists()
     assert not task.remove().is_on, "removing twice is harmless"
 
 
 def test_lingering_that_is_refused_is_told_with_its_command(workspace: Workspace, system: Path) -> None:
     (system / "no-linger").touch()
     status = BootTask(workspace, platform="linux", user="mira").set_up()
-    assert status.is_on and status.command == "sudo loginctl enable-linger mira" and status.command in status.text
+    assert status.is_on
+    assert status.command == "sudo loginctl enable-linger mira"
+    assert status.command in status.text
 
 
 def test_without_systemd_nothing_is_left_behind_and_cron_is_named(
@@ -99,16 +105,20 @@ def test_without_systemd_nothing_is_left_behind_and_cron_is_named(
     task = BootTask(workspace, platform="linux", user="mira")
     with pytest.raises(BootTaskError) as refused:
         task.set_up()
-    assert "@reboot" in refused.value.cure and "--headless" in refused.value.cure
-    assert not unit_file(task, tmp_path).exists() and not task.status().is_on
+    assert "@reboot" in refused.value.cure
+    assert "--headless" in refused.value.cure
+    assert not unit_file(task, tmp_path).exists()
+    assert not task.status().is_on
 
 
 def test_windows_tells_the_command_for_an_administrator_not_run_on_windows(workspace: Workspace, system: Path) -> None:
     task = BootTask(workspace, platform="win32", user="MIRA")
     refused = task.set_up()
-    assert not refused.is_on and "Run as administrator" in refused.text
+    assert not refused.is_on
+    assert "Run as administrator" in refused.text
     arguments = shlex.split(refused.command)
-    assert arguments[:4] == ["schtasks", "/Create", "/TN", task.name] and Path(arguments[5]).is_file()
+    assert arguments[:4] == ["schtasks", "/Create", "/TN", task.name]
+    assert Path(arguments[5]).is_file()
     (system / "administrator").touch()
     assert subprocess.run(arguments, check=False).returncode == 0, "the very command that was shown"
     assert task.status().is_on
@@ -123,12 +133,16 @@ def test_windows_tells_the_command_for_an_administrator_not_run_on_windows(works
 def test_macos_explains_what_root_has_to_do_not_run_on_macos(workspace: Workspace, tmp_path: Path) -> None:
     task = BootTask(workspace, platform="darwin", user="mira", daemons=tmp_path)
     status = task.set_up()
-    assert not status.is_on and status.command.startswith("sudo install -o root -g wheel")
+    assert not status.is_on
+    assert status.command.startswith("sudo install -o root -g wheel")
     daemon = plistlib.loads(Path(shlex.split(status.command)[8]).read_bytes())
-    assert daemon["UserName"] == "mira" and daemon["RunAtLoad"] is True and daemon["AbandonProcessGroup"] is True
+    assert daemon["UserName"] == "mira"
+    assert daemon["RunAtLoad"] is True
+    assert daemon["AbandonProcessGroup"] is True
     assert daemon["ProgramArguments"][-1] == "--headless"
     (tmp_path / f"{task.name}.plist").write_bytes(b"")
-    assert task.status().is_on and "launchctl bootout" in task.remove().command
+    assert task.status().is_on
+    assert "launchctl bootout" in task.remove().command
 
 
 def test_the_launcher_sets_it_up_for_those_without_a_screen(workspace: Workspace, system: Path) -> None:
@@ -193,11 +207,15 @@ def test_a_headless_launcher_makes_room_for_the_panel_and_a_second_panel_shows_t
     panel = launchers()
     assert headless.wait(LIMIT_SECONDS) == 0
     wait_for(lambda: supervisor(store) == panel.pid, "the panel to supervise")
-    assert psutil.pid_exists(bot.pid) and store.status.read_bot().pid == bot.pid  # type: ignore[union-attr]
+    assert psutil.pid_exists(bot.pid)
+    assert store.status.read_bot().pid == bot.pid
     second = launchers()
     _, words = second.communicate(timeout=LIMIT_SECONDS)
-    assert second.returncode == 0 and "already open" in words
-    assert panel.poll() is None and store.facts.get(PANEL_WANTED) == 0.0
+    assert second.returncode == 0
+    assert "already open" in words
+    assert panel.poll() is None
+    assert store.facts.get(PANEL_WANTED) == 0.0
     refused = launchers("--headless")
     _, words = refused.communicate(timeout=LIMIT_SECONDS)
-    assert refused.returncode == 1 and str(panel.pid) in words
+    assert refused.returncode == 1
+    assert str(panel.pid) in words

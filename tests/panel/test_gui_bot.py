@@ -81,7 +81,8 @@ def test_from_the_start_button_to_a_reply_and_sliders_reach_the_next_one(offline
         panel.wait(lambda: room.hero.state.cget("text") == texts.STATE_OFFLINE, "the state in words")
         assert "SmolLM2" in room.hero.facts[2][1].cget("text")
         details = ask(panel, store, "anyone up for a game tonight?")
-        assert details["reply_tokens"] > 0 and details["total_ms"] > 0
+        assert details["reply_tokens"] > 0
+        assert details["total_ms"] > 0
         room = panel.go("dashboard")
         panel.click(room.behaviour.tokens.slider, x=0.01)
         panel.click(room.behaviour.temperature.slider, x=0.5)
@@ -106,7 +107,8 @@ def test_two_models_are_compared_and_the_bot_goes_back_to_its_own(offline_store:
         panel.click(room.compare._picture)
         panel.click(room.bar.kind.parts["models"])
         panel.wait(lambda: room.bar.models.option is not None, "the models there are")
-        assert room.bar.models.choice.text == "voice" and not room.bar.problem
+        assert room.bar.models.choice.text == "voice"
+        assert not room.bar.problem
         panel.click(room.input)
         panel.type("who is up for a game")
         panel.key("Return")
@@ -186,7 +188,8 @@ def test_a_killed_bot_comes_back_by_itself_and_a_new_panel_adopts_it(offline_sto
     controller, jobs = real_parts(offline_store)
     with open_panel(offline_store, controller, jobs) as panel:
         panel.wait(lambda: state(panel) == "running", "the adoption")
-        assert panel.app.pulse.controller.pid == second and panel.app.pulse.controller.is_adopted
+        assert panel.app.pulse.controller.pid == second
+        assert panel.app.pulse.controller.is_adopted
         room = panel.go("dashboard")
         panel.wait(lambda: room.hero.stop.cget("state") == "normal", "Stop")
         panel.click(room.hero.stop)

@@ -79,7 +79,8 @@ def test_a_channel_that_discord_opened_stays_closed_until_the_owner_answers(chan
     tell(channels)
     with open_panel(channels, demo=False, size=(1200, 800)) as driver:
         room = open_channels(driver)
-        assert room.opened.winfo_ismapped() and "#staff" in room.opened.what.cget("text")
+        assert room.opened.winfo_ismapped()
+        assert "#staff" in room.opened.what.cget("text")
         assert recall_sources(channels.channels.all(), GENERAL) == [GENERAL]
         driver.click(room.opened.button)
         driver.wait(lambda: driver.app.dialog.is_open, "the question")
@@ -102,7 +103,9 @@ def test_keeping_it_closed_is_the_owners_word_from_then_on(channels: Store) -> N
     for closed in (True, False):
         tell(channels, staff=closed)
         staff = channels.channels.get(STAFF)
-        assert staff is not None and staff.owner_private and staff.is_private
+        assert staff is not None
+        assert staff.owner_private
+        assert staff.is_private
 
 
 def test_the_owners_private_is_switched_by_hand_and_no_word_of_discord_undoes_it(channels: Store) -> None:

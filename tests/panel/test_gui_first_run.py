@@ -59,7 +59,8 @@ def test_the_list_is_still_there_after_its_first_step_and_a_restart(store: Store
     with open_panel(store, controller, demo=False) as panel:
         room = panel.app.window.front
         panel.turn(0.6)
-        assert room.key == "first_run" and panel.app.window.sidebar.items["first_run"].winfo_ismapped()
+        assert room.key == "first_run"
+        assert panel.app.window.sidebar.items["first_run"].winfo_ismapped()
         assert "start" not in controller.asked, "the first start is a step of its own"
 
 
@@ -70,8 +71,10 @@ def test_the_way_without_a_token_goes_from_an_export_to_the_first_reply(store: S
         panel.wait(lambda: room.view is not None, "the list")
         panel.click(room.ways.parts["import"])
         panel.wait(lambda: room.view.way == "import", "the other way")
-        assert list(states(room)) == list(WAYS["import"]) and states(room)["import"] == "next"
-        assert not room.lines["token"].winfo_ismapped() and not room.lines["channels"].buttons[1].is_enabled
+        assert list(states(room)) == list(WAYS["import"])
+        assert states(room)["import"] == "next"
+        assert not room.lines["token"].winfo_ismapped()
+        assert not room.lines["channels"].buttons[1].is_enabled
         import_something(store)
         panel.wait(lambda: states(room)["channels"] == "next", "the channels")
         panel.click(room.lines["channels"].buttons[1])
@@ -144,7 +147,8 @@ def test_an_error_stands_in_its_row_with_a_button_that_tries_again(store: Store)
         room = panel.app.window.front
         panel.wait(lambda: states(room).get("model") == "bad", "the failed step")
         line = room.lines["model"]
-        assert line.text.cget("text").startswith("The disk is full.") and "scripts/" not in line.text.cget("text")
+        assert line.text.cget("text").startswith("The disk is full.")
+        assert "scripts/" not in line.text.cget("text")
         panel.click(line.buttons[0])
         panel.wait(lambda: jobs.started == [("download", [])], "another try")
 
@@ -165,8 +169,10 @@ def test_a_finding_is_read_whole_and_cured_by_its_button(store: Store) -> None:
         line = panel.wait(lambda: len(room.checkup.lines) == 2 and room.checkup.lines[0], "the findings")
         panel.reveal(line)
         panel.turn(0.2)
-        assert line.words.cget("text") == long.strip() and line.words.winfo_height() >= line.words.winfo_reqheight()
-        assert not line.cure.winfo_ismapped() and not room.checkup.lines[1].button.winfo_ismapped()
+        assert line.words.cget("text") == long.strip()
+        assert line.words.winfo_height() >= line.words.winfo_reqheight()
+        assert not line.cure.winfo_ismapped()
+        assert not room.checkup.lines[1].button.winfo_ismapped()
         panel.click(line.button)
         panel.wait(lambda: jobs.started == [("index", ["--rebuild-index"])], "the cure")
 

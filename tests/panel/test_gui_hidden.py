@@ -38,13 +38,15 @@ def test_a_question_that_comes_up_in_the_tray_waits_and_supervision_goes_on(stor
         panel.app.confirm(*question(answered))
         looks = controller.looks
         panel.wait(lambda: controller.looks > looks + 2, "supervision")
-        assert not panel.app.dialog.is_open and panel.app.is_hidden
+        assert not panel.app.dialog.is_open
+        assert panel.app.is_hidden
         panel.app.show_window()
         panel.wait(lambda: panel.app.dialog.is_open, "the question")
         panel.wait(lambda: panel.root.grab_current() is not None, "the question to have the keyboard")
         panel.app.dialog._buttons[-1].invoke()
         panel.wait(lambda: answered == ["Deploy? go"], "the answer")
-        assert not panel.app.dialog.is_open and panel.root.grab_current() is None
+        assert not panel.app.dialog.is_open
+        assert panel.root.grab_current() is None
 
 
 def test_a_question_never_takes_the_place_of_the_one_being_answered(store: Store) -> None:

@@ -85,7 +85,8 @@ def test_every_finished_training_is_a_row_and_its_version_is_the_same_model(stor
         ("voice-Q4_K_M", texts.MODEL_UNUSED),
         ("voice-1", texts.MODEL_IN_USE),
     ]
-    assert view(store).rows[0].use == ("--model", str(new)) and view(store).rows[1].use == ("--use", "voice-1")
+    assert view(store).rows[0].use == ("--model", str(new))
+    assert view(store).rows[1].use == ("--use", "voice-1")
 
 
 def test_a_run_that_was_cut_short_or_left_nothing_whole_is_no_model(store: Store) -> None:
@@ -104,7 +105,8 @@ def test_a_training_in_a_folder_elsewhere_is_listed_too(store: Store, tmp_path: 
     assert [each.file for each in all_models(store)] == [model]
     (model.parent / "notes.txt").write_text("mine", encoding="utf-8")
     delete_model(store, all_models(store)[0].key)
-    assert not model.exists() and (model.parent / "notes.txt").exists()
+    assert not model.exists()
+    assert (model.parent / "notes.txt").exists()
 
 
 def test_the_question_stands_until_the_model_is_used_or_declined(store: Store) -> None:
@@ -112,10 +114,14 @@ def test_the_question_stands_until_the_model_is_used_or_declined(store: Store) -
     publish(store, old, "voice-1")
     evaluate(store, new)
     asked = question(store)
-    assert "83" in asked.text and "79" in asked.text and len(asked.pairs) == 3
-    assert asked.pairs[0].before.startswith("as an assistant") and asked.pairs[0].now.startswith("me, after dinner")
+    assert "83" in asked.text
+    assert "79" in asked.text
+    assert len(asked.pairs) == 3
+    assert asked.pairs[0].before.startswith("as an assistant")
+    assert asked.pairs[0].now.startswith("me, after dinner")
     note_answer(store, asked.row.key)
-    assert question(store) is None and len(view(store).rows) == 2
+    assert question(store) is None
+    assert len(view(store).rows) == 2
     train(store, "newer", made_at=AT + 10)
     assert question(store) is not None  # another training is another question
 
@@ -130,9 +136,11 @@ def test_nothing_is_asked_about_what_was_used_or_is_older_than_the_model_in_use(
 
 def test_an_unevaluated_model_and_one_without_quotations_are_asked_about_in_words(store: Store) -> None:
     model = train(store, "new")
-    assert texts.NEW_MODEL_UNMEASURED in question(store).text and question(store).pairs == ()
+    assert texts.NEW_MODEL_UNMEASURED in question(store).text
+    assert question(store).pairs == ()
     evaluate(store, model, pairs=0)
-    assert "83" in question(store).text and question(store).pairs == ()
+    assert "83" in question(store).text
+    assert question(store).pairs == ()
 
 
 def test_the_model_in_use_cannot_be_deleted_whichever_way_it_is_in_use(store: Store) -> None:
@@ -140,12 +148,14 @@ def test_the_model_in_use_cannot_be_deleted_whichever_way_it_is_in_use(store: St
     publish(store, used, "voice-1")
     store.settings.set(MODEL_PATH, str(chosen), changed_by="test")
     rows = {row.file: row for row in view(store).rows}
-    assert not rows[chosen].can_delete and rows[free].can_delete
+    assert not rows[chosen].can_delete
+    assert rows[free].can_delete
     for model in all_models(store):
         if model.is_in_use:
             with pytest.raises(KnownError, match="in use"):
                 delete_model(store, model.key)
-    assert chosen.exists() and used.exists()
+    assert chosen.exists()
+    assert used.exists()
 
 
 def test_deleting_the_version_before_leaves_no_way_back_into_nothing(store: Store) -> None:
@@ -154,7 +164,8 @@ def test_deleting_the_version_before_leaves_no_way_back_into_nothing(store: Stor
     publish(store, new, "voice-2", previous="voice-1.gguf")
     before = next(model for model in all_models(store) if model.is_previous)
     delete_model(store, before.key)
-    assert Pointer.read(store.workspace) == Pointer("voice-2.gguf") and not old.parent.exists()
+    assert Pointer.read(store.workspace) == Pointer("voice-2.gguf")
+    assert not old.parent.exists()
     assert view(store).previous == texts.MODEL_BEFORE_FIRST
 
 
@@ -182,7 +193,8 @@ def test_a_model_nobody_decided_about_waits_on_the_dashboard_after_a_restart(sto
             panel.wait(card.winfo_ismapped, "the question")
             assert card.title.cget("text") == texts.NEW_MODEL_TITLE.format(name="voice-Q4_K_M")
             shown = [child.cget("text") for child in card.pairs.winfo_children()]
-            assert shown[:2] == [texts.NEW_MODEL_BEFORE, texts.NEW_MODEL_NOW] and "me, after dinner 0" in shown
+            assert shown[:2] == [texts.NEW_MODEL_BEFORE, texts.NEW_MODEL_NOW]
+            assert "me, after dinner 0" in shown
     with open_panel(store, jobs=StillJobs()) as panel:
         card = panel.go("dashboard").new_model
         panel.wait(card.winfo_ismapped, "the question")
@@ -209,7 +221,8 @@ def test_not_now_and_escape_leave_the_question_where_it_was(store: Store) -> Non
             panel.wait(lambda: not panel.app.dialog.is_open, "its end")
         card = panel.app.window.front.new_model
         panel.wait(lambda: card.winfo_ismapped() and card.question is not None, "the card")
-        assert card.question.row.file.parent.name == "new1" and not answers(store)
+        assert card.question.row.file.parent.name == "new1"
+        assert not answers(store)
 
 
 @pytest.mark.usefixtures("display")
@@ -227,7 +240,9 @@ def test_use_compare_and_delete_are_one_click_from_the_list(store: Store) -> Non
         panel.click(line.compare)
         chat = panel.wait(lambda: panel.app.window.front.key == "playground" and panel.app.window.front, "the chat")
         panel.wait(lambda: chat.bar.models.option is not None, "the choice")
-        assert chat.compare.value and chat.bar.is_models and chat.bar.models.option.key == str(model)
+        assert chat.compare.value
+        assert chat.bar.is_models
+        assert chat.bar.models.option.key == str(model)
         panel.go("training")
         panel.click(line.delete)
         panel.wait(lambda: panel.app.dialog.is_open, "the question")

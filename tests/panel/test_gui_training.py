@@ -26,8 +26,10 @@ def job(kind: str, result: dict[str, Any] | None = None, state: JobState = JobSt
 def test_the_training_room_says_what_comes_first() -> None:
     facts = training.TrainingFacts(0, 0, False, {}, (), frozenset())
     view = training.training_view(facts, now=NOW)
-    assert not view.can_retrain and view.retrain == texts.RETRAIN_NONE
-    assert view.curve.is_empty and view.evaluation_note == texts.EVALUATION_NONE
+    assert not view.can_retrain
+    assert view.retrain == texts.RETRAIN_NONE
+    assert view.curve.is_empty
+    assert view.evaluation_note == texts.EVALUATION_NONE
 
 
 def test_a_computer_without_a_gpu_is_offered_colab() -> None:
@@ -48,21 +50,28 @@ def test_the_loss_curve_follows_the_newest_phase() -> None:
         training.loss_curve(sorted(metrics, key=lambda metric: (metric.name, metric.step)))
         for metrics in (first, first + later[:1], first + later)
     )
-    assert 2.9 <= sft.high < 9 and just_begun == sft and sft.end_text == "step 8"
-    assert dpo.high <= 1 and dpo.end_text == "DPO step 4"
+    assert 2.9 <= sft.high < 9
+    assert just_begun == sft
+    assert sft.end_text == "step 8"
+    assert dpo.high <= 1
+    assert dpo.end_text == "DPO step 4"
 
 
 def test_deploying_is_asked_once_training_is_evaluated() -> None:
     done = job("retrain", {"model": "/models/new.gguf", "evaluation": {"match_percent": 81.4}})
     question = training.deploy_question(done)
-    assert question is not None and "81" in question.text and question.gguf == "/models/new.gguf"
+    assert question is not None
+    assert "81" in question.text
+    assert question.gguf == "/models/new.gguf"
     assert training.deploy_question(job("retrain", {"model": "x"}, JobState.FAILED)) is None
 
 
 def test_a_refused_model_can_be_used_all_the_same_where_the_objections_are_the_owners_to_judge() -> None:
     refused = job("deploy", {"model": "x.gguf", "objections": ["It has not been evaluated."]}, JobState.FAILED)
     question = training.force_question(refused)
-    assert question is not None and question.gguf == "x.gguf" and "not been evaluated" in question.text
+    assert question is not None
+    assert question.gguf == "x.gguf"
+    assert "not been evaluated" in question.text
     assert training.force_question(job("deploy", {}, JobState.FAILED)) is None
     assert training.force_question(job("deploy", {"model": "x.gguf", "objections": ["x"]})) is None
     assert training.deploy_question(job("train", {"model": "x"})) is None

@@ -78,7 +78,7 @@ def tray(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     )
     assert made.start()
     made.is_available = True  # the stand-in's loop ends at once
-    yield SimpleNamespace(tray=made, icon=made._icon, called=called, posted=posted)
+    return SimpleNamespace(tray=made, icon=made._icon, called=called, posted=posted)
 
 
 def view(tone: str, **changes: Any) -> StatusView:
@@ -89,7 +89,8 @@ def test_the_menu_posts_what_was_clicked_and_follows_the_state(tray: SimpleNames
     items = tray.icon.menu.items
     assert items[texts.TRAY_SHOW].default
     tray.tray.update(view("good", can_stop=True), tip="x")
-    assert items[texts.TRAY_STOP].is_enabled and not items[texts.TRAY_START].is_enabled
+    assert items[texts.TRAY_STOP].is_enabled
+    assert not items[texts.TRAY_START].is_enabled
     items[texts.TRAY_STOP].action()
     assert tray.called == [], "nothing runs on the tray's thread"
     tray.posted[-1]()
@@ -100,14 +101,16 @@ def test_the_state_is_told_by_colour_and_tooltip(tray: SimpleNamespace) -> None:
     tray.tray.update(view("good"), tip="running")
     running = tray.icon.icon
     tray.tray.update(view("bad"), tip="y" * 300)
-    assert tray.icon.icon is not running and len(tray.icon.title) <= 127
+    assert tray.icon.icon is not running
+    assert len(tray.icon.title) <= 127
 
 
 def test_notifications_go_through_the_tray_and_it_leaves_when_told(tray: SimpleNamespace) -> None:
     assert tray.tray.notify("The bot stopped", "")
     assert tray.icon.notes == [("The bot stopped", "The bot stopped")]
     tray.tray.stop()
-    assert tray.icon.is_stopped and not tray.tray.is_available
+    assert tray.icon.is_stopped
+    assert not tray.tray.is_available
 
 
 def test_a_long_notification_is_cut_to_what_windows_has_room_for(tray: SimpleNamespace) -> None:
@@ -115,7 +118,8 @@ def test_a_long_notification_is_cut_to_what_windows_has_room_for(tray: SimpleNam
     assert tray.tray.notify("The training stopped 😀" * 9, "No room is left on the disk. 😀 " * 30)
     ((title, text),) = tray.icon.notes
     for words, units in ((title, 63), (text, 255)):
-        assert units - 2 <= len(words.encode("utf-16-le")) // 2 <= units and words.endswith("…")
+        assert units - 2 <= len(words.encode("utf-16-le")) // 2 <= units
+        assert words.endswith("…")
     tray.tray.update(view("bad"), tip="😀" * 100)
     assert len(tray.icon.title.encode("utf-16-le")) // 2 <= 127
     assert tray.tray.notify("short", "as it is")
@@ -132,7 +136,8 @@ def test_without_a_tray_the_program_goes_on(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setitem(sys.modules, "pystray", Broken())
     made = SystemTray(post=lambda call: None, menu_at=lambda x, y: None, actions={})
-    assert not made.start() and not made.is_available
+    assert not made.start()
+    assert not made.is_available
     made.update(view("good"), tip="x")
     made.stop()
 

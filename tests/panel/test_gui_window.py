@@ -115,7 +115,8 @@ def test_nothing_is_clipped_in_any_room_of_the_smallest_window(store: Store, mod
                     assert widget.winfo_width() >= widget.winfo_reqwidth() - 2, f"{room}: {words!r} is cut"
         panel.root.geometry("700x400")
         panel.turn(0.3)
-        assert panel.root.winfo_width() >= 900 and panel.root.winfo_height() >= 600
+        assert panel.root.winfo_width() >= 900
+        assert panel.root.winfo_height() >= 600
 
 
 def test_a_click_on_start_shows_at_once_and_reaches_the_controller(store: Store) -> None:
@@ -310,7 +311,8 @@ def test_a_value_that_cannot_be_stays_to_be_corrected_and_escape_brings_the_stor
         panel.type("99999")
         panel.click(other._field)
         panel.turn(1.0)
-        assert line._field.get() == "99999" and "10 still holds" in line.help.cget("text")
+        assert line._field.get() == "99999"
+        assert "10 still holds" in line.help.cget("text")
         panel.click(line._field)
         panel.key("Escape")
         panel.wait(
@@ -339,7 +341,8 @@ def test_quiet_hours_are_read_as_typed_and_nonsense_stays_with_a_sentence(store:
         panel.wait(lambda: "whole day" in line.help.cget("text"), "the refusal")
         panel.click(other._field)
         panel.turn(0.8)
-        assert line._field.get() == "0:00 to 23:59" and "22:00-06:00 still holds" in line.help.cget("text")
+        assert line._field.get() == "0:00 to 23:59"
+        assert "22:00-06:00 still holds" in line.help.cget("text")
         assert store.settings.get(QUIET_HOURS) == "22:00-06:00"
 
 
@@ -367,7 +370,8 @@ def test_a_missing_token_is_one_click_from_where_it_is_entered(store: Store) -> 
         )
         controller.tick = lambda: failed  # type: ignore[method-assign]
         panel.wait(lambda: room.todo.winfo_ismapped(), "what is missing")
-        assert room.hero.state.cget("text") == texts.STATE_NO_TOKEN and not room.problem.winfo_ismapped()
+        assert room.hero.state.cget("text") == texts.STATE_NO_TOKEN
+        assert not room.problem.winfo_ismapped()
         assert room.todo.button.text == texts.BUTTON_TOKEN
         panel.click(room.todo.button)
         panel.wait(lambda: panel.app.window.front.key == "settings", "the settings")
@@ -410,7 +414,8 @@ def test_a_click_never_moves_the_page_under_the_pointer(store: Store, was_keyboa
             panel.click_at(x, y)
             assert canvas.canvasy(0) == before
             panel.click_at(x, y)
-            assert canvas.canvasy(0) == before and panel.root.focus_get() is field._entry
+            assert canvas.canvasy(0) == before
+            assert panel.root.focus_get() is field._entry
 
 
 def test_what_tab_reaches_is_scrolled_into_view(store: Store) -> None:
@@ -424,7 +429,8 @@ def test_what_tab_reaches_is_scrolled_into_view(store: Store) -> None:
             panel.key("Tab")
         holder = panel.root.focus_get()
         top = holder.winfo_rooty() - room.area.canvas.winfo_rooty()
-        assert 0 <= top and top + holder.winfo_height() <= room.area.canvas.winfo_height()
+        assert top >= 0
+        assert top + holder.winfo_height() <= room.area.canvas.winfo_height()
 
 
 def test_cases_a_model_file_is_tried_when_it_is_chosen_and_a_bad_one_leaves_the_good_one(
@@ -492,7 +498,8 @@ def test_the_token_goes_to_env_alone_and_is_shown_as_dots(store: Store, caplog: 
         for path in Path(store.workspace.root).rglob("*")
         if path.is_file() and path != env_file and TOKEN.encode() in path.read_bytes()
     ]
-    assert holders == [] and TOKEN not in caplog.text
+    assert holders == []
+    assert TOKEN not in caplog.text
 
 
 # ---- logs ----------------------------------------------------------------------------------------------
@@ -640,7 +647,8 @@ def test_leaving_asks_whether_the_bot_goes_on(store: Store) -> None:
         stop = panel.app.dialog._buttons[1]
         panel.click(stop)
         panel.wait(lambda: panel.app._is_closing, "the end")
-        assert "stop" in controller.asked and controller.asked[-1] == "close False"
+        assert "stop" in controller.asked
+        assert controller.asked[-1] == "close False"
 
 
 def test_the_chat_keeps_its_end_whatever_changes_its_size(store: Store) -> None:
@@ -704,7 +712,8 @@ def test_a_message_waits_for_the_pointer_to_leave_its_place(store: Store) -> Non
         panel.do("mousemove", "600", "590")
         panel.app.toast("Saved")
         panel.turn(0.6)
-        assert not panel.app.window.lane.winfo_ismapped() and "Saved" in panel.app.toasts.titles
+        assert not panel.app.window.lane.winfo_ismapped()
+        assert "Saved" in panel.app.toasts.titles
         panel.do("mousemove", "600", "100")
         panel.wait(panel.app.window.lane.winfo_ismapped, "the message")
 
@@ -790,7 +799,8 @@ def test_two_temperatures_are_compared_without_influencing_each_other(store: Sto
             store.playground.answer(question.id, reply)
         panel.wait(lambda: [line.text for line in room._lines if line.column >= 0] == ["calm", "wild"], "both columns")
         left, right = (b for b in room._bubbles.values() if b._line.column >= 0)
-        assert left.winfo_rooty() == right.winfo_rooty() and left.winfo_rootx() < right.winfo_rootx()
+        assert left.winfo_rooty() == right.winfo_rooty()
+        assert left.winfo_rootx() < right.winfo_rootx()
 
 
 def test_comparing_models_is_refused_with_its_reason_on_discord_and_can_be_cancelled(store: Store) -> None:
@@ -803,7 +813,8 @@ def test_comparing_models_is_refused_with_its_reason_on_discord_and_can_be_cance
         panel.click(room.compare._picture)
         panel.click(room.bar.kind.parts["models"])
         panel.wait(lambda: room.bar.note.cget("text") == texts.COMPARE_ON_DISCORD, "the reason")
-        assert room.send_button.cget("state") == "disabled" and not room.bar.models.choice.is_enabled
+        assert room.send_button.cget("state") == "disabled"
+        assert not room.bar.models.choice.is_enabled
         controller.become(ControllerState.RUNNING, running_status(mode="offline"))
         panel.wait(lambda: room.send_button.cget("state") == "normal", "sending without Discord")
         panel.click(room.input)
@@ -817,7 +828,8 @@ def test_comparing_models_is_refused_with_its_reason_on_discord_and_can_be_cance
         panel.wait(lambda: room.comparison.question_id == question.id, "the panel to know it")
         panel.click(room.send_button)
         panel.wait(lambda: not store.playground.history(), "the question to be withdrawn")
-        assert room.input.get() == "first this" and room.send_button.text == texts.CHAT_SEND
+        assert room.input.get() == "first this"
+        assert room.send_button.text == texts.CHAT_SEND
 
 
 def test_a_stopped_bot_can_be_started_without_discord_from_the_playground(store: Store) -> None:

@@ -24,7 +24,8 @@ def held(database: Path) -> Iterator[None]:
     process = subprocess.Popen(
         [sys.executable, "-c", _HOLD, str(database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
         assert process.stdout.readline().strip() == "held"
         yield

@@ -63,7 +63,8 @@ class BotOfOurs:
                 self.status = self._react(self.status, path)
             question = self.store.playground.take(pid=os.getpid())
             if question is not None:
-                assert question.role == CHECK and not self.store.playground.history()
+                assert question.role == CHECK
+                assert not self.store.playground.history()
                 self.asked.append(question.text)
                 self.store.playground.answer(question.id, self.says, details={"model": self.status.model_name})
             self._write()

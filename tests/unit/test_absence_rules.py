@@ -55,7 +55,8 @@ def test_what_follows_from_a_reading(kept: Any, hidden: list[int], found: set[in
 )
 def test_what_somebody_may_really_send_is_not_taken_for_withheld(content: dict[str, Any]) -> None:
     assert not is_hollow(person(1) | content)
-    assert is_hollow(person(1)) and is_hollow(person(1, " \n"))
+    assert is_hollow(person(1))
+    assert is_hollow(person(1, " \n"))
 
 
 def test_words_are_withheld_when_most_of_a_page_has_none_and_not_for_one_odd_message() -> None:

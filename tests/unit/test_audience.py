@@ -265,10 +265,12 @@ def test_discord_closing_a_channel_applies_at_once_and_opening_it_again_asks() -
     """Fault 72."""
     general = channel(2)
     closed = then(channel(1), STAFF)
-    assert closed.is_private and recall_sources([closed, general], 2) == [2]
+    assert closed.is_private
+    assert recall_sources([closed, general], 2) == [2]
     assert opened_channels([closed, general]) == []
     reopened = then(closed, ())
-    assert reopened.is_private and not reopened.discord_private
+    assert reopened.is_private
+    assert not reopened.discord_private
     assert recall_sources([reopened, general], 2) == [2]
     assert opened_channels([reopened, general]) == [reopened]
     assert then(then(reopened, ()), ()) == reopened, "hearing it again is no answer"
@@ -282,7 +284,8 @@ def test_letting_more_people_in_asks_where_it_would_make_a_difference() -> None:
     assert recall_sources([wider, gamers, general], 2) == [2, 3]
     assert opened_channels([wider, general]) == []
     back = then(wider, STAFF)
-    assert back == staff and opened_channels([back, gamers, general]) == []
+    assert back == staff
+    assert opened_channels([back, gamers, general]) == []
 
 
 def test_the_owners_private_stays_whatever_discord_says() -> None:
@@ -290,14 +293,16 @@ def test_the_owners_private_stays_whatever_discord_says() -> None:
     mine = replace(channel(1), owner_private=True, is_private=True)
     for listed in ((), STAFF, (), (allow(GAMER),)):
         mine = then(mine, listed)
-        assert mine.is_private and mine.owner_private
+        assert mine.is_private
+        assert mine.owner_private
         assert recall_sources([mine, channel(2)], 2) == [2]
         assert opened_channels([mine, channel(2)]) == []
 
 
 def test_the_first_word_about_an_imported_channel_is_taken_as_it_is() -> None:
     imported = Channel(1, "imported", recall=True)
-    assert not then(imported, ()).is_private and opened_channels([then(imported, ())]) == []
+    assert not then(imported, ()).is_private
+    assert opened_channels([then(imported, ())]) == []
     assert then(replace(imported, owner_private=True), ()).is_private
     assert then(replace(imported, is_private=False, owner_private=False), STAFF).is_private
 
@@ -306,7 +311,8 @@ def test_a_channel_that_an_older_version_knew_as_closed_asks_before_it_opens() -
     """Fault 72: nobody can tell any more whether that was Discord's word or the owner's."""
     old = Channel(1, "staff", recall=True, is_private=True, discord_private=True)
     opened = then(old, ())
-    assert opened.is_private and recall_sources([opened, channel(2)], 2) == [2]
+    assert opened.is_private
+    assert recall_sources([opened, channel(2)], 2) == [2]
     assert opened_channels([opened, channel(2)]) == [opened]
     assert opened_channels([then(then(opened, STAFF), ()), channel(2)])
     assert opened_channels([then(old, STAFF), channel(2)]) == []
@@ -314,5 +320,6 @@ def test_a_channel_that_an_older_version_knew_as_closed_asks_before_it_opens() -
 
 def test_permissions_that_cannot_be_read_any_more_close_the_channel() -> None:
     lost = with_facts(channel(1), AccessFacts(None, True))
-    assert lost.is_private and recall_sources([lost, channel(2)], 2) == [2]
+    assert lost.is_private
+    assert recall_sources([lost, channel(2)], 2) == [2]
     assert opened_channels([then(lost, ()), channel(2)])

@@ -264,7 +264,8 @@ def test_a_bot_that_ignores_stop_is_killed_after_ten_seconds(world: World) -> No
     world.run()
     world.controller.stop()
     command = world.store.commands.take(pid=1)
-    assert command is not None and command.kind is CommandKind.STOP
+    assert command is not None
+    assert command.kind is CommandKind.STOP
     assert world.wait(9) is ControllerState.STOPPING
     assert world.wait(3) is ControllerState.STOPPED
     assert world.killed == [100]
@@ -275,7 +276,8 @@ def test_the_models_memory_is_asked_back_only_of_a_running_bot(world: World) -> 
     world.run()
     world.controller.free_model()
     command = world.store.commands.take(pid=1)
-    assert command is not None and command.kind is CommandKind.FREE_MODEL
+    assert command is not None
+    assert command.kind is CommandKind.FREE_MODEL
     assert world.store.commands.take(pid=1) is None
 
 
@@ -371,7 +373,9 @@ class TestJobRunner:
         ended = runner.tick()
         assert [(e.kind, e.return_code) for e in ended] == [("fetch", 2)]
         job = store.jobs.latest("fetch")
-        assert job is not None and job.state is JobState.FAILED and job.error
+        assert job is not None
+        assert job.state is JobState.FAILED
+        assert job.error
 
     def test_cancel_reaches_the_running_job(self, store: Store) -> None:
         reporter = store.jobs.start("fetch")
@@ -385,7 +389,8 @@ class TestJobRunner:
         assert "fetch" not in runner.active_kinds()
         runner.start("fetch")
         job = store.jobs.get(killed.job_id)
-        assert job is not None and job.state is JobState.LOST
+        assert job is not None
+        assert job.state is JobState.LOST
 
     def test_a_job_is_its_process_not_whoever_has_its_number_now(self, store: Store) -> None:
         """Fault 109: process numbers are given out again."""
@@ -402,7 +407,8 @@ class TestJobRunner:
         store.control_db.execute("UPDATE jobs SET heartbeat_at = heartbeat_at - 60")
         self.make(store, []).tick()
         job = store.jobs.get(reporter.job_id)
-        assert job is not None and job.state is JobState.LOST
+        assert job is not None
+        assert job.state is JobState.LOST
 
 
 def test_a_killed_job_is_closed_although_its_row_is_from_the_future(workspace: Workspace) -> None:

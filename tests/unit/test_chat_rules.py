@@ -92,7 +92,8 @@ def test_what_is_cut_always_fits_and_the_newest_words_go_last(budget: int) -> No
         if fitted.turns:
             assert "line 3".endswith(fitted.turns[-1].text)
         if fitted.recalled:
-            assert fitted.turns[-1] == whole.turns[-1] and fitted.recalled == whole.recalled[: len(fitted.recalled)]
+            assert fitted.turns[-1] == whole.turns[-1]
+            assert fitted.recalled == whole.recalled[: len(fitted.recalled)]
 
 
 @pytest.mark.parametrize(
@@ -112,5 +113,7 @@ def test_a_bot_is_alive_while_it_stamps_its_row(
     values: dict[str, object] = {"pid": 1, "phase": BotPhase.RUNNING, "heartbeat_at": 1000.0, "started_at": 0.0}
     status = BotStatus(**(values | changes))  # type: ignore[arg-type]
     assert (is_bot_alive(status, now=1000 + age), is_bot_serving(status, now=1000 + age)) == (is_alive, is_serving)
-    assert not is_bot_alive(None, now=0) and not is_supervised(None, now=0)
-    assert is_supervised(Supervisor(1, 1000.0), now=1010) and not is_supervised(Supervisor(1, 1000.0), now=1030)
+    assert not is_bot_alive(None, now=0)
+    assert not is_supervised(None, now=0)
+    assert is_supervised(Supervisor(1, 1000.0), now=1010)
+    assert not is_supervised(Supervisor(1, 1000.0), now=1030)

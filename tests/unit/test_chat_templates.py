@@ -38,7 +38,8 @@ def test_cases_what_a_template_adds_where_no_answer_is_asked_for_is_no_turns_end
     found = template_of(case("50-template-phi-3.5"), bos="<s>", eos="<|endoftext|>")
     assert (found.user_open, found.user_close) == ("<|user|>\n", "<|end|>\n")
     assert (found.assistant_open, found.assistant_close) == ("<|assistant|>\n", "<|end|>\n")
-    assert found.system_open == "<|system|>\n" and found.end_of_reply == "<|end|>"
+    assert found.system_open == "<|system|>\n"
+    assert found.end_of_reply == "<|end|>"
 
 
 def test_cases_a_cue_that_opens_a_thought_gets_an_empty_one_and_earlier_turns_none() -> None:
@@ -53,7 +54,8 @@ def test_cases_a_template_that_asks_for_the_date_is_read() -> None:
     """Fault 86."""
     found = template_of(case("52-template-strftime-now"), bos="<s>", eos="</s>")
     assert (found.user_open, found.user_close, found.assistant_close) == ("[INST]", "[/INST]", "</s>")
-    assert found.start.startswith("<s>[SYSTEM]20") and found.start.endswith("[/SYSTEM]")
+    assert found.start.startswith("<s>[SYSTEM]20")
+    assert found.start.endswith("[/SYSTEM]")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,8 @@ def test_cases_a_template_that_asks_for_the_date_is_read() -> None:
 def test_a_model_that_thinks_is_asked_not_to(cue: str, expected: str) -> None:
     """Fault 85: by its switch, or by an empty thought."""
     found = template_of(chatml(cue=cue))
-    assert found.cue == expected and found.assistant_open == "<|im_start|>assistant\n"
+    assert found.cue == expected
+    assert found.assistant_open == "<|im_start|>assistant\n"
     trained = render(TALK, system_prompt="s", template=found, reply="sure")
     assert trained[-3:] == [Piece(expected, True), Piece("sure", False), Piece("<|im_end|>", True)]
 
@@ -137,7 +140,8 @@ def test_cases_a_template_that_cannot_be_rendered_is_told_and_never_replaced_in_
     """Fault 86."""
     with pytest.raises(TemplateError, match="inside mine.gguf cannot be read") as caught:
         template_of(source, name="mine.gguf")
-    assert "Prompt layout" in caught.value.cure and "transcript" in caught.value.cure
+    assert "Prompt layout" in caught.value.cure
+    assert "transcript" in caught.value.cure
 
 
 def test_cases_a_model_without_template_reads_a_transcript_unless_its_vocabulary_has_the_marks() -> None:

@@ -35,12 +35,15 @@ def test_an_end_that_cannot_be_asked_for_is_waited_for_all_the_same() -> None:
         raise RuntimeError("the loop is closed")
 
     waits: list[float] = []
-    assert handle_event(2, fails, sleep=waits.append) and waits == [CLOSE_SECONDS]
+    assert handle_event(2, fails, sleep=waits.append)
+    assert waits == [CLOSE_SECONDS]
 
 
 def test_control_c_stays_pythons() -> None:
     asked: list[int] = []
-    assert not handle_event(0, lambda: asked.append(1)) and not handle_event(1, lambda: asked.append(1)) and not asked
+    assert not handle_event(0, lambda: asked.append(1))
+    assert not handle_event(1, lambda: asked.append(1))
+    assert not asked
 
 
 def test_listening_for_it_is_possible_on_every_system() -> None:
@@ -53,7 +56,8 @@ def test_a_stop_fits_into_the_time_windows_allows() -> None:
     closed, asked = StopRequest(clock=lambda: now), StopRequest(clock=lambda: now)
     closed.ask(0, "closed", within=CLOSE_SECONDS - 1.0)
     asked.ask(0, "asked")
-    assert closed.allow(60.0) == CLOSE_SECONDS - 1.0 and asked.allow(60.0) == STOP_SECONDS
+    assert closed.allow(60.0) == CLOSE_SECONDS - 1.0
+    assert asked.allow(60.0) == STOP_SECONDS
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGHUP")

@@ -34,9 +34,8 @@ def contrast(ink: str, ground: str) -> float:
 
 
 def test_contrast_is_that_of_the_textbook() -> None:
-    assert contrast("#000000", "#FFFFFF") == pytest.approx(21) and contrast("#767676", "#FFFFFF") == pytest.approx(
-        4.54, abs=0.01
-    )
+    assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
+    assert contrast("#767676", "#FFFFFF") == pytest.approx(4.54, abs=0.01)
 
 
 @pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])

@@ -30,7 +30,8 @@ def test_a_burst_is_one_turn_with_its_line_breaks() -> None:
     said = ((0, "wait"), (0.5, "what"), (1.4, "no way"), (2.5, "ok"))
     found = split(*(line(number, minute, text=text) for number, (minute, text) in enumerate(said, start=1)))
     assert texts(found) == [["wait\nwhat\nno way", "ok"]]
-    assert found[0].turns[0].id == 1 and found[0].turns[0].ids == [1, 2, 3]
+    assert found[0].turns[0].id == 1
+    assert found[0].turns[0].ids == [1, 2, 3]
 
 
 def test_somebody_elses_word_or_an_answer_to_somebody_ends_a_burst() -> None:

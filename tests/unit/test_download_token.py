@@ -65,7 +65,8 @@ def test_no_redirect_takes_the_token_along_or_leaves_encryption(target: str, is_
             module._Redirects().redirect_request(request, None, 302, "Found", Message(), target)
         return
     followed = module._Redirects().redirect_request(request, None, 302, "Found", Message(), target)
-    assert followed.full_url == target and followed.has_header("Authorization") == is_kept
+    assert followed.full_url == target
+    assert followed.has_header("Authorization") == is_kept
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,8 @@ def test_what_is_no_web_address_is_refused_with_a_sentence(tmp_path: Path, url: 
     """Fault 113."""
     with pytest.raises(DownloadError, match="no web address") as caught:
         download(url, tmp_path / "new" / "x.gguf")
-    assert "https://" in caught.value.cure and not (tmp_path / "new").exists()
+    assert "https://" in caught.value.cure
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.fixture

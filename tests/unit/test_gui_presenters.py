@@ -107,13 +107,17 @@ def test_the_models_memory_can_be_freed_while_it_is_there(
 def test_a_restart_counts_down_and_says_why() -> None:
     look = ControllerLook("backoff", detail="ended by signal 9", seconds_until_retry=7.6)
     view = status_view(pulse("backoff", controller=look))
-    assert view.title == "Restarting in 8 s" and view.detail == "ended by signal 9"
-    assert view.can_start and view.can_stop and not view.can_restart
+    assert view.title == "Restarting in 8 s"
+    assert view.detail == "ended by signal 9"
+    assert view.can_start
+    assert view.can_stop
+    assert not view.can_restart
 
 
 def test_a_click_shows_before_anything_happened() -> None:
     view = status_view(pulse("stopped"), clicked="start")
-    assert view.title == texts.STATE_STARTING and not view.can_start
+    assert view.title == texts.STATE_STARTING
+    assert not view.can_start
 
 
 def test_a_configuration_error_shows_cause_and_cure() -> None:
@@ -124,13 +128,16 @@ def test_a_configuration_error_shows_cause_and_cure() -> None:
 
 def test_memory_above_the_warning_is_told_with_what_follows() -> None:
     view = status_view(pulse(row=status(memory_bytes=4_200_000_000)))
-    assert "4.2 GB" in view.problem and "5.0 GB" in view.cure
+    assert "4.2 GB" in view.problem
+    assert "5.0 GB" in view.cure
     assert view.facts[1].tone == "busy"
 
 
 def test_quiet_says_until_when() -> None:
     view = status_view(pulse(settings=Settings({QUIET_UNTIL.key: NOW + 600})))
-    assert view.title == texts.STATE_QUIET and view.is_quiet and words.clock(NOW + 600) in view.detail
+    assert view.title == texts.STATE_QUIET
+    assert view.is_quiet
+    assert words.clock(NOW + 600) in view.detail
 
 
 def test_facts_of_a_stopped_bot_are_dashes_not_old_figures() -> None:
@@ -167,13 +174,16 @@ def test_the_figures_of_the_specification_read_as_in_the_specification() -> None
 
 def test_targets_are_judged_against_the_owners_own_figures() -> None:
     rows = {row.key: row.cells[1] for row in dashboard.figures_view(figures()).targets}
-    assert rows[texts.TARGET_P50].tone == "good" and rows[texts.TARGET_P99].tone == "bad"
+    assert rows[texts.TARGET_P50].tone == "good"
+    assert rows[texts.TARGET_P99].tone == "bad"
     assert rows[texts.TARGET_MEMORY].text == texts.NONE
 
 
 def test_an_empty_server_has_empty_charts_that_say_so() -> None:
     view = dashboard.figures_view(figures(latencies=(), replies_per_hour=(0,) * 24, day=Totals(), week=Totals()))
-    assert view.hours.is_empty and view.times.is_empty and view.memory.is_empty
+    assert view.hours.is_empty
+    assert view.times.is_empty
+    assert view.memory.is_empty
     assert view.hours.empty_text == texts.NO_REPLIES_DAY
 
 
@@ -198,7 +208,8 @@ def test_a_job_shows_step_and_remaining_time() -> None:
     running = Job(3, "train", 1, JobState.RUNNING, 0.5, "epoch 2 of 5", started_at=NOW - 600)
     view = dashboard.job_views(pulse(jobs=(running,)), starting=frozenset({"backup"}), remaining={3: 600.0})
     assert view[0].text == "epoch 2 of 5 · 10 min left"
-    assert view[1].name == job_label("backup") and view[1].job_id == 0
+    assert view[1].name == job_label("backup")
+    assert view[1].job_id == 0
 
 
 # ---- numbers as people read them ---------------------------------------------------------------------------
@@ -246,7 +257,8 @@ def test_a_traceback_belongs_to_its_entry_and_is_found_with_it() -> None:
 def test_the_log_keeps_its_newest_lines_and_counts_what_matters() -> None:
     book = logs.LogBook(most=10)
     book.add(f"[2025-11-02 14:32:15] [WARNING] [bot] {n}" for n in range(25))
-    assert [row.text for row in book.rows][0] == "15" and book.warnings == 25
+    assert next(row.text for row in book.rows) == "15"
+    assert book.warnings == 25
     assert book.summary(3).startswith("3 of 10 lines")
 
 
@@ -280,7 +292,8 @@ def test_gpu_layers_are_offered_only_where_they_do_something() -> None:
     view = settings.gpu_view(
         {"supported": True, "name": "RTX 3070", "free_bytes": 7_000_000_000, "total_bytes": 8_000_000_000}
     )
-    assert view.is_usable and "7.0 GB of 8.0 GB" in view.text
+    assert view.is_usable
+    assert "7.0 GB of 8.0 GB" in view.text
     assert settings.gpu_view(None).is_usable
 
 
@@ -307,14 +320,16 @@ def test_members_are_ordered_by_how_much_they_talk_and_opt_outs_cannot_be_undone
     view = people.people_view(census())
     assert [row.key for row in view.people] == [1, 2]
     included = view.people[1].cells[4]
-    assert included.value is False and not included.is_enabled
+    assert included.value is False
+    assert not included.is_enabled
     assert view.summary == "2 people · 100 messages"
 
 
 def test_a_private_channel_learns_only_with_the_second_yes_and_threads_count_for_their_parent() -> None:
     rows = {row.key: row.cells for row in people.people_view(census()).channels}
     assert rows[6][2].value is False
-    assert rows[5][2].value is True and rows[5][1].text == "100"
+    assert rows[5][2].value is True
+    assert rows[5][1].text == "100"
     assert 7 not in rows
 
 
@@ -333,7 +348,8 @@ def test_everything_hidden_can_be_undone_and_open_questions_come_first() -> None
         "Missing in #staff",
         "Ines",
     ]
-    assert "erased in 6 d" in rows[1].cells[2].text and "1 d ago" in rows[2].cells[2].text
+    assert "erased in 6 d" in rows[1].cells[2].text
+    assert "1 d ago" in rows[2].cells[2].text
     assert [row.cells[3].text.split()[0] for row in rows] == ["Answer", "Undo", "Undo", "Undo"]
 
 
@@ -374,7 +390,8 @@ def test_shares_after_balancing_come_from_the_newest_data_set() -> None:
     prepared = job("prepare", {"shares": [{"author_id": 1, "after": 0.12}], "ceiling": 0.12})
     assert people.balanced_shares(prepared) == ({1: 0.12}, 0.12)
     view = people.people_view(census(balanced={1: 0.12}, ceiling=0.12))
-    assert view.people[0].cells[3].text == "12.0\u2009%" and "12" in view.shares_note
+    assert view.people[0].cells[3].text == "12.0\u2009%"
+    assert "12" in view.shares_note
 
 
 # ---- playground, first run, notifications ---------------------------------------------------------------------
@@ -403,7 +420,9 @@ def test_a_comparison_answers_one_temperature_after_the_other() -> None:
     comparison = ComparedAnswers("hi", (temperature_side(0.5), temperature_side(1.0)))
     assert comparison.side.options == {TEMPERATURE.key: 0.5}
     left, right = comparison.lines(NOW, NOW)
-    assert left.is_waiting and right.text == "…" and (left.column, right.column) == (0, 1)
+    assert left.is_waiting
+    assert right.text == "…"
+    assert (left.column, right.column) == (0, 1)
 
 
 def test_two_models_are_compared_only_without_discord() -> None:
@@ -419,7 +438,8 @@ def test_every_model_there_is_can_be_compared_but_the_one_in_use(store: Store) -
         (finetuned / f"{name}.json").write_text(json.dumps({"deployed_at": 1.0}), encoding="utf-8")
     (base / "plain.gguf").write_bytes(b"GGUF")
     shelf = read_shelf(store, own_name="voice-2", added=(base / "elsewhere" / "plain.gguf",))
-    assert [option.label for option in shelf.options[:2]] == ["voice-1", "plain"] and shelf.own == "voice-2"
+    assert [option.label for option in shelf.options[:2]] == ["voice-1", "plain"]
+    assert shelf.own == "voice-2"
     assert shelf.options[0].options == {"model_path": str(finetuned / "voice-1.gguf"), "adapter_path": ""}
     assert len({option.key for option in shelf.options}) == len(shelf.options)
     store.settings.set(ADAPTER_PATH, "/somewhere/demo.gguf", changed_by="test")
@@ -453,9 +473,11 @@ def test_the_checklist_points_at_exactly_one_next_step() -> None:
 def test_the_checklist_stays_open_until_the_first_reply_whatever_was_done_in_between() -> None:
     """A token alone, or an import alone, is not the end of it."""
     only_token = first_run.first_run_view(situation(environment=Environment(token="t")))
-    assert not only_token.is_finished and only_token.way == "discord"
+    assert not only_token.is_finished
+    assert only_token.way == "discord"
     only_import = first_run.first_run_view(situation(messages=9, channels=1))
-    assert only_import.way == "import" and only_import.step("import").state == "done"
+    assert only_import.way == "import"
+    assert only_import.step("import").state == "done"
     assert [step.key for step in only_import.steps if step.is_open] == ["channels"]
     assert [step.key for step in only_import.steps] == [
         *("import", "channels", "model", "search", "train", "start", "hello")
@@ -472,7 +494,9 @@ def test_what_failed_is_told_in_its_own_row_and_without_commands() -> None:
     )
     state: dict[str, Any] = dict(messages=9, channels=1, learning=1, jobs={"download": failed})
     step = first_run.first_run_view(situation(**state)).step("model")
-    assert step.state == "bad" and step.text.startswith("The disk is full.") and "python" not in step.text
+    assert step.state == "bad"
+    assert step.text.startswith("The disk is full.")
+    assert "python" not in step.text
     done = first_run.first_run_view(situation(**state, model_name="Qwen")).step("model")
     assert done.state == "done", "a download that failed once and a model that is here"
 
@@ -482,7 +506,8 @@ def test_what_can_wait_is_put_off_and_stays_possible() -> None:
     assert first_run.first_run_view(situation(**state)).step("search").state == "next"
     view = first_run.first_run_view(situation(**state, skipped=frozenset({"search", "train"})))
     assert view.step("search").state == view.step("train").state == "skipped"
-    assert view.step("start").state == "next" and view.step("hello").state == "locked"
+    assert view.step("start").state == "next"
+    assert view.step("hello").state == "locked"
 
 
 def test_the_checklist_believes_discord_and_shows_the_invite_link() -> None:
@@ -502,9 +527,11 @@ def test_the_checklist_believes_discord_and_shows_the_invite_link() -> None:
         },
     )
     view = first_run.first_run_view(situation(environment=Environment(token="t"), checkup=checkup))
-    assert view.step("token").state == "done" and view.step("server").state == "next"
+    assert view.step("token").state == "done"
+    assert view.step("server").state == "next"
     view = first_run.first_run_view(situation(environment=Environment(token="t", server_id=1), checkup=checkup))
-    assert view.step("invite").state == "bad" and view.step("intent").state == "locked"
+    assert view.step("invite").state == "bad"
+    assert view.step("intent").state == "locked"
     assert view.invite_url == "https://discord.com/x?a=1"
     assert len(view.checkup) == 3
 
@@ -530,7 +557,8 @@ def test_everything_done_is_said() -> None:
             has_replied=True,
         )
     )
-    assert view.is_finished and view.progress == texts.FIRST_FINISHED
+    assert view.is_finished
+    assert view.progress == texts.FIRST_FINISHED
 
 
 def test_only_changes_are_notified_and_the_level_is_respected() -> None:
@@ -538,9 +566,11 @@ def test_only_changes_are_notified_and_the_level_is_respected() -> None:
     assert notifications.notes_between(None, running) == ()
     assert notifications.notes_between(running, running) == ()
     note = notifications.notes_between(running, failed)[0]
-    assert note.level == "errors" and notifications.is_told(note, "errors")
+    assert note.level == "errors"
+    assert notifications.is_told(note, "errors")
     started = notifications.notes_between(pulse("starting"), running)[0]
-    assert not notifications.is_told(started, "errors") and notifications.is_told(started, "important")
+    assert not notifications.is_told(started, "errors")
+    assert notifications.is_told(started, "important")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,9 @@ def row(values: object) -> Job:
 def test_every_kind_of_job_has_a_line_and_its_script_is_there() -> None:
     assert set(JOBS) == set(JobKind)
     for spec in JOBS.values():
-        assert (PROJECT_ROOT / "scripts" / spec.script).is_file() and spec.label and spec.log_label
+        assert (PROJECT_ROOT / "scripts" / spec.script).is_file()
+        assert spec.label
+        assert spec.log_label
 
 
 def test_an_import_and_a_fetch_do_not_run_at_once() -> None:
@@ -55,7 +57,8 @@ def test_nested_values_come_back_as_their_types() -> None:
 @pytest.mark.parametrize("damaged", [{}, [], None, "text", {"hardware": 7, "seconds": "soon", "problems": [1, "a"]}])
 def test_what_does_not_fit_counts_as_not_said(damaged: object) -> None:
     found = PreflightResult.of(row(damaged))
-    assert found.seconds == 0.0 and found.hardware.gpu_name == ""
+    assert found.seconds == 0.0
+    assert found.hardware.gpu_name == ""
     assert found.problems in ((), ("a",))
 
 

@@ -23,7 +23,8 @@ def test_the_lock_holds_every_required_package_in_its_version_with_hashes() -> N
     lock = read_lock(LOCK.read_text(encoding="utf-8"))
     pins = read_pins(LOCK.parents[2] / lock_packages.REQUIREMENTS, python_version=lock_packages.OLDEST_PYTHON)
     assert lock_packages.own_problems(lock, pins) == []
-    assert len(lock) > len(pins) and all(len(digest) == 64 for entry in lock.values() for digest in entry.hashes)
+    assert len(lock) > len(pins)
+    assert all(len(digest) == 64 for entry in lock.values() for digest in entry.hashes)
 
 
 def test_a_changed_requirement_and_a_missing_hash_are_named() -> None:
@@ -78,4 +79,5 @@ def test_without_a_network_it_says_what_was_not_checked_and_passes(monkeypatch: 
         timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("Not checked whether") == 2 and "as the requirements say" in done.stdout
+    assert done.stdout.count("Not checked whether") == 2
+    assert "as the requirements say" in done.stdout

@@ -82,7 +82,8 @@ def test_linux_login_goes_through_an_autostart_entry(home: Path) -> None:
 def test_macos_login_goes_through_a_launch_agent_not_run_on_macos(home: Path) -> None:
     set_login_item(True, COMMAND, platform="darwin", home=home)
     agent = plistlib.loads((home / "Library" / "LaunchAgents" / "local.personality-bot.plist").read_bytes())
-    assert agent["ProgramArguments"] == COMMAND and agent["RunAtLoad"] is True
+    assert agent["ProgramArguments"] == COMMAND
+    assert agent["RunAtLoad"] is True
     set_login_item(False, COMMAND, platform="darwin", home=home)
     assert not is_login_item(platform="darwin", home=home)
 
@@ -99,22 +100,26 @@ def test_windows_login_goes_through_the_run_key_not_run_on_windows(home: Path) -
 
 def test_the_login_command_opens_this_workspace_minimised(workspace: Workspace) -> None:
     command = launch_command(workspace, minimised=True, platform="linux")
-    assert command[1].endswith("launcher.py") and command[2:] == ["--workspace", str(workspace.root), "--minimised"]
+    assert command[1].endswith("launcher.py")
+    assert command[2:] == ["--workspace", str(workspace.root), "--minimised"]
 
 
 def test_shortcuts_appear_in_the_menu_and_on_the_desktop(home: Path) -> None:
     (home / "Desktop").mkdir()
     made = make_shortcuts(COMMAND, platform="linux", home=home)
-    assert [path.name for path in made] == ["personality-bot.desktop"] * 2 and all(path.exists() for path in made)
+    assert [path.name for path in made] == ["personality-bot.desktop"] * 2
+    assert all(path.exists() for path in made)
     app = make_shortcuts(COMMAND, platform="darwin", home=home)[0]
     program = app / "Contents" / "MacOS" / "run"
-    assert app.name == "Personality Bot.app" and program.read_text(encoding="utf-8").startswith("#!/bin/sh\n")
+    assert app.name == "Personality Bot.app"
+    assert program.read_text(encoding="utf-8").startswith("#!/bin/sh\n")
     assert os.name == "nt" or program.stat().st_mode & 0o111  # Windows has no such mark
 
 
 def test_windows_shortcuts_quote_what_powershell_would_read_otherwise() -> None:
     script = powershell_shortcuts(["C:\\it's here\\pythonw.exe", "launcher.py"])
-    assert "'C:\\it''s here\\pythonw.exe'" in script and "SpecialFolders" in script
+    assert "'C:\\it''s here\\pythonw.exe'" in script
+    assert "SpecialFolders" in script
 
 
 class Holder:
@@ -127,7 +132,8 @@ class Holder:
         self.is_ended = True
 
     def wait(self, timeout: float) -> None:
-        assert self.is_ended and timeout
+        assert self.is_ended
+        assert timeout
 
 
 def test_the_computer_stays_awake_while_wanted_and_plugged_in() -> None:
@@ -142,10 +148,12 @@ def test_the_computer_stays_awake_while_wanted_and_plugged_in() -> None:
     awake = KeepAwake(platform="linux", spawn=spawn, plugged_in=lambda: plugged)
     awake.update(wanted=True)
     awake.update(wanted=True)
-    assert [command[0] for command in commands] == ["systemd-inhibit"] and awake.is_held
+    assert [command[0] for command in commands] == ["systemd-inhibit"]
+    assert awake.is_held
     plugged = False
     awake.update(wanted=True)
-    assert holder.is_ended and not awake.is_held
+    assert holder.is_ended
+    assert not awake.is_held
     awake.close()
 
 

@@ -56,7 +56,8 @@ def test_a_request_past_its_deadline_is_handed_out_as_late() -> None:
     queue.add(job(1, deadline=0.5))
     queue.add(job(2))
     taken, late = queue.take(now=1.0)
-    assert taken is not None and taken.request.channel_id == 2
+    assert taken is not None
+    assert taken.request.channel_id == 2
     assert [missed.request.channel_id for missed in late] == [1]
 
 

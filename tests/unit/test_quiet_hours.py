@@ -44,7 +44,8 @@ from tests.support import hostile_text
     ],
 )
 def test_what_people_type_is_read_and_stored_in_one_way(typed: str, stored: str) -> None:
-    assert QUIET_HOURS.parse(typed) == stored and QUIET_HOURS.parse(stored) == stored
+    assert QUIET_HOURS.parse(typed) == stored
+    assert QUIET_HOURS.parse(stored) == stored
     assert room.check(QUIET_HOURS, typed) == ""
 
 
@@ -71,7 +72,8 @@ def test_what_people_type_is_read_and_stored_in_one_way(typed: str, stored: str)
 def test_what_makes_no_sense_is_refused_with_a_sentence_and_a_way_out(typed: str) -> None:
     with pytest.raises(SettingError, match="clock|no span") as refused:
         QUIET_HOURS.parse(typed)
-    assert "23-7" in refused.value.cure and room.check(QUIET_HOURS, typed) == refused.value.text()
+    assert "23-7" in refused.value.cure
+    assert room.check(QUIET_HOURS, typed) == refused.value.text()
 
 
 @pytest.mark.parametrize("typed", ["0:00 to 23:59", "00:00-24:00", "0-0", "23:00-23:00", "7-6:45", "12am-11:59pm"])
@@ -133,7 +135,8 @@ def test_a_span_holds_exactly_its_minutes(start: int, end: int) -> None:
 
 
 def test_the_rate_is_said_and_read_in_percent_everywhere() -> None:
-    assert room.value_text(RESPONSE_RATE, 0.05) == "5 %" and room.value_text(RESPONSE_RATE, 0.125) == "12.5 %"
+    assert room.value_text(RESPONSE_RATE, 0.05) == "5 %"
+    assert room.value_text(RESPONSE_RATE, 0.125) == "12.5 %"
     assert [RESPONSE_RATE.parse(room.typed(RESPONSE_RATE, raw)) for raw in ("5", "5 %", "12,5", "100%", "0")] == [
         0.05,
         0.05,
@@ -141,7 +144,9 @@ def test_the_rate_is_said_and_read_in_percent_everywhere() -> None:
         1.0,
         0.0,
     ]
-    assert room.check(RESPONSE_RATE, "101") and room.check(RESPONSE_RATE, "often")
+    assert room.check(RESPONSE_RATE, "101")
+    assert room.check(RESPONSE_RATE, "often")
     assert "0.05" not in room.reset_tip(RESPONSE_RATE)
     row = next(row for row in room.rows_of("Behaviour") if row.key == RESPONSE_RATE.key)
-    assert "%" in row.help and "0 to 1" not in row.help
+    assert "%" in row.help
+    assert "0 to 1" not in row.help

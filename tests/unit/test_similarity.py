@@ -38,4 +38,5 @@ def test_the_slider_stays_a_slider(lower: float, higher: float, chance: float) -
     lower, higher = sorted((lower, higher))
     assert 0.0 <= similarity_limit(lower, chance) <= similarity_limit(higher, chance) <= 1.0 + 1e-9
     assert similarity_limit(NEUTRAL, chance) == pytest.approx(chance)
-    assert similarity_limit(0.0, chance) == 0.0 and similarity_limit(1.0, chance) == pytest.approx(1.0)
+    assert similarity_limit(0.0, chance) == 0.0
+    assert similarity_limit(1.0, chance) == pytest.approx(1.0)

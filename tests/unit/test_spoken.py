@@ -76,8 +76,11 @@ def test_text_that_only_looks_a_little_like_a_thought_stays() -> None:
 
 def test_control_tokens_that_mark_thoughts_are_seen_and_others_are_not() -> None:
     """Fault 85: they have no bytes of their own."""
-    assert thought_mark("<|channel|>") and thought_mark("[THINK]") and thought_mark("</think>")
-    assert not thought_mark("<|im_end|>") and not thought_mark("hello")
+    assert thought_mark("<|channel|>")
+    assert thought_mark("[THINK]")
+    assert thought_mark("</think>")
+    assert not thought_mark("<|im_end|>")
+    assert not thought_mark("hello")
 
 
 @given(st.text(max_size=60), st.sampled_from(THOUGHT_TAGS[:4]), st.text("abc \n", max_size=20))
@@ -152,7 +155,8 @@ def test_a_growing_reply_ends_as_soon_as_the_other_name_is_there() -> None:
     """Fault 85: nothing is computed that will not be said."""
     text = ReplyText([], TALK)
     ends = [text.add(character.encode()) for character in "yo\nAna: what"]
-    assert ends.index(True) == len("yo\nAna:") - 1 and text.text == "yo"
+    assert ends.index(True) == len("yo\nAna:") - 1
+    assert text.text == "yo"
 
 
 def test_in_a_transcript_a_reply_is_a_line_and_goes_on_only_under_its_own_name() -> None:
@@ -170,7 +174,8 @@ def test_in_a_transcript_a_reply_is_a_line_and_goes_on_only_under_its_own_name()
 def test_the_speakers_of_a_conversation_are_its_people_the_recalled_and_the_voice() -> None:
     talk = Conversation((Turn("Ana", "hi"), Turn("Old", "hm", True)), (Turn("Eve", "x"),), "Vex")
     speakers = Speakers.of(talk)
-    assert speakers.others == {"ana", "eve"} and speakers.own == {"old", "vex"}
+    assert speakers.others == {"ana", "eve"}
+    assert speakers.own == {"old", "vex"}
     assert label_key("  **Ana  B** ") == "ana b"
 
 

@@ -69,7 +69,8 @@ def test_a_spoiled_setting_and_a_spoiled_job_do_not_stop_anybody(store: Store, b
         pass
     store.control_db.execute("UPDATE jobs SET result = ?, state = 'odd'", (body,))
     (job,) = store.jobs.recent()
-    assert job.state is JobState.LOST and isinstance(job.result, dict)
+    assert job.state is JobState.LOST
+    assert isinstance(job.result, dict)
 
 
 @pytest.mark.parametrize("text", [NESTED, '{"file": [[[]]]}', '{"file": {"file": "x"}}', "[]", "{", "\x00"])

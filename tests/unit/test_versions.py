@@ -80,4 +80,5 @@ def test_the_order_in_which_versions_come_in_does_not_matter(versions: list[Mess
     (only,) = unrepeated(versions)
     assert only.content in results
     newest = max(versions, key=lambda m: (m.edited_ms or 0, m.form))
-    assert only.content == newest.content and only.edited_ms == newest.edited_ms
+    assert only.content == newest.content
+    assert only.edited_ms == newest.edited_ms

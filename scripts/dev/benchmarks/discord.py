@@ -11,6 +11,7 @@ every mention was answered once, no message was over 2,000 characters and nobody
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -82,7 +83,7 @@ def _busiest(messages: list[dict[str, Any]], length: int) -> list[dict[str, Any]
 def _pauses(messages: list[dict[str, Any]]) -> list[float]:
     """Seconds before each message, silences shortened."""
     moments = [datetime.fromisoformat(message["timestamp"]).timestamp() for message in messages]
-    return [0.0, *(min(max(b - a, 0.0), LONGEST_SILENCE_SECONDS) for a, b in zip(moments, moments[1:], strict=False))]
+    return [0.0, *(min(max(b - a, 0.0), LONGEST_SILENCE_SECONDS) for a, b in itertools.pairwise(moments))]
 
 
 def _replay(options: argparse.Namespace, folder: Path, server: Any, stretches: dict[int, Any]) -> dict[str, Any]:
