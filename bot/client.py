@@ -362,8 +362,17 @@ async def run_discord(services: Services) -> None:
 
     async def add_commands(client: BotClient) -> None:
         from bot.commands import AdminCommands
+        from bot.looking_back import LookingBack
 
         await client.add_cog(AdminCommands(services, handlers, outbox))
+        await client.add_cog(
+            LookingBack(
+                services.store,
+                services.storage,
+                sources=services.recall.sources,
+                is_admin=lambda user_id: handlers.place.is_admin(user_id),
+            )
+        )
 
     def make() -> BotClient:
         current[:] = [BotClient(handlers, services.status, add_commands=add_commands)]

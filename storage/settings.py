@@ -206,6 +206,14 @@ MASK_REPLIES = Setting(
 ANSWER_DIRECT_MESSAGES = Setting(
     "answer_direct_messages", False, "Behaviour", "Answer direct messages", "Off: direct messages are ignored."
 )
+LOOKING_BACK = Setting(
+    "looking_back",
+    True,
+    "Behaviour",
+    "Commands that look back",
+    "Members may ask !missed, !onthisday and !quote: quotations with links, only of what everybody in the channel can "
+    "read. No model has a part in it.",
+)
 
 # ---- generation -------------------------------------------------------------------------------------
 TEMPERATURE = Setting(
