@@ -57,7 +57,7 @@ class LookingBack(CommandGroup):
         sources: Callable[[int], list[int]],
         is_admin: Callable[[int], bool],
         wall_clock: Callable[[], float] = time.time,
-        choose: Callable[[Sequence[int]], float] = lambda weights: random.random(),
+        choose: Callable[[Sequence[int]], float] = lambda _weights: random.random(),
     ) -> None:
         super().__init__(is_admin=is_admin)
         self._store = store

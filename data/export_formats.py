@@ -103,7 +103,7 @@ class ChatExporter(SourceExport):
         with self.source.open() as opened:
             reader = JsonReader(opened.text(), self.name)
             head: dict[str, tuple[int, Any]] = {}
-            for key in reader.keys():
+            for key in reader.keys():  # noqa: SIM118 - a reader of a stream, no dictionary
                 if key != "messages":
                     line = reader.line
                     head[key] = (line, reader.value())
@@ -119,7 +119,7 @@ class ChatExporter(SourceExport):
         with self.source.open() as opened:
             reader = JsonReader(opened.text(), self.name)
             head: dict[str, tuple[int, Any]] = {}
-            for key in reader.keys():
+            for key in reader.keys():  # noqa: SIM118 - a reader of a stream, no dictionary
                 if key == "messages":
                     break
                 line = reader.line

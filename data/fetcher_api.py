@@ -67,7 +67,8 @@ class DiscordRest:
     @property
     def bot_id(self) -> int:
         """The bot's own user id."""
-        assert self._client is not None and self._client.user is not None, "not signed in"
+        assert self._client is not None, "not signed in"
+        assert self._client.user is not None, "not signed in"
         return self._client.user.id
 
     async def application(self) -> Json:

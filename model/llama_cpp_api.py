@@ -369,7 +369,7 @@ def library() -> Any:
         elif level in (_WARNING, _ERROR) and line:
             log.debug("llama.cpp: %s", line)
 
-    lib._kept_log_callback = write  # ctypes callbacks must outlive their registration
+    lib.kept_log_callback = write  # ctypes callbacks must outlive their registration
     lib.llama_log_set(write, ctypes.c_void_p(0))
     lib.llama_backend_init()
     del llama_cpp

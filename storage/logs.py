@@ -104,7 +104,7 @@ def _replace(source: Path, target: Path) -> None:
     """With a few tries in as many milliseconds: whoever logs is waiting, perhaps the bot's event loop."""
     for attempt in range(_TRIES):
         try:
-            os.replace(source, target)
+            source.replace(target)
             return
         except PermissionError:
             if attempt == _TRIES - 1:

@@ -169,6 +169,10 @@ class Field(ctk.CTkEntry):
     def _border(self, name: str) -> None:
         self.configure(border_color=pair("bad" if self._is_wrong else name))
 
-    def _select_all(self, _: object) -> str:
+    def select_all(self) -> None:
+        """Mark all of the text, for the next key to replace."""
         self._entry.select_range(0, "end")
+
+    def _select_all(self, _: object) -> str:
+        self.select_all()
         return "break"

@@ -237,7 +237,7 @@ class LogsRoom(Room):
 
     def find(self) -> str:
         self.search.focus()
-        self.search._entry.select_range(0, "end")
+        self.search.select_all()
         return "break"
 
     def _open(self, stem: str) -> None:

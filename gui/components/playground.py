@@ -97,7 +97,7 @@ class PlaygroundRoom(Room):
         self._polled_at = 0.0
         self.input.focus()
 
-    def beat(self, pulse: Pulse) -> None:
+    def beat(self, pulse: Pulse) -> None:  # noqa: ARG002 - every room is handed it
         self._render()
 
     def frame(self) -> None:

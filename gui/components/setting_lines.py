@@ -185,7 +185,7 @@ class SettingLine(LabelledRow):
         self.panel.ask(
             lambda: check_model_file(self.panel.workspace, self.setting, name),
             lambda said: self._checked(name, str(said)),
-            failed=lambda error: self._refused(name, error),
+            failed=self._refused,
             slow=True,
         )
 
@@ -195,7 +195,7 @@ class SettingLine(LabelledRow):
         self.help.show(said, colour="good")
         self.panel.set_setting(self.setting, name)
 
-    def _refused(self, name: str, error: Exception) -> None:
+    def _refused(self, error: Exception) -> None:
         if self._is_typing:
             return
         self.show_problem(plain(error.text()) or error.what if isinstance(error, KnownError) else str(error))

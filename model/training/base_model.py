@@ -49,7 +49,7 @@ class BaseModel:
 
 
 def resolve_base(
-    name: str, base_models: Path, *, gguf: Path | None = None, report: Callable[[str], None] = lambda step: None
+    name: str, base_models: Path, *, gguf: Path | None = None, report: Callable[[str], None] = lambda _step: None
 ) -> BaseModel:
     """The base called `name`: 'packaged', a folder with config.json, a GGUF file, or a hub id (fetched once).
 
@@ -163,7 +163,7 @@ def _fetched_gguf(repo: str, base_models: Path, report: Callable[[str], None]) -
         return None
 
 
-def dequantised(gguf: Path, folder: Path, *, report: Callable[[str], None] = lambda step: None) -> BaseModel:
+def dequantised(gguf: Path, folder: Path, *, report: Callable[[str], None] = lambda _step: None) -> BaseModel:
     """A GGUF as a Hugging Face folder in 16 bit, made once; an interrupted attempt is made again."""
     origin = {"gguf": str(gguf), "bytes": gguf.stat().st_size}
     if not _is_made_from(folder, origin):

@@ -78,7 +78,7 @@ def stopping_on_signals(stop: TrainingStop) -> Iterator[None]:
         yield
         return
 
-    def ask(number: int, _frame: Any) -> None:
+    def ask(_number: int, _frame: Any) -> None:
         if stop.by_signal:
             raise KeyboardInterrupt
         stop.by_signal = True

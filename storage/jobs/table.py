@@ -153,7 +153,7 @@ class JobReporter:
         self.result: JobResult | Mapping[str, Any] = {}
         self._last_report = float("-inf")
 
-    def report(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
+    def report(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:  # noqa: ARG002
         """Progress 0-1 and what is being done; raises CancelledError once the owner asked to stop."""
         now = time.monotonic()
         if now - self._last_report < _REPORT_EVERY_SECONDS:
