@@ -70,6 +70,7 @@ class ControllerView:
 
     @property
     def is_up(self) -> bool:
+        """Whether the bot's process runs and is not on its way out."""
         return self.state in (ControllerState.STARTING, ControllerState.RUNNING)
 
 

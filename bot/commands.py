@@ -83,6 +83,7 @@ class AdminCommands(CommandGroup):
         self._jobs: set[asyncio.Task[None]] = set()
 
     async def cog_unload(self) -> None:
+        """discord.py calls it as the bot closes: nobody waits for a job's end any more."""
         for task in self._jobs:
             task.cancel()
 

@@ -60,6 +60,7 @@ class BulkEmbedder:
         self._model.max_seq_length = entry.max_tokens
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """One unit vector per text: float32, shape (texts, dimension)."""
         if not texts:
             return np.zeros((0, self.dimension), dtype=np.float32)
         vectors = self._model.encode(

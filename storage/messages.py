@@ -311,6 +311,7 @@ class MessageStore:
     # ---- the index queue ----------------------------------------------------------------------------
 
     def queue_length(self) -> int:
+        """How many messages wait for their index entry."""
         return int(self.database.value("SELECT COUNT(*) FROM index_queue"))
 
     def queued_changes(self, *, limit: int, after_seq: int = 0) -> list[QueuedChange]:

@@ -213,6 +213,7 @@ class Members:
         ]
 
     def get(self, member_id: int) -> Member | None:
+        """The member with this id; None where nobody of that id was ever seen."""
         row = self._database.row(
             "SELECT id, username, display_name, opted_out, excluded FROM members WHERE id = ?", (member_id,)
         )
@@ -271,6 +272,7 @@ class Consents:
         self._clock = clock
 
     def record(self, kind: str, answer: str, *, wording: str, given_by: str, subject_id: int | None = None) -> None:
+        """Keep an answer with the wording it was given to; older answers stay."""
         self._database.insert(
             "INSERT INTO consents (kind, subject_id, answer, wording, given_by, given_at) VALUES (?, ?, ?, ?, ?, ?)",
             (kind, subject_id, answer, wording, given_by, self._clock()),
@@ -286,6 +288,7 @@ class Consents:
         return Consent(*row) if row else None
 
     def all(self) -> list[Consent]:
+        """Every answer ever given, the oldest first."""
         rows = self._database.rows(
             "SELECT kind, answer, wording, given_by, given_at, subject_id FROM consents ORDER BY id"
         )

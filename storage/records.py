@@ -288,6 +288,7 @@ class Job:
 
     @property
     def is_active(self) -> bool:
+        """Whether it still runs, as far as its row says."""
         return self.state is JobState.RUNNING
 
     def remaining_seconds(self, *, now: float) -> float | None:

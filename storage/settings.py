@@ -55,6 +55,7 @@ class Setting(Generic[T]):
 
     @property
     def type(self) -> type:
+        """The type of its values: that of the default."""
         return type(self.default)
 
     @property

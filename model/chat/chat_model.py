@@ -89,6 +89,7 @@ class ChatModel:
 
     @property
     def size_bytes(self) -> int:
+        """What the weights take in memory."""
         return self._loaded.size_bytes
 
     @property

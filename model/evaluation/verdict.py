@@ -46,6 +46,7 @@ class Part:
 
     @property
     def lost(self) -> float:
+        """Points of the match, 0-1, that this part costs."""
         return self.weight * (1 - self.reached)
 
 
@@ -73,10 +74,12 @@ class Match:
 
     @property
     def is_reached(self) -> bool:
+        """Whether the match is good enough to publish without a warning."""
         return self.percent >= MATCH_MARK
 
     @property
     def weakest(self) -> Part:
+        """The part that costs most."""
         return max(self.parts, key=lambda part: part.lost)
 
 

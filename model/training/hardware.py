@@ -25,6 +25,7 @@ class Hardware:
 
     @property
     def has_gpu(self) -> bool:
+        """Whether there is a GPU that training can use."""
         return self.gpu_bytes > 0
 
 

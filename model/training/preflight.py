@@ -66,6 +66,7 @@ class Preflight:
 
     @property
     def can_run(self) -> bool:
+        """Whether nothing stands against the run; warnings may remain."""
         return not self.problems
 
     def as_result(self) -> PreflightResult:

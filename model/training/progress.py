@@ -61,6 +61,7 @@ class TrainingStop:
 
     @property
     def is_set(self) -> bool:
+        """Whether anybody asked for the end: a signal, or the owner in the panel."""
         return self.by_signal or self.by_owner
 
     def raise_if_set(self) -> None:

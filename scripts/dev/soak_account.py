@@ -127,4 +127,5 @@ def sizes(workspace: Workspace) -> dict[str, int]:
 
 
 def files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder."""
     return (path for path in folder.rglob("*") if path.is_file())

@@ -136,6 +136,7 @@ class WorkPace:
         self.units_per_second: float | None = None
 
     def update(self, now: float, fraction: float, done: int | None) -> None:
+        """Take in a share 0-1 and a count, measured at `now` (monotonic seconds)."""
         # A step without a measure of its own stands still: that says nothing about the pace of the others.
         if fraction != self._fraction_mark[1]:
             self._fraction_mark, self._fraction_rate = _blend(self._fraction_mark, self._fraction_rate, now, fraction)

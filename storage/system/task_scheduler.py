@@ -25,6 +25,7 @@ class TaskXml:
         return parent
 
     def text(self, parent: ElementTree.Element, name: str, value: str) -> None:
+        """Add an element with a text under `parent`."""
         self.path(name, under=parent).text = value
 
     def settings(self, **values: str) -> None:

@@ -34,6 +34,7 @@ class KeepAwake:
 
     @property
     def is_held(self) -> bool:
+        """Whether the computer is being kept awake."""
         return self._release is not None
 
     def update(self, *, wanted: bool) -> None:
