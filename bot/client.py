@@ -520,7 +520,7 @@ class Connection:
             self._explain(error)
         except AttributeError:
             # discord.py reads its websocket after a first connection that never came to be
-            if client.ws is not None:  # type: ignore[redundant-expr]
+            if client.ws is not None:
                 raise
             self._trouble("Discord's gateway cannot be reached.")
 
@@ -552,7 +552,7 @@ class Connection:
 
 def wait_seconds(attempt: int, roll: float) -> float:
     """1, 2, 4 ... 30 seconds, shortened by up to half at random."""
-    return min(FIRST_WAIT_SECONDS * 2 ** min(attempt, 10), LONGEST_WAIT_SECONDS) * (0.5 + roll / 2)
+    return float(min(FIRST_WAIT_SECONDS * 2 ** min(attempt, 10), LONGEST_WAIT_SECONDS)) * (0.5 + roll / 2)
 
 
 async def _finish_events(*, timeout_seconds: float) -> None:

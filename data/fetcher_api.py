@@ -96,7 +96,8 @@ class DiscordRest:
     async def active_threads(self, guild_id: int) -> list[Json]:
         """All threads that are not archived."""
         answer = await self._patiently(lambda: self._http.get_active_threads(guild_id), "reading the threads")
-        return answer["threads"]
+        threads: list[Json] = answer["threads"]
+        return threads
 
     async def archived_threads(
         self, channel_id: int, *, is_private: bool, before: str | None
@@ -191,7 +192,7 @@ def _as_fetch_error(trouble: NetworkTrouble) -> FetchError:
 
 def pause_seconds(attempt: int, roll: float) -> float:
     """1, 2, 4 ... 60 seconds, each shortened by up to half at random so that clients do not march in step."""
-    return min(FIRST_WAIT_SECONDS * 2**attempt, LONGEST_WAIT_SECONDS) * (0.5 + roll / 2)
+    return float(min(FIRST_WAIT_SECONDS * 2**attempt, LONGEST_WAIT_SECONDS)) * (0.5 + roll / 2)
 
 
 def invalid_token() -> ConfigurationError:

@@ -111,7 +111,8 @@ class QueryEmbedder:
 
     def embed_query(self, text: str) -> np.ndarray:
         """The vector to search with, shape (dimension,)."""
-        return self.embed([self._entry.query_prefix + text])[0]
+        vector: np.ndarray = self.embed([self._entry.query_prefix + text])[0]
+        return vector
 
     def _one(self, text: str) -> np.ndarray:
         lib = self._lib

@@ -367,7 +367,7 @@ def library() -> Any:
     import llama_cpp
     import llama_cpp.llama_cpp as lib
 
-    @lib.llama_log_callback
+    @lib.llama_log_callback  # type: ignore[untyped-decorator]
     def write(level: int, text: bytes, _data: Any) -> None:
         line = text.decode("utf-8", errors="replace").strip()
         if level == _ERROR and line and not _ABORT_NOISE.search(line):

@@ -71,7 +71,7 @@ class _Rotating(logging.handlers.RotatingFileHandler):
     def doRollover(self) -> None:  # noqa: N802 - the base class names it
         if self.stream is not None:
             self.stream.close()
-            self.stream = None  # type: ignore[assignment]
+            self.stream = None
         try:
             self._rotate(Path(self.baseFilename))
         except OSError:

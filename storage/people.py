@@ -59,7 +59,7 @@ class Channels:
             for c in channels
         ]
         with self._database.transaction() as connection:
-            before = connection.execute("SELECT COUNT(*) FROM channel_allowlist").fetchone()[0]
+            before = int(connection.execute("SELECT COUNT(*) FROM channel_allowlist").fetchone()[0])
             connection.executemany(
                 f"INSERT INTO channel_allowlist ({_CHANNEL_COLUMNS}) VALUES (?{', ?' * 15}) ON CONFLICT (channel_id) "
                 "DO UPDATE SET channel_name = excluded.channel_name, kind = excluded.kind, "

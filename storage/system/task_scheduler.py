@@ -52,4 +52,4 @@ class TaskXml:
 
     def encoded(self) -> bytes:
         """As schtasks reads it: UTF-16 only."""
-        return ElementTree.tostring(self.root, encoding="utf-16", xml_declaration=True)
+        return bytes(ElementTree.tostring(self.root, encoding="utf-16", xml_declaration=True))

@@ -222,7 +222,7 @@ def processor_share(process: Any, work: Any) -> float:
     """Percent of one processor used by the process while `work` runs."""
     before, began = sum(process.cpu_times()[:2]), time.perf_counter()
     work()
-    return (sum(process.cpu_times()[:2]) - before) / (time.perf_counter() - began) * 100
+    return float(sum(process.cpu_times()[:2]) - before) / (time.perf_counter() - began) * 100
 
 
 def flood(app: Any, turns: Turns, path: Path, rate: int, seconds: float) -> int:

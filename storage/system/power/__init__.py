@@ -54,4 +54,6 @@ class KeepAwake:
     def _hold(self) -> Callable[[], None]:
         if self._platform == "win32":
             return windows.hold(self._kernel)
-        return (macos if self._platform == "darwin" else linux).hold(self._spawn)
+        if self._platform == "darwin":
+            return macos.hold(self._spawn)
+        return linux.hold(self._spawn)
