@@ -33,6 +33,7 @@ from bot.handlers import Handlers, channel_reader
 from bot.indexing import keep_index_in_step
 from bot.live_status import LiveStatus
 from bot.outbox import Outbox
+from bot.reacting import Reactor
 from bot.reply_scheduler import ReplyDesk
 from bot.translate import display_name, writer_of
 from bot.withdrawal_follower import follow_withdrawals
@@ -382,6 +383,7 @@ async def run_discord(services: Services) -> None:
         counts=counts,
         desk=desk,
         forget_channel=services.responder.forget,
+        reactor=Reactor(services.store, services.storage, services.recall),
         set_checked=lambda value: setattr(services.recall, "is_checked", value),
         is_stopping=lambda: services.stop.is_asked,
     )

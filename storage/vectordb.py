@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ _IDS_PER_FILTER = 1000
 _PURGE_ROUNDS = 4
 _PROBES, _REFINE = 20, 5
 # How many candidates are weighed against one another when well-received lines are preferred.
+# Longer lists make one query slow and two no slower.
+_IDS_A_QUERY = 4_000
 _CANDIDATES_PER_HIT = 4
 
 
@@ -322,17 +325,30 @@ class VectorIndex:
     def sample(self, count: int) -> np.ndarray:
         """Vectors of up to `count` messages drawn at random, float32 (n, dimension)."""
         import numpy as np
-        from lancedb.expr import col
 
         ids = self.ids()
         if not len(ids):
             return np.zeros((0, self.dimension), dtype=np.float32)
         drawn = np.random.default_rng(0).choice(ids, size=min(count, len(ids)), replace=False)
-        condition = col("message_id").isin([int(number) for number in drawn])
-        found = self._quietly(lambda: self._table.search().where(condition).select(["vector"]).limit(count).to_arrow())
-        if found is None or not len(found):
-            return np.zeros((0, self.dimension), dtype=np.float32)
-        return np.stack(found["vector"].to_numpy()).astype(np.float32)
+        return self.vectors_of([int(number) for number in drawn])[1]
+
+    def vectors_of(self, message_ids: Sequence[int]) -> tuple[list[int], np.ndarray]:
+        """Those of the messages that are in the index, and their vectors, float32 (n, dimension); in no order."""
+        import numpy as np
+        from lancedb.expr import col
+
+        ids, parts = list[int](), [np.zeros((0, self.dimension), dtype=np.float32)]
+        for start in range(0, len(message_ids), _IDS_A_QUERY):
+            wanted = list(message_ids[start : start + _IDS_A_QUERY])
+            condition = col("message_id").isin(wanted)
+            found = self._quietly(partial(self._vectors, condition, len(wanted)))
+            if found is not None and len(found):
+                ids += found["message_id"].to_pylist()
+                parts.append(np.stack(found["vector"].to_numpy()).astype(np.float32))
+        return ids, np.concatenate(parts)
+
+    def _vectors(self, condition: Any, limit: int) -> pa.Table:
+        return self._table.search().where(condition).select(["message_id", "vector"]).limit(limit).to_arrow()
 
     # ---- inside -------------------------------------------------------------------------------------
 
