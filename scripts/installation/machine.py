@@ -99,12 +99,17 @@ def is_reachable(url: str, *, timeout_seconds: float = PROBE_SECONDS) -> bool:
 
 
 def _answers(url: str, timeout_seconds: float) -> bool:
+    import ssl
+    import urllib.error
     import urllib.request
 
     request = urllib.request.Request(url, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=timeout_seconds):
             return True
+    except urllib.error.URLError as error:
+        # Somebody answered. On macOS Python from python.org has no certificates at first; pip brings its own, and judges.
+        return isinstance(error.reason, ssl.SSLCertVerificationError)
     except (OSError, ValueError):
         return False
 
