@@ -108,7 +108,7 @@ def _answers(url: str, timeout_seconds: float) -> bool:
         with urllib.request.urlopen(request, timeout=timeout_seconds):
             return True
     except urllib.error.URLError as error:
-        # Somebody answered. On macOS Python from python.org has no certificates at first; pip brings its own, and judges.
+        # Somebody answered. python.org's Python has no certificates on macOS at first; pip brings its own and judges.
         return isinstance(error.reason, ssl.SSLCertVerificationError)
     except (OSError, ValueError):
         return False
