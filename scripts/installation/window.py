@@ -40,21 +40,26 @@ class WindowProgress(InstallProgress):
         self._is_cancelled.set()
 
     def say(self, sentence: str) -> None:
+        """Show a sentence."""
         self.said.put(("sentence", sentence))
 
     def step(self, number: int, total: int) -> None:
+        """Move the bar."""
         self.said.put(("step", (number, total)))
 
     def start(self, activity: str) -> None:
+        """Show what begins; KeyboardInterrupt once the window was cancelled."""
         super().start(activity)
         self._go_on_or_stop()
         self.said.put(("activity", activity))
 
     def tick(self, detail: str = "") -> None:
+        """Show how long it has taken; KeyboardInterrupt once the window was cancelled."""
         self._go_on_or_stop()
         self.said.put(("detail", f"{duration(self.seconds)}  {detail}".rstrip()))
 
     def done(self) -> None:
+        """Nothing: the next activity takes this one's place."""
         return
 
     def _go_on_or_stop(self) -> None:
