@@ -61,6 +61,7 @@ from storage.settings import ADAPTER_PATH, EMBEDDING_MODEL, LOG_DAYS, LOG_LEVEL,
 from storage.store import Store
 from storage.system.desktop import introduce_program
 from storage.system.locks import FileLock
+from storage.system.long_paths import too_deep
 from storage.system.message_box import show_failure
 
 log = logging.getLogger("launcher")
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     workspace = Workspace.at(options.workspace or (PROJECT_ROOT / "demo_workspace" if options.demo else None))
     if options.doctor:
         return _doctor(workspace)
-    trouble = unsafe_folder(str(workspace.root))
+    trouble = unsafe_folder(str(workspace.root)) or too_deep(str(workspace.root))
     if trouble:
         tell(f"Warning: {trouble} Choose a local one: --workspace {Path.home() / 'discord-bot'}")
     try:

@@ -19,6 +19,7 @@ from scripts.installation.pip_runs import PipRuns
 from scripts.installation.progress import InstallProgress
 from scripts.installation.steps import TORCH, Attempt, PipStep, plan, remark
 from storage.system.files import remove_tree
+from storage.system.long_paths import has_long_paths
 
 VENV_GIGABYTES = 0.1
 _CODE = Path(__file__).resolve().parent.parent.parent
@@ -155,7 +156,7 @@ class PrivateEnvironment:
 
     def _check_depth(self, steps: Sequence[PipStep]) -> None:
         is_deep = len(str(self._root)) > failures.LONGEST_ROOT
-        if is_deep and any(step.pins[0].name == TORCH for step in steps) and not machine.has_long_paths():
+        if is_deep and any(step.pins[0].name == TORCH for step in steps) and not has_long_paths():
             raise failures.path_too_long(self._root)
 
     def _try_each(

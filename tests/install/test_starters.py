@@ -127,7 +127,9 @@ def test_a_double_click_on_windows_starts_the_panel_without_a_console(unpacked: 
     """Fault 151."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     batch = unpacked / "scripts" / "start" / "Start.bat"
-    subprocess.run([os.environ["COMSPEC"], "/c", str(batch)], env=environment, check=True, stdin=subprocess.DEVNULL)
+    # As Explorer has it run: cmd takes away the outer quotes, and the inner ones keep the name together.
+    command = f'"{os.environ["COMSPEC"]}" /s /c ""{batch}""'
+    subprocess.run(command, env=environment, check=True, stdin=subprocess.DEVNULL)
     arguments, where, python = told(unpacked)
     assert (arguments, where) == (["--windowed"], unpacked)
     assert Path(python).name.lower() == "pythonw.exe"
