@@ -156,7 +156,7 @@ def rollback(workspace: Workspace) -> DeployedModel | None:
 def write_pointer(workspace: Workspace, pointer: Pointer | None) -> None:
     """Replace the pointer in one step; None removes it, so that the base model is used again."""
     if pointer is None:
-        (workspace.finetuned_models / POINTER).unlink(missing_ok=True)
+        remove_file(workspace.finetuned_models / POINTER)
         return
     pointer.write(workspace)
 
