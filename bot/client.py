@@ -13,6 +13,7 @@ import json
 import logging
 import random
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -520,9 +521,9 @@ class Connection:
             self._trouble(f"Discord answered {error.status}.")
         except (OSError, aiohttp.ClientError, TimeoutError, discord.GatewayNotFound) as error:
             self._explain(error)
-        except AttributeError:
-            # discord.py reads its websocket after a first connection that never came to be
-            if client.ws is not None:
+        except AttributeError as error:
+            # discord.py reads its websocket after a first connection that never came to be; any other is ours
+            if client.ws is not None or not _is_raised_by(error, "discord"):
                 raise
             self._trouble("Discord's gateway cannot be reached.")
 
@@ -550,6 +551,13 @@ class Connection:
 
     def _is_supervised(self) -> bool:
         return is_supervised(self._services.store.status.read_supervisor(), now=time.time())
+
+
+def _is_raised_by(error: BaseException, package: str) -> bool:
+    """Whether the line that raised it stands in this package."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    name = str(frames[-1].f_globals.get("__name__", "")) if frames else ""
+    return name.partition(".")[0] == package
 
 
 def wait_seconds(attempt: int, roll: float) -> float:

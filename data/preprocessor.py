@@ -135,7 +135,7 @@ def write_rows(
         partial, stage, plan, names, dict(stage.counts), _dropped(stage, store, channels, is_target, turn_parts, plan)
     )
     _Writer(prepared, channels, parts, chosen, options, layout).write(_part(report, 0.5, 1.0))
-    (partial / _STAGE_FILE).unlink()
+    remove_file(partial / _STAGE_FILE)
     return prepared
 
 
@@ -198,12 +198,12 @@ def delete_if_asked(folder: Path, *, model_record: Mapping[str, Any]) -> bool:
         return False
     if found.data_hash not in json.dumps(dict(model_record)):
         return False
-    (folder / MANIFEST).unlink()  # first: what is left of a deletion cut short is no data set any more
+    remove_file(folder / MANIFEST)  # first: what is left of a deletion cut short is no data set any more
     named = [Path(name).name for name in found.manifest.get("files", ())]
     for name in (*named, *_FILES, PREFERENCES, JUDGED, "report.html"):
         remove_file(folder / name)
     if not any(folder.iterdir()):
-        folder.rmdir()
+        remove_tree(folder)
     return True
 
 

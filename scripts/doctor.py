@@ -56,6 +56,7 @@ from storage.people import names_of
 from storage.records import BotStatus, Channel, JobState, ModelState
 from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE, EMBEDDING_MODEL, FETCH_SCHEDULE, LAUNCH_AT_LOGIN
 from storage.store import Store
+from storage.system.long_paths import too_deep
 from storage.system.processes import is_alive
 from storage.version import program_version
 
@@ -151,7 +152,7 @@ def look_at_program(workspace: Workspace) -> Iterator[Finding]:
         yield unused
     yield _tkinter()
     yield from _machine(workspace)
-    trouble = unsafe_folder(str(workspace.root))
+    trouble = unsafe_folder(str(workspace.root)) or too_deep(str(workspace.root))
     yield Finding(
         "Folder",
         Verdict.BAD if trouble else Verdict.GOOD,

@@ -14,7 +14,7 @@ from typing import Any
 from storage.errors import BusyError, StorageError, disk_error
 from storage.migrations import Migration, migrate
 from storage.paths import Workspace
-from storage.system.files import private_opener, replace_file
+from storage.system.files import private_opener, remove_file, replace_file
 from storage.system.locks import FileLock
 
 log = logging.getLogger(__name__)
@@ -76,12 +76,12 @@ class Database:
         """Make the file beside its place: cut short, a first start must not look like a database that lost all."""
         draft = self.path.with_suffix(".creating")
         for leftover in (draft, *side_files(draft)):
-            leftover.unlink(missing_ok=True)
+            remove_file(leftover)
         os.close(private_opener(str(draft), os.O_CREAT | os.O_WRONLY))
         with closing(connect(draft)) as connection:
             migrate(connection, draft, self._migrations)
         for leftover in side_files(draft):
-            leftover.unlink(missing_ok=True)
+            remove_file(leftover)
         replace_file(draft, self.path)
 
     def connection(self) -> sqlite3.Connection:

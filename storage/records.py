@@ -291,12 +291,6 @@ class Job:
         """Whether it still runs, as far as its row says."""
         return self.state is JobState.RUNNING
 
-    def remaining_seconds(self, *, now: float) -> float | None:
-        """Straight-line estimate of the time left, None while there is nothing to go by."""
-        if not self.is_active or self.progress < 0.01:
-            return None
-        return (now - self.started_at) * (1 - self.progress) / self.progress
-
 
 @dataclass(frozen=True, slots=True)
 class JobMetric:

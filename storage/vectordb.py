@@ -181,10 +181,7 @@ class VectorIndex:
         if self._table is None and self.refresh() in (IndexState.EMPTY, IndexState.DAMAGED):
             return self.state is IndexState.EMPTY
         with _readable_errors(self):
-            # A word index keeps the words of deleted rows; the next large run builds it again.
-            for found in self._table.list_indices():
-                if found.columns == ["text"]:
-                    self._table.drop_index(found.name)
+            self._drop_word_index()
             self._drop_versions()
             for _ in range(_PURGE_ROUNDS):
                 if not self.keeps_deleted:
@@ -284,24 +281,6 @@ class VectorIndex:
             for row in found or ()
         ]
         return _preferred(hits, reaction_weight)[:limit]
-
-    def hybrid_search(
-        self, vector: np.ndarray, text: str, *, channel_ids: Sequence[int], limit: int, exclude_ids: Sequence[int] = ()
-    ) -> list[Hit]:
-        """Vector and word search joined by reciprocal rank; without a word index the plain vector search.
-
-        The order is the joined rank; `similarity` stays the cosine.
-        """
-        if limit < 1 or not channel_ids or not self._is_usable():
-            return []
-        if not text.strip() or not self._has_index("text"):
-            return self.search(vector, channel_ids=channel_ids, limit=limit, exclude_ids=exclude_ids)
-        condition = _filter(channel_ids, exclude_ids)
-        found = self._quietly(lambda: self._hybrid(vector, text, condition, limit))
-        return [
-            Hit(row["message_id"], row["channel_id"], _dot(row["vector"], vector), row["reaction_score"])
-            for row in found or ()
-        ]
 
     def count(self) -> int:
         """Rows in the index, 0 when it is of no use."""
@@ -478,40 +457,24 @@ class VectorIndex:
         indices = self._quietly(lambda: self._table.list_indices())
         return any(index.columns == [column] for index in indices or ())
 
+    def _drop_word_index(self) -> None:
+        """Earlier versions made one, which nothing asks; it keeps the words of deleted rows."""
+        for found in self._table.list_indices():
+            if found.columns == ["text"]:
+                self._table.drop_index(found.name)
+
     def _build_missing_indexes(self) -> None:
-        from lancedb.index import FTS, Bitmap, BTree, IvfSq
+        from lancedb.index import Bitmap, BTree, IvfSq
 
         rows = self._table.count_rows()
         if not rows:
             return
-        if not self._has_index("text"):
-            # No stemming, no stop words: chat is in any language, and "no" is a word.
-            self._table.create_index("text", config=FTS(stem=False, remove_stop_words=False))
+        self._drop_word_index()
         if rows < INDEX_FROM_ROWS:
             return
         for column, config in (("message_id", BTree()), ("channel_id", Bitmap()), ("vector", IvfSq("cosine"))):
             if not self._has_index(column):
                 self._table.create_index(column, config=config)
-
-    def _hybrid(self, vector: np.ndarray, text: str, condition: Any, limit: int) -> list[dict[str, Any]]:
-        from lancedb.query import MatchQuery
-        from lancedb.rerankers import RRFReranker
-
-        # MatchQuery, not a string: what a member typed is never parsed as query syntax.
-        found: list[dict[str, Any]] = (
-            self._table.search(query_type="hybrid")
-            .vector(vector)
-            .text(MatchQuery(text, "text"))
-            .distance_type("cosine")
-            .where(condition, prefilter=True)
-            .nprobes(_PROBES)
-            .refine_factor(_REFINE)
-            .select(["message_id", "channel_id", "reaction_score", "vector"])
-            .rerank(RRFReranker())
-            .limit(limit)
-            .to_list()
-        )
-        return found
 
 
 def _maker(table: Any) -> str:
@@ -549,10 +512,6 @@ def _preferred(hits: list[Hit], reaction_weight: float) -> list[Hit]:
     if not reaction_weight:
         return hits
     return sorted(hits, key=lambda hit: hit.similarity + reaction_weight * min(hit.reaction_score, 5) / 5, reverse=True)
-
-
-def _dot(a: Sequence[float], b: np.ndarray) -> float:
-    return float(sum(x * float(y) for x, y in zip(a, b, strict=True)))
 
 
 def _short(error: BaseException) -> str:

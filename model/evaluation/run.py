@@ -45,6 +45,7 @@ from storage.settings import (
 )
 from storage.similarity import chance_similarity, similarity_limit
 from storage.split_files import model_bytes, whole_stem
+from storage.system.files import remove_file
 
 if TYPE_CHECKING:
     from model.inference import ChatModel
@@ -325,7 +326,7 @@ def _require_unchanged(plan: EvaluationConfig, as_read: list[tuple[str, int, int
     if _stamps(plan.data) == as_read:
         return
     for path in _answers(plan).rglob("*.jsonl"):  # replies of this run may repeat what was erased before they came
-        path.unlink(missing_ok=True)
+        remove_file(path)
     raise BadInputError(
         f"The data in {plan.data} changed while it was read: it was prepared again, or a member was "
         "forgotten, whose words must not be quoted. Nothing was written.",
@@ -342,7 +343,7 @@ def _drop_old_answers(plan: EvaluationConfig) -> None:
     oldest = time.time() - _KEPT_DAYS * 86_400
     for path in _answers(plan).rglob("*.jsonl"):
         if path.stat().st_mtime < oldest:
-            path.unlink(missing_ok=True)
+            remove_file(path)
 
 
 def _identities(plan: EvaluationConfig, role: str, file: Path) -> list[MeasuredModel]:

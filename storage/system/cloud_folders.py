@@ -113,7 +113,7 @@ def unsafe_folder(path: str, *, mounts: Iterable[Mount] | None = None) -> str:
     mounts: the system's own table, when None.
     """
     plain = _plain(path)
-    return _by_network_path(plain) or _by_name(plain) or _by_marks(path) or _by_mount(plain, mounts)
+    return _by_network_path(plain) or _by_name(plain) or _by_icloud(path) or _by_marks(path) or _by_mount(plain, mounts)
 
 
 def _plain(path: str) -> str:
@@ -159,6 +159,16 @@ def _by_name(plain: str) -> str:
 
 def _synchronised(service: str) -> str:
     return f"This folder is synchronised by {service}, which may damage the database while the bot writes."
+
+
+def _by_icloud(path: str) -> str:
+    """macOS can keep Desktop and Documents in iCloud: they stay where they are, and appear in iCloud's folder too."""
+    home = Path.home()
+    for name in ("Desktop", "Documents"):
+        is_below = Path(path).is_relative_to(home / name)
+        if is_below and os.path.lexists(home / "Library" / "Mobile Documents" / "com~apple~CloudDocs" / name):
+            return _synchronised("iCloud")
+    return ""
 
 
 def _by_marks(path: str) -> str:

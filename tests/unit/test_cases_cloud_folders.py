@@ -101,3 +101,13 @@ def test_the_mark_a_client_leaves_in_a_folder_is_seen_from_below(tmp_path: Path,
     (tmp_path / mark).touch()
     assert "synchronised by" in unsafe_folder(str(tmp_path / "deep" / "bot"))
     assert unsafe_folder(str(tmp_path.parent / "beside" / "bot")) == ""
+
+
+def test_documents_that_macos_keeps_in_icloud_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 157: the path says nothing of it."""
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    workspace = str(tmp_path / "Documents" / "bot")
+    assert not unsafe_folder(workspace, mounts=[])
+    (tmp_path / "Library" / "Mobile Documents" / "com~apple~CloudDocs" / "Documents").mkdir(parents=True)
+    assert "iCloud" in unsafe_folder(workspace, mounts=[])
+    assert not unsafe_folder(str(tmp_path / "bot"), mounts=[])
