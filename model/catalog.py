@@ -206,7 +206,6 @@ EMBEDDING_MODELS: tuple[EmbeddingModel, ...] = (
         384,
         "cls",
         512,
-        "Represent this sentence for searching relevant passages: ",
     ),
     EmbeddingModel(
         "all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", 384, "mean", 256, licence="Apache-2.0"
