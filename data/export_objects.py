@@ -328,6 +328,8 @@ def _id(fields: Fields, key: str, *, where: str = "", required: bool = True) -> 
         raise ValueError(f"{where}{key} is missing")
     if isinstance(raw, str) and re.fullmatch(r"[0-9]{1,19}", raw):
         raw = int(raw)
+    if isinstance(raw, float) or (isinstance(raw, str) and re.fullmatch(r"\s*\d+(?:[.,]\d*)?[eE]\+?\d+\s*", raw)):
+        raise ValueError(f"{where}{key} was rounded to {str(raw).strip()[:30]} by a spreadsheet or script, and is lost")
     if not isinstance(raw, int) or isinstance(raw, bool) or not 0 < raw <= MAX_ID:
         raise ValueError(f"{where}{key} should be a Discord id, not {str(raw)[:30]!r}")
     return raw
