@@ -16,7 +16,9 @@ import pytest
 from data.export_sources import readable
 from storage.errors import BadInputError
 from storage.forgetting import forget_member
-from storage.records import Channel
+from storage.paths import Workspace
+from storage.records import PRIVATE_THREAD, Channel
+from storage.store import Store
 from tests.support.exports import (
     ANA,
     CLEO,
@@ -479,6 +481,19 @@ def test_case_04_direct_messages_are_refused_as_what_they_are(terminal: Terminal
     terminal.imports(group, case("01") / "general.json", *HERE)
     assert terminal.code == 0
     assert "Direct messages, left out: 1 file." in terminal.words
+
+
+def test_a_thread_whose_kind_is_written_as_a_number_is_one(terminal: Terminal, tmp_path: Path) -> None:
+    """Fault 70: what was said in a private thread leaves it never, so its kind must not be lost."""
+    thread = save(tmp_path / "thread.json", document(written(1, "among us"), channel=77, kind="12"))
+    assert terminal.imports(thread).code == 0
+    with Store.open(Workspace.at(terminal.root)) as store:
+        channel = store.channels.get(77)
+    assert channel is not None
+    assert channel.kind == PRIVATE_THREAD
+    terminal.imports(save(tmp_path / "dm.json", document(written(2, "psst"), channel=78, kind="1")))
+    assert terminal.code == 1
+    assert "is an export of direct messages" in terminal.words
 
 
 def test_exports_of_several_servers_ask_which_one(terminal: Terminal, tmp_path: Path) -> None:
