@@ -268,7 +268,8 @@ class Handlers:
                 self._forget_talk(row.id)
         for channel_id, message_ids in messages.items():
             self.drop(channel_id, message_ids)
-        if any(row.kind is not WithdrawalKind.MESSAGE for row in rows):
+        whole = (WithdrawalKind.MEMBER, WithdrawalKind.CHANNEL, WithdrawalKind.ABSENT, WithdrawalKind.CLOSED)
+        if any(row.kind in whole for row in rows):
             # Their lines may have been recalled anywhere.
             for channel_id, _ in self._logs.items():  # noqa: PERF102 - a log book of channels, no dictionary
                 self._forget_channel(channel_id)
