@@ -322,6 +322,9 @@ def summary(report: EvaluationReport) -> list[tuple[str, str]]:
             ),
             ("how it is made", FORMULA),
         ]
+    if report.model.drift is not None:
+        lines.append(("long dialogues", report.model.drift.in_words))
+    lines += [("note", note) for note in report.notes]
     return lines + [("next", step) for step in report.next_steps]
 
 
