@@ -28,7 +28,7 @@ from storage.database import connect
 from storage.environment import read_environment, text_of, with_value
 from storage.erasing.databases import erase_from_copy
 from storage.erasing.files import clean_document, drop_samples
-from storage.errors import StorageError
+from storage.errors import StorageError, shortened_path
 from storage.index_sync import purge_folder
 from storage.jobs.progress import ProgressCallback, silent
 from storage.migrations import MESSAGES_MIGRATIONS, migrate
@@ -66,7 +66,8 @@ def restore(workspace: Workspace, backup: Backup, *, report: ProgressCallback = 
             return _staged_and_swapped(_Stage(workspace, backup, known_decisions(workspace, backup)), report)
     except (OSError, sqlite3.Error) as error:
         raise StorageError(
-            f"The backup {backup.folder.name} could not be restored ({error}). Everything is as it was.",
+            f"The backup {backup.folder.name} could not be restored to {shortened_path(workspace.root)} ({error}). "
+            "Everything is as it was.",
             "Free some space and close other programs that have files of the workspace open, then try again.",
         ) from error
 
