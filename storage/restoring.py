@@ -184,7 +184,7 @@ def known_decisions(workspace: Workspace, backup: Backup | None = None) -> Decis
         other.folder / MESSAGES
         for folder in folders
         for other in list_backups(folder)
-        if backup is None or other.created_at > backup.created_at
+        if backup is None or _is_newer(other, backup)
     ]
     there = [path for path in sources if path.is_file() and path.stat().st_size]
     for path in sorted(there, key=lambda path: path.stat().st_mtime_ns):
@@ -192,6 +192,13 @@ def known_decisions(workspace: Workspace, backup: Backup | None = None) -> Decis
         with suppress(sqlite3.Error), _reading(workspace, path) as connection:
             decisions.read(connection)
     return decisions
+
+
+def _is_newer(one: Backup, other: Backup) -> bool:
+    """Within a folder by the order in which they were made, which no clock changes; between two by their time."""
+    if one.folder.parent == other.folder.parent:
+        return one.order > other.order
+    return one.created_at > other.created_at
 
 
 class _Stage:

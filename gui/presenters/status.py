@@ -120,7 +120,7 @@ def _running(pulse: Pulse, status: BotStatus) -> tuple[str, str, str]:
     if not status.is_connected:
         return "busy", texts.STATE_CONNECTING, texts.DETAIL_CONNECTING
     if _is_quiet(pulse):
-        return "busy", texts.STATE_QUIET, texts.DETAIL_QUIET.format(until=words.clock(pulse.settings[QUIET_UNTIL]))
+        return "busy", texts.STATE_QUIET, texts.DETAIL_QUIET.format(until=words.clock(_quiet_until(pulse)))
     if status.latency_ms is None:
         return "good", texts.STATE_RUNNING, texts.DETAIL_RUNNING
     return "good", texts.STATE_RUNNING, texts.DETAIL_RUNNING_LATENCY.format(latency=round(status.latency_ms))
@@ -151,8 +151,18 @@ def _holds_model(status: BotStatus | None) -> bool:
     )
 
 
+def server_now(pulse: Pulse) -> float:
+    """The time by Discord's clock, as far as a running bot knows it; the computer's otherwise."""
+    return pulse.now - (pulse.status.clock_is_ahead if pulse.status is not None and pulse.is_alive else 0.0)
+
+
 def _is_quiet(pulse: Pulse) -> bool:
-    return pulse.settings[QUIET_UNTIL] > pulse.now
+    return pulse.settings[QUIET_UNTIL] > server_now(pulse)
+
+
+def _quiet_until(pulse: Pulse) -> float:
+    """As the computer's own clock shows it."""
+    return pulse.settings[QUIET_UNTIL] + pulse.now - server_now(pulse)
 
 
 def _why_backoff(pulse: Pulse) -> str:
