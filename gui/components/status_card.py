@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from gui import texts
@@ -9,7 +10,7 @@ from gui.components.basics import Card, Hairline, RowFrame, Text
 from gui.components.button import Button
 from gui.components.room import M, Panel, S
 from gui.presenters.plain import plain
-from gui.presenters.status import Fact, StatusView, server_now
+from gui.presenters.status import Fact, StatusView, clock_is_ahead
 from storage.settings import QUIET_UNTIL
 
 QUIET_SECONDS = 3600
@@ -93,7 +94,7 @@ class StatusCard(Card):
             value.grid(row=row * 2 + 1, column=column, sticky="ew", padx=(0, S))
 
     def _flip_quiet(self) -> None:
-        until = 0.0 if self._is_quiet else server_now(self._panel.pulse) + QUIET_SECONDS
+        until = 0.0 if self._is_quiet else time.time() - clock_is_ahead(self._panel.pulse) + QUIET_SECONDS
         self._panel.set_setting(QUIET_UNTIL, until)
 
     def _ask_force(self) -> None:

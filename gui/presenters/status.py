@@ -151,18 +151,20 @@ def _holds_model(status: BotStatus | None) -> bool:
     )
 
 
-def server_now(pulse: Pulse) -> float:
-    """The time by Discord's clock, as far as a running bot knows it; the computer's otherwise."""
-    return pulse.now - (pulse.status.clock_is_ahead if pulse.status is not None and pulse.is_alive else 0.0)
+def clock_is_ahead(pulse: Pulse | None) -> float:
+    """By how many seconds the computer's clock is ahead of Discord's, as far as a running bot knows."""
+    if pulse is None or pulse.status is None or not pulse.is_alive:
+        return 0.0
+    return pulse.status.clock_is_ahead
 
 
 def _is_quiet(pulse: Pulse) -> bool:
-    return pulse.settings[QUIET_UNTIL] > server_now(pulse)
+    return pulse.settings[QUIET_UNTIL] > pulse.now - clock_is_ahead(pulse)
 
 
 def _quiet_until(pulse: Pulse) -> float:
     """As the computer's own clock shows it."""
-    return pulse.settings[QUIET_UNTIL] + pulse.now - server_now(pulse)
+    return pulse.settings[QUIET_UNTIL] + clock_is_ahead(pulse)
 
 
 def _why_backoff(pulse: Pulse) -> str:

@@ -12,7 +12,7 @@ from bot.watchdog import is_watched
 from bot_controller import BotController, ControllerState, ControllerView
 from gui import terminal
 from gui.presenters.snapshot import ControllerLook, Pulse
-from gui.presenters.status import server_now, status_view
+from gui.presenters.status import clock_is_ahead, status_view
 from storage.backup import create_backup, list_backups, prune
 from storage.control import PANEL_WANTED
 from storage.deletions import Deletions, erase_due
@@ -73,7 +73,7 @@ class TestDiscordsTime:
         status = BotStatus(1, BotPhase.RUNNING, NOW, NOW, is_connected=True, clock_is_ahead=ahead)
         settings = Settings({QUIET_UNTIL.key: NOW - ahead + 600})
         pulse = Pulse(NOW, ControllerLook("running"), status, settings)
-        assert server_now(pulse) == NOW - ahead
+        assert clock_is_ahead(pulse) == ahead
         view = status_view(pulse)
         assert view.is_quiet
         later = Pulse(NOW + 700, pulse.controller, status, settings)
