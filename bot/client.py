@@ -37,9 +37,9 @@ from bot.outbox import Outbox
 from bot.reacting import Reactor
 from bot.reply_scheduler import ReplyDesk
 from bot.translate import display_name, writer_of
+from bot.watchdog import is_watched
 from bot.withdrawal_follower import follow_withdrawals
 from bot.withheld import follow_withheld
-from data.chat.liveness import is_supervised
 from storage.control import LOOP_LAG_FACT
 from storage.environment import Environment
 from storage.errors import ConfigurationError
@@ -224,6 +224,9 @@ class BotClient(commands.Bot):
         """A message, ours too: a command is carried out, everything else goes to the handlers."""
         if not self.handlers.is_ours(message):
             return
+        clock = self.handlers.server_clock
+        clock.heard(message.created_at.timestamp())
+        self.status_board.update(clock_is_ahead=round(clock.computer_is_ahead, 1))
         context = await self.get_context(message)
         if context.command is not None:
             await self.invoke(context)
@@ -550,7 +553,7 @@ class Connection:
         self._services.status.update(last_error=what, last_error_cure=f"{cure} The bot keeps trying.")
 
     def _is_supervised(self) -> bool:
-        return is_supervised(self._services.store.status.read_supervisor(), now=time.time())
+        return is_watched(self._services.store)
 
 
 def _is_raised_by(error: BaseException, package: str) -> bool:

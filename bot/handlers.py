@@ -23,6 +23,7 @@ from bot.decisions import Decision, IncomingMessage, ReplyCounts, after_absence,
 from bot.outbox import Outbox
 from bot.reacting import Reactor
 from bot.reply_scheduler import WAITING_LIMIT, ReplyDesk
+from bot.server_clock import ServerClock
 from bot.storage_thread import StorageThread
 from bot.together import Together
 from bot.translate import incoming, is_persons_message, read_of, record_of
@@ -83,6 +84,7 @@ class Handlers:
         is_stopping: Callable[[], bool] = lambda: False,
         roll: Callable[[], float] = random.random,
         wall_clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._storage = storage
@@ -96,6 +98,7 @@ class Handlers:
         self._is_stopping = is_stopping
         self._roll = roll
         self._wall_clock = wall_clock
+        self.server_clock = ServerClock(wall_clock, monotonic)
         self._seen: OrderedDict[int, None] = OrderedDict()
         self._deleted: OrderedDict[int, None] = OrderedDict()
         # The newest edits, for messages that still wait to be stored.
@@ -143,7 +146,7 @@ class Handlers:
         self._counts.heard(seen.channel_id, seen.author_id)
         decision = self._decide(seen, known, was_away=was_away)
         if was_away:
-            decision = after_absence(seen, decision, now=self._wall_clock())
+            decision = after_absence(seen, decision, now=self.server_clock.now())
         may_be_said_now = not self._is_stopping() and (decision.speak or self._may_join(known, seen))
         if may_be_said_now and self._desk.join(message, seen, decision):
             return decision
@@ -404,7 +407,7 @@ class Handlers:
         )
 
     def _minute_of_day(self) -> int:
-        now = datetime.fromtimestamp(self._wall_clock())
+        now = datetime.fromtimestamp(self.server_clock.now())
         return now.hour * 60 + now.minute
 
     @staticmethod
