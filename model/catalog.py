@@ -7,7 +7,6 @@ model for anything but talking to friends.
 from __future__ import annotations
 
 import importlib.util
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +30,6 @@ __all__ = [
     "check_gguf",
     "embedding_model",
     "find_model",
-    "hub_url",
     "offline_chat_model",
     "offline_embedding_folder",
     "only_base_model",
@@ -61,11 +59,6 @@ class CatalogModel:
     def is_free(self) -> bool:
         """True for licences that allow any use."""
         return self.licence in ("Apache-2.0", "MIT")
-
-    @property
-    def url(self) -> str:
-        """Where the file is."""
-        return hub_url(self.repo, self.file)
 
 
 @dataclass(frozen=True)
@@ -103,6 +96,17 @@ MODELS: tuple[CatalogModel, ...] = (
         "chatml",
         "Half the size and twice as fast.",
         base="Qwen/Qwen2.5-1.5B-Instruct",
+    ),
+    CatalogModel(
+        "qwen2.5-0.5b",
+        "Qwen2.5 0.5B Instruct",
+        "Qwen/Qwen2.5-0.5B-Instruct-GGUF",
+        "qwen2.5-0.5b-instruct-q4_k_m.gguf",
+        491_400_032,
+        "Apache-2.0",
+        "chatml",
+        "Small enough to be retrained overnight without a graphics card.",
+        base="Qwen/Qwen2.5-0.5B-Instruct",
     ),
     CatalogModel(
         "qwen3-4b",
@@ -221,12 +225,6 @@ EMBEDDING_MODELS: tuple[EmbeddingModel, ...] = (
         licence="Apache-2.0",
     ),
 )
-
-
-def hub_url(repo: str, file: str) -> str:
-    """A file's address on the hub; HF_ENDPOINT names another hub, as everywhere in that world."""
-    base = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    return f"{base}/{repo}/resolve/main/{file}"
 
 
 def find_model(key: str) -> CatalogModel:

@@ -210,7 +210,8 @@ def execute(run: PlannedRun, workspace: Workspace, reporter: Reporter) -> RunRes
             run.base_name,
             workspace.base_models,
             gguf=run.request.base_gguf,
-            report=lambda step: reporter.report(0.0, step),
+            # The bar belongs to training; how far a download is, the step says.
+            report=lambda _fraction, step: reporter.report(0.0, step),
         )
     if not run.request.skip_export:
         # Again, now that the base is here: what was fetched may be another edition than the catalogue knows.
