@@ -11,7 +11,7 @@ from typing import Any
 
 from model.training.base_model import BaseModel, load_base
 from model.training.hardware import has_bfloat16
-from model.training.recipes import Recipe, lora_targets
+from model.training.recipes import LoraTargets, Recipe, lora_targets
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,11 @@ def _has_unsloth(recipe: Recipe) -> bool:
     return True
 
 
+def _targets(recipe: Recipe, model: Any) -> LoraTargets:
+    is_tied = bool(model.config.tie_word_embeddings)
+    return lora_targets(recipe.lora, is_tied=is_tied, model_type=str(model.config.model_type))
+
+
 def open_for_training(
     base: BaseModel, recipe: Recipe, runtime: Runtime, *, adapter: Path | None, max_length: int
 ) -> Any:
@@ -75,7 +80,7 @@ def _open_with_peft(base: BaseModel, recipe: Recipe, runtime: Runtime, adapter: 
             shrink_frozen_embedding(model, runtime.dtype)
     if adapter is not None:
         return PeftModel.from_pretrained(model, adapter, is_trainable=True)
-    targets = lora_targets(recipe.lora, is_tied=bool(model.config.tie_word_embeddings))
+    targets = _targets(recipe, model)
     return get_peft_model(
         model,
         LoraConfig(
@@ -113,7 +118,7 @@ def _open_with_unsloth(base: BaseModel, recipe: Recipe, runtime: Runtime, adapte
     )
     if adapter is not None:
         return model
-    targets = lora_targets(recipe.lora, is_tied=bool(model.config.tie_word_embeddings))
+    targets = _targets(recipe, model)
     return FastLanguageModel.get_peft_model(
         model,
         r=recipe.lora.r,

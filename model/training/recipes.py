@@ -206,6 +206,8 @@ def choose_recipe(*, gpu_bytes: int) -> tuple[Recipe, str]:
 
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+# Models that hold some of the seven as one matrix, by their model_type.
+_FUSED_LAYERS = {"phi3": ("qkv_proj", "o_proj", "gate_up_proj", "down_proj")}
 
 
 @dataclass(frozen=True)
@@ -217,14 +219,15 @@ class LoraTargets:
     ensure_weight_tying: bool = False
 
 
-def lora_targets(lora: LoraRecipe, *, is_tied: bool) -> LoraTargets:
-    """The modules to train on this base.
+def lora_targets(lora: LoraRecipe, *, is_tied: bool, model_type: str = "") -> LoraTargets:
+    """The modules to train on this base. model_type: as in its config.json.
 
     The specification's nine modules merge wrongly, and silently, where embedding and head are one matrix: the two
     adapters' changes cannot both be put into it. There the embedding is trained whole and the head follows.
     """
+    linear = _FUSED_LAYERS.get(model_type, LINEAR_LAYERS)
     if not lora.train_embeddings:
-        return LoraTargets(LINEAR_LAYERS)
+        return LoraTargets(linear)
     if is_tied:
-        return LoraTargets(LINEAR_LAYERS, ("embed_tokens",), ensure_weight_tying=True)
-    return LoraTargets((*LINEAR_LAYERS, "embed_tokens", "lm_head"))
+        return LoraTargets(linear, ("embed_tokens",), ensure_weight_tying=True)
+    return LoraTargets((*linear, "embed_tokens", "lm_head"))

@@ -82,6 +82,7 @@ SMOLLM2_135M = ModelShape(30, 576, 1536, 9, 3, 49_152, True)
 KNOWN_BASES: dict[str, KnownBase] = {
     "Qwen/Qwen2.5-3B-Instruct": KnownBase("qwen2", QWEN_3B),
     "Qwen/Qwen2.5-1.5B-Instruct": KnownBase("qwen2", ModelShape(28, 1536, 8960, 12, 2, 151_936, True)),
+    "Qwen/Qwen2.5-0.5B-Instruct": KnownBase("qwen2", ModelShape(24, 896, 4864, 14, 2, 151_936, True)),
     "Qwen/Qwen3-4B-Instruct-2507": KnownBase("qwen3", ModelShape(36, 2560, 9728, 32, 8, 151_936, True, 128)),
     "HuggingFaceTB/SmolLM2-1.7B-Instruct": KnownBase("llama", ModelShape(24, 2048, 8192, 32, 32, 49_152, True)),
     "meta-llama/Llama-3.2-3B-Instruct": KnownBase("llama", ModelShape(28, 3072, 8192, 24, 8, 128_256, True, 128)),
