@@ -27,6 +27,7 @@ class AnsweredLine:
 
     @property
     def reason(self) -> str:
+        """Why the line is answered, as the activity list shows it."""
         return self.decision.reason if self.decision.speak else "part of the same answer"
 
 
@@ -53,10 +54,12 @@ class Pending:
 
     @property
     def target(self) -> discord.Message:
+        """The message the reply is sent to: the newest line."""
         return self.newest.message
 
     @property
     def incoming(self) -> IncomingMessage:
+        """The newest line as the decisions see it."""
         return self.newest.incoming
 
     def join(self, line: AnsweredLine) -> None:
@@ -87,6 +90,7 @@ class Pending:
 
     @property
     def is_asked(self) -> bool:
+        """Whether any of the lines was addressed to the bot."""
         return any(line.decision.is_asked for line in self.heard.values())
 
 

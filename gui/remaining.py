@@ -33,6 +33,7 @@ class RemainingTimes:
         self._told: dict[int, _Told] = {}
 
     def follow(self, pulse: Pulse) -> Mapping[int, float]:
+        """Take in a reading; seconds left per job id, for those where anything can be said."""
         now = self._clock()
         told = {}
         for job in pulse.jobs:

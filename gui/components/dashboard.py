@@ -63,6 +63,7 @@ class DashboardRoom(Room):
         self._pace = PollingPace(FIGURES_EVERY_SECONDS)
 
     def build(self) -> Iterator[None]:
+        """Called once, before the room is first shown; each `yield` lets the window breathe."""
         page, gap = self.page, self.theme.px(M)
         spread(page, 2, group="half")
         self.hero = StatusCard(page, self.panel)
@@ -113,6 +114,7 @@ class DashboardRoom(Room):
         yield
 
     def beat(self, pulse: Pulse) -> None:
+        """Called with each new reading of the databases while the room is in front."""
         self.behaviour.show_settings(pulse)
         self.quick.show(pulse.jobs, pulse.settings)
         if self._pace.is_due():
@@ -136,6 +138,7 @@ class DashboardRoom(Room):
             banner.grid_remove()
 
     def show_jobs(self, views: tuple[JobView, ...]) -> None:
+        """Show what is at work; the card is hidden while nothing is."""
         self.jobs.show(views)
         if views:
             self.jobs.grid()

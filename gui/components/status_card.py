@@ -65,6 +65,7 @@ class StatusCard(Card):
             button.grid(row=0, column=column, padx=(0, S))
 
     def show(self, view: StatusView) -> None:
+        """Show the bot's state, and which of the buttons make sense in it."""
         self._dot.show("●", colour=view.tone)
         self.state.show(view.title)
         self.detail.show(plain(view.detail) or view.title)

@@ -15,7 +15,7 @@ from typing import Any
 from model.catalog import PACKAGED, entry_of_base, offline_chat_model
 from model.chat.chat_templates import template_of
 from model.files.download import DownloadError, Report
-from model.files.gguf_files import quick_gguf
+from model.files.gguf_files import quick_gguf, read_config
 from model.files.hub import HubFile, HubRepository, fetch_file, fetch_files, look_up
 from model.prompts import CHATML, ChatTemplate, Encode, transcript_layout
 from storage.errors import KnownError
@@ -47,7 +47,7 @@ class BaseModel:
     @property
     def config(self) -> dict[str, Any]:
         """config.json."""
-        return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        return read_config(self.folder)
 
 
 def resolve_base(

@@ -66,6 +66,7 @@ class Preflight:
 
     @property
     def can_run(self) -> bool:
+        """Whether nothing stands against the run; warnings may remain."""
         return not self.problems
 
     def as_result(self) -> PreflightResult:
@@ -158,9 +159,8 @@ def examine(
     if disk > hardware.free_disk_bytes:
         problems.append(f"Training needs about {_gib(disk)} of disk space, {_gib(hardware.free_disk_bytes)} are free.")
         pausing_helps = False
-    for name in method.phases:
-        if not work.rows.get(name):
-            problems.append(f"The data set holds no rows for {name.upper()}.")
+    missing = [name for name in method.phases if not work.rows.get(name)]
+    problems += [f"The data set holds no rows for {name.upper()}." for name in missing]
     if bot_bytes and not pausing_helps:
         warnings.append(
             f"The bot is running and uses {_gib(bot_bytes)}; training and replies will slow each other "

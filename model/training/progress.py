@@ -61,6 +61,7 @@ class TrainingStop:
 
     @property
     def is_set(self) -> bool:
+        """Whether anybody asked for the end: a signal, or the owner in the panel."""
         return self.by_signal or self.by_owner
 
     def raise_if_set(self) -> None:
@@ -78,7 +79,7 @@ def stopping_on_signals(stop: TrainingStop) -> Iterator[None]:
         yield
         return
 
-    def ask(number: int, _frame: Any) -> None:
+    def ask(_number: int, _frame: Any) -> None:
         if stop.by_signal:
             raise KeyboardInterrupt
         stop.by_signal = True

@@ -240,7 +240,8 @@ def _main_process_first() -> AbstractContextManager[Any]:
         return nullcontext()
     from accelerate import PartialState
 
-    return PartialState().main_process_first()
+    first: AbstractContextManager[Any] = PartialState().main_process_first()
+    return first
 
 
 def _export_plan(run: PlannedRun, base: BaseModel, plan: TrainingPlan, training: TrainingResult) -> ExportPlan:

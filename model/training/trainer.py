@@ -313,7 +313,8 @@ class _Attempt:
         """The measures before the phase, kept on disk: a resumed phase cannot take them again."""
         path = self.folder / "before.json"
         if checkpoint is not None and path.is_file():
-            return json.loads(path.read_text(encoding="utf-8"))
+            kept: dict[str, float | None] = json.loads(path.read_text(encoding="utf-8"))
+            return kept
         before = self._measure(model, rows, "Measuring the model before training")
         if is_main_process():
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -85,12 +85,15 @@ class Jobs:
         )
 
     def request_cancel(self, job_id: int) -> None:
+        """Ask a running job to stop; it does at its next report."""
         self._database.execute("UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND state = 'running'", (job_id,))
 
     def is_cancel_requested(self, job_id: int) -> bool:
+        """Whether the owner asked this job to stop."""
         return bool(self._database.value("SELECT cancel_requested FROM jobs WHERE id = ?", (job_id,)))
 
     def add_metric(self, job_id: int, metric: JobMetric) -> None:
+        """Keep one point of a curve; one already there for that step is replaced."""
         self._database.execute(
             "INSERT INTO job_metrics (job_id, name, step, value) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (job_id, name, step) DO UPDATE SET value = excluded.value",
@@ -105,6 +108,7 @@ class Jobs:
         return [JobMetric(row["name"], row["step"], row["value"]) for row in rows]
 
     def get(self, job_id: int) -> Job | None:
+        """The job with this id; None where it was pruned."""
         row = self._database.row(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (job_id,))
         return _job(row) if row else None
 
@@ -121,6 +125,7 @@ class Jobs:
         ]
 
     def latest(self, kind: str) -> Job | None:
+        """The job of this kind that started last, running or ended."""
         row = self._database.row(f"SELECT {_COLUMNS} FROM jobs WHERE kind = ? ORDER BY id DESC LIMIT 1", (kind,))
         return _job(row) if row else None
 
@@ -153,7 +158,7 @@ class JobReporter:
         self.result: JobResult | Mapping[str, Any] = {}
         self._last_report = float("-inf")
 
-    def report(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
+    def report(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:  # noqa: ARG002
         """Progress 0-1 and what is being done; raises CancelledError once the owner asked to stop."""
         now = time.monotonic()
         if now - self._last_report < _REPORT_EVERY_SECONDS:

@@ -51,7 +51,7 @@ class TerminalProgress:
         """Progress 0-1 of the whole job, what is being done, and how many units of it are done."""
         now = self._clock()
         if step and step != self._step:
-            self._start_step(step, now)
+            self._start_step(step)
         self._fraction = min(max(fraction, 0.0), 1.0)
         self._pace.update(now, self._fraction, done)
         self._draw(now, done, unit)
@@ -87,9 +87,9 @@ class TerminalProgress:
             print(file=self._stream, flush=True)
         self._drawn_text = ""
 
-    def _start_step(self, step: str, now: float) -> None:
+    def _start_step(self, step: str) -> None:
         self._step = step
-        self._pace.restart_units(now)
+        self._pace.restart_units()
         self._drawn_at = float("-inf")
 
     def _draw(self, now: float, done: int | None, unit: str) -> None:
@@ -136,6 +136,7 @@ class WorkPace:
         self.units_per_second: float | None = None
 
     def update(self, now: float, fraction: float, done: int | None) -> None:
+        """Take in a share 0-1 and a count, measured at `now` (monotonic seconds)."""
         # A step without a measure of its own stands still: that says nothing about the pace of the others.
         if fraction != self._fraction_mark[1]:
             self._fraction_mark, self._fraction_rate = _blend(self._fraction_mark, self._fraction_rate, now, fraction)
@@ -147,7 +148,7 @@ class WorkPace:
         mark, self.units_per_second = _blend(self._unit_mark, self.units_per_second, now, done)
         self._unit_mark = (mark[0], int(mark[1]))
 
-    def restart_units(self, now: float) -> None:
+    def restart_units(self) -> None:
         """A new step counts something else."""
         self._unit_mark = None
         self.units_per_second = None

@@ -143,7 +143,7 @@ def test_a_second_copy_of_the_weights_and_what_lies_deeper_stay_on_the_hub(hub: 
     del hub.repositories[REPO].files[WEIGHTS]
     hub.put(REPO, "pytorch_model.bin", CONTENT)
     del hub.repositories[REPO].files["consolidated.safetensors"]
-    with pytest.raises(BaseModelError, match="no .safetensors"):
+    with pytest.raises(BaseModelError, match=r"no \.safetensors"):
         wanted_files(look_up(REPO))
 
 

@@ -91,7 +91,7 @@ def test_a_job_row_carries_progress_and_result(store: Store) -> None:
 
 
 def test_cancelling_the_row_ends_the_work(store: Store) -> None:
-    with pytest.raises(CancelledError), job(store, "import", stream=io.StringIO()) as progress:
+    with pytest.raises(CancelledError), job(store, "import", stream=io.StringIO()) as progress:  # noqa: PT012
         store.jobs.request_cancel(store.jobs.active()[0].id)
         progress.report(0.5, "Reading")
     latest = store.jobs.latest("import")
@@ -100,9 +100,9 @@ def test_cancelling_the_row_ends_the_work(store: Store) -> None:
 
 
 def test_the_second_job_of_a_kind_says_who_runs(store: Store) -> None:
-    with job(store, "import", stream=io.StringIO()):
-        with pytest.raises(AlreadyRunningError, match="already running"), job(store, "import", stream=io.StringIO()):
-            pass
+    first, second = job(store, "import", stream=io.StringIO()), job(store, "import", stream=io.StringIO())
+    with first, pytest.raises(AlreadyRunningError, match="already running"), second:
+        pass
 
 
 def test_a_known_error_is_one_sentence_and_code_1(capsys: pytest.CaptureFixture[str]) -> None:

@@ -315,7 +315,8 @@ def test_a_killed_run_resumes_from_the_last_complete_checkpoint(
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while last_complete(out / "sft") is None or len(checkpoints(out / "sft")) < 2:
-        assert process.poll() is None and time.monotonic() < deadline, "the run ended before it could be killed"
+        assert process.poll() is None
+        assert time.monotonic() < deadline, "the run ended before it could be killed"
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
     process.wait(30)
@@ -454,7 +455,8 @@ def test_a_merge_needs_a_part_of_the_memory_that_the_model_would(packaged_base: 
         )
     grown, stored = map(int, done.stdout.split()[-2:])
     # Reading a vocabulary takes some, whatever the model; the weights alone would take twice the disk's in 32 bit.
-    assert stored > 220 << 20 and 0 < grown < 2 * stored, f"{grown >> 20} MiB for {stored >> 20} MiB on disk"
+    assert stored > 220 << 20, f"{grown >> 20} MiB for {stored >> 20} MiB on disk"
+    assert 0 < grown < 2 * stored, f"{grown >> 20} MiB for {stored >> 20} MiB on disk"
 
 
 def test_dpo_starts_from_the_reference_with_trained_embeddings_too(world: World, tmp_path: Path) -> None:

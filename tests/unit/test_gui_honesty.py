@@ -154,8 +154,7 @@ def test_the_time_left_never_jumps_when_the_pace_changes() -> None:
     clock = [0.0]
     times = RemainingTimes(clock=lambda: clock[0])
     told = [follow(times, clock, running(0.1), 60.0)]
-    for number in range(600):
-        told.append(follow(times, clock, running(0.1 + number / 60_000), 0.5))
+    told.extend(follow(times, clock, running(0.1 + number / 60_000), 0.5) for number in range(600))
     steps = [abs(after - before) for before, after in itertools.pairwise(told) if before and after]
     assert max(steps) < 60
     assert told[-1] > 3 * told[0]

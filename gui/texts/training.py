@@ -1,0 +1,96 @@
+"""Training and models."""
+
+from __future__ import annotations
+
+RETRAIN = "Retrain"
+RETRAIN_TITLE = "A new model from everything said so far"
+RETRAIN_STEPS = ("Fetch", "Prepare", "Train", "Evaluate", "You decide")
+RETRAIN_TEXT = (
+    "Fetches new messages, prepares them, trains and evaluates. At the end you see how close it comes and "
+    "decide whether the bot uses it. It may take hours; you can close this window in the meantime."
+)
+RETRAIN_RUNNING = "It is at work; the bot goes on as before."
+RETRAIN_NEW = "{count} since the last training."
+RETRAIN_NEVER = "Never trained yet; {count} to learn from."
+RETRAIN_NONE = "No messages yet. Fetch or import some first."
+RETRAIN_DUE = "Time to retrain?"
+RETRAIN_DUE_TEXT = "{count} since the last training. See Training."
+RETRAIN_ASK_TITLE, RETRAIN_ASK_GO, RETRAIN_ASK_PAUSED = "Start retraining?", "Start", "Start and pause the bot"
+RETRAIN_ASK_MEMORY = "The bot is running. If memory is tight, pause it during training; it restarts afterwards."
+DATASET = "Data set"
+DATASET_NONE = "Not prepared yet."
+DATASET_FACTS = {
+    "train": "Training examples",
+    "validation": "For checking",
+    "test": "Kept for the evaluation",
+    "preferences": "Preference pairs",
+    "authors": "People",
+}
+DATASET_MADE = "prepared {when}"
+PREPARE, OPEN_REPORT = "Prepare", "Open report"
+COMPUTER = "This computer"
+COMPUTER_NONE = "Not looked at yet."
+COMPUTER_CHECK = "Check this computer"
+COMPUTER_GPU, COMPUTER_CPU = "Graphics card", "Processor"
+COMPUTER_NO_GPU = "none for training"
+COMPUTER_RECIPE, COMPUTER_TIME, COMPUTER_NEEDS = "Recipe", "Estimated time", "Needs"
+COMPUTER_OF = "{used} of {free} free"
+COMPUTER_CORES = "{count} cores"
+COLAB = "Train on Colab"
+COLAB_TEXT = (
+    "Google Colab lends a graphics card for free: the notebook takes the prepared folder and gives back a model file, "
+    "which you add below."
+)
+COLAB_LONG = "Training a real model here would take very long."
+COLAB_PRACTICE = "On this computer alone only a small practice model can be made."
+COMPUTER_PRACTICE = "a practice model (very small)"
+RUN = "Training run"
+RUN_NONE = "The loss curve appears here while it trains. Falling is good."
+RUN_CANCELLED = "Cancelled. Resume goes on from the last checkpoint."
+RUN_START, RUN_RESUME, RUN_CANCEL = "Start training", "Resume", "Cancel"
+RUN_STEP = "{phase} step {step}"
+EVALUATION = "Evaluation"
+EVALUATION_NONE = "Not evaluated yet. An evaluation shows how well people can tell the bot from the real ones."
+EVALUATION_START = "Evaluate"
+EVALUATION_MATCH, EVALUATION_AUC = "Personality match", "Detector AUC"
+EVALUATION_PEOPLE = "Baseline: people vs. people"
+EVALUATION_AUC_NOTE = "0.50 cannot be told apart, 1.00 always"
+EVALUATION_OBJECTION = "Repeats training text word for word"
+MODELS = "Models"
+MODELS_NONE = "No trained model yet. The bot uses the base model until there is one."
+MODEL_IN_USE, MODEL_BEFORE, MODEL_UNUSED = "in use", "previous", "not used yet"
+MODEL_TRAINED, MODEL_ADDED = "trained {when}", "added {when}"
+MODEL_MATCHES, MODEL_UNMEASURED, MODEL_PRACTICE = "match {match}", "not evaluated", "practice only"
+MODEL_USE_SHORT, MODEL_DELETE, MODEL_DELETE_GO = "Use", "Delete", "Delete"
+MODEL_DELETE_TITLE = "Delete {name}?"
+MODEL_DELETE_TEXT = (
+    "The model's files are deleted for good, with what its training left. The messages and the data set it was made "
+    "from stay, so it can be trained again."
+)
+NEW_MODEL_TITLE = "A new model is waiting: {name}"
+NEW_MODEL_MADE = "Trained {when}."
+NEW_MODEL_MATCH, NEW_MODEL_MATCH_BEFORE = "It matches the server's voice to {match}.", "The model in use: {match}."
+NEW_MODEL_UNMEASURED = "It has not been evaluated yet (Training > Evaluate)."
+NEW_MODEL_PRACTICE = "It was made for practice, from a very small model: it shows that training works, no more."
+NEW_MODEL_SAFE = "You can always roll back, and it stays under Training > Models whatever you choose."
+NEW_MODEL_BEFORE, NEW_MODEL_PEOPLE, NEW_MODEL_NOW = "The model in use", "What a member wrote", "The new model"
+NEW_MODEL_TRY, NEW_MODEL_KEEP = "Compare", "Keep the one in use"
+PRACTICE_TITLE = "Use a practice model?"
+PRACTICE_TEXT = (
+    "{name} was made from a very small model to show that training works here. The bot would answer far worse than "
+    "with a real one. You can roll back."
+)
+MODEL_ADD, MODEL_ROLLBACK = "Add model file…", "Roll back"
+MODEL_BEFORE_FIRST = "the original model"
+MODEL_ROLLBACK_TITLE = "Roll back to {name}?"
+MODEL_ROLLBACK_TEXT = "The bot reloads and answers with that model. Rolling back again returns to this one."
+DEPLOY_TITLE = "A new model is ready"
+DEPLOY_TEXT = (
+    "{name} is trained and evaluated.{match} The dashboard shows it beside the model in use. It waits there until you "
+    "decide."
+)
+DEPLOY_MATCH = " Personality match: {match}."
+DEPLOY_GO, DEPLOY_LATER, DEPLOY_LOOK = "Use it", "Not now", "Look at it"
+FORCE_UNNAMED = "The checks object to it."
+FORCE_TITLE, FORCE_GO, FORCE_NO = "Use it all the same?", "Use it anyway", "Keep the one in use"
+BLIND_BUTTON = "Blind test"
