@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from model.training.base_model import BaseModel, load_base
-from model.training.hardware import has_bfloat16
+from model.training.hardware import has_apple_graphics, has_bfloat16
 from model.training.recipes import LoraTargets, Recipe, lora_targets
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,9 @@ def find_runtime(recipe: Recipe) -> Runtime:
     import torch
 
     if not torch.cuda.is_available():
+        # Apple's graphics only where the recipe is made for them: the others' numbers are a processor's.
+        if recipe.is_for_apple and has_apple_graphics():
+            return Runtime("mps", "bfloat16", "peft")
         return Runtime("cpu", "float32", "peft")
     number = int(os.environ.get("LOCAL_RANK", "0"))
     dtype = "bfloat16" if has_bfloat16(number) else "float16"

@@ -28,6 +28,7 @@ _EFFICIENCY = 0.4
 _CHARACTERS_PER_TOKEN = 3.6
 _TOKENS_PER_TURN = 8
 _SAFETY_DISK = GIB
+_LEAST_ROWS = 100
 
 
 class PreflightError(KnownError):
@@ -36,11 +37,15 @@ class PreflightError(KnownError):
 
 @dataclass(frozen=True)
 class WorkEstimate:
-    """How much there is to compute: rows of each phase, mean tokens a row, and how many of them every row shares."""
+    """How much there is to compute: rows of each phase, mean tokens a row, and how many of them every row shares.
+
+    sft_tokens: of a row of SFT where that is a whole conversation, else 0.
+    """
 
     rows: dict[str, int]
     mean_tokens: float
     shared_tokens: float = 0.0
+    sft_tokens: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,8 @@ class Preflight:
         if self.pausing_the_bot_helps:
             return "Pause the bot while training (--pause-bot)."
         return (
-            "Free some space, choose a smaller base or the recipe 'cpu-smoke', or train on a rented GPU "
+            "Free some space, choose a smaller model (qwen2.5-0.5b trains overnight without a graphics card), or train "
+            "on a rented GPU "
             "(docs/TRAINING.md)."
         )
 
@@ -90,24 +96,27 @@ class Preflight:
 def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method, layout: str = CHAT) -> WorkEstimate:
     """Rows of each phase after the recipe's caps, and the mean length of a row, from a sample of 200."""
     counts = {"sft": folder.count(TRAIN), "preferences": folder.count(PREFERENCES)}
+    system = len(folder.system_prompt) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN
+    sft_tokens = 0.0
     if layout == TRANSCRIPT and folder.count(SESSIONS):
-        counts["sft"] = _transcripts(folder, recipe.sft.max_length)
+        counts["sft"], tokens = _transcripts(folder, recipe.sft.max_length)
+        sft_tokens = system + tokens / counts["sft"]
     rows = {}
     for name in method.phases:
         available = counts["sft" if name == "sft" else "preferences"]
         cap = recipe.phase(name).max_rows
         rows[name] = min(available, cap) if cap else available
     rows["validation"] = min(folder.count(VALIDATION), recipe.validation_rows)
-    system = len(folder.system_prompt) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN
-    return WorkEstimate(rows, system + _mean_tokens(folder), system)
+    return WorkEstimate(rows, system + _mean_tokens(folder), system, sft_tokens)
 
 
-def _transcripts(folder: PreparedFolder, max_length: int) -> int:
-    """About how many rows whole conversations make."""
-    return sum(
-        1 + int(sum(_line_tokens(turn.name + turn.text) for turn in row.turns)) // max_length
+def _transcripts(folder: PreparedFolder, max_length: int) -> tuple[int, float]:
+    """About how many rows whole conversations make, and all their tokens."""
+    lengths = [
+        sum(_line_tokens(turn.name + turn.text) for turn in row.turns)
         for row in read_rows(folder.path / SESSIONS, SessionRow.parse)
-    )
+    ]
+    return sum(1 + int(length) // max_length for length in lengths), sum(lengths)
 
 
 def _line_tokens(text: str) -> float:
@@ -201,12 +210,26 @@ def fit_batches(recipe: Recipe, method: Method, shape: ModelShape, hardware: Har
     return recipe
 
 
+def fit_hours(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardware, work: WorkEstimate) -> Recipe:
+    """The recipe with fewer rows, in every phase alike, where it would take longer than it may; a hundred at least."""
+    limit = recipe.most_hours * 3600
+    needed = _seconds(recipe, method, shape, hardware, work)
+    if not limit or needed <= limit:
+        return recipe
+    for name in method.phases:
+        rows = max(int(work.rows.get(name, 0) * limit / needed), _LEAST_ROWS)
+        recipe = recipe.with_phase(name, max_rows=rows)
+    return recipe
+
+
 def memory_needed(recipe: Recipe, phase: str, shape: ModelShape, *, is_gpu: bool) -> int:
     """Bytes a phase needs at its peak: weights, adapter with gradients and optimiser, activations, logits."""
     numbers = recipe.phase(phase)
     is_4bit = recipe.is_4bit and is_gpu
-    embedding_bytes = _BYTES_16 if is_4bit and not recipe.lora.train_embeddings else _BYTES_32
-    weights = shape.linear_weights * (_BYTES_4BIT if is_4bit else _BYTES_32) + shape.embedding_weights * embedding_bytes
+    is_16bit = recipe.is_for_apple or (is_4bit and not recipe.lora.train_embeddings)
+    embedding_bytes = _BYTES_16 if is_16bit else _BYTES_32
+    linear_bytes = _BYTES_4BIT if is_4bit else embedding_bytes
+    weights = shape.linear_weights * linear_bytes + shape.embedding_weights * embedding_bytes
     trained = shape.lora_weights(recipe.lora.r)
     if recipe.lora.train_embeddings:
         trained += shape.vocabulary * shape.hidden
@@ -267,7 +290,7 @@ def _seconds(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardwa
         rows = _steps(numbers, work.rows.get(name, 0)) * numbers.effective_batch
         # Preference methods compute two replies, and DPO and KTO once more with the reference.
         times = {"sft": 1.0, "orpo": 2.0, "dpo": 3.0, "kto": 1.5}[name]
-        tokens = min(work.mean_tokens, numbers.max_length)
+        tokens = min((work.sft_tokens if name == "sft" else 0.0) or work.mean_tokens, numbers.max_length)
         if name == "sft" and not hardware.has_gpu:  # model/training/shared_prefix.py
             tokens -= min(work.shared_tokens, tokens) * (1 - 1 / numbers.batch_size)
         seconds += rows * tokens * times * per_token
