@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.chat.chat_model import ChatModel
+from model.chat.offload import Offload, wish_of
 from model.chat.requests import GenerationOptions, Reply, ReplyRequest
 from model.llama_cpp_api import ContextOptions
 from storage.control import KeyValueStore
@@ -46,12 +47,14 @@ def get_model(
     chat_template: str = "auto",
     tuning: Tuning | None = None,
     is_polite: bool = False,
+    offload: Offload | None = None,
 ) -> ChatModel:
     """The process's chat model, loaded on the first call. Later calls return the same one, whatever they ask for.
 
     path: a GGUF file, needed on the first call. n_ctx: tokens per channel. n_gpu_layers: -1 for all. threads 0: tuned
-    or half the processors. tuning: what was measured on this machine. is_polite: other programs come
-    before it. Raises ModelFileError with a cure; nothing stays cached then, so that the caller can try again.
+    or half the processors. tuning: what was measured on this machine. is_polite: other programs come before it.
+    offload: decides in n_gpu_layers' place. Raises ModelFileError with a cure; nothing stays cached then, so that the
+    caller can try again.
     """
     global _model
     with _lock:
@@ -72,6 +75,7 @@ def get_model(
             parallel=parallel,
             template=chat_template,
             is_polite=is_polite,
+            offload=offload,
         )
         return _model
 
@@ -85,14 +89,12 @@ def get_configured_model(
     """
     from model.chat.tuning import tuning_for
 
-    layers = settings[GPU_LAYERS]
-    # llama.cpp's number: -1 is all of them; without a GPU build it is ignored.
-    gpu_layers = -1 if layers in ("auto", "all") else int(layers)
-    tuning = tuning_for(facts, path, gpu_layers=gpu_layers) if facts is not None else None
+    wish = wish_of(settings[GPU_LAYERS])
+    tuning = tuning_for(facts, path, gpu_layers=wish) if facts is not None else None
     model = get_model(
         path,
         n_ctx=settings[CONTEXT_LENGTH],
-        n_gpu_layers=gpu_layers,
+        offload=Offload(wish, facts),
         threads=settings[THREADS],
         adapter=adapter,
         chat_template=settings[CHAT_TEMPLATE],
