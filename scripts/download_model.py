@@ -170,11 +170,19 @@ def fetch_for_recall(store: Store, progress: Share) -> Path | None:
 
 
 def catalogue() -> str:
-    """The known models as a table."""
-    lines = [f"{'name':24} {'size':>8}  {'licence':32} notes"]
+    """The known models as a table: what they are, whether they fit here, whether they can be retrained here."""
+    import psutil
+
+    memory = psutil.virtual_memory().total
+    lines = [f"{'name':17} {'size':>7}  {'licence':31} {'kind':9} {'fits here':9} {'retrain':7}  notes"]
     for model in MODELS:
+        fits = "yes" if model.memory_bytes <= memory else "no"
+        retrained = "yes" if model.can_be_retrained else "no"
         mark = " (default)" if model is DEFAULT_MODEL else ""
-        lines.append(f"{model.key:24} {model.size_bytes / 1e9:5.1f} GB  {model.licence:32} {model.note}{mark}")
+        lines.append(
+            f"{model.key:17} {model.size_bytes / 1e9:4.1f} GB  {model.licence:31} {model.sort:9} {fits:9} "
+            f"{retrained:7}  {model.note}{mark}"
+        )
     lines.append("\nfor recall:")
     lines += [f"{model.name:40} {model.licence}" for model in EMBEDDING_MODELS]
     return "\n".join(lines)

@@ -380,7 +380,7 @@ def _shape_of(base: str, workspace: Workspace) -> tuple[ModelShape, bool]:
     if base in ("", PACKAGED):
         return SMOLLM2_135M, False
     known = KNOWN_BASES.get(base)
-    return (known.shape if known else QWEN_3B), False
+    return (known.shape if known and known.shape else QWEN_3B), False
 
 
 def _hours_note(recipe: Recipe, there: dict[str, int], used: dict[str, int]) -> str:

@@ -7,6 +7,7 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -313,7 +314,23 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     with HubServer() as running:
         monkeypatch.setenv("HF_ENDPOINT", running.address)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        # What lies there only bears the catalogue's names.
+        monkeypatch.setattr(download_model, "find_model", lambda key: replace(find_model(key), sha256=""))
         yield running
+
+
+def test_a_file_the_publisher_replaced_is_refused_with_the_way_to_take_it(
+    shelf: HubServer, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault 160: the catalogue's own checksum counts more than the hub's."""
+    monkeypatch.undo()
+    monkeypatch.setenv("HF_ENDPOINT", shelf.address)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    model = find_model("qwen2.5-1.5b")
+    shelf.put(model.repo, model.file, b"GGUF of somebody else")
+    assert exit_code_of(lambda: download_model.main([model.key, "--workspace", str(workspace.root)])) == 1
+    assert "--sha256" in capsys.readouterr().err
+    assert not (workspace.base_models / model.file).exists()
 
 
 def test_the_script_downloads_from_the_catalogue_and_checks_the_model(
