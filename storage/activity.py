@@ -87,12 +87,22 @@ class ActivityLog:
         """Messages whose answer is not out yet."""
         return int(self._database.value("SELECT COUNT(*) FROM activity WHERE is_due = 1"))
 
-    def recent(self, *, limit: int = 50) -> list[Activity]:
-        """Newest first."""
+    def recent(self, *, limit: int = 50, channel_id: int | None = None, only_spoken: bool = False) -> list[Activity]:
+        """Newest first; of one channel, or only what was answered (or is about to be), when asked for."""
+        where = "WHERE 1" + (" AND channel_id = ?" if channel_id is not None else "")
+        where += " AND (spoke = 1 OR is_due = 1)" if only_spoken else ""
+        values = [limit] if channel_id is None else [channel_id, limit]
         return [
             _activity(row)
-            for row in self._database.rows(f"SELECT {_COLUMNS} FROM activity ORDER BY id DESC LIMIT ?", (limit,))
+            for row in self._database.rows(f"SELECT {_COLUMNS} FROM activity {where} ORDER BY id DESC LIMIT ?", values)
         ]
+
+    def channel_ids_since(self, moment: float) -> list[int]:
+        """Channels something was heard in after `moment`, the liveliest first."""
+        rows = self._database.rows(
+            "SELECT channel_id FROM activity WHERE at >= ? GROUP BY channel_id ORDER BY COUNT(*) DESC", (moment,)
+        )
+        return [row[0] for row in rows]
 
     def about(self, message_id: int) -> Activity | None:
         """The newest decision about a message, found by the message or by the reply to it."""

@@ -24,7 +24,8 @@ from gui.presenters.status import StatusView
 SIDEBAR_WIDTH = 196
 # (room, words, icon); the first run takes the first place until it is done.
 ROOMS = (
-    ("dashboard", texts.DASHBOARD, "dashboard"),
+    ("dashboard", texts.DASHBOARD, "home"),
+    ("live", texts.LIVE, "live"),
     ("playground", texts.PLAYGROUND, "chat"),
     ("people", texts.PEOPLE, "people"),
     ("training", texts.TRAINING, "training"),
@@ -35,6 +36,8 @@ FIRST_RUN = ("first_run", texts.FIRST_RUN, "flag")
 # Module and class of each room: imported when first visited, which keeps the start short and the memory small.
 CLASSES = {
     "dashboard": ("dashboard", "DashboardRoom"),
+    "live": ("live", "LiveRoom"),
+    "taught": ("taught", "TaughtRoom"),
     "logs": ("logs_window", "LogsRoom"),
     "settings": ("settings_window", "SettingsRoom"),
     "playground": ("playground", "PlaygroundRoom"),

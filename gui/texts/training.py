@@ -24,6 +24,7 @@ DATASET_FACTS = {
     "validation": "For checking",
     "test": "Kept for the evaluation",
     "preferences": "Preference pairs",
+    "taught": "Taught by you all",
     "authors": "People",
 }
 DATASET_MADE = "prepared {when}"
