@@ -19,12 +19,12 @@ from data.chat.liveness import is_bot_alive
 from storage.errors import KnownError
 from storage.incidents import IncidentKind, note_update
 from storage.jobs.runner import Child, EndedJob, JobRunner
-from storage.paths import program_version
 from storage.records import BotPhase, BotStatus, CommandKind, ExitCode
 from storage.settings import MEMORY_LIMIT_GB
 from storage.store import Store
 from storage.system import processes
 from storage.system.clock import through_sleep
+from storage.version import program_version
 
 __all__ = ["BotController", "Child", "ControllerState", "ControllerView", "EndedJob", "JobRunner"]
 log = logging.getLogger(__name__)

@@ -54,12 +54,15 @@ class DraftBoard:
                 for number, draft in self._drafts.items()
                 if not draft.at or self._texts.get(number, "") != draft.text
             ]
-            if fresh and await self._storage.run(self._write_if_watched, fresh):
+            if fresh and await self._written(fresh):
                 self._drafts |= {draft.channel_id: draft for draft in fresh if draft.channel_id in self._drafts}
                 for draft in fresh:
                     if draft.channel_id not in self._drafts:  # it ended while it was being written down
                         self._storage.post(self._store.notes.drop_draft, draft.channel_id)
             await asyncio.sleep(every_seconds)
+
+    async def _written(self, drafts: list[Draft]) -> bool:
+        return await self._storage.run(lambda: self._write_if_watched(drafts))
 
     def _write_if_watched(self, drafts: list[Draft]) -> bool:
         if self._clock() - self._store.facts.get(WATCHED_FACT, 0.0) > WATCHED_SECONDS:

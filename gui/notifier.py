@@ -93,13 +93,13 @@ class Notifier:
     def _ask_after(self, job: Job) -> None:
         panel = self._panel
         if (question := deploy_question(job)) is not None:
-            # The dashboard's card holds the question with its figures and replies until it is answered.
+            # Home's card holds the question with its figures and replies until it is answered.
             panel.confirm(
                 texts.DEPLOY_TITLE,
                 question.text,
                 [
                     (texts.DEPLOY_LATER, "secondary", None),
-                    (texts.DEPLOY_LOOK, "primary", lambda: panel.go("dashboard")),
+                    (texts.DEPLOY_LOOK, "primary", lambda: panel.go("home")),
                 ],
             )
         elif has_open_question(job):

@@ -166,6 +166,14 @@ class ActivityLog:
             )
         ]
 
+    def uptime_by_hour(self, since: float) -> dict[int, tuple[int, int]]:
+        """Per hour after `since` (0 the first): how many samples there are, and in how many the bot was up."""
+        rows = self._database.rows(
+            "SELECT CAST((at - ?) / 3600 AS INTEGER), COUNT(*), SUM(is_up) FROM samples WHERE at >= ? GROUP BY 1",
+            (since, since),
+        )
+        return {row[0]: (int(row[1]), int(row[2])) for row in rows}
+
     def names_of(self, author_id: int) -> set[str]:
         """What a member was called in the rows that are kept."""
         rows = self._database.rows("SELECT DISTINCT author_name FROM activity WHERE author_id = ?", (author_id,))

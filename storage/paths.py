@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from storage.system.cloud_folders import unsafe_folder
 from storage.system.files import keep_private, make_private
 from storage.typed_paths import typed_path
 
-__all__ = ["PROJECT_ROOT", "Workspace", "program_version", "unsafe_folder"]
+__all__ = ["PROJECT_ROOT", "Workspace", "unsafe_folder"]
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -104,13 +103,3 @@ class Workspace:
         for folder in (self.data, self.logs, self.backups, self.finetuned_models):
             make_private(folder)
         return self
-
-
-def program_version() -> str:
-    """The program's own version, as pyproject.toml has it; '' where it cannot be read."""
-    try:
-        text = (PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    except OSError:
-        return ""
-    found = re.search(r'^version = "([^"]+)"', text, re.MULTILINE)
-    return found[1] if found else ""

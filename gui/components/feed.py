@@ -34,7 +34,9 @@ class Feed(tk.Frame):
         self._picked_call = picked
         self.lines: tuple[FeedLine, ...] = ()
         self.picked: tuple[int, ...] = ()
+        self._asked: tuple[FeedLine, ...] = ()
         self._wanted: tuple[FeedLine, ...] | None = None
+        self._scrolls = scrolls
         self._job: str | None = None
         theme = theme_of(self)
         self.grid_columnconfigure(0, weight=1)
@@ -67,9 +69,9 @@ class Feed(tk.Frame):
     def show(self, lines: Sequence[FeedLine]) -> None:
         """Other lines: those that left at the top go, and everything from the first that differs is written anew."""
         wanted = tuple(lines)
-        if wanted == (self._wanted if self._wanted is not None else self.lines):
+        if wanted == self._asked:
             return
-        self._wanted = wanted
+        self._asked = self._wanted = wanted
         if self._job is None:
             self._work()
 
@@ -135,9 +137,24 @@ class Feed(tk.Frame):
             self._job = self.after(1, self._work)
         else:
             self._wanted = None
+            if not self._scrolls:
+                self._fit()
             shown = {line.id for line in self.lines}
             if any(number not in shown for number in self.picked):
                 self._choose(tuple(number for number in self.picked if number in shown))
+
+    def _fit(self) -> None:
+        """Where nothing scrolls, no line is shown in half: the oldest go until the rest has room."""
+        self.text.update_idletasks()
+        self.text.configure(state="normal")
+        while len(self.lines) > 1 and self._height() > self.text.winfo_height() > 1:
+            self.text.delete("1.0", self._start_of(1))
+            self.lines = self.lines[1:]
+        self.text.configure(state="disabled")
+
+    def _height(self) -> int:
+        counted: Any = self.text.count("1.0", "end", "update", "ypixels")
+        return int(counted[0] if isinstance(counted, tuple) else counted or 0)
 
     def _drop_top(self, wanted: tuple[FeedLine, ...]) -> None:
         first = wanted[0].id if wanted else None
@@ -244,7 +261,7 @@ class Feed(tk.Frame):
             lines, self.lines = self.lines, ()
             text.configure(state="normal")
             text.delete("1.0", "end-1c")
-            self._wanted = None
+            self._asked = ()
             self.show(lines)
 
 

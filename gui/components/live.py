@@ -6,7 +6,7 @@ Everything comes from the databases and goes through them: this window may die, 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -110,6 +110,7 @@ class LiveRoom(Room):
         self._is_empty: bool | None = None
         self._draft: DraftView | None = None
         self._is_wide = False
+        self._wanted = 0
 
     def build(self) -> Iterator[None]:
         page, theme = self.page, self.theme
@@ -124,7 +125,7 @@ class LiveRoom(Room):
         self.feed = Feed(body, self._picked)
         self.feed.grid(row=0, column=0, sticky="nsew")
         for key, name in (("g", "good"), ("b", "bad")):
-            self.feed.text.bind(f"<KeyPress-{key}>", lambda _, name=name: self._key(name))
+            self.feed.text.bind(f"<KeyPress-{key}>", partial(self._key, name))
         self.feed.text.bind("<KeyPress-e>", lambda _: self._edit())
         self.empty = EmptyState(body, icon="chat", title=texts.LIVE_EMPTY_TITLE, text=texts.LIVE_EMPTY)
         self.draft = DraftStrip(body, self.panel, self._stop_reply)
@@ -136,8 +137,8 @@ class LiveRoom(Room):
         bar.grid_columnconfigure(0, weight=1)
         self.say = Field(bar, placeholder=texts.LIVE_SAY_CHOOSE, height=36)
         self.say.grid(row=0, column=0, sticky="ew", padx=(0, S))
-        self.say.bind("<Return>", lambda _: self.send())
-        self.send_button = Button(bar, texts.CHAT_SEND, self.send, icon="send", height=36)
+        self.say.bind("<Return>", lambda _: self.say_line())
+        self.send_button = Button(bar, texts.CHAT_SEND, self.say_line, icon="send", height=36)
         self.send_button.grid(row=0, column=1)
         yield
         self.side = RowFrame(page)
@@ -145,8 +146,13 @@ class LiveRoom(Room):
         self.side.configure(width=theme.px(WIDTH))
         self.side.grid_propagate(False)
         self.side.grid_columnconfigure(0, weight=1)
-        hands = {"good": partial(self.mark, "good"), "bad": partial(self.mark, "bad"), "better": self._better}
-        self.why = WhyCard(self.side, self.panel, hands | {"delete": self._ask_delete})
+        hands: dict[str, Callable[..., Any]] = {
+            "good": partial(self.mark, "good"),
+            "bad": partial(self.mark, "bad"),
+            "better": self._better,
+            "delete": self._ask_delete,
+        }
+        self.why = WhyCard(self.side, self.panel, hands)
         self.why.grid(row=0, column=0, sticky="new")
         yield
         self.taught = TaughtCard(self.side, self.panel)
@@ -213,9 +219,16 @@ class LiveRoom(Room):
         self._show_channels()
         self._show_empty(not lines)
         self.feed.show(lines)
+        if self._wanted in self._lines:
+            wanted, self._wanted = self._wanted, 0
+            self.after(60, lambda: self.feed.pick(wanted))
         self.taught.show(data.taught)
         self._show_why()
         self._show_hands()
+
+    def open(self, line: str) -> None:
+        """Choose a line, named by its number."""
+        self._wanted = int(line)
 
     # ---- drawing ---------------------------------------------------------------------------------
 
@@ -330,7 +343,7 @@ class LiveRoom(Room):
         store, flip = self.panel.store, len(ids) == 1
         self.panel.ask(lambda: [judge(store, number, verdict, flip=flip) for number in ids], lambda _: self._again())
 
-    def _key(self, name: str) -> str:
+    def _key(self, name: str, _: object) -> str:
         self.mark(name)
         self.feed.move(1, only=lambda line: line.can_teach)
         return "break"
@@ -367,7 +380,7 @@ class LiveRoom(Room):
     def _stop_reply(self, channel_id: int) -> None:
         self._command(CommandKind.STOP_REPLY, {"channel_id": channel_id}, texts.LIVE_STOP_FAILED)
 
-    def send(self) -> str:
+    def say_line(self) -> str:
         """Say what stands in the field as the bot."""
         text = self.say.get().strip()
         if text and self.send_button.is_enabled:

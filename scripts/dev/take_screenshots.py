@@ -1,10 +1,10 @@
 """Fill docs/screenshots/: every room of the panel, light and dark, from the demo workspace.
 
   python scripts/dev/take_screenshots.py                  all rooms, 1200x800
-  python scripts/dev/take_screenshots.py --size 900x600 --only dashboard,logs --out /some/folder
+  python scripts/dev/take_screenshots.py --size 900x600 --only home,logs --out /some/folder
 
 Needs an X display; without one it starts Xvfb. The demo's messages, bot and replies are real; the figures of
-the last days on the dashboard are sample data, because a demo bot has not been on a server for a week.
+the last days on Home are sample data, because a demo bot has not been on a server for a week.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from scripts import bootstrap
 from storage.jobs.arguments import plain_parser
 from storage.paths import PROJECT_ROOT
 
-ROOMS = ("dashboard", "live", "playground", "people", "channels", "training", "logs", "settings", "first_run")
+ROOMS = ("home", "live", "playground", "people", "channels", "training", "logs", "settings", "first_run")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
 if __name__ == "__main__":
     bootstrap.ensure(parser)
 
+from storage.incidents import IncidentKind
 from storage.jobs.kinds import JobKind
 from storage.live import ReplyNote
 from storage.paths import Workspace
@@ -191,6 +192,10 @@ def fill_with_samples(store: Store) -> None:
     dice, now = random.Random(7), time.time()
     store.activity.add(list(sample_decisions(store, dice, now)))
     sample_live(store, now)
+    store.incidents.begin(
+        IncidentKind.CRASH, at=now - 1.6 * 86_400, ended_at=now - 1.6 * 86_400 + 4, detail="was ended by signal 9"
+    )
+    store.incidents.begin(IncidentKind.SLEEP, at=now - 0.7 * 86_400, ended_at=now - 0.7 * 86_400 + 7200)
     sample_memory(store, dice, now)
     sample_training(store, dice)
 

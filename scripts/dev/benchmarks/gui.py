@@ -27,7 +27,7 @@ from storage.paths import PROJECT_ROOT, Workspace
 from storage.records import Channel, Message
 from storage.store import Store
 
-ROOMS = ("playground", "people", "training", "logs", "settings", "first_run", "dashboard")
+ROOMS = ("playground", "people", "training", "logs", "settings", "first_run", "home")
 GOALS = {"usable_seconds": 1.5, "memory_mb": 80.0, "hidden_cpu_percent": 1.0, "longest_callback_ms": 50.0}
 SAVE_ROWS = 5_000
 DISCORD_EPOCH_MS, FIRST_MS = 1_420_070_400_000, 1_700_000_000_000
@@ -141,7 +141,7 @@ def measure(folder: Path, rate: int, seconds: float) -> dict[str, Any]:
         usable, usable_cpu = time.time() - started, time.process_time()
         start_memory = me.memory_info().rss
         turns.clear()
-        app.go("dashboard")
+        app.go("home")
         turns.run(3.0)
         rooms, own = [], []
         for room in ROOMS:
