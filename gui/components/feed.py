@@ -37,6 +37,8 @@ class Feed(tk.Frame):
         self._asked: tuple[FeedLine, ...] = ()
         self._wanted: tuple[FeedLine, ...] | None = None
         self._scrolls = scrolls
+        # Until somebody scrolls away from it, the end stays in view whatever comes and changes its size.
+        self._is_at_end = True
         self._job: str | None = None
         theme = theme_of(self)
         self.grid_columnconfigure(0, weight=1)
@@ -56,7 +58,7 @@ class Feed(tk.Frame):
             takefocus=1,
         )
         self.text.grid(row=0, column=0, sticky="nsew")
-        self.bar = ThinBar(self, self.text.yview)
+        self.bar = ThinBar(self, self._bar_moved)
         if scrolls:
             self.grid_columnconfigure(1, minsize=theme.px(12))
             self.bar.grid(row=0, column=1, sticky="ns")
@@ -108,9 +110,23 @@ class Feed(tk.Frame):
         if ranges:
             self.text.see(str(ranges[-1]))
             self.text.see(str(ranges[0]))
+            self._moved_by_hand()
 
     def to_end(self) -> None:
-        self.text.yview_moveto(1.0)
+        """Go to the newest line and stay there."""
+        self._is_at_end = True
+        self._stay()
+
+    def _stay(self) -> None:
+        if self._is_at_end:
+            self.text.yview_moveto(1.0)
+
+    def _moved_by_hand(self) -> None:
+        self._is_at_end = self.text.yview()[1] > 0.98
+
+    def _bar_moved(self, *arguments: Any) -> None:
+        self.text.yview(*arguments)
+        self._moved_by_hand()
 
     # ---- writing ---------------------------------------------------------------------------------
 
@@ -120,7 +136,6 @@ class Feed(tk.Frame):
         if not self.winfo_exists() or self._wanted is None:
             return
         wanted = self._wanted
-        is_at_end = self.text.yview()[1] > 0.98 or not self.lines
         self.text.configure(state="normal")
         self._drop_top(wanted)
         same = _same(self.lines, wanted)
@@ -131,8 +146,7 @@ class Feed(tk.Frame):
             self._write(line)
         self.lines = wanted[: same + SLICE]
         self.text.configure(state="disabled")
-        if is_at_end:
-            self.text.yview_moveto(1.0)
+        self._stay()
         if len(self.lines) < len(wanted):
             self._job = self.after(1, self._work)
         else:
@@ -204,8 +218,11 @@ class Feed(tk.Frame):
             text.bind(sequence, lambda _: None)
         text.bind("<Up>", lambda _: self._moved(-1))
         text.bind("<Down>", lambda _: self._moved(1))
-        text.bind("<Prior>", lambda _: text.yview_scroll(-1, "pages"))
-        text.bind("<Next>", lambda _: text.yview_scroll(1, "pages"))
+        text.bind("<Prior>", lambda _: self._bar_moved("scroll", "-1", "pages"))
+        text.bind("<Next>", lambda _: self._bar_moved("scroll", "1", "pages"))
+        for sequence in ("<MouseWheel>", "<Button-4>", "<Button-5>"):  # after the text has scrolled by itself
+            text.bind(sequence, lambda _: self.after_idle(self._moved_by_hand))
+        text.bind("<Configure>", lambda _: self._stay())
 
     def _moved(self, step: int) -> str:
         self.move(step)

@@ -113,7 +113,7 @@ def _opinion(mark: Taught | None, members: tuple[int, int] | None) -> tuple[str,
 def channel_name(channel_id: int, channels: Mapping[int, str]) -> str:
     """'#lounge', or what it is where it has no name."""
     name = channels.get(channel_id)
-    return texts.LIVE_CHANNEL.format(name=name) if name else texts.LIVE_DIRECT
+    return texts.LIVE_CHANNEL.format(name=name) if name else texts.LIVE_ELSEWHERE
 
 
 def verdict_of(decision: Activity) -> tuple[str, str]:
