@@ -73,6 +73,7 @@ class ControllerView:
 
     @property
     def is_up(self) -> bool:
+        """Whether the bot's process runs and is not on its way out."""
         return self.state in (ControllerState.STARTING, ControllerState.RUNNING)
 
 
@@ -234,7 +235,7 @@ class BotController:
             self._read_status(),
         )
 
-    def _tick_stopped(self, now: float, status: BotStatus | None) -> None:
+    def _tick_stopped(self, _now: float, status: BotStatus | None) -> None:
         # Somebody may have started a bot by hand: it is shown and stoppable all the same.
         if status is not None and status.exit_code is None and status.phase is not BotPhase.STOPPED:
             self.adopt()
@@ -280,7 +281,7 @@ class BotController:
             self._enter(ControllerState.STOPPED, "Did not stop in time and was ended by force.")
             self._start_again_if_asked()
 
-    def _tick_waiting(self, now: float, status: BotStatus | None) -> None:
+    def _tick_waiting(self, now: float, _status: BotStatus | None) -> None:
         if self._retry_at is not None and now >= self._retry_at and not self.adopt():
             self._start_process()
 

@@ -232,6 +232,7 @@ def script_command(script: str, workspace: Workspace) -> list[str]:
 
 
 def script_environment() -> dict[str, str]:
+    """The environment a script is started with: this project on the path, and UTF-8 on every system."""
     return os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "PYTHONUTF8": "1"}
 
 

@@ -70,6 +70,7 @@ class ChannelLog:
             self.add(message)
 
     def find(self, message_id: int) -> Message | None:
+        """The message with this id; None where the log does not hold it."""
         at = bisect_left(self.messages, message_id, key=_id)
         return self.messages[at] if at < len(self.messages) and self.messages[at].id == message_id else None
 
@@ -105,6 +106,7 @@ class ChannelLog:
 
     @property
     def own_ids(self) -> frozenset[int]:
+        """Ids of the bot's own messages in the log."""
         return frozenset(message.id for message in self.messages if message.is_own)
 
     def has_moved_on(self, target_id: int, author_id: int) -> bool:
@@ -141,6 +143,7 @@ class ChannelLogs:
         return self._logs.setdefault(channel_id, ChannelLog())
 
     def items(self) -> list[tuple[int, ChannelLog]]:
+        """Channel id and log of every channel heard so far, as a copy that outlives changes."""
         return list(self._logs.items())
 
 

@@ -111,6 +111,7 @@ class BotClient(commands.Bot):
             parsers[name] = _forgiving(name, parse)
 
     async def setup_hook(self) -> None:
+        """discord.py calls it once, after signing in and before the first event."""
         await self._add_commands(self)
         await self._register_slash_commands()
 
@@ -153,21 +154,25 @@ class BotClient(commands.Bot):
         return send_message
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
+        """discord.py calls it with each event; nothing is passed on once the client is closed."""
         # A slash command that ends during the stop would tell a client that has no loop any more.
         if not self.is_closed():
             super().dispatch(event, *args, **kwargs)
 
     @property
     def identity(self) -> Identity:
+        """Who the bot is: id, display name and user name. Only after signing in."""
         assert self.user is not None, "not signed in"
         return Identity(self.user.id, display_name(self.user), self.user.name)
 
     # ---- the connection ----------------------------------------------------------------------------------
 
     async def on_connect(self) -> None:
+        """Called at every connection, the first one and each later one: what may be read is asked again."""
         self.handlers.access.doubt()
 
     async def on_ready(self) -> None:
+        """The server's channels and members are known; may come more than once in a connection's life."""
         self._online("online")
         guild = self.get_guild(self.handlers.place.server_id)
         if guild is not None:
@@ -198,9 +203,11 @@ class BotClient(commands.Bot):
         await catch_up(guild, Missed(), pause=lambda: asyncio.sleep(CATCH_UP_PAUSE_SECONDS))
 
     async def on_resumed(self) -> None:
+        """The connection was picked up where it broke off; no event was lost."""
         self._online("resumed")
 
     async def on_disconnect(self) -> None:
+        """The connection broke. discord.py repeats it with each failed try; the first one counts."""
         if self.lost_at is None:
             self.lost_at = time.monotonic()
             log.warning("Connection to Discord lost")
@@ -216,6 +223,7 @@ class BotClient(commands.Bot):
     # ---- events -----------------------------------------------------------------------------------------
 
     async def on_message(self, message: discord.Message) -> None:
+        """A message, ours too: a command is carried out, everything else goes to the handlers."""
         if not self.handlers.is_ours(message):
             return
         context = await self.get_context(message)
@@ -225,6 +233,7 @@ class BotClient(commands.Bot):
             await self.handlers.on_message(message, self.identity)
 
     async def on_raw_typing(self, payload: discord.RawTypingEvent) -> None:
+        """Somebody began to type; repeated every few seconds while they do."""
         channel = self.get_channel(payload.channel_id)
         if payload.guild_id != self.handlers.place.server_id or payload.user_id == self.identity.id:
             return
@@ -233,43 +242,54 @@ class BotClient(commands.Bot):
             await self.handlers.on_typing(channel, writer)
 
     async def on_guild_available(self, guild: discord.Guild) -> None:
+        """The server came back after an outage of Discord's."""
         await self.handlers.access.follow(guild)
 
     async def on_guild_join(self, guild: discord.Guild) -> None:
+        """The bot was invited while it runs."""
         await self.handlers.access.follow(guild)
 
     async def on_guild_update(self, _before: discord.Guild, after: discord.Guild) -> None:
+        """The server itself changed: name, owner, who may find it."""
         await self.handlers.access.follow(after)
 
     async def on_guild_channel_create(self, channel: GuildChannel) -> None:
+        """A channel was made."""
         await self.handlers.access.follow(channel.guild)
 
     async def on_guild_channel_update(self, _before: GuildChannel, after: GuildChannel) -> None:
+        """A channel changed; its permissions may have."""
         if after.guild.id == self.handlers.place.server_id:
             self.handlers.permissions_changed(after.id)
             await self.handlers.access.follow(after.guild)
 
     async def on_guild_channel_delete(self, channel: GuildChannel) -> None:
+        """A channel was deleted, and everything in it with it."""
         if channel.guild.id == self.handlers.place.server_id:
             await self.handlers.access.lose(channel.id)
             await self.handlers.access.follow(channel.guild)
 
     async def on_guild_role_create(self, role: discord.Role) -> None:
+        """A role was made; it may be what lets the bot read."""
         await self.handlers.access.follow(role.guild)
 
     async def on_guild_role_update(self, _before: discord.Role, after: discord.Role) -> None:
+        """A role's permissions or colour changed, for all who have it."""
         if after.guild.id == self.handlers.place.server_id:
             self.handlers.permissions_changed()
             await self.handlers.access.follow(after.guild)
 
     async def on_guild_role_delete(self, role: discord.Role) -> None:
+        """A role was deleted: whoever had it may read less now."""
         await self.handlers.access.follow(role.guild)
 
     async def on_member_update(self, _before: discord.Member, after: discord.Member) -> None:
+        """A member's roles or names changed; only the bot's own matter here."""
         if after.id == self.identity.id:  # its own roles: what it reaches
             await self.handlers.access.follow(after.guild)
 
     async def on_raw_thread_update(self, payload: discord.RawThreadUpdateEvent) -> None:
+        """A thread changed, also one that nobody has open."""
         if payload.guild_id == self.handlers.place.server_id:
             await self.handlers.access.follow_thread(
                 Channel(
@@ -282,22 +302,28 @@ class BotClient(commands.Bot):
             )
 
     async def on_raw_thread_delete(self, payload: discord.RawThreadDeleteEvent) -> None:
+        """A thread was deleted."""
         if payload.guild_id == self.handlers.place.server_id:
             await self.handlers.access.lose(payload.thread_id)
 
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
+        """A message was edited, or Discord added a preview to it; also one the bot never saw."""
         await self.handlers.on_edit(payload.message)
 
     async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
+        """One message was deleted; also one the bot never saw."""
         await self.handlers.on_delete(payload.channel_id, {payload.message_id})
 
     async def on_raw_bulk_message_delete(self, payload: discord.RawBulkMessageDeleteEvent) -> None:
+        """Many messages were deleted in one go, by a moderator's bot or with a banned member."""
         await self.handlers.on_delete(payload.channel_id, payload.message_ids)
 
     async def on_raw_reaction_add(self, payload: discord.RawReactionActionEvent) -> None:
+        """Somebody reacted to a message, however old."""
         await self._on_reaction(payload, is_added=True)
 
     async def on_raw_reaction_remove(self, payload: discord.RawReactionActionEvent) -> None:
+        """Somebody took a reaction back."""
         await self._on_reaction(payload, is_added=False)
 
     async def _on_reaction(self, payload: discord.RawReactionActionEvent, *, is_added: bool) -> None:
@@ -311,6 +337,7 @@ class BotClient(commands.Bot):
         )
 
     async def on_error(self, event_method: str, /, *_args: Any, **_kwargs: Any) -> None:
+        """discord.py calls it when one of the methods above raised; the bot stays up."""
         log.exception("Error in %s", event_method)
 
 
@@ -378,8 +405,17 @@ async def run_discord(services: Services) -> None:
 
     async def add_commands(client: BotClient) -> None:
         from bot.commands import AdminCommands
+        from bot.looking_back import LookingBack
 
         await client.add_cog(AdminCommands(services, handlers, outbox))
+        await client.add_cog(
+            LookingBack(
+                services.store,
+                services.storage,
+                sources=services.recall.sources,
+                is_admin=lambda user_id: handlers.place.is_admin(user_id),
+            )
+        )
 
     def make() -> BotClient:
         current[:] = [BotClient(handlers, services.status, add_commands=add_commands)]
@@ -502,7 +538,7 @@ class Connection:
             self._explain(error)
         except AttributeError:
             # discord.py reads its websocket after a first connection that never came to be
-            if client.ws is not None:  # type: ignore[redundant-expr]
+            if client.ws is not None:
                 raise
             self._trouble("Discord's gateway cannot be reached.")
 
@@ -534,7 +570,7 @@ class Connection:
 
 def wait_seconds(attempt: int, roll: float) -> float:
     """1, 2, 4 ... 30 seconds, shortened by up to half at random."""
-    return min(FIRST_WAIT_SECONDS * 2 ** min(attempt, 10), LONGEST_WAIT_SECONDS) * (0.5 + roll / 2)
+    return float(min(FIRST_WAIT_SECONDS * 2 ** min(attempt, 10), LONGEST_WAIT_SECONDS)) * (0.5 + roll / 2)
 
 
 async def _finish_events(*, timeout_seconds: float) -> None:

@@ -18,7 +18,8 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.command_limits import MemberLimits, Refusals, limited
+from bot.command_groups import CommandGroup, Context, NotAdminError, hybrid
+from bot.command_limits import limited
 from bot.command_texts import (
     CHANNEL_WORDS,
     access_text,
@@ -33,9 +34,9 @@ from bot.command_texts import (
 )
 from bot.config import PREFIX, parse_duration
 from bot.handlers import Handlers
-from bot.outbox import Outbox, shortened
+from bot.outbox import Outbox
 from storage import policy
-from storage.errors import KnownError, SettingError
+from storage.errors import SettingError
 from storage.forgetting import forget_member, mark_models
 from storage.jobs import runner
 from storage.jobs.kinds import JobKind
@@ -48,16 +49,9 @@ if TYPE_CHECKING:
     from bot.services import Services
 
 T = TypeVar("T")
-Context = commands.Context[Any]
-# Its type asks for a parameter specification that a method in a cog cannot meet.
-hybrid: Callable[..., Any] = commands.hybrid_command
 log = logging.getLogger(__name__)
 
 JOB_POLL_SECONDS = 2.0
-
-
-class NotAdminError(commands.CheckFailure):
-    """Somebody else tried an admin's command."""
 
 
 def admin_only() -> Callable[[T], T]:
@@ -65,7 +59,7 @@ def admin_only() -> Callable[[T], T]:
 
     async def check(context: Context) -> bool:
         cog = context.cog
-        if isinstance(cog, AdminCommands) and cog.is_admin(context.author.id):
+        if isinstance(cog, CommandGroup) and cog.is_admin(context.author.id):
             return True
         raise NotAdminError
 
@@ -77,27 +71,19 @@ def admin_only() -> Callable[[T], T]:
     return mark
 
 
-class AdminCommands(commands.Cog):
+class AdminCommands(CommandGroup):
     """What owners and members may ask of the bot on Discord."""
 
     def __init__(self, services: Services, handlers: Handlers, outbox: Outbox) -> None:
+        super().__init__(is_admin=lambda user_id: handlers.place.is_admin(user_id))
         self._services = services
         self._store = services.store
         self._handlers = handlers
         self._outbox = outbox
         self._jobs: set[asyncio.Task[None]] = set()
-        self._limits = MemberLimits()
-        self._refusals = Refusals()
-
-    def is_admin(self, user_id: int) -> bool:
-        return self._handlers.place.is_admin(user_id)
-
-    async def cog_before_invoke(self, context: Context) -> None:
-        """Nobody but an admin keeps the bot busy with members' commands."""
-        if not self.is_admin(context.author.id):
-            self._limits.spend(context)
 
     async def cog_unload(self) -> None:
+        """discord.py calls it as the bot closes: nobody waits for a job's end any more."""
         for task in self._jobs:
             task.cancel()
 
@@ -145,12 +131,12 @@ class AdminCommands(commands.Cog):
             return
         if duration.strip().lower() in ("off", "0"):
             await self._store_setting(context, QUIET_UNTIL, 0.0)
-            await self._say(context, "I am listening again.")
+            await self.say(context, "I am listening again.")
             return
         seconds = parse_duration(duration)
         until = time.time() + seconds
         await self._store_setting(context, QUIET_UNTIL, until)
-        await self._say(context, f"Quiet until <t:{int(until)}:t> (`{PREFIX}quiet off` ends it).")
+        await self.say(context, f"Quiet until <t:{int(until)}:t> (`{PREFIX}quiet off` ends it).")
 
     # ---- looking ----------------------------------------------------------------------------------------
 
@@ -159,21 +145,21 @@ class AdminCommands(commands.Cog):
     async def status(self, context: Context) -> None:
         """How the bot is."""
         text = await self._run(status_text, self._store, self._services.status.snapshot(), time.time())
-        await self._say(context, text)
+        await self.say(context, text)
 
     @admin_only()
     @hybrid(description="Why it answered or stayed silent: the replied-to message, or the last one")
     async def why(self, context: Context) -> None:
         """Why it answered or stayed silent (reply to a message, or the last one here)."""
         target = _reference_id(context)
-        await self._say(context, await self._run(why_text, self._store, context.channel.id, target))
+        await self.say(context, await self._run(why_text, self._store, context.channel.id, target))
 
     @limited
     @hybrid(name="help", description="What you can ask of the bot")
     async def help(self, context: Context) -> None:
         """What you can ask of the bot."""
         is_admin = self.is_admin(context.author.id)
-        await self._say(context, help_text(self.get_commands(), is_admin=is_admin))
+        await self.say(context, help_text(self.offered(context), is_admin=is_admin))
 
     # ---- running ----------------------------------------------------------------------------------------
 
@@ -181,14 +167,14 @@ class AdminCommands(commands.Cog):
     @hybrid(description="Restart the bot's process")
     async def restart(self, context: Context) -> None:
         """Restart the bot's process."""
-        await self._say(context, "Restarting.")
+        await self.say(context, "Restarting.")
         self._services.stop.ask(ExitCode.RESTART, f"Restart asked for on Discord by {context.author.id}.")
 
     @admin_only()
     @hybrid(description="Load the model again (after a new one was deployed)")
     async def reload(self, context: Context) -> None:
         """Load the model again."""
-        await self._say(context, "Loading the model; I am silent until it is ready.")
+        await self.say(context, "Loading the model; I am silent until it is ready.")
         self._services.slot.reload()
         is_loaded = await self._services.slot.wait_until_settled()
         status = self._services.status.snapshot()
@@ -214,9 +200,9 @@ class AdminCommands(commands.Cog):
         target = _reference_id(context) or self._handlers.last_own_id(context.channel.id)
         channel: Any = context.channel
         if target is None or not await self._handlers.take_back(channel, target):
-            await self._say(context, "That is not a message of mine.")
+            await self.say(context, "That is not a message of mine.")
             return
-        await self._say(context, "Taken back.")
+        await self.say(context, "Taken back.")
 
     # ---- channels -----------------------------------------------------------------------------------------
 
@@ -234,7 +220,7 @@ class AdminCommands(commands.Cog):
         """Which channels it learns from, recalls from and speaks in."""
         action = action.lower()
         if action == "list":
-            await self._say(context, await self._run(self._channel_list))
+            await self.say(context, await self._run(self._channel_list))
             return
         if action not in ("add", "remove", "enable", "disable", "open", "close"):
             raise commands.UserInputError
@@ -244,7 +230,7 @@ class AdminCommands(commands.Cog):
         if context.guild is not None and action != "remove":
             await self._handlers.access.follow(context.guild)
         words = frozenset(what.lower().replace(",", " ").split())
-        await self._say(context, await self._run(self._change_channel, found, action, words, context.author.id))
+        await self.say(context, await self._run(self._change_channel, found, action, words, context.author.id))
 
     # ---- members' rights ----------------------------------------------------------------------------------
 
@@ -252,7 +238,7 @@ class AdminCommands(commands.Cog):
     @hybrid(description="What the bot learns from and stores, and how to leave")
     async def botdata(self, context: Context) -> None:
         """What it learns from, what it stores, and how to leave."""
-        await self._say(context, await self._run(botdata_text, self._store, context.author.id))
+        await self.say(context, await self._run(botdata_text, self._store, context.author.id))
 
     @limited
     @hybrid(description="Leave your messages out of learning and recall from now on")
@@ -264,7 +250,7 @@ class AdminCommands(commands.Cog):
             )
         )
         await self._run(lambda: mark_models(self._store.workspace, time.time(), reason="a member opted out"))
-        await self._say(
+        await self.say(
             context,
             "Done: your messages are no longer stored, recalled or used for training. What is "
             f"stored already stays unused; `{PREFIX}forgetme` deletes it. `{PREFIX}optin` undoes "
@@ -280,7 +266,7 @@ class AdminCommands(commands.Cog):
                 context.author.id, False, name=context.author.global_name or context.author.name
             )
         )
-        await self._say(context, f"Done: new messages of yours may be learnt from. `{PREFIX}optout` undoes this.")
+        await self.say(context, f"Done: new messages of yours may be learnt from. `{PREFIX}optout` undoes this.")
 
     @limited
     @hybrid(usage="yes", description="Delete your messages from everything the bot keeps")
@@ -288,7 +274,7 @@ class AdminCommands(commands.Cog):
     async def forgetme(self, context: Context, confirm: str = "") -> None:
         """Delete your messages from everything it keeps."""
         if confirm.lower() != "yes":
-            await self._say(
+            await self.say(
                 context,
                 "This deletes your messages from the database, the search index, prepared training "
                 "data, exports, test chats, logs and backups here, for good, and keeps you out of the next "
@@ -298,41 +284,9 @@ class AdminCommands(commands.Cog):
         await context.defer(ephemeral=True)  # large servers take longer than Discord waits for an answer
         self._handlers.forget_author(context.author.id)
         done = await asyncio.to_thread(forget_member, self._store, context.author.id)
-        await self._say(context, forgotten_text(done))
-
-    # ---- errors -------------------------------------------------------------------------------------------
-
-    async def cog_command_error(self, context: Context, error: Exception) -> None:
-        """One sentence for whoever asked; a traceback only into the log."""
-        cause = _root_of(error)
-        if isinstance(cause, commands.CommandOnCooldown):
-            name = context.command.name if context.command else ""
-            text = self._refusals.text(context.author.id, name, cause)
-            if not text and context.interaction is None:
-                return
-        elif isinstance(cause, NotAdminError):
-            text = "Only the bot's admins may do that."
-        elif isinstance(cause, KnownError):
-            text = cause.text()
-        elif isinstance(cause, commands.UserInputError | app_commands.TransformerError):
-            text = f"Usage: `{usage_of(context.command)}`" if context.command else "I did not understand that."
-        elif isinstance(cause, discord.HTTPException | OSError):
-            log.warning("A command could not be answered: %s", cause)
-            return
-        else:
-            log.error("Command failed", exc_info=cause)
-            text = "That went wrong; the details are in the log."
-        await self._say(context, text or "One moment.")
+        await self.say(context, forgotten_text(done))
 
     # ---- inner --------------------------------------------------------------------------------------------
-
-    async def _say(self, context: Context, text: str) -> None:
-        try:
-            await context.send(
-                shortened(text), allowed_mentions=discord.AllowedMentions.none(), ephemeral=True, suppress_embeds=True
-            )
-        except discord.HTTPException as error:
-            log.warning("A command could not be answered: %s", error)
 
     async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
         return await self._services.storage.run(function, *arguments)
@@ -340,10 +294,10 @@ class AdminCommands(commands.Cog):
     async def _set(self, context: Context, setting: Setting[Any], raw: str) -> None:
         if not raw:
             current = await self._run(self._store.settings.get, setting)
-            await self._say(context, setting_text(setting, current))
+            await self.say(context, setting_text(setting, current))
             return
         value = await self._store_setting(context, setting, raw)
-        await self._say(context, f"{setting.label} is now {setting_text(setting, value, is_short=True)}.")
+        await self.say(context, f"{setting.label} is now {setting_text(setting, value, is_short=True)}.")
 
     async def _store_setting(self, context: Context, setting: Setting[T], raw: Any) -> T:
         by = f"discord:{context.author.id}"
@@ -398,12 +352,12 @@ class AdminCommands(commands.Cog):
     async def _start_job(self, context: Context, kind: str) -> None:
         running = await self._run(self._running_job, kind)
         if running is not None:
-            await self._say(
+            await self.say(
                 context, f"A {kind} is already running ({running.progress:.0%}: {running.step or 'starting'})."
             )
             return
         child = await asyncio.to_thread(runner.spawn_job, self._store.workspace, kind, [])
-        await self._say(context, f"Started: {kind}. I report here when it ends.")
+        await self.say(context, f"Started: {kind}. I report here when it ends.")
         task = asyncio.create_task(self._report_job(context.channel, kind, child))
         self._jobs.add(task)
         task.add_done_callback(self._jobs.discard)
@@ -430,11 +384,6 @@ def _required(channel: Channel | None) -> Channel:
     return channel
 
 
-def usage_of(command: commands.Command[Any, ..., Any]) -> str:
-    """'!setrate 0-1'."""
-    return f"{PREFIX}{command.name} {command.usage or ''}".strip()
-
-
 def _is_span(text: str) -> bool:
     """'23-7' after !quiet means every day; a length of time never reads as two times of day."""
     try:
@@ -446,9 +395,3 @@ def _is_span(text: str) -> bool:
 def _reference_id(context: Context) -> int | None:
     reference = context.message.reference if context.interaction is None else None
     return reference.message_id if reference else None
-
-
-def _root_of(error: BaseException) -> BaseException:
-    while isinstance(inner := getattr(error, "original", None), BaseException):
-        error = inner
-    return error

@@ -32,6 +32,7 @@ class ServerScope:
         return cls(environment.server_id, environment.admin_ids)
 
     def is_admin(self, user_id: int) -> bool:
+        """Whether this user may use the commands of the bot's owner."""
         return user_id in self.admin_ids
 
 

@@ -148,9 +148,9 @@ class Handlers:
         decision = self._decide(seen, known, was_away=was_away)
         if was_away:
             decision = after_absence(seen, decision, now=self._wall_clock())
-        if not self._is_stopping() and (decision.speak or self._may_join(known, seen, decision)):
-            if self._desk.join(message, seen, decision):
-                return decision
+        may_be_said_now = not self._is_stopping() and (decision.speak or self._may_join(known, seen))
+        if may_be_said_now and self._desk.join(message, seen, decision):
+            return decision
         if decision.speak:
             self._desk.ask(message, seen, decision, known.settings)
         else:
@@ -225,9 +225,9 @@ class Handlers:
         else is a late reaction to keep."""
         if channel is None:
             return
-        if is_added and emoji == TAKE_BACK and self.place.is_admin(user_id):
-            if await self.take_back(channel, message_id):
-                return
+        is_taken_back = is_added and emoji == TAKE_BACK and self.place.is_admin(user_id)
+        if is_taken_back and await self.take_back(channel, message_id):
+            return
         if (value := reaction_value(emoji)) and await self._is_own(channel.id, message_id):
             await self._storage.run(self._judge, message_id, user_id, value, is_added)
             return
@@ -290,7 +290,7 @@ class Handlers:
             self.drop(channel_id, message_ids)
         if any(row.kind is not WithdrawalKind.MESSAGE for row in rows):
             # Their lines may have been recalled anywhere.
-            for channel_id, _ in self._logs.items():
+            for channel_id, _ in self._logs.items():  # noqa: PERF102 - a log book of channels, no dictionary
                 self._forget_channel(channel_id)
 
     async def load_counts(self) -> None:
@@ -422,7 +422,7 @@ class Handlers:
         )
 
     @staticmethod
-    def _may_join(known: _Known, seen: IncomingMessage, decision: Decision) -> bool:
+    def _may_join(known: _Known, seen: IncomingMessage) -> bool:
         """A line after a question belongs to it, though nobody would have answered it alone."""
         return known.channel is not None and known.channel.speak and not seen.is_to_somebody_else
 

@@ -48,4 +48,5 @@ class LiveStatus:
             )
 
     def snapshot(self) -> BotStatus:
+        """What the status row holds now, as a value of its own."""
         return self._status

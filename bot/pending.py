@@ -27,6 +27,7 @@ class AnsweredLine:
 
     @property
     def reason(self) -> str:
+        """Why the line is answered, as the activity list shows it."""
         return self.decision.reason if self.decision.speak else "part of the same answer"
 
 
@@ -56,10 +57,12 @@ class Pending:
 
     @property
     def target(self) -> discord.Message:
+        """The message the reply is sent to: the newest line."""
         return self.newest.message
 
     @property
     def incoming(self) -> IncomingMessage:
+        """The newest line as the decisions see it."""
         return self.newest.incoming
 
     def join(self, line: AnsweredLine) -> None:
@@ -95,6 +98,7 @@ class Pending:
 
     @property
     def is_asked(self) -> bool:
+        """Whether any of the lines was addressed to the bot."""
         return any(line.decision.is_asked for line in self.heard.values())
 
 

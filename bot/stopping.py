@@ -52,9 +52,11 @@ class StopRequest:
 
     @property
     def is_asked(self) -> bool:
+        """Whether a stop was asked for."""
         return self._event.is_set()
 
     async def wait(self) -> None:
+        """Return once a stop is asked for; at once where it was."""
         await self._event.wait()
 
 

@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 class Runs(Protocol):
     """What awaits a call on the storage thread (`bot.storage_thread.StorageThread`)."""
 
-    async def run(self, function: Callable[..., Any], *arguments: Any) -> Any: ...
+    async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run the function elsewhere and return what it returns, or raise what it raises."""
 
 
 @dataclass(eq=False)

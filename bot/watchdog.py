@@ -46,9 +46,11 @@ class Watchdog:
         self._grace_until = 0.0
 
     def start(self) -> None:
+        """Begin to watch, in a daemon thread."""
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def stop(self) -> None:
+        """End the watch; the thread is gone within one look."""
         self._stopped.set()
 
     def check(self) -> bool:

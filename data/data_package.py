@@ -82,7 +82,7 @@ class PackageFiles:
             if len(above.parts) >= self.depth - 1:
                 inner.clear()
             for name in sorted(names):
-                size = os.stat(os.path.join(folder, name), follow_symlinks=False).st_size
+                size = Path(folder, name).lstat().st_size
                 found.append(Entry((above / name).as_posix(), str(above / name), size, size))
         return found
 

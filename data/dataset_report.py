@@ -117,11 +117,11 @@ def shares_plot(shares: Sequence[Mapping[str, Any]], ceiling: float) -> str:
             f"<text class=soft x='{x(max(row['before'], row['after'])) + 6:.1f}' y='{y + 13}'>"
             f"{row['before']:.1%} → {row['after']:.1%}</text>"
         )
-    for value in sorted({CEILING, ceiling}):
-        drawn.append(
-            f"<line class=limit x1='{x(value):.1f}' x2='{x(value):.1f}' y1='14' y2='{height - 8}'/>"
-            f"<text class=soft x='{x(value):.1f}' y='10' text-anchor='middle'>{value:.1%}</text>"
-        )
+    drawn.extend(
+        f"<line class=limit x1='{x(value):.1f}' x2='{x(value):.1f}' y1='14' y2='{height - 8}'/>"
+        f"<text class=soft x='{x(value):.1f}' y='10' text-anchor='middle'>{value:.1%}</text>"
+        for value in sorted({CEILING, ceiling})
+    )
     more = f"<p class=lead>and {len(shares) - len(rows):,} more people</p>" if len(shares) > len(rows) else ""
     return (
         f"<svg viewBox='0 0 {width} {height}' role=img aria-label='Shares before and after'>{''.join(drawn)}</svg>"

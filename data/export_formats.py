@@ -77,6 +77,7 @@ class JsonLines(SourceExport):
     """One Discord message object a line."""
 
     def items(self) -> Iterator[Item]:
+        """The messages one after another. BadInputError names the line that cannot be read."""
         with self.source.open() as opened:
             for number, text in read_lines(opened.binary, self.name):
                 parsed = checked(_parse_line, text, self.name, number)
@@ -87,6 +88,7 @@ class JsonArray(SourceExport):
     """One array of Discord message objects."""
 
     def items(self) -> Iterator[Item]:
+        """The messages one after another. BadInputError names the line that cannot be read."""
         with self.source.open() as opened:
             reader = JsonReader(opened.text(), self.name)
             for line, raw in reader.elements():
@@ -100,10 +102,14 @@ class ChatExporter(SourceExport):
     server_name: str = ""
 
     def items(self) -> Iterator[Item]:
+        """The messages one after another, with the channel from the file's head.
+
+        BadInputError names the line that cannot be read.
+        """
         with self.source.open() as opened:
             reader = JsonReader(opened.text(), self.name)
             head: dict[str, tuple[int, Any]] = {}
-            for key in reader.keys():
+            for key in reader.keys():  # noqa: SIM118 - a reader of a stream, no dictionary
                 if key != "messages":
                     line = reader.line
                     head[key] = (line, reader.value())
@@ -119,7 +125,7 @@ class ChatExporter(SourceExport):
         with self.source.open() as opened:
             reader = JsonReader(opened.text(), self.name)
             head: dict[str, tuple[int, Any]] = {}
-            for key in reader.keys():
+            for key in reader.keys():  # noqa: SIM118 - a reader of a stream, no dictionary
                 if key == "messages":
                     break
                 line = reader.line

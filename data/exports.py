@@ -97,7 +97,7 @@ def _named(inputs: Sequence[Path], found: Found) -> Iterator[Path]:
         if path.exists() or not _STARS.search(str(path)):
             yield path
             continue
-        matches = sorted(glob.glob(str(path), recursive=True))
+        matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - the pattern may be absolute
         if not matches:
             found.problems.append(BadInputError(f"No file matches {path}.", "Check the folder and the ending."))
         yield from map(Path, matches)
@@ -200,8 +200,8 @@ def _in_zip(path: Path, entry: Entry) -> list[Export]:
 
 def _files_below(path: Path) -> Iterator[Path]:
     """The files below a folder, by name; an unpacked data package comes as the folder it is."""
-    for name in sorted(os.listdir(path)):
-        part = path / name
+    for part in sorted(path.iterdir()):
+        name = part.name
         if name.startswith(".") or is_added_by_the_system(name):
             continue
         if not part.is_dir() or (not part.is_symlink() and _is_package_folder(part)):

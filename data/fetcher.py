@@ -52,6 +52,7 @@ class ServerView:
 
     @property
     def is_large(self) -> bool:
+        """Whether the policy for large or public servers applies."""
         return policy.is_large(self.members, is_discoverable=self.is_discoverable)
 
     def as_result(self) -> DiscoverResult:
@@ -74,18 +75,22 @@ class FetchSummary:
 
     @property
     def new(self) -> int:
+        """Messages that were not known before."""
         return sum(channel.new for channel in self.channels)
 
     @property
     def edited(self) -> int:
+        """Messages whose words changed since they were stored."""
         return sum(channel.edited for channel in self.channels)
 
     @property
     def deleted(self) -> int:
+        """Messages that Discord said were deleted."""
         return sum(channel.deleted for channel in self.channels)
 
     @property
     def missing(self) -> int:
+        """Messages that were not found again, and are out of sight until they are."""
         return sum(channel.missing for channel in self.channels)
 
     @property

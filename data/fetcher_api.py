@@ -67,7 +67,8 @@ class DiscordRest:
     @property
     def bot_id(self) -> int:
         """The bot's own user id."""
-        assert self._client is not None and self._client.user is not None, "not signed in"
+        assert self._client is not None, "not signed in"
+        assert self._client.user is not None, "not signed in"
         return self._client.user.id
 
     async def application(self) -> Json:
@@ -95,7 +96,8 @@ class DiscordRest:
     async def active_threads(self, guild_id: int) -> list[Json]:
         """All threads that are not archived."""
         answer = await self._patiently(lambda: self._http.get_active_threads(guild_id), "reading the threads")
-        return answer["threads"]
+        threads: list[Json] = answer["threads"]
+        return threads
 
     async def archived_threads(
         self, channel_id: int, *, is_private: bool, before: str | None
@@ -190,7 +192,7 @@ def _as_fetch_error(trouble: NetworkTrouble) -> FetchError:
 
 def pause_seconds(attempt: int, roll: float) -> float:
     """1, 2, 4 ... 60 seconds, each shortened by up to half at random so that clients do not march in step."""
-    return min(FIRST_WAIT_SECONDS * 2**attempt, LONGEST_WAIT_SECONDS) * (0.5 + roll / 2)
+    return float(min(FIRST_WAIT_SECONDS * 2**attempt, LONGEST_WAIT_SECONDS)) * (0.5 + roll / 2)
 
 
 def invalid_token() -> ConfigurationError:

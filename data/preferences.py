@@ -192,6 +192,7 @@ class RejectWithModel:
         self._kept = kept
 
     def __call__(self, places: Sequence[PairRequest]) -> Iterator[tuple[PairRequest, list[str]]]:
+        """Each place with the model's replies to it, in order; those kept from an earlier run cost nothing."""
         known = _read_kept(self._kept)
         with open(self._kept, "a", encoding="utf-8") as file:
             for start in range(0, len(places), self._AT_ONCE):
@@ -250,6 +251,7 @@ class RejectIfAffordable:
         return "templates" if self.note else "model"
 
     def __call__(self, places: Sequence[PairRequest]) -> Iterator[tuple[PairRequest, list[str]]]:
+        """Ask the model where it answers in time; otherwise the replies come from the other source."""
         missing = self._model.missing(places)
         try:
             seconds = self._seconds_each(missing)

@@ -235,6 +235,7 @@ class App:
 
     @property
     def is_hidden(self) -> bool:
+        """Whether the window is out of sight: in the tray or minimised."""
         return self.root.state() in ("withdrawn", "iconic")
 
     def _tick(self) -> None:
@@ -323,6 +324,7 @@ class App:
 
     @property
     def workspace(self) -> Workspace:
+        """The workspace this panel looks after."""
         return self.store.workspace
 
     def ask(
@@ -385,6 +387,7 @@ class App:
         self._show_status()
 
     def cancel_job(self, job_id: int, kind: str) -> None:
+        """Ask a job to stop, and show at once that it was asked."""
         self.wishes.cancel(job_id)
         self._show_status()
         self.ask(lambda: self.jobs.cancel(kind), lambda _: self.refresh_soon())
@@ -426,9 +429,11 @@ class App:
             room.beat(self.pulse)
 
     def toast(self, title: str, body: str = "", *, tone: str = "idle") -> None:
+        """Show a short note in the corner; it goes after a few seconds."""
         self.toasts.show(title, body, tone=tone)
 
     def confirm(self, title: str, text: str, answers: list[tuple[str, str, Callable[[], Any] | None]]) -> None:
+        """Ask something before the window's content; each answer is its words, its look and what it does."""
         self.dialog.ask(title, text, answers)
 
     def refresh_soon(self) -> None:
@@ -442,6 +447,7 @@ class App:
     # ---- appearance ------------------------------------------------------------------------------
 
     def change_appearance(self) -> None:
+        """Paint everything again: the computer went from light to dark, or back."""
         self.set_appearance(self.appearance.following)
 
     def set_appearance(self, setting: str) -> None:

@@ -32,7 +32,9 @@ class Teller(Protocol):
     tray: Any
 
     @property
-    def is_hidden(self) -> bool: ...
+    def is_hidden(self) -> bool:
+        """Whether the window is out of sight, so that a note has to go to the desktop."""
+
     def ask(
         self,
         work: Callable[[], Any],
@@ -40,11 +42,20 @@ class Teller(Protocol):
         *,
         failed: Callable[[Exception], Any] | None = None,
         slow: bool = False,
-    ) -> None: ...
-    def toast(self, title: str, body: str = "", *, tone: str = "idle") -> None: ...
-    def confirm(self, title: str, text: str, answers: list[tuple[str, str, Callable[[], Any] | None]]) -> None: ...
-    def start_job(self, kind: str, args: list[str] | None = None) -> None: ...
-    def go(self, room: str) -> None: ...
+    ) -> None:
+        """Do `work` on a worker, then hand its result or its exception over on the window's thread."""
+
+    def toast(self, title: str, body: str = "", *, tone: str = "idle") -> None:
+        """Show a short note in the corner."""
+
+    def confirm(self, title: str, text: str, answers: list[tuple[str, str, Callable[[], Any] | None]]) -> None:
+        """Ask something; each answer is its words, its look and what it does."""
+
+    def start_job(self, kind: str, args: list[str] | None = None) -> None:
+        """Start a job."""
+
+    def go(self, room: str) -> None:
+        """Put a room in front."""
 
 
 class Notifier:

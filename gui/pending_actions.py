@@ -26,25 +26,32 @@ class PendingActions:
 
     @property
     def starting(self) -> frozenset[str]:
+        """Kinds of jobs that were clicked and have no row yet."""
         return frozenset(self._starting)
 
     @property
     def cancelling(self) -> frozenset[int]:
+        """Jobs that were asked to stop and have not ended yet."""
         return frozenset(self._cancelling)
 
     def click(self, action: str) -> None:
+        """A button of the bot was pressed: start, stop, restart."""
         self.clicked, self._clicked_at = action, self._clock()
 
     def clicked_done(self) -> None:
+        """The bot is where the press wanted it, or cannot get there."""
         self.clicked = ""
 
     def start(self, kind: str) -> None:
+        """A job was clicked."""
         self._starting[kind] = self._clock()
 
     def start_failed(self, kind: str) -> None:
+        """The job could not be started."""
         self._starting.pop(kind, None)
 
     def cancel(self, job_id: int) -> None:
+        """A job was asked to stop."""
         self._cancelling.add(job_id)
 
     def forget_answered(self, pulse: Pulse) -> None:

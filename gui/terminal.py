@@ -59,9 +59,11 @@ class Ticker:
         self._thread = threading.Thread(target=self._run, name="supervision", daemon=True)
 
     def start(self) -> None:
+        """Begin to print the bot's state, in a thread of its own."""
         self._thread.start()
 
     def stop(self) -> None:
+        """Stop printing; returns once the thread has ended, 5 s at most."""
         self._stopped.set()
         self._thread.join(timeout=5)
 

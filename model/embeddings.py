@@ -60,6 +60,7 @@ class BulkEmbedder:
         self._model.max_seq_length = entry.max_tokens
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """One unit vector per text: float32, shape (texts, dimension)."""
         if not texts:
             return np.zeros((0, self.dimension), dtype=np.float32)
         vectors = self._model.encode(
@@ -110,7 +111,8 @@ class QueryEmbedder:
 
     def embed_query(self, text: str) -> np.ndarray:
         """The vector to search with, shape (dimension,)."""
-        return self.embed([self._entry.query_prefix + text])[0]
+        vector: np.ndarray = self.embed([self._entry.query_prefix + text])[0]
+        return vector
 
     def _one(self, text: str) -> np.ndarray:
         lib = self._lib

@@ -167,6 +167,7 @@ class NativeModel:
 
     @property
     def size_bytes(self) -> int:
+        """What the weights take."""
         return int(self._lib.llama_model_size(self._model))
 
     def metadata(self, key: str) -> str | None:
@@ -179,6 +180,7 @@ class NativeModel:
         return buffer.value.decode("utf-8", errors="replace")
 
     def chat_template(self) -> str | None:
+        """The Jinja source inside the file; None where it has none."""
         source = self._lib.llama_model_chat_template(self._model, None)
         return source.decode("utf-8", errors="replace") if source else None
 
@@ -217,6 +219,7 @@ class NativeModel:
         return (self._lib.llama_vocab_get_text(self.vocab, token) or b"").decode("utf-8", errors="replace")
 
     def is_control(self, token: int) -> bool:
+        """Whether a token is a control one, which never belongs in a reply's text."""
         return bool(self._lib.llama_vocab_is_control(self.vocab, token))
 
     def is_end(self, token: int) -> bool:
@@ -225,6 +228,7 @@ class NativeModel:
 
     @property
     def bos(self) -> int:
+        """The token that begins a text; -1 where the model has none."""
         return int(self._lib.llama_vocab_bos(self.vocab))
 
     @property
@@ -234,6 +238,7 @@ class NativeModel:
 
     @property
     def eos(self) -> int:
+        """The token that ends a text; -1 where the model has none."""
         return int(self._lib.llama_vocab_eos(self.vocab))
 
     # ---- computing ------------------------------------------------------------------------------------
@@ -277,6 +282,7 @@ class NativeModel:
             self.set_threads(threads)
 
     def set_threads(self, threads: int, batch_threads: int | None = None) -> None:
+        """Threads for one token at a time, and for a batch (the same number where it is not given)."""
         self.threads, self.batch_threads = threads, batch_threads or threads
         self._lib.llama_set_n_threads(self._context, self.threads, self.batch_threads)
 
@@ -298,6 +304,7 @@ class NativeModel:
         self._lib.llama_memory_seq_cp(self._memory, source, target, 0, end)
 
     def clear(self) -> None:
+        """Forget every sequence's tokens; the weights stay."""
         self._lib.llama_memory_clear(self._memory, False)
 
     def save(self, sequence: int) -> bytes:
@@ -360,7 +367,7 @@ def library() -> Any:
     import llama_cpp
     import llama_cpp.llama_cpp as lib
 
-    @lib.llama_log_callback
+    @lib.llama_log_callback  # type: ignore[untyped-decorator]
     def write(level: int, text: bytes, _data: Any) -> None:
         line = text.decode("utf-8", errors="replace").strip()
         if level == _ERROR and line and not _ABORT_NOISE.search(line):
@@ -369,7 +376,7 @@ def library() -> Any:
         elif level in (_WARNING, _ERROR) and line:
             log.debug("llama.cpp: %s", line)
 
-    lib._kept_log_callback = write  # ctypes callbacks must outlive their registration
+    lib.kept_log_callback = write  # ctypes callbacks must outlive their registration
     lib.llama_log_set(write, ctypes.c_void_p(0))
     lib.llama_backend_init()
     del llama_cpp

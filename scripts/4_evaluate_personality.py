@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 # On a busy computer two spinning threads are slower than one; must be set before the libraries load.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -263,7 +264,7 @@ def embedder(store: Store, progress: TerminalProgress) -> Embed | None:
     return None
 
 
-def remarks(manifest: dict, data: Path, who: str) -> tuple[str, ...]:
+def remarks(manifest: dict[str, Any], data: Path, who: str) -> tuple[str, ...]:
     """What a reader of the report should know about a model and the data."""
     if not manifest:
         return (f"{who} has no training manifest beside it.",)

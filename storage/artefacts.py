@@ -57,6 +57,7 @@ class Kind:
 
     @property
     def quotes_members(self) -> bool:
+        """Whether an erasure has to look into files of this kind."""
         return self.care is not Care.NOTHING
 
     @cached_property
@@ -227,6 +228,7 @@ class PreparedSet:
 
     @classmethod
     def newest(cls, workspace: Workspace) -> PreparedSet | None:
+        """The data set prepared last; None where there is none."""
         return next(iter(cls.all(workspace)), None)
 
 
@@ -240,6 +242,7 @@ class TrainingRun:
 
     @classmethod
     def read(cls, folder: Path) -> TrainingRun | None:
+        """The run recorded in a folder; None where the record is missing or cannot be read."""
         record = read_object(folder / RUN)
         if record is None:
             return None
@@ -259,6 +262,7 @@ class TrainingRun:
 
     @classmethod
     def newest(cls, workspace: Workspace) -> TrainingRun | None:
+        """The run that ended last; None where there is none."""
         return next(iter(cls.all(workspace)), None)
 
 

@@ -59,6 +59,7 @@ class Backup:
 
     @property
     def total_bytes(self) -> int:
+        """Size of all files; those shared with an older backup take no room twice."""
         return sum(entry["bytes"] for entry in self.files.values())
 
 

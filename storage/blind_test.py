@@ -82,6 +82,7 @@ def certainty(low: float, high: float) -> str:
 
 
 def quiz_folder(workspace: Workspace, quiz_id: str) -> Path:
+    """Where a blind test lies: its questions, the key and the answer sheets."""
     return workspace.data / "blind_tests" / quiz_id
 
 
@@ -92,6 +93,7 @@ def quizzes(workspace: Workspace) -> list[Path]:
 
 
 def write_quiz(quiz: Quiz, path: Path) -> None:
+    """Write the questions, in one step; an older file of that name is replaced."""
     _write(path, json.dumps(asdict(quiz), ensure_ascii=False, indent=1))
 
 

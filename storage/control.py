@@ -91,6 +91,7 @@ class StatusBoard:
         self._database.execute("DELETE FROM supervisor WHERE id = 1 AND pid = ?", (pid,))
 
     def read_supervisor(self) -> Supervisor | None:
+        """Who watches the bot, and when it last said so; None where nobody ever did."""
         row = self._database.row("SELECT pid, heartbeat_at FROM supervisor WHERE id = 1")
         return Supervisor(row["pid"], row["heartbeat_at"]) if row else None
 
@@ -99,6 +100,7 @@ class StatusBoard:
         return self._database.insert("INSERT INTO bot_starts (started_at) VALUES (?)", (self._clock(),))
 
     def record_end(self, start_id: int, exit_code: int | None) -> None:
+        """Note how a recorded start ended; None where the exit code is not known."""
         self._database.execute(
             "UPDATE bot_starts SET exit_code = ?, ended_at = ? WHERE id = ?", (exit_code, self._clock(), start_id)
         )
@@ -198,6 +200,7 @@ class KeyValueStore:
         return read_json(text, f"The fact '{key}'", default)
 
     def set(self, key: str, value: Any) -> None:
+        """Keep a value that JSON can hold, in place of the old one."""
         self._database.execute(
             "INSERT INTO facts (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             (key, json.dumps(value)),

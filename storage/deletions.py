@@ -50,6 +50,7 @@ class Deletion:
 
     @property
     def due_at(self) -> float:
+        """When the grace is over and the messages go, in seconds since 1970."""
         return self.asked_at + withheld.GRACE_SECONDS
 
 

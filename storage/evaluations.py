@@ -48,7 +48,7 @@ def all_evaluations(workspace: Workspace) -> dict[str, Evaluation]:
 
 
 @lru_cache(maxsize=64)
-def _read(path: Path, changed_at: int) -> Evaluation | None:
+def _read(path: Path, _changed_at: int) -> Evaluation | None:
     record = read_object(path)
     writers = record.get("writers") if record else None
     if record is None or not isinstance(writers, list):

@@ -35,6 +35,7 @@ def read_first_steps(store: Store) -> FirstSteps:
 
 
 def write_first_steps(store: Store, steps: FirstSteps) -> None:
+    """Remember what the owner chose and skipped on the first-run page."""
     store.facts.set(_FACT, {"way": steps.way, "skipped": sorted(steps.skipped), "is_closed": steps.is_closed})
 
 

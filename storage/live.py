@@ -83,6 +83,7 @@ class LiveEntry:
 
     @property
     def is_own(self) -> bool:
+        """Whether the bot said it."""
         return self.note is not None
 
 

@@ -71,7 +71,7 @@ class _Rotating(logging.handlers.RotatingFileHandler):
     def doRollover(self) -> None:  # noqa: N802 - the base class names it
         if self.stream is not None:
             self.stream.close()
-            self.stream = None  # type: ignore[assignment]
+            self.stream = None
         try:
             self._rotate(Path(self.baseFilename))
         except OSError:
@@ -104,7 +104,7 @@ def _replace(source: Path, target: Path) -> None:
     """With a few tries in as many milliseconds: whoever logs is waiting, perhaps the bot's event loop."""
     for attempt in range(_TRIES):
         try:
-            os.replace(source, target)
+            source.replace(target)
             return
         except PermissionError:
             if attempt == _TRIES - 1:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from storage import withheld
 from storage.database import Database, placeholders
-from storage.records import DISCORD_EPOCH_MS, Mention, Message, MessageForm, Reaction
+from storage.records import Mention, Message, MessageForm, Reaction, first_snowflake, snowflake_ms
 from storage.stored_json import read_json
 from storage.text import storable
 from storage.versions import is_edit, kept_of, unrepeated
@@ -50,6 +50,8 @@ _UPSERT = f"""INSERT INTO messages ({", ".join(_COLUMNS)}) VALUES (?{", ?" * (le
 ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _CHANGEABLE)}
 WHERE {" OR ".join(f"{name} IS NOT excluded.{name}" for name in _CHANGEABLE)}"""
 
+# A shorter line means nothing alone.
+QUOTABLE_CHARACTERS = 15
 # A page may have been read just before a message of it was deleted.
 REVIVED_AFTER_SECONDS = 3600.0
 
@@ -168,6 +170,37 @@ class MessageStore:
         )
         return self._with_reactions(rows)[::-1]
 
+    def between(self, channel_ids: Sequence[int], *, start_ms: int, end_ms: int, limit: int) -> list[Message]:
+        """The newest messages of these channels from a time on and before another, by their ids; oldest first.
+
+        Times in ms since 1970. limit: how many at most, of all channels together.
+        """
+        rows = list[sqlite3.Row]()
+        for channel_id in channel_ids:
+            rows += self.database.rows(
+                f"{_SELECT} WHERE m.channel_id = ? AND m.id >= ? AND m.id < ? ORDER BY m.id DESC LIMIT ?",
+                (channel_id, first_snowflake(start_ms), first_snowflake(end_ms), limit),
+            )
+        newest = sorted(rows, key=lambda row: -row["id"])[:limit]
+        return self._with_reactions(newest)[::-1]
+
+    def times_of(self, author_id: int, *, since_ms: int, limit: int) -> list[int]:
+        """When a member wrote, in ms since 1970, newest first; by an index alone."""
+        rows = self.database.rows(
+            "SELECT id FROM messages WHERE author_id = ? AND id >= ? ORDER BY id DESC LIMIT ?",
+            (author_id, first_snowflake(since_ms), limit),
+        )
+        return [snowflake_ms(row[0]) for row in rows]
+
+    def quotable_by(self, author_id: int, channel_ids: Sequence[int], *, limit: int) -> list[Message]:
+        """The newest messages of a member in these channels that hold some words, newest first."""
+        rows = self.database.rows(
+            f"{_SELECT} WHERE m.author_id = ? AND m.channel_id IN ({placeholders(channel_ids)}) AND m.is_own = 0 "
+            "AND length(m.content) >= ? ORDER BY m.id DESC LIMIT ?",
+            (author_id, *channel_ids, QUOTABLE_CHARACTERS, limit),
+        )
+        return self._with_reactions(rows)
+
     def in_channel(self, channel_id: int, *, after_id: int = 0, page_rows: int = 2000) -> Iterator[list[Message]]:
         """Every message of a channel by id, page by page, no read open in between."""
         for page in self.database.pages(
@@ -220,7 +253,7 @@ class MessageStore:
 
     def count_since(self, moment: float) -> int:
         """How many of them were written after `moment` (seconds since 1970), by their ids."""
-        first_id = max(int(moment * 1000) - DISCORD_EPOCH_MS, 0) << 22
+        first_id = first_snowflake(int(moment * 1000))
         return int(self.database.value("SELECT COUNT(*) FROM messages WHERE id >= ? AND is_own = 0", (first_id,)))
 
     def counts_by_author(self, *, channel_ids: Sequence[int] | None = None) -> dict[int, int]:
@@ -278,6 +311,7 @@ class MessageStore:
     # ---- the index queue ----------------------------------------------------------------------------
 
     def queue_length(self) -> int:
+        """How many messages wait for their index entry."""
         return int(self.database.value("SELECT COUNT(*) FROM index_queue"))
 
     def queued_changes(self, *, limit: int, after_seq: int = 0) -> list[QueuedChange]:

@@ -28,22 +28,27 @@ class Workspace:
 
     @property
     def env_file(self) -> Path:
+        """Token and ids; nobody else may read it."""
         return self.root / ".env"
 
     @property
     def data(self) -> Path:
+        """Everything made of messages: databases, index, data sets, evaluations."""
         return self.root / "data_storage"
 
     @property
     def database_folder(self) -> Path:
+        """The two databases and what starts and stops beside them."""
         return self.data / "database"
 
     @property
     def control_db(self) -> Path:
+        """Settings, status, jobs and activity."""
         return self.database_folder / "control.db"
 
     @property
     def messages_db(self) -> Path:
+        """What people said, and what they chose."""
         return self.database_folder / "messages.db"
 
     @property
@@ -53,30 +58,37 @@ class Workspace:
 
     @property
     def embeddings(self) -> Path:
+        """The LanceDB index."""
         return self.data / "embeddings"
 
     @property
     def base_models(self) -> Path:
+        """Models as they were downloaded."""
         return self.root / "models" / "base"
 
     @property
     def finetuned_models(self) -> Path:
+        """Published versions and the pointer to the one in use."""
         return self.root / "models" / "finetuned"
 
     @property
     def embedding_models(self) -> Path:
+        """Models that recall searches with."""
         return self.root / "models" / "embedding"
 
     @property
     def logs(self) -> Path:
+        """Log files of the bot and every job."""
         return self.root / "logs"
 
     @property
     def backups(self) -> Path:
+        """Backups, unless the owner keeps them elsewhere."""
         return self.root / "backups"
 
     @property
     def locks(self) -> Path:
+        """Lock files; harmless when deleted while nothing runs."""
         return self.data / "locks"
 
     def create(self) -> Workspace:

@@ -59,7 +59,7 @@ class Channels:
             for c in channels
         ]
         with self._database.transaction() as connection:
-            before = connection.execute("SELECT COUNT(*) FROM channel_allowlist").fetchone()[0]
+            before = int(connection.execute("SELECT COUNT(*) FROM channel_allowlist").fetchone()[0])
             connection.executemany(
                 f"INSERT INTO channel_allowlist ({_CHANNEL_COLUMNS}) VALUES (?{', ?' * 15}) ON CONFLICT (channel_id) "
                 "DO UPDATE SET channel_name = excluded.channel_name, kind = excluded.kind, "
@@ -213,6 +213,7 @@ class Members:
         ]
 
     def get(self, member_id: int) -> Member | None:
+        """The member with this id; None where nobody of that id was ever seen."""
         row = self._database.row(
             "SELECT id, username, display_name, opted_out, excluded FROM members WHERE id = ?", (member_id,)
         )
@@ -271,6 +272,7 @@ class Consents:
         self._clock = clock
 
     def record(self, kind: str, answer: str, *, wording: str, given_by: str, subject_id: int | None = None) -> None:
+        """Keep an answer with the wording it was given to; older answers stay."""
         self._database.insert(
             "INSERT INTO consents (kind, subject_id, answer, wording, given_by, given_at) VALUES (?, ?, ?, ?, ?, ?)",
             (kind, subject_id, answer, wording, given_by, self._clock()),
@@ -286,6 +288,7 @@ class Consents:
         return Consent(*row) if row else None
 
     def all(self) -> list[Consent]:
+        """Every answer ever given, the oldest first."""
         rows = self._database.rows(
             "SELECT kind, answer, wording, given_by, given_at, subject_id FROM consents ORDER BY id"
         )

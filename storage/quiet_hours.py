@@ -27,6 +27,7 @@ class QuietHours:
 
     @property
     def minutes(self) -> int:
+        """Length in minutes; a span that ends where it begins is the whole day."""
         return (self.end - self.start) % DAY or DAY
 
     @property
@@ -35,6 +36,7 @@ class QuietHours:
         return f"{_clock(self.start)}-{_clock(self.end)}"
 
     def contains(self, minute_of_day: int) -> bool:
+        """Whether a minute of the day, 0-1439, lies within, past midnight too."""
         return (minute_of_day - self.start) % DAY < self.minutes
 
 

@@ -17,6 +17,11 @@ def snowflake_ms(snowflake: int) -> int:
     return (snowflake >> 22) + DISCORD_EPOCH_MS
 
 
+def first_snowflake(ms: int) -> int:
+    """The lowest id a message written at this time (ms since 1970) can have."""
+    return max(ms - DISCORD_EPOCH_MS, 0) << 22
+
+
 # Discord's channel types of threads (API reference, "Channel Types"): announcement, public, private.
 THREAD_KINDS = frozenset({10, 11, 12})
 PRIVATE_THREAD = 12
@@ -291,13 +296,8 @@ class Job:
 
     @property
     def is_active(self) -> bool:
+        """Whether it still runs, as far as its row says."""
         return self.state is JobState.RUNNING
-
-    def remaining_seconds(self, *, now: float) -> float | None:
-        """Straight-line estimate of the time left, None while there is nothing to go by."""
-        if not self.is_active or self.progress < 0.01:
-            return None
-        return (now - self.started_at) * (1 - self.progress) / self.progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from storage.errors import SettingError
 from storage.quiet_hours import tidy_quiet_hours
@@ -55,6 +55,7 @@ class Setting(Generic[T]):
 
     @property
     def type(self) -> type:
+        """The type of its values: that of the default."""
         return type(self.default)
 
     @property
@@ -72,7 +73,7 @@ class Setting(Generic[T]):
 
     def parse(self, raw: Any) -> T:
         """Turn typed text or a stored value into the setting's type; SettingError names the range."""
-        value = self._convert(raw)
+        value: Any = self._convert(raw)
         if self.choices and value not in self.choices:
             raise self._error(raw)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -83,7 +84,7 @@ class Setting(Generic[T]):
             value += 0  # -0.0 is zero, and shown as such
         if isinstance(value, str) and len(value) > self.max_length:
             raise SettingError(f"{self.label} is longer than {self.max_length} characters.", "Shorten it.")
-        return value
+        return cast(T, value)
 
     def _convert(self, raw: Any) -> Any:
         try:
@@ -205,6 +206,14 @@ MASK_REPLIES = Setting(
 )
 ANSWER_DIRECT_MESSAGES = Setting(
     "answer_direct_messages", False, "Behaviour", "Answer direct messages", "Off: direct messages are ignored."
+)
+LOOKING_BACK = Setting(
+    "looking_back",
+    True,
+    "Behaviour",
+    "Commands that look back",
+    "Members may ask !missed, !onthisday and !quote: quotations with links, only of what everybody in the channel can "
+    "read. No model has a part in it.",
 )
 
 # ---- generation -------------------------------------------------------------------------------------
@@ -501,8 +510,8 @@ class Settings:
 
     def __getitem__(self, setting: Setting[T]) -> T:
         if setting.key in self._values:
-            return self._values[setting.key]
-        return LAYOUT_DEFAULTS.get(self._layout, {}).get(setting.key, setting.default)
+            return cast(T, self._values[setting.key])
+        return cast(T, LAYOUT_DEFAULTS.get(self._layout, {}).get(setting.key, setting.default))
 
     def for_layout(self, layout: str) -> Settings:
         """The same choices with the sampling defaults of a prompt layout."""

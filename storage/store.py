@@ -83,6 +83,7 @@ class Store:
         self.messages_db.wait_at_most(seconds)
 
     def close(self) -> None:
+        """Close both databases; the store is of no use afterwards."""
         self.control_db.close()
         self.messages_db.close()
 

@@ -63,10 +63,12 @@ class Taught:
 
     @property
     def is_owners(self) -> bool:
+        """Whether it is the owner's own word."""
         return self.judge_id == OWNER
 
     @property
     def is_of_test_chat(self) -> bool:
+        """Whether it is about a reply in the test chat."""
         return self.channel_id == PLAYGROUND_CHANNEL
 
 
@@ -81,6 +83,7 @@ class TaughtCounts:
 
     @property
     def total(self) -> int:
+        """All of it together."""
         return self.good + self.bad + self.better + self.by_members
 
 

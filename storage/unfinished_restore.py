@@ -51,6 +51,7 @@ class Marker:
 
 
 def marker_path(workspace: Workspace) -> Path:
+    """The file that says a restore is not finished."""
     return workspace.database_folder / _MARKER
 
 
@@ -100,6 +101,7 @@ def finish(workspace: Workspace) -> bool:
 
 
 def restore_lock(workspace: Workspace) -> FileLock:
+    """Held while a restore works: nobody else may open the databases."""
     return FileLock(workspace.locks / "restore.lock", holder="A restore")
 
 
@@ -135,6 +137,7 @@ def drop_staged(workspace: Workspace, swaps: tuple[Swap, ...]) -> None:
 
 
 def remove_marker(workspace: Workspace) -> None:
+    """The restore is whole; harmless where there is no marker."""
     remove_file(marker_path(workspace))
 
 

@@ -482,7 +482,7 @@ class VectorIndex:
         from lancedb.rerankers import RRFReranker
 
         # MatchQuery, not a string: what a member typed is never parsed as query syntax.
-        return (
+        found: list[dict[str, Any]] = (
             self._table.search(query_type="hybrid")
             .vector(vector)
             .text(MatchQuery(text, "text"))
@@ -495,10 +495,11 @@ class VectorIndex:
             .limit(limit)
             .to_list()
         )
+        return found
 
 
 def _maker(table: Any) -> str:
-    return (table.schema.metadata or {}).get(_MODEL, b"").decode("utf-8", "replace")
+    return str((table.schema.metadata or {}).get(_MODEL, b"").decode("utf-8", "replace"))
 
 
 class _readable_errors:  # noqa: N801 - reads as a statement: `with _readable_errors(index):`

@@ -52,6 +52,7 @@ class BehaviourCard(Card):
         self.mentions.grid(row=3, column=0, sticky="w", pady=(2, 0))
 
     def show_settings(self, pulse: Pulse) -> None:
+        """Put the controls where the settings are, unless the owner is moving them."""
         view = behaviour_view(pulse.settings)
         self.mentions.set_value(view.mentions_only)
         self.rate.show(view.rate)

@@ -38,6 +38,7 @@ class BlindTestRoom(Room):
         self._jobs_seen: frozenset[int] = frozenset()
 
     def build(self) -> Iterator[None]:
+        """Called once, before the room is first shown; each `yield` lets the window breathe."""
         Button(self.tools, texts.BLIND_BACK, lambda: self.panel.go("training")).grid(row=0, column=0)
         self.start = Card(self.page, texts.BLIND_TEST)
         self.start.grid(row=0, column=0, sticky="ew")
@@ -107,9 +108,11 @@ class BlindTestRoom(Room):
     # ---- the beginning ---------------------------------------------------------------------------
 
     def shown(self) -> None:
+        """Called each time the owner comes here."""
         self._look()
 
     def beat(self, pulse: Pulse) -> None:
+        """Called with each new reading of the databases while the room is in front."""
         is_busy = KIND in {job.kind for job in pulse.jobs}
         for button in (self.make, self.scoring):
             button.set_enabled(not is_busy and (button is self.make or self._newest is not None))

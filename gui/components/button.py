@@ -80,9 +80,11 @@ class Button(tk.Canvas):
 
     @property
     def is_enabled(self) -> bool:
+        """Whether it can be pressed."""
         return str(super().cget("state")) != "disabled"
 
     def set_enabled(self, is_enabled: bool) -> None:
+        """Make it pressable or not; a disabled button is also left out by the Tab key."""
         if is_enabled != self.is_enabled:
             self.configure(state="normal" if is_enabled else "disabled", takefocus=is_enabled)
             self._paint()
@@ -92,12 +94,14 @@ class Button(tk.Canvas):
         (self.grid if is_shown else self.grid_remove)()
 
     def show(self, text: str) -> None:
+        """Change its words; the width follows."""
         if text != self.text:
             self.text = text
             self._fit()
             self._paint()
 
     def set_icon(self, icon: str) -> None:
+        """Change its picture, by its name in the assets."""
         if icon != self._icon:
             self._icon = icon
             self._paint()
@@ -115,13 +119,16 @@ class Button(tk.Canvas):
             self._paint()
 
     def set_command(self, command: Callable[[], Any] | None) -> None:
+        """Change what a press does; None: nothing."""
         self._command = command
 
     def invoke(self) -> None:
+        """What a press, Return and the space bar do; nothing while it is disabled."""
         if self.is_enabled and self._command is not None:
             self._command()
 
     def cget(self, key: str) -> Any:
+        """Tk asks by this name; the words are painted by the button itself, so Tk would not know them."""
         return self.text if key == "text" else super().cget(key)
 
     # ---- hands and drawing -------------------------------------------------------------------------

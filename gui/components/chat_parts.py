@@ -54,6 +54,7 @@ class Bubble(RowFrame):
             ]
 
     def show(self, line: ChatLine, *, is_last: bool) -> None:
+        """Show a line of the conversation, whole or still being written."""
         self._line = line
         self.words.show(line.text, colour="faint" if line.is_waiting else "text")
         self.stats.show(line.stats)
@@ -66,6 +67,7 @@ class Bubble(RowFrame):
             (self._links[1].grid(row=0, column=2) if is_last and not line.is_waiting else self._links[1].grid_remove())
 
     def wrap(self, width: int) -> None:
+        """Break the words for a conversation of this width, in unscaled pixels."""
         wide = width if self._line.column < 0 else round(width * 0.55)
         self.words.configure(wraplength=self._panel.theme.px(wide))
 
@@ -143,6 +145,7 @@ class DetailsCard(Card):
         )
 
     def show(self, view: DetailsView) -> None:
+        """Show how a reply came about: its time, its prompt and what was recalled."""
         for child in self.timing.winfo_children():
             child.destroy()
         for row, (label, value) in enumerate(view.timing):

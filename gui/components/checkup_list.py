@@ -23,6 +23,7 @@ class CheckupList(RowFrame):
         self.empty.grid(row=0, column=0, sticky="ew")
 
     def show(self, findings: tuple[FindingRow, ...]) -> None:
+        """Show the findings, in their order; lines are reused."""
         (self.empty.grid_remove if findings else self.empty.grid)()
         while len(self.lines) < len(findings):
             line = FindingLine(self, self._panel, is_first=not self.lines)

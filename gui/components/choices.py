@@ -33,6 +33,7 @@ class Choice(Button):
             self.bind(key, partial(self._key_moved, step))
 
     def set_values(self, values: Sequence[str], labels: dict[str, str] | None = None) -> None:
+        """Change what can be chosen, and the words each value is shown with."""
         self._values, self._labels = list(values), labels or self._labels
         self.show(self._label(self.value))
 

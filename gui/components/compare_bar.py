@@ -50,10 +50,12 @@ class CompareBar(Card):
 
     @property
     def is_models(self) -> bool:
+        """Whether two models are compared, not two temperatures."""
         return self.kind.value == "models"
 
     @property
     def problem(self) -> str:
+        """Why nothing can be compared now, in a sentence; empty where it can."""
         if not self.is_models:
             return ""
         return models_problem(self._panel.pulse) or ("" if self.models.option else texts.COMPARE_CHOOSE)
@@ -107,6 +109,7 @@ class TemperaturePair(RowFrame):
 
     @property
     def sides(self) -> tuple[Side, Side]:
+        """The two temperatures, each with its label."""
         first, second = self.values
         return temperature_side(first), temperature_side(second)
 
@@ -152,6 +155,7 @@ class ModelPair(RowFrame):
 
     @property
     def sides(self) -> tuple[Side, Side]:
+        """The bot's own model and the chosen one; only after `CompareBar.problem` was empty."""
         assert self.option is not None  # CompareBar.problem asks for it first
         return Side(self._shelf.own or texts.COMPARE_FIRST), Side(self.option.label, self.option.options)
 

@@ -99,6 +99,7 @@ class Dialog:
 
     @property
     def is_open(self) -> bool:
+        """Whether a question is on the screen."""
         return self._window is not None and bool(self._window.winfo_viewable())
 
     def _make(self) -> tk.Toplevel:

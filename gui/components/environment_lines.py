@@ -40,6 +40,7 @@ class TokenLine(LabelledRow):
         )
 
     def show_environment(self, environment: Environment) -> None:
+        """Show the stored token, masked unless the owner asked to see it."""
         self._environment = environment
         shown = view.token_view(environment, is_shown=self._is_shown, is_overridden=TOKEN in os.environ)
         self.value.show(shown.text)
@@ -100,6 +101,7 @@ class EnvironmentLine(LabelledRow):
         self.field.bind("<FocusOut>", lambda _: self._save())
 
     def show_value(self, text: str) -> None:
+        """Show the stored value; what is being typed is replaced."""
         self._stored = text
         self.field.set_text(text)
 

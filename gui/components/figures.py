@@ -56,6 +56,7 @@ class FiguresRoom(Room):
         self._pace = PollingPace(FIGURES_EVERY_SECONDS)
 
     def build(self) -> Iterator[None]:
+        """Called once, before the room is first shown; each `yield` lets the window breathe."""
         page, gap = self.page, self.theme.px(M)
         spread(page, 2, group="half")
         Button(self.tools, texts.FIGURES_BACK, lambda: self.panel.go("home"), kind="quiet").grid(row=0, column=0)
@@ -89,9 +90,11 @@ class FiguresRoom(Room):
         yield
 
     def shown(self) -> None:
+        """Called when the room comes to the front."""
         self._pace.soon()
 
-    def beat(self, pulse: Pulse) -> None:
+    def beat(self, _pulse: Pulse) -> None:
+        """Called with each new reading of the databases while the room is in front."""
         if self._pace.is_due():
             self.panel.ask(
                 lambda: figures_view(read_figures(self.panel.store)),

@@ -106,6 +106,7 @@ class FirstRunRoom(Room):
         self._ended: frozenset[int] = frozenset()
 
     def build(self) -> Iterator[None]:
+        """Called once, before the room is first shown; each `yield` lets the window breathe."""
         page, gap = self.page, self.theme.px(M)
         self.progress = Text(self.tools, "", role="small", colour="muted")
         self.progress.grid(row=0, column=0, padx=(0, M))
@@ -199,9 +200,11 @@ class FirstRunRoom(Room):
     # ---- reading ---------------------------------------------------------------------------------
 
     def shown(self) -> None:
+        """Called each time the owner comes here: the steps are looked at again."""
         self._pace.soon()
 
     def beat(self, pulse: Pulse) -> None:
+        """Called with each new reading of the databases while the room is in front."""
         running = {job.kind: job for job in pulse.jobs}
         self.check.set_enabled(JobKind.DOCTOR not in running)
         for step in self.view.steps if self.view is not None else ():

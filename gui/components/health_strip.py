@@ -38,6 +38,7 @@ class HealthStrip(RowFrame):
         theme.follow(self.bars, self._draw)
 
     def show(self, view: StripView) -> None:
+        """Draw these days; the same ones again cost nothing."""
         if view == self._view:
             return
         self._view = view

@@ -92,6 +92,7 @@ class HomeRoom(Room):
         self._columns = 0
 
     def build(self) -> Iterator[None]:
+        """Called once, before the room is first shown; each `yield` lets the window breathe."""
         page, gap = self.page, self.theme.px(M)
         self.hero = StatusCard(page, self.panel)
         self.hero.grid(row=0, column=0, columnspan=6, sticky="ew", pady=(0, gap))
@@ -158,9 +159,11 @@ class HomeRoom(Room):
         self.quick.grid(row=9, column=0, columnspan=6, sticky="ew", pady=(0, self.theme.px(24)))
 
     def shown(self) -> None:
+        """Called when the room comes to the front."""
         self._pace.soon()
 
     def beat(self, pulse: Pulse) -> None:
+        """Called with each new reading of the databases while the room is in front."""
         self.behaviour.show_settings(pulse)
         self.quick.show(pulse.jobs, pulse.settings)
         if self._pace.is_due():
@@ -185,6 +188,7 @@ class HomeRoom(Room):
             banner.grid_remove()
 
     def show_jobs(self, views: tuple[JobView, ...]) -> None:
+        """Show what is at work; the card is hidden while nothing is."""
         self.jobs.show(views)
         (self.jobs.grid if views else self.jobs.grid_remove)()
 

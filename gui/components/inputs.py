@@ -40,6 +40,7 @@ class Switch(RowFrame):
         theme_of(self).follow(self._picture, self._paint)
 
     def toggle(self) -> str:
+        """Called by a click, Return or the space bar; tells whoever asked to know."""
         if self._is_enabled:
             self.value = not self.value
             self._paint()
@@ -48,11 +49,13 @@ class Switch(RowFrame):
         return "break"
 
     def set_value(self, value: bool) -> None:
+        """Show a value without telling anybody."""
         if self.value != value:
             self.value = value
             self._paint()
 
     def set_enabled(self, is_enabled: bool) -> None:
+        """Make it usable or not; a disabled switch is also left out by the Tab key."""
         if self._is_enabled != is_enabled:
             self._is_enabled = is_enabled
             self._picture.configure(takefocus=is_enabled)
@@ -163,12 +166,17 @@ class Field(ctk.CTkEntry):
                 self.insert(0, text)
 
     def set_wrong(self, is_wrong: bool) -> None:
+        """Mark what was typed as refused, or take the mark away."""
         self._is_wrong = is_wrong
         self._border("accent" if self._entry.focus_get() is self._entry else "border")
 
     def _border(self, name: str) -> None:
         self.configure(border_color=pair("bad" if self._is_wrong else name))
 
-    def _select_all(self, _: object) -> str:
+    def select_all(self) -> None:
+        """Mark all of the text, for the next key to replace."""
         self._entry.select_range(0, "end")
+
+    def _select_all(self, _: object) -> str:
+        self.select_all()
         return "break"

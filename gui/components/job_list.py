@@ -24,6 +24,7 @@ class JobList(Card):
         self.lines: list[JobLine] = []
 
     def show(self, views: tuple[JobView, ...]) -> None:
+        """Show the jobs, in their order; lines are reused."""
         while len(self.lines) < len(views):
             line = JobLine(self.body, self._panel)
             line.grid(row=len(self.lines), column=0, sticky="ew", pady=(S if self.lines else 0, 0))
@@ -53,6 +54,7 @@ class JobLine(RowFrame):
         self.cancel.grid(row=0, column=2, rowspan=2)
 
     def show(self, view: JobView) -> None:
+        """Show one job: its name, what it is doing, how far it is."""
         self._view = view
         self.name.show(view.name)
         self.step.show(view.text)

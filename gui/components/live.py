@@ -113,6 +113,7 @@ class LiveRoom(Room):
         self._wanted = 0
 
     def build(self) -> Iterator[None]:
+        """Called once, before the room is first shown; each `yield` lets the window breathe."""
         page, theme = self.page, self.theme
         page.grid_rowconfigure(0, weight=1)
         self._tools()
@@ -176,15 +177,18 @@ class LiveRoom(Room):
     # ---- life ------------------------------------------------------------------------------------
 
     def shown(self) -> None:
+        """Called when the room comes to the front."""
         self._watched_at = 0.0
         self._pace.soon()
 
     def beat(self, pulse: Pulse) -> None:
+        """Called with each new reading of the databases while the room is in front."""
         is_quiet = pulse.settings[QUIET_UNTIL] > pulse.now
         self.quiet.show(texts.BUTTON_UNQUIET if is_quiet else texts.BUTTON_QUIET)
         self._show_hands()
 
     def frame(self) -> None:
+        """Called every turn of the loop, while visible."""
         now = time.monotonic()
         if now - self._watched_at > WATCH_SECONDS and self._is_online:
             self._watched_at = now
@@ -290,7 +294,7 @@ class LiveRoom(Room):
 
     # ---- what is chosen --------------------------------------------------------------------------
 
-    def _picked(self, ids: tuple[int, ...]) -> None:
+    def _picked(self, _ids: tuple[int, ...]) -> None:
         self._place_side()
         self._show_why()
 

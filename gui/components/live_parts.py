@@ -38,6 +38,7 @@ class DraftStrip(Sheet):
         self.button.grid(row=0, column=1, rowspan=2, padx=theme.px(M), pady=theme.px(S))
 
     def show(self, view: DraftView) -> None:
+        """Show it as it is now."""
         if view.channel_id != self.view.channel_id:
             self.button.show(texts.LIVE_STOP)
             self.button.set_enabled(True)
@@ -232,6 +233,7 @@ class TaughtCard(Card):
         self.see.grid(row=2, column=0, sticky="w")
 
     def show(self, counts: TaughtCounts) -> None:
+        """Show it as it is now."""
         line = taught_line(counts)
         self.counts.show(line)
         (self.counts.grid if line else self.counts.grid_remove)()

@@ -49,6 +49,7 @@ class LogsRoom(Room):
         return self.panel.workspace.logs / f"{stem}.log"
 
     def build(self) -> Iterator[None]:
+        """Called once, before the room is first shown; each `yield` lets the window breathe."""
         page = self.page
         page.grid_rowconfigure(1, weight=1)
         bar = RowFrame(page)
@@ -143,6 +144,7 @@ class LogsRoom(Room):
     # ---- reading ---------------------------------------------------------------------------------
 
     def shown(self) -> None:
+        """Called each time the owner comes here: there may be new files."""
         self.panel.ask(
             lambda: order_files({path.stem for path in self.panel.workspace.logs.glob("*.log")} | {"bot"}),
             lambda stems: self.files.set_values(stems, {stem: file_label(stem) for stem in stems}),
@@ -236,8 +238,9 @@ class LogsRoom(Room):
     # ---- hands -----------------------------------------------------------------------------------
 
     def find(self) -> str:
+        """Called by Ctrl+F: the search field, with what is in it marked."""
         self.search.focus()
-        self.search._entry.select_range(0, "end")
+        self.search.select_all()
         return "break"
 
     def _open(self, stem: str) -> None:

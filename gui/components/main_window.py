@@ -60,6 +60,7 @@ class NavItem(Button):
         super().__init__(master, text, command, kind="quiet", icon=icon, height=36, anchor="w")
 
     def set_active(self, is_active: bool) -> None:
+        """Paint it as the room that is in front, or as one that is not."""
         self._role = "strong" if is_active else "body"
         self.set_kind("active" if is_active else "quiet")
 
@@ -115,20 +116,24 @@ class Sidebar(RowFrame):
         self.leave.grid(row=1, column=2, sticky="w")
 
     def show_status(self, view: StatusView) -> None:
+        """Show the bot's state in one word or two."""
         self._dot.show("●", colour=view.tone)
         self._state.show(view.title if len(view.title) < 26 else view.title[:24] + "…")
 
     def show_appearance(self, setting: str) -> None:
+        """Show which appearance is set: light, dark or the computer's own."""
         icon = {"light": "sun", "dark": "moon"}.get(setting, "system")
         self.appearance.set_icon(icon)
         self.appearance_tip.text = texts.APPEARANCE_TIP.format(mode=texts.APPEARANCE_NAMES[setting])
 
     def show_active(self, room: str) -> None:
+        """Mark the room that is in front, or the one it is reached from."""
         shown = BEHIND.get(room, room)
         for key, item in self.items.items():
             item.set_active(key == shown)
 
     def show_first_run(self, is_needed: bool) -> None:
+        """Show the way to the first steps, or hide it."""
         item = self.items["first_run"]
         if is_needed:
             item.grid()
@@ -207,6 +212,7 @@ class MainWindow:
 
 
 def room_class(key: str) -> type[Room]:
+    """The class of a room, imported when it is first needed."""
     module, name = CLASSES[key]
     found: type[Room] = getattr(importlib.import_module(f"gui.components.{module}"), name)
     return found

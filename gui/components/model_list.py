@@ -68,6 +68,7 @@ class ModelList(RowFrame):
         self.empty.grid(row=0, column=0, sticky="ew")
 
     def show(self, rows: tuple[ModelRow, ...]) -> None:
+        """Show the models, in their order; lines are reused."""
         (self.empty.grid_remove if rows else self.empty.grid)()
         while len(self.lines) < len(rows):
             line = ModelLine(self, self._panel, self._changed, is_first=not self.lines)

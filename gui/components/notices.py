@@ -24,6 +24,7 @@ class Pill(tk.Label):
         theme.follow(self, self._paint)
 
     def show(self, text: str, tone: str) -> None:
+        """Show words in a tone's colours."""
         if self.cget("text") != text:
             self.configure(text=text)
         if tone != self._tone:
@@ -48,6 +49,7 @@ class ProgressBar(tk.Canvas):
         theme.follow(self, self._paint)
 
     def show(self, share: float) -> None:
+        """Fill the bar to a share 0-1."""
         if abs(share - self._share) > 0.002:
             self._share = share
             self._paint()

@@ -72,6 +72,7 @@ class PeopleRoom(Room):
         self._tab = "people"
 
     def build(self) -> Iterator[None]:
+        """Called once, before the room is first shown; each `yield` lets the window breathe."""
         page, theme = self.page, self.theme
         page.grid_rowconfigure(3, weight=1)
         self.import_button = Button(self.tools, texts.IMPORT, self._choose_file, icon="upload")
@@ -133,9 +134,11 @@ class PeopleRoom(Room):
     # ---- reading ---------------------------------------------------------------------------------
 
     def shown(self) -> None:
+        """Called each time the owner comes here."""
         self._read()
 
     def beat(self, pulse: Pulse) -> None:
+        """Called with each new reading of the databases while the room is in front."""
         running = {job.kind for job in pulse.jobs}
         self.import_button.set_enabled(JobKind.IMPORT not in running)
         self.prepare.set_enabled(JobKind.PREPARE not in running)
@@ -205,6 +208,7 @@ class PeopleRoom(Room):
         self.opened.grid()
 
     def find(self) -> str:
+        """Called by Ctrl+F: the search field."""
         self.search.focus()
         return "break"
 

@@ -34,6 +34,7 @@ class StepChain(tk.Canvas):
         theme.follow(self, self._draw)
 
     def show(self, steps: tuple[StepView, ...]) -> None:
+        """Draw these steps; the same ones again cost nothing."""
         if steps != self._steps:
             self._steps = steps
             self._draw()

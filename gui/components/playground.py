@@ -45,6 +45,7 @@ class PlaygroundRoom(Room):
         self._asked_at = 0.0
 
     def build(self) -> Iterator[None]:
+        """Called once, before the room is first shown; each `yield` lets the window breathe."""
         page, theme = self.page, self.theme
         page.grid_rowconfigure(2, weight=1)
         self.compare = Switch(self.tools, texts.CHAT_COMPARE, lambda _: self._compare_flipped())
@@ -94,13 +95,16 @@ class PlaygroundRoom(Room):
     # ---- life ------------------------------------------------------------------------------------
 
     def shown(self) -> None:
+        """Called each time the owner comes here: the field to type in is ready."""
         self._polled_at = 0.0
         self.input.focus()
 
-    def beat(self, pulse: Pulse) -> None:
+    def beat(self, pulse: Pulse) -> None:  # noqa: ARG002 - every room is handed it
+        """Called with each new reading of the databases while the room is in front."""
         self._render()
 
     def frame(self) -> None:
+        """Called at each turn of the window's loop: a reply grows as it is written."""
         wait = POLL_SECONDS if self._is_waiting() else POLL_IDLE_SECONDS
         if not self._is_polling and time.monotonic() - self._polled_at > wait:
             self._is_polling, self._polled_at = True, time.monotonic()

@@ -43,6 +43,7 @@ class QuickActions(Card):
                 self.buttons[kind] = button
 
     def show(self, jobs: tuple[Job, ...], _settings: Any) -> None:
+        """Enable what is not at work already."""
         running = {job.kind for job in jobs}
         for kind, button in self.buttons.items():
             button.set_enabled(kind == JobKind.TRAIN or kind not in running)

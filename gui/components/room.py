@@ -28,9 +28,13 @@ class Panel(Protocol):
     is_demo: bool
 
     @property
-    def workspace(self) -> Workspace: ...
+    def workspace(self) -> Workspace:
+        """The workspace this panel looks after."""
+
     @property
-    def pulse(self) -> Pulse | None: ...
+    def pulse(self) -> Pulse | None:
+        """The newest reading of the databases; None before the first."""
+
     def ask(
         self,
         work: Callable[[], Any],
@@ -38,15 +42,33 @@ class Panel(Protocol):
         *,
         failed: Callable[[Exception], Any] | None = None,
         slow: bool = False,
-    ) -> None: ...
-    def set_setting(self, setting: Setting[Any], value: Any) -> None: ...
-    def bot(self, action: str) -> None: ...
-    def start_job(self, kind: str, args: list[str] | None = None) -> None: ...
-    def cancel_job(self, job_id: int, kind: str) -> None: ...
-    def go(self, room: str) -> None: ...
-    def toast(self, title: str, body: str = "", *, tone: str = "idle") -> None: ...
-    def confirm(self, title: str, text: str, answers: list[tuple[str, str, Callable[[], Any] | None]]) -> None: ...
-    def refresh_soon(self) -> None: ...
+    ) -> None:
+        """Do `work` on a worker, then hand its result to `then`, or its exception to `failed`, on the window's thread.
+        `slow` work waits in a lane of its own."""
+
+    def set_setting(self, setting: Setting[Any], value: Any) -> None:
+        """Store a setting and show it; a refused value is told."""
+
+    def bot(self, action: str) -> None:
+        """Ask the controller: start, stop, restart."""
+
+    def start_job(self, kind: str, args: list[str] | None = None) -> None:
+        """Start a job, shown as starting at once."""
+
+    def cancel_job(self, job_id: int, kind: str) -> None:
+        """Ask a job to stop, shown as stopping at once."""
+
+    def go(self, room: str) -> None:
+        """Put a room in front."""
+
+    def toast(self, title: str, body: str = "", *, tone: str = "idle") -> None:
+        """Show a short note in the corner."""
+
+    def confirm(self, title: str, text: str, answers: list[tuple[str, str, Callable[[], Any] | None]]) -> None:
+        """Ask something; each answer is its words, its look and what it does."""
+
+    def refresh_soon(self) -> None:
+        """Read the databases at the next turn instead of the next beat."""
 
 
 # A line of text or a slider longer than this is hard to follow.
@@ -130,6 +152,7 @@ class PollingPace:
         return True
 
     def done(self) -> None:
+        """The answer is there; the next look is due after a pause that grows with how long this one took."""
         now = time.monotonic()
         self.is_reading, self._next = False, now + max(self._seconds, 40 * (now - self._began))
 

@@ -75,6 +75,7 @@ class ScrollArea(tk.Frame):
         return bool(self.canvas.canvasy(0) != before)
 
     def to_top(self) -> None:
+        """Scroll to the beginning."""
         self.canvas.yview_moveto(0)
         self._moved_by_hand()
 

@@ -43,6 +43,7 @@ class LabelledRow(RowFrame):
         self._help_text = help_text
 
     def place_control(self, widget: Any, *, below: bool = False) -> None:
+        """Put the control at the right end of the line, or under it where it is wide."""
         if below:
             widget.grid(row=2, column=0, columnspan=3, sticky="ew", pady=(S, 0))
         else:
@@ -185,7 +186,7 @@ class SettingLine(LabelledRow):
         self.panel.ask(
             lambda: check_model_file(self.panel.workspace, self.setting, name),
             lambda said: self._checked(name, str(said)),
-            failed=lambda error: self._refused(name, error),
+            failed=self._refused,
             slow=True,
         )
 
@@ -195,7 +196,7 @@ class SettingLine(LabelledRow):
         self.help.show(said, colour="good")
         self.panel.set_setting(self.setting, name)
 
-    def _refused(self, name: str, error: Exception) -> None:
+    def _refused(self, error: Exception) -> None:
         if self._is_typing:
             return
         self.show_problem(plain(error.text()) or error.what if isinstance(error, KnownError) else str(error))
@@ -249,6 +250,7 @@ class BootLine(LabelledRow):
         self._ask(lambda task: task.status())
 
     def show_boot(self, status: BootStatus) -> None:
+        """Show whether the bot starts at boot, and the command where the owner must run one."""
         self._is_on, self._command = status.is_on, status.command
         self.state.show(status.text, colour="busy" if status.command else "good" if status.is_on else "faint")
         self.button.show(texts.BOOT_REMOVE if status.is_on else texts.BOOT_SET_UP)
@@ -315,9 +317,11 @@ class LinesBox(RowFrame):
         self.box.bind("<Tab>", self._next)
 
     def get_text(self) -> str:
+        """What stands in the box, one entry a line."""
         return self.box.get("1.0", "end-1c")
 
     def set_text(self, text: str) -> None:
+        """Replace what stands in the box; the cursor stays where nothing changed."""
         if self.get_text() != text:
             self.box.delete("1.0", "end")
             self.box.insert("1.0", text)

@@ -32,6 +32,7 @@ class SettingsForm(Card):
         self._count = 0
 
     def build(self, group: str) -> Iterator[None]:
+        """Make the lines of one group; each `yield` lets the window breathe."""
         if group == "Discord":
             yield from self._discord()
         if group == "Channels":
@@ -45,10 +46,12 @@ class SettingsForm(Card):
         )()
 
     def show(self, settings: Settings) -> None:
+        """Put every line where the settings are."""
         for row in self.rows.values():
             row.show(settings)
 
     def shown(self) -> None:
+        """Called each time the group comes in front."""
         for call in self._shown_calls:
             call()
 

@@ -28,6 +28,7 @@ class SettingsRoom(Room):
         self.forms: dict[str, SettingsForm] = {}
 
     def build(self) -> Iterator[None]:
+        """Called once, before the room is first shown; each `yield` lets the window breathe."""
         page, theme = self.page, self.theme
         page.grid_columnconfigure(0, weight=0)
         page.grid_columnconfigure(1, weight=1)
@@ -58,10 +59,12 @@ class SettingsRoom(Room):
         self.panel.in_slices(self._make(group), lambda: self._front(group))  # type: ignore[attr-defined]
 
     def beat(self, pulse: Pulse) -> None:
+        """Called with each new reading of the databases while the room is in front."""
         if self.group in self.forms:
             self.forms[self.group].show(pulse.settings)
 
     def shown(self) -> None:
+        """Called each time the owner comes here."""
         if self.group in self.forms:
             self.forms[self.group].shown()
 
@@ -92,4 +95,5 @@ class GroupName(Button):
         super().__init__(master, text, command, kind="quiet", width=142, anchor="w", height=32)
 
     def set_active(self, is_active: bool) -> None:
+        """Paint it as the group that is in front, or as one that is not."""
         self.set_kind("active" if is_active else "quiet")

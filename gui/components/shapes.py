@@ -129,6 +129,7 @@ class ThinBar(tk.Canvas):
 
     @property
     def is_needed(self) -> bool:
+        """Whether there is more than fits, so that scrolling does something."""
         return self._span[0] > 0.0001 or self._span[1] < 0.9999
 
     def _heat(self, is_hot: bool) -> None:

@@ -64,6 +64,7 @@ class StatusCard(Card):
         row.grid_remove()
 
     def show(self, view: StatusView) -> None:
+        """Show the bot's state, and which of the buttons make sense in it."""
         self._dot.show("●", colour=view.tone)
         self.state.show(view.title)
         self._told = plain(view.detail) or view.title

@@ -43,6 +43,7 @@ class StepLine(RowFrame):
         theme.follow(self.mark, self._paint)
 
     def button(self, words: str, command: Callable[[], Any]) -> None:
+        """Add a button; the first one is the step's main one."""
         made = Button(self.tools, words, command, kind="secondary" if not self.buttons else "quiet")
         made.grid(row=0, column=self._column, padx=(XS, 0))
         self.buttons.append(made)
@@ -74,6 +75,7 @@ class StepLine(RowFrame):
         self._column += 2
 
     def show(self, step: FirstRunStep, number: int) -> None:
+        """Show the step's state; what is being typed stays."""
         self.title.show(step.title, colour="muted" if step.state == "locked" else "text")
         is_typed_into = self.field is not None and bool(self.field.get().strip())
         if not is_typed_into and not self._is_busy:

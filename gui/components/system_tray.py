@@ -141,8 +141,9 @@ class SystemTray:
             elif event.detail == 3:
                 self._post(lambda: self._menu_at(event.root_x, event.root_y))
 
-        icon._message_handlers[4] = pressed  # 4: ButtonPress (X protocol)
-        icon._window.change_attributes(event_mask=_X_EXPOSURE | _X_STRUCTURE | _X_BUTTON_PRESS)
+        icon._message_handlers[4] = pressed  # noqa: SLF001 - 4: ButtonPress (X protocol); pystray offers no other way
+        window = icon._window  # noqa: SLF001
+        window.change_attributes(event_mask=_X_EXPOSURE | _X_STRUCTURE | _X_BUTTON_PRESS)
 
     def _has_place(self) -> bool:
         # Only the plain X backend can tell; the others dock by themselves.
@@ -182,7 +183,7 @@ def _disconnect(icon: Any) -> None:
     in whatever code is running, and with an exception once the screen is gone."""
     display = getattr(icon, "_display", None)
     if display is not None:
-        icon._display = _Disconnected()
+        icon._display = _Disconnected()  # noqa: SLF001
         try:
             display.close()
         except Exception as error:  # the X connection may be gone already

@@ -37,6 +37,7 @@ class TaughtRoom(Room):
         self._pace = PollingPace(READ_SECONDS)
 
     def build(self) -> Iterator[None]:
+        """Called once, before the room is first shown; each `yield` lets the window breathe."""
         self.page.grid_rowconfigure(0, weight=1)
         self.back = Button(self.tools, texts.TAUGHT_BACK, lambda: self.panel.go("live"), kind="quiet")
         self.back.grid(row=0, column=0)
@@ -50,9 +51,11 @@ class TaughtRoom(Room):
         yield
 
     def shown(self) -> None:
+        """Called when the room comes to the front."""
         self._pace.soon()
 
-    def beat(self, pulse: Pulse) -> None:
+    def beat(self, _pulse: Pulse) -> None:
+        """Called with each new reading of the databases while the room is in front."""
         if self._pace.is_due():
             store = self.panel.store
             self.panel.ask(lambda: read_taught(store), self._arrived, failed=lambda _: self._pace.done(), slow=True)

@@ -80,6 +80,7 @@ class Theme:
 
     @property
     def is_dark(self) -> bool:
+        """Whether the dark colours are in use."""
         return bool(AppearanceModeTracker.get_mode() == 1)
 
     @property
@@ -88,6 +89,7 @@ class Theme:
         return float(ScalingTracker.get_widget_scaling(self.root))
 
     def px(self, value: float) -> int:
+        """Pixels of this screen for a length of the design (1 at 96 dots per inch)."""
         return round(value * self.scale)
 
     def now(self, name: str) -> str:

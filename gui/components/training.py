@@ -61,6 +61,7 @@ class TrainingRoom(Room):
         self._ended: frozenset[int] = frozenset()
 
     def build(self) -> Iterator[None]:
+        """Called once, before the room is first shown; each `yield` lets the window breathe."""
         page, gap, panel = self.page, self.theme.px(M), self.panel
         spread(page, 2, group="half")
         self.retrain = PipelineCard(page, panel)
@@ -136,6 +137,7 @@ class TrainingRoom(Room):
     # ---- reading ---------------------------------------------------------------------------------
 
     def shown(self) -> None:
+        """Called each time the owner comes here."""
         self._pace.soon()
 
     def show_round(self, view: PipelineView) -> None:
@@ -143,6 +145,7 @@ class TrainingRoom(Room):
         self.retrain.show_round(view)
 
     def beat(self, pulse: Pulse) -> None:
+        """Called with each new reading of the databases while the room is in front."""
         running = {job.kind for job in pulse.jobs}
         self.dataset.buttons[0].set_enabled(JobKind.PREPARE not in running)
         self.computer.buttons[0].set_enabled(JobKind.PREFLIGHT not in running)

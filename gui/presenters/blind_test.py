@@ -23,10 +23,12 @@ class QuizRun:
 
     @property
     def is_at_end(self) -> bool:
+        """Whether the last question is behind."""
         return self.at >= len(self.quiz.items)
 
     @property
     def marked(self) -> int:
+        """How many questions have an answer."""
         return len(self.verdicts)
 
 
@@ -75,6 +77,7 @@ def forward(run: QuizRun) -> QuizRun:
 
 
 def backward(run: QuizRun) -> QuizRun:
+    """The run at the question before; the first one stays."""
     return replace(run, at=max(0, run.at - 1))
 
 

@@ -19,6 +19,7 @@ class Bars:
 
     @property
     def is_empty(self) -> bool:
+        """Whether there is nothing to draw."""
         return not any(self.values)
 
 
@@ -37,6 +38,7 @@ class Curve:
 
     @property
     def is_empty(self) -> bool:
+        """Whether there is nothing to draw."""
         return not any(self.segments)
 
 

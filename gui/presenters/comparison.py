@@ -43,6 +43,7 @@ class ModelOption:
 
 
 def temperature_side(value: float) -> Side:
+    """One side of a comparison of temperatures."""
     return Side(texts.CHAT_TEMPERATURE.format(value=f"{value:g}"), {TEMPERATURE.key: value})
 
 
@@ -58,6 +59,7 @@ class ComparedAnswers:
 
     @property
     def is_done(self) -> bool:
+        """Whether both sides have answered."""
         return self.second is not None
 
     @property

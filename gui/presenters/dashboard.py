@@ -121,6 +121,7 @@ def behaviour_view(settings: Settings) -> BehaviourView:
 
 
 def rate_view(rate: float, *, mentions_only: bool = False) -> SliderView:
+    """The slider of the reply rate: 0-1, in words, and what it means."""
     hint = texts.RATE_HINT_MENTIONS if mentions_only else texts.RATE_HINT.format(count=f"{rate * 100:.0f}")
     return SliderView(rate, rate_words(rate), hint)
 
@@ -137,6 +138,7 @@ def rate_words(rate: float) -> str:
 
 
 def temperature_view(temperature: float) -> SliderView:
+    """The slider of the temperature, and how it will sound."""
     hint = (
         texts.TEMPERATURE_SAFE
         if temperature < 0.62
@@ -148,6 +150,7 @@ def temperature_view(temperature: float) -> SliderView:
 
 
 def tokens_view(tokens: int) -> SliderView:
+    """The slider of the longest reply, and about how many words that is."""
     count = round(tokens * WORDS_PER_TOKEN / 5) * 5
     return SliderView(tokens, texts.TOKENS_WORDS.format(words=count), texts.TOKENS_HINT.format(words=count))
 

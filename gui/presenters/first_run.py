@@ -76,10 +76,12 @@ class FirstRunStep:
 
     @property
     def is_open(self) -> bool:
+        """Whether the owner can do it now."""
         return self.state in ("next", "bad")
 
     @property
     def is_done(self) -> bool:
+        """Whether nothing is left to do, also where it was skipped."""
         return self.state in ("done", "skipped")
 
 
@@ -111,6 +113,7 @@ class FirstRunView:
     way: str
 
     def step(self, key: str) -> FirstRunStep:
+        """The step with this key."""
         return next(step for step in self.steps if step.key == key)
 
 

@@ -40,6 +40,7 @@ class LogFilter:
     search: str = ""
 
     def keeps(self, row: LogRow) -> bool:
+        """Whether a row is loud enough and holds what is searched for."""
         if _RANK.get(row.level, 1) < _RANK[self.level]:
             return False
         wanted = self.search.lower()
@@ -74,6 +75,7 @@ class LogBook:
         return fresh
 
     def clear(self) -> None:
+        """Forget every row: another file is shown."""
         self.rows.clear()
         self.warnings = self.errors = 0
 

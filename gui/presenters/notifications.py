@@ -65,6 +65,7 @@ def milestone(replies: int, *, told: int) -> int:
 
 
 def milestone_note(count: int) -> Note:
+    """The note about a round number of replies."""
     shown = words.whole(count)
     return Note(
         texts.NOTE_MILESTONE.format(count=shown), texts.NOTE_MILESTONE_TEXT.format(count=shown), "good", "everything"

@@ -135,10 +135,12 @@ def reading(setting: Setting[Any], raw: str) -> str:
 
 
 def is_default(setting: Setting[Any], settings: Settings) -> bool:
+    """Whether a setting stands at its default."""
     return bool(settings[setting] == setting.default)
 
 
 def reset_tip(setting: Setting[Any]) -> str:
+    """What the reset button would put, for its tip."""
     shown = value_text(setting, setting.default)
     shown = shown if len(shown) < 60 else shown[:57] + "…"
     return texts.RESET_TIP.format(value=shown or texts.RESET_EMPTY)

@@ -89,6 +89,7 @@ class ChatModel:
 
     @property
     def size_bytes(self) -> int:
+        """What the weights take in memory."""
         return self._loaded.size_bytes
 
     @property
@@ -225,7 +226,8 @@ class ChatModel:
         if not target or room < 1:
             return []
         self.ask(self._loaded.reopen)
-        return self.ask(lambda: self._loaded.engine.log_probabilities(_SCORING, prompt[-room:], target))
+        found: list[float] = self.ask(lambda: self._loaded.engine.log_probabilities(_SCORING, prompt[-room:], target))
+        return found
 
     def forget_channel(self, channel_id: int) -> None:
         """Drop everything computed for a channel (its messages changed, or it may no longer be read)."""

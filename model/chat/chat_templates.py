@@ -111,7 +111,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
     class Generation(Extension):
         """`{% generation %}` marks the assistant's words for training; for a prompt it is nothing."""
 
-        tags = {"generation"}
+        tags = {"generation"}  # noqa: RUF012 - as the base class declares it
 
         def parse(self, parser: Any) -> list[nodes.Node]:
             next(parser.stream)

@@ -72,6 +72,7 @@ class Engine:
 
     @property
     def parked_bytes(self) -> int:
+        """What the parked conversations take in memory."""
         return sum(len(parked.data) for parked in self._parked.values())
 
     def cached_tokens(self, channel: Hashable) -> list[int]:
@@ -330,6 +331,7 @@ class Engine:
         self.native.clear()
 
     def close(self) -> None:
+        """Free the model and every cache; the engine is of no use afterwards."""
         self._live.clear()
         self._parked.clear()
         self.native.close()

@@ -35,6 +35,7 @@ class RunningReply:
 
     @property
     def channel_id(self) -> int:
+        """The channel whose conversation is answered."""
         return self.job.request.channel_id
 
     def draw(self, native: NativeModel, row: int, *, now: float) -> None:
@@ -84,6 +85,7 @@ class ReplyMemory:
         self._replies: OrderedDict[object, tuple[float, Reply]] = OrderedDict()
 
     def find(self, request: ReplyRequest, *, now: float) -> Reply | None:
+        """The finished reply to the same request, if it is recent enough for that request."""
         if request.reuse_seconds <= 0:
             return None
         known = self._replies.get(_identity(request))
@@ -92,6 +94,7 @@ class ReplyMemory:
         return replace(known[1], is_cached=True, prefilled_tokens=0, first_token_ms=0.0, total_ms=0.0, queued_ms=0.0)
 
     def keep(self, request: ReplyRequest, reply: Reply, *, now: float) -> None:
+        """Remember a reply that ended of its own accord; the oldest one gives way."""
         if request.reuse_seconds <= 0 or reply.stop_reason != "stop" or not reply.text.strip():
             return  # who got nothing may ask again
         self._replies[_identity(request)] = (now, reply)
@@ -99,6 +102,7 @@ class ReplyMemory:
             self._replies.popitem(last=False)
 
     def clear(self) -> None:
+        """Forget every reply: the model or its settings changed."""
         self._replies.clear()
 
 

@@ -79,8 +79,10 @@ class PrefillQueue:
         return self._recalled.get(channel_id)
 
     def forget(self, channel_id: int) -> None:
+        """Drop what waits for this channel and what was recalled for it."""
         self._waiting.pop(channel_id, None)
         self._recalled.pop(channel_id, None)
 
     def clear(self) -> None:
+        """Drop everything that waits."""
         self._waiting.clear()

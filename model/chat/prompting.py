@@ -62,9 +62,11 @@ class PromptBuilder:
         return len(tokenise(system_pieces(system_prompt, self.template), self._encode))
 
     def forget(self, channel_id: int) -> None:
+        """Drop the channel's window: its next prompt is chosen afresh."""
         self._windows.pop(channel_id, None)
 
     def clear(self) -> None:
+        """Drop every channel's window."""
         self._windows.clear()
 
     def _windowed(

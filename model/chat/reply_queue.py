@@ -21,6 +21,7 @@ class ReplyFuture(Future[Reply]):
         self._on_cancel = on_cancel
 
     def cancel(self) -> bool:
+        """Stop it, whether it waits or is being written. False: it had ended before."""
         if self.done():
             return self.cancelled()
         super().cancel()

@@ -87,6 +87,7 @@ class Sampler:
         return [self._penalty]
 
     def close(self) -> None:
+        """Free the native sampler; harmless when repeated."""
         if self.chain:
             self._lib.llama_sampler_free(self.chain)
             self.chain = None

@@ -96,6 +96,7 @@ class Trial:
 
     @property
     def reply_seconds(self) -> float:
+        """Seconds a usual reply would take with these settings."""
         return _PREFILLED * self.prefill_seconds + _WRITTEN * self.decode_seconds
 
 

@@ -50,6 +50,7 @@ class Rate:
 
     @property
     def text(self) -> str:
+        """The share with its 95 % interval and the counts behind it."""
         return f"{self.value:.0%} [{self.low:.0%}, {self.high:.0%}] ({self.hits} of {self.count})"
 
 
@@ -147,6 +148,7 @@ def save(quiz: Quiz, key: Key, folder: Path) -> Path:
 
 
 def read_key(path: Path) -> Key:
+    """The key of a blind test. BadInputError for any other file."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return Key(str(record["quiz_id"]), str(record["model"]), {str(k): bool(v) for k, v in record["is_bot"].items()})

@@ -32,6 +32,7 @@ def words(text: str) -> list[str]:
 
 
 def emoji(text: str) -> list[str]:
+    """Every emoji of a text, in order, repetitions included."""
     return _EMOJI.findall(text)
 
 
@@ -77,6 +78,7 @@ class Features:
         return len(self.replies)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Features:
+        """The same figures for the replies at these indices, in that order."""
         index = np.asarray(indices, dtype=np.int64)
         return Features(
             self.replies.take(index.tolist()),

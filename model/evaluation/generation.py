@@ -146,14 +146,9 @@ def speed_of(answers: Sequence[Answer], *, load_seconds: float, memory_bytes: in
     spoken = [answer for answer in answers if answer.total_ms > 0]
     if not spoken:
         return Speed(0.0, 0.0, 0.0, 0.0, 0.0, load_seconds, memory_bytes, 0)
-    totals, firsts, tokens = (
-        np.array([value(answer) for answer in spoken], dtype=np.float64)
-        for value in (
-            lambda answer: answer.total_ms,
-            lambda answer: answer.first_token_ms,
-            lambda answer: max(0, answer.reply_tokens - 1),
-        )
-    )
+    totals = np.array([answer.total_ms for answer in spoken], dtype=np.float64)
+    firsts = np.array([answer.first_token_ms for answer in spoken], dtype=np.float64)
+    tokens = np.array([max(0, answer.reply_tokens - 1) for answer in spoken], dtype=np.float64)
 
     def rate(index: np.ndarray) -> float:
         seconds = float(np.maximum(totals[index] - firsts[index], 0.0).sum()) / 1000

@@ -62,6 +62,7 @@ class Memorisation:
 
     @property
     def canaries_told(self) -> int:
+        """How many of the planted secrets the model said."""
         return sum(told for _, told, _ in self.canaries)
 
 

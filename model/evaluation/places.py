@@ -34,6 +34,7 @@ class Places:
     names: frozenset[str] = frozenset()
 
     def take(self, indices: np.ndarray) -> Places:
+        """The places at these indices, in that order."""
         return Places(tuple(self.texts[i] for i in indices), self.vectors[indices], self.is_asked[indices], self.names)
 
     def invents_a_mention(self, text: str) -> bool:

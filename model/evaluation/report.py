@@ -97,6 +97,7 @@ class EvaluationReport:
     version: int = VERSION
 
     def writer(self, role: str) -> Contender | None:
+        """The contender with this role; None where the evaluation had none."""
         return next((writer for writer in self.writers if writer.role == role), None)
 
     @property
@@ -109,10 +110,12 @@ class EvaluationReport:
 
     @property
     def match_percent(self) -> float:
+        """Personality match, 0-100; 0 where it was not measured."""
         return self.model.match.percent if self.model.match else 0.0
 
     @property
     def headline_auc(self) -> float | None:
+        """The detector's AUC, 0.5 (cannot tell) to 1; None where it was not measured."""
         return self.model.figures["auc"].value if "auc" in self.model.figures else None
 
 

@@ -39,6 +39,7 @@ class Replies:
         return len(self.texts)
 
     def take(self, indices: Sequence[int]) -> Replies:
+        """The replies at these indices, in that order."""
         return Replies(tuple(self.texts[i] for i in indices), tuple(self.sessions[i] for i in indices))
 
 

@@ -46,6 +46,7 @@ class Part:
 
     @property
     def lost(self) -> float:
+        """Points of the match, 0-1, that this part costs."""
         return self.weight * (1 - self.reached)
 
 
@@ -73,10 +74,12 @@ class Match:
 
     @property
     def is_reached(self) -> bool:
+        """Whether the match is good enough to publish without a warning."""
         return self.percent >= MATCH_MARK
 
     @property
     def weakest(self) -> Part:
+        """The part that costs most."""
         return max(self.parts, key=lambda part: part.lost)
 
 
@@ -134,12 +137,10 @@ def context_objections(model: Figures, people: Figures) -> tuple[str, ...]:
     """Why replies that pass for people's are still no answers; empty where they are, or where it is not certain."""
     found = []
     share, estimate, b = fit_share(model, people), model.get("context_fit"), _value(people, "context_fit")
-    if share is not None and b is not None and estimate is not None and estimate.high is not None:
-        # With few places the interval reaches up to where people are, and nothing is said.
-        if estimate.high < 0.5 + FIT_SHARE * (b - 0.5):
-            found.append(
-                f"Its replies hardly fit what they answer: {estimate.value:.2f} (people {b:.2f}, chance 0.50)."
-            )
+    high = None if share is None or estimate is None else estimate.high
+    # With few places the interval reaches up to where people are, and nothing is said.
+    if estimate is not None and b is not None and high is not None and high < 0.5 + FIT_SHARE * (b - 0.5):
+        found.append(f"Its replies hardly fit what they answer: {estimate.value:.2f} (people {b:.2f}, chance 0.50).")
     echo, usual = model.get("echo"), _value(people, "echo")
     if echo is not None and echo.low is not None and usual is not None and echo.low > usual + ECHO_ALLOWANCE:
         found.append(f"{echo.value:.0%} of its replies repeat what was just said (people: {usual:.0%}).")

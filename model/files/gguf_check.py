@@ -70,6 +70,7 @@ class GgufHeader:
 
     @property
     def architecture(self) -> str:
+        """The model's kind as llama.cpp names it ("qwen2"); empty where the file does not say."""
         return str(self.metadata.get("general.architecture", ""))
 
 

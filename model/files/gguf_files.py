@@ -135,7 +135,8 @@ def write_weights(weights: TensorSource, config: dict[str, Any], base_gguf: Path
 
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a Hugging Face folder."""
-    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return config
 
 
 def written_tensors(weights: TensorSource, config: dict[str, Any]) -> list[str]:

@@ -60,7 +60,8 @@ class FolderWeights:
 def _header(path: Path) -> dict[str, Any]:
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        return json.loads(file.read(length))
+        header: dict[str, Any] = json.loads(file.read(length))
+    return header
 
 
 def pieces(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:

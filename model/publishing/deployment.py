@@ -59,6 +59,7 @@ def versions(workspace: Workspace) -> list[DeployedModel]:
 
 
 def model_path(workspace: Workspace, version: DeployedModel) -> Path:
+    """Where a version's file lies, whether it is there or not."""
     return workspace.finetuned_models / version.file
 
 

@@ -92,7 +92,7 @@ class ExportResult:
         )
 
 
-def export(plan: ExportPlan, report: Report = lambda fraction, step: None) -> ExportResult:
+def export(plan: ExportPlan, report: Report = lambda _fraction, _step: None) -> ExportResult:
     """Make, check and keep the files; ExportError or ExportCheckError leave nothing half-made behind."""
     if plan.quantisation not in QUANTISATIONS:
         raise ExportError(

@@ -133,7 +133,8 @@ def _llama_rows(model: Any, probe: Probe | Example, *, keep: int = 0) -> np.ndar
     model.eval(tokens[keep:])
     logits = np.array(model.scores[len(probe.prompt) - 1 : len(tokens) - 1], dtype=np.float64)
     logits -= logits.max(axis=-1, keepdims=True)
-    return (logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))).astype(np.float32)
+    found: np.ndarray = (logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))).astype(np.float32)
+    return found
 
 
 def agreement(reference: Sequence[np.ndarray], other: Sequence[np.ndarray], wanted: Sequence[Probe]) -> Agreement:

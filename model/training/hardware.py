@@ -25,6 +25,7 @@ class Hardware:
 
     @property
     def has_gpu(self) -> bool:
+        """Whether there is a GPU that training can use."""
         return self.gpu_bytes > 0
 
 
@@ -69,7 +70,7 @@ def has_bfloat16(device: int = 0) -> bool:
     """Whether the card computes in bf16. torch also says yes where it only emulates it (a T4), many times slower."""
     import torch
 
-    return torch.cuda.get_device_capability(device) >= (8, 0)
+    return bool(torch.cuda.get_device_capability(device) >= (8, 0))
 
 
 def _gflops(*, is_gpu: bool) -> float:

@@ -26,6 +26,7 @@ class Runtime:
 
     @property
     def is_cuda(self) -> bool:
+        """Whether the weights lie on an NVIDIA GPU."""
         return self.device.startswith("cuda")
 
 

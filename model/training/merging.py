@@ -34,6 +34,7 @@ class LoraAdapter:
 
     @property
     def scale(self) -> float:
+        """What B·A is multiplied with before it is added to the weights: alpha / r."""
         return float(self._config["lora_alpha"]) / float(self._config["r"])
 
     @cached_property

@@ -129,7 +129,7 @@ def _orpo(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callba
     class PreparedOrpo(ORPOTrainer):
         """Takes ids as they are; its own tokenising would truncate and add tokens."""
 
-        def tokenize_row(self, feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
+        def tokenize_row(self, feature: dict[str, Any], model: Any = None) -> dict[str, Any]:  # noqa: ARG002 - trl's
             prompt = feature["prompt_ids"]
             row: dict[str, Any] = {"prompt_input_ids": prompt, "prompt_attention_mask": [1] * len(prompt)}
             for side in ("chosen", "rejected"):
@@ -157,7 +157,7 @@ class _OnlyTheTrainedAdapter:
     With it in a folder of its own, resuming loads the reference and leaves the trained adapter as it was at the start.
     """
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002 - transformers'
         folder = output_dir or self.args.output_dir  # type: ignore[attr-defined]
         self.model.save_pretrained(folder, selected_adapters=["default"])  # type: ignore[attr-defined]
         self.processing_class.save_pretrained(folder)  # type: ignore[attr-defined]

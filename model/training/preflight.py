@@ -36,11 +36,16 @@ class PreflightError(KnownError):
 
 @dataclass(frozen=True)
 class WorkEstimate:
-    """How much there is to compute: rows of each phase, mean tokens a row, and how many of them every row shares."""
+    """How much there is to compute: rows of each phase, mean tokens a row, and how many of them every row shares.
+
+    sft_tokens: mean tokens of an SFT row where those are whole conversations, which share nothing; 0 where they are
+    replies like the others.
+    """
 
     rows: dict[str, int]
     mean_tokens: float
     shared_tokens: float = 0.0
+    sft_tokens: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class Preflight:
 
     @property
     def can_run(self) -> bool:
+        """Whether nothing stands against the run; warnings may remain."""
         return not self.problems
 
     def as_result(self) -> PreflightResult:
@@ -89,8 +95,9 @@ class Preflight:
 def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method, layout: str = CHAT) -> WorkEstimate:
     """Rows of each phase after the recipe's caps, and the mean length of a row, from a sample of 200."""
     counts = {"sft": folder.count(TRAIN), "preferences": folder.count(PREFERENCES)}
+    sft_tokens = 0.0
     if layout == TRANSCRIPT and folder.count(SESSIONS):
-        counts["sft"] = _transcripts(folder, recipe.sft.max_length)
+        counts["sft"], sft_tokens = _transcripts(folder, recipe.sft.max_length)
     rows = {}
     for name in method.phases:
         available = counts["sft" if name == "sft" else "preferences"]
@@ -98,15 +105,17 @@ def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method, layout:
         rows[name] = min(available, cap) if cap else available
     rows["validation"] = min(folder.count(VALIDATION), recipe.validation_rows)
     system = len(folder.system_prompt) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN
-    return WorkEstimate(rows, system + _mean_tokens(folder), system)
+    return WorkEstimate(rows, system + _mean_tokens(folder), system, sft_tokens)
 
 
-def _transcripts(folder: PreparedFolder, max_length: int) -> int:
-    """About how many rows whole conversations make."""
-    return sum(
-        1 + int(sum(_line_tokens(turn.name + turn.text) for turn in row.turns)) // max_length
+def _transcripts(folder: PreparedFolder, max_length: int) -> tuple[int, float]:
+    """About how many rows whole conversations make, and their mean tokens."""
+    lengths = [
+        sum(_line_tokens(turn.name + turn.text) for turn in row.turns)
         for row in read_rows(folder.path / SESSIONS, SessionRow.parse)
-    )
+    ]
+    rows = sum(1 + int(length) // max_length for length in lengths)
+    return rows, sum(lengths) / max(rows, 1)
 
 
 def _line_tokens(text: str) -> float:
@@ -158,9 +167,8 @@ def examine(
     if disk > hardware.free_disk_bytes:
         problems.append(f"Training needs about {_gib(disk)} of disk space, {_gib(hardware.free_disk_bytes)} are free.")
         pausing_helps = False
-    for name in method.phases:
-        if not work.rows.get(name):
-            problems.append(f"The data set holds no rows for {name.upper()}.")
+    missing = [name for name in method.phases if not work.rows.get(name)]
+    problems += [f"The data set holds no rows for {name.upper()}." for name in missing]
     if bot_bytes and not pausing_helps:
         warnings.append(
             f"The bot is running and uses {_gib(bot_bytes)}; training and replies will slow each other "
@@ -267,8 +275,9 @@ def _seconds(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardwa
         rows = _steps(numbers, work.rows.get(name, 0)) * numbers.effective_batch
         # Preference methods compute two replies, and DPO and KTO once more with the reference.
         times = {"sft": 1.0, "orpo": 2.0, "dpo": 3.0, "kto": 1.5}[name]
-        tokens = min(work.mean_tokens, numbers.max_length)
-        if name == "sft" and not hardware.has_gpu:  # model/training/shared_prefix.py
+        is_whole = name == "sft" and work.sft_tokens > 0
+        tokens = min(work.sft_tokens if is_whole else work.mean_tokens, numbers.max_length)
+        if name == "sft" and not is_whole and not hardware.has_gpu:  # model/training/shared_prefix.py
             tokens -= min(work.shared_tokens, tokens) * (1 - 1 / numbers.batch_size)
         seconds += rows * tokens * times * per_token
     return seconds / (hardware.gflops * 1e9 * _EFFICIENCY * max(hardware.gpu_count, 1))

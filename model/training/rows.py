@@ -76,6 +76,7 @@ class PreparedFolder:
 
     @property
     def system_prompt(self) -> str:
+        """The system prompt the rows were rendered with."""
         return str(self.manifest.get("system_prompt", ""))
 
     @property
@@ -85,6 +86,7 @@ class PreparedFolder:
 
     @property
     def layout(self) -> int:
+        """The prompt layout's number the rows were made for."""
         return int(self.manifest.get("layout", LAYOUT))
 
     @property

@@ -52,14 +52,17 @@ class ModelShape:
 
     @property
     def linear_weights(self) -> int:
+        """Weights in the layers' matrices, those a LoRA adapts."""
         return self.layers * sum(a * b for a, b in self.linear_shapes)
 
     @property
     def embedding_weights(self) -> int:
+        """Weights of the token embedding and the output head, counted once where they are tied."""
         return self.vocabulary * self.hidden * (1 if self.is_tied else 2)
 
     @property
     def weights(self) -> int:
+        """All weights; norms and biases are too few to count."""
         return self.linear_weights + self.embedding_weights
 
     def lora_weights(self, r: int) -> int:

@@ -22,10 +22,12 @@ class Prompted(Protocol):
     """A prompt and the reply whose every token is looked at, as token ids."""
 
     @property
-    def prompt(self) -> list[int]: ...
+    def prompt(self) -> list[int]:
+        """Token ids the model reads; no loss is taken on them."""
 
     @property
-    def reply(self) -> list[int]: ...
+    def reply(self) -> list[int]:
+        """Token ids the model learns to say."""
 
 
 def reply_distributions(

@@ -50,12 +50,14 @@ class Pen:
         self.draw = ImageDraw.Draw(self.image)
 
     def line(self, *points: tuple[float, float], width: float = STROKE) -> None:
+        """A line through points of the 24-unit grid, with round ends."""
         scaled = [(x * OVERSAMPLE, y * OVERSAMPLE) for x, y in points]
         self.draw.line(scaled, fill=255, width=round(width * OVERSAMPLE), joint="curve")
         for x, y in points:
             self.dot(x, y, width / 2)
 
     def dot(self, x: float, y: float, radius: float, fill: int = 255) -> None:
+        """A filled circle."""
         self.draw.ellipse(
             [
                 (x - radius) * OVERSAMPLE,
@@ -67,6 +69,7 @@ class Pen:
         )
 
     def arc(self, x: float, y: float, radius: float, start: float, end: float, width: float = STROKE) -> None:
+        """Part of a circle, from angle to angle in degrees, clockwise from three o'clock."""
         steps = max(8, int(abs(end - start) / 4))
         self.line(
             *[
@@ -80,9 +83,11 @@ class Pen:
         )
 
     def circle(self, x: float, y: float, radius: float) -> None:
+        """A whole circle, not filled."""
         self.arc(x, y, radius, 0, 360)
 
     def box(self, x0: float, y0: float, x1: float, y1: float, radius: float = 2, *, fill: bool = False) -> None:
+        """A rectangle with round corners."""
         self.draw.rounded_rectangle(
             [v * OVERSAMPLE for v in (x0, y0, x1, y1)],
             radius * OVERSAMPLE,
@@ -92,6 +97,7 @@ class Pen:
         )
 
     def polygon(self, *points: tuple[float, float]) -> None:
+        """A filled shape with slightly round corners."""
         self.draw.polygon([(x * OVERSAMPLE, y * OVERSAMPLE) for x, y in points], fill=255)
         self.line(*points, points[0], width=1.2)
 

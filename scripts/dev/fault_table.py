@@ -31,7 +31,7 @@ _ROW = re.compile(r"^\| (\d+) \|")
 _TEST_COLUMN = 4
 
 
-def tests_by_row(folder: Path = TESTS) -> dict[int, list[tuple[str, str]]]:
+def tests_by_row(folder: Path) -> dict[int, list[tuple[str, str]]]:
     """Row number -> (file name, test name) of every test whose docstring names it."""
     found: dict[int, list[tuple[str, str]]] = {}
     for path in sorted(folder.rglob("test_*.py")):
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.run:
         return run_part(*(int(number) for number in options.run.split("/")))
     text = TABLE.read_text(encoding="utf-8")
-    fresh = with_tests(text, tests_by_row())
+    fresh = with_tests(text, tests_by_row(TESTS))
     if options.check:
         if fresh != text:
             print("docs/RELIABILITY.md is out of step: python scripts/dev/fault_table.py", file=sys.stderr)
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_part(part: int, parts: int) -> int:
     """Run one of `parts` nearly equal shares of the table's tests; pytest's exit code."""
-    named = sorted({(file, name) for tests in tests_by_row().values() for file, name in tests})
+    named = sorted({(file, name) for tests in tests_by_row(TESTS).values() for file, name in tests})
     share = named[len(named) * (part - 1) // parts : len(named) * part // parts]
     ids = [f"tests/{file}::{name.replace('.', '::')}" for file, name in share]
     return subprocess.run([sys.executable, "-m", "pytest", "-q", *ids], cwd=PROJECT_ROOT).returncode

@@ -122,7 +122,7 @@ def _part(options: argparse.Namespace) -> str:
     if options.part == "voice":
         return _voice(data, options.folder, is_rehearsal=options.rehearse)
     if options.part != "unsloth":
-        loaders._has_unsloth = lambda recipe: False  # type: ignore[assignment]
+        loaders._has_unsloth = lambda _: False  # type: ignore[assignment]
     base = _base(options.folder, is_rehearsal=options.rehearse)
     recipe = _recipe(is_rehearsal=options.rehearse)
     if options.part in ("killed", "resumed"):

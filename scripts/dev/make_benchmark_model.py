@@ -54,6 +54,7 @@ class Shape:
 
     @property
     def head_width(self) -> int:
+        """Numbers each attention head sees."""
         return self.width // self.heads
 
     def with_vocabulary_of(self, path: Path) -> Shape:

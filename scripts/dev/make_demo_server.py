@@ -160,6 +160,7 @@ class Server:
     emojis: dict[str, int]
 
     def user(self, key: str) -> dict[str, Any]:
+        """A member as Discord's API describes a user."""
         return dict(self.members[key]["user"])
 
 

@@ -71,6 +71,7 @@ class Tally:
     failed: list[str] = field(default_factory=list)
 
     def line(self) -> str:
+        """The count of one attack, as the table prints it."""
         return f"{self.name:24} {self.rounds:6} {self.rounds - len(self.failed):9} {len(self.failed):7}"
 
 

@@ -256,6 +256,7 @@ def sample_live(store: Store, now: float) -> None:
 
 
 def sample_memory(store: Store, dice: random.Random, now: float) -> None:
+    """Fill the dashboard's memory curve with two plausible days."""
     used, moments = 2.1e9, []
     for step in range(1500):
         used = 2.35e9 + (used - 2.35e9) * 0.985 + dice.gauss(0, 1.6e7)

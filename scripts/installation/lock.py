@@ -15,7 +15,8 @@ WAIT_STEP_SECONDS = 0.2
 class Waiting(Protocol):
     """Told again and again while somebody else holds the lock."""
 
-    def __call__(self, *, is_first: bool) -> None: ...
+    def __call__(self, *, is_first: bool) -> None:
+        """Called before each wait for whoever installs now; the first one is worth telling."""
 
 
 class InstallLock:

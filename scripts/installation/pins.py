@@ -119,7 +119,7 @@ def _installed_packages(import_paths: Iterable[str]) -> dict[str, Path]:
 
 def _folder_names(path: str) -> list[str]:
     try:
-        return os.listdir(path or ".")
+        return [each.name for each in Path(path or ".").iterdir()]
     except OSError:
         return []
 

@@ -143,7 +143,7 @@ def _signal_group(child: subprocess.Popen[bytes], wanted: signal.Signals) -> Non
 def stop_signals_as_interrupt() -> Iterator[None]:
     """A closed terminal or a `kill` ends the installation as Ctrl+C does, with pip stopped first."""
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     names = [name for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]

@@ -25,9 +25,11 @@ class Child(Protocol):
     """The part of subprocess.Popen that supervision uses."""
 
     @property
-    def pid(self) -> int: ...
+    def pid(self) -> int:
+        """The process's number."""
 
-    def poll(self) -> int | None: ...
+    def poll(self) -> int | None:
+        """The exit code; None while it runs."""
 
 
 @dataclass(frozen=True, slots=True)

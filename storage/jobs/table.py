@@ -12,6 +12,7 @@ from typing import Any
 
 from storage.database import Database
 from storage.errors import CancelledError, KnownError
+from storage.jobs.kinds import after_a_stop
 from storage.jobs.results import JobResult
 from storage.records import Job, JobMetric, JobState
 from storage.stored_json import read_json, tell
@@ -39,7 +40,7 @@ class Jobs:
             "INSERT INTO jobs (kind, pid, state, started_at, heartbeat_at) VALUES (?, ?, ?, ?, ?)",
             (kind, os.getpid(), JobState.RUNNING.value, now, now),
         )
-        return JobReporter(self, job_id)
+        return JobReporter(self, job_id, kind)
 
     @contextmanager
     def running(self, kind: str) -> Iterator[JobReporter]:
@@ -85,12 +86,15 @@ class Jobs:
         )
 
     def request_cancel(self, job_id: int) -> None:
+        """Ask a running job to stop; it does at its next report."""
         self._database.execute("UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND state = 'running'", (job_id,))
 
     def is_cancel_requested(self, job_id: int) -> bool:
+        """Whether the owner asked this job to stop."""
         return bool(self._database.value("SELECT cancel_requested FROM jobs WHERE id = ?", (job_id,)))
 
     def add_metric(self, job_id: int, metric: JobMetric) -> None:
+        """Keep one point of a curve; one already there for that step is replaced."""
         self._database.execute(
             "INSERT INTO job_metrics (job_id, name, step, value) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (job_id, name, step) DO UPDATE SET value = excluded.value",
@@ -105,6 +109,7 @@ class Jobs:
         return [JobMetric(row["name"], row["step"], row["value"]) for row in rows]
 
     def get(self, job_id: int) -> Job | None:
+        """The job with this id; None where it was pruned."""
         row = self._database.row(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (job_id,))
         return _job(row) if row else None
 
@@ -121,6 +126,7 @@ class Jobs:
         ]
 
     def latest(self, kind: str) -> Job | None:
+        """The job of this kind that started last, running or ended."""
         row = self._database.row(f"SELECT {_COLUMNS} FROM jobs WHERE kind = ? ORDER BY id DESC LIMIT 1", (kind,))
         return _job(row) if row else None
 
@@ -139,7 +145,7 @@ class Jobs:
             self.finish(
                 job.id,
                 JobState.LOST,
-                error=f"The {job.kind} process stopped unexpectedly. Start it again: it goes on where it stopped.",
+                error=f"The {job.kind} process stopped unexpectedly. {after_a_stop(job.kind)}".rstrip(),
             )
         return lost
 
@@ -147,20 +153,20 @@ class Jobs:
 class JobReporter:
     """A running job's own end: `report` often, it writes at most four times a second."""
 
-    def __init__(self, jobs: Jobs, job_id: int) -> None:
-        self._jobs = jobs
+    def __init__(self, jobs: Jobs, job_id: int, kind: str = "") -> None:
+        self._jobs, self.kind = jobs, kind
         self.job_id = job_id
         self.result: JobResult | Mapping[str, Any] = {}
         self._last_report = float("-inf")
 
-    def report(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
+    def report(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:  # noqa: ARG002
         """Progress 0-1 and what is being done; raises CancelledError once the owner asked to stop."""
         now = time.monotonic()
         if now - self._last_report < _REPORT_EVERY_SECONDS:
             return
         self._last_report = now
         if self._jobs.report(self.job_id, progress=fraction, step=step):
-            raise CancelledError("Cancelled by the owner.", "What was finished is kept; start it again to go on.")
+            raise CancelledError("Cancelled by the owner.", after_a_stop(self.kind))
 
     def metric(self, name: str, step: int, value: float) -> None:
         """Add a point to the job's curve."""

@@ -63,9 +63,9 @@ def find_ip_addresses(text: str) -> Iterator[tuple[int, int]]:
     """Spans of addresses that lead to somebody's connection; private and well-known ones stay, version numbers too."""
     if text.count(".") >= 3:
         for match in _IPV4.finditer(text):
-            if match["port"] or not _VERSION.search(text, max(match.start() - 12, 0), match.start()):
-                if _is_somebodys(match[1], is_sure=bool(match["port"])):
-                    yield match.span()
+            is_version = not match["port"] and _VERSION.search(text, max(match.start() - 12, 0), match.start())
+            if not is_version and _is_somebodys(match[1], is_sure=bool(match["port"])):
+                yield match.span()
     if text.count(":") >= 3:
         for match in _IPV6.finditer(text):
             if _is_somebodys(match[0], is_sure=True):

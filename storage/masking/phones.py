@@ -187,10 +187,11 @@ def _is_national(candidate: str, _before: str, behind: str) -> bool:
     """With the 0 in front that all but a few countries dial within themselves."""
     groups = _groups(candidate)
     count = sum(len(group) for group in groups)
-    if not 9 <= count <= 12 or candidate.strip("(")[1:2] in ("", "0"):
-        # "0 532 123 45 67", "0 (532) ..."
-        if not (groups[0] == "0" and len(groups) > 1 and count == 11 and groups[1][0] != "0"):
-            return False
+    is_usual = 9 <= count <= 12 and candidate.strip("(")[1:2] not in ("", "0")
+    # "0 532 123 45 67", "0 (532) ..."
+    has_the_zero_alone = groups[0] == "0" and len(groups) > 1 and count == 11 and groups[1][0] != "0"
+    if not (is_usual or has_the_zero_alone):
+        return False
     if len(groups) == 1:
         return count in (10, 11)
     if groups[0] == "0":

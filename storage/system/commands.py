@@ -26,7 +26,8 @@ class CommandOutcome:
 class RunCommand(Protocol):
     """Runs one command of the system."""
 
-    def __call__(self, command: Sequence[str], text: str | None = None) -> CommandOutcome: ...
+    def __call__(self, command: Sequence[str], text: str | None = None) -> CommandOutcome:
+        """Run it with `text` on its standard input. A missing program is an outcome too, not an exception."""
 
 
 def run_command(command: Sequence[str], text: str | None = None) -> CommandOutcome:
@@ -55,6 +56,7 @@ def job_name(what: str, workspace: Workspace) -> str:
 
 
 def user_id() -> int:
+    """The user's number on Linux and macOS; 0 on Windows, which has none."""
     return os.getuid() if hasattr(os, "getuid") else 0
 
 

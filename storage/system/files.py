@@ -46,7 +46,7 @@ def replace_file(fresh: Path, target: Path, *, sleep: Callable[[float], object] 
 
     A refused replace is tried again; until one succeeds the old target stays as it was. OSError of the last try.
     """
-    _patiently(lambda: os.replace(fresh, target), target, sleep)
+    _patiently(lambda: fresh.replace(target), target, sleep)
     _flush_folder(target.parent)
 
 

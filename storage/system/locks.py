@@ -50,6 +50,7 @@ class FileLock:
 
     @property
     def is_held(self) -> bool:
+        """Whether this object holds the lock; others may hold it where this is False."""
         return self._file is not None
 
     def _try(self) -> bool:

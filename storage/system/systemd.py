@@ -12,4 +12,5 @@ def systemd_quote(text: str) -> str:
 
 
 def systemd_path(path: Path) -> str:
+    """A path as a unit file wants it: a percent sign is doubled."""
     return str(path).replace("%", "%%")

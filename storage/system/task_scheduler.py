@@ -25,6 +25,7 @@ class TaskXml:
         return parent
 
     def text(self, parent: ElementTree.Element, name: str, value: str) -> None:
+        """Add an element with a text under `parent`."""
         self.path(name, under=parent).text = value
 
     def settings(self, **values: str) -> None:
@@ -51,4 +52,4 @@ class TaskXml:
 
     def encoded(self) -> bytes:
         """As schtasks reads it: UTF-16 only."""
-        return ElementTree.tostring(self.root, encoding="utf-16", xml_declaration=True)
+        return bytes(ElementTree.tostring(self.root, encoding="utf-16", xml_declaration=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import stat
@@ -196,10 +195,10 @@ def test_restoring_under_a_running_bot_is_refused(workspace: Workspace) -> None:
 def test_unchanged_models_take_no_room_twice_and_never_share_with_the_workspace(workspace: Workspace) -> None:
     first, second = backup_of(workspace), backup_of(workspace, at=1_700_000_100.0)
     name = "models/finetuned/voice-1.gguf"
-    if os.stat(first.folder / name).st_nlink == 1:
+    if (first.folder / name).stat().st_nlink == 1:
         pytest.skip("no hard links on this disk")
-    assert os.path.samefile(first.folder / name, second.folder / name)
-    assert not os.path.samefile(first.folder / name, workspace.finetuned_models / "voice-1.gguf")
+    assert (first.folder / name).samefile(second.folder / name)
+    assert not (first.folder / name).samefile(workspace.finetuned_models / "voice-1.gguf")
     prune(workspace.backups, keep=1)
     assert restore(workspace, second).messages == 10
 
@@ -245,16 +244,17 @@ def test_a_full_disk_leaves_nothing_half_made(workspace: Workspace, monkeypatch:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patched, pytest.raises(StorageError, match="No space left"):
+    with monkeypatch.context() as patched:
         patched.setattr("storage.backup.shutil.copy2", full)
-        backup_of(workspace)
+        with pytest.raises(StorageError, match="No space left"):
+            backup_of(workspace)
     assert list(workspace.backups.iterdir()) == []
 
     class Usage(NamedTuple):
         free: int
 
     monkeypatch.setattr("storage.backup.shutil.disk_usage", lambda _: Usage(1000))
-    with pytest.raises(StorageError, match="needs .* GiB"):
+    with pytest.raises(StorageError, match=r"needs .* GiB"):
         backup_of(workspace)
 
 

@@ -175,7 +175,8 @@ def test_case_14_a_package_without_account_says_whose_it_may_be_told_to_be(termi
     terminal.imports(case("01") / "general.json")
     with terminal.store() as store:
         member = store.members.get(301000000000000001)
-        assert member is not None and member.display_name == "Ana L", "any other source has a better name"
+        assert member is not None
+        assert member.display_name == "Ana L", "any other source has a better name"
 
 
 def test_case_15_a_package_without_messages_is_named_as_one(terminal: Terminal) -> None:
@@ -404,7 +405,8 @@ def test_packed_exports_are_read_or_say_what_to_do(terminal: Terminal, tmp_path:
         "a.7z": "is a 7z archive. Unpack it",
     }.items():
         terminal.imports(tmp_path / name)
-        assert terminal.code == 1 and words in terminal.words, terminal.words
+        assert terminal.code == 1, terminal.words
+        assert words in terminal.words, terminal.words
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-16-le"])
@@ -524,7 +526,8 @@ def test_an_export_that_is_still_running_or_was_stopped_says_so(terminal: Termin
     for length in range(whole.index('"messages"'), len(whole) - 1, 37):
         path.write_text(whole[:length], encoding="utf-8")
         terminal.imports(path)
-        assert terminal.code == 1 and "ends in the middle" in terminal.words, (length, terminal.words)
+        assert terminal.code == 1, (length, terminal.words)
+        assert "ends in the middle" in terminal.words, (length, terminal.words)
         assert "a.json:" in terminal.words
     assert terminal.said() == []
 

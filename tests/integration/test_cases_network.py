@@ -76,7 +76,7 @@ def test_a_certificate_nobody_knows_is_named_at_the_first_try_everywhere(
         with pytest.raises(FetchError, match="certificate of Discord cannot be verified") as caught:
             log_in(f"{address}/api/v10")
         assert "SSL_CERT_FILE" in caught.value.cure
-        with pytest.raises(DownloadError, match="certificate of 127.0.0.1 cannot be verified"):
+        with pytest.raises(DownloadError, match=r"certificate of 127.0.0.1 cannot be verified"):
             download(f"{address}/file.gguf", tmp_path / "file.gguf")
         for words in (
             trouble_of_the_bot(store, server, f"{address}/api/v10"),

@@ -93,7 +93,7 @@ def test_many_messages_in_one_long_conversation_lack_what_is_to_be_measured(tmp_
                 for n in range(1, 600)
             ]
         )
-    with pytest.raises(Exception, match="Validation lacks 5 and test lacks 5: .* there is only one"):
+    with pytest.raises(Exception, match=r"Validation lacks 5 and test lacks 5: .* there is only one"):
         prepare.main(["--workspace", str(root)])
     everything = ["--train-share", "1", "--validation-share", "0"]
     assert exit_code_of(lambda: prepare.main(["--workspace", str(root), *everything])) == 0

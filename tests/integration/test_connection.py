@@ -302,8 +302,8 @@ def test_a_supervised_bot_that_is_cut_off_for_hours_ends_with_its_own_code(store
 
         services: Any = SimpleNamespace(status=LiveStatus(mode="discord"), store=store, stop=stop)
         store.status.write_supervisor(1)
+        connection = Connection(Client, "t", services, sleep=sleep, clock=lambda: now[0])  # type: ignore[arg-type]
         with pytest.raises(asyncio.CancelledError):
-            connection = Connection(Client, "t", services, sleep=sleep, clock=lambda: now[0])  # type: ignore[arg-type]
             await connection.run()
         return stop
 

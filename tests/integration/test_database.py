@@ -48,9 +48,13 @@ def test_init_database_makes_both_files(tmp_path: Path) -> None:
 
 
 def test_an_error_inside_a_transaction_leaves_nothing_behind(store: Store) -> None:
-    with pytest.raises(ValueError), store.messages_db.transaction():
-        store.messages.save([message(1)])
-        raise ValueError
+    def saves_and_fails() -> None:
+        with store.messages_db.transaction():
+            store.messages.save([message(1)])
+            raise ValueError("halfway")
+
+    with pytest.raises(ValueError, match="halfway"):
+        saves_and_fails()
     assert store.messages.count() == 0
 
 

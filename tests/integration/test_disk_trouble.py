@@ -80,7 +80,8 @@ def test_supervision_outlives_the_disk(store: Store, caplog: pytest.LogCaptureFi
     for _ in range(2):
         now[0] += 12
         view = controller.tick()
-    assert view.state is ControllerState.STOPPED and asked == [Child.pid], "by a signal: a row could not be written"
+    assert view.state is ControllerState.STOPPED
+    assert asked == [Child.pid], "by a signal: a row could not be written"
     controller.close(leave_running=True)
     told = [record for record in caplog.records if "watched all the same" in record.message]
     assert 1 <= len(told) <= 3, "told once, not once a second"
@@ -131,7 +132,8 @@ def test_a_file_where_a_folder_has_to_be_is_named_by_everybody(tmp_path: Path, n
         done = run(*command)
         said = done.stdout + done.stderr
         assert done.returncode == 1, said
-        assert "Traceback" not in said and f"{blocker.resolve()} is a file" in said, said
+        assert "Traceback" not in said, said
+        assert f"{blocker.resolve()} is a file" in said, said
         assert "doctor" not in command[0] or ("Python: " in said and "Packages: " in said)
     assert blocker.read_text(encoding="utf-8") == "in the way"
 

@@ -340,13 +340,14 @@ def test_another_server_is_refused_with_the_ones_the_bot_is_on(server: DiscordSe
 def test_an_invalid_token_is_one_request_and_one_sentence(server: DiscordServer, tmp_path: Path) -> None:
     """FAULTS 12, for the fetch."""
     server.token = "another"
-    with open_store(tmp_path, server.world) as store, pytest.raises(ConfigurationError, match="does not accept"):
+    with open_store(tmp_path, server.world) as store:
 
         async def run() -> None:
             async with DiscordRest("wrong", api_base=server.api_base) as api:
                 await Fetcher(store, api, server.world.guild_id).fetch()
 
-        asyncio.run(run())
+        with pytest.raises(ConfigurationError, match="does not accept"):
+            asyncio.run(run())
     assert len(server.requests) == 1
 
 

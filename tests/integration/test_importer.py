@@ -417,9 +417,10 @@ def test_an_import_cut_off_while_writing_is_completed_by_the_next(
             raise Killed
         return save(batch)
 
-    with monkeypatch.context() as patched, pytest.raises(Killed):
+    with monkeypatch.context() as patched:
         patched.setattr(store.messages, "save", save_twice)
-        import_file(store, path)
+        with pytest.raises(Killed):
+            import_file(store, path)
     assert store.messages.count() == 6
     assert import_file(store, path).new == 4
     assert len(stored(store)) == 10

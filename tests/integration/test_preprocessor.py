@@ -296,7 +296,7 @@ def test_a_full_disk_keeps_the_old_data_set_and_leaves_nothing_half_made(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(script, "finish", full)
-    with pytest.raises(StorageError, match="disk of .* is full"):
+    with pytest.raises(StorageError, match=r"disk of .* is full"):
         run(script, workspace, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8")) == first
     assert not list(tmp_path.glob(".out*"))
@@ -380,7 +380,8 @@ def test_the_untuned_model_is_asked_where_it_is_quick_and_set_phrases_say_why_th
     assert "2 minutes for 20 messages" in slow.note
     assert "--rejected model" in slow.note
     again, texts = reject("quick", 0.0)
-    assert again.source == "model" and len(texts) == 20, "what is finished costs nothing"
+    assert again.source == "model"
+    assert len(texts) == 20, "what is finished costs nothing"
 
 
 def test_a_model_that_cannot_be_asked_is_no_reason_to_prepare_nothing(tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def test_a_job_row_tells_how_the_work_ended(store: Store) -> None:
 
 
 def test_cancelling_ends_a_job_at_its_next_report(store: Store) -> None:
-    with pytest.raises(CancelledError), store.jobs.running("train") as job:
+    with pytest.raises(CancelledError), store.jobs.running("train") as job:  # noqa: PT012
         store.jobs.request_cancel(job.job_id)
         job.report(0.3, "step 3")
     latest = store.jobs.latest("train")

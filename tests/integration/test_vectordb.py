@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,7 +49,7 @@ def test_a_filter_cannot_be_injected(tmp_path: Path) -> None:
     """Fault 49: ids become integers before they become a filter; text never does."""
     index = open_index(tmp_path)
     index.upsert([row(1, text="x' OR '1'='1")])
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="invalid literal"):
         index.search(vector(1), channel_ids=["0) OR (1=1"], limit=5)  # type: ignore[list-item]
     index.optimize()
     assert index.hybrid_search(vector(1), "x' OR '1'='1", channel_ids=[99], limit=5) == []
@@ -106,7 +105,7 @@ def test_what_another_process_writes_is_visible_at_the_next_query(tmp_path: Path
     reader.upsert([row(1)])
     assert reader.count() == 1
     code = (
-        f"import sys; sys.path[:0] = {[os.getcwd()]!r}\n"
+        f"import sys; sys.path[:0] = {[str(Path.cwd())]!r}\n"
         "from pathlib import Path\nfrom tests.integration.test_vectordb import open_index, row\n"
         f"open_index(Path({str(tmp_path)!r})).upsert([row(2)])"
     )

@@ -23,6 +23,7 @@ from model.publishing import checks as deployment_checks
 from model.publishing import deployment
 from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
 from model.publishing.release import Release, find_report
+from storage.artefacts import remember_elsewhere
 from storage.environment import Environment
 from storage.errors import ModelFileError
 from storage.paths import Workspace
@@ -365,9 +366,27 @@ def test_the_demo_leaves_a_deployed_model_alone_and_finds_its_adapter_again(stor
 
 def test_a_rollback_with_nothing_to_go_back_to_leaves_the_deployed_model(store: Store, tmp_path: Path) -> None:
     version = deployment.publish(store.workspace, model_file(tmp_path, "only"))
-    with pytest.raises(DeploymentError, match="No model is installed"):
+    with pytest.raises(DeploymentError, match=r"nothing to go back to\. No model is installed") as refused:
         Release(store).roll_back()
+    assert refused.value.cure == f"{version.name} is in use, as before."
     assert deployment.current(store.workspace) == version
+
+
+def test_a_report_written_outside_the_workspace_is_found_and_an_unknown_one_is_asked_for(
+    store: Store, tmp_path: Path
+) -> None:
+    gguf = model_file(tmp_path, "new")
+    out = tmp_path / "elsewhere"
+    out.mkdir()
+    assert find_report(store, gguf) is None
+    assert (
+        "--report"
+        in deployment_checks.examine(None, sha256="", manifest={}, in_use=None, in_use_report=None).forceable[0]
+    )
+    write_report(report_of(sha256=model_sha256(gguf)), out / "report.json")
+    (out / "report.html").touch()
+    remember_elsewhere(store.facts, store.workspace, out)
+    assert find_report(store, gguf) == out / "report.json"
 
 
 def test_the_command_lists_and_rolls_back(workspace: Workspace, tmp_path: Path) -> None:

@@ -221,7 +221,8 @@ def test_the_sweep_orders_its_points_and_suggests_settings_within_their_ranges(
     points = sweep(
         model, rows, voice, points=[Point(0.6, 0.0, 0.9), Point(1.0, 0.1, has_system_prompt=False)], kept=tmp_path
     )
-    assert points[0].places == 6 and points[1].places == 2, "the better half goes on"
+    assert points[0].places == 6
+    assert points[1].places == 2, "the better half goes on"
     assert len(list(tmp_path.glob("*.jsonl"))) == 2
     for point in grid():
         for key, value in point.as_settings().items():
@@ -303,7 +304,8 @@ def test_a_blind_test_of_a_silent_bot_is_smaller_and_still_half_and_half(
 
     monkeypatch.setattr(generation, "answer_at", mostly_silent)
     quiz, key = run_blind_test(plan_for(data, tmp_path), per_side=12)
-    assert sum(key.is_bot.values()) == 5 and len(quiz.items) == 10, "six places for each, and one silence"
+    assert sum(key.is_bot.values()) == 5
+    assert len(quiz.items) == 10, "six places for each, and one silence"
 
 
 def test_too_little_data_is_said_in_a_sentence(data: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_a_truncated_model_is_refused(tmp_path: Path, whole: bytes, share: float
     """Fault 50."""
     path = tmp_path / "model.gguf"
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(ModelFileError, match="cut short|middle of its header"):
+    with pytest.raises(ModelFileError, match=r"cut short|middle of its header"):
         check_gguf(path)
 
 
@@ -152,7 +153,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     content = b""
     tag = ""
-    ranges: list[str] = []
+    ranges: ClassVar[list[str]] = []
     break_after: int | None = None
     has_ranges = True
     status = 200

@@ -163,7 +163,7 @@ def test_an_adapter_is_asked_what_it_is_too(tmp_path: Path, workspace: Workspace
     """Fault 83: a model, an embedder, or an adapter of another family under 'LoRA adapter'."""
     with pytest.raises(ModelFileError, match="whole model, not a LoRA adapter"):
         check_adapter(offline_chat_model())
-    with pytest.raises(ModelFileError, match="embedding model.*not a LoRA adapter"):
+    with pytest.raises(ModelFileError, match=r"embedding model.*not a LoRA adapter"):
         check_adapter(write_header(tmp_path / "e.gguf", "bert"))
     base = check_chat_model(offline_chat_model())
     assert check_adapter(CASES / "adapter.gguf", base=base).architecture == "llama"

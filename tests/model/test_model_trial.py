@@ -83,14 +83,14 @@ def test_a_template_that_never_ends_is_ended_and_remembered_by_its_content(
 def test_a_template_that_asks_for_all_memory_gets_none_of_it(tmp_path: Path) -> None:
     """Fault 84."""
     path = with_metadata(tmp_path / "greedy.gguf", tokenizer__chat_template=GREEDY)
-    with pytest.raises(ModelFileError, match="memory|MemoryError"):
+    with pytest.raises(ModelFileError, match=r"memory|MemoryError"):
         run_trial(path, chat_template=CHAT)
 
 
 def test_a_template_that_cannot_be_read_is_told_before_the_file_replaces_anything(tmp_path: Path) -> None:
     """Faults 84 and 86."""
     path = with_metadata(tmp_path / "odd.gguf", tokenizer__chat_template="{% nonsense %}")
-    with pytest.raises(ModelFileError, match="chat template inside odd.gguf cannot be read"):
+    with pytest.raises(ModelFileError, match=r"chat template inside odd.gguf cannot be read"):
         run_trial(path, chat_template=CHAT)
     run_trial(path)  # as a transcript, which needs no template
 
@@ -100,7 +100,7 @@ def test_a_process_that_ends_without_a_word_is_told_with_its_signal(
 ) -> None:
     """Fault 84: as llama.cpp ends it on an assertion."""
     monkeypatch.setattr(trial, "_MODULE", "tests.support.aborting")
-    with pytest.raises(TrialError, match="ended that process by SIGABRT.*GGML_ASSERT"):
+    with pytest.raises(TrialError, match=r"ended that process by SIGABRT.*GGML_ASSERT"):
         require_usable(copy, None, store.facts)
     monkeypatch.undo()
     with pytest.raises(TrialError, match="SIGABRT"):

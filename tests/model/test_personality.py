@@ -313,7 +313,9 @@ def test_every_writers_words_are_counted_over_as_many_as_the_one_who_says_least_
     alone, beside = (
         comparison.compare(talker, talker, QUICK, budget=budget)["distinct_1"].value for budget in (None, 8)
     )
-    assert alone is not None and beside is not None and alone < beside, "fewer words repeat less"
+    assert alone is not None
+    assert beside is not None
+    assert alone < beside, "fewer words repeat less"
 
 
 def test_an_interval_of_repetition_does_not_count_replies_that_were_only_drawn_twice() -> None:
@@ -344,7 +346,8 @@ def test_an_interval_lies_around_its_figure_for_what_is_copied_too() -> None:
     assert low < found.copied_share == 0.25 < high
     assert found.ranges["longest_run"] == (found.longest_run, found.longest_run)
     own = memory.measure([f"nobody ever said this number {i}" for i in range(40)], training, sessions=["s"] * 40)
-    assert own.copied_share == 0 and 0.05 < own.ranges["copied_share"][1] < 0.1, "none of forty is not none at all"
+    assert own.copied_share == 0
+    assert 0.05 < own.ranges["copied_share"][1] < 0.1, "none of forty is not none at all"
 
 
 def test_distances_are_zero_for_the_same_habits_and_one_for_none_in_common() -> None:

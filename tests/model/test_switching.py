@@ -38,7 +38,8 @@ def test_a_model_that_loads_and_says_nothing_is_taken_back(store: Store, tmp_pat
         bot.says = ""
         with pytest.raises(DeploymentError, match="says nothing"):
             publish_to_bot(store, tmp_path, "new")
-        assert len(bot.asked) == 3 and not store.playground.history(), "the test chat is left as it was"
+        assert len(bot.asked) == 3
+        assert not store.playground.history(), "the test chat is left as it was"
     assert deployment.current(store.workspace) == old
 
 
@@ -57,8 +58,8 @@ def test_a_bot_goes_back_by_itself_where_a_killed_deployment_left_a_model_that_d
     assert switching.load_or_take_back(store, lambda: only_what_was_before(store)) == old.file
     assert store.settings.get(ADAPTER_PATH) == "chosen.gguf"
     assert switching.unsettled_switch(store) is None
+    deployment.write_pointer(store.workspace, deployment.Pointer("new.gguf", "old.gguf"))
     with pytest.raises(ModelFileError):  # a file that breaks later on is not a deployment's doing
-        deployment.write_pointer(store.workspace, deployment.Pointer("new.gguf", "old.gguf"))
         switching.load_or_take_back(store, lambda: only_what_was_before(store))
 
 
@@ -79,7 +80,8 @@ def test_a_model_that_ends_two_bots_as_they_load_it_goes_after_a_killed_deployme
     old = abandon_switch(store, tmp_path)
     a_bot_that_dies_of_it(store)
     unsettled = switching.unsettled_switch(store)
-    assert unsettled is not None and unsettled.attempts == 1, "one may have been stopped as it loaded"
+    assert unsettled is not None
+    assert unsettled.attempts == 1, "one may have been stopped as it loaded"
     a_bot_that_dies_of_it(store)
     assert switching.load_or_take_back(store, lambda: only_what_was_before(store)) == old.file
 

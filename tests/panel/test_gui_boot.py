@@ -68,7 +68,8 @@ def test_linux_starts_a_user_service_with_lingering_and_takes_it_out_again(
 ) -> None:
     task = BootTask(workspace, platform="linux", user="mira")
     file = unit_file(task, tmp_path)
-    assert not task.status().is_on and not file.exists(), "off by default"
+    assert not task.status().is_on
+    assert not file.exists(), "off by default"
     assert task.set_up() == boot_service.BootStatus(True, boot_service.ON)
     unit = file.read_text(encoding="utf-8")
     assert "WantedBy=default.target" in unit

@@ -116,7 +116,8 @@ def test_two_models_are_compared_and_the_bot_goes_back_to_its_own(offline_store:
         assert room.send_button.text == texts.CHAT_CANCEL
         panel.wait(lambda: room.comparison.is_done, "both answers", seconds=REPLY_SECONDS)
         first, second = room.comparison.first, room.comparison.second
-        assert not first.error and not second.error, (first.error, second.error)
+        assert not first.error, (first.error, second.error)
+        assert not second.error, (first.error, second.error)
         assert (first.details["model"], second.details["model"]) == (own, f"{own} + voice")
         assert [line.label for line in room._lines if line.column >= 0] == [room.bar.models._shelf.own, "voice"]
         panel.wait(lambda: is_ready(panel) and not panel.app.pulse.status.is_borrowed, "the way back")

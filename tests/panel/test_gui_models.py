@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -248,7 +247,7 @@ def test_use_compare_and_delete_are_one_click_from_the_list(store: Store) -> Non
         panel.wait(lambda: panel.app.dialog.is_open, "the question")
         panel.click(panel.app.dialog._buttons[1])
         panel.wait(lambda: not model.exists() and room.models.empty.winfo_ismapped(), "the deletion")
-    assert not os.path.exists(model.parent)
+    assert not model.parent.exists()
 
 
 @pytest.mark.usefixtures("display")

@@ -18,10 +18,12 @@ from bot.config import ServerScope
 from bot.decisions import ReplyCounts
 from bot.handlers import Handlers, channel_reader
 from bot.live_status import LiveStatus
+from bot.looking_back import LookingBack
 from bot.outbox import Outbox
 from bot.reply_scheduler import ReplyDesk
 from bot.responder import Response
 from bot.stopping import StopRequest
+from data.chat.audience import recall_sources
 from model.chat.requests import Reply
 from storage import policy
 from storage.records import Channel, Conversation, Turn
@@ -169,6 +171,15 @@ async def sim_bot(store: Store, *texts: str, speak: bool = True) -> AsyncIterato
 
     async def add_commands(client: BotClient) -> None:
         await client.add_cog(AdminCommands(services, handlers, outbox))  # type: ignore[arg-type]
+        await client.add_cog(
+            LookingBack(
+                store,
+                storage,
+                sources=lambda channel_id: recall_sources(store.channels.all(), channel_id),
+                is_admin=lambda user_id: handlers.place.is_admin(user_id),
+                wall_clock=lambda: clock[0](),
+            )
+        )
 
     client = BotClient(handlers, services.status, add_commands=add_commands)
     made.append(client)

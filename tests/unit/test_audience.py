@@ -224,7 +224,8 @@ def test_where_a_role_opens_everything_its_channels_are_open_and_recall_works_be
     assert [recall_sources(channels, number) for number in listed] == [[1, 2, 3]] * 3
     assert open_sources(channels) == [1, 2, 3]
     closed = access_facts(server(everyone=0), {1: (0, listed[1]), 4: (0, STAFF)})
-    assert closed[1].is_private and closed[4].is_private, "moderators may be no members"
+    assert closed[1].is_private
+    assert closed[4].is_private, "moderators may be no members"
 
 
 def test_what_nobody_told_is_private_to_itself_and_read_by_anybody() -> None:

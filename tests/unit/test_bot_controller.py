@@ -398,7 +398,8 @@ class TestJobRunner:
         store.control_db.execute("UPDATE jobs SET started_at = 1000, heartbeat_at = 1000")
         JobRunner(store).tick()
         job = store.jobs.get(old.job_id)
-        assert job is not None and job.state is JobState.LOST, "this test's process began long after 1970"
+        assert job is not None
+        assert job.state is JobState.LOST, "this test's process began long after 1970"
 
     def test_a_job_whose_process_vanished_is_lost_not_running(
         self, store: Store, monkeypatch: pytest.MonkeyPatch

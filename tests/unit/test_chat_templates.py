@@ -138,7 +138,7 @@ def test_tojson_writes_letters_as_letters() -> None:
 )
 def test_cases_a_template_that_cannot_be_rendered_is_told_and_never_replaced_in_silence(source: str) -> None:
     """Fault 86."""
-    with pytest.raises(TemplateError, match="inside mine.gguf cannot be read") as caught:
+    with pytest.raises(TemplateError, match=r"inside mine.gguf cannot be read") as caught:
         template_of(source, name="mine.gguf")
     assert "Prompt layout" in caught.value.cure
     assert "transcript" in caught.value.cure

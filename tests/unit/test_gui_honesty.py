@@ -146,7 +146,17 @@ def test_nothing_is_guessed_before_there_is_something_to_go_by() -> None:
     times = RemainingTimes(clock=lambda: clock[0])
     assert follow(times, clock, running(0.5), 4.0) is None
     assert follow(times, clock, running(0.02), 60.0) is None
-    assert follow(times, clock, running(0.04), 1.0) is not None
+    assert follow(times, clock, running(0.04), 1.0) is None
+    assert follow(times, clock, running(0.06), 20.0) is not None
+
+
+def test_a_training_gone_on_with_is_judged_by_what_it_does_now() -> None:
+    """Half of it was done before; the other half takes 100 s a tenth."""
+    clock = [0.0]
+    times = RemainingTimes(clock=lambda: clock[0])
+    told = [follow(times, clock, running(progress), 20.0) for progress in (0.0, 0.5, 0.52, 0.54)]
+    assert told[:2] == [None, None]
+    assert told[2:] == [pytest.approx(480), pytest.approx(460)]
 
 
 def test_the_time_left_never_jumps_when_the_pace_changes() -> None:
@@ -154,8 +164,7 @@ def test_the_time_left_never_jumps_when_the_pace_changes() -> None:
     clock = [0.0]
     times = RemainingTimes(clock=lambda: clock[0])
     told = [follow(times, clock, running(0.1), 60.0)]
-    for number in range(600):
-        told.append(follow(times, clock, running(0.1 + number / 60_000), 0.5))
+    told.extend(follow(times, clock, running(0.1 + number / 60_000), 0.5) for number in range(600))
     steps = [abs(after - before) for before, after in itertools.pairwise(told) if before and after]
     assert max(steps) < 60
     assert told[-1] > 3 * told[0]

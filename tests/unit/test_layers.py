@@ -126,7 +126,8 @@ def test_every_setting_the_panel_offers_is_read_somewhere() -> None:
     read = {
         name.rsplit(".", 1)[1] for path in modules() for name in imported(path) if name.startswith("storage.settings.")
     }
-    assert len(names) == len(settings.REGISTRY) and names <= read, f"{sorted(names - read)} do nothing"
+    assert len(names) == len(settings.REGISTRY), f"{sorted(names - read)} do nothing"
+    assert names <= read, f"{sorted(names - read)} do nothing"
 
 
 def test_the_launcher_takes_nothing_of_scripts_but_bootstrap() -> None:

@@ -8,7 +8,7 @@ import plistlib
 import shlex
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -159,7 +159,7 @@ def test_the_computer_stays_awake_while_wanted_and_plugged_in() -> None:
 
 def test_windows_is_asked_through_the_kernel_not_run_on_windows() -> None:
     class Kernel:
-        calls: list[tuple[int, int]] = []
+        calls: ClassVar[list[tuple[int, int]]] = []
 
         def SetThreadExecutionState(self, flags: int) -> None:  # noqa: N802 - Win32's name
             self.calls.append((flags, threading.get_ident()))

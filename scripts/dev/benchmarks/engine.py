@@ -16,6 +16,7 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         stand_in = Path(folder) / "stand-in.gguf"
         if {"tokens", "growth"} & set(wanted):
             write_model(stand_in, TINY.with_vocabulary_of(path), vocabulary=path)
-        measured = {
+        measured: dict[str, Callable[[], Any]] = {
             "tokens": lambda: replies.tokens_left(stand_in, channels, replies=options.token_replies),
             "exact": lambda: replies.exactness(path, how, channels, points=8),
             "cancel": lambda: machine.cancelling(path, how),

@@ -34,6 +34,7 @@ DISCORD_EPOCH_MS, FIRST_MS = 1_420_070_400_000, 1_700_000_000_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this benchmark."""
     parser.add_argument("--messages", type=int, default=1_000_000, help="messages stored (default: 1,000,000)")
     parser.add_argument("--rate", type=int, default=1000, help="log lines a second (default: 1,000)")
     parser.add_argument("--seconds", type=float, default=15.0, help="length of each measured part (default: 15)")
@@ -186,14 +187,17 @@ class Turns:
         self.own: list[float] = []
 
     def clear(self) -> None:
+        """Forget what was measured so far."""
         self.times.clear()
         self.own.clear()
 
     def run(self, seconds: float) -> None:
+        """Turn the window's loop for so many seconds."""
         end = time.perf_counter() + seconds
         self._turn(lambda: time.perf_counter() > end)
 
     def until(self, condition: Any) -> None:
+        """Turn the window's loop until something is true, 60 s at most."""
         end = time.perf_counter() + 60
         self._turn(lambda: condition() or time.perf_counter() > end)
 
@@ -218,7 +222,7 @@ def processor_share(process: Any, work: Any) -> float:
     """Percent of one processor used by the process while `work` runs."""
     before, began = sum(process.cpu_times()[:2]), time.perf_counter()
     work()
-    return (sum(process.cpu_times()[:2]) - before) / (time.perf_counter() - began) * 100
+    return float(sum(process.cpu_times()[:2]) - before) / (time.perf_counter() - began) * 100
 
 
 def flood(app: Any, turns: Turns, path: Path, rate: int, seconds: float) -> int:

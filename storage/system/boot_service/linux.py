@@ -30,6 +30,7 @@ class UserService:
         self.unit = config_home / "systemd" / "user" / f"{name}.service"
 
     def status(self) -> BootStatus:
+        """Whether the bot starts at boot, and what is wrong where it should but would not."""
         if not self.unit.exists():
             return BootStatus(False, OFF)
         if self._run(["systemctl", "--user", "is-enabled", f"{self._name}.service"]).output.strip() != "enabled":
@@ -46,6 +47,7 @@ class UserService:
         return BootStatus(True, ON)
 
     def set_up(self) -> BootStatus:
+        """Write and enable the unit; KnownError where systemd refuses."""
         write_definition(self.unit, systemd_unit(self._command).encode("utf-8"))
         self._must(["systemctl", "--user", "daemon-reload"])
         self._must(["systemctl", "--user", "enable", f"{self._name}.service"])
@@ -53,6 +55,7 @@ class UserService:
         return self.status()
 
     def remove(self) -> BootStatus:
+        """Disable and delete the unit; harmless where there is none."""
         if not self.status().is_on and not self.unit.exists():
             return on_or_off(False)
         self._run(["systemctl", "--user", "disable", f"{self._name}.service"])

@@ -36,9 +36,11 @@ class LaunchDaemon:
         self._name, self._workspace, self._command, self._user, self._folder = name, workspace, command, user, folder
 
     def status(self) -> BootStatus:
+        """Whether the bot starts at boot."""
         return on_or_off((self._folder / f"{self._name}.plist").exists())
 
     def set_up(self) -> BootStatus:
+        """Write the definition, and say which command the owner must run as administrator."""
         file = self._workspace.database_folder / f"{self._name}.plist"
         write_definition(file, launch_daemon(self._name, self._command, self._user))
         target = shlex.quote((self._folder / file.name).as_posix())
@@ -50,6 +52,7 @@ class LaunchDaemon:
         )
 
     def remove(self) -> BootStatus:
+        """Say which command takes it away; harmless where there is none."""
         if not self.status().is_on:
             return on_or_off(False)
         plist = shlex.quote((self._folder / f"{self._name}.plist").as_posix())

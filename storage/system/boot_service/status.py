@@ -24,6 +24,7 @@ class BootStatus:
 
 
 def on_or_off(is_on: bool) -> BootStatus:
+    """The plain status, with nothing for the owner to do."""
     return BootStatus(is_on, ON if is_on else OFF)
 
 

@@ -37,9 +37,11 @@ class BootTaskOnWindows:
         self._name, self._workspace, self._command, self._user, self._run = name, workspace, command, user, run
 
     def status(self) -> BootStatus:
+        """Whether the bot starts at boot."""
         return on_or_off(self._run(["schtasks", "/Query", "/TN", self._name]).code == 0)
 
     def set_up(self) -> BootStatus:
+        """Create the task, or say which command the owner must run as administrator."""
         file = self._workspace.database_folder / "boot_task.xml"
         write_definition(file, boot_task_xml(self._command, self._user))
         command = ["schtasks", "/Create", "/TN", self._name, "/XML", str(file), "/F"]
@@ -48,6 +50,7 @@ class BootTaskOnWindows:
         return self.status()
 
     def remove(self) -> BootStatus:
+        """Delete the task, or say which command does; harmless where there is none."""
         if not self.status().is_on:
             return on_or_off(False)
         command = ["schtasks", "/Delete", "/TN", self._name, "/F"]

@@ -34,6 +34,7 @@ class KeepAwake:
 
     @property
     def is_held(self) -> bool:
+        """Whether the computer is being kept awake."""
         return self._release is not None
 
     def update(self, *, wanted: bool) -> None:
@@ -53,4 +54,6 @@ class KeepAwake:
     def _hold(self) -> Callable[[], None]:
         if self._platform == "win32":
             return windows.hold(self._kernel)
-        return (macos if self._platform == "darwin" else linux).hold(self._spawn)
+        if self._platform == "darwin":
+            return macos.hold(self._spawn)
+        return linux.hold(self._spawn)

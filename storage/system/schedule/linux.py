@@ -52,13 +52,16 @@ class SystemdOrCron:
         self._units = config_home / "systemd" / "user"
 
     def install(self, schedule: Schedule) -> str:
+        """Hand the schedule to systemd, or to cron where there is none; which of them, in words."""
         return self._install_systemd(schedule) if self._has_systemd() else self._install_cron(schedule)
 
     def remove(self) -> None:
+        """Take it from both; harmless where there is none."""
         self._remove_systemd()
         self._remove_cron()
 
     def status(self) -> str:
+        """What the system says about it; empty where there is none."""
         if self._unit("timer").exists():
             listed = self._run(
                 ["systemctl", "--user", "list-timers", "--all", f"{self._task.name}.timer", "--no-pager"]

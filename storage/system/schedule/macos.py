@@ -34,6 +34,7 @@ class Launchd:
         self._plist = home / "Library" / "LaunchAgents" / f"{task.name}.plist"
 
     def install(self, schedule: Schedule) -> str:
+        """Hand the schedule to launchd in place of an older one; where it lies, in words."""
         self.remove()
         self._plist.parent.mkdir(parents=True, exist_ok=True)
         self._plist.write_bytes(launchd_plist(self._task, schedule))
@@ -42,8 +43,10 @@ class Launchd:
         return f"launchd ({self._plist})"
 
     def remove(self) -> None:
+        """Take it away; harmless where there is none."""
         self._run(["launchctl", "bootout", f"gui/{user_id()}/{self._task.name}"])
         self._plist.unlink(missing_ok=True)
 
     def status(self) -> str:
+        """Where its definition lies; empty where there is none."""
         return f"launchd agent {self._plist}" if self._plist.exists() else ""

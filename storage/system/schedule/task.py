@@ -64,6 +64,7 @@ class Task:
 
     @classmethod
     def for_workspace(cls, workspace: Workspace) -> Task:
+        """The fetch of one workspace, under a name no other workspace shares."""
         script = PROJECT_ROOT / "scripts" / "fetch_and_embed.py"
         return cls(
             job_name("fetch", workspace),

@@ -40,6 +40,7 @@ class TaskScheduler:
         self._task, self._run = task, run
 
     def install(self, schedule: Schedule) -> str:
+        """Create the task in place of an older one; its name, in words. KnownError where Windows refuses."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "task.xml"
             file.write_bytes(task_xml(self._task, schedule, user=windows_user()))
@@ -48,8 +49,10 @@ class TaskScheduler:
         return f"Task Scheduler ({self._task.name})"
 
     def remove(self) -> None:
+        """Delete the task; harmless where there is none."""
         self._run(["schtasks", "/Delete", "/TN", self._task.name, "/F"])
 
     def status(self) -> str:
+        """What Windows says about it; empty where there is none."""
         outcome = self._run(["schtasks", "/Query", "/TN", self._task.name, "/V", "/FO", "LIST"])
         return outcome.output.strip() if outcome.code == 0 else ""
