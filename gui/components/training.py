@@ -12,11 +12,13 @@ from gui import texts
 from gui.components.basics import Card, RowFrame, Text
 from gui.components.button import Button
 from gui.components.charts import CurveChart
+from gui.components.choices import Choice
 from gui.components.job_list import JobList
 from gui.components.model_list import ModelList, ModelPanel, read_models
 from gui.components.pipeline import PipelineCard
 from gui.components.room import M, Panel, PollingPace, Room, S, spread
 from gui.components.theme import XS
+from gui.presenters import format as words
 from gui.presenters.dashboard import JobView
 from gui.presenters.models import ModelsView
 from gui.presenters.pipeline import PipelineView
@@ -26,6 +28,8 @@ from gui.presenters.training import TrainingFacts, TrainingView, training_view
 from storage.jobs.kinds import JobKind
 from storage.paths import PROJECT_ROOT
 from storage.records import JobState
+from storage.retrain_schedule import forget_tonight, plan_tonight, planned_tonight
+from storage.settings import RETRAIN_AT_NIGHT, RETRAIN_REMINDER, Settings
 from storage.store import Store
 from storage.trained_models import all_models
 
@@ -63,6 +67,8 @@ class TrainingRoom(Room):
     def build(self) -> Iterator[None]:
         """Called once, before the room is first shown; each `yield` lets the window breathe."""
         page, gap, panel = self.page, self.theme.px(M), self.panel
+        self.when = Choice(self.tools, list(texts.RETRAIN_WHEN), self._plan, labels=dict(texts.RETRAIN_WHEN), width=236)
+        self.when.grid(row=0, column=0)
         spread(page, 2, group="half")
         self.retrain = PipelineCard(page, panel)
         self.retrain.grid(row=0, column=0, columnspan=2, sticky="ew", pady=(0, gap))
@@ -159,6 +165,7 @@ class TrainingRoom(Room):
                 lambda: (
                     training_view(read_training(self.panel.store), now=time.time()),
                     read_models(self.panel.store),
+                    planned_tonight(self.panel.store, now=time.time()),
                 ),
                 lambda found: self._show(*found),
                 failed=self._failed,
@@ -174,8 +181,10 @@ class TrainingRoom(Room):
     def _failed(self, _: Exception) -> None:
         self._pace.done()
 
-    def _show(self, view: TrainingView, models: ModelsView) -> None:
+    def _show(self, view: TrainingView, models: ModelsView, planned: float) -> None:
         self._pace.done()
+        if self.panel.pulse is not None:
+            self._show_when(planned, self.panel.pulse.settings)
         self.view, self._previous = view, models.previous
         self.retrain.show(view.retrain, view.can_retrain)
         self.dataset.show(view.dataset, view.dataset_note)
@@ -193,6 +202,24 @@ class TrainingRoom(Room):
         self.rollback.set_enabled(bool(models.previous))
 
     # ---- hands -----------------------------------------------------------------------------------
+
+    def _plan(self, when: str) -> None:
+        """When the next round begins by itself."""
+        store = self.panel.store
+        self.panel.set_setting(RETRAIN_AT_NIGHT, when == "night")
+        if when == "tonight":
+            self.panel.ask(
+                lambda: plan_tonight(store, now=time.time()), lambda _: self.panel.toast(texts.RETRAIN_TONIGHT)
+            )
+        else:
+            self.panel.ask(lambda: forget_tonight(store))
+
+    def _show_when(self, planned: float, settings: Settings) -> None:
+        every = texts.RETRAIN_EVERY.format(count=words.whole(settings[RETRAIN_REMINDER]))
+        self.when.set_values(list(texts.RETRAIN_WHEN), texts.RETRAIN_WHEN | {"night": every})
+        shown = "tonight" if planned else "night" if settings[RETRAIN_AT_NIGHT] else "hand"
+        self.when.set_value(shown)
+        self.when.show((texts.RETRAIN_WHEN | {"night": every})[shown])
 
     def _cancel(self) -> None:
         pulse = self.panel.pulse

@@ -119,7 +119,7 @@ def _done(job: Job) -> str:
     return texts.PIPELINE_MATCH.format(match=words.percent(match / 100)) if match is not None else ""
 
 
-def retrain_plan(preflight: Job | None, pulse: Pulse | None, *, has_packages: bool, now: float) -> RetrainPlan:
+def retrain_plan(preflight: Job | None, pulse: Pulse | None, *, has_packages: bool = True, now: float) -> RetrainPlan:
     """What the round will make, how long it takes, what it brings along, and whether the bot pauses meanwhile."""
     found = PreflightResult.of(preflight)
     is_known = preflight is not None and preflight.state is JobState.DONE and bool(found.recipe)

@@ -122,3 +122,6 @@ PLAN_END = "At the end you see how close it comes, and decide whether the bot us
 PLAN_END_PRACTICE = "A practice model replaces a real one only after a second question."
 PLAN_GO_PRACTICE = "Make a practice model"
 TRAINING_TAUGHT = "You all taught it {count} since."
+RETRAIN_WHEN = {"hand": "Retrain by hand", "tonight": "Tonight at 02:00", "night": "At night"}
+RETRAIN_EVERY = "Every {count} messages, at night"
+RETRAIN_TONIGHT = "It trains tonight at 02:00, as long as this computer and the panel are on."
