@@ -19,7 +19,7 @@ from gui.components.feed import Feed
 from gui.components.inputs import Field, Switch
 from gui.components.live_parts import WIDTH, DraftStrip, TaughtCard, WhyCard
 from gui.components.notices import EmptyState
-from gui.components.room import M, Panel, PollingPace, Room, S
+from gui.components.room import WIDEST, M, Panel, PollingPace, Room, S
 from gui.presenters.live import DraftView, FeedLine, draft_view, feed_lines, why_view
 from gui.presenters.snapshot import Pulse
 from storage.live import WATCHED_FACT, LiveEntry, LiveReading
@@ -284,6 +284,10 @@ class LiveRoom(Room):
         self.send_button.set_enabled(is_ready)
 
     def _resized(self, event: Any) -> None:
+        # On a very wide screen the lines stay as long as one can follow, and the room stays empty beside them.
+        is_vast = event.width > self.theme.px(WIDEST + WIDTH)
+        self.page.grid_columnconfigure(0, weight=0 if is_vast else 1, minsize=self.theme.px(WIDEST) if is_vast else 0)
+        self.page.grid_columnconfigure(2, weight=1 if is_vast else 0)
         is_wide = event.width >= self.theme.px(760)
         if is_wide != self._is_wide:
             self._is_wide = is_wide

@@ -167,4 +167,4 @@ def spread(container: tk.Misc, count: int, *, group: str = "even") -> None:
         container.grid_columnconfigure(column, weight=1, uniform=group)
 
 
-__all__ = ["XL", "L", "M", "Panel", "PollingPace", "Room", "S", "spread"]
+__all__ = ["WIDEST", "XL", "L", "M", "Panel", "PollingPace", "Room", "S", "spread"]

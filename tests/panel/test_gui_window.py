@@ -295,6 +295,24 @@ def test_a_running_job_shows_its_step_and_can_be_cancelled(store: Store) -> None
 # ---- settings -----------------------------------------------------------------------------------------
 
 
+def test_a_setting_is_found_by_what_people_call_it_and_set_where_it_is_found(store: Store) -> None:
+    with open_panel(store) as panel:
+        room = panel.go("settings")
+        panel.key("ctrl+f")
+        panel.type("how often")
+        panel.wait(
+            lambda: room.group == "found" and list(room.forms["found"].rows) == [RESPONSE_RATE.key], "the setting"
+        )
+        panel.key("ctrl+a")
+        panel.type("gibberish")
+        panel.wait(room.nothing.winfo_ismapped, "the sentence that there is none")
+        panel.key("ctrl+a")
+        panel.type("mention")
+        panel.wait(lambda: MENTIONS_ONLY.key in getattr(room.forms.get("found"), "rows", {}), "another one")
+        panel.key("Escape")
+        panel.wait(lambda: room.group == "Startup", "the group from before")
+
+
 def test_settings_are_checked_as_typed_stored_when_right_and_reset(store: Store) -> None:
     with open_panel(store) as panel:
         room = panel.go("settings")
