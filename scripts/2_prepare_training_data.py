@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         choices=("auto", "templates", "model"),
         default="auto",
         help="what good replies are preferred to: what the untuned model says in the same place (much better, and "
-        "slow; goes on where it was stopped), or set phrases; auto asks the model where that takes half an hour at "
+        "slow; continues where it was stopped), or set phrases; auto asks the model where that takes half an hour at "
         "most (default: %(default)s)",
     )
     made.add_argument("--max-pairs", metavar="N", type=int, help="use only the N best received messages for pairs")

@@ -444,7 +444,7 @@ def _bot(store: Store) -> Finding:
         return Finding(
             "Bot",
             Verdict.NOTE,
-            "vanished without a word (killed, or the computer lost power)",
+            "stopped unexpectedly (killed, or the computer lost power)",
             "Press Start in the panel; logs/bot.log and logs/bot.stacks.log may say more.",
         )
     if status.exit_code:
@@ -473,11 +473,13 @@ def _running_bot(status: BotStatus) -> Finding:
 
 
 def look_at_routine(store: Store, *, autostart: str | None) -> Iterator[Finding]:
-    """What should happen by itself: backups, fetches, the start at login; and who may read the token."""
+    """What should happen on its own: backups, fetches, the start at login; and who may read the token."""
     yield _newest_backup(store.workspace, is_needed=store.messages.count() > 0)
     fetch = store.jobs.latest(JobKind.FETCH)
     if fetch is not None and fetch.state in (JobState.FAILED, JobState.LOST):
-        yield Finding("Last fetch", Verdict.NOTE, f"failed: {fetch.error}"[:300], "Run it again; it goes on.")
+        yield Finding(
+            "Last fetch", Verdict.NOTE, f"failed: {fetch.error}"[:300], "Run it again; it continues where it stopped."
+        )
     elif fetch is not None and (said := FetchResult.of(fetch).attention):
         yield Finding("Last fetch", Verdict.NOTE, " ".join(said[:3])[:600], said[-1] if len(said) > 3 else "")
     elif fetch is not None:
