@@ -212,7 +212,8 @@ class Starts:
                 shutil.copyfile(offline_chat_model(), path)
                 with path.open("ab") as file:  # another hash; llama.cpp reads nothing that is not in its tables
                     file.write(mark * 8)
-            deployment.publish(Workspace.at(root.path), old)
+            workspace = Workspace.at(root.path)
+            deployment.use(workspace, deployment.store_version(workspace, old))
         command = _script("5_deploy_bot.py", "--model", str(new), "--force")
         return Attack("deploy", root.path, command, deployed, survives=pointer_leads_to_a_whole_model)
 
