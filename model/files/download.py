@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import KnownError
+from storage.stored_json import parse_json
 from storage.system.files import private_opener, remove_file, replace_file
 from storage.system.network import InterceptedError, explain, intercepted, is_web_page
 
@@ -134,7 +135,7 @@ def _resumable(part: Path, note: Path, remote: _Remote) -> int:
     if not part.exists():
         return 0
     try:
-        before = json.loads(note.read_text(encoding="utf-8"))
+        before = parse_json(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         before = {}
     size = part.stat().st_size
