@@ -15,6 +15,7 @@ from data.chat.rows import JudgedRow, PreferenceRow, SessionRow, TrainingRow, re
 from model.chat.requests import GenerationOptions
 from model.evaluation import blind_test as model_blind_test
 from model.evaluation.report import read_report
+from model.files.download import byte_count
 from model.layouts import layout_of
 from model.provenance import read_model_manifest
 from model.training.checkpoints import is_complete
@@ -95,6 +96,15 @@ def test_a_spoiled_row_of_a_data_set_is_named_with_its_line(tmp_path: Path, kind
     path.write_text(f"\n{text}\n", encoding="utf-8")
     with pytest.raises(KnownError, match="line 2 is not a valid"):
         list(read_rows(path, kind.parse))
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("12", 12), ("0", 0), ("", None), (None, None), ("\u00b2", None), ("9" * 5000, None), ("-1", None)],
+)
+def test_a_header_names_a_size_or_none(text: str | None, count: int | None) -> None:
+    """Faults 50 and 137: from whatever server answers a download."""
+    assert byte_count(text) == count
 
 
 def test_a_document_nested_just_deep_enough_to_be_read_keeps_no_erasure_from_its_end(tmp_path: Path) -> None:
