@@ -19,6 +19,7 @@ from typing import Any
 from data.chat.conversation import Typist
 from model.chat.host_load import Lookout
 from model.chat.loaded_model import LoadedModel
+from model.chat.offload import Offload
 from model.chat.prefill_queue import PrefillRequest
 from model.chat.reply_queue import QueuedReply, ReplyFuture, ReplyQueue, gave_way
 from model.chat.requests import Reply, ReplyRequest, being_replaced
@@ -52,6 +53,7 @@ class ChatModel:
         max_waiting: int = _MAX_WAITING,
         is_polite: bool = False,
         lookout: Lookout | None = None,
+        offload: Offload | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.n_ctx, self.is_listening_allowed = n_ctx, True
@@ -59,7 +61,14 @@ class ChatModel:
         self._lookout = lookout or Lookout()
         started = time.monotonic()
         self._loaded = LoadedModel(
-            path, options, n_ctx=n_ctx, template=template, adapter=adapter, park_bytes=park_bytes, clock=clock
+            path,
+            options,
+            n_ctx=n_ctx,
+            template=template,
+            adapter=adapter,
+            park_bytes=park_bytes,
+            clock=clock,
+            offload=offload,
         )
         self.load_seconds = time.monotonic() - started
         self._work = InferenceWork(ReplyQueue(max_waiting))
