@@ -19,6 +19,7 @@ from data.taught import TaughtPlace
 from storage.jobs.progress import ProgressCallback, silent
 from storage.reactions import MAX_STRENGTH
 from storage.records import Conversation, Turn
+from storage.stored_json import parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +281,7 @@ def _read_kept(path: Path) -> dict[str, list[str]]:
     if path.exists():
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
-                entry = json.loads(line)
+                entry = parse_json(line)
                 known[entry["key"]] = [str(text) for text in entry["texts"]]
             except (ValueError, KeyError, TypeError):
                 continue  # the last line of a run that was cut off

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from data.chat import rows
 from storage.errors import BadInputError
 from storage.records import Conversation
+from storage.stored_json import parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The data set's manifest; BadInputError when the folder was not finished."""
     path = folder / "manifest.json"
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadInputError(
             f"{path} cannot be read ({error}).", "Prepare the data again with scripts/2_prepare_training_data.py."
