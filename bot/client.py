@@ -13,6 +13,7 @@ import json
 import logging
 import random
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from bot.handlers import Handlers, channel_reader
 from bot.indexing import keep_index_in_step
 from bot.live_status import LiveStatus
 from bot.outbox import Outbox
+from bot.reacting import Reactor
 from bot.reply_scheduler import ReplyDesk
 from bot.translate import display_name, writer_of
 from bot.withdrawal_follower import follow_withdrawals
@@ -382,6 +384,7 @@ async def run_discord(services: Services) -> None:
         counts=counts,
         desk=desk,
         forget_channel=services.responder.forget,
+        reactor=Reactor(services.store, services.storage, services.recall),
         set_checked=lambda value: setattr(services.recall, "is_checked", value),
         is_stopping=lambda: services.stop.is_asked,
     )
@@ -518,9 +521,9 @@ class Connection:
             self._trouble(f"Discord answered {error.status}.")
         except (OSError, aiohttp.ClientError, TimeoutError, discord.GatewayNotFound) as error:
             self._explain(error)
-        except AttributeError:
-            # discord.py reads its websocket after a first connection that never came to be
-            if client.ws is not None:
+        except AttributeError as error:
+            # discord.py reads its websocket after a first connection that never came to be; any other is ours
+            if client.ws is not None or not _is_raised_by(error, "discord"):
                 raise
             self._trouble("Discord's gateway cannot be reached.")
 
@@ -548,6 +551,13 @@ class Connection:
 
     def _is_supervised(self) -> bool:
         return is_supervised(self._services.store.status.read_supervisor(), now=time.time())
+
+
+def _is_raised_by(error: BaseException, package: str) -> bool:
+    """Whether the line that raised it stands in this package."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    name = str(frames[-1].f_globals.get("__name__", "")) if frames else ""
+    return name.partition(".")[0] == package
 
 
 def wait_seconds(attempt: int, roll: float) -> float:

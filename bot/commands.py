@@ -42,7 +42,16 @@ from storage.jobs import runner
 from storage.jobs.kinds import JobKind
 from storage.quiet_hours import NONE_WORDS, read_quiet_hours
 from storage.records import Channel, ExitCode, Job
-from storage.settings import MAX_TOKENS, MENTIONS_ONLY, QUIET_HOURS, QUIET_UNTIL, RESPONSE_RATE, TEMPERATURE, Setting
+from storage.settings import (
+    MAX_TOKENS,
+    MENTIONS_ONLY,
+    QUIET_HOURS,
+    QUIET_UNTIL,
+    REACTION_RATE,
+    RESPONSE_RATE,
+    TEMPERATURE,
+    Setting,
+)
 from storage.system import processes
 
 if TYPE_CHECKING:
@@ -95,6 +104,13 @@ class AdminCommands(CommandGroup):
     async def setrate(self, context: Context, *, value: str = "") -> None:
         """How likely it joins in unasked."""
         await self._set(context, RESPONSE_RATE, value.strip())
+
+    @admin_only()
+    @hybrid(usage="0-1", description="How often it reacts with an emoji, 0 to 1 (or 2%)")
+    @app_commands.describe(value="0 to 1, or a percentage such as 2%; 0 is off")
+    async def react(self, context: Context, *, value: str = "") -> None:
+        """How often it reacts with an emoji."""
+        await self._set(context, REACTION_RATE, value.strip())
 
     @admin_only()
     @hybrid(usage="0-1", description="Temperature: lower is safer, higher is more creative")

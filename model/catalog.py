@@ -70,14 +70,13 @@ class CatalogModel:
 
 @dataclass(frozen=True)
 class EmbeddingModel:
-    """A sentence encoder. pooling: 'cls' or 'mean'. query_prefix stands before what is searched for."""
+    """A sentence encoder. pooling: 'cls' or 'mean'."""
 
     name: str
     repo: str
     dimension: int
     pooling: str
     max_tokens: int
-    query_prefix: str = ""
     licence: str = "MIT"
 
 

@@ -109,11 +109,6 @@ class QueryEmbedder:
             rows = [self._one(text) for text in texts]
         return np.stack(rows) if rows else np.zeros((0, self.dimension), dtype=np.float32)
 
-    def embed_query(self, text: str) -> np.ndarray:
-        """The vector to search with, shape (dimension,)."""
-        vector: np.ndarray = self.embed([self._entry.query_prefix + text])[0]
-        return vector
-
     def _one(self, text: str) -> np.ndarray:
         lib = self._lib
         data = text.encode("utf-8", errors="replace")

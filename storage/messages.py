@@ -201,6 +201,22 @@ class MessageStore:
         )
         return self._with_reactions(rows)
 
+    def with_reactions(self, *, limit: int) -> list[Message]:
+        """The newest messages that somebody reacted to, newest first."""
+        return self._with_reactions(
+            self.database.rows(
+                f"{_SELECT} WHERE m.id IN (SELECT DISTINCT message_id FROM reactions ORDER BY message_id DESC LIMIT ?) "
+                "AND m.is_own = 0 ORDER BY m.id DESC",
+                (limit,),
+            )
+        )
+
+    def newest_worded(self, *, limit: int) -> list[Message]:
+        """The newest messages of members with words in them, of all channels, newest first."""
+        return self._with_reactions(
+            self.database.rows(f"{_SELECT} WHERE m.is_own = 0 AND m.content <> '' ORDER BY m.id DESC LIMIT ?", (limit,))
+        )
+
     def in_channel(self, channel_id: int, *, after_id: int = 0, page_rows: int = 2000) -> Iterator[list[Message]]:
         """Every message of a channel by id, page by page, no read open in between."""
         for page in self.database.pages(

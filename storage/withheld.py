@@ -373,24 +373,6 @@ def apply(connection: sqlite3.Connection, newest: Snapshot) -> None:
         )
 
 
-def forget_name(connection: sqlite3.Connection, member_id: int) -> int:
-    """Take a member's name out of the mentions in other people's hidden messages; returns how many had it."""
-    rows = connection.execute(
-        "SELECT id, record FROM withheld_messages WHERE record LIKE ?", (f"%[{member_id},%",)
-    ).fetchall()
-    for row in rows:
-        record = json.loads(row["record"])
-        mentions = [
-            [number, "someone" if number == member_id else name] for number, name in json.loads(record["mentions"])
-        ]
-        record["mentions"] = json.dumps(mentions, ensure_ascii=False, separators=(",", ":"))
-        connection.execute(
-            "UPDATE withheld_messages SET record = ? WHERE id = ?",
-            (json.dumps(record, ensure_ascii=False), row["id"]),
-        )
-    return len(rows)
-
-
 _DELETION = "id, kind, subject_id, name, asked_by, asked_at, switches"
 _STATE = ("withheld_at", "missing_since", "missed_on", "confirmed_at", "deletion_id")
 

@@ -25,7 +25,7 @@ from model.chat.requests import Reply, ReplyRequest, being_replaced
 from model.chat.worker import InferenceThread, InferenceWork
 from model.llama_cpp_api import ContextOptions
 from model.prompts import ChatTemplate, own_name_of, reply_pieces, tokenise
-from storage.records import Conversation, Turn
+from storage.records import Conversation
 from storage.settings import CHAT, FREE_MEMORY, KEEP_CACHE_SECONDS, LISTENING, TRANSCRIPT, Settings
 
 _MAX_WAITING = 32
@@ -155,7 +155,7 @@ class ChatModel:
 
         Call it after every message that is not answered, after every reply, and when somebody begins to write: their
         name (`typist`) is computed too then. `conversation.recalled`: lines looked up for this conversation; pass the
-        same ones (`standing_recall`) with the next reply's conversation.
+        same ones with the next reply's conversation.
         """
         if not self.is_listening_allowed or self._loaded.is_released or self._lookout.look().is_quiet_time:
             return
@@ -184,10 +184,6 @@ class ChatModel:
             )
             self._worker.interrupt_reading_ahead(except_for=request.channel_id)
             self._work.changed.notify_all()
-
-    def standing_recall(self, channel_id: int) -> tuple[Turn, ...] | None:
-        """The recalled lines given with the last `listen` for a channel, or None when nothing stands ready."""
-        return self._work.listening.recalled(channel_id)
 
     def wait_until_idle(self, *, timeout_seconds: float) -> bool:
         """Wait until nothing is left to answer or to compute; False when the time is over."""

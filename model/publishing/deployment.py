@@ -133,13 +133,6 @@ def use(workspace: Workspace, version: DeployedModel) -> Pointer:
     return pointer
 
 
-def publish(workspace: Workspace, gguf: Path, **details: Any) -> DeployedModel:
-    """Store a model file and use it; takes what `store_version` takes. Checks nothing: release does."""
-    version = store_version(workspace, gguf, **details)
-    use(workspace, version)
-    return version
-
-
 def rollback(workspace: Workspace) -> DeployedModel | None:
     """Use the version before this one; doing it twice comes back. None: the model from before the first deployment.
 

@@ -19,6 +19,7 @@ from tests.support.sim_bot import SimBot, play
 ADMIN_COMMANDS = {
     "setrate",
     "settemp",
+    "react",
     "setmaxlen",
     "mentions",
     "quiet",
