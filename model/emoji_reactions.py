@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from storage.paths import Workspace
 from storage.records import Reaction
 from storage.stored_json import read_json
-from storage.system.files import write_whole
+from storage.system.files import remove_file, write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -162,7 +162,7 @@ def keep_learnt(store: Store, index: VectorIndex) -> EmojiReactions | None:
     if learnt is not None:
         learnt.save(path)
     else:
-        path.unlink(missing_ok=True)
+        remove_file(path)
     return learnt
 
 
