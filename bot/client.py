@@ -30,16 +30,18 @@ from bot.catch_up import catch_up
 from bot.channel_log import ChannelLogs
 from bot.config import PREFIX, Identity, ServerScope
 from bot.decisions import ReplyCounts, steady_clock
+from bot.drafts import DraftBoard
 from bot.handlers import Handlers, channel_reader
 from bot.indexing import keep_index_in_step
 from bot.live_status import LiveStatus
 from bot.outbox import Outbox
+from bot.owner_hands import OwnerHands
 from bot.reacting import Reactor
 from bot.reply_scheduler import ReplyDesk
 from bot.translate import display_name, writer_of
+from bot.watchdog import is_watched
 from bot.withdrawal_follower import follow_withdrawals
 from bot.withheld import follow_withheld
-from data.chat.liveness import is_supervised
 from storage.control import LOOP_LAG_FACT
 from storage.environment import Environment
 from storage.errors import ConfigurationError
@@ -214,6 +216,8 @@ class BotClient(commands.Bot):
         self.status_board.update(is_connected=False, latency_ms=None)
 
     def _online(self, how: str) -> None:
+        if self.was_online and self.lost_at is not None:
+            self.handlers.was_offline(time.monotonic() - self.lost_at)
         self.lost_at, self.was_online = None, True
         log.info("Discord: %s as %s", how, self.user)
         self.status_board.update(phase=BotPhase.RUNNING, is_connected=True, last_error="", last_error_cure="")
@@ -224,6 +228,9 @@ class BotClient(commands.Bot):
         """A message, ours too: a command is carried out, everything else goes to the handlers."""
         if not self.handlers.is_ours(message):
             return
+        clock = self.handlers.server_clock
+        clock.heard(message.created_at.timestamp())
+        self.status_board.update(clock_is_ahead=round(clock.computer_is_ahead, 1))
         context = await self.get_context(message)
         if context.command is not None:
             await self.invoke(context)
@@ -360,6 +367,7 @@ async def run_discord(services: Services) -> None:
     use_server(services.environment)
     outbox, logs, counts = Outbox(), ChannelLogs(), ReplyCounts(steady_clock())
     current: list[BotClient] = []
+    drafts = DraftBoard(services.store, services.storage)
     handlers: Handlers
     desk = ReplyDesk(
         responder=services.responder,
@@ -374,6 +382,8 @@ async def run_discord(services: Services) -> None:
         secrets=(token,),
         own_name=lambda: current[-1].identity.name,
         member_names=lambda: services.storage.run(services.store.members.names),
+        keep_note=lambda note: handlers.keep_note(note),
+        drafts=drafts,
     )
     handlers = Handlers(
         store=services.store,
@@ -389,6 +399,15 @@ async def run_discord(services: Services) -> None:
         is_stopping=lambda: services.stop.is_asked,
     )
     await handlers.load_counts()
+    services.hands = OwnerHands(
+        services.store,
+        storage=services.storage,
+        client=lambda: current[-1],
+        handlers=handlers,
+        desk=desk,
+        outbox=outbox,
+        secrets=(token,),
+    )
 
     async def add_commands(client: BotClient) -> None:
         from bot.commands import AdminCommands
@@ -411,6 +430,7 @@ async def run_discord(services: Services) -> None:
     beside = [
         asyncio.create_task(keep_index_in_step(services.store, services.recall), name="indexing"),
         asyncio.create_task(handlers.access.keep_in_step(), name="access"),
+        asyncio.create_task(drafts.follow(), name="drafts"),
         asyncio.create_task(
             follow_withheld(services.store, services.storage, handlers), name="following what is hidden"
         ),
@@ -435,6 +455,7 @@ async def run_discord(services: Services) -> None:
         connecting.result()
     finally:
         services.stop.begin()
+        services.hands = None
         for task in beside:
             task.cancel()
         await desk.close(timeout_seconds=services.stop.allow(SEND_GRACE_SECONDS))
@@ -550,7 +571,7 @@ class Connection:
         self._services.status.update(last_error=what, last_error_cure=f"{cure} The bot keeps trying.")
 
     def _is_supervised(self) -> bool:
-        return is_supervised(self._services.store.status.read_supervisor(), now=time.time())
+        return is_watched(self._services.store)
 
 
 def _is_raised_by(error: BaseException, package: str) -> bool:

@@ -150,7 +150,8 @@ class AdminCommands(CommandGroup):
             await self.say(context, "I am listening again.")
             return
         seconds = parse_duration(duration)
-        until = time.time() + seconds
+        # By Discord's clock, as the messages it is compared with: the computer's may be set meanwhile.
+        until = context.message.created_at.timestamp() + seconds
         await self._store_setting(context, QUIET_UNTIL, until)
         await self.say(context, f"Quiet until <t:{int(until)}:t> (`{PREFIX}quiet off` ends it).")
 

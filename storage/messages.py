@@ -162,6 +162,10 @@ class MessageStore:
             found |= {row[0] for row in rows}
         return found
 
+    def ids_in(self, channel_id: int) -> set[int]:
+        """Every message kept of one channel."""
+        return {row[0] for row in self.database.rows("SELECT id FROM messages WHERE channel_id = ?", (channel_id,))}
+
     def recent(self, channel_id: int, *, limit: int, before_id: int | None = None) -> list[Message]:
         """The newest messages of a channel, oldest first."""
         rows = self.database.rows(

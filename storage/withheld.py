@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from storage.database import Database, placeholders
@@ -226,6 +226,11 @@ class WithheldMessages:
     def known(self, message_ids: Sequence[int]) -> set[int]:
         """Which of these are hidden."""
         return {int(row["id"]) for row in _rows(self._database.connection(), "id IN", message_ids)}
+
+    def words_of(self, message_ids: Collection[int]) -> list[str]:
+        """What these hidden messages say."""
+        rows = _rows(self._database.connection(), "id IN", sorted(message_ids))
+        return [words for row in rows if (words := json.loads(row["record"])["content"])]
 
     def count(self) -> int:
         """How many are hidden."""

@@ -56,6 +56,11 @@ def has_compiler() -> bool:
     return any(name and shutil.which(name) for name in names)
 
 
+def has_cuda_compiler() -> bool:
+    """Whether NVIDIA's compiler and a card for what it makes are here."""
+    return shutil.which("nvcc") is not None and find_cuda_version() is not None
+
+
 def _has_visual_studio() -> bool:
     if shutil.which("cl"):
         return True

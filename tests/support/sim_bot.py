@@ -171,6 +171,7 @@ async def sim_bot(
         reactor=reactor,
         roll=lambda: roll[0],
         wall_clock=lambda: clock[0](),
+        monotonic=lambda: clock[0](),
     )
 
     async def add_commands(client: BotClient) -> None:

@@ -21,6 +21,14 @@ def test_each_folder_that_went_unnoticed_is_warned_about(path: str) -> None:
     ("path", "name"),
     [
         (r"C:\Users\x\OneDrive - Firma GmbH\bot", "OneDrive"),
+        (r"C:\Users\x\Nextcloud2\bot", "Nextcloud"),
+        ("/Users/x/Yandex.Disk.localized/bot", "Yandex Disk"),
+        ("/Volumes/GoogleDrive/Mo\u0301j dysk/bot", "Google Drive"),
+        (r"G:\Můj disk\bot", "Google Drive"),
+        (r"G:\내 드라이브\bot", "Google Drive"),
+        (r"G:\Shared drives\Team\bot", "Google Drive"),
+        (r"H:\My Drive (x@example.org)\bot", "Google Drive"),
+        (r"C:\Users\x\WEB.DE Online-Speicher\bot", "WEB.DE"),
         (r"C:\Users\x\Dropbox (Personal)\bot", "Dropbox"),
         (r"D:\Nextcloud\bot", "Nextcloud"),
         (r"C:\Users\x\Sync\bot", "Sync.com"),
@@ -56,6 +64,8 @@ def test_its_sisters_are_named(path: str, name: str) -> None:
     "path",
     [
         r"C:\Users\x\bot",
+        "/Users/x/Documents/my drive-by game/bot",
+        r"D:\min diskussion\bot",
         r"C:\Users\x\Documents\discord bot",
         r"\\?\C:\bot",
         r"D:\games\box\bot",
