@@ -17,6 +17,7 @@ from typing import Any
 
 from model.files.download import HUB_HOST, DownloadError, Report, download, is_hub, require_space
 from storage.errors import KnownError
+from storage.system.files import remove_file
 from storage.system.network import NetworkFault, explain
 
 _TIMEOUT_SECONDS = 30
@@ -134,7 +135,7 @@ def fetch_file(
                 raise _asks_for_an_account(repository.repo) from error
             raise
         if not wanted and file.blob and _blob(target) != file.blob:
-            target.unlink()
+            remove_file(target)
             raise DownloadError(f"{file.name} arrived damaged: its checksum is not the hub's.", "Start it again.")
     if wanted:
         source = Source(repository.repo, repository.revision, target.stat().st_size, wanted)
