@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,10 @@ from storage.errors import KnownError
 from storage.paths import Workspace
 from storage.records import Job, JobMetric, JobState, Message
 from storage.store import Store
+from storage.trained_models import all_models
+from tests.integration.test_colab_files import brought
 from tests.support.panel import StillController, StillJobs, open_panel
+from tests.support.training_data import write_prepared_folder
 
 NOW = 1_760_000_000.0
 LONG_AGO_MS = 1_700_000_000_000
@@ -128,3 +132,23 @@ def test_what_was_started_in_the_training_room_is_seen_there(store: Store) -> No
         panel.wait(lambda: room.jobs.winfo_ismapped() and "step 4" in room.jobs.lines[0].step.cget("text"), "the step")
         panel.wait(lambda: room.retrain.note.cget("text") == texts.RETRAIN_RUNNING, "the note")
         assert not room.retrain.button.is_enabled
+
+
+def test_colab_needs_no_terminal_there_or_back(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_prepared_folder(store.workspace.message_files / "prepared", rows=4)
+    (tmp_path / "away").mkdir()
+    monkeypatch.setattr("gui.components.training.filedialog.askdirectory", lambda **_: str(tmp_path / "away"))
+    voice = brought(tmp_path / "Downloads")
+    looked = store.jobs.start("preflight")
+    found = {"recipe": "cpu-smoke", "hardware": {"gpu_name": "", "cpu_cores": 2}, "can_run": True}
+    store.jobs.finish(looked.job_id, JobState.DONE, result=found)
+    monkeypatch.setattr("gui.components.training.filedialog.askopenfilename", lambda **_: str(voice))
+    with open_panel(store) as panel:
+        room = panel.go("training")
+        panel.wait(lambda: room.computer.buttons[1].is_enabled, "the offer")
+        panel.click(room.computer.buttons[1])
+        panel.wait(lambda: panel.app.dialog.is_open, "the question")
+        panel.click(panel.app.dialog._buttons[-1])
+        panel.wait(lambda: (tmp_path / "away" / "prepared.zip").is_file(), "the files")
+        panel.click(room.from_colab)
+        panel.wait(lambda: len(all_models(store)) == 1, "the model")
