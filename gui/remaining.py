@@ -25,17 +25,28 @@ class _Told:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """From where a job's pace is counted; `moves` once its progress was seen to move on from there."""
+
+    at: float
+    progress: float
+    moves: bool
+
+
 class RemainingTimes:
     """Follows the readings; `follow` answers the seconds left by job id, for the jobs that can be judged."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._told: dict[int, _Told] = {}
+        self._begun: dict[int, _Begun] = {}
 
     def follow(self, pulse: Pulse) -> Mapping[int, float]:
         """Take in a reading; seconds left per job id, for those where anything can be said."""
         now = self._clock()
         told = {}
+        self._begun = {job.id: self._begin(job, pulse.now) for job in pulse.jobs}
         for job in pulse.jobs:
             guess = self._guess(job, pulse)
             before = self._told.get(job.id)
@@ -47,14 +58,31 @@ class RemainingTimes:
         self._told = told
         return {job_id: each.seconds for job_id, each in told.items()}
 
-    @staticmethod
-    def _guess(job: Job, pulse: Pulse) -> float | None:
+    def _begin(self, job: Job, now: float) -> _Begun:
+        """A panel opened in the middle of a job goes by its start. Else loading and unpacking do not count, nor does
+        the leap of a training that is gone on with to where it was: counting begins behind the first movement."""
+        known = self._begun.get(job.id)
+        if known is None:
+            is_under_way = job.progress >= FIRST_PROGRESS and now - job.started_at >= FIRST_SECONDS
+            return _Begun(job.started_at, 0.0, True) if is_under_way else _Begun(now, job.progress, False)
+        if known.moves and job.progress >= known.progress:
+            return known
+        return _Begun(now, job.progress, known.progress < job.progress)
+
+    def _straight(self, job: Job, now: float) -> float | None:
+        begun = self._begun[job.id]
+        done, seconds = job.progress - begun.progress, now - begun.at
+        if not begun.moves or now - job.started_at < FIRST_SECONDS or done < FIRST_PROGRESS / 3 or seconds <= 0:
+            return None
+        return seconds * (1 - job.progress) / done
+
+    def _guess(self, job: Job, pulse: Pulse) -> float | None:
         if job.kind != _ROUND:
-            return _straight(job, pulse.now)
+            return self._straight(job, pulse.now)
         step = next((each for each in pulse.jobs if each.kind in _LONGEST), None)
         if step is None:
             return None
-        left = _straight(step, pulse.now)
+        left = self._straight(step, pulse.now)
         if left is None:
             return None
         if step.kind == JobKind.EVALUATE:
@@ -62,12 +90,6 @@ class RemainingTimes:
         # The evaluation after it takes about a quarter of the training (its share of the round).
         whole = left + (pulse.now - step.started_at)
         return left + whole * 0.25
-
-
-def _straight(job: Job, now: float) -> float | None:
-    if now - job.started_at < FIRST_SECONDS or job.progress < FIRST_PROGRESS:
-        return None
-    return job.remaining_seconds(now=now)
 
 
 def _closer(before: _Told, guess: float, now: float) -> float:

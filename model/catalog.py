@@ -40,14 +40,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class EmbeddingModel:
-    """A sentence encoder. pooling: 'cls' or 'mean'. query_prefix stands before what is searched for."""
+    """A sentence encoder. pooling: 'cls' or 'mean'."""
 
     name: str
     repo: str
     dimension: int
     pooling: str
     max_tokens: int
-    query_prefix: str = ""
     licence: str = "MIT"
 
 
@@ -64,7 +63,6 @@ EMBEDDING_MODELS: tuple[EmbeddingModel, ...] = (
         384,
         "cls",
         512,
-        "Represent this sentence for searching relevant passages: ",
     ),
     EmbeddingModel(
         "all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", 384, "mean", 256, licence="Apache-2.0"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.chat.chat_model import ChatModel
+from model.chat.chat_model import PARK_BYTES, ChatModel
 from model.chat.offload import Offload, wish_of
 from model.chat.requests import GenerationOptions, Reply, ReplyRequest
 from model.llama_cpp_api import ContextOptions
@@ -33,6 +34,8 @@ __all__ = [
     "get_model",
 ]
 
+# Of each further reply written at the same time: a usual prompt and its reply. Where it is not enough, one waits.
+_CELLS_EACH = 384
 _lock = threading.Lock()
 _model: ChatModel | None = None
 
@@ -48,13 +51,15 @@ def get_model(
     tuning: Tuning | None = None,
     is_polite: bool = False,
     offload: Offload | None = None,
+    at_once: int = 0,
 ) -> ChatModel:
     """The process's chat model, loaded on the first call. Later calls return the same one, whatever they ask for.
 
     path: a GGUF file, needed on the first call. n_ctx: tokens per channel. n_gpu_layers: -1 for all. threads 0: tuned
     or half the processors. tuning: what was measured on this machine. is_polite: other programs come before it.
-    offload: decides in n_gpu_layers' place. Raises ModelFileError with a cure; nothing stays cached then, so that the
-    caller can try again.
+    offload: decides in n_gpu_layers' place. at_once: for work that asks for many replies and waits for all of them: so
+    many are written in one batch, and nothing is kept of channels that have to make room; 0: as it is best for one
+    reply after another. Raises ModelFileError with a cure; nothing stays cached then, so that the caller can try again.
     """
     global _model
     with _lock:
@@ -67,6 +72,9 @@ def get_model(
         if tuning is not None:
             options = tuning.applied_to(options)
             parallel = tuning.parallel
+        if at_once:
+            parallel = at_once
+            options = replace(options, cells=options.cells + (at_once - 1) * _CELLS_EACH)
         _model = ChatModel(
             Path(path),
             options,
@@ -76,18 +84,26 @@ def get_model(
             template=chat_template,
             is_polite=is_polite,
             offload=offload,
+            park_bytes=0 if at_once else PARK_BYTES,
         )
         return _model
 
 
 def get_configured_model(
-    path: Path, adapter: Path | None, settings: Settings, facts: KeyValueStore | None = None, *, is_polite: bool = False
+    path: Path,
+    adapter: Path | None,
+    settings: Settings,
+    facts: KeyValueStore | None = None,
+    *,
+    is_polite: bool = False,
+    is_bulk: bool = False,
 ) -> ChatModel:
     """`get_model` as the owner's settings and what was measured on this machine (`facts`) say.
 
     At the first load of a large model's size it is measured, which takes under a minute; without `facts`, never.
+    is_bulk: many replies will be asked for and waited for together, as in an evaluation.
     """
-    from model.chat.tuning import tuning_for
+    from model.chat.tuning import replies_at_once, tuning_for
 
     wish = wish_of(settings[GPU_LAYERS])
     tuning = tuning_for(facts, path, gpu_layers=wish) if facts is not None else None
@@ -100,6 +116,7 @@ def get_configured_model(
         chat_template=settings[CHAT_TEMPLATE],
         tuning=tuning,
         is_polite=is_polite,
+        at_once=replies_at_once(tuning) if is_bulk else 0,
     )
     model.follow(settings)
     return model

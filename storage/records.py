@@ -227,6 +227,8 @@ class BotStatus:
     replies: int = 0
     last_error: str = ""
     last_error_cure: str = ""
+    # Seconds; what is compared with Discord's time (quiet for an hour) is reckoned with it.
+    clock_is_ahead: float = 0.0
     exit_code: int | None = None
     exit_reason: str = ""
 
@@ -290,12 +292,6 @@ class Job:
     def is_active(self) -> bool:
         """Whether it still runs, as far as its row says."""
         return self.state is JobState.RUNNING
-
-    def remaining_seconds(self, *, now: float) -> float | None:
-        """Straight-line estimate of the time left, None while there is nothing to go by."""
-        if not self.is_active or self.progress < 0.01:
-            return None
-        return (now - self.started_at) * (1 - self.progress) / self.progress
 
 
 @dataclass(frozen=True, slots=True)

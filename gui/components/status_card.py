@@ -10,7 +10,7 @@ from gui.components.basics import Card, Hairline, RowFrame, Text
 from gui.components.button import Button
 from gui.components.room import M, Panel, S
 from gui.presenters.plain import plain
-from gui.presenters.status import Fact, StatusView
+from gui.presenters.status import Fact, StatusView, clock_is_ahead
 from storage.settings import QUIET_UNTIL
 
 QUIET_SECONDS = 3600
@@ -94,7 +94,7 @@ class StatusCard(Card):
             value.grid(row=row * 2 + 1, column=column, sticky="ew", padx=(0, S))
 
     def _flip_quiet(self) -> None:
-        until = 0.0 if self._is_quiet else time.time() + QUIET_SECONDS
+        until = 0.0 if self._is_quiet else time.time() - clock_is_ahead(self._panel.pulse) + QUIET_SECONDS
         self._panel.set_setting(QUIET_UNTIL, until)
 
     def _ask_force(self) -> None:

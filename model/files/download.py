@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import KnownError
-from storage.system.files import private_opener, replace_file
+from storage.system.files import private_opener, remove_file, replace_file
 from storage.system.network import InterceptedError, explain, intercepted, is_web_page
 
 _CHUNK = 1 << 20
@@ -59,7 +59,7 @@ def download(url: str, target: Path, *, sha256: str = "", report: Report = lambd
             _fetch(url, part, start, remote, report)
         _verify(part, remote, expected, report)
     except InterceptedError as error:
-        part.unlink(missing_ok=True)
+        remove_file(part)
         trouble = intercepted(_host(url))
         raise DownloadError(
             trouble.what,
@@ -82,7 +82,7 @@ def download(url: str, target: Path, *, sha256: str = "", report: Report = lambd
             "Free some space or choose another folder; what arrived is kept.",
         ) from error
     replace_file(part, target)
-    note.unlink(missing_ok=True)
+    remove_file(note)
     return target
 
 
@@ -141,7 +141,7 @@ def _resumable(part: Path, note: Path, remote: _Remote) -> int:
     is_same = bool(remote.tag) and before.get("tag") == remote.tag
     if is_same and (remote.size is None or size <= remote.size):
         return size
-    part.unlink()
+    remove_file(part)
     return 0
 
 
@@ -172,7 +172,7 @@ def _fetch(url: str, part: Path, start: int, remote: _Remote, report: Report) ->
 def _verify(part: Path, remote: _Remote, expected: str, report: Report) -> None:
     size = part.stat().st_size
     if remote.size is not None and size != remote.size:
-        part.unlink()
+        remove_file(part)
         raise DownloadError(f"{part.stem} has {size:,} bytes instead of {remote.size:,}.", "Start the download again.")
     if not expected:
         return
@@ -184,7 +184,7 @@ def _verify(part: Path, remote: _Remote, expected: str, report: Report) -> None:
             done += len(chunk)
             report(1.0, f"checking {done / max(size, 1):.0%}")
     if digest.hexdigest() != expected:
-        part.unlink()
+        remove_file(part)
         raise DownloadError(
             f"{part.stem} arrived damaged: its checksum is not the published one.",
             "Start the download again; the damaged part was deleted.",

@@ -57,7 +57,10 @@ def examine(
             "without --canaries and train again."
         )
     if report is None:
-        forceable.append("It has not been evaluated. Run scripts/4_evaluate_personality.py first.")
+        forceable.append(
+            "It has not been evaluated, as far as this workspace knows. Run scripts/4_evaluate_personality.py first; a "
+            "report that lies elsewhere is given with --report FILE."
+        )
     else:
         forceable += _evaluated(report, sha256, in_use, in_use_report, remarks)
     trained_layout = manifest_layout(manifest)

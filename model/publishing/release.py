@@ -17,7 +17,7 @@ from model.publishing import checks as deployment_checks
 from model.publishing import deployment, switching
 from model.publishing.deployment import RELOAD_SECONDS, DeployedModel, DeploymentError
 from model.publishing.switching import OpenSwitch
-from storage.artefacts import Pointer
+from storage.artefacts import Pointer, elsewhere
 from storage.environment import read_environment
 from storage.errors import BadInputError, ModelFileError
 from storage.playground import CHECK
@@ -171,8 +171,9 @@ class Release:
             self.progress(0.75, "Waiting for the bot")
             name = self._name_in_use()
             problem = self._reload(name, asked_by)
-        except ModelFileError as error:
-            name, problem = "the model from before", error.text()
+        except ModelFileError as error:  # no model is there to go back to
+            self._take_back(opened, asked_by)
+            raise DeploymentError(f"There is nothing to go back to. {error.what}", self._still_in_use()) from error
         except BaseException:
             # Cancelled, interrupted or out of disk in the middle: nobody would take a model back that does not load.
             self._take_back(opened, asked_by)
@@ -181,7 +182,7 @@ class Release:
             switching.close_switch(self.store)
             return ReleaseOutcome(version, name, problem is not None, tuple(notes))
         self._take_back(opened, asked_by)
-        raise DeploymentError(f"The bot could not use {name}: {problem}", "The model from before is in use again.")
+        raise DeploymentError(f"The bot could not use {name}: {problem}", self._still_in_use())
 
     def _settle_abandoned(self, asked_by: str) -> None:
         """A deployment killed before the bot had answered: its model goes where a bot tried it and failed."""
@@ -207,6 +208,13 @@ class Release:
     def _take_back(self, opened: OpenSwitch, asked_by: str) -> None:
         switching.take_back(self.store, opened, asked_by=asked_by)
         self.store.commands.ask(CommandKind.RELOAD_MODEL, asked_by=asked_by)
+
+    def _still_in_use(self) -> str:
+        """What the bot has after a switch was taken back, as a sentence."""
+        try:
+            return f"{self._name_in_use()} is in use, as before."
+        except ModelFileError as error:
+            return error.cure
 
     def _name_in_use(self) -> str:
         """What the bot will call the model; ModelFileError when there is none."""
@@ -277,11 +285,13 @@ class Release:
 
 
 def find_report(store: Store, gguf: Path) -> Path | None:
-    """A report of these very bytes, beside the model or among the workspace's evaluations: the newest whole one, or
-    the newest quick one where there is no other."""
+    """A report of these very bytes, beside the model, among the workspace's evaluations or wherever this workspace
+    wrote one: the newest whole one, or the newest quick one where there is no other."""
     beside = [gguf.parent / "report.json", gguf.with_suffix(".report.json"), gguf.parent / "evaluation" / "report.json"]
-    kept = sorted((store.workspace.data / "evaluation").glob("*/report.json"), key=lambda path: -path.stat().st_mtime)
-    candidates = [path for path in [*beside, *kept] if path.exists()]
+    kept = list((store.workspace.data / "evaluation").glob("*/report.json"))
+    kept += [folder / "report.json" for folder in elsewhere(store.facts, store.jobs, store.workspace)]
+    newest = sorted((path for path in kept if path.exists()), key=lambda path: -path.stat().st_mtime)
+    candidates = [path for path in [*beside, *newest] if path.exists()]
     if not candidates:
         return None
     sha256 = model_sha256(gguf)

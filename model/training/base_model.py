@@ -102,16 +102,34 @@ def _folder(folder: Path, gguf: Path | None) -> BaseModel:
             f"{folder} holds no .safetensors weights.",
             "Pickled weights (.bin) are refused; convert them to safetensors.",
         )
-    origin = folder / _ORIGIN
-    if gguf is None and origin.is_file():
-        recorded = json.loads(origin.read_text(encoding="utf-8")).get("gguf", "")
+    origin = _origin(folder)
+    recorded = Path(origin.get("gguf") or "")
+    if gguf is None:
         # The folder may have been carried to another machine: the packaged file is found there again.
-        gguf = Path(recorded) if Path(recorded).is_file() else None
-        if gguf is None and Path(recorded).name == offline_chat_model().name:
+        gguf = recorded if recorded.is_file() else None
+        if gguf is None and recorded.name == offline_chat_model().name:
             gguf = offline_chat_model()
+    repo = str(origin.get("repo") or "")
+    if gguf is None and repo:
+        gguf = matching_gguf(repo, folder.parent)
     if gguf is None:
         gguf = next(iter(sorted(folder.glob("*.gguf"))), None)
-    return BaseModel(folder.name, folder, gguf)
+    # However it is asked for, by its name or by where it lies, it is the same base.
+    name = repo or (_unpacked_name(recorded) if recorded.name else folder.name)
+    return BaseModel(name, folder, gguf)
+
+
+def _origin(folder: Path) -> dict[str, Any]:
+    """What a folder that was fetched or unpacked here was made from; empty for any other."""
+    try:
+        record = json.loads((folder / _ORIGIN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _unpacked_name(gguf: Path) -> str:
+    return gguf.stem.rsplit(".", 1)[0]
 
 
 def _from_hub(repo: str, base_models: Path, gguf: Path | None, report: Report) -> BaseModel:
@@ -180,7 +198,7 @@ def dequantised(gguf: Path, folder: Path, *, report: Report = lambda _fraction, 
         remove_tree(folder)
         replace_file(partial, folder)
         _write_origin(folder, origin)
-    return BaseModel(gguf.stem.rsplit(".", 1)[0], folder, gguf)
+    return BaseModel(_unpacked_name(gguf), folder, gguf)
 
 
 def _is_made_from(folder: Path, origin: dict[str, Any]) -> bool:

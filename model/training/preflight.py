@@ -39,7 +39,8 @@ class PreflightError(KnownError):
 class WorkEstimate:
     """How much there is to compute: rows of each phase, mean tokens a row, and how many of them every row shares.
 
-    sft_tokens: of a row of SFT where that is a whole conversation, else 0.
+    sft_tokens: mean tokens of an SFT row where those are whole conversations, which share nothing; 0 where they are
+    replies like the others.
     """
 
     rows: dict[str, int]
@@ -96,27 +97,27 @@ class Preflight:
 def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method, layout: str = CHAT) -> WorkEstimate:
     """Rows of each phase after the recipe's caps, and the mean length of a row, from a sample of 200."""
     counts = {"sft": folder.count(TRAIN), "preferences": folder.count(PREFERENCES)}
-    system = len(folder.system_prompt) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN
     sft_tokens = 0.0
     if layout == TRANSCRIPT and folder.count(SESSIONS):
-        counts["sft"], tokens = _transcripts(folder, recipe.sft.max_length)
-        sft_tokens = system + tokens / counts["sft"]
+        counts["sft"], sft_tokens = _transcripts(folder, recipe.sft.max_length)
     rows = {}
     for name in method.phases:
         available = counts["sft" if name == "sft" else "preferences"]
         cap = recipe.phase(name).max_rows
         rows[name] = min(available, cap) if cap else available
     rows["validation"] = min(folder.count(VALIDATION), recipe.validation_rows)
+    system = len(folder.system_prompt) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN
     return WorkEstimate(rows, system + _mean_tokens(folder), system, sft_tokens)
 
 
 def _transcripts(folder: PreparedFolder, max_length: int) -> tuple[int, float]:
-    """About how many rows whole conversations make, and all their tokens."""
+    """About how many rows whole conversations make, and their mean tokens."""
     lengths = [
         sum(_line_tokens(turn.name + turn.text) for turn in row.turns)
         for row in read_rows(folder.path / SESSIONS, SessionRow.parse)
     ]
-    return sum(1 + int(length) // max_length for length in lengths), sum(lengths)
+    rows = sum(1 + int(length) // max_length for length in lengths)
+    return rows, sum(lengths) / max(rows, 1)
 
 
 def _line_tokens(text: str) -> float:
@@ -290,8 +291,9 @@ def _seconds(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardwa
         rows = _steps(numbers, work.rows.get(name, 0)) * numbers.effective_batch
         # Preference methods compute two replies, and DPO and KTO once more with the reference.
         times = {"sft": 1.0, "orpo": 2.0, "dpo": 3.0, "kto": 1.5}[name]
-        tokens = min((work.sft_tokens if name == "sft" else 0.0) or work.mean_tokens, numbers.max_length)
-        if name == "sft" and not hardware.has_gpu:  # model/training/shared_prefix.py
+        is_whole = name == "sft" and work.sft_tokens > 0
+        tokens = min(work.sft_tokens if is_whole else work.mean_tokens, numbers.max_length)
+        if name == "sft" and not is_whole and not hardware.has_gpu:  # model/training/shared_prefix.py
             tokens -= min(work.shared_tokens, tokens) * (1 - 1 / numbers.batch_size)
         seconds += rows * tokens * times * per_token
     return seconds / (hardware.gflops * 1e9 * _EFFICIENCY * max(hardware.gpu_count, 1))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,7 @@ from model.training.checkpoints import mark_complete
 from storage.errors import CancelledError
 
 _LISTEN_EVERY_SECONDS = 0.5
+_SPENT = "spent.json"
 # What of a trainer's log belongs on the curve, and what it is called there.
 _CURVES = {
     "loss": "loss",
@@ -129,7 +132,43 @@ class PhaseNews:
         return ", ".join(parts)
 
 
-def news_callback(news: PhaseNews) -> Any:
+@dataclass(frozen=True)
+class SpentTime:
+    """Seconds a phase took: since `started_at` (monotonic), and before its checkpoint in earlier processes."""
+
+    started_at: float
+    before: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """So far."""
+        return self.before + time.monotonic() - self.started_at
+
+    def write(self, checkpoint: Path) -> None:
+        """Leave it in a checkpoint, for whoever goes on from there."""
+        (checkpoint / _SPENT).write_text(json.dumps({"seconds": self.seconds}), encoding="utf-8")
+
+
+def seconds_before(checkpoint: Path | None) -> float:
+    """What the phase had taken when a checkpoint was saved; 0 without one, and where an earlier version saved it."""
+    try:
+        return float(json.loads((checkpoint / _SPENT).read_text(encoding="utf-8"))["seconds"]) if checkpoint else 0.0
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
+
+
+def mean_loss(log: Sequence[Mapping[str, Any]]) -> float | None:
+    """The training loss over all steps of a trainer's log, which a checkpoint carries along: each entry is the mean
+    since the one before. None where there is none, or it is not a number."""
+    total, done = 0.0, 0
+    for entry in log:
+        loss, step = entry.get("loss"), entry.get("step")
+        if isinstance(loss, (int, float)) and isinstance(step, int) and step > done:
+            total, done = total + float(loss) * (step - done), step
+    return total / done if done and math.isfinite(total) else None
+
+
+def news_callback(news: PhaseNews, spent: SpentTime) -> Any:
     """The transformers callback that tells the news, listens for cancel, and marks checkpoints complete."""
     from transformers import TrainerCallback
 
@@ -147,6 +186,8 @@ def news_callback(news: PhaseNews) -> Any:
                 control.should_save = True
                 control.should_evaluate = False
                 control.should_training_stop = True
+            # What was not logged yet is not in the checkpoint, and its loss would be lost to whoever goes on.
+            control.should_log = control.should_log or control.should_save
             return control
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
@@ -159,7 +200,9 @@ def news_callback(news: PhaseNews) -> Any:
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.is_world_process_zero:
-                mark_complete(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+                checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+                spent.write(checkpoint)
+                mark_complete(checkpoint)
 
         def _listen(self) -> None:
             now = time.monotonic()

@@ -159,7 +159,9 @@ def _begun(request: RunRequest, out: Path) -> PlannedRun | None:
         return None
     begun = json.loads(path.read_text(encoding="utf-8"))
     data = PreparedFolder.open(request.data or Path(begun["data_path"]))
-    base = request.base or (begun["base_folder"] if Path(begun["base_folder"]).is_dir() else begun["base"])
+    known = (begun.get("base_folder"), begun.get("base_asked"))
+    here = next((name for name in known if name and (name == PACKAGED or Path(name).exists())), None)
+    base = request.base or here or begun.get("base_asked") or begun["base"]
     recipe = with_changes(recipe_from_dict(begun["recipe"]), request.changes)
     return PlannedRun(
         request,
@@ -236,7 +238,15 @@ def execute(run: PlannedRun, workspace: Workspace, reporter: Reporter) -> RunRes
         # Again, now that the base is here: what was fetched may be another edition than the catalogue knows.
         require_exportable(base, system_prompt=run.data.system_prompt, layout=run.layout)
     plan = TrainingPlan(
-        run.data, base, run.out, run.recipe, run.method, run.request.is_resumed, run.request.tensorboard, run.layout
+        run.data,
+        base,
+        run.out,
+        run.recipe,
+        run.method,
+        run.request.is_resumed,
+        run.request.tensorboard,
+        run.layout,
+        run.base_name,
     )
     if not is_main_process():
         train(plan, SilentReporter())

@@ -27,8 +27,11 @@ from model.training.progress import (
     PhaseNews,
     Reporter,
     SilentReporter,
+    SpentTime,
     TrainingStop,
+    mean_loss,
     news_callback,
+    seconds_before,
     stopping_on_signals,
 )
 from model.training.recipes import Method, PhaseRecipe, Recipe, halved, least_batch
@@ -63,7 +66,7 @@ class TrainingError(KnownError):
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """One run. base: found by model.training.base_model.resolve_base. out: its own folder."""
+    """One run. base: found by model.training.base_model.resolve_base, as `base_asked`. out: its own folder."""
 
     data: PreparedFolder
     base: BaseModel
@@ -73,13 +76,16 @@ class TrainingPlan:
     is_resumed: bool = False
     tensorboard: bool = False
     layout: str = CHAT
+    base_asked: str = ""
 
 
 @dataclass(frozen=True)
 class PhaseResult:
     """One finished phase. Validation losses are mean negative log-likelihoods of a held-back reply token (nats).
 
-    preferred_*: share of held-back pairs whose chosen side is likelier per token than the rejected one.
+    loss, seconds: over all of it, however often it was stopped and gone on with; what was computed after the newest
+    checkpoint and lost with a crash does not count. preferred_*: share of held-back pairs whose chosen side is likelier
+    per token than the rejected one.
     """
 
     name: str
@@ -123,7 +129,6 @@ def train(plan: TrainingPlan, reporter: Reporter | None = None, *, callbacks: Se
 
     callbacks: more transformers callbacks, for every phase.
     """
-    started = time.monotonic()
     reporter = reporter or SilentReporter()
     _begin(plan)
     runtime = find_runtime(plan.recipe)
@@ -140,7 +145,7 @@ def train(plan: TrainingPlan, reporter: Reporter | None = None, *, callbacks: Se
         runtime.loader,
         phases,
         warnings,
-        time.monotonic() - started,
+        sum(phase.seconds for phase in phases),
     )
     if is_main_process():
         (plan.out / RESULT).write_text(json.dumps(result.as_dict(), indent=1), encoding="utf-8")
@@ -186,7 +191,11 @@ def _begin(plan: TrainingPlan) -> None:
     plan.out.mkdir(parents=True, exist_ok=True)
     if is_main_process():
         # Where things were, for --resume; not part of the description, which travels with the exported model.
-        here = {"data_path": str(plan.data.path.resolve()), "base_folder": str(plan.base.folder)}
+        here = {
+            "data_path": str(plan.data.path.resolve()),
+            "base_folder": str(plan.base.folder),
+            "base_asked": plan.base_asked,
+        }
         path.write_text(json.dumps(wanted | here, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
@@ -283,7 +292,9 @@ class _Attempt:
         before = self._before(model, rows, checkpoint)
         self.run_.stop.raise_if_set()
         setup = PhaseSetup(self.name, self.numbers, plan.recipe, runtime, self.folder, plan.tensorboard)
-        trainer = build_trainer(setup, model, tokenizer, rows, [news_callback(self._news()), *self.run_.callbacks])
+        spent = SpentTime(started, seconds_before(checkpoint))
+        news = news_callback(self._news(), spent)
+        trainer = build_trainer(setup, model, tokenizer, rows, [news, *self.run_.callbacks])
         _reset_peak_memory(runtime)
         output = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         self.run_.stop.raise_if_set()
@@ -293,7 +304,7 @@ class _Attempt:
             steps=trainer.state.global_step,
             rows=len(rows.train),
             held_back_rows=len(rows.held_back),
-            loss=_finite(output.training_loss),
+            loss=mean_loss(trainer.state.log_history),
             validation_before=before.get("validation"),
             validation_after=after["validation"],
             preferred_before=before.get("preferred"),
@@ -301,7 +312,7 @@ class _Attempt:
             tokens_per_second=self._rate(rows, trainer.state.global_step - first_step, output),
             peak_memory_bytes=_peak_memory(runtime),
             batch_size=self.numbers.batch_size,
-            seconds=time.monotonic() - started,
+            seconds=spent.seconds,
             skipped_too_long=skipped.too_long,
             trimmed=skipped.trimmed,
         )
@@ -439,12 +450,6 @@ def _length(row: Any) -> int:
     if hasattr(row, "reply"):
         return len(row.prompt) + len(row.reply)
     return 2 * len(row.prompt) + len(row.chosen) + len(row.rejected)
-
-
-def _finite(value: float) -> float | None:
-    import math
-
-    return float(value) if math.isfinite(value) else None
 
 
 def _reset_peak_memory(runtime: Runtime) -> None:

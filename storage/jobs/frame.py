@@ -23,7 +23,7 @@ from typing import NoReturn, TextIO
 
 from storage.environment import read_environment
 from storage.errors import CancelledError, KnownError, disk_error, is_disk_error
-from storage.jobs.kinds import lock_name
+from storage.jobs.kinds import after_a_stop, lock_name
 from storage.jobs.terminal import TerminalProgress
 from storage.logs import configure_logging
 from storage.paths import Workspace
@@ -53,6 +53,10 @@ def job(store: Store, kind: str, *, stream: TextIO | None = None) -> Iterator[Te
             progress = TerminalProgress(reporter, stream=stream)
             try:
                 yield progress
+            except KeyboardInterrupt as stop:
+                # Only the kind of job knows what is left of it; whoever ends the process says so.
+                stop.args = stop.args or (after_a_stop(kind),)
+                raise
             finally:
                 reporter.result = progress.result
                 progress.close()
@@ -90,11 +94,12 @@ def exit_code_of(main: Callable[[], int | None]) -> int:
     except CancelledError as error:
         print(error.text(), file=sys.stderr)
         return EXIT_CANCELLED
-    except KeyboardInterrupt:
-        print("Stopped. What was finished is kept; start it again to go on.", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"Stopped. {stop}".rstrip(), file=sys.stderr)
         return EXIT_CANCELLED
     except KnownError as error:
-        log.error("%s", error.text())
+        if logging.getLogger().handlers:  # before there is a log, Python would say it on the terminal a second time
+            log.error("%s", error.text())
         print(f"Error: {error.text()}", file=sys.stderr)
         return EXIT_FAILED
     except OSError as error:

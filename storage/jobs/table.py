@@ -12,6 +12,7 @@ from typing import Any
 
 from storage.database import Database
 from storage.errors import CancelledError, KnownError
+from storage.jobs.kinds import after_a_stop
 from storage.jobs.results import JobResult
 from storage.records import Job, JobMetric, JobState
 from storage.stored_json import read_json, tell
@@ -39,7 +40,7 @@ class Jobs:
             "INSERT INTO jobs (kind, pid, state, started_at, heartbeat_at) VALUES (?, ?, ?, ?, ?)",
             (kind, os.getpid(), JobState.RUNNING.value, now, now),
         )
-        return JobReporter(self, job_id)
+        return JobReporter(self, job_id, kind)
 
     @contextmanager
     def running(self, kind: str) -> Iterator[JobReporter]:
@@ -144,7 +145,7 @@ class Jobs:
             self.finish(
                 job.id,
                 JobState.LOST,
-                error=f"The {job.kind} process stopped unexpectedly. Start it again: it goes on where it stopped.",
+                error=f"The {job.kind} process stopped unexpectedly. {after_a_stop(job.kind)}".rstrip(),
             )
         return lost
 
@@ -152,8 +153,8 @@ class Jobs:
 class JobReporter:
     """A running job's own end: `report` often, it writes at most four times a second."""
 
-    def __init__(self, jobs: Jobs, job_id: int) -> None:
-        self._jobs = jobs
+    def __init__(self, jobs: Jobs, job_id: int, kind: str = "") -> None:
+        self._jobs, self.kind = jobs, kind
         self.job_id = job_id
         self.result: JobResult | Mapping[str, Any] = {}
         self._last_report = float("-inf")
@@ -165,7 +166,7 @@ class JobReporter:
             return
         self._last_report = now
         if self._jobs.report(self.job_id, progress=fraction, step=step):
-            raise CancelledError("Cancelled by the owner.", "What was finished is kept; start it again to go on.")
+            raise CancelledError("Cancelled by the owner.", after_a_stop(self.kind))
 
     def metric(self, name: str, step: int, value: float) -> None:
         """Add a point to the job's curve."""

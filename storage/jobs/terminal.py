@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
+from storage.jobs.pace import WorkPace
 from storage.jobs.results import JobResult
 from storage.jobs.table import JobReporter
 from storage.system.streams import is_terminal
@@ -17,10 +18,6 @@ _REDRAW_SECONDS = 0.2
 # Without a terminal (a log file, the panel) one line a percent at most, and not more often than this.
 _LINE_SECONDS = 5.0
 _BAR_WIDTH = 24
-# The pace of the last part of the work says more about the rest than the average since the start.
-_SMOOTHING_SECONDS = 10.0
-# After so long without movement the last pace is no guide to the time left.
-_STILL_SECONDS = 30.0
 _FIGURES = re.compile(r"[\d.,%]+")
 
 
@@ -45,7 +42,7 @@ class TerminalProgress:
         self._is_terminal = is_terminal(self._stream)
         self._step = ""
         self._fraction = 0.0
-        self._pace = WorkPace(clock())
+        self._pace = WorkPace()
         self._drawn_at = float("-inf")
         self._drawn_text = ""
 
@@ -131,52 +128,6 @@ class TerminalProgress:
 def _without_figures(step: str) -> str:
     """What is being done, without how far it is: "12 of 2,104 MB" is the step that "13 of 2,104 MB" is."""
     return _FIGURES.sub("", step)
-
-
-class WorkPace:
-    """How quickly work goes lately; pure, fed with the clock's readings."""
-
-    def __init__(self, now: float) -> None:
-        self._fraction_mark = (now, 0.0)
-        self._fraction_rate: float | None = None
-        self._unit_mark: tuple[float, int] | None = None
-        self.units_per_second: float | None = None
-
-    def update(self, now: float, fraction: float, done: int | None) -> None:
-        """Take in a share 0-1 and a count, measured at `now` (monotonic seconds)."""
-        # A step without a measure of its own stands still: that says nothing about the pace of the others.
-        if fraction != self._fraction_mark[1]:
-            self._fraction_mark, self._fraction_rate = _blend(self._fraction_mark, self._fraction_rate, now, fraction)
-        if done is None:
-            return
-        if self._unit_mark is None or done < self._unit_mark[1]:
-            self._unit_mark = (now, done)
-            return
-        mark, self.units_per_second = _blend(self._unit_mark, self.units_per_second, now, done)
-        self._unit_mark = (mark[0], int(mark[1]))
-
-    def restart_units(self) -> None:
-        """A new step counts something else."""
-        self._unit_mark = None
-        self.units_per_second = None
-
-    def remaining_seconds(self, now: float, fraction: float) -> float | None:
-        """Time left at this pace; None while there is nothing to go by, or nothing has moved for a while."""
-        if not self._fraction_rate:
-            return None
-        still = now - self._fraction_mark[0]
-        return max((1.0 - fraction) / self._fraction_rate - still, 0.0) if still < _STILL_SECONDS else None
-
-
-def _blend(
-    mark: tuple[float, float], rate: float | None, now: float, value: float
-) -> tuple[tuple[float, float], float | None]:
-    elapsed = now - mark[0]
-    if elapsed < 0.5:
-        return mark, rate
-    fresh = max(value - mark[1], 0.0) / elapsed
-    weight = min(elapsed / _SMOOTHING_SECONDS, 1.0)
-    return (now, value), fresh if rate is None else rate + (fresh - rate) * weight
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.installation import failures, machine
+from scripts.installation import environment, failures, machine
 from scripts.installation import steps as steps_module
 from scripts.installation.environment import PrivateEnvironment
 from scripts.installation.failures import Context, PackageSourceError, SetupError
@@ -360,14 +360,14 @@ def test_a_folder_too_deep_for_windows_is_told_before_anything_is_downloaded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Fault 103: PyTorch's longest path below site-packages has 167 characters, and Windows allows 260."""
-    monkeypatch.setattr(machine, "has_long_paths", lambda: False)
+    monkeypatch.setattr(environment, "has_long_paths", lambda: False)
     steps = plan(("runtime",), ROOT, python_version=PYTHON)
     deep = PrivateEnvironment(tmp_path / ("d" * 80), progress=InstallProgress(None))
     with pytest.raises(SetupError, match="LongPathsEnabled"):
         deep._check_depth(steps)
     deep._check_depth(steps[1:])  # the others' paths are short
     PrivateEnvironment(Path("C:/bot"), progress=InstallProgress(None))._check_depth(steps)
-    monkeypatch.setattr(machine, "has_long_paths", lambda: True)
+    monkeypatch.setattr(environment, "has_long_paths", lambda: True)
     deep._check_depth(steps)
 
 

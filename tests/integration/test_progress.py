@@ -71,6 +71,21 @@ def test_a_step_that_stands_still_counts_down_and_then_promises_nothing() -> Non
     assert "left" in stream.getvalue().splitlines()[-1]
 
 
+def test_loading_and_what_an_earlier_run_did_say_nothing_about_the_time_left() -> None:
+    """A training gone on with in the middle, after a long look at the disk: half of it is left, at 1 % in 5 s."""
+    clock, stream = Clock(), io.StringIO()
+    progress = TerminalProgress(stream=stream, clock=clock)
+    progress.report(0.0, "Loading")
+    clock.now += 100
+    for percent in range(50, 54):
+        progress.report(percent / 100, "SFT")
+        clock.now += 5
+    told = stream.getvalue().splitlines()[1:]
+    assert "left" not in told[0]
+    assert "4 min 0" in told[1]
+    assert "3 min 5" in told[-1]
+
+
 def test_a_part_of_the_work_fills_its_part_of_the_bar() -> None:
     stream = io.StringIO()
     progress = TerminalProgress(stream=stream, clock=Clock())
@@ -123,6 +138,29 @@ def test_a_known_error_is_one_sentence_and_code_1(capsys: pytest.CaptureFixture[
 
     assert exit_code_of(main) == EXIT_FAILED
     assert capsys.readouterr().err == "Error: chat.jsonl:3: no author. Export it again.\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("evaluate", "start it again to go on"), ("train", "--resume"), ("prepare", "from the beginning")],
+)
+def test_whoever_stops_a_job_hears_how_it_is_gone_on_with(
+    store: Store, capsys: pytest.CaptureFixture[str], kind: str, said: str
+) -> None:
+    def interrupted() -> None:
+        with job(store, kind, stream=io.StringIO()):
+            raise KeyboardInterrupt
+
+    assert exit_code_of(interrupted) == EXIT_CANCELLED
+    assert said in capsys.readouterr().err
+
+    def cancelled() -> None:
+        with job(store, kind, stream=io.StringIO()) as progress:
+            store.jobs.request_cancel(store.jobs.active()[0].id)
+            progress.report(0.5, "Working")
+
+    assert exit_code_of(cancelled) == EXIT_CANCELLED
+    assert said in capsys.readouterr().err
 
 
 def test_ctrl_c_and_cancel_end_with_130(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from model.catalog import offline_chat_model
 from model.files import gguf_files
 from model.files.gguf_files import ExportError
 from model.files.weights import FolderWeights
-from model.training.base_model import BaseModel, chat_template, encoder, load_base, load_tokenizer
+from model.training.base_model import BaseModel, chat_template, encoder, load_base, load_tokenizer, resolve_base
 from model.training.checkpoints import checkpoints, is_complete, last_complete
 from model.training.export import ExportPlan, export
 from model.training.export_check import (
@@ -33,14 +34,15 @@ from model.training.export_check import (
 from model.training.loaders import Runtime, find_runtime, shrink_frozen_embedding
 from model.training.merging import LoraAdapter, MergedWeights, save_folder
 from model.training.phases import PhaseRows, PhaseSetup, build_trainer, scalable_adapter
-from model.training.progress import SilentReporter
+from model.training.progress import SilentReporter, mean_loss, seconds_before
 from model.training.recipes import CPU_SMOKE, LINEAR_LAYERS, LoraRecipe, Method, Recipe, lora_targets
 from model.training.rows import IGNORED, Example, PreparedFolder, Renderer, Skipped, examples
+from model.training.run import RunRequest, settle
 from model.training.shared_prefix import collate, pack, packed_together, reply_loss, shared_length
 from model.training.streamed import reply_distributions
 from model.training.trainer import ADAPTER, TrainingError, TrainingPlan, TrainingResult, measured_loss, train
 from storage.errors import CancelledError, ConfigurationError
-from storage.paths import PROJECT_ROOT
+from storage.paths import PROJECT_ROOT, Workspace
 from storage.settings import CHAT, TRANSCRIPT
 from tests.support.training_data import (
     SYSTEM_PROMPT,
@@ -276,7 +278,43 @@ def test_cancel_saves_a_checkpoint_and_resume_ends_as_if_nothing_had_happened(wo
         run(world, out, recipe(4), Method.SFT_DPO, resumed=True, reporter=CancelIn("DPO", 2))
     assert is_complete(out / "sft" / ADAPTER)
     assert last_complete(out / "dpo") is not None
-    assert _weights(run(world, out, recipe(4), Method.SFT_DPO, resumed=True).adapter) == _weights(whole.adapter)
+    resumed = run(world, out, recipe(4), Method.SFT_DPO, resumed=True)
+    assert _weights(resumed.adapter) == _weights(whole.adapter)
+    losses = [[phase.loss for phase in result.phases] for result in (resumed, whole)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3), "over all of it, not over what was left"
+    assert resumed.phases[1].seconds > seconds_before(last_complete(out / "dpo")) > 0
+    assert resumed.seconds == sum(phase.seconds for phase in resumed.phases)
+
+
+def test_the_loss_of_a_run_is_the_mean_of_its_steps_whenever_it_was_logged() -> None:
+    log = [{"step": 1, "loss": 4.0}, {"step": 1, "eval_loss": 9.0}, {"step": 3, "loss": 1.0}, {"train_loss": 7.0}]
+    assert mean_loss(log) == pytest.approx(2.0)
+    assert mean_loss([]) is None
+    assert mean_loss([{"step": 2, "loss": float("nan")}]) is None
+
+
+@pytest.mark.parametrize("asked", ["packaged", "Qwen/Qwen2.5-3B-Instruct"])
+def test_a_run_from_a_base_that_was_unpacked_or_fetched_is_gone_on_with(
+    world: World, workspace: Workspace, tmp_path: Path, asked: str
+) -> None:
+    """Such a base lies in a folder with another name than its own."""
+    is_packaged = asked == "packaged"
+    folder = workspace.base_models / ("SmolLM2-135M-Instruct-f16" if is_packaged else asked.replace("/", "--"))
+    shutil.copytree(world.base.folder, folder)
+    gguf = offline_chat_model() if is_packaged else folder.parent / "qwen2.5-3b-instruct-q4_k_m.gguf"
+    if not is_packaged:
+        gguf.touch()
+    origin = {"gguf": str(gguf), "bytes": gguf.stat().st_size} if is_packaged else {"repo": asked, "gguf": ""}
+    (folder / "base.json").write_text(json.dumps(origin), encoding="utf-8")
+    base = resolve_base(asked, workspace.base_models)
+    plan = TrainingPlan(world.data, base, tmp_path / "run", recipe(1), base_asked=asked)
+    train(plan)
+    again = settle(RunRequest(out=plan.out, is_resumed=True), workspace)
+    found = resolve_base(again.base_name, workspace.base_models)
+    assert (found.name, found.gguf) == (base.name, gguf)
+    train(replace(plan, base=found, is_resumed=True))
+    workspace.base_models.rename(tmp_path / "elsewhere")
+    assert settle(RunRequest(out=plan.out, is_resumed=True), workspace).base_name == asked
 
 
 def _weights(adapter: Path) -> bytes:

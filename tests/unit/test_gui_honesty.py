@@ -146,7 +146,17 @@ def test_nothing_is_guessed_before_there_is_something_to_go_by() -> None:
     times = RemainingTimes(clock=lambda: clock[0])
     assert follow(times, clock, running(0.5), 4.0) is None
     assert follow(times, clock, running(0.02), 60.0) is None
-    assert follow(times, clock, running(0.04), 1.0) is not None
+    assert follow(times, clock, running(0.04), 1.0) is None
+    assert follow(times, clock, running(0.06), 20.0) is not None
+
+
+def test_a_training_gone_on_with_is_judged_by_what_it_does_now() -> None:
+    """Half of it was done before; the other half takes 100 s a tenth."""
+    clock = [0.0]
+    times = RemainingTimes(clock=lambda: clock[0])
+    told = [follow(times, clock, running(progress), 20.0) for progress in (0.0, 0.5, 0.52, 0.54)]
+    assert told[:2] == [None, None]
+    assert told[2:] == [pytest.approx(480), pytest.approx(460)]
 
 
 def test_the_time_left_never_jumps_when_the_pace_changes() -> None:
