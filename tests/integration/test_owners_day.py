@@ -22,6 +22,8 @@ from tests.support.hub_server import HubServer
 from tests.support.live_bot import LiveBot, running_bot
 from tests.support.owners_day import CHOSEN, OwnersDay, chosen_model, demo_world, publish, publish_embedder
 
+# Enough for a test part of twenty places.
+MESSAGES = 1_000
 # Few steps and rows: that every step works is asked here, not how good the voice is.
 SHORT = ("sft.max_steps=4", "sft.batch_size=2", "sft.accumulation=1", "sft.max_length=192", "validation_rows=4")
 PAIRS = ("dpo.max_steps=1", "dpo.batch_size=1", "dpo.accumulation=1", "dpo.max_rows=4", "lora.r=8", "lora.alpha=16")
@@ -29,7 +31,7 @@ PAIRS = ("dpo.max_steps=1", "dpo.batch_size=1", "dpo.accumulation=1", "dpo.max_r
 
 @pytest.fixture
 def day(tmp_path: Path) -> Iterator[OwnersDay]:
-    with HubServer() as hub, DiscordServer(demo_world()) as discord:
+    with HubServer() as hub, DiscordServer(demo_world(newest=MESSAGES)) as discord:
         publish(hub, tmp_path / "published", chosen_model(), family="llama")
         publish_embedder(hub, tmp_path / "published")
         yield OwnersDay(tmp_path, hub, discord)
@@ -62,10 +64,11 @@ def test_the_owners_day_runs_from_nothing_to_their_own_voice_and_back(day: Owner
     assert (day.workspace.embedding_models / "bge-small-en-v1.5").is_dir()
 
     day.write_token()
-    day.run("fetch_and_embed", "--accept-policy", "--learn-from", "public")
+    answers = ("--accept-policy", "--learn-from", "public", "--recall-from", "public", "--speak-in", "public")
+    day.run("fetch_and_embed", *answers)
     index = VectorIndex.open(day.workspace.embeddings, model="bge-small-en-v1.5", dimension=384)
     with Store.open(day.workspace) as store:
-        assert 0 < store.messages.count() <= 500
+        assert 0 < store.messages.count() <= MESSAGES
         assert store.messages.queue_length() == 0
         assert 0 < len(list(index.ids())) <= store.messages.count()
         store.settings.set(MAX_TOKENS, 50, changed_by="owner")
