@@ -30,10 +30,12 @@ from bot.catch_up import catch_up
 from bot.channel_log import ChannelLogs
 from bot.config import PREFIX, Identity, ServerScope
 from bot.decisions import ReplyCounts, steady_clock
+from bot.drafts import DraftBoard
 from bot.handlers import Handlers, channel_reader
 from bot.indexing import keep_index_in_step
 from bot.live_status import LiveStatus
 from bot.outbox import Outbox
+from bot.owner_hands import OwnerHands
 from bot.reacting import Reactor
 from bot.reply_scheduler import ReplyDesk
 from bot.translate import display_name, writer_of
@@ -214,6 +216,8 @@ class BotClient(commands.Bot):
         self.status_board.update(is_connected=False, latency_ms=None)
 
     def _online(self, how: str) -> None:
+        if self.was_online and self.lost_at is not None:
+            self.handlers.was_offline(time.monotonic() - self.lost_at)
         self.lost_at, self.was_online = None, True
         log.info("Discord: %s as %s", how, self.user)
         self.status_board.update(phase=BotPhase.RUNNING, is_connected=True, last_error="", last_error_cure="")
@@ -363,6 +367,7 @@ async def run_discord(services: Services) -> None:
     use_server(services.environment)
     outbox, logs, counts = Outbox(), ChannelLogs(), ReplyCounts(steady_clock())
     current: list[BotClient] = []
+    drafts = DraftBoard(services.store, services.storage)
     handlers: Handlers
     desk = ReplyDesk(
         responder=services.responder,
@@ -377,6 +382,8 @@ async def run_discord(services: Services) -> None:
         secrets=(token,),
         own_name=lambda: current[-1].identity.name,
         member_names=lambda: services.storage.run(services.store.members.names),
+        keep_note=lambda note: handlers.keep_note(note),
+        drafts=drafts,
     )
     handlers = Handlers(
         store=services.store,
@@ -392,6 +399,15 @@ async def run_discord(services: Services) -> None:
         is_stopping=lambda: services.stop.is_asked,
     )
     await handlers.load_counts()
+    services.hands = OwnerHands(
+        services.store,
+        storage=services.storage,
+        client=lambda: current[-1],
+        handlers=handlers,
+        desk=desk,
+        outbox=outbox,
+        secrets=(token,),
+    )
 
     async def add_commands(client: BotClient) -> None:
         from bot.commands import AdminCommands
@@ -414,6 +430,7 @@ async def run_discord(services: Services) -> None:
     beside = [
         asyncio.create_task(keep_index_in_step(services.store, services.recall), name="indexing"),
         asyncio.create_task(handlers.access.keep_in_step(), name="access"),
+        asyncio.create_task(drafts.follow(), name="drafts"),
         asyncio.create_task(
             follow_withheld(services.store, services.storage, handlers), name="following what is hidden"
         ),
@@ -438,6 +455,7 @@ async def run_discord(services: Services) -> None:
         connecting.result()
     finally:
         services.stop.begin()
+        services.hands = None
         for task in beside:
             task.cancel()
         await desk.close(timeout_seconds=services.stop.allow(SEND_GRACE_SECONDS))

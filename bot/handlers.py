@@ -13,6 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import discord
 
@@ -30,10 +31,14 @@ from bot.translate import incoming, is_persons_message, read_of, record_of
 from data.chat.keeping import is_kept
 from storage import policy
 from storage.errors import BusyError, KnownError
+from storage.incidents import IncidentKind
+from storage.live import SAID_BY_OWNER, ReplyNote
 from storage.messages import is_without_words
+from storage.reactions import reaction_value
 from storage.records import Activity, Channel, Message
 from storage.settings import Settings
 from storage.store import Store
+from storage.teaching import Opinion
 from storage.withdrawals import Withdrawal, WithdrawalKind
 
 log = logging.getLogger(__name__)
@@ -42,6 +47,8 @@ SEEN_IDS = 5_000
 EDITS_KEPT = 200
 EARLIER_MESSAGES = 40
 TAKE_BACK = "❌"
+# A shorter gap in the connection is bridged by Discord itself.
+NOTICED_SECONDS = 20.0
 REFRESH_REACTIONS_SECONDS = 3.0
 
 
@@ -226,7 +233,8 @@ class Handlers:
         *,
         is_added: bool,
     ) -> None:
-        """An admin's ❌ takes a reply, or the bot's own reaction, back; everything else is a late reaction to keep."""
+        """An admin's ❌ takes a reply, or the bot's own reaction, back; another one to a reply is an opinion of it,
+        to teach from; everything else is a late reaction to keep."""
         if channel is None:
             return
         is_taken_back = is_added and emoji == TAKE_BACK and self.place.is_admin(user_id)
@@ -234,20 +242,43 @@ class Handlers:
             return
         if is_taken_back and self._reactor is not None and await self._reactor.take_back(message_id):
             return
+        if (value := reaction_value(emoji)) and await self._is_own(channel.id, message_id):
+            await self._storage.run(self._judge, message_id, user_id, value, is_added)
+            return
         self._refresh_soon(channel, message_id)
 
     async def take_back(self, channel: discord.abc.MessageableChannel, message_id: int) -> bool:
-        """Delete one of the bot's own replies, all parts of it; False when it is not the bot's."""
+        """Delete one of the bot's own replies, all parts of it; False when it is not the bot's, or not all of it could
+        be deleted."""
         if not await self._is_own(channel.id, message_id):
             return False
         parts = self._outbox.parts_of(message_id)
-        await self._outbox.take_back(channel, parts)
-        await self.on_delete(channel.id, set(parts))
-        return True
+        if len(parts) == 1 and (note := await self._storage.run(self._store.notes.holding, message_id)) is not None:
+            parts = note.message_ids  # said before this process began
+        done = await self._outbox.take_back(channel, parts)
+        if done:
+            await self.on_delete(channel.id, set(parts))
+        return done == len(parts)
+
+    def said_for_owner(self, sent: Sequence[discord.Message]) -> None:
+        """The owner said something as the bot: part of the talk from now on, and nobody's example."""
+        records = [record_of(message, is_own=True) for message in sent]
+        for record in records:
+            self._logs[record.channel_id].add(record)
+        self.keep_own(records)
+        first, ids = records[0], tuple(record.id for record in records)
+        self.keep_note(ReplyNote(first.id, first.channel_id, SAID_BY_OWNER, self._wall_clock(), parts=ids))
 
     def last_own_id(self, channel_id: int) -> int | None:
         """The bot's newest message in a channel, as far as it remembers."""
         return max(self._logs[channel_id].own_ids, default=None)
+
+    def was_offline(self, seconds: float) -> None:
+        """The connection is back; a gap people notice is written down with its cause."""
+        if seconds >= NOTICED_SECONDS:
+            now = self._wall_clock()
+            begin = partial(self._store.incidents.begin, IncidentKind.DISCONNECT, at=now - seconds, ended_at=now)
+            self._storage.post(begin)
 
     def forget_author(self, author_id: int) -> None:
         """Drop one person's lines from everything in memory."""
@@ -447,6 +478,22 @@ class Handlers:
     def settle(self, rows: list[Activity]) -> None:
         """Complete decisions whose answer is out, or will never be."""
         self._storage.post(self._store.activity.settle, rows)
+
+    def keep_note(self, note: ReplyNote) -> None:
+        """What a reply was made of, for whoever wants to know why."""
+        self._storage.post(self._store.notes.add, note)
+
+    def _judge(self, message_id: int, member_id: int, value: int, is_added: bool) -> None:
+        """On the storage thread: a member likes or dislikes a reply, or does not any more."""
+        note = self._store.notes.holding(message_id)
+        reply = self._store.live.judged(note) if note is not None else None
+        if reply is None:
+            return
+        verdict = Opinion.GOOD if value > 0 else Opinion.BAD
+        if is_added:
+            self._store.teaching.judge(reply, verdict, judge_id=member_id)
+        else:
+            self._store.teaching.withdraw(reply.reply_id, judge_id=member_id, verdict=verdict)
 
     def keep_own(self, messages: list[Message]) -> None:
         """Own replies are live context: kept, marked, never indexed or learnt from."""

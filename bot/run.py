@@ -138,6 +138,7 @@ def _run(workspace: Workspace, *, is_offline: bool) -> tuple[int, bool]:
     ending = Ending(ExitCode.CRASH)
     try:
         store.commands.discard_older(pid=status.snapshot().pid)
+        store.notes.drop_drafts()
         if left := store.activity.close_due():
             log.warning("%d messages were not answered: the bot ended while it was at it", left)
         store.status.write_bot(status.snapshot())
@@ -164,7 +165,15 @@ async def _live(
     playground = PlaygroundAnswerer(
         store, storage=services.storage, responder=services.responder, slot=services.slot, status=status
     )
-    inbox = Inbox(store, storage=services.storage, playground=playground, slot=services.slot, status=status, stop=stop)
+    inbox = Inbox(
+        store,
+        storage=services.storage,
+        playground=playground,
+        slot=services.slot,
+        status=status,
+        stop=stop,
+        hands=lambda: services.hands,
+    )
     tasks = [
         asyncio.create_task(work, name=name)
         for name, work in (
@@ -239,6 +248,7 @@ async def _housekeeping(services: Services) -> None:
     while True:
         try:
             rolled = await services.storage.run(services.store.activity.roll_up)
+            await services.storage.run(services.store.notes.forget_old)
             keep_days = (await services.storage.run(services.store.settings.read))[LOG_DAYS]
             purged = await asyncio.to_thread(purge, services.store.workspace.logs, keep_days=keep_days)
             await asyncio.to_thread(erase_due, services.store)

@@ -263,6 +263,7 @@ def describe(
             "messages": prepared.counts.get("kept", 0),
             "with_recalled": prepared.recalled_rows,
             "preferences": pairs.get("pairs", 0),
+            "taught": sum(pairs.get("taught", {}).values()),
         },
         "dropped": prepared.dropped,
         "masked": dict(stage.masked),

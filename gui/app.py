@@ -18,7 +18,9 @@ from gui.components.screens import bring_within_reach
 from gui.notifier import Notifier
 from gui.pending_actions import PendingActions
 from gui.presenters.dashboard import job_views
+from gui.presenters.pipeline import pipeline_view
 from gui.presenters.placing import fitting
+from gui.presenters.plain import plain
 from gui.presenters.snapshot import ControllerLook, Pulse
 from gui.presenters.status import status_view, tray_tip
 from gui.presenters.training import job_arguments
@@ -134,7 +136,7 @@ class App:
         )
         self.is_new = not self.is_demo and not begin_first_steps(self.store).is_closed
         self.window.sidebar.show_first_run(self.is_new)
-        self.go("first_run" if self.is_new else "playground" if self.is_demo else "dashboard")
+        self.go("first_run" if self.is_new else "playground" if self.is_demo else "home")
         if not start_minimised:
             self.root.deiconify()
         self._start_minimised = start_minimised
@@ -275,6 +277,7 @@ class App:
             self.store.settings.read(),
             tuple(self.store.jobs.active()),
             tuple(job for job in recent if not job.is_active),
+            self.jobs.setting_up(),
         )
 
     def _show_pulse(self, pulse: Pulse) -> None:
@@ -318,14 +321,12 @@ class App:
         front = self.window.front
         if front is not None:
             front.show_status(view)
-            front.show_jobs(
-                job_views(
-                    self.pulse,
-                    starting=self.wishes.starting,
-                    cancelling=self.wishes.cancelling,
-                    remaining=self.remaining.follow(self.pulse),
-                )
-            )
+            left, cancelling = self.remaining.follow(self.pulse), self.wishes.cancelling
+            front.show_jobs(job_views(self.pulse, starting=self.wishes.starting, cancelling=cancelling, remaining=left))
+            waiting = next((each.words for each in self.pulse.setting_up if each.kind == JobKind.RETRAIN), "")
+            if JobKind.RETRAIN in self.wishes.starting or waiting:
+                waiting = plain(waiting) or texts.STATE_STARTING + "…"
+            front.show_round(pipeline_view(self.pulse, remaining=left, cancelling=cancelling, setting_up=waiting))
 
     # ---- what rooms may ask ----------------------------------------------------------------------
 
@@ -415,7 +416,7 @@ class App:
         self.is_new = False
         self.window.sidebar.show_first_run(False)
         self.ask(lambda: close_first_steps(self.store))
-        self.go("dashboard")
+        self.go("home")
 
     def compare_model(self, file: Path) -> None:
         """The playground, set up to compare this model with the one in use."""

@@ -50,16 +50,17 @@ def get_model(
     chat_template: str = "auto",
     tuning: Tuning | None = None,
     is_polite: bool = False,
-    offload: Offload | None = None,
     at_once: int = 0,
+    offload: Offload | None = None,
 ) -> ChatModel:
     """The process's chat model, loaded on the first call. Later calls return the same one, whatever they ask for.
 
     path: a GGUF file, needed on the first call. n_ctx: tokens per channel. n_gpu_layers: -1 for all. threads 0: tuned
     or half the processors. tuning: what was measured on this machine. is_polite: other programs come before it.
-    offload: decides in n_gpu_layers' place. at_once: for work that asks for many replies and waits for all of them: so
-    many are written in one batch, and nothing is kept of channels that have to make room; 0: as it is best for one
-    reply after another. Raises ModelFileError with a cure; nothing stays cached then, so that the caller can try again.
+    at_once: for work that asks for many replies and waits for all of them: so many are written in one batch, and
+    nothing is kept of channels that have to make room; 0: as it is best for one reply after another. offload: decides
+    in n_gpu_layers' place. Raises ModelFileError with a cure; nothing stays cached then, so that the caller can try
+    again.
     """
     global _model
     with _lock:
@@ -83,8 +84,8 @@ def get_model(
             parallel=parallel,
             template=chat_template,
             is_polite=is_polite,
-            offload=offload,
             park_bytes=0 if at_once else PARK_BYTES,
+            offload=offload,
         )
         return _model
 

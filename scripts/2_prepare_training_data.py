@@ -81,6 +81,7 @@ from data.chat.rows import TRAIN, VALIDATION, TrainingRow
 from data.dataset_report import page
 from data.preferences import Reject, RejectIfAffordable, RejectWithModel, reject_with_templates, write_pairs
 from data.preprocessor import Options, Prepared, begin, describe, disk_full, finish, write_rows
+from data.taught import read_taught
 from storage import policy
 from storage.artefacts import remember_elsewhere
 from storage.environment import read_environment
@@ -149,6 +150,7 @@ def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Term
             report=progress.part(0.0, 0.95 if options.rejected == "templates" else 0.6),
         )
         reject = rejecter(store, options.rejected)
+        taught = read_taught(store, layout=LAYOUT)
         pairs = write_pairs(
             partial,
             prepared.candidates,
@@ -157,6 +159,7 @@ def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Term
             count_tokens=counter,
             min_tokens=chosen.min_preference_tokens,
             max_chosen=options.max_pairs,
+            taught=taught.places,
             report=progress.part(0.95 if options.rejected == "templates" else 0.6, 0.99),
         )
         if isinstance(reject, RejectIfAffordable):
@@ -172,7 +175,7 @@ def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Term
             system_prompt=store.settings.get(SYSTEM_PROMPT),
             tokenizer=counter.name,
             canaries=planted,
-            pairs=asdict(pairs),
+            pairs=asdict(pairs) | {"taught_left_out": dict(taught.left_out)},
         )
         write_report(prepared, manifest)
         return finish(prepared, out, manifest)

@@ -25,7 +25,13 @@ from storage.artefacts import MANIFEST, Care, Pointer, care_elsewhere, elsewhere
 from storage.database import side_files
 from storage.erasing import files as cleaning
 from storage.erasing.backups import erase_from_backups, finish_swaps
-from storage.erasing.databases import erase_from_control, erase_from_copy, holds_any, write_anew
+from storage.erasing.databases import (
+    erase_from_control,
+    erase_from_copy,
+    erase_from_taught,
+    holds_any,
+    write_anew,
+)
 from storage.erasing.documents import words_of
 from storage.errors import AlreadyRunningError, KnownError
 from storage.index_sync import purge_index
@@ -169,6 +175,8 @@ def _clean(store: Store, subject: Subject, swept: Swept) -> None:
     workspace = store.workspace
     with _telling(swept, "The test chat"), store.control_db.transaction() as connection:
         swept.playground_lines = erase_from_control(connection, subject, kept=store.messages.known_ids)
+    with _telling(swept, "What the bot was taught"), store.messages_db.transaction() as connection:
+        erase_from_taught(connection, subject)
     _clean_files(store, subject, swept, _CLEANERS)
     with _telling(swept, "What a preparation left behind"):
         swept.files_changed += _drop_leftovers(store)

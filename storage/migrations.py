@@ -306,7 +306,65 @@ END;
     )
 
 
-CONTROL_MIGRATIONS: tuple[Migration, ...] = (_control_1, _control_2)
+def _control_live_and_incidents(connection: sqlite3.Connection) -> None:
+    """What a reply was made of (by ids alone), the one being written, what interrupted the bot, and what a command is
+    about."""
+    _run(
+        connection,
+        """
+CREATE TABLE replies (reply_id INTEGER PRIMARY KEY, channel_id INTEGER NOT NULL, answered_id INTEGER NOT NULL,
+    at REAL NOT NULL, model TEXT NOT NULL DEFAULT '', parts TEXT NOT NULL DEFAULT '[]',
+    context_ids TEXT NOT NULL DEFAULT '[]', recalled_ids TEXT NOT NULL DEFAULT '[]');
+CREATE INDEX replies_by_owner ON replies (at) WHERE answered_id = 0;
+CREATE TABLE drafts (channel_id INTEGER PRIMARY KEY, answered_id INTEGER NOT NULL, pid INTEGER NOT NULL,
+    text TEXT NOT NULL, begun_at REAL NOT NULL, at REAL NOT NULL);
+CREATE TABLE incidents (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, at REAL NOT NULL, ended_at REAL,
+    detail TEXT NOT NULL DEFAULT '');
+CREATE INDEX incidents_by_time ON incidents (at);
+CREATE INDEX activity_by_channel ON activity (channel_id, id);
+ALTER TABLE bot_commands ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
+""",
+    )
+
+
+def _messages_taught(connection: sqlite3.Connection) -> None:
+    """What the owner and the members think of replies. A row goes with any message it was made of, in the transaction
+    in which that one goes, and with the member whose judgement it is."""
+    _run(
+        connection,
+        """
+CREATE TABLE taught (id INTEGER PRIMARY KEY AUTOINCREMENT, reply_id INTEGER NOT NULL, channel_id INTEGER NOT NULL,
+    judge_id INTEGER NOT NULL, verdict INTEGER NOT NULL, reply TEXT NOT NULL, better TEXT NOT NULL DEFAULT '',
+    model TEXT NOT NULL DEFAULT '', context_ids TEXT NOT NULL DEFAULT '[]', chat TEXT NOT NULL DEFAULT '[]',
+    at REAL NOT NULL, UNIQUE (reply_id, judge_id));
+CREATE INDEX taught_by_time ON taught (at);
+CREATE TABLE taught_sources (taught_id INTEGER NOT NULL, message_id INTEGER NOT NULL,
+    PRIMARY KEY (taught_id, message_id)) WITHOUT ROWID;
+CREATE INDEX taught_by_source ON taught_sources (message_id);
+CREATE TRIGGER untaught AFTER DELETE ON taught BEGIN
+    DELETE FROM taught_sources WHERE taught_id = OLD.id;
+END;
+CREATE TRIGGER untaught_message AFTER INSERT ON withdrawals WHEN NEW.kind = 'message' BEGIN
+    DELETE FROM taught WHERE id IN (SELECT taught_id FROM taught_sources WHERE message_id = NEW.id);
+    DELETE FROM taught WHERE reply_id = NEW.id AND judge_id <> 0;
+END;
+CREATE TRIGGER untaught_member AFTER INSERT ON withdrawals WHEN NEW.kind = 'member' BEGIN
+    DELETE FROM taught WHERE judge_id = NEW.id;
+END;
+CREATE TRIGGER untaught_channel AFTER INSERT ON withdrawals WHEN NEW.kind = 'channel' BEGIN
+    DELETE FROM taught WHERE channel_id = NEW.id;
+END;
+CREATE TRIGGER untaught_absent AFTER UPDATE OF opted_out ON members WHEN NEW.opted_out AND NEW.id <> 0 BEGIN
+    DELETE FROM taught WHERE judge_id = NEW.id;
+END;
+CREATE TRIGGER untaught_newcomer AFTER INSERT ON members WHEN NEW.opted_out AND NEW.id <> 0 BEGIN
+    DELETE FROM taught WHERE judge_id = NEW.id;
+END;
+""",
+    )
+
+
+CONTROL_MIGRATIONS: tuple[Migration, ...] = (_control_1, _control_2, _control_live_and_incidents)
 MESSAGES_MIGRATIONS: tuple[Migration, ...] = (
     _messages_1,
     _messages_form_and_name_rank,
@@ -315,4 +373,5 @@ MESSAGES_MIGRATIONS: tuple[Migration, ...] = (
     _messages_withdrawals,
     _messages_own_replies_apart,
     _messages_taken_back_after_preparing,
+    _messages_taught,
 )

@@ -428,6 +428,13 @@ REFRESH_DAYS = Setting(
 RETRAIN_REMINDER = Setting(
     "retrain_reminder", 5000, "Data", "Retrain reminder", "After this many new messages; 0 is off.", 0, 1_000_000
 )
+RETRAIN_AT_NIGHT = Setting(
+    "retrain_at_night",
+    False,
+    "Data",
+    "Retrain at night",
+    "At 02:00, when there are as many new messages as above and the panel is open. You decide about the model.",
+)
 FETCH_SCHEDULE = Setting(
     "fetch_schedule", "off", "Data", "Scheduled fetch", "off, daily@04:00 or weekly@sun-04:00.", max_length=30
 )

@@ -16,10 +16,10 @@ from gui.components.button import Button
 from gui.components.checkup_list import CheckupList
 from gui.components.choices import Segments
 from gui.components.import_dialog import choose_exports
+from gui.components.pipeline import ask_retrain
 from gui.components.room import M, Panel, PollingPace, Room
 from gui.components.step_line import StepLine
 from gui.components.theme import XS
-from gui.components.training import ask_retrain
 from gui.presenters import settings as setting_texts
 from gui.presenters.first_run import STEP_JOBS, FirstRunView, Situation, first_run_view
 from gui.presenters.plain import plain, reflowed

@@ -313,7 +313,7 @@ _CURES: dict[str, tuple[str, str, tuple[str, ...], str]] = {
     "Chat model": (texts.STEP_MODEL_GO, "download", (), ""),
     "Scheduled fetch": (texts.BUTTON_SETTINGS, "", (), "settings/Data"),
     "Start at login": (texts.BUTTON_SETTINGS, "", (), "settings/Startup"),
-    "Bot": (texts.DASHBOARD, "", (), "dashboard"),
+    "Bot": (texts.HOME, "", (), "home"),
 }
 
 _STEPS: dict[str, Callable[[Situation], FirstRunStep]] = {

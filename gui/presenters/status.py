@@ -27,7 +27,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
-    """Everything the head of the dashboard, the sidebar and the tray show."""
+    """Everything the head of Home, the sidebar and the tray show."""
 
     tone: str
     title: str

@@ -135,6 +135,7 @@ class Kills:
         self._wanted, self._seconds = "", 0.0
 
     def __call__(self) -> str:
+        """The next round of it; what went wrong, '' for nothing."""
         if self._attack is None:
             self._attack = self._starts.attack(self._name)
             self._wanted, self._seconds = left_alone(self._attack, self._root)

@@ -79,6 +79,7 @@ class Disks:
         self._next = 0
 
     def __call__(self) -> str:
+        """The next program on the next disk; what went wrong, '' for nothing."""
         program, state = self._pairs[self._next % len(self._pairs)]
         self._next += 1
         return one_round(self._folder, program, state)
