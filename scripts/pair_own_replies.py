@@ -19,6 +19,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -158,7 +159,7 @@ def make_pairs(
     return own_replies.best_against_worst(rows, texts, _embedder(store, progress))
 
 
-def write_folder(data: PreparedFolder, out: Path, pairs: Sequence[PreferenceRow], *, source: str) -> dict[str, object]:
+def write_folder(data: PreparedFolder, out: Path, pairs: Sequence[PreferenceRow], *, source: str) -> dict[str, Any]:
     """A copy of the folder with other pairs, whole or not at all; returns its manifest."""
     partial = begin(out)
     for path in data.path.iterdir():
@@ -166,13 +167,13 @@ def write_folder(data: PreparedFolder, out: Path, pairs: Sequence[PreferenceRow]
             shutil.copy2(path, partial)
     text = "".join(pair.to_json() for pair in pairs)
     (partial / PREFERENCES).write_text(text, encoding="utf-8")
-    manifest = json.loads((partial / "manifest.json").read_text(encoding="utf-8"))
+    manifest: dict[str, Any] = json.loads((partial / "manifest.json").read_text(encoding="utf-8"))
     manifest["hash"] = hashlib.sha256((str(manifest.get("hash", "")) + text).encode()).hexdigest()
     manifest["preferences"] = {"source": source, "pairs": len(pairs), "chosen": len(pairs)}
     manifest["counts"] = {**manifest.get("counts", {}), "preferences": len(pairs)}
     (partial / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
     replace_file(partial, out)
-    return dict(manifest)
+    return manifest
 
 
 def _embedder(store: Store, progress: TerminalProgress) -> Embed | None:
