@@ -307,7 +307,8 @@ class BotController:
         elif code == ExitCode.UNREACHABLE:
             self._wait(now, UNREACHABLE_RETRY_SECONDS, reason or "Discord cannot be reached.")
         else:
-            self._on_crash(now, reason or _describe(code))
+            # On a full disk the bot can leave no word; what the disk refused this process is the likely reason.
+            self._on_crash(now, reason or self._disk_trouble or _describe(code))
 
     def _on_crash(self, now: float, reason: str, kind: IncidentKind = IncidentKind.CRASH) -> None:
         self._written(lambda: self._begin_incident(kind, reason))

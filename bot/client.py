@@ -13,6 +13,7 @@ import json
 import logging
 import random
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +36,12 @@ from bot.indexing import keep_index_in_step
 from bot.live_status import LiveStatus
 from bot.outbox import Outbox
 from bot.owner_hands import OwnerHands
+from bot.reacting import Reactor
 from bot.reply_scheduler import ReplyDesk
 from bot.translate import display_name, writer_of
+from bot.watchdog import is_watched
 from bot.withdrawal_follower import follow_withdrawals
 from bot.withheld import follow_withheld
-from data.chat.liveness import is_supervised
 from storage.control import LOOP_LAG_FACT
 from storage.environment import Environment
 from storage.errors import ConfigurationError
@@ -226,6 +228,9 @@ class BotClient(commands.Bot):
         """A message, ours too: a command is carried out, everything else goes to the handlers."""
         if not self.handlers.is_ours(message):
             return
+        clock = self.handlers.server_clock
+        clock.heard(message.created_at.timestamp())
+        self.status_board.update(clock_is_ahead=round(clock.computer_is_ahead, 1))
         context = await self.get_context(message)
         if context.command is not None:
             await self.invoke(context)
@@ -389,6 +394,7 @@ async def run_discord(services: Services) -> None:
         counts=counts,
         desk=desk,
         forget_channel=services.responder.forget,
+        reactor=Reactor(services.store, services.storage, services.recall),
         set_checked=lambda value: setattr(services.recall, "is_checked", value),
         is_stopping=lambda: services.stop.is_asked,
     )
@@ -536,9 +542,9 @@ class Connection:
             self._trouble(f"Discord answered {error.status}.")
         except (OSError, aiohttp.ClientError, TimeoutError, discord.GatewayNotFound) as error:
             self._explain(error)
-        except AttributeError:
-            # discord.py reads its websocket after a first connection that never came to be
-            if client.ws is not None:
+        except AttributeError as error:
+            # discord.py reads its websocket after a first connection that never came to be; any other is ours
+            if client.ws is not None or not _is_raised_by(error, "discord"):
                 raise
             self._trouble("Discord's gateway cannot be reached.")
 
@@ -565,7 +571,14 @@ class Connection:
         self._services.status.update(last_error=what, last_error_cure=f"{cure} The bot keeps trying.")
 
     def _is_supervised(self) -> bool:
-        return is_supervised(self._services.store.status.read_supervisor(), now=time.time())
+        return is_watched(self._services.store)
+
+
+def _is_raised_by(error: BaseException, package: str) -> bool:
+    """Whether the line that raised it stands in this package."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    name = str(frames[-1].f_globals.get("__name__", "")) if frames else ""
+    return name.partition(".")[0] == package
 
 
 def wait_seconds(attempt: int, roll: float) -> float:

@@ -22,7 +22,9 @@ from bot.config import Identity, ServerScope
 from bot.decisions import Decision, IncomingMessage, ReplyCounts, after_absence, decide
 from bot.late_reactions import LateReactions
 from bot.outbox import Outbox
+from bot.reacting import Reactor
 from bot.reply_scheduler import WAITING_LIMIT, ReplyDesk
+from bot.server_clock import ServerClock
 from bot.storage_thread import StorageThread
 from bot.together import Together
 from bot.translate import incoming, is_persons_message, read_of, record_of
@@ -82,10 +84,12 @@ class Handlers:
         counts: ReplyCounts,
         desk: ReplyDesk,
         forget_channel: Callable[[int], None],
+        reactor: Reactor | None = None,
         set_checked: Callable[[bool], None] = lambda _: None,
         is_stopping: Callable[[], bool] = lambda: False,
         roll: Callable[[], float] = random.random,
         wall_clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._storage = storage
@@ -95,9 +99,11 @@ class Handlers:
         self._counts = counts
         self._desk = desk
         self._forget_channel = forget_channel
+        self._reactor = reactor
         self._is_stopping = is_stopping
         self._roll = roll
         self._wall_clock = wall_clock
+        self.server_clock = ServerClock(wall_clock, monotonic)
         self._seen: OrderedDict[int, None] = OrderedDict()
         self._deleted: OrderedDict[int, None] = OrderedDict()
         # The newest edits, for messages that still wait to be stored.
@@ -147,7 +153,7 @@ class Handlers:
         self._counts.heard(seen.channel_id, seen.author_id)
         decision = self._decide(seen, known, was_away=was_away)
         if was_away:
-            decision = after_absence(seen, decision, now=self._wall_clock())
+            decision = after_absence(seen, decision, now=self.server_clock.now())
         may_be_said_now = not self._is_stopping() and (decision.speak or self._may_join(known, seen))
         if may_be_said_now and self._desk.join(message, seen, decision):
             return decision
@@ -157,6 +163,10 @@ class Handlers:
             self._note(seen, decision)
             if known.channel is not None and known.channel.speak:
                 self._desk.listen(message.channel, known.settings)
+            if self._reactor is not None and not was_away and not self._is_stopping():
+                self._reactor.consider(
+                    message, seen, known.settings, known.channel, minute_of_day=self._minute_of_day()
+                )
         return decision
 
     async def last_known_ids(self, channel_ids: Sequence[int]) -> dict[int, int]:
@@ -166,6 +176,8 @@ class Handlers:
     def permissions_changed(self, channel_id: int | None = None) -> None:
         """Discord changed who may do what in a channel (None: by a role): a refusal of before is forgotten."""
         self._outbox.resume(channel_id)
+        if self._reactor is not None:
+            self._reactor.permissions_changed(channel_id)
 
     async def on_typing(self, channel: discord.abc.MessageableChannel, writer: Writer) -> None:
         """Somebody begins to write: the model reads up to their name meanwhile. In a channel that was quiet for so
@@ -221,12 +233,14 @@ class Handlers:
         *,
         is_added: bool,
     ) -> None:
-        """An admin's ❌ takes a reply back; another reaction to a reply is an opinion of it, to teach from; everything
-        else is a late reaction to keep."""
+        """An admin's ❌ takes a reply, or the bot's own reaction, back; another one to a reply is an opinion of it,
+        to teach from; everything else is a late reaction to keep."""
         if channel is None:
             return
         is_taken_back = is_added and emoji == TAKE_BACK and self.place.is_admin(user_id)
         if is_taken_back and await self.take_back(channel, message_id):
+            return
+        if is_taken_back and self._reactor is not None and await self._reactor.take_back(message_id):
             return
         if (value := reaction_value(emoji)) and await self._is_own(channel.id, message_id):
             await self._late.judge(message_id, user_id, value, is_added=is_added)
@@ -288,7 +302,8 @@ class Handlers:
                 self._forget_talk(row.id)
         for channel_id, message_ids in messages.items():
             self.drop(channel_id, message_ids)
-        if any(row.kind is not WithdrawalKind.MESSAGE for row in rows):
+        whole = (WithdrawalKind.MEMBER, WithdrawalKind.CHANNEL, WithdrawalKind.ABSENT, WithdrawalKind.CLOSED)
+        if any(row.kind in whole for row in rows):
             # Their lines may have been recalled anywhere.
             for channel_id, _ in self._logs.items():  # noqa: PERF102 - a log book of channels, no dictionary
                 self._forget_channel(channel_id)
@@ -311,6 +326,8 @@ class Handlers:
 
     async def close(self) -> None:
         """Drop what was put off."""
+        if self._reactor is not None:
+            await self._reactor.close()
         await self._late.close()
 
     # ---- inner ------------------------------------------------------------------------------------------
@@ -414,10 +431,13 @@ class Handlers:
             channel_replies_this_hour=activity.channel_replies_this_hour + here,
             member_replies_this_hour=activity.member_replies_this_hour + to_them,
         )
-        now = datetime.fromtimestamp(self._wall_clock())
         return decide(
-            seen, known.settings, known.channel, activity, minute_of_day=now.hour * 60 + now.minute, roll=self._roll()
+            seen, known.settings, known.channel, activity, minute_of_day=self._minute_of_day(), roll=self._roll()
         )
+
+    def _minute_of_day(self) -> int:
+        now = datetime.fromtimestamp(self.server_clock.now())
+        return now.hour * 60 + now.minute
 
     @staticmethod
     def _may_join(known: _Known, seen: IncomingMessage) -> bool:

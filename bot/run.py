@@ -40,6 +40,7 @@ import logging
 import os
 import signal
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import NoReturn
 
@@ -378,6 +379,8 @@ def _record_end(store: Store, status: LiveStatus, ending: Ending) -> None:
         store.status.write_bot(last)
     except KnownError as error:
         log.error("The end could not be recorded: %s", error.text())
+        with suppress(OSError):  # the log may be on the same full disk; standard error may lead elsewhere
+            print(error.text() if error.what in ending.reason else f"{ending.reason} {error.text()}", file=sys.stderr)
 
 
 def _end_at_once(store: Store, status: LiveStatus, watchdog: Watchdog, ending: Ending) -> None:

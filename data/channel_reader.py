@@ -236,7 +236,7 @@ class ChannelReader:
         # What was edited into a bare link loses the words it had, as with any edit.
         links = self._store.messages.holds([i for i, reason in reasons.items() if reason is Skip.LINK])
         messages = [
-            message_from_object(raw)
+            message_from_object(raw, is_read_by_bot=True)
             for raw in page
             if (reasons[int(raw["id"])] is None or int(raw["id"]) in links) and int(raw["author"]["id"]) not in away
         ]

@@ -14,10 +14,12 @@ from typing import Any
 from gui import texts
 from gui.appearance import Appearance
 from gui.components.icons import set_window_icon
+from gui.components.screens import bring_within_reach
 from gui.notifier import Notifier
 from gui.pending_actions import PendingActions
 from gui.presenters.dashboard import job_views
 from gui.presenters.pipeline import pipeline_view
+from gui.presenters.placing import fitting
 from gui.presenters.plain import plain
 from gui.presenters.snapshot import ControllerLook, Pulse
 from gui.presenters.status import status_view, tray_tip
@@ -32,7 +34,7 @@ from storage.jobs.kinds import JobKind
 from storage.paths import Workspace
 from storage.settings import APPEARANCE, KEEP_AWAKE, KEEP_BACKUPS, START_BOT_WITH_PANEL, START_MINIMISED, Setting
 from storage.store import Store
-from storage.system.console import stop_signals
+from storage.system.console import stop_signals, when_console_closes
 from storage.system.desktop import open_path
 from storage.system.power import KeepAwake
 
@@ -42,6 +44,8 @@ TICK_MS, TICK_HIDDEN_MS = 40, 250
 PULSE_SECONDS, PULSE_HIDDEN_SECONDS = 0.5, 1.0
 # Leaving with "Stop it": the controller ends the bot by force after ten seconds; this is a little later.
 LEAVE_SECONDS = 14.0
+# After this a window that came back is where the system puts it; a minimised one is far outside on Windows.
+SETTLED_MS = 200
 START_SIZE, MIN_SIZE = (1120, 740), (900, 600)
 
 
@@ -92,9 +96,11 @@ class App:
         # shows it again only if nobody called withdraw. From here on it counts as met.
         self.root.update()
         self.root.title(texts.APP_NAME)
-        self.root.minsize(*MIN_SIZE)
-        self.root.geometry(f"{START_SIZE[0]}x{START_SIZE[1]}")
         self.theme = self.root.theme = looks.Theme(self.root)
+        screen = (self.root.winfo_screenwidth(), self.root.winfo_screenheight())
+        self.root.minsize(*fitting(MIN_SIZE, screen, self.theme.scale))
+        width, height = fitting(START_SIZE, screen, self.theme.scale)
+        self.root.geometry(f"{width}x{height}")
         self.root.report_callback_exception = _log_callback_error
         set_window_icon(self.root)
         install_wheel(self.root)
@@ -160,6 +166,7 @@ class App:
         def asked(*_: object) -> None:
             self._was_asked_to_end = True
 
+        when_console_closes(asked)
         if threading.current_thread() is threading.main_thread():
             for number in stop_signals():
                 signal.signal(number, asked)
@@ -232,6 +239,7 @@ class App:
 
     def _came_back(self, event: Any) -> None:
         if event.widget is self.root:
+            self.root.after(SETTLED_MS, lambda: bring_within_reach(self.root))
             self.refresh_soon()
 
     @property

@@ -108,6 +108,7 @@ if __name__ == "__main__":
 
 from data.preprocessor import delete_if_asked
 from data.privacy import find_private
+from data.withdrawn_rows import drop_withdrawn, dropped_note
 from model.bot_pause import paused_bot, running_bot
 from model.catalog import resolve_model
 from model.evaluation import blind_test
@@ -141,6 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             score_the_test(store, options, progress)
             return
         options.data = options.data or newest_data(store)
+        if note := dropped_note(drop_withdrawn(store, options.data)):
+            progress.note(note)
         if options.model is None:
             options.model, options.adapter = chosen_model(store, options.adapter)
         plan = make_plan(store, options, progress)
@@ -319,6 +322,9 @@ def summary(report: EvaluationReport) -> list[tuple[str, str]]:
             ),
             ("how it is made", FORMULA),
         ]
+    if report.model.drift is not None:
+        lines.append(("long dialogues", report.model.drift.in_words))
+    lines += [("note", note) for note in report.notes]
     return lines + [("next", step) for step in report.next_steps]
 
 

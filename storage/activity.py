@@ -51,6 +51,14 @@ class ActivityLog:
         newest = {row["channel_id"]: int(row["newest"]) for row in rows}
         return {channel_id: newest[channel_id] for channel_id in channel_ids if channel_id in newest}
 
+    def add_note(self, message_id: int, note: str) -> None:
+        """Say one thing more in the reason of a decision that was stored."""
+        self._database.execute(
+            "UPDATE activity SET reason = reason || '; ' || ? "
+            "WHERE id = (SELECT MAX(id) FROM activity WHERE message_id = ?)",
+            (note, message_id),
+        )
+
     def settle(self, entries: Sequence[Activity]) -> None:
         """Complete the rows of decisions stored as due, in one transaction; one that could not be stored is added."""
         with self._database.transaction() as connection:

@@ -79,6 +79,8 @@ KINDS: tuple[Kind, ...] = (
     # ---- index ---------------------------------------------------------------------------------------
     Kind("search index", "data_storage/embeddings/**", Care.INDEX, "storage/vectordb.py"),
     Kind("search index", "data_storage/embeddings.*/**", Care.LEFTOVER, "storage/backup.py"),
+    # Weights, no words; what they were learnt from can be taken back all the same.
+    Kind("learnt reactions", "data_storage/habits/**", Care.QUOTES, "model/emoji_reactions.py"),
     # ---- data sets and exports -----------------------------------------------------------------------
     Kind("unfinished data set", "data_storage/messages/**/.*.{partial,old}/**", Care.LEFTOVER, "data/preprocessor.py"),
     Kind("data set's page", "data_storage/messages/**/report.html", Care.QUOTES, "data/dataset_report.py"),

@@ -62,6 +62,13 @@ def checked_moment(raw: Any) -> float:
     return moment
 
 
+def checked_count(raw: Any) -> int:
+    """Which backup of its folder it is. ValueError where that is no number."""
+    if not isinstance(raw, int) or isinstance(raw, bool) or not 0 <= raw < 2**31:
+        raise ValueError("no number")
+    return raw
+
+
 def require_plain_file(folder: Path, name: str) -> Path:
     """The file of this name in a backup; StorageError where it, or a folder on the way to it, is a link."""
     path = folder / name

@@ -15,6 +15,8 @@ from storage.stored_json import fits, read_json, tell
 from storage.text import storable
 
 Clock = Callable[[], float]
+# Two processes read the same clock a moment apart.
+_CLOCK_SLACK_SECONDS = 5.0
 
 
 class SettingsStore:
@@ -107,7 +109,9 @@ class StatusBoard:
 
     def starts_since(self, moment: float) -> int:
         """How often the bot was started after `moment`, over all launchers."""
-        return int(self._database.value("SELECT COUNT(*) FROM bot_starts WHERE started_at > ?", (moment,)))
+        # Rows from the future are from before the clock was set back, by how much nobody knows: they do not count.
+        query = "SELECT COUNT(*) FROM bot_starts WHERE started_at > ? AND started_at <= ?"
+        return int(self._database.value(query, (moment, self._clock() + _CLOCK_SLACK_SECONDS)))
 
 
 class CommandQueue:

@@ -162,6 +162,10 @@ class MessageStore:
             found |= {row[0] for row in rows}
         return found
 
+    def ids_in(self, channel_id: int) -> set[int]:
+        """Every message kept of one channel."""
+        return {row[0] for row in self.database.rows("SELECT id FROM messages WHERE channel_id = ?", (channel_id,))}
+
     def recent(self, channel_id: int, *, limit: int, before_id: int | None = None) -> list[Message]:
         """The newest messages of a channel, oldest first."""
         rows = self.database.rows(
@@ -200,6 +204,22 @@ class MessageStore:
             (author_id, *channel_ids, QUOTABLE_CHARACTERS, limit),
         )
         return self._with_reactions(rows)
+
+    def with_reactions(self, *, limit: int) -> list[Message]:
+        """The newest messages that somebody reacted to, newest first."""
+        return self._with_reactions(
+            self.database.rows(
+                f"{_SELECT} WHERE m.id IN (SELECT DISTINCT message_id FROM reactions ORDER BY message_id DESC LIMIT ?) "
+                "AND m.is_own = 0 ORDER BY m.id DESC",
+                (limit,),
+            )
+        )
+
+    def newest_worded(self, *, limit: int) -> list[Message]:
+        """The newest messages of members with words in them, of all channels, newest first."""
+        return self._with_reactions(
+            self.database.rows(f"{_SELECT} WHERE m.is_own = 0 AND m.content <> '' ORDER BY m.id DESC LIMIT ?", (limit,))
+        )
 
     def in_channel(self, channel_id: int, *, after_id: int = 0, page_rows: int = 2000) -> Iterator[list[Message]]:
         """Every message of a channel by id, page by page, no read open in between."""

@@ -272,6 +272,40 @@ def _messages_own_replies_apart(connection: sqlite3.Connection) -> None:
     _run(connection, "CREATE INDEX messages_own ON messages (channel_id, author_id) WHERE is_own = 1;\n")
 
 
+def _messages_taken_back_after_preparing(connection: sqlite3.Connection) -> None:
+    """What leaves use without being erased reaches what was made of it: members who are left out, channels that are
+    learnt from no more, messages out of sight, and words that were edited."""
+    moment = "(julianday('now') - 2440587.5) * 86400.0"
+    learns = "({row}.enabled AND NOT {row}.access_lost AND (NOT {row}.is_private OR {row}.include_private))"
+    was, is_ = learns.format(row="OLD"), learns.format(row="NEW")
+    _run(
+        connection,
+        f"""
+ALTER TABLE messages ADD COLUMN reworded_at REAL;
+CREATE TRIGGER reworded AFTER UPDATE OF content ON messages
+    WHEN NEW.content IS NOT OLD.content AND NEW.edited_ms IS NOT OLD.edited_ms BEGIN
+    UPDATE messages SET reworded_at = {moment} WHERE id = NEW.id;
+END;
+DROP TRIGGER withdrawn_absent;
+CREATE TRIGGER withdrawn_absent AFTER UPDATE OF opted_out, excluded ON members
+    WHEN (NEW.opted_out OR NEW.excluded) AND NOT (OLD.opted_out OR OLD.excluded) BEGIN
+    INSERT INTO withdrawals (kind, id, at) VALUES ('absent', NEW.id, {moment});
+END;
+CREATE TRIGGER withdrawn_unlearnt AFTER UPDATE OF enabled, include_private, is_private, access_lost
+    ON channel_allowlist WHEN {was} AND NOT {is_} BEGIN
+    INSERT INTO withdrawals (kind, id, at) VALUES ('unlearnt', NEW.channel_id, {moment});
+END;
+CREATE TRIGGER withdrawn_unlisted AFTER DELETE ON channel_allowlist WHEN {was} BEGIN
+    INSERT INTO withdrawals (kind, id, at) VALUES ('unlearnt', OLD.channel_id, {moment});
+END;
+CREATE TRIGGER withdrawn_from_sight AFTER INSERT ON withheld_messages BEGIN
+    INSERT INTO withdrawals (kind, id, channel_id, author_id, at)
+    VALUES ('hidden', NEW.id, NEW.channel_id, NEW.author_id, {moment});
+END;
+""",
+    )
+
+
 def _control_live_and_incidents(connection: sqlite3.Connection) -> None:
     """What a reply was made of (by ids alone), the one being written, what interrupted the bot, and what a command is
     about."""
@@ -338,5 +372,6 @@ MESSAGES_MIGRATIONS: tuple[Migration, ...] = (
     _messages_who_may_read_a_channel,
     _messages_withdrawals,
     _messages_own_replies_apart,
+    _messages_taken_back_after_preparing,
     _messages_taught,
 )

@@ -227,6 +227,8 @@ class BotStatus:
     replies: int = 0
     last_error: str = ""
     last_error_cure: str = ""
+    # Seconds; what is compared with Discord's time (quiet for an hour) is reckoned with it.
+    clock_is_ahead: float = 0.0
     exit_code: int | None = None
     exit_reason: str = ""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from storage.database import Database, set_aside, side_files
 from storage.jobs.progress import ProgressCallback, silent
 from storage.paths import Workspace
 from storage.store import Store
+from storage.system.files import temporary_folder
 from storage.system.locks import sole_use
 
 # What described a running program, and what is made again: cursors too, so that a fetch reads everything once more.
@@ -83,9 +83,9 @@ def _is_damaged(path: Path) -> bool:
 def _carry_over(aside: Path, database: Database) -> Salvaged:
     rows: dict[str, int] = {}
     cut_short: list[str] = []
-    with tempfile.TemporaryDirectory(dir=database.path.parent, prefix="salvage-") as folder:
+    with temporary_folder(database.path.parent, prefix="salvage-") as folder:
         # A copy: opening it may play its journal back, and what was set aside stays as it was found.
-        copy = Path(folder) / database.path.name
+        copy = folder / database.path.name
         shutil.copyfile(aside, copy)
         for side, target in zip(side_files(aside), side_files(copy), strict=True):
             if side.exists():

@@ -207,6 +207,18 @@ MASK_REPLIES = Setting(
 ANSWER_DIRECT_MESSAGES = Setting(
     "answer_direct_messages", False, "Behaviour", "Answer direct messages", "Off: direct messages are ignored."
 )
+REACTION_RATE = Setting(
+    "reaction_rate",
+    0.0,
+    "Behaviour",
+    "Reacts with an emoji",
+    "Share of the messages it stays silent about that it reacts to instead. Which ones, and with what, it learns from "
+    "the members' own reactions; without enough of them it never does. 0 is off.",
+    0.0,
+    1.0,
+    slider=(0.0, 0.2),
+    is_share=True,
+)
 LOOKING_BACK = Setting(
     "looking_back",
     True,

@@ -12,7 +12,7 @@ from gui.components.health_strip import HealthStrip
 from gui.components.room import M, Panel, S
 from gui.presenters.home import StripView
 from gui.presenters.plain import plain
-from gui.presenters.status import StatusView
+from gui.presenters.status import StatusView, clock_is_ahead
 from storage.settings import QUIET_UNTIL
 
 QUIET_SECONDS = 3600
@@ -95,7 +95,7 @@ class StatusCard(Card):
         (self.row.grid_remove if self.row.winfo_ismapped() else self.row.grid)()
 
     def _flip_quiet(self) -> None:
-        until = 0.0 if self._is_quiet else time.time() + QUIET_SECONDS
+        until = 0.0 if self._is_quiet else time.time() - clock_is_ahead(self._panel.pulse) + QUIET_SECONDS
         self._panel.set_setting(QUIET_UNTIL, until)
 
     def _ask_force(self) -> None:

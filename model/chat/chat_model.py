@@ -11,24 +11,27 @@ A `ChatModel` has one worker thread, and only that thread touches llama.cpp's co
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any
 
 from data.chat.conversation import Typist
 from model.chat.host_load import Lookout
 from model.chat.loaded_model import LoadedModel
+from model.chat.offload import Offload
 from model.chat.prefill_queue import PrefillRequest
 from model.chat.reply_queue import QueuedReply, ReplyFuture, ReplyQueue, gave_way
 from model.chat.requests import Reply, ReplyRequest, being_replaced
 from model.chat.worker import InferenceThread, InferenceWork
 from model.llama_cpp_api import ContextOptions
 from model.prompts import ChatTemplate, own_name_of, reply_pieces, tokenise
-from storage.records import Conversation, Turn
+from storage.records import Conversation
 from storage.settings import CHAT, FREE_MEMORY, KEEP_CACHE_SECONDS, LISTENING, TRANSCRIPT, Settings
 
 _MAX_WAITING = 32
+# Most memory for what was computed for channels that had to make room.
+PARK_BYTES = 64 << 20
 # No channel of Discord has this number.
 _SCORING = -1
 
@@ -45,11 +48,12 @@ class ChatModel:
         template: str = CHAT,
         adapter: Path | None = None,
         keep_seconds: float = 600.0,
-        park_bytes: int = 64 << 20,
+        park_bytes: int = PARK_BYTES,
         parallel: int = 1,
         max_waiting: int = _MAX_WAITING,
         is_polite: bool = False,
         lookout: Lookout | None = None,
+        offload: Offload | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.n_ctx, self.is_listening_allowed = n_ctx, True
@@ -57,7 +61,14 @@ class ChatModel:
         self._lookout = lookout or Lookout()
         started = time.monotonic()
         self._loaded = LoadedModel(
-            path, options, n_ctx=n_ctx, template=template, adapter=adapter, park_bytes=park_bytes, clock=clock
+            path,
+            options,
+            n_ctx=n_ctx,
+            template=template,
+            adapter=adapter,
+            park_bytes=park_bytes,
+            clock=clock,
+            offload=offload,
         )
         self.load_seconds = time.monotonic() - started
         self._work = InferenceWork(ReplyQueue(max_waiting))
@@ -103,6 +114,11 @@ class ChatModel:
         return TRANSCRIPT if self.template.is_transcript else CHAT
 
     # ---- for everybody --------------------------------------------------------------------------------
+
+    @property
+    def at_once(self) -> int:
+        """How many replies are written in one batch."""
+        return self._worker.parallel
 
     @property
     def queue_length(self) -> int:
@@ -155,7 +171,7 @@ class ChatModel:
 
         Call it after every message that is not answered, after every reply, and when somebody begins to write: their
         name (`typist`) is computed too then. `conversation.recalled`: lines looked up for this conversation; pass the
-        same ones (`standing_recall`) with the next reply's conversation.
+        same ones with the next reply's conversation.
         """
         if not self.is_listening_allowed or self._loaded.is_released or self._lookout.look().is_quiet_time:
             return
@@ -184,10 +200,6 @@ class ChatModel:
             )
             self._worker.interrupt_reading_ahead(except_for=request.channel_id)
             self._work.changed.notify_all()
-
-    def standing_recall(self, channel_id: int) -> tuple[Turn, ...] | None:
-        """The recalled lines given with the last `listen` for a channel, or None when nothing stands ready."""
-        return self._work.listening.recalled(channel_id)
 
     def wait_until_idle(self, *, timeout_seconds: float) -> bool:
         """Wait until nothing is left to answer or to compute; False when the time is over."""
@@ -228,6 +240,10 @@ class ChatModel:
         self.ask(self._loaded.reopen)
         found: list[float] = self.ask(lambda: self._loaded.engine.log_probabilities(_SCORING, prompt[-room:], target))
         return found
+
+    def forget_channels(self, channel_ids: Collection[int]) -> None:
+        """`forget_channel` for many, done when it returns; waits for replies being written."""
+        self.ask(lambda: [self._worker.forget(channel_id) for channel_id in channel_ids])
 
     def forget_channel(self, channel_id: int) -> None:
         """Drop everything computed for a channel (its messages changed, or it may no longer be read)."""
@@ -300,5 +316,6 @@ class ChatModel:
 
     def _cancel(self, future: Future[Reply]) -> None:
         with self._work.changed:
-            self._work.queue.remove(future)
+            if self._work.queue.remove(future) and not future.cancelled():
+                future.set_exception(CancelledError())  # it had begun and waited for room
             self._worker.stop_reply(future)

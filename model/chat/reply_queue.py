@@ -31,13 +31,15 @@ class ReplyFuture(Future[Reply]):
 
 @dataclass(eq=False)
 class QueuedReply:
-    """A request in line or at work. Times on the clock of the queue."""
+    """A request in line or at work. Times on the clock of the queue. is_begun: it was at work before, and had to make
+    room for others."""
 
     request: ReplyRequest
     future: ReplyFuture
     submitted_at: float
     number: int = 0
     is_cancelled: bool = False
+    is_begun: bool = False
     deadline_at: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +92,11 @@ class ReplyQueue:
 
     def _rank(self, job: QueuedReply) -> tuple[int, int, int]:
         return job.request.priority, self._served.get(job.request.channel_id, 0), job.number
+
+    def put_back(self, job: QueuedReply) -> None:
+        """A job that had begun and had to make room comes back to its place in line."""
+        job.is_begun = True
+        self._jobs.append(job)
 
     def remove(self, future: Future[Reply]) -> bool:
         """Take a job out of the line; False when it was not there."""

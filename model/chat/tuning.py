@@ -32,6 +32,7 @@ _PREFILLED, _WRITTEN = 40, 25
 # Fewer threads or less memory are worth this much time.
 _TOLERANCE = 1.10
 _DECODED = 6
+_MOST_AT_ONCE = 8
 _BATCHES = (2, 4)
 _TRIAL_ROWS, _PREFILL_ROWS = 64, 128
 _SMALL_CHUNK, _LARGE_CHUNK = 64, 128
@@ -155,6 +156,14 @@ def choose_parallel(batch_cost: dict[int, float]) -> int:
     """
     paying = [size for size, cost in batch_cost.items() if cost < 0.9 * (size + 1) / 2]
     return max(paying, default=1)
+
+
+def replies_at_once(tuning: Tuning | None) -> int:
+    """How many replies to decode together where nobody waits for a single one: as many as bring the most tokens a
+    second. Where nothing was measured (small models, graphics cards) the weights are read once for all of them."""
+    costs = {1: 1.0} | {int(size): cost for size, cost in (tuning.batch_cost if tuning else {}).items()}
+    best = min(costs, key=lambda size: costs[size] / size)
+    return _MOST_AT_ONCE if len(costs) == 1 or best == max(costs) else best
 
 
 class _OutOfTimeError(Exception):

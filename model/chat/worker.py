@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data.chat.spoken import Speakers
-from model.chat.engine import Interrupted
+from model.chat.engine import ContextFullError, Interrupted
 from model.chat.generation import ReplyMemory, RunningReply, never_begun
 from model.chat.host_load import Lookout, threads_for
 from model.chat.loaded_model import LoadedModel
@@ -63,12 +63,14 @@ class InferenceThread:
         clock: Callable[[], float],
     ) -> None:
         self.loaded, self.work, self.lookout = loaded, work, lookout
-        self.keep_seconds, self._parallel = keep_seconds, max(parallel, 1)
+        self.keep_seconds, self.parallel = keep_seconds, max(parallel, 1)
         self._is_polite, self._clock = is_polite, clock
         self.free_memory = FREE_MEMORY.default
         self.running: list[RunningReply] = []
         self.starting: QueuedReply | None = None
         self.heard: PrefillRequest | None = None
+        # No cells are left for one more reply until one of those being written is done.
+        self._is_full = False
         self.memory = ReplyMemory()
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
 
@@ -161,7 +163,7 @@ class InferenceThread:
                 return False
             task = self.work.tasks.pop(0) if self.work.tasks and not self.running else None
             job = None
-            if task is None and len(self.running) < self._parallel:
+            if task is None and len(self.running) < self.parallel and not (self._is_full and self.running):
                 job = self._next_job()
                 self.starting = job
         if task is not None:
@@ -192,7 +194,7 @@ class InferenceThread:
         """Compute a reply's prompt and draw its first token."""
         request = job.request
         try:
-            if not job.future.set_running_or_notify_cancel():
+            if not job.is_begun and not job.future.set_running_or_notify_cancel():
                 return
             answer = self.memory.find(request, now=self._clock())
             if answer is not None:
@@ -236,6 +238,12 @@ class InferenceThread:
             running.draw(loaded.native, loaded.engine.last_row, now=self._clock())
         except Interrupted:
             _resolve(job, never_begun(job, now=self._clock()))
+        except ContextFullError as error:
+            self.loaded.forget(request.channel_id)
+            if not self.running:  # alone, and still too long
+                _fail(job, error)
+            else:
+                self._wait_for_room(job)
         except BaseException as error:
             # What the context holds of this channel is not to be trusted any more.
             self.loaded.forget(request.channel_id)
@@ -255,6 +263,8 @@ class InferenceThread:
                 running.draw(self.loaded.native, index, now=self._clock())
         except Interrupted:
             pass
+        except ContextFullError as error:
+            self._make_room(error)
         except BaseException as error:
             # They share one batch: none of them can go on, and whoever waits must hear of it.
             for running in self.running:
@@ -267,6 +277,21 @@ class InferenceThread:
                 running.stop = "cancelled"
         self._finish_done()
 
+    def _make_room(self, error: ContextFullError) -> None:
+        """The replies being written have filled the context: the newest begins again when another is done."""
+        newest = self.running.pop()
+        newest.sampler.close()
+        self.loaded.forget(newest.channel_id)
+        if self.running:
+            self._wait_for_room(newest.job)
+        else:
+            _fail(newest.job, error)
+
+    def _wait_for_room(self, job: QueuedReply) -> None:
+        with self.work.changed:
+            self._is_full = True
+            self.work.queue.put_back(job)
+
     def _finish_done(self) -> None:
         for running in [running for running in self.running if running.stop]:
             self.running.remove(running)
@@ -274,6 +299,7 @@ class InferenceThread:
 
     def _finish(self, running: RunningReply) -> None:
         running.sampler.close()
+        self._is_full = False
         now = self._clock()
         reply = running.reply(now=now)
         self.memory.keep(running.job.request, reply, now=now)

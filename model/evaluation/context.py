@@ -36,6 +36,13 @@ def fit_after_question(written: Features, real: Features) -> float:
 def _mean_fit(side: Features, chosen: np.ndarray) -> float:
     if not side.vectors.shape[1] or not side.places.vectors.shape[1]:
         return float("nan")
+    values = fits(side)[chosen]
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def fits(side: Features) -> np.ndarray:
+    """The fit of each reply by itself (n,): the share of other sessions' places that it is further from than its own.
+    Needs embeddings."""
     near = side.vectors @ side.places.vectors.T
     sessions = np.array(side.replies.sessions)
     # A session's other places share its topic, and a resampled place stands there twice.
@@ -43,10 +50,9 @@ def _mean_fit(side: Features, chosen: np.ndarray) -> float:
     own = np.diag(near)[:, None]
     wins = np.where(near < own, 1.0, np.where(near == own, 0.5, 0.0)) * others
     counts = others.sum(axis=1)
-    counted = chosen & (counts > 0) & np.array([bool(text.strip()) for text in side.replies.texts])
+    counted = (counts > 0) & np.array([bool(text.strip()) for text in side.replies.texts])
     # Who says nothing fits nowhere.
-    values = np.where(counted, wins.sum(axis=1) / np.maximum(counts, 1), 0.5)[chosen]
-    return float(values.mean()) if len(values) else float("nan")
+    return np.asarray(np.where(counted, wins.sum(axis=1) / np.maximum(counts, 1), 0.5))
 
 
 def echo_rate(written: Features, real: Features) -> float:
@@ -55,9 +61,8 @@ def echo_rate(written: Features, real: Features) -> float:
 
 
 def invented_mention_rate(written: Features, real: Features) -> float:
-    """Share of replies that mention (`@name`) somebody who does not exist here."""
-    places = written.places
-    return float(np.mean([places.invents_a_mention(text) for text in written.replies.texts]))
+    """Share of replies that, as they were written, mention (`@name`) somebody who does not exist here."""
+    return float(np.mean(written.invents))
 
 
 def question_rate_difference(written: Features, real: Features) -> float:

@@ -94,6 +94,7 @@ def _rows(written: Features, real: Features, indices: np.ndarray) -> Features:
         a.words + b.words,
         joined("vectors"),
         nowhere(len(replies)),
+        joined("invents"),
     )
 
 

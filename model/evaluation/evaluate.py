@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from model.evaluation import comparison, memory, verdict
+from model.evaluation import advice, comparison, memory, verdict
 from model.evaluation.comparison import Effort, Estimate
-from model.evaluation.features import CASES, LENGTH_BORDERS, Features, extract
+from model.evaluation.features import CASES, LENGTH_BORDERS, Features, extract, invented_mentions
 from model.evaluation.memory import FindPrivate
-from model.evaluation.places import Places, places_of
-from model.evaluation.report import Contender, EvaluationReport, Histogram, MeasuredModel, Sample, Speed
+from model.evaluation.places import Places, as_shown, places_of
+from model.evaluation.report import Contender, Drift, EvaluationReport, Histogram, MeasuredModel, Sample, Speed
 from model.evaluation.rows import EvaluationExample, Replies, real_replies
 
 SAMPLES = 20
@@ -36,6 +36,7 @@ class Written:
     canaries: tuple[tuple[int, int, int], ...] = ()
     model: MeasuredModel | None = None
     speed: Speed | None = None
+    drift: Drift | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ def evaluate(
                 one.model,
                 one.speed,
                 histograms(habits),
+                one.drift,
             )
         )
     return _report(rows, written, writers, facts)
@@ -121,7 +123,19 @@ def _report(
         settings=facts.settings,
         writers=tuple(writers),
         objections=complaints,
-        next_steps=verdict.next_steps(model.match, complaints, training_rows=facts.training_rows, recipe=facts.recipe),
+        next_steps=advice.next_steps(
+            advice.Evidence(
+                model.match,
+                model.figures,
+                people.figures,
+                next((writer.figures for writer in writers if writer.role == "base"), {}),
+                complaints,
+                facts.settings,
+                model.drift,
+                facts.training_rows,
+                facts.recipe,
+            )
+        ),
         samples=samples(rows, written),
         notes=facts.notes,
         has_canaries=facts.has_canaries,
@@ -183,7 +197,11 @@ def _perplexity(one: Written, real: Replies, effort: Effort) -> Estimate | None:
 
 
 def _features(replies: Replies, embed: Embed | None, places: Places) -> Features:
-    return extract(replies, None if embed is None else embed([text or " " for text in replies.texts]), places)
+    """Of the replies as they are shown; that somebody was made up is remembered."""
+    invents = invented_mentions(replies.texts, places)
+    shown = Replies(tuple(as_shown(text, places.names) for text in replies.texts), replies.sessions)
+    vectors = None if embed is None else embed([text or " " for text in shown.texts])
+    return extract(shown, vectors, places, invents=invents)
 
 
 def _step(report: Progress, number: int, steps: int) -> Progress:

@@ -61,7 +61,7 @@ class Features:
 
     characters (n,), lines (n,), emoji_counts (n,), cases (n,): int64. punctuation (n, marks): int64.
     words: token lists. vectors (n, dimension): float32, L2-normalised, or (n, 0) without an embedder. places: what the
-    replies answer.
+    replies answer. invents (n,): bool, as it was written it mentioned somebody who does not exist.
     """
 
     replies: Replies
@@ -73,6 +73,7 @@ class Features:
     words: tuple[list[str], ...]
     vectors: np.ndarray
     places: Places
+    invents: np.ndarray
 
     def __len__(self) -> int:
         return len(self.replies)
@@ -90,11 +91,18 @@ class Features:
             tuple(self.words[i] for i in index),
             self.vectors[index],
             self.places.take(index),
+            self.invents[index],
         )
 
 
-def extract(replies: Replies, vectors: np.ndarray | None = None, places: Places | None = None) -> Features:
-    """Count everything once."""
+def extract(
+    replies: Replies,
+    vectors: np.ndarray | None = None,
+    places: Places | None = None,
+    *,
+    invents: np.ndarray | None = None,
+) -> Features:
+    """Count everything once. invents: where `replies` are as they are shown and no longer as they were written."""
     texts = replies.texts
     return Features(
         replies,
@@ -106,4 +114,10 @@ def extract(replies: Replies, vectors: np.ndarray | None = None, places: Places 
         tuple(words(text) for text in texts),
         np.zeros((len(texts), 0), dtype=np.float32) if vectors is None else vectors,
         nowhere(len(texts)) if places is None else places,
+        invented_mentions(texts, places) if invents is None else invents,
     )
+
+
+def invented_mentions(texts: Sequence[str], places: Places | None) -> np.ndarray:
+    """Which of the texts mention somebody nobody here knows, (n,) bool."""
+    return np.array([places is not None and places.invents_a_mention(text) for text in texts], dtype=bool)

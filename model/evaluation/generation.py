@@ -1,4 +1,6 @@
-"""A model writes: the same prompt, window and sampling as the live bot, one place of the test split after another.
+"""A model writes: the same prompt, window and sampling as the live bot, at every place of the test split.
+
+Several replies are written together, a token of each at a time, so that the model's weights are read once for all.
 
 Finished replies are kept in a file, so an evaluation that was stopped goes on where it was.
 """
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,7 @@ from storage.records import Conversation, Turn
 from storage.settings import CHAT
 
 if TYPE_CHECKING:
-    from model.inference import ChatModel, GenerationOptions, ReplyRequest
+    from model.inference import ChatModel, GenerationOptions, Reply, ReplyRequest
 
 _SEED = 1000
 _CHANNEL = 1
@@ -64,31 +66,79 @@ def write_answers(
     *,
     kept: Path | None = None,
     scored_rows: int = 0,
+    timed_rows: int = 0,
     report: Progress = lambda _fraction, _step: None,
 ) -> list[Answer]:
     """An answer to every row, in order. kept: file that finished ones are added to and read back from.
 
     scored_rows: at so many rows, evenly over all of them, the real reply's log-probabilities are taken as well.
+    timed_rows: at so many, the reply is written by itself and timed; the others are written several at once, as many as
+    the model was loaded for, and have no times. Every place draws from a seed of its own, whoever is beside it.
     """
     answers = read_answers(kept) if kept else {}
+    for row in rows:
+        if row.id in answers and answers[row.id].recalled != _mark(voice.recalled.get(row.id, ())):
+            del answers[row.id]
     scored = {row.id for row in spread(rows, scored_rows)} if scored_rows else set()
-    for number, row in enumerate(rows):
+    timed = {row.id for row in spread(rows, timed_rows)} if timed_rows else set()
+
+    def is_missing(row: EvaluationExample) -> bool:
         known = answers.get(row.id)
-        if known is not None and known.recalled != _mark(voice.recalled.get(row.id, ())):
-            known = None
-        if known is not None and (known.log_probabilities or row.id not in scored):
-            continue
-        report(number / len(rows), f"{model.name} writes")
-        answer = known or answer_at(model, row, voice)
-        if row.id in scored:
-            answer = replace(
-                answer, log_probabilities=tuple(model.log_probabilities(request_at(model, row, voice), row.reply))
-            )
-        answers[row.id] = answer
-        if kept:
-            _keep(kept, answer)
+        return known is None or bool(row.id in scored and not known.log_probabilities)
+
+    missing = [row for row in rows if is_missing(row)]
+    groups = [[row] for row in missing if row.id in timed]
+    groups += _groups([row for row in missing if row.id not in timed], model.at_once, scored)
+    done = len(rows) - len(missing)
+    for group in groups:
+        report(done / len(rows), f"{model.name} writes")
+        for answer in _answers_to(model, group, voice, answers, scored):
+            # How long one of several took says nothing about the bot, which writes one.
+            alone = answer if answer.row_id in timed else replace(answer, first_token_ms=0.0, total_ms=0.0)
+            answers[answer.row_id] = alone
+            if kept:
+                _keep(kept, alone)
+        done += len(group)
     # An earlier run may have scored others: every model is scored at the same places.
     return [answers[row.id] if row.id in scored else replace(answers[row.id], log_probabilities=()) for row in rows]
+
+
+def _groups(rows: Sequence[EvaluationExample], at_once: int, scored: Collection[str]) -> list[list[EvaluationExample]]:
+    """Rows to be written together. Those that are scored come in groups small enough that their prompts are still in
+    memory afterwards; the others in larger ones, in which a long reply holds nobody up."""
+    both = (
+        ([row for row in rows if row.id in scored], at_once),
+        ([row for row in rows if row.id not in scored], 3 * at_once),
+    )
+    return [list(some[start : start + size]) for some, size in both for start in range(0, len(some), size)]
+
+
+def _answers_to(
+    model: ChatModel,
+    rows: Sequence[EvaluationExample],
+    voice: GenerationSetup,
+    known: Mapping[str, Answer],
+    scored: Collection[str],
+) -> list[Answer]:
+    """The replies at some rows, each in a channel of its own; none of it is in the model's memory afterwards."""
+    requests = {row.id: request_at(model, row, voice, channel_id=number) for number, row in enumerate(rows, _CHANNEL)}
+    waiting = {row.id: model.submit(requests[row.id]) for row in rows if row.id not in known}
+    try:
+        found = []
+        for row in rows:
+            answer = known[row.id] if row.id in known else _answer(row, waiting[row.id].result(), voice)
+            found.append(answer)
+        return [
+            replace(answer, log_probabilities=tuple(model.log_probabilities(requests[row.id], row.reply)))
+            if row.id in scored
+            else answer
+            for row, answer in zip(rows, found, strict=True)
+        ]
+    finally:
+        for future in waiting.values():
+            future.cancel()
+        # The next place may be of another channel: nothing of this one may be in its window.
+        model.forget_channels([request.channel_id for request in requests.values()])
 
 
 def read_answers(path: Path) -> dict[str, Answer]:
@@ -173,9 +223,10 @@ def speed_of(answers: Sequence[Answer], *, load_seconds: float, memory_bytes: in
 
 def answer_at(model: ChatModel, row: EvaluationExample, voice: GenerationSetup) -> Answer:
     """The reply at a row."""
-    reply = model.generate(request_at(model, row, voice))
-    # The next place may be of another channel: nothing of this one may be in its window.
-    model.forget_channel(_CHANNEL)
+    return _answers_to(model, [row], voice, {}, ())[0]
+
+
+def _answer(row: EvaluationExample, reply: Reply, voice: GenerationSetup) -> Answer:
     return Answer(
         row.id,
         reply.text.strip(),
@@ -186,7 +237,9 @@ def answer_at(model: ChatModel, row: EvaluationExample, voice: GenerationSetup) 
     )
 
 
-def request_at(model: ChatModel, row: EvaluationExample, voice: GenerationSetup) -> ReplyRequest:
+def request_at(
+    model: ChatModel, row: EvaluationExample, voice: GenerationSetup, *, channel_id: int = _CHANNEL
+) -> ReplyRequest:
     """What the live bot would ask its model for at this row: the talk, lines recalled within their budget, options."""
     from data.chat.recall import cap_recalled
     from model.inference import ReplyRequest
@@ -198,7 +251,7 @@ def request_at(model: ChatModel, row: EvaluationExample, voice: GenerationSetup)
         replace(row.conversation, recalled=recalled, own_name=voice.own_name),
         replace(voice.options, seed=seed),
         voice.system_prompt,
-        _CHANNEL,
+        channel_id,
         deadline_seconds=_DEADLINE_SECONDS,
         keep_turns=voice.keep_turns,
     )

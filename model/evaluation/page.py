@@ -56,6 +56,7 @@ def render(report: EvaluationReport) -> str:
         _head(report),
         _verdict(report),
         _headline(writers),
+        _drift(report),
         _figures(writers),
         _memory(writers, has_canaries=report.has_canaries),
         _speed(writers),
@@ -126,6 +127,39 @@ def _headline(writers: Sequence[Contender]) -> str:
         "better than that.</p>"
         + charts.interval_chart(rows, low=0.4, high=1.0, goal=people, marks=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0))
     )
+
+
+def _drift(report: EvaluationReport) -> str:
+    """The long dialogues of the model under test; nothing where none were held."""
+    drift = report.model.drift
+    if drift is None:
+        return ""
+    css = {True: "good", False: "bad", None: ""}[drift.is_steady]
+    rows = [(f"Turn {each.turn}", "model", each.auc) for each in drift.turns]
+    table = ""
+    if any(each.fit is not None for each in drift.turns):
+        heads = "".join(f"<th class=n>{each.turn}" for each in drift.turns)
+        cells = {
+            "model": "".join(f"<td class=n>{_share(each.fit)}" for each in drift.turns),
+            "people": "".join(f"<td class=n>{_share(each.people_fit)}" for each in drift.turns),
+        }
+        body = "".join(f'<tr><td class="c-{role} dot">{_ROLES[role]}{row}</tr>' for role, row in cells.items())
+        table = (
+            f"<div class=scroll><table><tr><th>Fit to context by turn{heads}</tr>{body}</table></div>"
+            "<p class=soft>People’s lines are the real ones, in their order: they do not answer the bot, and fit falls "
+            "for that alone.</p>"
+        )
+    return (
+        f"<h2>Does it drift in a long talk?</h2><p class=soft>From a real opening, the bot and replayed people "
+        f"alternate for {len(drift.turns)} turns, and the bot has its own earlier words before it.</p>"
+        f'<p class="{css}">{escape(drift.in_words)}</p>'
+        + charts.interval_chart(rows, low=0.3, high=1.0, goal=0.5, marks=(0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0))
+        + table
+    )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _figures(writers: Sequence[Contender]) -> str:

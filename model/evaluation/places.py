@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.evaluation.rows import EvaluationExample
+from model.markup import without_invented_mentions
 
 # The newest lines carry what a reply answers; a sentence embedder reads 256 tokens at most.
 CONTEXT_TURNS = 3
@@ -51,13 +52,23 @@ def places_of(rows: Sequence[EvaluationExample], embed: Embed | None, *, trainin
     """The places of an evaluation. Known are all who speak in them and whoever people mention there or in training."""
     texts = tuple("\n".join(turn.text for turn in row.conversation.turns[-CONTEXT_TURNS:]) for row in rows)
     vectors = embed([text or " " for text in texts]) if embed else np.zeros((len(texts), 0), dtype=np.float32)
-    said = [*(turn.text for row in rows for turn in row.conversation.turns), *(row.reply for row in rows)]
-    names = {turn.name for row in rows for turn in row.conversation.turns}
-    names |= {name for text in (*said, *training_texts) for name in mentioned(text)}
     asked = np.array(
         [is_question(row.conversation.turns[-1].text) if row.conversation.turns else False for row in rows]
     )
-    return Places(texts, vectors, asked.astype(bool), frozenset(name.casefold() for name in names if name.strip()))
+    return Places(texts, vectors, asked.astype(bool), known_names(rows, training_texts))
+
+
+def known_names(rows: Sequence[EvaluationExample], training_texts: Iterable[str] = ()) -> frozenset[str]:
+    """Who may be mentioned, case-folded: who speaks at these places, and whom people mention there or in training."""
+    said = [*(turn.text for row in rows for turn in row.conversation.turns), *(row.reply for row in rows)]
+    names = {turn.name for row in rows for turn in row.conversation.turns}
+    names |= {name for text in (*said, *training_texts) for name in mentioned(text)}
+    return frozenset(name.casefold() for name in names if name.strip())
+
+
+def as_shown(text: str, names: Iterable[str]) -> str:
+    """A reply as Discord shows it: the live bot takes the @ off names that nobody here has."""
+    return without_invented_mentions(text, [*names, *_EVERYBODY])
 
 
 def nowhere(count: int) -> Places:

@@ -14,8 +14,10 @@ from model.evaluation.verdict import Match, Part
 from storage.errors import BadInputError
 from storage.system.files import write_whole
 
-# 2: figures about the context, and the match that counts them.
-VERSION = 2
+# 2: figures about the context, and the match that counts them. 3: long dialogues.
+VERSION = 3
+# The detector may find the bot by so much more easily at the last turn of a long dialogue than at the first.
+MOST_DRIFT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,53 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
+class DriftTurn:
+    """One turn (from 1) of the long dialogues: how well the bot was told from people there, and how both fitted."""
+
+    turn: int
+    auc: Estimate
+    fit: float | None = None
+    people_fit: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The bot in long dialogues. auc_change, fit_change: from the first turn to the last; intervals over dialogues."""
+
+    dialogues: int
+    turns: tuple[DriftTurn, ...]
+    auc_change: Estimate
+    fit_change: Estimate | None = None
+
+    @property
+    def is_steady(self) -> bool | None:
+        """Whether it is told no more easily at the last turn than at the first, beyond what is allowed; None where so
+        few dialogues cannot tell."""
+        low, high = self.auc_change.low, self.auc_change.high
+        if high is not None and high <= MOST_DRIFT:
+            return True
+        return False if low is not None and low > MOST_DRIFT else None
+
+    @property
+    def in_words(self) -> str:
+        """What it comes to, against what is aimed at."""
+        first, last = self.turns[0], self.turns[-1]
+        change = self.auc_change
+        told = (
+            f"Over {self.dialogues} dialogues the detector AUC is {first.auc.value:.2f} at turn 1 and "
+            f"{last.auc.value:.2f} at turn {last.turn}; the line through all turns changes by {change.value:+.2f} "
+            f"[{change.low:+.2f}, {change.high:+.2f}]. The aim is at most {MOST_DRIFT:+.2f}: "
+        )
+        verdict = {
+            True: "reached.",
+            False: "missed. The longer it talks, the more easily it is told.",
+            None: "so few dialogues cannot tell, since the interval holds both. "
+            + ("It looks reached." if (change.value or 0.0) <= MOST_DRIFT else "It looks missed."),
+        }
+        return told + verdict[self.is_steady]
+
+
+@dataclass(frozen=True, slots=True)
 class Contender:
     """One column of the report. role: "people", "base", "model" or "against"."""
 
@@ -66,6 +115,7 @@ class Contender:
     model: MeasuredModel | None = None
     speed: Speed | None = None
     histograms: dict[str, Histogram] = field(default_factory=dict)
+    drift: Drift | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +221,16 @@ def _writer(record: dict[str, Any]) -> Contender:
     values["histograms"] = {
         key: Histogram(tuple(each["labels"]), tuple(each["shares"])) for key, each in record["histograms"].items()
     }
+    values["drift"] = _drift(record.get("drift"))
     return Contender(**values)
+
+
+def _drift(record: dict[str, Any] | None) -> Drift | None:
+    if not record:
+        return None
+    turns = tuple(DriftTurn(**each | {"auc": Estimate(**each["auc"])}) for each in record["turns"])
+    fit = record["fit_change"]
+    return Drift(record["dialogues"], turns, Estimate(**record["auc_change"]), Estimate(**fit) if fit else None)
 
 
 def _ranges(record: dict[str, Any]) -> dict[str, Range]:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model.chat.trial import require_usable
-from model.evaluation import blind_test, generation, recall_lines
+from model.evaluation import blind_test, dialogues, generation, recall_lines
 from model.evaluation.comparison import QUICK, Effort
 from model.evaluation.evaluate import ReportHeader, Written, evaluate
 from model.evaluation.generation import GenerationSetup
 from model.evaluation.memory import CanaryProbe, FindPrivate
 from model.evaluation.page import write_page
-from model.evaluation.report import EvaluationReport, MeasuredModel, write_report
+from model.evaluation.places import known_names
+from model.evaluation.report import Drift, EvaluationReport, MeasuredModel, write_report
 from model.evaluation.rows import EvaluationExample, read_manifest, read_rows, spread
 from model.evaluation.sweep import Point, sweep
 from model.files.parts import model_sha256
@@ -45,14 +46,22 @@ from storage.settings import (
 )
 from storage.similarity import chance_similarity, similarity_limit
 from storage.split_files import model_bytes, whole_stem
+from storage.system.files import remove_file
 
 if TYPE_CHECKING:
     from model.inference import ChatModel
 
 ROWS, QUICK_ROWS = 400, 80
 SCORED_ROWS, QUICK_SCORED_ROWS = 150, 30
+# Written one by one, as the bot writes them, for the figures about speed.
+TIMED_ROWS, QUICK_TIMED_ROWS = 40, 16
 SWEEP_ROWS, QUICK_SWEEP_ROWS = 40, 12
 _QUICK_LINES = 1000
+QUICK_LACKS = (
+    "A quick evaluation cannot give these figures: long dialogues (does it drift?) are left out, fit after a question "
+    "is usually missing because too few places ask something, and MAUVE and self-BLEU rest on so few places that "
+    "their intervals say little. Leave out --quick for them."
+)
 _LEAST_ROWS = 20
 _KEPT_DAYS = 30
 
@@ -100,13 +109,15 @@ def run(plan: EvaluationConfig, report: Progress = lambda _fraction, _step: None
         )
     canaries = planted(manifest)
     _drop_old_answers(plan)
-    voice, recall_notes = _voice(plan, rows, manifest, report=_part(report, 0.0, 0.1))
+    talks, talk_notes = _dialogues(plan)
+    seats = [seat.place for talk in talks for seat in talk]
+    voice, recall_notes = _voice(plan, [*rows, *seats], manifest, report=_part(report, 0.0, 0.1))
     own_voice = _own_voice(plan, voice, plan.models[0][1], plan.adapter)
     written, count = [], len(plan.models)
     for number, (role, file) in enumerate(plan.models):
         start = 0.1 + 0.65 * number / count
         written.append(
-            _write(plan, role, file, rows, voice, canaries, manifest, _part(report, start, start + 0.65 / count))
+            _write(plan, role, file, rows, voice, canaries, talks, manifest, _part(report, start, start + 0.65 / count))
         )
     training_rows = int(sum(1 for _ in read_rows(plan.data / "train.jsonl")))
     facts = ReportHeader(
@@ -114,7 +125,7 @@ def run(plan: EvaluationConfig, report: Progress = lambda _fraction, _step: None
         training_rows,
         plan.is_quick,
         _described(plan, own_voice),
-        plan.notes + recall_notes,
+        plan.notes + recall_notes + talk_notes,
         bool(canaries),
         plan.recipe,
     )
@@ -215,7 +226,7 @@ def loaded(file: Path, plan: EvaluationConfig, adapter: Path | None = None) -> I
 
     require_usable(file, adapter, plan.machine, chat_template=plan.settings[CHAT_TEMPLATE])
     close_model()
-    model = get_configured_model(file, adapter, plan.settings, plan.machine)
+    model = get_configured_model(file, adapter, plan.settings, plan.machine, is_bulk=True)
     # Nobody reads along here: every place is new.
     model.is_listening_allowed = False
     try:
@@ -236,6 +247,7 @@ def _write(
     rows: Sequence[EvaluationExample],
     voice: GenerationSetup,
     canaries: Sequence[CanaryProbe],
+    talks: Sequence[dialogues.Dialogue],
     manifest: dict[str, Any],
     report: Progress,
 ) -> Written:
@@ -251,20 +263,55 @@ def _write(
     with loaded(file, plan, adapter) as model:
         load_seconds = time.monotonic() - started
         kept = _answers(plan) / f"{_key(plan, identities, voice, manifest)}.jsonl"
+        # As many replies as there are dialogues times turns come on top.
+        played = len(talks) * dialogues.TURNS if role == "model" else 0
+        end = 0.95 * len(rows) / (len(rows) + played)
         answers = generation.write_answers(
             model,
             rows,
             voice,
             kept=kept,
-            report=_part(report, 0.0, 0.95 if canaries else 1.0),
+            report=_part(report, 0.0, end),
             scored_rows=plan.scored_rows or (QUICK_SCORED_ROWS if plan.is_quick else SCORED_ROWS),
+            timed_rows=QUICK_TIMED_ROWS if plan.is_quick else TIMED_ROWS,
         )
+        drift = None
+        if role == "model" and talks:
+            drift = _drift(plan, model, talks, voice, kept, _part(report, end, 0.95))
         told = generation.tell_canaries(model, canaries, voice, report=_part(report, 0.95, 1.0))
         speed = generation.speed_of(
             answers, load_seconds=load_seconds, memory_bytes=int(psutil.Process().memory_info().rss)
         )
     scored = tuple(answer.log_probabilities for answer in answers)
-    return Written(role, identity.name, tuple(answer.text for answer in answers), scored, told, identity, speed)
+    return Written(role, identity.name, tuple(answer.text for answer in answers), scored, told, identity, speed, drift)
+
+
+def _drift(
+    plan: EvaluationConfig,
+    model: ChatModel,
+    talks: Sequence[dialogues.Dialogue],
+    voice: GenerationSetup,
+    kept: Path,
+    report: Progress,
+) -> Drift:
+    kept = kept.with_name(f"{kept.stem}-dialogues.jsonl")
+    known = known_names([seat.place for talk in talks for seat in talk], training_texts(plan.data))
+    said = dialogues.play(model, talks, voice, known=known, kept=kept, report=report)
+    return dialogues.measure(talks, said, plan.embed)
+
+
+def _dialogues(plan: EvaluationConfig) -> tuple[list[dialogues.Dialogue], tuple[str, ...]]:
+    """Long dialogues for the model under test, or a note why there are none."""
+    if plan.is_quick:
+        return [], (QUICK_LACKS,)
+    rows = [row for row in read_rows(plan.data / "test.jsonl") if row.reply.strip()]
+    found = dialogues.choose_dialogues(rows)
+    if len(found) >= dialogues.LEAST_DIALOGUES:
+        return found, ()
+    return [], (
+        f"No long dialogues were held: the test part has room for {len(found)} of {dialogues.TURNS} turns, and fewer "
+        f"than {dialogues.LEAST_DIALOGUES} say nothing.",
+    )
 
 
 def _places(plan: EvaluationConfig, name: str, full: int, quick: int) -> list[EvaluationExample]:
@@ -325,7 +372,7 @@ def _require_unchanged(plan: EvaluationConfig, as_read: list[tuple[str, int, int
     if _stamps(plan.data) == as_read:
         return
     for path in _answers(plan).rglob("*.jsonl"):  # replies of this run may repeat what was erased before they came
-        path.unlink(missing_ok=True)
+        remove_file(path)
     raise BadInputError(
         f"The data in {plan.data} changed while it was read: it was prepared again, or a member was "
         "forgotten, whose words must not be quoted. Nothing was written.",
@@ -342,7 +389,7 @@ def _drop_old_answers(plan: EvaluationConfig) -> None:
     oldest = time.time() - _KEPT_DAYS * 86_400
     for path in _answers(plan).rglob("*.jsonl"):
         if path.stat().st_mtime < oldest:
-            path.unlink(missing_ok=True)
+            remove_file(path)
 
 
 def _identities(plan: EvaluationConfig, role: str, file: Path) -> list[MeasuredModel]:

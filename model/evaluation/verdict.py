@@ -1,4 +1,4 @@
-"""One personality-match figure with its formula, what the memory part objects to, and what to do next."""
+"""One personality-match figure with its formula, and what the memory part objects to."""
 
 from __future__ import annotations
 
@@ -169,60 +169,6 @@ def objections(model: Memorisation, people: Memorisation) -> tuple[str, ...]:
             f"word (people: {people.line_share:.1%})."
         )
     return tuple(found)
-
-
-_ADVICE = {
-    "context": "Its replies do not fit what they answer, or only repeat it. Lower the temperature or raise min-p (the "
-    "sweep looks for both); if that costs likeness, it needs more training rows, or a larger model.",
-    "mentions": "It mentions people who do not exist. Prepare the data again, so that mentions are names of members, "
-    "and train again.",
-    "detector": "A detector recognises it. Read the samples of the report for what feels off; then train longer or "
-    "with a higher rank on the next larger preset, and add ordinary small talk from more members.",
-    "habits": "Its typing habits differ (bursts, emoji, punctuation, capitals: see the rows). They come with more "
-    "training "
-    "on the reply alone; check that nothing cleans up the texts, and add channels where people type "
-    "casually.",
-    "lengths": "Its replies have other lengths than people's. Add channels with short back-and-forth talk if they are "
-    "too "
-    "long; look at the sweep for sampling that ends replies sooner.",
-    "MAUVE": "It talks about other things, or about fewer. Add messages from more channels and members, and try a "
-    "higher "
-    "temperature in the sweep.",
-    "vocabulary": "It does not use this server's words. More messages from the channels where they are used help most.",
-    "no assistant phrases": "It still talks like an assistant. Add the preference step (DPO or ORPO): the untuned "
-    "model's "
-    "replies are its rejected side.",
-}
-_NEXT_PRESET = {
-    "cpu-smoke": "rtx3070 (or full on a larger card): cpu-smoke only shows that everything works",
-    "rtx3070": "full on a card with more memory, or rtx3070 with more epochs",
-    "full": "full with more epochs, watching the validation loss",
-}
-
-
-def next_steps(result: Match, complaints: Sequence[str], *, training_rows: int, recipe: str = "") -> tuple[str, ...]:
-    """What to do, most important first."""
-    steps = []
-    if complaints:
-        steps.append(
-            "Do not publish it: " + " ".join(complaints) + " Train fewer epochs, with more different messages."
-        )
-    if result.is_reached and not complaints:
-        steps.append(
-            f"The mark of {MATCH_MARK:.0f} % is reached. Let members take the blind test before you publish it."
-        )
-    weakest = result.weakest
-    steps.append(
-        f"Weakest part: {weakest.name} ({weakest.reached:.0%} of {weakest.weight:g} points). " + _ADVICE[weakest.name]
-    )
-    second = sorted(result.parts, key=lambda part: -part.lost)[1:2]
-    if second and second[0].lost > 2:
-        steps.append(f"Then: {second[0].name} ({second[0].reached:.0%}). {_ADVICE[second[0].name]}")
-    if training_rows < 3000:
-        steps.append(f"The data set has only {training_rows:,} training rows; several thousand are worth waiting for.")
-    if not result.is_reached:
-        steps.append(f"Preset to retry: {_NEXT_PRESET.get(recipe, 'the largest one that fits this computer')}.")
-    return tuple(steps)
 
 
 def _distance_part(model: Figures, people: Figures, key: str) -> float | None:

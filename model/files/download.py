@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import KnownError
-from storage.system.files import private_opener, replace_file
+from storage.system.files import private_opener, remove_file, replace_file
 from storage.system.network import InterceptedError, explain, intercepted, is_web_page
 
 _CHUNK = 1 << 20
@@ -53,13 +53,13 @@ def download(url: str, target: Path, *, sha256: str = "", report: Report = lambd
         expected = (sha256 or remote.sha256).lower()
         start = _resumable(part, note, remote)
         if remote.size is not None:
-            _check_space(target, remote.size - start)
+            require_space(target.parent, remote.size - start)
         note.write_text(json.dumps({"url": url, "tag": remote.tag, "size": remote.size}), encoding="utf-8")
         if remote.size is None or start < remote.size:
             _fetch(url, part, start, remote, report)
         _verify(part, remote, expected, report)
     except InterceptedError as error:
-        part.unlink(missing_ok=True)
+        remove_file(part)
         trouble = intercepted(_host(url))
         raise DownloadError(
             trouble.what,
@@ -82,7 +82,7 @@ def download(url: str, target: Path, *, sha256: str = "", report: Report = lambd
             "Free some space or choose another folder; what arrived is kept.",
         ) from error
     replace_file(part, target)
-    note.unlink(missing_ok=True)
+    remove_file(note)
     return target
 
 
@@ -97,7 +97,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
                 "Somebody on the way could replace the file: choose another address.",
             )
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if request is not None and not _is_hub(newurl):
+        if request is not None and not is_hub(newurl):
             request.remove_header("Authorization")
         return request
 
@@ -141,7 +141,7 @@ def _resumable(part: Path, note: Path, remote: _Remote) -> int:
     is_same = bool(remote.tag) and before.get("tag") == remote.tag
     if is_same and (remote.size is None or size <= remote.size):
         return size
-    part.unlink()
+    remove_file(part)
     return 0
 
 
@@ -172,7 +172,7 @@ def _fetch(url: str, part: Path, start: int, remote: _Remote, report: Report) ->
 def _verify(part: Path, remote: _Remote, expected: str, report: Report) -> None:
     size = part.stat().st_size
     if remote.size is not None and size != remote.size:
-        part.unlink()
+        remove_file(part)
         raise DownloadError(f"{part.stem} has {size:,} bytes instead of {remote.size:,}.", "Start the download again.")
     if not expected:
         return
@@ -184,18 +184,19 @@ def _verify(part: Path, remote: _Remote, expected: str, report: Report) -> None:
             done += len(chunk)
             report(1.0, f"checking {done / max(size, 1):.0%}")
     if digest.hexdigest() != expected:
-        part.unlink()
+        remove_file(part)
         raise DownloadError(
             f"{part.stem} arrived damaged: its checksum is not the published one.",
             "Start the download again; the damaged part was deleted.",
         )
 
 
-def _check_space(target: Path, needed: int) -> None:
-    free = shutil.disk_usage(target.parent).free
+def require_space(folder: Path, needed: int) -> None:
+    """DownloadError unless so many bytes fit on the disk of a folder that exists."""
+    free = shutil.disk_usage(folder).free
     if free < needed + _SPARE_BYTES:
         raise DownloadError(
-            f"{needed / 1e9:.1f} GB are needed in {target.parent}, {free / 1e9:.1f} GB are free.",
+            f"{needed / 1e9:.1f} GB are needed in {folder}, {free / 1e9:.1f} GB are free.",
             "Free some space, or choose a smaller model.",
         )
 
@@ -215,7 +216,7 @@ def _scheme(url: str) -> str:
         return ""
 
 
-def _is_hub(url: str) -> bool:
+def is_hub(url: str) -> bool:
     """True for the hub's own host over https: the only place a token of it belongs to."""
     try:
         parts = urllib.parse.urlsplit(url)
@@ -226,7 +227,7 @@ def _is_hub(url: str) -> bool:
 
 def _headers(url: str) -> dict[str, str]:
     headers = {"User-Agent": "discord-personality-bot", "Accept-Encoding": "identity"}
-    token = os.environ.get("HF_TOKEN") if _is_hub(url) else None
+    token = os.environ.get("HF_TOKEN") if is_hub(url) else None
     return headers | ({"Authorization": f"Bearer {token}"} if token else {})
 
 

@@ -192,7 +192,7 @@ def _arguments(setup: PhaseSetup, has_held_back: bool) -> dict[str, Any]:
         data_seed=recipe.seed,
         report_to=["tensorboard"] if setup.tensorboard else "none",
         # On a processor bf16 would be the default, and slower than 32 bit.
-        use_cpu=not runtime.is_cuda,
+        use_cpu=runtime.device == "cpu",
         bf16=runtime.is_cuda and runtime.dtype == "bfloat16",
         fp16=runtime.is_cuda and runtime.dtype == "float16",
         dataloader_pin_memory=runtime.is_cuda,

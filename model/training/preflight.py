@@ -28,6 +28,7 @@ _EFFICIENCY = 0.4
 _CHARACTERS_PER_TOKEN = 3.6
 _TOKENS_PER_TURN = 8
 _SAFETY_DISK = GIB
+_LEAST_ROWS = 100
 
 
 class PreflightError(KnownError):
@@ -87,7 +88,8 @@ class Preflight:
         if self.pausing_the_bot_helps:
             return "Pause the bot while training (--pause-bot)."
         return (
-            "Free some space, choose a smaller base or the recipe 'cpu-smoke', or train on a rented GPU "
+            "Free some space, choose a smaller model (qwen2.5-0.5b trains overnight without a graphics card), or train "
+            "on a rented GPU "
             "(docs/TRAINING.md)."
         )
 
@@ -209,12 +211,26 @@ def fit_batches(recipe: Recipe, method: Method, shape: ModelShape, hardware: Har
     return recipe
 
 
+def fit_hours(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardware, work: WorkEstimate) -> Recipe:
+    """The recipe with fewer rows, in every phase alike, where it would take longer than it may; a hundred at least."""
+    limit = recipe.most_hours * 3600
+    needed = _seconds(recipe, method, shape, hardware, work)
+    if not limit or needed <= limit:
+        return recipe
+    for name in method.phases:
+        rows = max(int(work.rows.get(name, 0) * limit / needed), _LEAST_ROWS)
+        recipe = recipe.with_phase(name, max_rows=rows)
+    return recipe
+
+
 def memory_needed(recipe: Recipe, phase: str, shape: ModelShape, *, is_gpu: bool) -> int:
     """Bytes a phase needs at its peak: weights, adapter with gradients and optimiser, activations, logits."""
     numbers = recipe.phase(phase)
     is_4bit = recipe.is_4bit and is_gpu
-    embedding_bytes = _BYTES_16 if is_4bit and not recipe.lora.train_embeddings else _BYTES_32
-    weights = shape.linear_weights * (_BYTES_4BIT if is_4bit else _BYTES_32) + shape.embedding_weights * embedding_bytes
+    is_16bit = recipe.is_for_apple or (is_4bit and not recipe.lora.train_embeddings)
+    embedding_bytes = _BYTES_16 if is_16bit else _BYTES_32
+    linear_bytes = _BYTES_4BIT if is_4bit else embedding_bytes
+    weights = shape.linear_weights * linear_bytes + shape.embedding_weights * embedding_bytes
     trained = shape.lora_weights(recipe.lora.r)
     if recipe.lora.train_embeddings:
         trained += shape.vocabulary * shape.hidden

@@ -19,6 +19,10 @@ class PackageSourceError(SetupError):
     """This source cannot deliver; another one may."""
 
 
+class ShownError(SetupError):
+    """The owner has read it in the set-up's window, and closed that."""
+
+
 # What is left of Windows' 260 characters by .venv\Lib\site-packages and the longest path in it (PyTorch's).
 LONGEST_ROOT = 60
 

@@ -11,7 +11,6 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from storage.erasing.documents import is_training_row, quotes, without, words_of
 from storage.system.files import remove_file, replace_file, write_whole
@@ -247,11 +246,3 @@ def is_left_as_it_is(path: Path, subject: Subject) -> bool:
         return False
     wanted = {str(number).encode() for number in subject.members}
     return any(not wanted.isdisjoint(_ID.findall(block)) for block in _blocks(path))
-
-
-def value_of(path: Path) -> Any:
-    """A JSON file's value; None when it is not there or cannot be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None

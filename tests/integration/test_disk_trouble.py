@@ -66,7 +66,9 @@ def test_supervision_outlives_the_disk(store: Store, caplog: pytest.LogCaptureFi
         now[0] += 1
         controller.tick()
     children[-1].code = -9
-    assert controller.tick().state is ControllerState.BACKOFF
+    view = controller.tick()
+    assert view.state is ControllerState.BACKOFF
+    assert "control.db cannot be written" in view.detail, "the bot could leave no word; the disk is named"
     now[0] += 2
     assert controller.tick().state is ControllerState.STARTING
     assert len(children) == 2

@@ -17,15 +17,16 @@ from model.evaluation import generation, recall_lines
 from model.evaluation import run as evaluation
 from model.evaluation.detector import _held_out_scores, auc
 from model.evaluation.features import Features, extract
+from model.evaluation.generation import Answer, GenerationSetup, write_answers
 from model.evaluation.memory import CanaryProbe
 from model.evaluation.report import EvaluationReport, read_report
 from model.evaluation.rows import EvaluationExample, Replies, read_rows, spread
 from model.evaluation.run import EvaluationConfig, run, run_blind_test
 from model.evaluation.sweep import Point, grid, sweep
-from model.inference import ChatModel, GenerationOptions, close_model, get_model
+from model.inference import ChatModel, ContextOptions, GenerationOptions, ReplyRequest, close_model, get_model
 from storage.errors import BadInputError, KnownError
 from storage.paths import Workspace
-from storage.records import BotPhase, BotStatus
+from storage.records import BotPhase, BotStatus, Conversation, Turn
 from storage.settings import ADAPTER_PATH, CONTEXT_LENGTH, MAX_TOKENS, MODEL_PATH, REGISTRY, SYSTEM_PROMPT, Settings
 from storage.store import Store
 from tests.support.demo_rows import every_other_session, word_vectors
@@ -83,8 +84,49 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Eval
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[ChatModel]:
-    yield get_model(offline_chat_model(), n_ctx=1024)
+    yield get_model(offline_chat_model(), n_ctx=1024, at_once=4)
     close_model()
+
+
+def words_of(model: ChatModel, rows: list[EvaluationExample], **changes: int) -> list[Answer]:
+    voice = GenerationSetup(GenerationOptions(max_tokens=10, min_p=0.2), "none", 4, 0)
+    return write_answers(model, rows, voice, **changes)
+
+
+def test_replies_written_together_are_those_written_alone(model: ChatModel) -> None:
+    """The same seeds draw from the same distributions: rounding may tip a draw now and then, no more."""
+    rows = spread(every_other_session(0), 8)
+    together, alone = words_of(model, rows), words_of(model, rows, timed_rows=8)
+    same = [first.text == second.text for first, second in zip(together, alone, strict=True)]
+    assert sum(same) >= 5
+    assert all(answer.total_ms == 0 for answer in together), "nobody waited for one of them"
+    assert all(answer.total_ms > 0 for answer in alone)
+
+
+def test_real_replies_are_scored_alike_whoever_is_written_beside_them(model: ChatModel) -> None:
+    """In other chunks the same tokens are rounded otherwise; a wrong context would show in the mean of all of them."""
+    rows = spread(every_other_session(0), 6)
+    together, alone = words_of(model, rows, scored_rows=6), words_of(model, rows, scored_rows=6, timed_rows=6)
+    means = [
+        np.mean([value for answer in answers for value in answer.log_probabilities]) for answers in (together, alone)
+    ]
+    assert means[0] == pytest.approx(means[1], abs=0.1)
+    assert [len(answer.log_probabilities) for answer in together] == [len(answer.log_probabilities) for answer in alone]
+
+
+def test_a_reply_that_finds_no_room_beside_the_others_waits_for_one(tmp_path: Path) -> None:
+    """Four long talks do not fit into the context at once; none of them is given up."""
+    options = ContextOptions(cells=560, threads=1)
+    crowded = ChatModel(offline_chat_model(), options, n_ctx=512, parallel=4, park_bytes=0)
+    talk = Conversation(tuple(Turn(name, "so what do you think of it then " * 8) for name in ("mia", "tom", "ada")))
+    try:
+        asked = [
+            crowded.submit(ReplyRequest(talk, GenerationOptions(max_tokens=8, seed=number), str(number) * 20, number))
+            for number in range(4)
+        ]
+        assert all(future.result(120).stop_reason in ("stop", "length") for future in asked)
+    finally:
+        crowded.close()
 
 
 def test_the_report_has_every_figure_for_the_model_and_for_people(finished: tuple[EvaluationReport, Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,13 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.evaluation import assistant_speak, comparison, memory, style, verdict
-from model.evaluation.comparison import QUICK, Effort
+from model.chat.requests import GenerationOptions
+from model.evaluation import assistant_speak, comparison, dialogues, memory, style, verdict
+from model.evaluation.advice import Evidence, next_steps
+from model.evaluation.comparison import QUICK, Effort, Estimate
 from model.evaluation.evaluate import ReportHeader, Written, evaluate
 from model.evaluation.features import extract
+from model.evaluation.generation import Answer, GenerationSetup
 from model.evaluation.page import render
-from model.evaluation.places import is_question, places_of
-from model.evaluation.report import EvaluationReport, read_report, write_report
+from model.evaluation.places import as_shown, is_question, known_names, places_of
+from model.evaluation.report import Drift, DriftTurn, EvaluationReport, read_report, write_report
 from model.evaluation.resampling import spread as interval
 from model.evaluation.rows import EvaluationExample, Replies, read_manifest, read_rows, real_replies, spread
 from scripts.dev.benchmarks.evaluation import ASSISTANT
@@ -402,3 +406,132 @@ def test_a_short_evaluation_still_sees_the_whole_time_span(rows: list[Evaluation
     assert len(chosen) == 10
     assert chosen[0] == rows[0]
     assert rows.index(chosen[-1]) >= len(rows) * 0.85
+
+
+# ---- long dialogues -------------------------------------------------------------------------------------
+
+
+class Echo:
+    """A model that answers by rule, in place of one in memory: what is asked is what this part decides."""
+
+    name, at_once = "rule", 3
+
+    def __init__(self, rule: Callable[[EvaluationExample], str]) -> None:
+        self.rule = rule
+        self.asked: list[EvaluationExample] = []
+
+    def answers(self, _model: object, rows: Sequence[EvaluationExample], *_: object, **__: object) -> list[Answer]:
+        self.asked += rows
+        return [Answer(row.id, self.rule(row), 1, 0.0, 0.0) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def talks() -> list[dialogues.Dialogue]:
+    return dialogues.choose_dialogues(demo_rows(), count=16)
+
+
+def played(
+    talks: Sequence[dialogues.Dialogue], rule: Callable[[EvaluationExample], str], monkeypatch: pytest.MonkeyPatch
+) -> list[list[EvaluationExample]]:
+    monkeypatch.setattr(dialogues, "write_answers", Echo(rule).answers)
+    return dialogues.play(None, talks, GenerationSetup(GenerationOptions(), "", 5, 0))  # type: ignore[arg-type]
+
+
+def test_a_long_dialogue_alternates_between_the_bots_own_words_and_what_people_said(
+    talks: list[dialogues.Dialogue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = played(talks, lambda row: f"bot says {row.id}", monkeypatch)
+    assert len(said) == dialogues.TURNS
+    last, opening = said[-1][0], talks[0][0].place.conversation.turns
+    turns = last.conversation.turns
+    assert turns[: len(opening)] == opening
+    own = [turn.text for turn in turns[len(opening) :] if turn.is_self]
+    assert own == [places[0].reply for places in said[:-1]], "its own words, and nobody else's"
+    heard = [line.text for seat in talks[0][1:] for line in seat.heard]
+    assert [turn.text for turn in turns[len(opening) :] if not turn.is_self] == heard
+    places = [seat.place.id for talk in talks for seat in talk]
+    assert len(places) == len(set(places)), "no place is taken twice"
+
+
+def test_a_bot_that_drifts_is_seen_to_drift_and_one_that_does_not_is_not(
+    talks: list[dialogues.Dialogue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = {
+        f"{talk[0].place.id}/{n}/{seat.place.id}": seat.place.reply for talk in talks for n, seat in enumerate(talk, 1)
+    }
+    rng = random.Random(3)
+
+    def drifting(row: EvaluationExample) -> str:
+        return rng.choice(ASSISTANT) if rng.random() < int(row.id.split("/")[1]) / dialogues.TURNS else real[row.id]
+
+    drift = dialogues.measure(talks, played(talks, drifting, monkeypatch), word_vectors)
+    assert drift.is_steady is False
+    assert (drift.turns[0].auc.value or 1) + 0.2 < (drift.turns[-1].auc.value or 0)
+    assert "missed" in drift.in_words
+    as_people = dialogues.measure(talks, played(talks, lambda row: real[row.id], monkeypatch), word_vectors)
+    assert as_people.is_steady is not False
+    assert as_people.auc_change.value == pytest.approx(0, abs=0.1)
+    assert as_people.turns[-1].people_fit is not None
+
+
+def test_the_page_says_in_words_whether_it_drifts(assistant: EvaluationReport, tmp_path: Path) -> None:
+    turns = tuple(DriftTurn(n, Estimate(0.6, 0.5, 0.7), 0.7, 0.8) for n in range(1, 11))
+    drift = Drift(20, turns, Estimate(0.01, -0.02, 0.04), Estimate(0.0, -0.1, 0.1))
+    writers = tuple(replace(each, drift=drift if each.role == "model" else None) for each in assistant.writers)
+    report = replace(assistant, writers=writers)
+    write_report(report, tmp_path / "report.json")
+    assert read_report(tmp_path / "report.json") == report
+    assert "at most +0.05: reached." in render(report)
+    assert "long talk" not in render(assistant)
+
+
+# ---- advice ---------------------------------------------------------------------------------------------
+
+
+def advised(part: str, model: dict[str, float], people: dict[str, float], **known: object) -> str:
+    """The first step for a model whose weakest part is `part`."""
+    figures = [
+        {key: Estimate(value, value - 0.05, value + 0.05) for key, value in side.items()} for side in (model, people)
+    ]
+    result = verdict.Match(50.0, (verdict.Part(part, 30, 0.2),), 1.0)
+    return next_steps(Evidence(result, *figures, training_rows=5000, **known))[0]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("part", "model", "people", "known", "lever"),
+    [
+        ("detector", {"auc": 0.8, "distinct_2": 0.5}, {"distinct_2": 0.8}, {}, "Sampling: it says too little"),
+        ("detector", {"auc": 0.8, "distinct_2": 0.95}, {"distinct_2": 0.8}, {}, "Sampling: it draws words too freely"),
+        ("detector", {"auc": 0.8}, {}, {"base": {"auc": Estimate(0.8, 0.75, 0.85)}}, "Training: the untuned model"),
+        (
+            "detector",
+            {"auc_characters": 0.6, "auc_meaning": 0.8},
+            {"auc_characters": 0.5, "auc_meaning": 0.5},
+            {},
+            "Rows",
+        ),
+        ("detector", {"auc": 0.8}, {}, {"settings": {"top_k": 40}}, "Sampling"),
+        ("context", {"echo": 0.3}, {"echo": 0.0}, {}, "Sampling: it repeats"),
+        ("context", {"distinct_2": 0.95}, {"distinct_2": 0.8}, {}, "Sampling"),
+        ("context", {}, {}, {}, "Rows"),
+        ("habits", {"bursts": 0.5, "case": 0.1}, {}, {"settings": {"repeat_penalty": 1.1}}, "Sampling"),
+        ("habits", {"bursts": 0.1, "case": 0.5}, {}, {"settings": {"repeat_penalty": 1.1}}, "Training"),
+        ("vocabulary", {}, {}, {}, "Rows"),
+        ("mentions", {}, {}, {}, "Rows"),
+        ("no assistant phrases", {}, {}, {}, "Training"),
+    ],
+)
+def test_advice_names_the_lever_that_the_figures_point_to(
+    part: str, model: dict[str, float], people: dict[str, float], known: dict[str, object], lever: str
+) -> None:
+    assert f"points). {lever}" in advised(part, model, people, **known)
+
+
+def test_a_made_up_name_is_counted_and_the_detector_sees_what_discord_would_show(rows: list[EvaluationExample]) -> None:
+    report = measured(rows, tuple("@nobody_at_all " + row.reply for row in rows), ["something else"])
+    assert report.model.figures["invented_mentions"].value == 1.0
+    assert report.headline_auc is not None
+    known = known_names(rows)
+    assert as_shown("hi @nobody_at_all and @everyone", known) == "hi nobody_at_all and @everyone"
+    name = rows[0].conversation.turns[0].name
+    assert as_shown(f"ask @{name}!", known) == f"ask @{name}!"
