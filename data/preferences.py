@@ -185,8 +185,8 @@ class RejectWithModel:
     """
 
     _ROUNDS = 3
-    # Places handed to the engine at once: enough that it never waits for us.
-    _AT_ONCE = 4
+    # Places handed to the engine at once: it writes so many replies together, and a stopped run loses no more.
+    _AT_ONCE = 8
 
     def __init__(self, generate: Callable[[Sequence[tuple[Conversation, int]]], list[str]], kept: Path) -> None:
         self._generate = generate

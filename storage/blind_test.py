@@ -103,7 +103,7 @@ def write_quiz(quiz: Quiz, path: Path) -> None:
 
 
 def read_quiz(path: Path) -> Quiz:
-    """BadInputError when the file is no quiz."""
+    """BadInputError when the file is not a quiz."""
     try:
         record = parse_json(path.read_text(encoding="utf-8"))
         items = tuple(

@@ -28,7 +28,7 @@ Report = Callable[[float, str], None]
 
 
 class DownloadError(KnownError):
-    """A file could not be fetched; what has arrived is kept and the next run goes on from there."""
+    """A file could not be fetched; what has arrived is kept and the next run continues from there."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def download(url: str, target: Path, *, sha256: str = "", report: Report = lambd
         trouble = explain(error, _host(url))
         raise DownloadError(
             f"The download of {target.name} broke off. {trouble.what}",
-            f"{trouble.cure} Then start it again: it goes on where it stopped.",
+            f"{trouble.cure} Then start it again: it continues where it stopped.",
         ) from error
     except OSError as error:
         raise DownloadError(
@@ -212,7 +212,7 @@ def _require_web_address(url: str, *, is_redirect: bool = False) -> None:
     """DownloadError unless it is http or https with a host: `file://` would copy any file of this computer."""
     if _scheme(url) in ("http", "https") and _host(url) != url:
         return
-    what = "The server sends on to" if is_redirect else "This is no web address:"
+    what = "The server sends on to" if is_redirect else "This is not a web address:"
     raise DownloadError(f"{what} {url[:200]!r}.", "Give the file's own address, beginning with https://.")
 
 
@@ -250,7 +250,7 @@ def _cure(code: int) -> str:
         return "This model asks for an account: accept its licence on the hub and set HF_TOKEN, or choose another."
     if code == 404:
         return "The file is no longer there; choose another model, or download a GGUF file by hand."
-    return "Try again later; it goes on where it stopped."
+    return "Try again later; it continues where it stopped."
 
 
 def _progress_text(done: int, total: int | None) -> str:

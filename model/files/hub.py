@@ -17,6 +17,7 @@ from typing import Any
 
 from model.files.download import HUB_HOST, DownloadError, Report, download, is_hub, require_space
 from storage.errors import KnownError
+from storage.system.files import remove_file
 from storage.system.network import NetworkFault, explain
 
 _TIMEOUT_SECONDS = 30
@@ -134,7 +135,7 @@ def fetch_file(
                 raise _asks_for_an_account(repository.repo) from error
             raise
         if not wanted and file.blob and _blob(target) != file.blob:
-            target.unlink()
+            remove_file(target)
             raise DownloadError(f"{file.name} arrived damaged: its checksum is not the hub's.", "Start it again.")
     if wanted:
         source = Source(repository.repo, repository.revision, target.stat().st_size, wanted)
@@ -148,7 +149,7 @@ def fetch_files(
 ) -> dict[str, str]:
     """Several files into a folder, one after the other; report(0-1, step) over all of them may raise to stop.
 
-    Returns each name's checksum (sha256, else Git's). What has arrived is kept; the next call goes on from there.
+    Returns each name's checksum (sha256, else Git's). What has arrived is kept; the next call continues from there.
     """
     total = sum(file.size for file in files) or 1
     done = 0
@@ -218,7 +219,7 @@ def _refused(repo: str, error: Exception) -> KnownError:
         return DownloadError(f"{repo} could not be fetched. {trouble.what}", trouble.cure)
     return DownloadError(
         f"{repo} could not be fetched: the hub's answer is not one ({type(error).__name__}).",
-        "Try again later; it goes on where it stopped.",
+        "Try again later; it continues where it stopped.",
     )
 
 

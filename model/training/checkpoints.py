@@ -1,6 +1,6 @@
 """Which checkpoint can be trusted: a marker, written last, lists every file with its size and hash.
 
-After a crash or a power cut the newest folder may be half written; a run goes on from the last complete one.
+After a crash or a power cut the newest folder may be half written; a run continues from the last complete one.
 """
 
 from __future__ import annotations

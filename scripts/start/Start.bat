@@ -49,9 +49,13 @@ powershell -NoProfile -ExecutionPolicy Bypass -Command "$env:UV_UNMANAGED_INSTAL
 if not exist "%UV%" goto no_python
 
 :with_uv
-"%UV%" run --no-project --no-config --python-preference only-managed --python 3.13 python -c "%FITS%; import tkinter"
+set "HOW=run --no-project --no-config --python-preference only-managed --python 3.13"
+"%UV%" %HOW% python -c "%FITS%; import tkinter"
 if errorlevel 1 goto no_python
-start "" /b "%UV%" run --no-project --no-config --python-preference only-managed --python 3.13 pythonw launcher.py --windowed %*
+rem uvw is uv without a console, which would stay open as long as the panel.
+set "UVW=%UV:uv.exe=uvw.exe%"
+if "%UVW%"=="uv" set "UVW=uvw"
+start "" "%UVW%" %HOW% pythonw launcher.py --windowed %*
 goto end
 
 rem A Python without windows is better than none: everything is said in this window.

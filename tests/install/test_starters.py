@@ -126,6 +126,8 @@ def test_the_batch_file_is_written_as_windows_reads_it() -> None:
 def test_a_double_click_on_windows_starts_the_panel_without_a_console(unpacked: Path) -> None:
     """Fault 151."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    # A Python without streams cannot start with a fault handler that writes to one.
+    environment.pop("PYTHONFAULTHANDLER", None)
     batch = unpacked / "scripts" / "start" / "Start.bat"
     # As Explorer has it run: cmd takes away the outer quotes, and the inner ones keep the name together.
     command = f'"{os.environ["COMSPEC"]}" /s /c ""{batch}""'
