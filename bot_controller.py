@@ -406,7 +406,7 @@ class BotController:
         self._since, self._retry_at = self._clock(), None
 
     def _forgive_sleep(self, now: float, seconds: float) -> None:
-        # After a sleep nobody has had time to stamp anything: every limit starts anew.
+        # After a sleep nobody has had time to stamp anything: every limit starts over.
         log.info("The computer slept: waiting for the bot's next heartbeat")
         self._heartbeat = (self._heartbeat[0], now)
         self._since = now

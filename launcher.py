@@ -118,7 +118,7 @@ def _say_the_unforeseen() -> None:
         log.critical("Stopped unexpectedly.", exc_info=(kind, error, trace))
         show_failure(
             "The control panel stopped unexpectedly",
-            f"{kind.__name__}: {error}\n\nlogs/launcher.log in the workspace has the rest. A bot that runs goes on.",
+            f"{kind.__name__}: {error}\n\nlogs/launcher.log in the workspace has the rest. A running bot stays up.",
         )
 
     sys.excepthook = say

@@ -1,4 +1,4 @@
-"""The connection: signs in, listens, and comes back by itself. What ends the process gets a sentence and a cure.
+"""The connection: signs in, listens, and comes back on its own. What ends the process gets a sentence and a cure.
 
 discord.py reconnects on its own for short gaps (and resumes, so nothing is missed). After `GIVE_UP_SECONDS` without
 a connection its pauses have grown to minutes, so the client is thrown away and a fresh one tries at most

@@ -294,7 +294,7 @@ class AdminCommands(CommandGroup):
             await self.say(
                 context,
                 "This deletes your messages from the database, the search index, prepared training "
-                "data, exports, test chats, logs and backups here, for good, and keeps you out of the next "
+                "data, exports, test chats, logs and backups here, permanently, and keeps you out of the next "
                 f"data set. Type `{PREFIX}forgetme yes` to do it.",
             )
             return

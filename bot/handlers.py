@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import time
@@ -21,6 +20,7 @@ from bot.channel_access import ChannelAccess
 from bot.channel_log import ChannelLogs, Readable, Writer, readable_by
 from bot.config import Identity, ServerScope
 from bot.decisions import Decision, IncomingMessage, ReplyCounts, after_absence, decide
+from bot.late_reactions import LateReactions
 from bot.outbox import Outbox
 from bot.reacting import Reactor
 from bot.reply_scheduler import WAITING_LIMIT, ReplyDesk
@@ -38,7 +38,6 @@ from storage.reactions import reaction_value
 from storage.records import Activity, Channel, Message
 from storage.settings import Settings
 from storage.store import Store
-from storage.teaching import Opinion
 from storage.withdrawals import Withdrawal, WithdrawalKind
 
 log = logging.getLogger(__name__)
@@ -49,7 +48,6 @@ EARLIER_MESSAGES = 40
 TAKE_BACK = "❌"
 # A shorter gap in the connection is bridged by Discord itself.
 NOTICED_SECONDS = 20.0
-REFRESH_REACTIONS_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,9 @@ class Handlers:
         self._deleted: OrderedDict[int, None] = OrderedDict()
         # The newest edits, for messages that still wait to be stored.
         self._edited: OrderedDict[int, Message] = OrderedDict()
-        self._stale_reactions: dict[int, asyncio.Task[None]] = {}
+        self._late = LateReactions(
+            store, storage, save=lambda message: self._save_edit(record_of(message), is_from_server=True)
+        )
         self._arrivals = Together(storage, self._look_up)
         # Decisions that are not stored yet; added on the event loop, taken on the storage thread.
         self._notes: deque[Activity] = deque()
@@ -243,9 +243,9 @@ class Handlers:
         if is_taken_back and self._reactor is not None and await self._reactor.take_back(message_id):
             return
         if (value := reaction_value(emoji)) and await self._is_own(channel.id, message_id):
-            await self._storage.run(self._judge, message_id, user_id, value, is_added)
+            await self._late.judge(message_id, user_id, value, is_added=is_added)
             return
-        self._refresh_soon(channel, message_id)
+        self._late.refresh_soon(channel, message_id)
 
     async def take_back(self, channel: discord.abc.MessageableChannel, message_id: int) -> bool:
         """Delete one of the bot's own replies, all parts of it; False when it is not the bot's, or not all of it could
@@ -328,9 +328,7 @@ class Handlers:
         """Drop what was put off."""
         if self._reactor is not None:
             await self._reactor.close()
-        for task in self._stale_reactions.values():
-            task.cancel()
-        await asyncio.gather(*self._stale_reactions.values(), return_exceptions=True)
+        await self._late.close()
 
     # ---- inner ------------------------------------------------------------------------------------------
 
@@ -483,18 +481,6 @@ class Handlers:
         """What a reply was made of, for whoever wants to know why."""
         self._storage.post(self._store.notes.add, note)
 
-    def _judge(self, message_id: int, member_id: int, value: int, is_added: bool) -> None:
-        """On the storage thread: a member likes or dislikes a reply, or does not any more."""
-        note = self._store.notes.holding(message_id)
-        reply = self._store.live.judged(note) if note is not None else None
-        if reply is None:
-            return
-        verdict = Opinion.GOOD if value > 0 else Opinion.BAD
-        if is_added:
-            self._store.teaching.judge(reply, verdict, judge_id=member_id)
-        else:
-            self._store.teaching.withdraw(reply.reply_id, judge_id=member_id, verdict=verdict)
-
     def keep_own(self, messages: list[Message]) -> None:
         """Own replies are live context: kept, marked, never indexed or learnt from."""
         self._storage.post(self._store.messages.save, messages)
@@ -513,25 +499,6 @@ class Handlers:
             return True
         kept = await self._storage.run(self._store.messages.get, [message_id])
         return message_id in kept and kept[message_id].is_own
-
-    def _refresh_soon(self, channel: discord.abc.MessageableChannel, message_id: int) -> None:
-        """Ask Discord for the counts a moment later: events repeat after a resume, so they are not added up."""
-        if message_id not in self._stale_reactions:
-            task = asyncio.create_task(self._refresh(channel, message_id))
-            self._stale_reactions[message_id] = task
-            task.add_done_callback(lambda _: self._stale_reactions.pop(message_id, None))
-
-    async def _refresh(self, channel: discord.abc.MessageableChannel, message_id: int) -> None:
-        await asyncio.sleep(REFRESH_REACTIONS_SECONDS)
-        kept = await self._storage.run(self._store.messages.get, [message_id])
-        if message_id not in kept or kept[message_id].is_own:
-            return
-        try:
-            message = await channel.fetch_message(message_id)
-        except (discord.HTTPException, OSError) as error:
-            log.debug("Reactions of %s not read: %s", message_id, error)
-            return
-        await self._storage.run(self._save_edit, record_of(message), True)
 
 
 def channel_reader(me: Callable[[], Identity]) -> Callable[[discord.abc.MessageableChannel], Readable]:

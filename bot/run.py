@@ -210,7 +210,7 @@ async def end_in_order(services: Services, tasks: Collection[asyncio.Task[None]]
 
 def _error_of(task: asyncio.Task[None]) -> BaseException:
     error = None if task.cancelled() else task.exception()
-    return error or RuntimeError(f"The {task.get_name()} task ended by itself")
+    return error or RuntimeError(f"The {task.get_name()} task ended on its own")
 
 
 def _ended_by(error: BaseException) -> Ending:

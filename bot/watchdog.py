@@ -101,7 +101,7 @@ class Watchdog:
 
 
 def end_process(supervised: bool, *, code: int = ExitCode.HUNG) -> NoReturn:
-    """Exit at once for the supervisor to start anew; without one, become a new process ourselves."""
+    """Exit at once for the supervisor to start it again; without one, become a new process ourselves."""
     if supervised:
         os._exit(code)
     replace_this(code=code)

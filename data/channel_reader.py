@@ -1,6 +1,6 @@
 """Reads one channel into the store, page by page, and judges what it did not find.
 
-A page and its cursor are stored in one transaction, so a reading may be cut off anywhere and goes on there. The order
+A page and its cursor are stored in one transaction, so a reading may be cut off anywhere and continues there. The order
 inside a page is never relied on. Nothing is taken for deleted because a page was empty, short or without words.
 """
 

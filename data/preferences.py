@@ -19,6 +19,7 @@ from data.taught import TaughtPlace
 from storage.jobs.progress import ProgressCallback, silent
 from storage.reactions import MAX_STRENGTH
 from storage.records import Conversation, Turn
+from storage.stored_json import parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +185,8 @@ class RejectWithModel:
     """
 
     _ROUNDS = 3
-    # Places handed to the engine at once: enough that it never waits for us.
-    _AT_ONCE = 4
+    # Places handed to the engine at once: it writes so many replies together, and a stopped run loses no more.
+    _AT_ONCE = 8
 
     def __init__(self, generate: Callable[[Sequence[tuple[Conversation, int]]], list[str]], kept: Path) -> None:
         self._generate = generate
@@ -280,7 +281,7 @@ def _read_kept(path: Path) -> dict[str, list[str]]:
     if path.exists():
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
-                entry = json.loads(line)
+                entry = parse_json(line)
                 known[entry["key"]] = [str(text) for text in entry["texts"]]
             except (ValueError, KeyError, TypeError):
                 continue  # the last line of a run that was cut off

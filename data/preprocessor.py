@@ -211,11 +211,11 @@ def delete_if_asked(folder: Path, *, model_record: Mapping[str, Any]) -> bool:
 
 
 def begin(out: Path) -> Path:
-    """An empty folder beside `out` to work in; BadInputError when `out` holds something that is no data set."""
+    """An empty folder beside `out` to work in; BadInputError when `out` holds something other than a data set."""
     if out.exists() and not out.is_dir():
         raise BadInputError(f"{out} is a file.", "Choose another folder with --out.")
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
-        raise BadInputError(f"{out} holds files that are no data set.", "Choose another folder with --out.")
+        raise BadInputError(f"{out} holds files that are not a data set.", "Choose another folder with --out.")
     partial = out.with_name(f".{out.name}.partial")
     remove_tree(partial)
     partial.mkdir(parents=True)

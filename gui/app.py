@@ -88,6 +88,7 @@ class App:
         from gui.components.scroll import install_focus_reveal, install_wheel
         from gui.components.system_tray import SystemTray
         from gui.components.toast import Toasts
+        from gui.components.tray_menu import open_tray_menu
 
         self.root: Any = ctk.CTk(className="PersonalityBot")
         self.root.withdraw()
@@ -125,7 +126,7 @@ class App:
         self.root.bind("<Map>", self._came_back, add="+")
         self.tray = SystemTray(
             post=self.worker.post,
-            menu_at=self._tray_menu,
+            menu_at=partial(open_tray_menu, self),
             actions={
                 "show": self.toggle_window,
                 "start": lambda: self.bot("start"),
@@ -463,33 +464,6 @@ class App:
         self.appearance.choose(setting)
         self.window.sidebar.show_appearance(setting)
         self.set_setting(APPEARANCE, setting)
-
-    def _tray_menu(self, x: int, y: int) -> None:
-        """The tray's menu, where the tray itself cannot show one."""
-        from gui.components.choices import popup_menu
-
-        view = status_view(self.pulse, clicked=self.wishes.clicked) if self.pulse is not None else None
-        menu = popup_menu(self.root, self.theme)
-        menu.add_command(label=texts.TRAY_SHOW if self.is_hidden else texts.TRAY_HIDE, command=self.toggle_window)
-        menu.add_separator()
-        menu.add_command(
-            label=texts.TRAY_START,
-            command=lambda: self.bot("start"),
-            state="normal" if view is None or view.can_start else "disabled",
-        )
-        menu.add_command(
-            label=texts.TRAY_STOP,
-            command=lambda: self.bot("stop"),
-            state="normal" if view is not None and view.can_stop else "disabled",
-        )
-        menu.add_command(
-            label=texts.TRAY_FREE,
-            command=lambda: self.bot("free"),
-            state="normal" if view is not None and view.can_free else "disabled",
-        )
-        menu.add_separator()
-        menu.add_command(label=texts.TRAY_EXIT, command=self.exit)
-        menu.tk_popup(x, y)
 
     def _surprised(self, error: Exception) -> None:
         if isinstance(error, KnownError):

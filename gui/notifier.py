@@ -16,6 +16,7 @@ from gui.presenters.plain import plain
 from gui.presenters.snapshot import Pulse
 from gui.presenters.training import deploy_question, force_question, is_due, retrain_note
 from storage.deletions import erase_due
+from storage.forgetting import sweep_if_free
 from storage.jobs.kinds import JobKind
 from storage.jobs.results import FetchResult
 from storage.records import Job
@@ -148,9 +149,13 @@ class Notifier:
 def read_reminders(store: Store, reminder: int) -> tuple[Note, ...]:
     """Milestones and the retrain reminder that are due; each is told once.
 
-    The panel's own housekeeping too: what the owner deleted a week ago is erased, whether or not a bot ever runs.
+    The panel's own housekeeping too, whether or not a bot ever runs: what the owner deleted a week ago is erased, and
+    what was taken back a minute ago leaves every file.
     """
     erase_due(store)
+    oldest = store.withdrawals.oldest_unswept()
+    if oldest is not None and time.time() - oldest >= REMINDERS_SECONDS:
+        sweep_if_free(store)
     notes = []
     reached = milestone(store.activity.total_replies(), told=int(store.facts.get("milestone_told", 0)))
     if reached:

@@ -124,7 +124,7 @@ def get_configured_model(
 
 
 def close_model() -> None:
-    """Close the process's model, if any, and free its memory; the next get_model loads anew."""
+    """Close the process's model, if any, and free its memory; the next get_model loads it again."""
     global _model
     with _lock:
         model, _model = _model, None

@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         choices=("auto", "templates", "model"),
         default="auto",
         help="what good replies are preferred to: what the untuned model says in the same place (much better, and "
-        "slow; goes on where it was stopped), or set phrases; auto asks the model where that takes half an hour at "
+        "slow; continues where it was stopped), or set phrases; auto asks the model where that takes half an hour at "
         "most (default: %(default)s)",
     )
     made.add_argument("--max-pairs", metavar="N", type=int, help="use only the N best received messages for pairs")
@@ -99,6 +99,8 @@ from storage.system.files import remove_tree
 
 _SAMPLES = 12
 _REJECTED_TOKENS = 60
+# Requests in line at the model at once; in a longer line the oldest would give way.
+_QUEUED = 24
 _AFFORDABLE_SECONDS = 30 * 60.0
 # Rejected texts should be typical of the untuned model, yet differ from one another.
 _REJECTED_TEMPERATURE = 0.9
@@ -253,23 +255,32 @@ def rejecter(store: Store, source: str) -> Reject | RejectIfAffordable:
 def _generate(store: Store, path: Path, asked: Sequence[tuple[Conversation, int]]) -> list[str]:
     from model.chat.requests import GenerationOptions, ReplyRequest
     from model.chat.trial import require_usable
-    from model.inference import get_model
+    from model.inference import get_configured_model
 
     require_usable(path, None, store.facts)
-    model = get_model(path)
-    model.is_listening_allowed = False
     settings = store.settings.read()
-    base = GenerationOptions.from_settings(settings).with_changes(
+    model = get_configured_model(path, None, settings, store.facts, is_bulk=True)
+    model.is_listening_allowed = False
+    base = GenerationOptions.from_settings(settings.for_layout(model.layout)).with_changes(
         temperature=_REJECTED_TEMPERATURE, max_tokens=_REJECTED_TOKENS
     )
-    replies = []
-    for number, (conversation, seed) in enumerate(asked):
-        replies.append(
-            model.submit(
-                ReplyRequest(conversation, base.with_changes(seed=seed), settings[SYSTEM_PROMPT], channel_id=number % 4)
+    texts: list[str] = []
+    for start in range(0, len(asked), _QUEUED):
+        part = asked[start : start + _QUEUED]
+        requests = [
+            ReplyRequest(
+                conversation,
+                base.with_changes(seed=seed),
+                settings[SYSTEM_PROMPT],
+                channel_id=number,
+                deadline_seconds=_AFFORDABLE_SECONDS,
             )
-        )
-    return [reply.result().text for reply in replies]
+            for number, (conversation, seed) in enumerate(part)
+        ]
+        texts += [reply.result().text for reply in [model.submit(request) for request in requests]]
+        # Each place is a talk of its own.
+        model.forget_channels(range(len(part)))
+    return texts
 
 
 def write_report(prepared: Prepared, manifest: dict[str, Any]) -> None:

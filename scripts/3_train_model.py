@@ -6,7 +6,7 @@
   python scripts/3_train_model.py --resume                  go on with the newest run
   python scripts/3_train_model.py --recipe demo --adapter-only
 
-Ctrl+C (or Cancel in the panel) saves a checkpoint; --resume goes on from the last complete one. Several GPUs:
+Ctrl+C (or Cancel in the panel) saves a checkpoint; --resume continues from the last complete one. Several GPUs:
 `accelerate launch --num_processes 2 scripts/3_train_model.py ...`. More in docs/TRAINING.md.
 """
 

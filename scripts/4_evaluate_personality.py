@@ -8,7 +8,7 @@
 
 The model writes replies at places of the test part that it never saw, with the live bot's own prompt and sampling.
 Writes report.json and report.html (one file, open it in a browser); docs/EVALUATION.md explains every figure. It may be
-stopped at any time: finished replies are kept and the next run goes on.
+stopped at any time: finished replies are kept and the next run continues.
 """
 
 from __future__ import annotations

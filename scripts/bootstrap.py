@@ -101,7 +101,7 @@ def _add_if_possible(name: str, root: Path) -> None:
         refused.write_text(wanted, encoding="utf-8")
         print(f"Going on without {GROUPS[name].label}: {error}", file=sys.stderr)
     except KeyboardInterrupt:
-        _end("Set-up interrupted; the next start goes on where it stopped.", EXIT_INTERRUPTED)
+        _end("Set-up interrupted; the next start continues where it stopped.", EXIT_INTERRUPTED)
 
 
 def tkinter_cure() -> str:

@@ -34,7 +34,6 @@ if __name__ == "__main__":
 import asyncio
 import os
 import shutil
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -47,7 +46,7 @@ from data.chat.liveness import is_bot_alive
 from scripts.installation.failures import how_to_get_tkinter
 from scripts.installation.machine import find_cuda_version
 from storage.artefacts import Pointer
-from storage.backup import list_backups, open_copy
+from storage.backup import list_backups, quick_check
 from storage.database import DAMAGED_CURE, side_files
 from storage.environment import Environment, read_environment
 from storage.errors import KnownError, disk_error
@@ -286,11 +285,7 @@ def look_at_files(workspace: Workspace, *, told: str) -> Iterator[Finding]:
 
 
 def _database_file(path: Path) -> Finding:
-    try:
-        with open_copy(path) as connection:
-            words = str(connection.execute("PRAGMA quick_check").fetchone()[0])
-    except sqlite3.Error as error:
-        words = str(error)
+    words = quick_check(path)
     if words == "ok":
         return Finding(f"Database {path.name}", Verdict.GOOD, "whole, as far as it can be read")
     return Finding(f"Database {path.name}", Verdict.BAD, words, DAMAGED_CURE)
@@ -444,7 +439,7 @@ def _bot(store: Store) -> Finding:
         return Finding(
             "Bot",
             Verdict.NOTE,
-            "vanished without a word (killed, or the computer lost power)",
+            "stopped unexpectedly (killed, or the computer lost power)",
             "Press Start in the panel; logs/bot.log and logs/bot.stacks.log may say more.",
         )
     if status.exit_code:
@@ -473,11 +468,13 @@ def _running_bot(status: BotStatus) -> Finding:
 
 
 def look_at_routine(store: Store, *, autostart: str | None) -> Iterator[Finding]:
-    """What should happen by itself: backups, fetches, the start at login; and who may read the token."""
+    """What should happen on its own: backups, fetches, the start at login; and who may read the token."""
     yield _newest_backup(store.workspace, is_needed=store.messages.count() > 0)
     fetch = store.jobs.latest(JobKind.FETCH)
     if fetch is not None and fetch.state in (JobState.FAILED, JobState.LOST):
-        yield Finding("Last fetch", Verdict.NOTE, f"failed: {fetch.error}"[:300], "Run it again; it goes on.")
+        yield Finding(
+            "Last fetch", Verdict.NOTE, f"failed: {fetch.error}"[:300], "Run it again; it continues where it stopped."
+        )
     elif fetch is not None and (said := FetchResult.of(fetch).attention):
         yield Finding("Last fetch", Verdict.NOTE, " ".join(said[:3])[:600], said[-1] if len(said) > 3 else "")
     elif fetch is not None:

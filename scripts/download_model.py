@@ -1,4 +1,4 @@
-"""Download a model: shows progress, goes on where it stopped, and checks what arrived.
+"""Download a model: shows progress, continues where it stopped, and checks what arrived.
 
 python scripts/download_model.py                       what a new bot needs: the default chat model, and one for recall
 python scripts/download_model.py --list

@@ -50,6 +50,7 @@ if __name__ == "__main__":
     bootstrap.ensure(parser, groups=("runtime", "offline", "train"), welcome=bootstrap.fast_training())
 
 from model.bot_pause import paused_bot
+from model.evaluation.rows import require_places
 from model.publishing.deployment import current
 from storage import policy
 from storage.environment import read_environment
@@ -89,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             run_step(store, RoundStep(JobKind.FETCH, (), 0.04), progress, 0.0)
         prepare = ("--out", str(data), *(("--include-private",) if options.include_private else ()))
         run_step(store, RoundStep(JobKind.PREPARE, prepare, 0.01), progress, 0.04)
+        require_places(data)  # after the training it would be hours too late
         chosen = [
             part
             for name in ("base", "recipe", "method")

@@ -39,9 +39,9 @@ class Care(StrEnum):
     SAMPLES = "its figures stay, its quotations go"
     OWNERS = "an export the owner put there: what is theirs goes"
     LOG = "lines with their id are blanked"
-    DATABASE = "rows go, the file is written anew"
+    DATABASE = "rows go, the file is rewritten"
     COPY = "a copy of a database: the same, or it goes where it cannot be read"
-    INDEX = "rows go, the table is written anew"
+    INDEX = "rows go, the table is rewritten"
     BACKUP = "made again without them"
     LEFTOVER = "of work that was killed: deleted"
 
@@ -288,7 +288,7 @@ class Pointer:
             raise ValueError("it names no file")
         names = (record["file"], record.get("previous"))
         if not all(name is None or isinstance(name, str) for name in names):
-            raise ValueError("a file name is no text")
+            raise ValueError("a file name is not text")
         return cls(*names)
 
     @classmethod

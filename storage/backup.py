@@ -333,6 +333,15 @@ def open_copy(path: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
+def quick_check(path: Path) -> str:
+    """SQLite's word about a file that nothing writes to: "ok", what is damaged, or why it cannot be read."""
+    try:
+        with open_copy(path) as connection:
+            return str(connection.execute("PRAGMA quick_check").fetchone()[0])
+    except sqlite3.Error as error:
+        return str(error)
+
+
 def _trouble_with(path: Path, migrations: Sequence[Migration]) -> str:
     """What is wrong with a backup's database, '' when nothing is. StorageError when it is not one of ours."""
     try:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from storage.errors import BadInputError
 from storage.paths import Workspace
+from storage.stored_json import parse_json
 from storage.system.files import write_whole
 
 # Replies of each side, unless the owner asks for another number.
@@ -102,9 +103,9 @@ def write_quiz(quiz: Quiz, path: Path) -> None:
 
 
 def read_quiz(path: Path) -> Quiz:
-    """BadInputError when the file is no quiz."""
+    """BadInputError when the file is not a quiz."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path.read_text(encoding="utf-8"))
         items = tuple(
             QuizItem(
                 str(item["id"]),
@@ -132,7 +133,7 @@ def save_result(result: QuizResult, folder: Path) -> Path:
 def read_result(path: Path) -> QuizResult:
     """A result file of the page or of the panel; BadInputError says what is wrong with it. It is anybody's file."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path.read_text(encoding="utf-8"))
         verdicts = tuple(
             RaterVerdict(str(each["item_id"]), _flag(each["is_bot"]), _ratings(each.get("ratings") or {}))
             for each in record["verdicts"]

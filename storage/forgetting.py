@@ -4,8 +4,8 @@ what was made of it: data sets, evaluations, blind tests. The databases, exports
 comes back.
 
 The decision is stored first, in one transaction, with what to look for (`storage.withdrawals`); `sweep` then walks the
-list of all files (`storage.artefacts`) and the copies. Cut short anywhere, the next sweep goes on: the bot, a fetch, a
-data set and a backup each begin with one. What a trained model has learnt stays in its weights until it is retrained;
+list of all files (`storage.artefacts`) and the copies. Cut short anywhere, the next sweep continues: the bot, a fetch,
+a data set and a backup each begin with one. What a trained model has learnt stays in its weights until it is retrained;
 every model's manifest then says that it is due.
 """
 

@@ -177,7 +177,7 @@ ALTER TABLE members ADD COLUMN name_rank INTEGER NOT NULL DEFAULT 0;
 
 def _messages_withheld(connection: sqlite3.Connection) -> None:
     """Absence is not deletion: what is missing on Discord, or deleted by the owner a moment ago, is set apart."""
-    # An erasure reaches what is set apart by itself, whoever records it.
+    # An erasure also reaches what is set apart, whoever records it.
     _run(
         connection,
         """

@@ -1,4 +1,4 @@
-"""When a round of training begins by itself: once tonight, or every night that has brought enough new messages."""
+"""When a round of training begins on its own: once tonight, or every night that has brought enough new messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beginning anew with a damaged database and no backup: it is set aside, and what can still be read is carried over.
+"""Starting over with a damaged database and no backup: it is set aside, and what can still be read is carried over.
 
 SQLite's own `.recover` belongs to its shell and not to the library. Here each table is read forwards up to the damage
 and then backwards up to it, so that one bad page costs the rows of that page and of the tables it hides.
@@ -41,7 +41,7 @@ def start_anew(workspace: Workspace, *, report: ProgressCallback = silent) -> li
     """Set every damaged database aside and fill a new one with what can be read of it; [] when both are whole.
 
     Nothing is deleted. AlreadyRunningError while the bot, the panel or a job uses the workspace; NewerSchemaError and
-    other troubles than damage are raised, since beginning anew would not cure them.
+    other troubles than damage are raised, since starting over would not cure them.
     """
     from storage.restoring import known_decisions  # both are built on the store
 

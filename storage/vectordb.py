@@ -157,7 +157,9 @@ class VectorIndex:
             self._table = self._connect().create_table(_TABLE, schema=self._schema(), mode="overwrite")
         except (RuntimeError, ValueError, OSError) as error:
             # Too damaged even to be replaced (a power cut in the first version): only the folder is left to go.
-            log.warning("The search index could not be replaced in place (%s); its folder is made anew.", _short(error))
+            log.warning(
+                "The search index could not be replaced in place (%s); its folder is made again.", _short(error)
+            )
             remove_tree(self.folder / f"{_TABLE}.lance")
             with _readable_errors(self):
                 self._table = self._connect().create_table(_TABLE, schema=self._schema())
@@ -172,7 +174,7 @@ class VectorIndex:
         self.state = IndexState.READY
 
     def purge(self) -> bool:
-        """Write the table anew where it still holds deleted rows, and drop every older version; True when clean.
+        """Rewrite the table where it still holds deleted rows, and drop every older version; True when clean.
 
         For erasures: `delete` only marks rows. Compaction leaves a large file with few deleted rows alone, so as many
         rows beside them are written once more as it takes (Lance, "materialize_deletions_threshold": a tenth).
@@ -393,7 +395,7 @@ class VectorIndex:
         return self.state is IndexState.READY
 
     def _quietly(self, read: Any) -> Any:
-        """A read's result, or None with the state set to damaged: the bot goes on without recall.
+        """A read's result, or None with the state set to damaged: the bot continues without recall.
 
         Another process may have removed the version that was being read (an erasure keeps none): then once more.
         """

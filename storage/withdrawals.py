@@ -18,7 +18,7 @@ from typing import Any
 
 from storage.database import Database, placeholders
 
-# A clean row is of use to a bot that has not looked yet; one that was away reads everything anew anyway.
+# A clean row is of use to a bot that has not looked yet; one that was away reads everything again anyway.
 KEEP_SECONDS = 86_400.0
 
 

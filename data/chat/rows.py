@@ -184,7 +184,7 @@ def count_rows(path: Path) -> int:
 def _parsed(line: str, parse: Callable[[str], RowType], path: Path, number: int) -> RowType:
     try:
         return parse(line)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise BadInputError(
             f"{path.name} line {number} is not a valid data-set row ({type(error).__name__}: {error}).",
             "Prepare the data again with scripts/2_prepare_training_data.py (panel: Training, Prepare).",
@@ -200,7 +200,10 @@ def _line(record: Mapping[str, Any]) -> str:
 
 
 def _record(line: str | bytes) -> dict[str, Any]:
-    record = json.loads(line)
+    try:
+        record = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
     if not isinstance(record, dict):
         raise TypeError("not an object")
     return record

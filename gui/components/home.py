@@ -16,7 +16,7 @@ from gui.components.charts import BarChart
 from gui.components.chat_parts import Link
 from gui.components.feed import Feed
 from gui.components.job_list import JobList
-from gui.components.live import read_live
+from gui.components.live_reading import read_live
 from gui.components.model_list import ModelPanel, NewModelCard, read_question
 from gui.components.notices import Banner, ProgressBar
 from gui.components.quick_actions import QuickActions

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -18,79 +17,21 @@ from gui.components.choices import Choice
 from gui.components.feed import Feed
 from gui.components.inputs import Field, Switch
 from gui.components.live_parts import WIDTH, DraftStrip, TaughtCard, WhyCard
+from gui.components.live_reading import LiveData, ask_bot, judge, read_live
 from gui.components.notices import EmptyState
 from gui.components.room import WIDEST, M, Panel, PollingPace, Room, S
 from gui.presenters.live import DraftView, FeedLine, draft_view, feed_lines, why_view
 from gui.presenters.snapshot import Pulse
-from storage.live import WATCHED_FACT, LiveEntry, LiveReading
-from storage.records import Channel, CommandKind
+from storage.live import WATCHED_FACT, LiveEntry
+from storage.records import CommandKind
 from storage.settings import QUIET_UNTIL
-from storage.store import Store
-from storage.teaching import JudgedReply, Opinion, Taught, TaughtCounts
+from storage.teaching import Opinion
 
 READ_SECONDS, WATCH_SECONDS, OUTCOME_SECONDS = 0.4, 2.0, 12.0
 LINES = 40
 QUIET_SECONDS = 3600
 DAY = 86_400.0
 ALL = ""
-
-
-@dataclass(frozen=True)
-class LiveData:
-    """One reading, with everything that is said about it."""
-
-    reading: LiveReading | None
-    channels: dict[int, Channel] = field(default_factory=dict)
-    marks: dict[int, Taught] = field(default_factory=dict)
-    members: dict[int, tuple[int, int]] = field(default_factory=dict)
-    taught: TaughtCounts = field(default_factory=TaughtCounts)
-    drafts: tuple[Any, ...] = ()
-    taught_mark: tuple[Any, ...] = ()
-
-
-def read_live(
-    store: Store, *, channel_id: int | None, only_spoken: bool, unless: tuple[Any, ...], limit: int = LINES
-) -> LiveData:
-    """Runs on the worker: the newest lines, or only the drafts while nothing else has changed."""
-    taught_mark = (store.teaching.newest(), store.withdrawals.newest())
-    reading = store.live.read(
-        limit=limit,
-        channel_id=channel_id,
-        only_spoken=only_spoken,
-        newest_withdrawal=hash(taught_mark),
-        unless=unless,
-    )
-    if reading is None:
-        return LiveData(None, drafts=store.notes.drafts())
-    own = [entry.id for entry in reading.entries if entry.is_own]
-    now = time.time()
-    midnight = now - (now - time.timezone) % DAY
-    return LiveData(
-        reading,
-        {channel.id: channel for channel in store.channels.all()},
-        store.teaching.of_owner(own),
-        store.teaching.members_balance(own),
-        store.teaching.counts_since(midnight),
-        reading.drafts,
-        taught_mark,
-    )
-
-
-def judge(store: Store, reply_id: int, verdict: Opinion, *, better: str = "", flip: bool = False) -> None:
-    """Runs on the worker. flip: the same word again takes it back."""
-    known = store.teaching.of_owner([reply_id]).get(reply_id)
-    if flip and known is not None and known.verdict is verdict and not known.better and not better:
-        store.teaching.withdraw(reply_id)
-        return
-    reply = judged_reply(store, reply_id)
-    if reply is not None:
-        store.teaching.judge(reply, verdict, better=better)
-
-
-def judged_reply(store: Store, reply_id: int) -> JudgedReply | None:
-    """A reply as it can be judged, None when it is not there any more or was not the model's."""
-    entry = store.live.entry(reply_id)
-    return store.live.judged(entry.note) if entry is not None and entry.note is not None else None
 
 
 class LiveRoom(Room):
@@ -402,24 +343,11 @@ class LiveRoom(Room):
             self.say.set_text(text)
 
     def _command(self, kind: CommandKind, details: dict[str, Any], failed: str, undo: Any = lambda: None) -> None:
-        store = self.panel.store
-        until = time.monotonic() + OUTCOME_SECONDS
+        def refused(outcome: str) -> None:
+            undo()
+            self.panel.toast(failed, outcome[:1].upper() + outcome[1:] or texts.LIVE_NO_ANSWER, tone="bad")
 
-        def asked(number: int) -> None:
-            self.panel.ask(lambda: store.commands.outcome(number), partial(told, number))
-
-        def told(number: int, outcome: str) -> None:
-            if not self.winfo_exists():
-                return
-            if not outcome and time.monotonic() < until:
-                self.after(200, lambda: asked(number))
-            elif outcome == "done":
-                self._again()
-            else:
-                undo()
-                self.panel.toast(failed, outcome[:1].upper() + outcome[1:] or texts.LIVE_NO_ANSWER, tone="bad")
-
-        self.panel.ask(lambda: store.commands.ask(kind, asked_by="panel", details=details), asked)
+        ask_bot(self, self.panel, kind, details, self._again, refused)
 
     def _choose(self, value: str) -> None:
         self._channel_id = int(value) if value else None
@@ -442,4 +370,4 @@ class LiveRoom(Room):
         self.panel.set_setting(QUIET_UNTIL, 0.0 if is_quiet else time.time() + QUIET_SECONDS)
 
 
-__all__ = ["LiveRoom", "judge", "judged_reply", "read_live"]
+__all__ = ["LiveRoom"]

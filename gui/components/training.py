@@ -25,6 +25,7 @@ from gui.presenters.pipeline import PipelineView
 from gui.presenters.snapshot import Pulse
 from gui.presenters.status import Fact
 from gui.presenters.training import TrainingFacts, TrainingView, training_view
+from storage.colab import pack_for_colab, take_back
 from storage.jobs.kinds import JobKind
 from storage.paths import PROJECT_ROOT
 from storage.records import JobState
@@ -121,7 +122,9 @@ class TrainingRoom(Room):
         self.add = Button(row, texts.MODEL_ADD, self._choose_model, icon="upload")
         self.add.grid(row=0, column=0, padx=(0, S))
         self.rollback = Button(row, texts.MODEL_ROLLBACK, self._ask_rollback, icon="restart")
-        self.rollback.grid(row=0, column=1)
+        self.rollback.grid(row=0, column=1, padx=(0, S))
+        self.from_colab = Button(row, texts.COLAB_BACK, self._take_back, icon="download")
+        self.from_colab.grid(row=0, column=2)
         yield
 
     def _make_run(self, body: Any) -> None:
@@ -232,7 +235,40 @@ class TrainingRoom(Room):
             self.panel.open_folder(Path(path))  # type: ignore[attr-defined]
 
     def _colab(self) -> None:
-        self.panel.open_folder(COLAB_NOTEBOOK)  # type: ignore[attr-defined]
+        self.panel.confirm(
+            texts.COLAB,
+            f"{texts.COLAB_TEXT}\n\n{texts.COLAB_PRIVATE}",
+            [
+                (texts.CANCEL, "quiet", None),
+                (texts.COLAB_OPEN, "secondary", lambda: self.panel.open_folder(COLAB_NOTEBOOK)),  # type: ignore[attr-defined]
+                (texts.COLAB_PACK, "secondary", self._pack),
+            ],
+        )
+
+    def _pack(self) -> None:
+        chosen = filedialog.askdirectory(parent=self.panel.root, title=texts.COLAB_PACK, mustexist=True)
+        if chosen:
+            workspace = self.panel.workspace
+            self.panel.ask(
+                lambda: pack_for_colab(workspace, Path(chosen)),
+                lambda made: self.panel.toast(texts.COLAB_PACKED.format(folder=made.project.parent), tone="good"),
+                slow=True,
+            )
+
+    def _take_back(self) -> None:
+        name = filedialog.askopenfilename(
+            parent=self.panel.root, title=texts.COLAB_BACK, filetypes=[("GGUF", "*.gguf"), ("*", "*")]
+        )
+        if name:
+            workspace = self.panel.workspace
+            self.panel.ask(
+                lambda: take_back(workspace, Path(name)),
+                lambda made: (
+                    self.panel.toast(texts.COLAB_TAKEN.format(name=made.stem), tone="good"),
+                    self._pace.soon(),
+                ),
+                slow=True,
+            )
 
     def _choose_model(self) -> None:
         folder = self.panel.workspace.base_models.parent  # training runs leave theirs below it

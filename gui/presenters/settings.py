@@ -68,7 +68,7 @@ def rows_of(group: str) -> tuple[SettingRow, ...]:
 def find_rows(query: str, *, most: int = 14) -> tuple[SettingRow, ...]:
     """The settings that have all the words of a query in their name, meaning or group; those named so come first."""
     wanted = query.casefold().split()
-    found = []
+    found: list[tuple[bool, int, Setting[Any]]] = []
     for setting in REGISTRY.values():
         if setting.key in HIDDEN or not wanted:
             continue

@@ -39,8 +39,15 @@ COMPUTER_CORES = "{count} cores"
 COLAB = "Train on Colab"
 COLAB_TEXT = (
     "Google Colab lends a graphics card for free: the notebook takes the prepared folder and gives back a model file, "
-    "which you add below."
+    "which you take back below."
 )
+COLAB_PRIVATE = (
+    "The two ZIP files hold the program and what people said. Uploading them hands that to Google: "
+    "ask your server first."
+)
+COLAB_OPEN, COLAB_PACK, COLAB_BACK = "Open the notebook", "Save the two files", "Take back from Colab"
+COLAB_PACKED = "project.zip and prepared.zip are in {folder}."
+COLAB_TAKEN = "{name} is in the list. Evaluate it before you use it."
 COLAB_LONG = "Training a real model here would take very long."
 COLAB_PRACTICE = "On this computer alone only a small practice model can be made."
 COMPUTER_PRACTICE = "a practice model (very small)"

@@ -186,7 +186,7 @@ class ChatModel:
 
         Unlike `listen` this happens on battery too and with reading along switched off, since the reply would have to
         do the same work; a model whose memory was given back is loaded. When more is said before it is asked for,
-        prepare it anew.
+        prepare it again.
         """
         with self._work.changed:
             self._work.listening.hear(
@@ -283,7 +283,7 @@ class ChatModel:
 
     def follow(self, settings: Settings) -> None:
         """Take over what can change while the model is loaded: reading along, how long a channel is kept, and when the
-        memory is given back by itself."""
+        memory is given back on its own."""
         self.is_listening_allowed = settings[LISTENING]
         self._worker.keep_seconds = settings[KEEP_CACHE_SECONDS]
         self._worker.free_memory = settings[FREE_MEMORY]

@@ -23,6 +23,7 @@ from storage.settings import (
     XTC_PROBABILITY,
     Settings,
 )
+from storage.stored_json import parse_json
 
 StopReason = Literal["stop", "length", "cancelled"]
 # Replies to people who named the bot come before replies it chose to make.
@@ -124,7 +125,7 @@ class Reply:
 
 def _stop_strings(text: str) -> tuple[str, ...]:
     try:
-        values = json.loads(text)
+        values = parse_json(text)
     except ValueError:
         values = [text]
     values = values if isinstance(values, list) else [values]

@@ -63,7 +63,7 @@ def require_usable(
 ) -> None:
     """The one check of everybody who is about to speak with a model: its header, then a trial, once for each file.
 
-    facts: where it is remembered which files were tried; without it each call tries anew. is_again: try even a file
+    facts: where it is remembered which files were tried; without it each call tries again. is_again: try even a file
     that is known. Raises ModelFileError with what the file is or does, and a cure.
     """
     header = check_chat_model(path)

@@ -57,7 +57,12 @@ def fits(side: Features) -> np.ndarray:
 
 def echo_rate(written: Features, real: Features) -> float:
     """Share of replies that repeat four or more words in a row from the lines they answer."""
-    return float(np.mean([_echoes(text, place) for text, place in _pairs(written)]))
+    return float(np.mean(echoes(written)))
+
+
+def echoes(side: Features) -> list[bool]:
+    """Which replies do."""
+    return [_echoes(text, place) for text, place in _pairs(side)]
 
 
 def invented_mention_rate(written: Features, real: Features) -> float:

@@ -21,7 +21,7 @@ from model.evaluation.memory import CanaryProbe, FindPrivate
 from model.evaluation.page import write_page
 from model.evaluation.places import known_names
 from model.evaluation.report import Drift, EvaluationReport, MeasuredModel, write_report
-from model.evaluation.rows import EvaluationExample, read_manifest, read_rows, spread
+from model.evaluation.rows import EvaluationExample, read_manifest, read_rows, require_places, spread
 from model.evaluation.sweep import Point, sweep
 from model.files.parts import model_sha256
 from model.layouts import layout_for
@@ -62,7 +62,6 @@ QUICK_LACKS = (
     "is usually missing because too few places ask something, and MAUVE and self-BLEU rest on so few places that "
     "their intervals say little. Leave out --quick for them."
 )
-_LEAST_ROWS = 20
 _KEPT_DAYS = 30
 
 Progress = Callable[[float, str], None]
@@ -102,11 +101,7 @@ def run(plan: EvaluationConfig, report: Progress = lambda _fraction, _step: None
     as_read = _stamps(plan.data)
     manifest = read_manifest(plan.data)
     rows = _places(plan, "test.jsonl", ROWS, QUICK_ROWS)
-    if len(rows) < _LEAST_ROWS:
-        raise BadInputError(
-            f"{plan.data / 'test.jsonl'} holds only {len(rows)} places; at least {_LEAST_ROWS} are needed.",
-            "Collect more messages, or prepare the data with a larger test part.",
-        )
+    require_places(plan.data, len(rows))
     canaries = planted(manifest)
     _drop_old_answers(plan)
     talks, talk_notes = _dialogues(plan)

@@ -149,7 +149,7 @@ def fetch_files(
 ) -> dict[str, str]:
     """Several files into a folder, one after the other; report(0-1, step) over all of them may raise to stop.
 
-    Returns each name's checksum (sha256, else Git's). What has arrived is kept; the next call goes on from there.
+    Returns each name's checksum (sha256, else Git's). What has arrived is kept; the next call continues from there.
     """
     total = sum(file.size for file in files) or 1
     done = 0
@@ -219,7 +219,7 @@ def _refused(repo: str, error: Exception) -> KnownError:
         return DownloadError(f"{repo} could not be fetched. {trouble.what}", trouble.cure)
     return DownloadError(
         f"{repo} could not be fetched: the hub's answer is not one ({type(error).__name__}).",
-        "Try again later; it goes on where it stopped.",
+        "Try again later; it continues where it stopped.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Publishing a model to a running bot: check, store, switch, reload, and back again by itself if the bot cannot."""
+"""Publishing a model to a running bot: check, store, switch, reload, and back again on its own if the bot cannot."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from model.files.hub import HubFile, HubRepository, fetch_file, fetch_files, loo
 from model.prompts import CHATML, ChatTemplate, Encode, transcript_layout
 from storage.errors import KnownError
 from storage.settings import CHAT, TRANSCRIPT
+from storage.stored_json import parse_json
 from storage.system.files import remove_tree, replace_file
 from storage.typed_paths import typed_path
 
@@ -122,7 +123,7 @@ def _folder(folder: Path, gguf: Path | None) -> BaseModel:
 def _origin(folder: Path) -> dict[str, Any]:
     """What a folder that was fetched or unpacked here was made from; empty for any other."""
     try:
-        record = json.loads((folder / _ORIGIN).read_text(encoding="utf-8"))
+        record = parse_json((folder / _ORIGIN).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}

@@ -1,6 +1,6 @@
 """TRL's trainers, fed with token ids of our own making.
 
-TRL tokenises and truncates by itself, from the wrong side: it cuts replies. So every trainer here is given finished
+TRL tokenises and truncates on its own, from the wrong side: it cuts replies. So every trainer here is given finished
 ids and its own preparation is switched off; nothing is truncated after model.training.rows has trimmed the contexts.
 """
 

@@ -174,7 +174,7 @@ def examine(
     if bot_bytes and not pausing_helps:
         warnings.append(
             f"The bot is running and uses {_gib(bot_bytes)}; training and replies will slow each other "
-            "down (--pause-bot stops it meanwhile)."
+            "down (--pause-bot pauses it during the training)."
         )
     if recipe.is_4bit and not hardware.has_gpu:
         warnings.append(f"'{recipe.name}' is meant for an NVIDIA GPU; on the processor the base is held in 32 bit.")

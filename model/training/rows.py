@@ -7,7 +7,6 @@ scripts/2_prepare_training_data.py). Rows are text; they are rendered with model
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -43,6 +42,7 @@ from model.prompts import (
 )
 from storage.errors import BadInputError
 from storage.records import Conversation, Turn
+from storage.stored_json import parse_json
 
 MANIFEST = "manifest.json"
 # What a loss passes over (PyTorch's cross entropy).
@@ -67,7 +67,7 @@ class PreparedFolder:
         if not (path / MANIFEST).is_file():
             raise BadInputError(f"{path} holds no {MANIFEST}: it is not a finished data set.", cure)
         try:
-            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+            manifest = parse_json((path / MANIFEST).read_text(encoding="utf-8"))
         except ValueError as error:
             raise BadInputError(f"{path / MANIFEST} cannot be read ({error}).", cure) from error
         if not isinstance(manifest, dict) or not (path / TRAIN).is_file():

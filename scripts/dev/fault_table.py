@@ -51,7 +51,7 @@ def rows_named(words: str) -> list[int]:
 
 
 def with_tests(text: str, tests: dict[int, list[tuple[str, str]]]) -> str:
-    """The document with every row's test column written anew; everything else stays as it is."""
+    """The document with every row's test column rewritten; everything else stays as it is."""
     return "\n".join(_line(line, tests) for line in text.split("\n"))
 
 

@@ -34,6 +34,7 @@ from storage.system.processes import kill_tree
 from storage.vectordb import VectorIndex
 from tests.support.discord_server import DiscordServer
 from tests.support.discord_world import World
+from tests.support.switched_bot import publish
 from tests.support.training_data import write_prepared_folder, write_tiny_base
 
 DEMO = PROJECT_ROOT / "data" / "demo"
@@ -212,7 +213,7 @@ class Starts:
                 shutil.copyfile(offline_chat_model(), path)
                 with path.open("ab") as file:  # another hash; llama.cpp reads nothing that is not in its tables
                     file.write(mark * 8)
-            deployment.publish(Workspace.at(root.path), old)
+            publish(Workspace.at(root.path), old)
         command = _script("5_deploy_bot.py", "--model", str(new), "--force")
         return Attack("deploy", root.path, command, deployed, survives=pointer_leads_to_a_whole_model)
 

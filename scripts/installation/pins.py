@@ -16,7 +16,7 @@ _CLAUSE = re.compile(r"""^\(?\s*(\w+)\s*(==|!=|<=|>=|<|>|not in|in)\s*['"]([^'"]
 
 
 class PinError(ValueError):
-    """A line of a requirements file that is no exact pin."""
+    """A line of a requirements file that is not an exact pin."""
 
 
 class Pin(NamedTuple):

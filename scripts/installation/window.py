@@ -23,7 +23,7 @@ POLL_MS = 100
 _CODE = Path(__file__).resolve().parents[2]
 WIDTH_CHARACTERS = 64
 _SHORTCUT = "Put the program on the desktop and in the menu"
-_KEPT = "Stopping. What is installed is kept, and the next start goes on from there."
+_KEPT = "Stopping. What is installed is kept, and the next start continues from there."
 Result = TypeVar("Result")
 
 

@@ -1,7 +1,7 @@
 """Erasure inside messages.db and control.db: of the live ones, and of every copy, whatever its schema.
 
 A copy may be older than the program (a backup, a file kept before a migration), so each statement runs only where its
-table is. Afterwards the file is written anew (VACUUM): freed pages, and the gaps that moving cells leaves behind, would
+table is. Afterwards the file is rewritten (VACUUM): freed pages, and the gaps that moving cells leaves behind, would
 still hold the text, `secure_delete` or not.
 """
 

@@ -85,7 +85,7 @@ def test_a_broken_connection_goes_on_where_it_stopped_in_another_process_too(hub
     hub.drops_after = 200_000
     with pytest.raises(DownloadError, match="broke off") as caught:
         everything(hub, tmp_path)
-    assert "goes on where it stopped" in caught.value.cure
+    assert "continues where it stopped" in caught.value.cure
     assert not (tmp_path / WEIGHTS).exists()
     assert (tmp_path / "config.json").exists(), "what is whole stays"
     hub.drops_after = None

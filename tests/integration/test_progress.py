@@ -142,7 +142,7 @@ def test_a_known_error_is_one_sentence_and_code_1(capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize(
     ("kind", "said"),
-    [("evaluate", "start it again to go on"), ("train", "--resume"), ("prepare", "from the beginning")],
+    [("evaluate", "start it again to continue"), ("train", "--resume"), ("prepare", "from the beginning")],
 )
 def test_whoever_stops_a_job_hears_how_it_is_gone_on_with(
     store: Store, capsys: pytest.CaptureFixture[str], kind: str, said: str

@@ -1,4 +1,4 @@
-"""A round of training that begins by itself: once tonight, or every night with enough news."""
+"""A round of training that begins on its own: once tonight, or every night with enough news."""
 
 from __future__ import annotations
 

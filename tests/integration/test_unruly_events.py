@@ -73,6 +73,7 @@ def test_events_out_of_order_leave_the_messages_as_they_are_on_discord(
         gone, edited, liked, purged = await asyncio.to_thread(unruly)
         await bot.until(lambda: server.world.sent, what="the answer to the one that stayed")
         await bot.until(lambda: len(ready_store.activity.recent()) == 4, what="all decisions")
+        await bot.until(lambda: not ready_store.activity.due(), what="their end")
         kept = ready_store.messages.get([gone, edited, liked, purged])
         assert set(kept) == {edited, liked}
         assert kept[edited].content == "last words"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +14,7 @@ import pytest
 
 from data.withdrawn_rows import drop_withdrawn
 from storage.deletions import Deletions
+from storage.errors import BadInputError
 from storage.forgetting import forget_channel, forget_member, sweep
 from storage.records import Channel
 from storage.store import Store
@@ -120,8 +123,6 @@ def test_what_is_taken_back_leaves_everything_that_was_made_of_it(
     store: Store, outside: Path, tmp_path: Path, withdraw: Withdraw
 ) -> None:
     """Fault 120."""
-    import shutil
-
     fill(store, outside)
     copy = Path(shutil.copytree(store.workspace.message_files / "prepared-1", tmp_path / "copy"))
     places = made_of_messages(store, outside)
@@ -166,6 +167,36 @@ def test_edited_words_are_not_learnt_from_a_data_set_of_before(store: Store, out
     assert drop_withdrawn(store, folder) == 0, "a second time there is nothing left to do"
     prepare(store.workspace, outside / "again")
     assert drop_withdrawn(store, outside / "again") == 0, "what was prepared after the edit stays whole"
+
+
+def test_training_and_evaluating_begin_by_looking_through_the_data(
+    store: Store, outside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault 120: the owner's own commands, on copies of the data set that lie anywhere."""
+    fill(store, outside)
+    copies = [Path(shutil.copytree(outside / "prepared", tmp_path / name)) for name in ("to train", "to measure")]
+    leave_out(store)
+    place = ("--workspace", str(store.workspace.root), "--data")
+    train = importlib.import_module("scripts.3_train_model")
+    train.main([*place, str(copies[0]), "--recipe", "cpu-smoke", "--preflight"])
+    assert "rows of the data set were left out" in capsys.readouterr().out
+    evaluate = importlib.import_module("scripts.4_evaluate_personality")
+    with pytest.raises(BadInputError, match="no model file"):
+        evaluate.main([*place, str(copies[1]), "--model", str(tmp_path / "none.gguf")])
+    assert holding(copies, WORD) == []
+
+
+def test_the_panel_cleans_up_where_no_bot_runs(store: Store, outside: Path) -> None:
+    """Fault 120: a switch put back within a minute costs nothing."""
+    notifier = pytest.importorskip("gui.notifier")
+    fill(store, outside)
+    places = made_of_messages(store, outside)
+    leave_out(store)
+    notifier.read_reminders(store, 0)
+    assert holding(places, WORD), "not at once"
+    store.messages_db.execute("UPDATE withdrawals SET at = at - 61")
+    notifier.read_reminders(store, 0)
+    assert holding(places, WORD) == []
 
 
 def test_what_comes_back_is_learnt_from_again_with_the_next_data_set(store: Store, outside: Path) -> None:

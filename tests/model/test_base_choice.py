@@ -20,6 +20,7 @@ from model.training.run import RunRequest, execute, settle
 from model.training.shapes import KNOWN_BASES
 from scripts import retrain
 from storage.environment import Environment
+from storage.jobs.frame import exit_code_of
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.settings import MODEL_PATH
 from storage.store import Store
@@ -120,9 +121,12 @@ def test_practice_is_what_was_asked_for_by_name_and_a_given_base_counts_most(wor
 
 def test_retrain_passes_a_base_on_and_names_none_by_itself(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[retrain.RoundStep] = []
+    places = 20
 
     def stop_at_training(_store: Store, step: retrain.RoundStep, *_: object) -> None:
         asked.append(step)
+        if step.kind == "prepare":
+            prepared(step, places)
         if step.kind == "train":
             raise KeyboardInterrupt
 
@@ -131,6 +135,30 @@ def test_retrain_passes_a_base_on_and_names_none_by_itself(store: Store, monkeyp
         with pytest.raises(KeyboardInterrupt):
             retrain.main(["--workspace", str(store.workspace.root), "--no-fetch", *more])
         assert ("--base" in asked[-1].arguments) is bool(more)
+
+
+def prepared(step: retrain.RoundStep, places: int) -> None:
+    """The folder a preparation was asked for, with so many places to judge by."""
+    folder = Path(step.arguments[step.arguments.index("--out") + 1])
+    folder.mkdir(parents=True)
+    (folder / "test.jsonl").write_text("{}\n" * places, encoding="utf-8")
+
+
+def test_a_round_whose_model_could_not_be_judged_ends_before_it_trains(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault 165: a server with few messages was told after the hours."""
+    begun: list[str] = []
+
+    def only_prepare(_store: Store, step: retrain.RoundStep, *_: object) -> None:
+        begun.append(step.kind)
+        prepared(step, 12)
+
+    monkeypatch.setattr(retrain, "run_step", only_prepare)
+    code = exit_code_of(lambda: retrain.main(["--workspace", str(store.workspace.root), "--no-fetch"]))
+    assert code == 1
+    assert begun == ["prepare"]
+    assert "holds only 12 places" in capsys.readouterr().err
 
 
 def big_file(path: Path) -> Path:

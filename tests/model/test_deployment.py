@@ -1,4 +1,4 @@
-"""Deployment: old or new at every moment, nothing worse or leaking by accident, back by itself when the bot cannot."""
+"""Deployment: old or new at every moment, nothing worse or leaking by accident, back on its own when the bot cannot."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def test_a_measurement_of_both_in_one_run_counts_more_than_an_old_report() -> No
 
 
 def test_a_quick_evaluation_is_no_match_for_a_whole_one() -> None:
-    """Fewer places look better by themselves."""
+    """Fewer places look better on their own."""
     old = report_of("0" * 64, percent=60)
     common = {"sha256": "1" * 64, "manifest": {}, "in_use": deployed(), "in_use_report": old}
     quick = replace(report_of("1" * 64, percent=90), is_quick=True)

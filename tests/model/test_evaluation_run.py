@@ -1,4 +1,4 @@
-"""A whole evaluation with the packaged model: it writes, is measured, goes on where it was stopped."""
+"""A whole evaluation with the packaged model: it writes, is measured, continues where it was stopped."""
 
 from __future__ import annotations
 
@@ -114,17 +114,18 @@ def test_real_replies_are_scored_alike_whoever_is_written_beside_them(model: Cha
     assert [len(answer.log_probabilities) for answer in together] == [len(answer.log_probabilities) for answer in alone]
 
 
-def test_a_reply_that_finds_no_room_beside_the_others_waits_for_one(tmp_path: Path) -> None:
-    """Four long talks do not fit into the context at once; none of them is given up."""
-    options = ContextOptions(cells=560, threads=1)
-    crowded = ChatModel(offline_chat_model(), options, n_ctx=512, parallel=4, park_bytes=0)
-    talk = Conversation(tuple(Turn(name, "so what do you think of it then " * 8) for name in ("mia", "tom", "ada")))
+def test_a_reply_that_finds_no_room_beside_the_others_waits_for_one() -> None:
+    """Four talks do not fit into the context at once; none of them is given up."""
+    crowded = ChatModel(offline_chat_model(), ContextOptions(cells=144), n_ctx=128, parallel=4, park_bytes=0)
+    talk = Conversation((Turn("mia", "so what do you think of it then " * 5),))
     try:
         asked = [
-            crowded.submit(ReplyRequest(talk, GenerationOptions(max_tokens=8, seed=number), str(number) * 20, number))
+            crowded.submit(
+                ReplyRequest(talk, GenerationOptions(max_tokens=5, seed=number), f"{number} is here.", number)
+            )
             for number in range(4)
         ]
-        assert all(future.result(120).stop_reason in ("stop", "length") for future in asked)
+        assert all(future.result(280).stop_reason in ("stop", "length") for future in asked)
     finally:
         crowded.close()
 

@@ -89,3 +89,29 @@ def test_the_name_of_an_export_changes_nothing_in_how_it_reads(tiny: TinyModel, 
         base = BaseModel("tiny", tiny.folder, made)
         wanted(base, CHAT)
         wanted(base, TRANSCRIPT)
+
+
+def test_a_size_that_costs_a_small_model_too_much_gives_way_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 166: a night of training was thrown away because the smallest file size spoilt it."""
+    from peft import LoraConfig, get_peft_model
+
+    from model.training import export_check
+    from model.training.export import ExportPlan, export
+
+    base = based(make_tiny_model(tmp_path / "model", "qwen2"))
+    layers = list(lora_targets(LoraRecipe(r=4, alpha=8), is_tied=True).target_modules)
+    adapted = get_peft_model(
+        load_base(base, dtype="float32"), LoraConfig(r=4, task_type="CAUSAL_LM", target_modules=layers)
+    )
+    adapted.save_pretrained(tmp_path / "adapter")
+    impossible = dict.fromkeys(("Q4_K_M", "Q5_K_M"), (0.0, 1.0))
+    monkeypatch.setattr(export_check, "_LIMITS", export_check._LIMITS | impossible)
+    (tmp_path / "out").mkdir()
+    plan = ExportPlan(base, tmp_path / "adapter", tmp_path / "out", "voice", SYSTEM_PROMPT, {})
+    made = export(plan)
+    assert made.gguf == tmp_path / "out" / "voice-Q8_0.gguf"
+    assert json.loads(made.manifest.read_text(encoding="utf-8"))["quantisation"] == "Q8_0"
+    assert len([note for note in made.notes if "too much" in note]) == 2
+    assert not list((tmp_path / "out").glob("*Q4*"))

@@ -50,7 +50,7 @@ def request(
 
 
 def busy(model: ChatModel, channel: int = 90) -> object:
-    """A reply under way that will not end by itself before it is cancelled."""
+    """A reply under way that will not end on its own before it is cancelled."""
     future = model.submit(request(channel, options=ENDLESS))
     while not model._worker.running:
         time.sleep(0.002)
@@ -339,7 +339,7 @@ def test_the_response_cache_answers_only_where_it_was_asked_for(model: ChatModel
             assert not model.generate(cached).is_cached  # another voice might have said it
             break
     else:
-        pytest.fail("no reply ended by itself in five")
+        pytest.fail("no reply ended on its own in five")
     assert not model.generate(plain).is_cached
 
 

@@ -47,6 +47,19 @@ def put_model(store: Store) -> Path:
     return model
 
 
+def test_a_large_server_is_asked_about_in_the_window_and_the_answer_kept(store: Store) -> None:
+    """Fault 167."""
+    text = policy.large_server_text("the lounge", 500, is_discoverable=False)
+    with open_panel(store, demo=False) as panel:
+        policy.ask_about_large_server(store.facts, 7, text, now=1.0)
+        finish(store, "fetch")
+        panel.wait(lambda: panel.app.dialog.is_open, "the question")
+        panel.wait(lambda: len(panel.app.dialog._buttons) == 3, "its answers")
+        panel.click(panel.app.dialog._buttons[-1])
+        panel.wait(lambda: policy.is_large_server_confirmed(store.consents, 7), "the answer")
+    assert store.consents.latest(policy.LARGE_SERVER, subject_id=7).wording == text
+
+
 @pytest.mark.parametrize("begun", ["token", "import"])
 def test_the_list_is_still_there_after_its_first_step_and_a_restart(store: Store, begun: str) -> None:
     with open_panel(store, demo=False) as panel:

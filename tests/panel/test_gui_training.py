@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,10 @@ from storage.jobs.runner import JobRunner
 from storage.paths import Workspace
 from storage.records import Job, JobMetric, JobState, Message
 from storage.store import Store
+from storage.trained_models import all_models
+from tests.integration.test_colab_files import brought
 from tests.support.panel import StillController, StillJobs, open_panel
+from tests.support.training_data import write_prepared_folder
 
 NOW = 1_760_000_000.0
 LONG_AGO_MS = 1_700_000_000_000
@@ -204,3 +208,23 @@ def test_a_set_up_is_told_and_cancelled_and_a_long_step_does_not_keep_its_owner_
     runner.tick()
     assert {store.jobs.get(each.job_id).state for each in (round_of, step)} == {JobState.CANCELLED}
     assert len(ended) == 2
+
+
+def test_colab_needs_no_terminal_there_or_back(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_prepared_folder(store.workspace.message_files / "prepared", rows=4)
+    (tmp_path / "away").mkdir()
+    monkeypatch.setattr("gui.components.training.filedialog.askdirectory", lambda **_: str(tmp_path / "away"))
+    voice = brought(tmp_path / "Downloads")
+    looked = store.jobs.start("preflight")
+    found = {"recipe": "cpu-smoke", "hardware": {"gpu_name": "", "cpu_cores": 2}, "can_run": True}
+    store.jobs.finish(looked.job_id, JobState.DONE, result=found)
+    monkeypatch.setattr("gui.components.training.filedialog.askopenfilename", lambda **_: str(voice))
+    with open_panel(store) as panel:
+        room = panel.go("training")
+        panel.wait(lambda: room.computer.buttons[1].is_enabled, "the offer")
+        panel.click(room.computer.buttons[1])
+        panel.wait(lambda: panel.app.dialog.is_open, "the question")
+        panel.click(panel.app.dialog._buttons[-1])
+        panel.wait(lambda: (tmp_path / "away" / "prepared.zip").is_file(), "the files")
+        panel.click(room.from_colab)
+        panel.wait(lambda: len(all_models(store)) == 1, "the model")

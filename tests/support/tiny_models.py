@@ -211,6 +211,8 @@ def write_folder(folder: Path, name: str, *, seed: int = 0) -> Path:
         for key, weight in model.named_parameters():
             if "norm" in key or key.endswith(".bias"):  # made as ones and zeros, which would hide what is done to them
                 weight.add_(torch.randn_like(weight) * 0.1)
+            if "embed_tokens" in key or "lm_head" in key:  # some words are likelier than others, as in a real model
+                weight.mul_(torch.exp(torch.randn(len(weight), 1) * 0.7))
     model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     described = {
