@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from scripts import bootstrap
 from storage.jobs.arguments import plain_parser
@@ -57,7 +58,7 @@ from storage.environment import read_environment
 from storage.errors import AlreadyRunningError, KnownError, disk_error, is_disk_error
 from storage.logs import configure_logging
 from storage.paths import PROJECT_ROOT, Workspace, unsafe_folder
-from storage.settings import ADAPTER_PATH, EMBEDDING_MODEL, LOG_DAYS, LOG_LEVEL, MODEL_PATH
+from storage.settings import ADAPTER_PATH, EMBEDDING_MODEL, LOG_DAYS, LOG_LEVEL, MODEL_PATH, TEMPERATURE, Setting
 from storage.store import Store
 from storage.system.desktop import introduce_program
 from storage.system.locks import FileLock
@@ -66,6 +67,7 @@ from storage.system.message_box import show_failure
 
 log = logging.getLogger("launcher")
 DEMO_SERVER = PROJECT_ROOT / "data" / "demo"
+DEMO_TEMPERATURE = 0.8
 DEMO_CHAT_MODEL = "smollm2-135m-instruct"
 DEMO_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 # How long a launcher that is running may take to make room: it looks once a second.
@@ -222,12 +224,15 @@ def display_trouble() -> str:
 
 
 def choose_demo_models(store: Store, *, is_new: bool) -> None:
-    """Settings of the demo's models. Later on, one that is not set was taken back on purpose: a model was deployed."""
+    """Settings of the demo's models and how they are asked. Later on, one that is not set was taken back on purpose: a
+    model was deployed."""
     adapter = DEMO_SERVER / "adapter.gguf"
-    wanted = {
+    wanted: dict[Setting[Any], Any] = {
         MODEL_PATH: DEMO_CHAT_MODEL,
         EMBEDDING_MODEL: DEMO_EMBEDDING_MODEL,
         ADAPTER_PATH: str(adapter) if adapter.exists() else "",
+        # Read side by side, its answers make more sense than at 1, and stay as varied (docs/RESULTS.md).
+        TEMPERATURE: DEMO_TEMPERATURE,
     }
     stored = store.settings.read()
     for setting, value in wanted.items():

@@ -230,6 +230,7 @@ def describe(
     layout: int,
     system_prompt: str,
     tokenizer: str,
+    own_name: str,
     canaries: Sequence[Mapping[str, Any]],
     pairs: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -255,6 +256,7 @@ def describe(
         "layout": layout,
         "system_prompt": system_prompt,
         "tokenizer": tokenizer,
+        "own_name": own_name,
         "counts": {
             **prepared.rows,
             "authors": len(plan.counts),

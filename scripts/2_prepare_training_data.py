@@ -14,7 +14,7 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ from storage.jobs.results import PreparedShare, PrepareResult
 from storage.jobs.terminal import TerminalProgress, print_summary
 from storage.people import THREAD_KINDS
 from storage.records import Conversation
-from storage.settings import SESSION_GAP_MINUTES, SYSTEM_PROMPT
+from storage.settings import BOT_NAMES, SESSION_GAP_MINUTES, SYSTEM_PROMPT
 from storage.store import Store
 from storage.system.files import remove_tree
 
@@ -176,6 +176,7 @@ def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Term
             layout=LAYOUT,
             system_prompt=store.settings.get(SYSTEM_PROMPT),
             tokenizer=counter.name,
+            own_name=own_name(store, prepared.names),
             canaries=planted,
             pairs=asdict(pairs) | {"taught_left_out": dict(taught.left_out)},
         )
@@ -188,6 +189,14 @@ def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Term
         if options.rejected != "templates":
             close_model()
         remove_tree(partial)
+
+
+def own_name(store: Store, names: Mapping[int, str]) -> str:
+    """What the bot is called on this server: as the owner wrote, else as its own messages are signed; '' where neither
+    is known, and a transcript takes a name that people might have."""
+    chosen = store.settings.get(BOT_NAMES).split(",")[0].strip()
+    author = store.messages.own_author()
+    return chosen or (names.get(author, "") if author else "")
 
 
 def checked_options(store: Store, options: argparse.Namespace) -> Options:

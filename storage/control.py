@@ -52,6 +52,10 @@ class SettingsStore:
         with self._database.transaction() as connection:
             connection.executemany("DELETE FROM config WHERE key = ?", [(setting.key,) for setting in settings])
 
+    def changed_by(self) -> dict[str, str]:
+        """Who set what, by key."""
+        return {row["key"]: row["changed_by"] for row in self._database.rows("SELECT key, changed_by FROM config")}
+
     def stored(self) -> dict[str, Any]:
         """Only what was chosen, by key."""
         settings = self.read()

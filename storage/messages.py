@@ -276,6 +276,11 @@ class MessageStore:
         first_id = first_snowflake(int(moment * 1000))
         return int(self.database.value("SELECT COUNT(*) FROM messages WHERE id >= ? AND is_own = 0", (first_id,)))
 
+    def own_author(self) -> int | None:
+        """The account this bot last spoke with, None when it has not spoken yet."""
+        found = self.database.value("SELECT author_id FROM messages WHERE is_own = 1 ORDER BY id DESC LIMIT 1")
+        return int(found) if found else None
+
     def counts_by_author(self, *, channel_ids: Sequence[int] | None = None) -> dict[int, int]:
         """Messages per member, own replies excluded; of some channels only, when given."""
         if channel_ids is None:

@@ -324,7 +324,7 @@ def job_views(
 
 def _is_step_of(job: Job, round_of: Job | None) -> bool:
     """A round is one job for whoever looks on: one bar, one Cancel."""
-    is_step = job.kind in (JobKind.FETCH, JobKind.PREPARE, JobKind.TRAIN, JobKind.EVALUATE)
+    is_step = job.kind in (JobKind.FETCH, JobKind.PREPARE, JobKind.TRAIN, JobKind.SWEEP, JobKind.EVALUATE)
     return round_of is not None and is_step and job.started_at >= round_of.started_at - 1
 
 

@@ -64,9 +64,9 @@ def pipeline_view(
             return PipelineView(bare)
         return PipelineView(bare, True, 0, 0.0, setting_up, "", texts.PIPELINE_SETUP)
     of_round = {
-        each.kind: each
+        _kind(each): each
         for each in (*reversed(pulse.finished), *pulse.jobs)
-        if each.kind in ORDER and each.started_at >= job.started_at - 1
+        if _kind(each) in ORDER and each.started_at >= job.started_at - 1
     }
     reached = max((ORDER.index(JobKind(kind)) for kind in of_round), default=-1)
     steps = [_step(number, of_round.get(kind), reached) for number, kind in enumerate(ORDER)]
@@ -89,6 +89,11 @@ def pipeline_view(
         texts.PIPELINE_STARTED.format(at=words.clock(job.started_at)),
         is_cancelling,
     )
+
+
+def _kind(job: Job) -> str:
+    """Which step of a round a job is; finding settings is the first part of evaluating."""
+    return JobKind.EVALUATE if job.kind == JobKind.SWEEP else job.kind
 
 
 def _step(number: int, job: Job | None, reached: int) -> StepView:

@@ -59,8 +59,7 @@ STEP_SEARCH_TEXT = "{name} finds what was said before (130 MB). A smaller one is
 STEP_SEARCH_SKIP, STEP_SEARCH_SKIPPED = "Use the included one", "The included one serves. Download it here any time."
 STEP_TRAIN = "Teach it"
 STEP_TRAIN_TEXT = (
-    "Trains the model on your messages, so that it speaks like your server. This may take hours; the bot can be "
-    "tried without it."
+    "The bot already talks from your channels' own words; training makes it yours. It may take hours, and it can wait."
 )
 STEP_TRAIN_GO, STEP_TRAIN_SKIP = "Teach it", "Later"
 STEP_TRAIN_SKIPPED = "Put off. It waits here and under Training."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -76,6 +76,7 @@ class EvaluationConfig:
     embed: texts -> vectors, or None without an embedding model (recall and the figures that need it are left out).
     machine: what was measured on this computer, so that models run as the bot runs them.
     answers: folder where finished replies are kept, so that whatever was stopped goes on; None: inside `out`.
+    suggested: settings of the model with role "model" alone, as a sweep found them; the others keep `settings`.
     """
 
     data: Path
@@ -92,6 +93,7 @@ class EvaluationConfig:
     adapter: Path | None = None
     machine: MachineFacts | None = None
     answers: Path | None = None
+    suggested: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run(plan: EvaluationConfig, report: Progress = lambda _fraction, _step: None) -> EvaluationReport:
@@ -140,8 +142,13 @@ def run(plan: EvaluationConfig, report: Progress = lambda _fraction, _step: None
     return result
 
 
-def run_sweep(plan: EvaluationConfig, report: Progress = lambda _fraction, _step: None) -> list[Point]:
-    """The grid on the validation split with the first model of the plan, best first."""
+def run_sweep(
+    plan: EvaluationConfig,
+    report: Progress = lambda _fraction, _step: None,
+    *,
+    points: Sequence[Point] | None = None,
+) -> list[Point]:
+    """The grid, or the points given, on the validation split with the first model of the plan, best first."""
     rows = _places(plan, "validation.jsonl", SWEEP_ROWS, QUICK_SWEEP_ROWS)
     if len(rows) < QUICK_SWEEP_ROWS:
         raise BadInputError(
@@ -154,7 +161,8 @@ def run_sweep(plan: EvaluationConfig, report: Progress = lambda _fraction, _step
     voice = _own_voice(plan, voice, file, plan.adapter)
     kept = _answers(plan) / f"sweep-{_key(plan, _identities(plan, role, file), voice, manifest)}"
     with loaded(file, plan, plan.adapter) as model:
-        return sweep(model, rows, voice, embed=plan.embed, kept=kept, report=_part(report, 0.1, 0.95))
+        part = _part(report, 0.1, 0.95)
+        return sweep(model, rows, voice, embed=plan.embed, kept=kept, points=points, report=part)
 
 
 def run_blind_test(
@@ -354,8 +362,12 @@ def _own_voice(plan: EvaluationConfig, voice: GenerationSetup, file: Path, adapt
     """The voice with the sampling that the bot would use for this model's layout."""
     from model.inference import GenerationOptions
 
-    layout = layout_for(plan.settings[CHAT_TEMPLATE], file, adapter)
-    return replace(voice, options=GenerationOptions.from_settings(plan.settings.for_layout(layout)), layout=layout)
+    settings = plan.settings
+    if plan.suggested and (file, adapter) == (plan.models[0][1], plan.adapter):
+        settings = settings.with_values(dict(plan.suggested))
+        voice = replace(voice, system_prompt=settings[SYSTEM_PROMPT])
+    layout = layout_for(settings[CHAT_TEMPLATE], file, adapter)
+    return replace(voice, options=GenerationOptions.from_settings(settings.for_layout(layout)), layout=layout)
 
 
 def _stamps(folder: Path) -> list[tuple[str, int, int]]:

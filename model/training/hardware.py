@@ -8,12 +8,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.training.on_processor import is_bfloat16_faster
+
 
 @dataclass(frozen=True)
 class Hardware:
-    """Bytes throughout. gpu_* are of the largest NVIDIA GPU, '' and 0 without one; gflops is a measured product.
+    """Bytes throughout. gpu_* are of the largest NVIDIA GPU, '' and 0 without one; gflops is a measured product, on a
+    processor of 32-bit numbers.
 
-    is_apple: Apple's graphics compute for torch; the memory is the processor's.
+    is_apple: Apple's graphics compute for torch; the memory is the processor's. has_fast_16bit: of a processor that
+    trains in 16 bit.
     """
 
     cpu_cores: int
@@ -26,6 +30,7 @@ class Hardware:
     gpu_count: int = 0
     gflops: float = 0.0
     is_apple: bool = False
+    has_fast_16bit: bool = False
 
     @property
     def has_gpu(self) -> bool:
@@ -51,6 +56,7 @@ def find_hardware(folder: Path, *, measure_speed: bool = True) -> Hardware:
         gpu_count=count,
         gflops=_gflops("cuda" if total else "mps" if is_apple else "cpu") if measure_speed else 0.0,
         is_apple=is_apple,
+        has_fast_16bit=measure_speed and not total and not is_apple and is_bfloat16_faster(),
     )
 
 

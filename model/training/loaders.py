@@ -11,6 +11,7 @@ from typing import Any
 
 from model.training.base_model import BaseModel, load_base
 from model.training.hardware import has_apple_graphics, has_bfloat16
+from model.training.on_processor import is_bfloat16_faster
 from model.training.recipes import LoraTargets, Recipe, lora_targets
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,9 @@ def find_runtime(recipe: Recipe) -> Runtime:
         # Apple's graphics only where the recipe is made for them: the others' numbers are a processor's.
         if recipe.is_for_apple and has_apple_graphics():
             return Runtime("mps", "bfloat16", "peft")
-        return Runtime("cpu", "float32", "peft")
+        # A matrix that is trained itself stays in 32 bit.
+        is_16bit = not recipe.lora.train_embeddings and is_bfloat16_faster()
+        return Runtime("cpu", "bfloat16" if is_16bit else "float32", "peft")
     number = int(os.environ.get("LOCAL_RANK", "0"))
     dtype = "bfloat16" if has_bfloat16(number) else "float16"
     return Runtime(f"cuda:{number}", dtype, "unsloth" if _has_unsloth(recipe) else "peft")

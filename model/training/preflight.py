@@ -6,7 +6,8 @@ fit.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 
 from data.chat.rows import PREFERENCES, SESSIONS, TRAIN, VALIDATION, SessionRow, TrainingRow, read_rows
@@ -25,6 +26,8 @@ _BYTES_4BIT, _BYTES_16, _BYTES_32 = 0.56, 2, 4
 _RUNTIME_BYTES = {True: int(1.0 * GIB), False: int(0.7 * GIB)}
 # Share of a plain matrix product's speed that a training step reaches.
 _EFFICIENCY = 0.4
+# The same where the processor trains in 16 bit, of its 32-bit product (scripts/benchmark.py training).
+_EFFICIENCY_16BIT = 1.2
 _CHARACTERS_PER_TOKEN = 3.6
 _TOKENS_PER_TURN = 8
 _SAFETY_DISK = GIB
@@ -105,6 +108,8 @@ def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method, layout:
         available = counts["sft" if name == "sft" else "preferences"]
         cap = recipe.phase(name).max_rows
         rows[name] = min(available, cap) if cap else available
+    if sft_tokens and "sft" in rows and recipe.sft.max_tokens:
+        rows["sft"] = max(min(counts["sft"], int(recipe.sft.max_tokens / sft_tokens)), 1)
     rows["validation"] = min(folder.count(VALIDATION), recipe.validation_rows)
     system = len(folder.system_prompt) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN
     return WorkEstimate(rows, system + _mean_tokens(folder), system, sft_tokens)
@@ -179,6 +184,10 @@ def examine(
     if recipe.is_4bit and not hardware.has_gpu:
         warnings.append(f"'{recipe.name}' is meant for an NVIDIA GPU; on the processor the base is held in 32 bit.")
     steps = {name: _steps(recipe.phase(name), work.rows.get(name, 0)) for name in method.phases}
+    if work.sft_tokens and "sft" in steps and not hardware.has_gpu:
+        # Rows of similar length a step, as many of them as the longest ones would be (model/training/shared_prefix.py).
+        full = work.rows["sft"] * work.sft_tokens / (recipe.sft.effective_batch * recipe.sft.max_length)
+        steps["sft"] = _steps(replace(recipe.sft, batch_size=1, accumulation=1), math.ceil(full))
     return Preflight(
         recipe=recipe.name,
         reason=reason,
@@ -296,7 +305,8 @@ def _seconds(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardwa
         if name == "sft" and not is_whole and not hardware.has_gpu:  # model/training/shared_prefix.py
             tokens -= min(work.shared_tokens, tokens) * (1 - 1 / numbers.batch_size)
         seconds += rows * tokens * times * per_token
-    return seconds / (hardware.gflops * 1e9 * _EFFICIENCY * max(hardware.gpu_count, 1))
+    efficiency = _EFFICIENCY_16BIT if hardware.has_fast_16bit else _EFFICIENCY
+    return seconds / (hardware.gflops * 1e9 * efficiency * max(hardware.gpu_count, 1))
 
 
 def _gib(number: float) -> str:

@@ -45,7 +45,8 @@ class LoraRecipe:
 class PhaseRecipe:
     """One phase. max_length counts tokens of prompt and reply together.
 
-    max_steps and max_rows of 0 mean no limit. beta is DPO's, KTO's beta or ORPO's lambda; unused in SFT.
+    max_steps and max_rows of 0 mean no limit; where max_tokens is given, it limits whole conversations instead of
+    max_rows. beta is DPO's, KTO's beta or ORPO's lambda; unused in SFT.
     """
 
     epochs: float
@@ -56,6 +57,7 @@ class PhaseRecipe:
     beta: float = 0.1
     max_steps: int = 0
     max_rows: int = 0
+    max_tokens: int = 0
 
     @property
     def effective_batch(self) -> int:
@@ -172,7 +174,15 @@ CPU_SMOKE = Recipe(
     purpose="minutes on two processor cores with SmolLM2-135M; shows that everything works",
     lora=LoraRecipe(r=16, alpha=32, dropout=0.0),
     # Rows of one batch share the computation of their system prompt (model/training/shared_prefix.py): hence 8 at once.
-    sft=PhaseRecipe(epochs=1, learning_rate=5e-4, batch_size=8, accumulation=1, max_length=320, max_rows=320),
+    sft=PhaseRecipe(
+        epochs=1,
+        learning_rate=5e-4,
+        batch_size=8,
+        accumulation=1,
+        max_length=320,
+        max_rows=320,
+        max_tokens=250_000,
+    ),
     dpo=PhaseRecipe(epochs=1, learning_rate=5e-5, batch_size=2, accumulation=2, max_length=320, max_rows=40),
     orpo=PhaseRecipe(epochs=1, learning_rate=2e-4, batch_size=2, accumulation=2, max_length=320, max_rows=80),
     kto=PhaseRecipe(epochs=1, learning_rate=5e-5, batch_size=4, accumulation=1, max_length=320, max_rows=40),
@@ -210,8 +220,9 @@ DEMO = replace(
     CPU_SMOKE,
     name="demo",
     purpose="the demo server's adapter: small, a few minutes on two cores",
-    lora=LoraRecipe(r=8, alpha=16, dropout=0.05),
-    sft=PhaseRecipe(epochs=1, learning_rate=1e-3, batch_size=8, accumulation=1, max_length=288, max_rows=480),
+    lora=LoraRecipe(r=8, alpha=16, dropout=0.0),
+    # Four passes over a small server's conversations, about a thousand tokens a step.
+    sft=PhaseRecipe(epochs=4, learning_rate=1e-3, batch_size=4, accumulation=1, max_length=288, max_rows=480),
     evaluate_every=100,
     save_every=20,
 )

@@ -301,7 +301,7 @@ def _validation(run: PlannedRun, base: BaseModel) -> list[Example]:
         run.data.own_name,
     )
     limit = min(run.recipe.validation_rows, _MEASURED_ROWS)
-    return examples(run.data, VALIDATION, renderer, Skipped(), limit=limit)
+    return examples(run.data, VALIDATION, renderer.of_lines, Skipped(), limit=limit)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ from storage.system import processes
 # Who asked to stop waits no longer than this for the job's next safe point. What it had finished is kept: every one of
 # these goes on where it was killed.
 PATIENCE_SECONDS = 4.0
-_MAY_BE_ENDED = frozenset({JobKind.PREPARE, JobKind.TRAIN, JobKind.EVALUATE, JobKind.RETRAIN, JobKind.PREFLIGHT})
+_MAY_BE_ENDED = frozenset(
+    {JobKind.PREPARE, JobKind.TRAIN, JobKind.SWEEP, JobKind.EVALUATE, JobKind.RETRAIN, JobKind.PREFLIGHT}
+)
 
 
 class Child(Protocol):

@@ -23,11 +23,12 @@ from model.publishing import checks as deployment_checks
 from model.publishing import deployment
 from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
 from model.publishing.release import Release, find_report
+from model.publishing.suggested import SUGGESTED
 from storage.artefacts import remember_elsewhere
 from storage.environment import Environment
 from storage.errors import ModelFileError
 from storage.paths import Workspace
-from storage.settings import ADAPTER_PATH, MODEL_PATH, Settings
+from storage.settings import ADAPTER_PATH, MIN_P, MODEL_PATH, TEMPERATURE, Settings
 from storage.store import Store
 from storage.system.files import remove_file
 from storage.trained_models import all_models
@@ -321,12 +322,31 @@ def test_a_real_model_is_loaded_speaks_and_is_stored_with_its_report(store: Stor
     assert deployment.report_path(store.workspace, outcome.version).exists()
 
 
-def test_force_is_written_into_the_manifest(store: Store, tmp_path: Path) -> None:
+def test_force_is_written_into_the_manifest_and_settings_found_for_the_file_are_taken_when_asked(
+    store: Store, tmp_path: Path
+) -> None:
     gguf = tmp_path / "tuned.gguf"
     shutil.copyfile(offline_chat_model(), gguf)
-    version = Release(store).deploy(gguf, is_forced=True).version
+    found = {"model_sha256": model_sha256(gguf), "settings": {"temperature": 0.9, "min_p": 0.05, "from_tomorrow": 1}}
+    layouts = {"transcript": {"auc": 0.61, "fit": 0.8}, "chat template": {"auc": 0.9, "fit": None}}
+    swept = store.workspace.data / "evaluation" / "sweep"
+    for name, record in (("of-another", found | {"model_sha256": "0" * 64}), ("sweep", found | {"layouts": layouts})):
+        (swept.parent / name).mkdir(parents=True)
+        (swept.parent / name / SUGGESTED).write_text(json.dumps(record), encoding="utf-8")
+    store.settings.set(TEMPERATURE, 0.5, changed_by="panel")
+    outcome = Release(store).deploy(gguf, is_forced=True)
+    version = outcome.version
+    assert "temperature 0.9" in outcome.remarks[-1]
+    assert outcome.remarks[-1].startswith("You chose temperature yourself")
+    assert "chat template: detector AUC 0.90, fit to context not measured" in outcome.remarks[-1]
+    assert store.settings.get(TEMPERATURE) == 0.5, "the owner's own choice is not replaced unasked"
     manifest = json.loads((store.workspace.finetuned_models / f"{version.name}.json").read_text(encoding="utf-8"))
     assert "not been evaluated" in manifest["forced"][0]
+    Release(store).deploy(gguf, is_forced=True, takes_settings=True)
+    assert (store.settings.get(TEMPERATURE), store.settings.get(MIN_P)) == (0.9, 0.05)
+    (swept / SUGGESTED).unlink()
+    Release(store).use_version(version.name)
+    assert not store.settings.read().is_set(TEMPERATURE), "they go with the model they were found for"
 
 
 def test_a_chosen_model_and_adapter_give_way_to_the_deployed_one_and_come_back_with_the_rollback(

@@ -556,3 +556,10 @@ def test_a_reply_in_a_transcript_says_its_name_on_every_further_line() -> None:
     assert example is not None
     assert decode(example.prompt) == "mira: hello 0\nmira: hello 1\nVex:"
     assert decode(example.reply) == " sure\nVex: thing\n<|im_end|>"
+
+
+def test_what_is_measured_of_a_transcript_ends_with_its_line_as_what_is_learnt_does() -> None:
+    renderer = Renderer(encode, transcript_layout(eos="<|im_end|>"), "none", 900, "Vex").of_lines
+    example = renderer.example(place("sure", turns=1, text="hello"), Skipped())
+    assert example is not None
+    assert decode(example.reply) == " sure\n"
