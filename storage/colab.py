@@ -18,7 +18,7 @@ from pathlib import Path
 from storage.artefacts import RUN, PreparedSet
 from storage.errors import KnownError
 from storage.paths import PROJECT_ROOT, Workspace
-from storage.system.files import remove_tree, replace_file
+from storage.system.files import remove_file, remove_tree, replace_file
 
 # All of the program that training needs, and nothing that an owner's folder may hold besides.
 _PARTS = ("bot", "data", "model", "scripts", "storage", "docs")
@@ -118,5 +118,5 @@ def _zip(target: Path, files: Iterator[tuple[Path, Path]]) -> Path:
             f"{target} cannot be written: {error.strerror or error}.", "Choose another folder, or free some space."
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        remove_file(part)
     return target

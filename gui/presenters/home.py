@@ -185,6 +185,8 @@ def incident_text(incident: Incident) -> str:
 
 def _cause(detail: str) -> str:
     """What ended it, short: the process is known, and the logs have the rest."""
+    if "signal 9" in detail:
+        return texts.CAUSE_KILLED
     cause = detail.removeprefix("The bot process ").removesuffix("; see the log.").rstrip(".")
     return cause if len(cause) <= 60 else cause[:58] + "…"
 

@@ -38,7 +38,7 @@ from model.training.merging import LoraAdapter, MergedWeights, save_folder
 from model.training.rows import Example, Renderer
 from model.training.streamed import reply_distributions
 from storage.jobs.results import ExportedModel
-from storage.system.files import remove_tree, replace_file
+from storage.system.files import remove_file, remove_tree, replace_file
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ class _Export:
             except ExportCheckError as error:
                 log.warning("%s", error.what)
                 self.notes.append(f"{name} costs this model too much; the next larger size was made instead.")
-                small.unlink()
+                remove_file(small)
                 continue
             self.quantisation = name
             return small

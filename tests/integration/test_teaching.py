@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from data.chat.rows import JudgedRow, PreferenceRow, read_rows
 from data.taught import OWNER_WEIGHT, read_taught
+from gui.presenters.comparison import ComparedAnswers, Side, judgement
 from storage.forgetting import forget_member
 from storage.live import ReplyNote
-from storage.records import PLAYGROUND_CHANNEL, Channel, Turn
+from storage.records import PLAYGROUND_CHANNEL, Channel, PlaygroundEntry, Turn
 from storage.store import Store
 from storage.teaching import JudgedReply, Opinion
 from tests.support.full_workspace import MIRA, holding, message, messages, prepare
@@ -129,3 +131,30 @@ def test_replies_where_nothing_is_learnt_or_somebody_left_teach_nothing(store: S
     assert len(read_taught(store, layout=2).places) == 1
     store.members.set_excluded(11, True)
     assert not read_taught(store, layout=2).places
+
+
+def test_the_better_of_a_comparison_is_chosen_against_the_other_one(store: Store, tmp_path: Path) -> None:
+    store.messages.save(messages())
+    seen = next(m for page in store.messages.in_channel(1) for m in page)
+    before = [PlaygroundEntry(1, "owner", "hello", 1.0), PlaygroundEntry(2, "bot", "hey", 2.0, answers_id=1)]
+    recalled = {"recalled": [{"message_id": seen.id}], "model": "voice-2"}
+    first = PlaygroundEntry(4, "bot", "no idea", 3.0, answers_id=3, details=recalled)
+    second = PlaygroundEntry(6, "bot", "only if you pay", 4.0, answers_id=5, details={"model": "voice-3"})
+    compared = ComparedAnswers("game tonight?", (Side("a"), Side("b")), question_id=5, first=first)
+    history = [*before, PlaygroundEntry(5, "owner", "game tonight?", 3.5), second]
+    assert judgement(compared, history, is_second_better=True) is None, "there is nothing to choose from yet"
+    found = judgement(replace(compared, second=second), history, is_second_better=True)
+    assert found is not None
+    reply, better = found
+    store.teaching.judge(reply, Opinion.BAD, better=better)
+    out = tmp_path / "set"
+    prepare(store.workspace, out)
+    pairs = [r for r in read_rows(out / "preferences.jsonl", PreferenceRow.parse) if r.place.id == "chat-4"]
+    assert {(p.chosen, p.rejected, p.model) for p in pairs} == {("only if you pay", "no idea", "voice-2")}
+    assert [(t.text, t.is_self) for t in pairs[0].place.conversation.turns] == [
+        ("hello", False),
+        ("hey", True),
+        ("game tonight?", False),
+    ]
+    store.messages.delete([seen.id])
+    assert store.teaching.all() == [], "it went with the line that was recalled for it"

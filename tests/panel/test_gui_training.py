@@ -222,9 +222,9 @@ def test_colab_needs_no_terminal_there_or_back(store: Store, tmp_path: Path, mon
     with open_panel(store) as panel:
         room = panel.go("training")
         panel.wait(lambda: room.computer.buttons[1].is_enabled, "the offer")
+        panel.click(room.from_colab)
+        panel.wait(lambda: len(all_models(store)) == 1, "the model")
         panel.click(room.computer.buttons[1])
         panel.wait(lambda: panel.app.dialog.is_open, "the question")
         panel.click(panel.app.dialog._buttons[-1])
         panel.wait(lambda: (tmp_path / "away" / "prepared.zip").is_file(), "the files")
-        panel.click(room.from_colab)
-        panel.wait(lambda: len(all_models(store)) == 1, "the model")
