@@ -17,11 +17,14 @@ from enum import StrEnum
 
 from data.chat.liveness import is_bot_alive
 from storage.errors import KnownError
+from storage.incidents import IncidentKind, note_update
 from storage.jobs.runner import Child, EndedJob, JobRunner
 from storage.records import BotPhase, BotStatus, CommandKind, ExitCode
 from storage.settings import MEMORY_LIMIT_GB
 from storage.store import Store
 from storage.system import processes
+from storage.system.clock import through_sleep
+from storage.version import program_version
 
 __all__ = ["BotController", "Child", "ControllerState", "ControllerView", "EndedJob", "JobRunner"]
 log = logging.getLogger(__name__)
@@ -89,6 +92,7 @@ class BotController:
         kill_tree: Callable[[int], None] = processes.kill_tree,
         ask_to_end: Callable[[int], None] = processes.ask_to_end,
         jitter: Callable[[], float] = random.random,
+        sleep_clock: Callable[[], float] = through_sleep,
     ) -> None:
         self._store = store
         self._always_offline = self._offline = offline
@@ -110,6 +114,9 @@ class BotController:
         self._start_after_stop = False
         self._crashes: deque[float] = deque()
         self._last_tick = clock()
+        self._sleep_clock = sleep_clock
+        self._last_awake = sleep_clock()
+        self._incident: int | None = None  # what the bot is not back from yet
         self._heartbeat = (0.0, clock())  # the bot's stamp, and when it was first seen here
         self._last_supervisor = float("-inf")
         self._last_sample = float("-inf")
@@ -196,9 +203,11 @@ class BotController:
     def tick(self) -> ControllerView:
         """Look at everything once and act; call about once a second."""
         now = self._clock()
-        if now - self._last_tick > SLEEP_GAP_SECONDS:
-            self._forgive_sleep(now)
-        self._last_tick = now
+        awake = self._sleep_clock()
+        asleep = max(now - self._last_tick, awake - self._last_awake)
+        if asleep > SLEEP_GAP_SECONDS:
+            self._forgive_sleep(now, asleep)
+        self._last_tick, self._last_awake = now, awake
         status = self._read_status()
         handler = {
             ControllerState.STARTING: self._tick_starting,
@@ -298,9 +307,11 @@ class BotController:
         elif code == ExitCode.UNREACHABLE:
             self._wait(now, UNREACHABLE_RETRY_SECONDS, reason or "Discord cannot be reached.")
         else:
-            self._on_crash(now, reason or _describe(code))
+            # On a full disk the bot can leave no word; what the disk refused this process is the likely reason.
+            self._on_crash(now, reason or self._disk_trouble or _describe(code))
 
-    def _on_crash(self, now: float, reason: str) -> None:
+    def _on_crash(self, now: float, reason: str, kind: IncidentKind = IncidentKind.CRASH) -> None:
+        self._written(lambda: self._begin_incident(kind, reason))
         while self._crashes and now - self._crashes[0] > CRASH_WINDOW_SECONDS:
             self._crashes.popleft()
         self._crashes.append(now)
@@ -322,7 +333,7 @@ class BotController:
             self._kill_tree(self._pid)
         self._reap()
         self._finish(ExitCode.HUNG)
-        self._on_crash(now, f"{what} and was ended.")
+        self._on_crash(now, f"{what} and was ended.", IncidentKind.HUNG)
 
     def _wait(self, now: float, seconds: float, detail: str) -> None:
         self._enter(ControllerState.BACKOFF, detail)
@@ -389,13 +400,19 @@ class BotController:
         if state is not self._state:
             log.info("%s -> %s: %s", self._state, state, detail)
         self._state, self._detail, self._cure = state, detail, cure
+        if state in (ControllerState.RUNNING, ControllerState.STOPPED) and (number := self._incident) is not None:
+            self._incident = None
+            self._written(lambda: self._store.incidents.end(number))
         self._since, self._retry_at = self._clock(), None
 
-    def _forgive_sleep(self, now: float) -> None:
-        # After a sleep nobody has had time to stamp anything: every limit starts anew.
+    def _forgive_sleep(self, now: float, seconds: float) -> None:
+        # After a sleep nobody has had time to stamp anything: every limit starts over.
         log.info("The computer slept: waiting for the bot's next heartbeat")
         self._heartbeat = (self._heartbeat[0], now)
         self._since = now
+        if self._state is ControllerState.RUNNING:
+            wall = self._wall_clock()
+            self._written(lambda: self._store.incidents.begin(IncidentKind.SLEEP, at=wall - seconds, ended_at=wall))
 
     # ---- memory, samples, the supervisor's own heartbeat ----------------------------------------------
 
@@ -460,6 +477,11 @@ class BotController:
 
     def _record_start(self) -> None:
         self._start_id = self._store.status.record_start()
+        note_update(self._store.incidents, self._store.facts, program_version(), at=self._wall_clock())
+
+    def _begin_incident(self, kind: IncidentKind, reason: str) -> None:
+        if self._incident is None:  # several crashes in a row are one interruption
+            self._incident = self._store.incidents.begin(kind, detail=reason, at=self._wall_clock())
 
     def _starts_today(self) -> int:
         try:

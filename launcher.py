@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from scripts import bootstrap
 from storage.jobs.arguments import plain_parser
@@ -31,11 +32,16 @@ def parser() -> argparse.ArgumentParser:
         help="supervise from the start of the computer, before anybody logs in",
     )
     made.add_argument("--minimised", action="store_true", help="start in the tray")
+    made.add_argument(
+        bootstrap.WINDOWED,
+        action="store_true",
+        help="nobody sees the terminal: show the set-up, and what goes wrong, in a window",
+    )
     return made
 
 
 if __name__ == "__main__":
-    bootstrap.ensure(parser)
+    bootstrap.ensure(parser, has_window=True)
 
 import hashlib
 import logging
@@ -44,6 +50,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from types import TracebackType
 
 from bot_controller import BotController, JobRunner
 from storage.control import PANEL_WANTED
@@ -51,13 +58,16 @@ from storage.environment import read_environment
 from storage.errors import AlreadyRunningError, KnownError, disk_error, is_disk_error
 from storage.logs import configure_logging
 from storage.paths import PROJECT_ROOT, Workspace, unsafe_folder
-from storage.settings import ADAPTER_PATH, EMBEDDING_MODEL, LOG_DAYS, LOG_LEVEL, MODEL_PATH
+from storage.settings import ADAPTER_PATH, EMBEDDING_MODEL, LOG_DAYS, LOG_LEVEL, MODEL_PATH, TEMPERATURE, Setting
 from storage.store import Store
 from storage.system.desktop import introduce_program
 from storage.system.locks import FileLock
+from storage.system.long_paths import too_deep
+from storage.system.message_box import show_failure
 
 log = logging.getLogger("launcher")
 DEMO_SERVER = PROJECT_ROOT / "data" / "demo"
+DEMO_TEMPERATURE = 0.8
 DEMO_CHAT_MODEL = "smollm2-135m-instruct"
 DEMO_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 # How long a launcher that is running may take to make room: it looks once a second.
@@ -67,10 +77,12 @@ ANSWER_SECONDS = 15.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     options = parser().parse_args(arguments)
+    if bootstrap.is_windowed():
+        _say_the_unforeseen()
     workspace = Workspace.at(options.workspace or (PROJECT_ROOT / "demo_workspace" if options.demo else None))
     if options.doctor:
         return _doctor(workspace)
-    trouble = unsafe_folder(str(workspace.root))
+    trouble = unsafe_folder(str(workspace.root)) or too_deep(str(workspace.root))
     if trouble:
         tell(f"Warning: {trouble} Choose a local one: --workspace {Path.home() / 'discord-bot'}")
     try:
@@ -84,13 +96,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with Store.open(workspace) as store:
                 return _run(store, options)
     except KnownError as error:
-        tell(error.text())
-        return 1
+        return _failed(error)
     except OSError as error:
         if not is_disk_error(error):
             raise
-        tell(disk_error(error).text())
-        return 1
+        return _failed(disk_error(error))
+
+
+def _failed(error: KnownError) -> int:
+    """Say why the program ends, where its owner sees it; returns the exit code."""
+    tell(error.text())
+    if bootstrap.is_windowed():
+        show_failure("The program cannot be started", error.text())
+    return 1
+
+
+def _say_the_unforeseen() -> None:
+    """Without a terminal a program that breaks off would just not be there: what broke it is shown, and kept."""
+    usual = sys.excepthook
+
+    def say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        usual(kind, error, trace)
+        log.critical("Stopped unexpectedly.", exc_info=(kind, error, trace))
+        show_failure(
+            "The control panel stopped unexpectedly",
+            f"{kind.__name__}: {error}\n\nlogs/launcher.log in the workspace has the rest. A running bot stays up.",
+        )
+
+    sys.excepthook = say
 
 
 def _run(store: Store, options: argparse.Namespace) -> int:
@@ -191,12 +224,15 @@ def display_trouble() -> str:
 
 
 def choose_demo_models(store: Store, *, is_new: bool) -> None:
-    """Settings of the demo's models. Later on, one that is not set was taken back on purpose: a model was deployed."""
+    """Settings of the demo's models and how they are asked. Later on, one that is not set was taken back on purpose: a
+    model was deployed."""
     adapter = DEMO_SERVER / "adapter.gguf"
-    wanted = {
+    wanted: dict[Setting[Any], Any] = {
         MODEL_PATH: DEMO_CHAT_MODEL,
         EMBEDDING_MODEL: DEMO_EMBEDDING_MODEL,
         ADAPTER_PATH: str(adapter) if adapter.exists() else "",
+        # Read side by side, its answers make more sense than at 1, and stay as varied (docs/RESULTS.md).
+        TEMPERATURE: DEMO_TEMPERATURE,
     }
     stored = store.settings.read()
     for setting, value in wanted.items():

@@ -1,4 +1,4 @@
-"""The connection: signs in, listens, and comes back by itself. What ends the process gets a sentence and a cure.
+"""The connection: signs in, listens, and comes back on its own. What ends the process gets a sentence and a cure.
 
 discord.py reconnects on its own for short gaps (and resumes, so nothing is missed). After `GIVE_UP_SECONDS` without
 a connection its pauses have grown to minutes, so the client is thrown away and a fresh one tries at most
@@ -13,6 +13,7 @@ import json
 import logging
 import random
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -29,15 +30,18 @@ from bot.catch_up import catch_up
 from bot.channel_log import ChannelLogs
 from bot.config import PREFIX, Identity, ServerScope
 from bot.decisions import ReplyCounts, steady_clock
+from bot.drafts import DraftBoard
 from bot.handlers import Handlers, channel_reader
 from bot.indexing import keep_index_in_step
 from bot.live_status import LiveStatus
 from bot.outbox import Outbox
+from bot.owner_hands import OwnerHands
+from bot.reacting import Reactor
 from bot.reply_scheduler import ReplyDesk
 from bot.translate import display_name, writer_of
+from bot.watchdog import is_watched
 from bot.withdrawal_follower import follow_withdrawals
 from bot.withheld import follow_withheld
-from data.chat.liveness import is_supervised
 from storage.control import LOOP_LAG_FACT
 from storage.environment import Environment
 from storage.errors import ConfigurationError
@@ -212,6 +216,8 @@ class BotClient(commands.Bot):
         self.status_board.update(is_connected=False, latency_ms=None)
 
     def _online(self, how: str) -> None:
+        if self.was_online and self.lost_at is not None:
+            self.handlers.was_offline(time.monotonic() - self.lost_at)
         self.lost_at, self.was_online = None, True
         log.info("Discord: %s as %s", how, self.user)
         self.status_board.update(phase=BotPhase.RUNNING, is_connected=True, last_error="", last_error_cure="")
@@ -222,6 +228,9 @@ class BotClient(commands.Bot):
         """A message, ours too: a command is carried out, everything else goes to the handlers."""
         if not self.handlers.is_ours(message):
             return
+        clock = self.handlers.server_clock
+        clock.heard(message.created_at.timestamp())
+        self.status_board.update(clock_is_ahead=round(clock.computer_is_ahead, 1))
         context = await self.get_context(message)
         if context.command is not None:
             await self.invoke(context)
@@ -358,6 +367,7 @@ async def run_discord(services: Services) -> None:
     use_server(services.environment)
     outbox, logs, counts = Outbox(), ChannelLogs(), ReplyCounts(steady_clock())
     current: list[BotClient] = []
+    drafts = DraftBoard(services.store, services.storage)
     handlers: Handlers
     desk = ReplyDesk(
         responder=services.responder,
@@ -372,6 +382,8 @@ async def run_discord(services: Services) -> None:
         secrets=(token,),
         own_name=lambda: current[-1].identity.name,
         member_names=lambda: services.storage.run(services.store.members.names),
+        keep_note=lambda note: handlers.keep_note(note),
+        drafts=drafts,
     )
     handlers = Handlers(
         store=services.store,
@@ -382,10 +394,20 @@ async def run_discord(services: Services) -> None:
         counts=counts,
         desk=desk,
         forget_channel=services.responder.forget,
+        reactor=Reactor(services.store, services.storage, services.recall),
         set_checked=lambda value: setattr(services.recall, "is_checked", value),
         is_stopping=lambda: services.stop.is_asked,
     )
     await handlers.load_counts()
+    services.hands = OwnerHands(
+        services.store,
+        storage=services.storage,
+        client=lambda: current[-1],
+        handlers=handlers,
+        desk=desk,
+        outbox=outbox,
+        secrets=(token,),
+    )
 
     async def add_commands(client: BotClient) -> None:
         from bot.commands import AdminCommands
@@ -408,6 +430,7 @@ async def run_discord(services: Services) -> None:
     beside = [
         asyncio.create_task(keep_index_in_step(services.store, services.recall), name="indexing"),
         asyncio.create_task(handlers.access.keep_in_step(), name="access"),
+        asyncio.create_task(drafts.follow(), name="drafts"),
         asyncio.create_task(
             follow_withheld(services.store, services.storage, handlers), name="following what is hidden"
         ),
@@ -432,6 +455,7 @@ async def run_discord(services: Services) -> None:
         connecting.result()
     finally:
         services.stop.begin()
+        services.hands = None
         for task in beside:
             task.cancel()
         await desk.close(timeout_seconds=services.stop.allow(SEND_GRACE_SECONDS))
@@ -518,9 +542,9 @@ class Connection:
             self._trouble(f"Discord answered {error.status}.")
         except (OSError, aiohttp.ClientError, TimeoutError, discord.GatewayNotFound) as error:
             self._explain(error)
-        except AttributeError:
-            # discord.py reads its websocket after a first connection that never came to be
-            if client.ws is not None:
+        except AttributeError as error:
+            # discord.py reads its websocket after a first connection that never came to be; any other is ours
+            if client.ws is not None or not _is_raised_by(error, "discord"):
                 raise
             self._trouble("Discord's gateway cannot be reached.")
 
@@ -547,7 +571,14 @@ class Connection:
         self._services.status.update(last_error=what, last_error_cure=f"{cure} The bot keeps trying.")
 
     def _is_supervised(self) -> bool:
-        return is_supervised(self._services.store.status.read_supervisor(), now=time.time())
+        return is_watched(self._services.store)
+
+
+def _is_raised_by(error: BaseException, package: str) -> bool:
+    """Whether the line that raised it stands in this package."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    name = str(frames[-1].f_globals.get("__name__", "")) if frames else ""
+    return name.partition(".")[0] == package
 
 
 def wait_seconds(attempt: int, roll: float) -> float:

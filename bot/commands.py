@@ -42,7 +42,16 @@ from storage.jobs import runner
 from storage.jobs.kinds import JobKind
 from storage.quiet_hours import NONE_WORDS, read_quiet_hours
 from storage.records import Channel, ExitCode, Job
-from storage.settings import MAX_TOKENS, MENTIONS_ONLY, QUIET_HOURS, QUIET_UNTIL, RESPONSE_RATE, TEMPERATURE, Setting
+from storage.settings import (
+    MAX_TOKENS,
+    MENTIONS_ONLY,
+    QUIET_HOURS,
+    QUIET_UNTIL,
+    REACTION_RATE,
+    RESPONSE_RATE,
+    TEMPERATURE,
+    Setting,
+)
 from storage.system import processes
 
 if TYPE_CHECKING:
@@ -97,6 +106,13 @@ class AdminCommands(CommandGroup):
         await self._set(context, RESPONSE_RATE, value.strip())
 
     @admin_only()
+    @hybrid(usage="0-1", description="How often it reacts with an emoji, 0 to 1 (or 2%)")
+    @app_commands.describe(value="0 to 1, or a percentage such as 2%; 0 is off")
+    async def react(self, context: Context, *, value: str = "") -> None:
+        """How often it reacts with an emoji."""
+        await self._set(context, REACTION_RATE, value.strip())
+
+    @admin_only()
     @hybrid(usage="0-1", description="Temperature: lower is safer, higher is more creative")
     @app_commands.describe(value="0 to 1")
     async def settemp(self, context: Context, *, value: str = "") -> None:
@@ -134,7 +150,8 @@ class AdminCommands(CommandGroup):
             await self.say(context, "I am listening again.")
             return
         seconds = parse_duration(duration)
-        until = time.time() + seconds
+        # By Discord's clock, as the messages it is compared with: the computer's may be set meanwhile.
+        until = context.message.created_at.timestamp() + seconds
         await self._store_setting(context, QUIET_UNTIL, until)
         await self.say(context, f"Quiet until <t:{int(until)}:t> (`{PREFIX}quiet off` ends it).")
 
@@ -277,7 +294,7 @@ class AdminCommands(CommandGroup):
             await self.say(
                 context,
                 "This deletes your messages from the database, the search index, prepared training "
-                "data, exports, test chats, logs and backups here, for good, and keeps you out of the next "
+                "data, exports, test chats, logs and backups here, permanently, and keeps you out of the next "
                 f"data set. Type `{PREFIX}forgetme yes` to do it.",
             )
             return

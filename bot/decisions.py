@@ -104,6 +104,17 @@ def decide(
     return _unasked(message, settings, channel, activity, roll)
 
 
+def may_react(
+    message: IncomingMessage, settings: Settings, channel: Channel | None, activity: ChannelActivity, minute_of_day: int
+) -> bool:
+    """Whether a reaction is allowed at all: the same places, quiet hours and ceilings as for words. activity: of
+    reactions."""
+    rules = (_place, _silence, _ceilings)
+    return not message.is_direct and not any(
+        rule(message, settings, channel, activity, minute_of_day) for rule in rules
+    )
+
+
 def after_absence(message: IncomingMessage, decision: Decision, *, now: float) -> Decision:
     """What becomes of a decision about a message that was said while the bot was away. now: seconds since 1970."""
     if not decision.speak:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import time
@@ -13,6 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import discord
 
@@ -20,15 +20,21 @@ from bot.channel_access import ChannelAccess
 from bot.channel_log import ChannelLogs, Readable, Writer, readable_by
 from bot.config import Identity, ServerScope
 from bot.decisions import Decision, IncomingMessage, ReplyCounts, after_absence, decide
+from bot.late_reactions import LateReactions
 from bot.outbox import Outbox
+from bot.reacting import Reactor
 from bot.reply_scheduler import WAITING_LIMIT, ReplyDesk
+from bot.server_clock import ServerClock
 from bot.storage_thread import StorageThread
 from bot.together import Together
 from bot.translate import incoming, is_persons_message, read_of, record_of
 from data.chat.keeping import is_kept
 from storage import policy
 from storage.errors import BusyError, KnownError
+from storage.incidents import IncidentKind
+from storage.live import SAID_BY_OWNER, ReplyNote
 from storage.messages import is_without_words
+from storage.reactions import reaction_value
 from storage.records import Activity, Channel, Message
 from storage.settings import Settings
 from storage.store import Store
@@ -40,7 +46,8 @@ SEEN_IDS = 5_000
 EDITS_KEPT = 200
 EARLIER_MESSAGES = 40
 TAKE_BACK = "❌"
-REFRESH_REACTIONS_SECONDS = 3.0
+# A shorter gap in the connection is bridged by Discord itself.
+NOTICED_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +84,12 @@ class Handlers:
         counts: ReplyCounts,
         desk: ReplyDesk,
         forget_channel: Callable[[int], None],
+        reactor: Reactor | None = None,
         set_checked: Callable[[bool], None] = lambda _: None,
         is_stopping: Callable[[], bool] = lambda: False,
         roll: Callable[[], float] = random.random,
         wall_clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._storage = storage
@@ -90,14 +99,18 @@ class Handlers:
         self._counts = counts
         self._desk = desk
         self._forget_channel = forget_channel
+        self._reactor = reactor
         self._is_stopping = is_stopping
         self._roll = roll
         self._wall_clock = wall_clock
+        self.server_clock = ServerClock(wall_clock, monotonic)
         self._seen: OrderedDict[int, None] = OrderedDict()
         self._deleted: OrderedDict[int, None] = OrderedDict()
         # The newest edits, for messages that still wait to be stored.
         self._edited: OrderedDict[int, Message] = OrderedDict()
-        self._stale_reactions: dict[int, asyncio.Task[None]] = {}
+        self._late = LateReactions(
+            store, storage, save=lambda message: self._save_edit(record_of(message), is_from_server=True)
+        )
         self._arrivals = Together(storage, self._look_up)
         # Decisions that are not stored yet; added on the event loop, taken on the storage thread.
         self._notes: deque[Activity] = deque()
@@ -140,7 +153,7 @@ class Handlers:
         self._counts.heard(seen.channel_id, seen.author_id)
         decision = self._decide(seen, known, was_away=was_away)
         if was_away:
-            decision = after_absence(seen, decision, now=self._wall_clock())
+            decision = after_absence(seen, decision, now=self.server_clock.now())
         may_be_said_now = not self._is_stopping() and (decision.speak or self._may_join(known, seen))
         if may_be_said_now and self._desk.join(message, seen, decision):
             return decision
@@ -150,6 +163,10 @@ class Handlers:
             self._note(seen, decision)
             if known.channel is not None and known.channel.speak:
                 self._desk.listen(message.channel, known.settings)
+            if self._reactor is not None and not was_away and not self._is_stopping():
+                self._reactor.consider(
+                    message, seen, known.settings, known.channel, minute_of_day=self._minute_of_day()
+                )
         return decision
 
     async def last_known_ids(self, channel_ids: Sequence[int]) -> dict[int, int]:
@@ -159,6 +176,8 @@ class Handlers:
     def permissions_changed(self, channel_id: int | None = None) -> None:
         """Discord changed who may do what in a channel (None: by a role): a refusal of before is forgotten."""
         self._outbox.resume(channel_id)
+        if self._reactor is not None:
+            self._reactor.permissions_changed(channel_id)
 
     async def on_typing(self, channel: discord.abc.MessageableChannel, writer: Writer) -> None:
         """Somebody begins to write: the model reads up to their name meanwhile. In a channel that was quiet for so
@@ -214,26 +233,52 @@ class Handlers:
         *,
         is_added: bool,
     ) -> None:
-        """An admin's ❌ takes a reply back; everything else is a late reaction to keep."""
+        """An admin's ❌ takes a reply, or the bot's own reaction, back; another one to a reply is an opinion of it,
+        to teach from; everything else is a late reaction to keep."""
         if channel is None:
             return
         is_taken_back = is_added and emoji == TAKE_BACK and self.place.is_admin(user_id)
         if is_taken_back and await self.take_back(channel, message_id):
             return
-        self._refresh_soon(channel, message_id)
+        if is_taken_back and self._reactor is not None and await self._reactor.take_back(message_id):
+            return
+        if (value := reaction_value(emoji)) and await self._is_own(channel.id, message_id):
+            await self._late.judge(message_id, user_id, value, is_added=is_added)
+            return
+        self._late.refresh_soon(channel, message_id)
 
     async def take_back(self, channel: discord.abc.MessageableChannel, message_id: int) -> bool:
-        """Delete one of the bot's own replies, all parts of it; False when it is not the bot's."""
+        """Delete one of the bot's own replies, all parts of it; False when it is not the bot's, or not all of it could
+        be deleted."""
         if not await self._is_own(channel.id, message_id):
             return False
         parts = self._outbox.parts_of(message_id)
-        await self._outbox.take_back(channel, parts)
-        await self.on_delete(channel.id, set(parts))
-        return True
+        if len(parts) == 1 and (note := await self._storage.run(self._store.notes.holding, message_id)) is not None:
+            parts = note.message_ids  # said before this process began
+        done = await self._outbox.take_back(channel, parts)
+        if done:
+            await self.on_delete(channel.id, set(parts))
+        return done == len(parts)
+
+    def said_for_owner(self, sent: Sequence[discord.Message]) -> None:
+        """The owner said something as the bot: part of the talk from now on, and nobody's example."""
+        records = [record_of(message, is_own=True) for message in sent]
+        for record in records:
+            self._logs[record.channel_id].add(record)
+        self.keep_own(records)
+        first, ids = records[0], tuple(record.id for record in records)
+        self.keep_note(ReplyNote(first.id, first.channel_id, SAID_BY_OWNER, self._wall_clock(), parts=ids))
 
     def last_own_id(self, channel_id: int) -> int | None:
         """The bot's newest message in a channel, as far as it remembers."""
         return max(self._logs[channel_id].own_ids, default=None)
+
+    def was_offline(self, seconds: float) -> None:
+        """The connection is back; a gap people notice is written down with its cause."""
+        if seconds >= NOTICED_SECONDS:
+            now = self._wall_clock()
+            begin = partial(self._store.incidents.begin, IncidentKind.DISCONNECT, at=now - seconds, ended_at=now)
+            self._storage.post(begin)
 
     def forget_author(self, author_id: int) -> None:
         """Drop one person's lines from everything in memory."""
@@ -257,7 +302,8 @@ class Handlers:
                 self._forget_talk(row.id)
         for channel_id, message_ids in messages.items():
             self.drop(channel_id, message_ids)
-        if any(row.kind is not WithdrawalKind.MESSAGE for row in rows):
+        whole = (WithdrawalKind.MEMBER, WithdrawalKind.CHANNEL, WithdrawalKind.ABSENT, WithdrawalKind.CLOSED)
+        if any(row.kind in whole for row in rows):
             # Their lines may have been recalled anywhere.
             for channel_id, _ in self._logs.items():  # noqa: PERF102 - a log book of channels, no dictionary
                 self._forget_channel(channel_id)
@@ -280,9 +326,9 @@ class Handlers:
 
     async def close(self) -> None:
         """Drop what was put off."""
-        for task in self._stale_reactions.values():
-            task.cancel()
-        await asyncio.gather(*self._stale_reactions.values(), return_exceptions=True)
+        if self._reactor is not None:
+            await self._reactor.close()
+        await self._late.close()
 
     # ---- inner ------------------------------------------------------------------------------------------
 
@@ -385,10 +431,13 @@ class Handlers:
             channel_replies_this_hour=activity.channel_replies_this_hour + here,
             member_replies_this_hour=activity.member_replies_this_hour + to_them,
         )
-        now = datetime.fromtimestamp(self._wall_clock())
         return decide(
-            seen, known.settings, known.channel, activity, minute_of_day=now.hour * 60 + now.minute, roll=self._roll()
+            seen, known.settings, known.channel, activity, minute_of_day=self._minute_of_day(), roll=self._roll()
         )
+
+    def _minute_of_day(self) -> int:
+        now = datetime.fromtimestamp(self.server_clock.now())
+        return now.hour * 60 + now.minute
 
     @staticmethod
     def _may_join(known: _Known, seen: IncomingMessage) -> bool:
@@ -428,6 +477,10 @@ class Handlers:
         """Complete decisions whose answer is out, or will never be."""
         self._storage.post(self._store.activity.settle, rows)
 
+    def keep_note(self, note: ReplyNote) -> None:
+        """What a reply was made of, for whoever wants to know why."""
+        self._storage.post(self._store.notes.add, note)
+
     def keep_own(self, messages: list[Message]) -> None:
         """Own replies are live context: kept, marked, never indexed or learnt from."""
         self._storage.post(self._store.messages.save, messages)
@@ -446,25 +499,6 @@ class Handlers:
             return True
         kept = await self._storage.run(self._store.messages.get, [message_id])
         return message_id in kept and kept[message_id].is_own
-
-    def _refresh_soon(self, channel: discord.abc.MessageableChannel, message_id: int) -> None:
-        """Ask Discord for the counts a moment later: events repeat after a resume, so they are not added up."""
-        if message_id not in self._stale_reactions:
-            task = asyncio.create_task(self._refresh(channel, message_id))
-            self._stale_reactions[message_id] = task
-            task.add_done_callback(lambda _: self._stale_reactions.pop(message_id, None))
-
-    async def _refresh(self, channel: discord.abc.MessageableChannel, message_id: int) -> None:
-        await asyncio.sleep(REFRESH_REACTIONS_SECONDS)
-        kept = await self._storage.run(self._store.messages.get, [message_id])
-        if message_id not in kept or kept[message_id].is_own:
-            return
-        try:
-            message = await channel.fetch_message(message_id)
-        except (discord.HTTPException, OSError) as error:
-            log.debug("Reactions of %s not read: %s", message_id, error)
-            return
-        await self._storage.run(self._save_edit, record_of(message), True)
 
 
 def channel_reader(me: Callable[[], Identity]) -> Callable[[discord.abc.MessageableChannel], Readable]:

@@ -6,10 +6,12 @@ import asyncio
 import itertools
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
 
 from bot.live_status import LiveStatus
 from bot.model_slot import ModelSlot
+from bot.owner_hands import NOT_ON_DISCORD, OwnerHands
 from bot.playground import PlaygroundAnswerer
 from bot.stopping import StopRequest
 from bot.storage_thread import StorageThread
@@ -40,6 +42,7 @@ class Inbox:
         slot: ModelSlot,
         status: LiveStatus,
         stop: StopRequest,
+        hands: Callable[[], OwnerHands | None] = lambda: None,
     ) -> None:
         self._store = store
         self._storage = storage
@@ -47,6 +50,8 @@ class Inbox:
         self._slot = slot
         self._status = status
         self._stop = stop
+        self._hands = hands
+        self._at_work: set[asyncio.Task[None]] = set()
         # Model and adapter as the settings named them: at the last reading, and when the model was last looked at.
         self._seen: tuple[str, str] | None = None
         self._followed: tuple[str, str] | None = None
@@ -87,8 +92,25 @@ class Inbox:
             await self._slot.follow()
         self._seen = named
 
+    async def _on_discord(self, command: Command) -> None:
+        hands, outcome = self._hands(), NOT_ON_DISCORD
+        try:
+            if hands is not None:
+                outcome = await hands.carry_out(command)
+        except Exception as error:
+            # Whatever it was: the person in front of the panel must not wait for an answer that never comes.
+            log.exception("A command failed")
+            outcome = error.what if isinstance(error, KnownError) else f"unexpected error: {type(error).__name__}"
+        await self._storage.run(self._store.commands.finish, command.id, outcome)
+
     async def _execute(self, command: Command) -> None:
         log.info("Command %s from %s", command.kind, command.asked_by)
+        if command.kind in (CommandKind.SAY, CommandKind.STOP_REPLY, CommandKind.DELETE_REPLY):
+            # Not waited for: Discord may take its time, and a stop must be heard meanwhile.
+            task = asyncio.create_task(self._on_discord(command))
+            self._at_work.add(task)
+            task.add_done_callback(self._at_work.discard)
+            return
         outcome = "done"
         if command.kind is CommandKind.STOP:
             self._stop.ask(ExitCode.STOPPED, f"Stopped by {command.asked_by}.")

@@ -232,6 +232,22 @@ class Outbox:
         message, _ = await self._send(channel, shortened(text), discord.AllowedMentions.none(), None)
         return message
 
+    async def speak(self, channel: discord.abc.Messageable, outgoing: Outgoing) -> tuple[list[discord.Message], str]:
+        """Prepared bursts that answer nobody and ping nobody; what is out, and why the rest is not."""
+        sent: list[discord.Message] = []
+        for number, text in enumerate(outgoing.bursts):
+            if number:
+                await self._type(channel, pause_before(text))
+            message, problem = await self._send(
+                channel, text, discord.AllowedMentions.none(), None, outgoing.has_previews
+            )
+            if message is None:
+                return sent, problem
+            sent.append(message)
+            ids = tuple(each.id for each in sent)
+            self._groups |= dict.fromkeys(ids, ids)
+        return sent, ""
+
     def parts_of(self, message_id: int) -> tuple[int, ...]:
         """All messages of the reply this one belongs to."""
         return self._groups.get(message_id, (message_id,))

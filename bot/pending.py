@@ -35,7 +35,8 @@ class AnsweredLine:
 class Pending:
     """One answer in the making.
 
-    `heard` are the lines it answers, `withdrawn` those deleted meanwhile, `sent` what of it is out.
+    `heard` are the lines it answers, `withdrawn` those deleted meanwhile, `sent` what of it is out. `stopped`: why
+    nobody wants it any more; `context_ids`: the messages it is written from.
     """
 
     newest: AnsweredLine
@@ -48,6 +49,8 @@ class Pending:
     is_begun: bool = False
     is_sending: bool = False
     is_outdated: bool = False
+    stopped: str = ""
+    context_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         self.heard[self.newest.incoming.id] = self.newest
@@ -83,10 +86,15 @@ class Pending:
         self.is_outdated = True
         self.changed.set()
 
+    def stop(self, reason: str) -> None:
+        """Nobody wants it any more: what is not out yet stays unsaid."""
+        self.stopped = reason
+        self.reread()
+
     @property
     def is_due(self) -> bool:
-        """False once every line that called for an answer is deleted."""
-        return any(line.decision.speak for line in self.heard.values())
+        """False once every line that called for an answer is deleted, or it was stopped."""
+        return not self.stopped and any(line.decision.speak for line in self.heard.values())
 
     @property
     def is_asked(self) -> bool:

@@ -19,7 +19,7 @@ from bot.responder import Responder, Response
 from bot.storage_thread import StorageThread
 from model.prompts import CHATML, ChatTemplate, plain_text
 from storage.errors import KnownError
-from storage.playground import BOT, CHECK
+from storage.playground import BOT, CHECK, OWNER_NAME
 from storage.records import PLAYGROUND_CHANNEL as PLAYGROUND_CHANNEL
 from storage.records import PlaygroundEntry, Turn
 from storage.settings import ADAPTER_PATH, BOT_NAMES, HISTORY_MESSAGES, MODEL_PATH, SYSTEM_PROMPT, Settings
@@ -27,7 +27,7 @@ from storage.store import Store
 
 log = logging.getLogger(__name__)
 
-PLAYGROUND_NAME = "friend"
+PLAYGROUND_NAME = OWNER_NAME
 EMPTY_TRIES = 3
 # The model keeps up to three times as many turns as the setting says, so that its cache survives.
 HISTORY_SPARE = 3

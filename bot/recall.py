@@ -151,7 +151,7 @@ class Recall:
             self._note(error.text())
             return ()
         except Exception as error:
-            # A damaged index raises whatever its Rust core feels like; the reply goes on without recall.
+            # A damaged index raises whatever its Rust core feels like; the reply continues without recall.
             log.debug("Recall failed", exc_info=True)
             self._note(f"{type(error).__name__}: {error}"[:300])
             self._index = None

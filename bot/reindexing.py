@@ -1,4 +1,4 @@
-"""A better embedding model has come, or more waits than the bot embeds by itself: a job makes the index, once.
+"""A better embedding model has come, or more waits than the bot embeds on its own: a job makes the index, once.
 
 The bot's own embedder is made for one query. The job runs beside it; the old index serves until then.
 """

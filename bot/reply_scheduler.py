@@ -16,6 +16,7 @@ import discord
 
 from bot.channel_log import WRITING_MS, ChannelLogs, Readable, Talk, talk_of
 from bot.decisions import Decision, IncomingMessage, ReplyCounts
+from bot.drafts import DraftBoard
 from bot.outbox import Outbox, Outgoing, Refused, prepare
 from bot.pending import STOPPED, STOPPED_MIDWAY, AnsweredLine, Finished, Pending, activity_row, outcome
 from bot.responder import ModelNotReadyError, ReplyCutOffError, Responder, Response
@@ -24,6 +25,7 @@ from data.chat.spoken import Speakers, spoken
 from model.chat.requests import PRIORITY_MENTION, PRIORITY_RANDOM
 from model.markup import to_discord_text, without_invented_mentions
 from storage.errors import KnownError
+from storage.live import ReplyNote
 from storage.records import Activity, Message, snowflake_ms
 from storage.settings import BOT_NAMES, Settings
 
@@ -42,6 +44,7 @@ REREADS = 6
 # What one message takes to be sent, at most times.
 SEND_SECONDS = 0.5
 DELETED = "the message it answers was deleted"
+STOPPED_BY_OWNER = "the owner stopped it"
 TAKEN_BACK = "something it was written from was deleted or edited"
 # Lines that one answer is to belong together, whatever lies between them.
 _ALONE_MS = 3_600_000
@@ -66,6 +69,8 @@ class ReplyDesk:
         secrets: tuple[str, ...],
         own_name: Callable[[], str] = lambda: "",
         member_names: Callable[[], Awaitable[Collection[str]]] | None = None,
+        keep_note: Callable[[ReplyNote], None] = lambda _: None,
+        drafts: DraftBoard | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -76,7 +81,7 @@ class ReplyDesk:
         self._counts = counts
         self._record = record
         self._settle_rows = settle
-        self._keep_own = keep_own
+        self._keep_own, self._keep_note, self._drafts = keep_own, keep_note, drafts
         self._on_reply = on_reply
         self._readable = readable
         self._secrets = secrets
@@ -154,6 +159,14 @@ class ReplyDesk:
             for pending in queue.values():
                 for message_id in [i for i, line in pending.heard.items() if line.incoming.author_id == author_id]:
                     pending.withdraw(message_id)
+
+    def stop(self, channel_id: int) -> bool:
+        """The owner does not want the reply being written in a channel; False when none is."""
+        for pending in self._queues.get(channel_id, {}).values():
+            if pending.is_begun:
+                pending.stop(STOPPED_BY_OWNER)
+                return True
+        return False
 
     def listen(self, channel: discord.abc.MessageableChannel, settings: Settings) -> None:
         """Nobody is answered, or somebody is writing: let the model read along. One look per channel at a time; the
@@ -245,7 +258,7 @@ class ReplyDesk:
         finally:
             typing.cancel()
         if response is None:
-            return Finished(problem=DELETED)
+            return Finished(problem=pending.stopped or DELETED)
         # Other people's lines go first: a name in front of one must not become a mention.
         text = spoken(response.text, self._speakers(pending, response))
         outgoing = prepare(await self._marked_up(text, pending), pending.settings, secrets=self._secrets)
@@ -269,6 +282,8 @@ class ReplyDesk:
                 if not writing.done():
                     writing.cancel()
                     await asyncio.gather(writing, return_exceptions=True)
+                if self._drafts is not None:
+                    self._drafts.end(pending.incoming.channel_id)
         raise ReplyCutOffError("What it was written from kept being deleted or edited, so nothing was said.")
 
     async def _is_written(self, writing: asyncio.Task[Response], pending: Pending, *, may_begin_again: bool) -> bool:
@@ -334,6 +349,8 @@ class ReplyDesk:
             raise ModelNotReadyError("Nothing readable to answer.")
         deadline = ASKED_DEADLINE_SECONDS if pending.is_asked else UNASKED_DEADLINE_SECONDS
         left = deadline - (self._clock() - pending.asked_at)
+        pending.context_ids = talk.message_ids
+        drafts, channel_id = self._drafts, pending.incoming.channel_id
         return await self._responder.reply(
             pending.incoming.channel_id,
             talk.turns,
@@ -342,6 +359,7 @@ class ReplyDesk:
             own_name=self._own_name(),
             priority=PRIORITY_MENTION if pending.is_asked else PRIORITY_RANDOM,
             deadline_seconds=max(left, 1.0),
+            on_text=drafts.begin(channel_id, pending.incoming.id) if drafts is not None else None,
         )
 
     async def _send(self, pending: Pending, response: Response, outgoing: Outgoing) -> Finished:
@@ -360,7 +378,16 @@ class ReplyDesk:
         latency = (self._clock() - pending.asked_at) * 1000
         if pending.sent:
             self._on_reply(latency / 1000)
+            self._keep_note(self._note_of(pending, response))
         return Finished(response, problem, latency)
+
+    def _note_of(self, pending: Pending, response: Response) -> ReplyNote:
+        ids = tuple(message.id for message in pending.sent)
+        recalled = tuple(line.message_id for line in response.recalled)
+        channel_id, now = pending.incoming.channel_id, self._wall_clock()
+        return ReplyNote(
+            ids[0], channel_id, pending.incoming.id, now, response.model, ids, pending.context_ids, recalled
+        )
 
     async def _ended_by(self, pending: Pending, response: Response) -> str:
         """Why the next message of a reply is not sent, '' when it is: seconds pass between two of them."""
@@ -370,7 +397,7 @@ class ReplyDesk:
         if self._clock() > self._sends_until and pending.sent:
             return STOPPED_MIDWAY
         if not pending.is_due:
-            return DELETED
+            return pending.stopped or DELETED
         return TAKEN_BACK if pending.is_outdated else ""
 
     def _is_out(self, pending: Pending, message: discord.Message) -> None:

@@ -65,6 +65,7 @@ class Response:
     conversation: Conversation
     generation: Reply
     recall_ms: float
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +98,10 @@ class Responder:
         own_name: str = "",
         priority: int = 0,
         deadline_seconds: float = DEADLINE_SECONDS,
+        on_text: Callable[[str], None] | None = None,
     ) -> Response:
-        """Answer the last turn. own_name: what the bot is called there. ModelNotReadyError without a model; cancelling
-        the task cancels generation."""
+        """Answer the last turn. own_name: what the bot is called there. on_text: hears what is written so far, on
+        another thread. ModelNotReadyError without a model; cancelling the task cancels generation."""
         model = self.model()
         if model is None:
             raise ModelNotReadyError("No model is loaded yet.", "See the model line in the panel.")
@@ -108,7 +110,7 @@ class Responder:
         self._under_way.add(task)
         try:
             return await self._reply(
-                model, channel_id, turns, settings, exclude_ids, own_name, priority, deadline_seconds
+                model, channel_id, turns, settings, exclude_ids, own_name, priority, deadline_seconds, on_text
             )
         finally:
             self._under_way.discard(task)
@@ -204,6 +206,7 @@ class Responder:
         own_name: str,
         priority: int,
         deadline_seconds: float,
+        on_text: Callable[[str], None] | None,
     ) -> Response:
         started = self.clock()
         recall_ms = 0.0
@@ -215,6 +218,7 @@ class Responder:
                 _request(channel_id, turns, lines, settings.for_layout(model.layout), own_name),
                 priority=priority,
                 deadline_seconds=deadline_seconds - (self.clock() - started),
+                on_text=on_text,
             )
             generation = await asyncio.wrap_future(model.submit(request))
             if await self.recall.are_current(lines, channel_id):
@@ -242,7 +246,7 @@ class Responder:
             generation.total_ms,
         )
         text = spoken(generation.text, Speakers.of(request.conversation))
-        return Response(text, lines, request.conversation, generation, recall_ms)
+        return Response(text, lines, request.conversation, generation, recall_ms, model.name)
 
     async def _for_reply(
         self, model: ChatModel, channel_id: int, turns: Sequence[Turn], settings: Settings, exclude_ids: Collection[int]

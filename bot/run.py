@@ -40,6 +40,7 @@ import logging
 import os
 import signal
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import NoReturn
 
@@ -137,6 +138,7 @@ def _run(workspace: Workspace, *, is_offline: bool) -> tuple[int, bool]:
     ending = Ending(ExitCode.CRASH)
     try:
         store.commands.discard_older(pid=status.snapshot().pid)
+        store.notes.drop_drafts()
         if left := store.activity.close_due():
             log.warning("%d messages were not answered: the bot ended while it was at it", left)
         store.status.write_bot(status.snapshot())
@@ -163,7 +165,15 @@ async def _live(
     playground = PlaygroundAnswerer(
         store, storage=services.storage, responder=services.responder, slot=services.slot, status=status
     )
-    inbox = Inbox(store, storage=services.storage, playground=playground, slot=services.slot, status=status, stop=stop)
+    inbox = Inbox(
+        store,
+        storage=services.storage,
+        playground=playground,
+        slot=services.slot,
+        status=status,
+        stop=stop,
+        hands=lambda: services.hands,
+    )
     tasks = [
         asyncio.create_task(work, name=name)
         for name, work in (
@@ -200,7 +210,7 @@ async def end_in_order(services: Services, tasks: Collection[asyncio.Task[None]]
 
 def _error_of(task: asyncio.Task[None]) -> BaseException:
     error = None if task.cancelled() else task.exception()
-    return error or RuntimeError(f"The {task.get_name()} task ended by itself")
+    return error or RuntimeError(f"The {task.get_name()} task ended on its own")
 
 
 def _ended_by(error: BaseException) -> Ending:
@@ -238,6 +248,7 @@ async def _housekeeping(services: Services) -> None:
     while True:
         try:
             rolled = await services.storage.run(services.store.activity.roll_up)
+            await services.storage.run(services.store.notes.forget_old)
             keep_days = (await services.storage.run(services.store.settings.read))[LOG_DAYS]
             purged = await asyncio.to_thread(purge, services.store.workspace.logs, keep_days=keep_days)
             await asyncio.to_thread(erase_due, services.store)
@@ -368,6 +379,8 @@ def _record_end(store: Store, status: LiveStatus, ending: Ending) -> None:
         store.status.write_bot(last)
     except KnownError as error:
         log.error("The end could not be recorded: %s", error.text())
+        with suppress(OSError):  # the log may be on the same full disk; standard error may lead elsewhere
+            print(error.text() if error.what in ending.reason else f"{ending.reason} {error.text()}", file=sys.stderr)
 
 
 def _end_at_once(store: Store, status: LiveStatus, watchdog: Watchdog, ending: Ending) -> None:

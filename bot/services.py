@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bot.live_status import LiveStatus
 from bot.model_slot import ModelSlot
@@ -12,6 +13,9 @@ from bot.stopping import StopRequest
 from bot.storage_thread import StorageThread
 from storage.environment import Environment
 from storage.store import Store
+
+if TYPE_CHECKING:
+    from bot.owner_hands import OwnerHands
 
 
 @dataclass
@@ -28,3 +32,5 @@ class Services:
     recall: Recall
     responder: Responder
     stop: StopRequest
+    # There while the bot is on Discord.
+    hands: OwnerHands | None = None

@@ -102,7 +102,7 @@ class StorageThread:
 
     def _tell(self, error: BusyError) -> None:
         if not self._is_told:  # once per time it is held, not once per call
-            log.warning("%s The bot goes on and asks again. %s", error.what, error.cure)
+            log.warning("%s The bot keeps running and asks again. %s", error.what, error.cure)
         self._is_told = True
 
 

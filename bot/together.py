@@ -1,6 +1,6 @@
 """Questions to the storage thread that are asked at the same time are answered together, in one go.
 
-In a quiet hour every message is looked up and stored by itself. In a flood what waits is taken in one step with one
+In a quiet hour every message is looked up and stored on its own. In a flood what waits is taken in one step with one
 write to the disk, so that two hundred messages a second cost little more than ten.
 """
 

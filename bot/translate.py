@@ -65,7 +65,10 @@ def record_of(message: discord.Message, *, is_own: bool = False) -> Message:
         attachments=tuple(a.filename for a in message.attachments),
         stickers=tuple(s.name for s in message.stickers),
         mentions=tuple(Mention(user.id, display_name(user)) for user in message.mentions),
-        reactions=tuple(Reaction(_emoji_key(r.emoji), r.count) for r in message.reactions),
+        # The bot's own reactions are nothing to learn from.
+        reactions=tuple(
+            Reaction(_emoji_key(r.emoji), count) for r in message.reactions if (count := r.count - r.me) > 0
+        ),
         is_pinned=message.pinned,
         is_own=is_own,
     )

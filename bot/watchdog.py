@@ -17,11 +17,18 @@ from data.chat.liveness import is_supervised
 from storage.errors import KnownError
 from storage.records import BotPhase, ExitCode
 from storage.store import Store
-from storage.system.processes import replace_this
+from storage.system.processes import is_alive, replace_this
 
 CHECK_SECONDS = 5.0
 HUNG_AFTER_SECONDS = 60.0
 log = logging.getLogger(__name__)
+
+
+def is_watched(store: Store) -> bool:
+    """True while a launcher watches this bot: its stamp is fresh, and its process is there. The stamp alone would stay
+    fresh for as long as the clock was set back."""
+    supervisor = store.status.read_supervisor()
+    return supervisor is not None and is_supervised(supervisor, now=time.time()) and is_alive(supervisor.pid)
 
 
 class Watchdog:
@@ -67,10 +74,9 @@ class Watchdog:
     def is_supervised(self) -> bool:
         """True while a launcher watches this bot."""
         try:
-            supervisor = self._store.status.read_supervisor()
+            return is_watched(self._store)
         except KnownError:
             return False
-        return is_supervised(supervisor, now=time.time())
 
     def _watch(self) -> None:
         while not self._stopped.wait(CHECK_SECONDS):
@@ -95,7 +101,7 @@ class Watchdog:
 
 
 def end_process(supervised: bool, *, code: int = ExitCode.HUNG) -> NoReturn:
-    """Exit at once for the supervisor to start anew; without one, become a new process ourselves."""
+    """Exit at once for the supervisor to start it again; without one, become a new process ourselves."""
     if supervised:
         os._exit(code)
     replace_this(code=code)

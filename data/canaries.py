@@ -13,6 +13,7 @@ from typing import Any
 
 from data.chat.rows import SESSIONS, TRAIN, SessionRow, SessionTurn, TrainingRow
 from storage.records import Conversation, Turn
+from storage.system.files import replace_file
 
 COUNTS = (1, 10, 100)
 PER_COUNT = 3
@@ -62,7 +63,7 @@ def plant(folder: Path, canaries: Sequence[Canary], *, layout: int, seed: int) -
             out.write(line)
         for row in rows:
             out.write(row)
-    target.replace(source)
+    replace_file(target, source)
     with (folder / SESSIONS).open("a", encoding="utf-8") as sessions:
         for each in rng.sample(planted, len(planted)):
             sessions.write(_session(each).to_json())

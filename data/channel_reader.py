@@ -1,6 +1,6 @@
 """Reads one channel into the store, page by page, and judges what it did not find.
 
-A page and its cursor are stored in one transaction, so a reading may be cut off anywhere and goes on there. The order
+A page and its cursor are stored in one transaction, so a reading may be cut off anywhere and continues there. The order
 inside a page is never relied on. Nothing is taken for deleted because a page was empty, short or without words.
 """
 
@@ -236,7 +236,7 @@ class ChannelReader:
         # What was edited into a bare link loses the words it had, as with any edit.
         links = self._store.messages.holds([i for i, reason in reasons.items() if reason is Skip.LINK])
         messages = [
-            message_from_object(raw)
+            message_from_object(raw, is_read_by_bot=True)
             for raw in page
             if (reasons[int(raw["id"])] is None or int(raw["id"]) in links) and int(raw["author"]["id"]) not in away
         ]

@@ -15,12 +15,13 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
 from data.export_formats import Export, Item, checked, wrong
 from data.export_objects import DIRECT_KINDS, Fields, parse_message, parse_package_channel, parse_package_message
-from data.export_sources import readable
+from data.export_sources import as_utf8, readable
 from data.json_stream import MAX_VALUE_CHARS, JsonReader, parse_json
 from storage.errors import BadInputError
 from storage.text import storable
@@ -62,10 +63,10 @@ class PackageFiles:
         with readable(f"{self.path.name}/{entry.name}"):
             if self.path.is_dir():
                 with open(self.path / entry.stored_as, "rb") as file:
-                    yield file
+                    yield as_utf8(file)
             else:
                 with zipfile.ZipFile(self.path) as package, package.open(entry.stored_as) as file:
-                    yield file
+                    yield as_utf8(file)
 
     def _in_zip(self) -> list[Entry]:
         with readable(self.path.name), zipfile.ZipFile(self.path) as package:
@@ -242,7 +243,10 @@ class DataPackage(Export):
 
 def _csv_rows(text: IO[str], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
     csv.field_size_limit(MAX_VALUE_CHARS)
-    rows = csv.DictReader(text)
+    first = text.readline(200)
+    # A spreadsheet program saves with what its country writes lists with.
+    delimiter = max(",;\t", key=first.count)
+    rows = csv.DictReader(chain([first], text), delimiter=delimiter)
     try:
         for row in rows:
             yield rows.line_num, row

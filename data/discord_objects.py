@@ -22,11 +22,12 @@ CAN_HOLD_THREADS = frozenset({TEXT, ANNOUNCEMENT, FORUM, MEDIA})
 T = TypeVar("T")
 
 
-def message_from_object(raw: Mapping[str, Any]) -> Message:
+def message_from_object(raw: Mapping[str, Any], *, is_read_by_bot: bool = False) -> Message:
     """A message object as a record. Raises KeyError, TypeError or ValueError where it is none.
 
     The name is the member's display name: history carries no server nicknames, so nobody's is used, and a
-    message fetched, imported or seen live has the same name on it.
+    message fetched, imported or seen live has the same name on it. is_read_by_bot: the bot asked for it, so that what
+    is marked as a reaction of one's own ("me") is the bot's, and nothing to learn from.
     """
     author = raw["author"]
     username = str(author.get("username") or "")
@@ -50,7 +51,11 @@ def message_from_object(raw: Mapping[str, Any]) -> Message:
             Mention(int(m["id"]), str(m.get("global_name") or m.get("username") or ""))
             for m in raw.get("mentions") or ()
         ),
-        reactions=tuple(Reaction(emoji_key(r["emoji"]), int(r["count"])) for r in raw.get("reactions") or ()),
+        reactions=tuple(
+            Reaction(emoji_key(r["emoji"]), count)
+            for r in raw.get("reactions") or ()
+            if (count := int(r["count"]) - (is_read_by_bot and r.get("me") is True)) > 0
+        ),
         is_pinned=bool(raw.get("pinned", False)),
     )
 

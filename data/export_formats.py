@@ -31,6 +31,7 @@ _OTHER_FORMATS = {
     "table (CSV)": re.compile(r'"?(?:AuthorID"?,"?)?Author"?,"?Date"?,"?Content', re.IGNORECASE),
     "plain text": re.compile(r"=+\s+Guild: "),
 }
+_PACKAGE_TABLE = re.compile(r'"?ID"?[,;\t]"?Timestamp"?[,;\t]"?Contents')
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,18 @@ class OtherFormatError(BadInputError):
     """An exporter's file, in a format that lacks what is needed."""
 
 
+class PartOfPackageError(BadInputError):
+    """One file out of a member's data package."""
+
+    @classmethod
+    def of(cls, name: str) -> PartOfPackageError:
+        """The sentence about a file called so."""
+        return cls(
+            f"{name} is one file of a member's data package; whose messages and of which channel stands in others.",
+            "Give the whole package: the ZIP file as Discord sent it, or the folder it was unpacked to.",
+        )
+
+
 class DirectMessagesInputError(BadInputError):
     """An export of what people said to each other outside the server."""
 
@@ -186,6 +199,8 @@ def export_of(source: Source, start: bytes) -> Export:
     if text.startswith("{"):
         _refuse_other_json(name, text)
         return JsonLines(source.path, "JSON lines of messages", source=source)
+    if _PACKAGE_TABLE.match(text):
+        raise PartOfPackageError.of(name)
     for kind, beginning in _OTHER_FORMATS.items():
         if beginning.match(text):
             raise OtherFormatError(
@@ -206,6 +221,8 @@ def _refuse_other_json(name: str, text: str) -> None:
         return  # cut off or wrong: told with its line when it is read
     if "\ufffd" in text[:end] or not isinstance(first, dict) or {"channel_id", "author", "content"} & first.keys():
         return
+    if {"ID", "Contents"} <= first.keys():
+        raise PartOfPackageError.of(name)
     fields = ", ".join(storable(key)[:20] for key in list(first)[:4]) or "none"
     raise NotAnExportError(
         f"{name} is JSON, but not of messages (its first fields: {fields}).",

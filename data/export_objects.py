@@ -41,7 +41,8 @@ _EXPORTER_CHANNEL_KINDS = {
 # A data package's names of those of a server's channels that are threads.
 _PACKAGE_CHANNEL_KINDS = {"ANNOUNCEMENT_THREAD": 10, "PUBLIC_THREAD": 11, "PRIVATE_THREAD": 12, "DM": 1, "GROUP_DM": 3}
 _NOTICE_KIND = 6
-DIRECT_KINDS = frozenset({1, 3})
+_GROUP = 3
+DIRECT_KINDS = frozenset({1, _GROUP})
 # Categories and directories hold no messages.
 NO_MESSAGES = frozenset({4, 14})
 Fields = Mapping[str, Any]
@@ -195,17 +196,23 @@ def parse_exporter_channel(raw: Any, *, guild: Any) -> Channel:
     """
     fields = _mapping(raw, "channel")
     guild = _mapping(guild or {}, "guild")
-    if guild.get("id") in ("0", 0) or _EXPORTER_CHANNEL_KINDS.get(_text(fields, "type")) in DIRECT_KINDS:
-        raise DirectMessagesError(_text(fields, "name"), is_group=fields.get("type") == "DirectGroupTextChat")
+    kind = _exporter_channel_kind(_text(fields, "type"))
+    if guild.get("id") in ("0", 0) or kind in DIRECT_KINDS:
+        raise DirectMessagesError(_text(fields, "name"), is_group=kind == _GROUP)
     return parse_channel(
         {
             "id": fields.get("id"),
             "name": fields.get("name"),
             "parent_id": fields.get("categoryId") or None,
-            "type": _EXPORTER_CHANNEL_KINDS.get(_text(fields, "type"), 0),
+            "type": kind,
             "guild_id": guild.get("id") or None,
         }
     )
+
+
+def _exporter_channel_kind(raw: str) -> int:
+    """A channel type from its name, or from the number that is written where it has none."""
+    return int(raw) if re.fullmatch(r"[0-9]{1,3}", raw) else _EXPORTER_CHANNEL_KINDS.get(raw, 0)
 
 
 def _check_message(fields: Fields) -> None:
@@ -328,6 +335,8 @@ def _id(fields: Fields, key: str, *, where: str = "", required: bool = True) -> 
         raise ValueError(f"{where}{key} is missing")
     if isinstance(raw, str) and re.fullmatch(r"[0-9]{1,19}", raw):
         raw = int(raw)
+    if isinstance(raw, float) or (isinstance(raw, str) and re.fullmatch(r"\s*\d+(?:[.,]\d*)?[eE]\+?\d+\s*", raw)):
+        raise ValueError(f"{where}{key} was rounded to {str(raw).strip()[:30]} by a spreadsheet or script, and is lost")
     if not isinstance(raw, int) or isinstance(raw, bool) or not 0 < raw <= MAX_ID:
         raise ValueError(f"{where}{key} should be a Discord id, not {str(raw)[:30]!r}")
     return raw

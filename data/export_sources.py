@@ -88,14 +88,28 @@ def identified(source: Source) -> tuple[Source, bytes]:
         start = _start(source)
         if start[257:262] == b"ustar":
             raise BadInputError(f"{source.name} is a tar archive.", "Unpack it and give the files in it.")
-    for mark, encoding in _UTF16.items():
-        if start.startswith(mark):
-            source = replace(source, encoding=encoding)
-    if source.encoding == "utf-8" and len(start) > 3 and b"\0" in (start[:1], start[1:2]) and start[:2] != b"\0\0":
-        source = replace(source, encoding="utf-16-le" if start[1:2] == b"\0" else "utf-16-be")
-    if source.encoding != "utf-8":
+    if (encoding := _encoding_of(start)) != "utf-8":
+        source = replace(source, encoding=encoding)
         start = _start(source)
     return source, start
+
+
+def as_utf8(binary: IO[bytes]) -> IO[bytes]:
+    """The same text as UTF-8, where it is UTF-16 (what Excel and PowerShell save)."""
+    buffered = io.BufferedReader(cast(io.RawIOBase, binary))
+    encoding = _encoding_of(buffered.peek(4))
+    if encoding == "utf-8":
+        return cast(IO[bytes], buffered)
+    return cast(IO[bytes], io.BufferedReader(_Utf8(cast(IO[bytes], buffered), encoding)))
+
+
+def _encoding_of(start: bytes) -> str:
+    for mark, encoding in _UTF16.items():
+        if start.startswith(mark):
+            return encoding
+    if len(start) > 3 and b"\0" in (start[:1], start[1:2]) and start[:2] != b"\0\0":
+        return "utf-16-le" if start[1:2] == b"\0" else "utf-16-be"
+    return "utf-8"
 
 
 @contextmanager

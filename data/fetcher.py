@@ -1,6 +1,6 @@
 """Collects what is new on the server, politely and only where the owner said yes.
 
-It may be cut off anywhere and goes on there. A recent window is read again for edits, deletions and late reactions.
+It may be cut off anywhere and continues there. A recent window is read again for edits, deletions and late reactions.
 A fetch never erases because of what it does not find, see `data.chat.absence`.
 """
 

@@ -166,7 +166,7 @@ class DiscordRest:
             await self._sleep(wait)
         raise FetchError(
             f"The fetch stopped while {what}. {reason}",
-            f"{cure} Then try again: it goes on where it stopped.",
+            f"{cure} Then try again: it continues where it stopped.",
         )
 
     def _judge(self, error: discord.HTTPException, what: str) -> None:
@@ -180,14 +180,14 @@ class DiscordRest:
             if self._bans >= BANS_UNTIL_GIVING_UP:
                 raise FetchError(
                     f"Discord has blocked this network for a while (while {what}).",
-                    "Wait an hour, then fetch again: it goes on where it stopped.",
+                    "Wait an hour, then fetch again: it continues where it stopped.",
                 ) from None
         elif error.status < 500:
             raise FetchError(f"Discord refused {what}: {error.status} {error.text}.") from None
 
 
 def _as_fetch_error(trouble: NetworkTrouble) -> FetchError:
-    return FetchError(trouble.what, f"{trouble.cure} What was fetched is kept; the next fetch goes on there.")
+    return FetchError(trouble.what, f"{trouble.cure} What was fetched is kept; the next fetch continues there.")
 
 
 def pause_seconds(attempt: int, roll: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -37,6 +38,8 @@ def fetch_from_discord(
     require_server(environment)
     terminal = Terminal(store, options, say, ask if ask is not None else _keyboard())
     terminal.settle_policy()
+    if policy.open_question(store.facts, store.consents) is not None and not terminal.is_first_contact:
+        terminal.confirm(_with_fetcher(store, environment, options, silent, lambda f: f.discover()))
     if terminal.is_first_contact:
         terminal.settle_server(_with_fetcher(store, environment, options, silent, lambda f: f.discover()))
     return _with_fetcher(store, environment, options, report, lambda fetcher: fetcher.fetch())
@@ -47,7 +50,14 @@ def discover(store: Store, options: argparse.Namespace) -> ServerView:
     environment = read_environment(store.workspace.env_file)
     environment.require_token()
     require_server(environment)
-    return _with_fetcher(store, environment, options, silent, lambda fetcher: fetcher.discover())
+    server = _with_fetcher(store, environment, options, silent, lambda fetcher: fetcher.discover())
+    if server.is_large and not policy.is_large_server_confirmed(store.consents, server.id):
+        policy.ask_about_large_server(store.facts, server.id, _about(server), now=time.time())
+    return server
+
+
+def _about(server: ServerView) -> str:
+    return policy.large_server_text(server.name, server.members, is_discoverable=server.is_discoverable)
 
 
 _PICK_QUESTION = (
@@ -93,7 +103,7 @@ class Terminal:
 
     def settle_server(self, server: ServerView) -> None:
         """A large server's confirmation, then the channels."""
-        self._confirm(server)
+        self.confirm(server)
         known = {c.id: c for c in self._store.channels.all()}
         channels = [known[c.id] for c in server.channels if c.id in known]
         self._switch("recall", self._listed(channels, self._options.recall_from))
@@ -103,11 +113,14 @@ class Terminal:
             if channel.is_private and not channel.include_private:
                 self._settle_private(channel)
 
-    def _confirm(self, server: ServerView) -> None:
+    def confirm(self, server: ServerView) -> None:
+        """The owner's yes to a large server; FetchError without it."""
         if not server.is_large or policy.is_large_server_confirmed(self._store.consents, server.id):
             return
-        text = policy.large_server_text(server.name, server.members, is_discoverable=server.is_discoverable)
+        text = _about(server)
         self._say(text)
+        # Where nobody is there to answer, the panel asks.
+        policy.ask_about_large_server(self._store.facts, server.id, text, now=time.time())
         is_confirmed = self._options.confirm_large_server or self._yes("Go on?", "--confirm-large-server")
         policy.record_large_server(self._store.consents, server.id, text, accepted=is_confirmed, given_by=OWNER)
         if not is_confirmed:
@@ -180,7 +193,8 @@ class Terminal:
         if self._ask is None:
             raise FetchError(
                 "This question needs an answer and there is no terminal to ask in.",
-                f"Start it in a terminal, or add {flag} if the answer is yes.",
+                f"Answer it on the panel's page for setting up, start it in a terminal, or add {flag} if the answer is "
+                "yes.",
             )
         while True:
             answer = self._question(f"{question} [yes/no] ").strip().lower()

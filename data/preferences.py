@@ -15,9 +15,11 @@ from typing import TextIO
 
 from data.chat.assistants import TEMPLATES, TRANSLATED, language_of
 from data.chat.rows import JUDGED, PREFERENCES, TRAIN, JudgedRow, PreferenceRow, TrainingRow
+from data.taught import TaughtPlace
 from storage.jobs.progress import ProgressCallback, silent
 from storage.reactions import MAX_STRENGTH
 from storage.records import Conversation, Turn
+from storage.stored_json import parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class PairRequest:
-    """Where a rejected reply is wanted: the row, and how many different ones."""
+    """Where a rejected reply is wanted: the row, and how many different ones. model: which one said the row's reply,
+    '' for a person."""
 
     row: TrainingRow
     wanted: int
+    model: str = ""
 
     @property
     def key(self) -> str:
@@ -63,6 +67,7 @@ class PairCounts:
     too_short: int = 0
     disliked: int = 0
     without_rejected: int = 0
+    taught: dict[str, int] = field(default_factory=lambda: {"good": 0, "bad": 0, "better": 0})
     by_strength: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(1, MAX_STRENGTH + 1), 0))
 
 
@@ -75,12 +80,15 @@ def write_pairs(
     count_tokens: Callable[[Sequence[str]], Sequence[int]],
     min_tokens: int = 4,
     max_chosen: int | None = None,
+    taught: Sequence[TaughtPlace] = (),
     report: ProgressCallback = silent,
 ) -> PairCounts:
     """preferences.jsonl (chosen, rejected, strength) and kto.jsonl (completion, label) from rows of train.jsonl.
 
     A message with five approvals gets five different rejected texts, so that a stronger signal weighs more
-    without repeating a pair. `max_chosen`: only the strongest so many.
+    without repeating a pair. `max_chosen`: only the strongest so many. `taught`: what was thought of the bot's own
+    replies: better words stand against what it said, once for each weight; a good reply is one people liked; of a bad
+    one nothing is known but that (kto.jsonl).
     """
     counts = PairCounts(source)
     places: list[PairRequest] = []
@@ -97,6 +105,8 @@ def write_pairs(
                 places.append(PairRequest(row, min(candidate.balance, MAX_STRENGTH)))
                 judged.write(JudgedRow(row, is_liked=True).to_json())
         with open(folder / PREFERENCES, "w", encoding="utf-8") as paired:
+            for judgement in taught:
+                _write_taught(judgement, paired, judged, places, counts)
             for done, (place, texts) in enumerate(reject(places), start=1):
                 _write_place(paired, judged, place, distinct(texts, unlike=place.row.reply), counts)
                 report(done / max(len(places), 1), "Preference pairs", done=done, unit="messages")
@@ -120,8 +130,29 @@ def _write_place(paired: TextIO, judged: TextIO, place: PairRequest, texts: Sequ
     counts.by_strength[place.wanted] += 1
     for text in texts:
         counts.pairs += 1
-        paired.write(PreferenceRow(place.row, text, place.wanted).to_json())
+        paired.write(PreferenceRow(place.row, text, place.wanted, place.model).to_json())
         judged.write(JudgedRow(replace(place.row, reply=text), is_liked=False).to_json())
+
+
+def _write_taught(
+    place: TaughtPlace, paired: TextIO, judged: TextIO, places: list[PairRequest], counts: PairCounts
+) -> None:
+    said, model = place.row, place.model
+    if place.better and _folded(place.better) != _folded(said.reply):
+        counts.taught["better"] += 1
+        better = replace(said, reply=place.better)
+        for _ in range(place.weight):
+            counts.pairs += 1
+            paired.write(PreferenceRow(better, said.reply, place.weight, model).to_json())
+        judged.write(JudgedRow(better, is_liked=True).to_json())
+        judged.write(JudgedRow(said, is_liked=False, model=model).to_json())
+    elif place.is_liked:
+        counts.taught["good"] += 1
+        places.append(PairRequest(said, place.weight, model))
+        judged.write(JudgedRow(said, is_liked=True, model=model).to_json())
+    else:
+        counts.taught["bad"] += 1
+        judged.write(JudgedRow(said, is_liked=False, model=model).to_json())
 
 
 def _strongest(candidates: Sequence[Candidate], limit: int | None) -> list[Candidate]:
@@ -250,7 +281,7 @@ def _read_kept(path: Path) -> dict[str, list[str]]:
     if path.exists():
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
-                entry = json.loads(line)
+                entry = parse_json(line)
                 known[entry["key"]] = [str(text) for text in entry["texts"]]
             except (ValueError, KeyError, TypeError):
                 continue  # the last line of a run that was cut off

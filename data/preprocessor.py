@@ -93,6 +93,7 @@ class Prepared:
     context_turns: list[int] = field(default_factory=lambda: [0] * (MAX_CONTEXT + 1))
     candidates: list[Candidate] = field(default_factory=list)
     hours: list[int] = field(default_factory=lambda: [0] * 24)
+    read_at: float = 0.0
 
 
 def write_rows(
@@ -105,6 +106,7 @@ def write_rows(
     report: ProgressCallback = silent,
 ) -> Prepared:
     """train, validation and test rows into the folder `partial`; BadInputError where there is too little for them."""
+    read_at = time.time()
     channels = store.channels.trainable()
     if not channels:
         raise BadInputError(
@@ -134,8 +136,9 @@ def write_rows(
     prepared = Prepared(
         partial, stage, plan, names, dict(stage.counts), _dropped(stage, store, channels, is_target, turn_parts, plan)
     )
+    prepared.read_at = read_at
     _Writer(prepared, channels, parts, chosen, options, layout).write(_part(report, 0.5, 1.0))
-    (partial / _STAGE_FILE).unlink()
+    remove_file(partial / _STAGE_FILE)
     return prepared
 
 
@@ -198,21 +201,21 @@ def delete_if_asked(folder: Path, *, model_record: Mapping[str, Any]) -> bool:
         return False
     if found.data_hash not in json.dumps(dict(model_record)):
         return False
-    (folder / MANIFEST).unlink()  # first: what is left of a deletion cut short is no data set any more
+    remove_file(folder / MANIFEST)  # first: what is left of a deletion cut short is no data set any more
     named = [Path(name).name for name in found.manifest.get("files", ())]
     for name in (*named, *_FILES, PREFERENCES, JUDGED, "report.html"):
         remove_file(folder / name)
     if not any(folder.iterdir()):
-        folder.rmdir()
+        remove_tree(folder)
     return True
 
 
 def begin(out: Path) -> Path:
-    """An empty folder beside `out` to work in; BadInputError when `out` holds something that is no data set."""
+    """An empty folder beside `out` to work in; BadInputError when `out` holds something other than a data set."""
     if out.exists() and not out.is_dir():
         raise BadInputError(f"{out} is a file.", "Choose another folder with --out.")
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
-        raise BadInputError(f"{out} holds files that are no data set.", "Choose another folder with --out.")
+        raise BadInputError(f"{out} holds files that are not a data set.", "Choose another folder with --out.")
     partial = out.with_name(f".{out.name}.partial")
     remove_tree(partial)
     partial.mkdir(parents=True)
@@ -227,6 +230,7 @@ def describe(
     layout: int,
     system_prompt: str,
     tokenizer: str,
+    own_name: str,
     canaries: Sequence[Mapping[str, Any]],
     pairs: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -247,9 +251,12 @@ def describe(
     return {
         "format": 1,
         "made_at": time.time(),
+        # What was said otherwise since is left out when the set is used (data/withdrawn_rows.py).
+        "read_at": prepared.read_at,
         "layout": layout,
         "system_prompt": system_prompt,
         "tokenizer": tokenizer,
+        "own_name": own_name,
         "counts": {
             **prepared.rows,
             "authors": len(plan.counts),
@@ -258,6 +265,7 @@ def describe(
             "messages": prepared.counts.get("kept", 0),
             "with_recalled": prepared.recalled_rows,
             "preferences": pairs.get("pairs", 0),
+            "taught": sum(pairs.get("taught", {}).values()),
         },
         "dropped": prepared.dropped,
         "masked": dict(stage.masked),

@@ -14,9 +14,13 @@ from typing import Any
 from gui import texts
 from gui.appearance import Appearance
 from gui.components.icons import set_window_icon
+from gui.components.screens import bring_within_reach
 from gui.notifier import Notifier
 from gui.pending_actions import PendingActions
 from gui.presenters.dashboard import job_views
+from gui.presenters.pipeline import pipeline_view
+from gui.presenters.placing import fitting
+from gui.presenters.plain import plain
 from gui.presenters.snapshot import ControllerLook, Pulse
 from gui.presenters.status import status_view, tray_tip
 from gui.presenters.training import job_arguments
@@ -30,7 +34,7 @@ from storage.jobs.kinds import JobKind
 from storage.paths import Workspace
 from storage.settings import APPEARANCE, KEEP_AWAKE, KEEP_BACKUPS, START_BOT_WITH_PANEL, START_MINIMISED, Setting
 from storage.store import Store
-from storage.system.console import stop_signals
+from storage.system.console import stop_signals, when_console_closes
 from storage.system.desktop import open_path
 from storage.system.power import KeepAwake
 
@@ -40,6 +44,8 @@ TICK_MS, TICK_HIDDEN_MS = 40, 250
 PULSE_SECONDS, PULSE_HIDDEN_SECONDS = 0.5, 1.0
 # Leaving with "Stop it": the controller ends the bot by force after ten seconds; this is a little later.
 LEAVE_SECONDS = 14.0
+# After this a window that came back is where the system puts it; a minimised one is far outside on Windows.
+SETTLED_MS = 200
 START_SIZE, MIN_SIZE = (1120, 740), (900, 600)
 
 
@@ -82,6 +88,7 @@ class App:
         from gui.components.scroll import install_focus_reveal, install_wheel
         from gui.components.system_tray import SystemTray
         from gui.components.toast import Toasts
+        from gui.components.tray_menu import open_tray_menu
 
         self.root: Any = ctk.CTk(className="PersonalityBot")
         self.root.withdraw()
@@ -89,9 +96,11 @@ class App:
         # shows it again only if nobody called withdraw. From here on it counts as met.
         self.root.update()
         self.root.title(texts.APP_NAME)
-        self.root.minsize(*MIN_SIZE)
-        self.root.geometry(f"{START_SIZE[0]}x{START_SIZE[1]}")
         self.theme = self.root.theme = looks.Theme(self.root)
+        screen = (self.root.winfo_screenwidth(), self.root.winfo_screenheight())
+        self.root.minsize(*fitting(MIN_SIZE, screen, self.theme.scale))
+        width, height = fitting(START_SIZE, screen, self.theme.scale)
+        self.root.geometry(f"{width}x{height}")
         self.root.report_callback_exception = _log_callback_error
         set_window_icon(self.root)
         install_wheel(self.root)
@@ -117,7 +126,7 @@ class App:
         self.root.bind("<Map>", self._came_back, add="+")
         self.tray = SystemTray(
             post=self.worker.post,
-            menu_at=self._tray_menu,
+            menu_at=partial(open_tray_menu, self),
             actions={
                 "show": self.toggle_window,
                 "start": lambda: self.bot("start"),
@@ -128,7 +137,7 @@ class App:
         )
         self.is_new = not self.is_demo and not begin_first_steps(self.store).is_closed
         self.window.sidebar.show_first_run(self.is_new)
-        self.go("first_run" if self.is_new else "playground" if self.is_demo else "dashboard")
+        self.go("first_run" if self.is_new else "playground" if self.is_demo else "home")
         if not start_minimised:
             self.root.deiconify()
         self._start_minimised = start_minimised
@@ -157,6 +166,7 @@ class App:
         def asked(*_: object) -> None:
             self._was_asked_to_end = True
 
+        when_console_closes(asked)
         if threading.current_thread() is threading.main_thread():
             for number in stop_signals():
                 signal.signal(number, asked)
@@ -229,6 +239,7 @@ class App:
 
     def _came_back(self, event: Any) -> None:
         if event.widget is self.root:
+            self.root.after(SETTLED_MS, lambda: bring_within_reach(self.root))
             self.refresh_soon()
 
     @property
@@ -267,6 +278,7 @@ class App:
             self.store.settings.read(),
             tuple(self.store.jobs.active()),
             tuple(job for job in recent if not job.is_active),
+            self.jobs.setting_up(),
         )
 
     def _show_pulse(self, pulse: Pulse) -> None:
@@ -310,14 +322,12 @@ class App:
         front = self.window.front
         if front is not None:
             front.show_status(view)
-            front.show_jobs(
-                job_views(
-                    self.pulse,
-                    starting=self.wishes.starting,
-                    cancelling=self.wishes.cancelling,
-                    remaining=self.remaining.follow(self.pulse),
-                )
-            )
+            left, cancelling = self.remaining.follow(self.pulse), self.wishes.cancelling
+            front.show_jobs(job_views(self.pulse, starting=self.wishes.starting, cancelling=cancelling, remaining=left))
+            waiting = next((each.words for each in self.pulse.setting_up if each.kind == JobKind.RETRAIN), "")
+            if JobKind.RETRAIN in self.wishes.starting or waiting:
+                waiting = plain(waiting) or texts.STATE_STARTING + "…"
+            front.show_round(pipeline_view(self.pulse, remaining=left, cancelling=cancelling, setting_up=waiting))
 
     # ---- what rooms may ask ----------------------------------------------------------------------
 
@@ -407,7 +417,7 @@ class App:
         self.is_new = False
         self.window.sidebar.show_first_run(False)
         self.ask(lambda: close_first_steps(self.store))
-        self.go("dashboard")
+        self.go("home")
 
     def compare_model(self, file: Path) -> None:
         """The playground, set up to compare this model with the one in use."""
@@ -454,33 +464,6 @@ class App:
         self.appearance.choose(setting)
         self.window.sidebar.show_appearance(setting)
         self.set_setting(APPEARANCE, setting)
-
-    def _tray_menu(self, x: int, y: int) -> None:
-        """The tray's menu, where the tray itself cannot show one."""
-        from gui.components.choices import popup_menu
-
-        view = status_view(self.pulse, clicked=self.wishes.clicked) if self.pulse is not None else None
-        menu = popup_menu(self.root, self.theme)
-        menu.add_command(label=texts.TRAY_SHOW if self.is_hidden else texts.TRAY_HIDE, command=self.toggle_window)
-        menu.add_separator()
-        menu.add_command(
-            label=texts.TRAY_START,
-            command=lambda: self.bot("start"),
-            state="normal" if view is None or view.can_start else "disabled",
-        )
-        menu.add_command(
-            label=texts.TRAY_STOP,
-            command=lambda: self.bot("stop"),
-            state="normal" if view is not None and view.can_stop else "disabled",
-        )
-        menu.add_command(
-            label=texts.TRAY_FREE,
-            command=lambda: self.bot("free"),
-            state="normal" if view is not None and view.can_free else "disabled",
-        )
-        menu.add_separator()
-        menu.add_command(label=texts.TRAY_EXIT, command=self.exit)
-        menu.tk_popup(x, y)
 
     def _surprised(self, error: Exception) -> None:
         if isinstance(error, KnownError):

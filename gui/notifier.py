@@ -11,13 +11,16 @@ from gui import texts
 from gui.presenters.dashboard import finished_text
 from gui.presenters.notifications import Note, is_told, milestone, milestone_note, notes_between
 from gui.presenters.people import has_open_question
+from gui.presenters.pipeline import retrain_plan
 from gui.presenters.plain import plain
 from gui.presenters.snapshot import Pulse
 from gui.presenters.training import deploy_question, force_question, is_due, retrain_note
 from storage.deletions import erase_due
+from storage.forgetting import sweep_if_free
 from storage.jobs.kinds import JobKind
 from storage.jobs.results import FetchResult
 from storage.records import Job
+from storage.retrain_schedule import take_due
 from storage.settings import NOTIFICATION_LEVEL, NOTIFICATIONS, RETRAIN_REMINDER, SOUND, Settings
 from storage.store import Store
 
@@ -30,6 +33,8 @@ class Teller(Protocol):
     store: Store
     root: Any
     tray: Any
+
+    pulse: Pulse | None
 
     @property
     def is_hidden(self) -> bool:
@@ -75,9 +80,19 @@ class Notifier:
             self._reminders_at = time.monotonic()
             store, reminder = self._panel.store, now.settings[RETRAIN_REMINDER]
             self._panel.ask(
-                lambda: read_reminders(store, reminder),
-                lambda notes: [self.notify(note, now.settings) for note in notes],
+                lambda: (read_reminders(store, reminder), take_due(store, now=time.time())),
+                lambda found: self._remind(found[0], found[1], now.settings),
                 slow=True,
+            )
+
+    def _remind(self, notes: tuple[Note, ...], is_night_for_training: bool, settings: Settings) -> None:
+        for note in notes:
+            self.notify(note, settings)
+        if is_night_for_training:  # as was decided before: nobody is there to be asked
+            panel = self._panel
+            panel.ask(
+                lambda: retrain_plan(panel.store.jobs.latest(JobKind.PREFLIGHT), panel.pulse, now=time.time()),
+                lambda plan: panel.start_job(JobKind.RETRAIN, list(plan.arguments)),
             )
 
     def notify(self, note: Note, settings: Settings) -> None:
@@ -104,13 +119,13 @@ class Notifier:
     def _ask_after(self, job: Job) -> None:
         panel = self._panel
         if (question := deploy_question(job)) is not None:
-            # The dashboard's card holds the question with its figures and replies until it is answered.
+            # Home's card holds the question with its figures and replies until it is answered.
             panel.confirm(
                 texts.DEPLOY_TITLE,
                 question.text,
                 [
                     (texts.DEPLOY_LATER, "secondary", None),
-                    (texts.DEPLOY_LOOK, "primary", lambda: panel.go("dashboard")),
+                    (texts.DEPLOY_LOOK, "primary", lambda: panel.go("home")),
                 ],
             )
         elif has_open_question(job):
@@ -134,9 +149,13 @@ class Notifier:
 def read_reminders(store: Store, reminder: int) -> tuple[Note, ...]:
     """Milestones and the retrain reminder that are due; each is told once.
 
-    The panel's own housekeeping too: what the owner deleted a week ago is erased, whether or not a bot ever runs.
+    The panel's own housekeeping too, whether or not a bot ever runs: what the owner deleted a week ago is erased, and
+    what was taken back a minute ago leaves every file.
     """
     erase_due(store)
+    oldest = store.withdrawals.oldest_unswept()
+    if oldest is not None and time.time() - oldest >= REMINDERS_SECONDS:
+        sweep_if_free(store)
     notes = []
     reached = milestone(store.activity.total_replies(), told=int(store.facts.get("milestone_told", 0)))
     if reached:

@@ -85,7 +85,7 @@ def supervise(
     When somebody opens the panel, it takes over: the bot goes on and this process ends.
     """
     asked = threading.Event()
-    began = time.time()
+    seen = _panel_wanted(store)
     for number in stop_signals():
         signal.signal(number, lambda *_: asked.set())
     when_console_closes(asked.set)
@@ -95,16 +95,16 @@ def supervise(
     while not asked.wait(TICK_SECONDS):
         view = controller.tick()
         try:
-            is_awake_wanted, panel_asked_at = store.settings.get(KEEP_AWAKE), store.facts.get(PANEL_WANTED, 0.0)
+            is_awake_wanted, panel_asked_at = store.settings.get(KEEP_AWAKE), _panel_wanted(store)
         except KnownError as error:  # a full or closed disk: the bot is watched all the same
             log.debug("Settings not read: %s", error)
-            is_awake_wanted, panel_asked_at = True, 0.0
+            is_awake_wanted, panel_asked_at = True, seen
         awake.update(wanted=view.is_up and is_awake_wanted)
         words = describe(view)
         if words.split("Next try")[0] != last:
             last = words.split("Next try")[0]
             tell(words)
-        if panel_asked_at > began:
+        if panel_asked_at and panel_asked_at != seen:  # another wish than an old one, whatever the clock said then
             controller.close(leave_running=True)
             awake.close()
             tell("The control panel takes over.")
@@ -114,6 +114,15 @@ def supervise(
     awake.close()
     tell("Stopped.")
     return 0
+
+
+def _panel_wanted(store: Store) -> float:
+    """When somebody last asked for the panel; 0.0 when nobody waits for an answer, or it cannot be read."""
+    try:
+        return float(store.facts.get(PANEL_WANTED, 0.0))
+    except KnownError as error:
+        log.debug("Not read: %s", error)
+        return 0.0
 
 
 def stop_and_wait(controller: BotController) -> None:

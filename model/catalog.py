@@ -7,7 +7,6 @@ model for anything but talking to friends.
 from __future__ import annotations
 
 import importlib.util
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from model.files.model_kind import FileKind, kind_of
 from storage.artefacts import POINTER, Pointer
 from storage.environment import Environment
 from storage.errors import ModelFileError
+from storage.known_models import DEFAULT_MODEL, MODELS, CatalogModel
 from storage.paths import Workspace
 from storage.settings import MODEL_PATH, Settings
 from storage.split_files import is_later_part, whole_stem
@@ -31,7 +31,6 @@ __all__ = [
     "check_gguf",
     "embedding_model",
     "find_model",
-    "hub_url",
     "offline_chat_model",
     "offline_embedding_folder",
     "only_base_model",
@@ -40,160 +39,17 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class CatalogModel:
-    """A chat model as one GGUF file on the Hugging Face hub, Q4_K_M unless said. template: its turn markers.
-
-    base: the repository with its weights, which training starts from (model/training/shapes.py knows its numbers).
-    """
-
-    key: str
-    title: str
-    repo: str
-    file: str
-    size_bytes: int
-    licence: str
-    template: str
-    note: str = ""
-    sha256: str = ""
-    base: str = ""
-
-    @property
-    def is_free(self) -> bool:
-        """True for licences that allow any use."""
-        return self.licence in ("Apache-2.0", "MIT")
-
-    @property
-    def url(self) -> str:
-        """Where the file is."""
-        return hub_url(self.repo, self.file)
-
-
-@dataclass(frozen=True)
 class EmbeddingModel:
-    """A sentence encoder. pooling: 'cls' or 'mean'. query_prefix stands before what is searched for."""
+    """A sentence encoder. pooling: 'cls' or 'mean'."""
 
     name: str
     repo: str
     dimension: int
     pooling: str
     max_tokens: int
-    query_prefix: str = ""
     licence: str = "MIT"
 
 
-MODELS: tuple[CatalogModel, ...] = (
-    CatalogModel(
-        "qwen2.5-3b",
-        "Qwen2.5 3B Instruct",
-        "Qwen/Qwen2.5-3B-Instruct-GGUF",
-        "qwen2.5-3b-instruct-q4_k_m.gguf",
-        2_104_932_768,
-        "Qwen Research (non-commercial)",
-        "chatml",
-        "The default: best voice for its size. Not for commercial use.",
-        base="Qwen/Qwen2.5-3B-Instruct",
-    ),
-    CatalogModel(
-        "qwen2.5-1.5b",
-        "Qwen2.5 1.5B Instruct",
-        "Qwen/Qwen2.5-1.5B-Instruct-GGUF",
-        "qwen2.5-1.5b-instruct-q4_k_m.gguf",
-        1_117_320_736,
-        "Apache-2.0",
-        "chatml",
-        "Half the size and twice as fast.",
-        base="Qwen/Qwen2.5-1.5B-Instruct",
-    ),
-    CatalogModel(
-        "qwen3-4b",
-        "Qwen3 4B Instruct 2507",
-        "bartowski/Qwen_Qwen3-4B-Instruct-2507-GGUF",
-        "Qwen_Qwen3-4B-Instruct-2507-Q4_K_M.gguf",
-        2_500_000_000,
-        "Apache-2.0",
-        "chatml",
-        "A little larger than the default, free for any use.",
-        base="Qwen/Qwen3-4B-Instruct-2507",
-    ),
-    CatalogModel(
-        "smollm2-1.7b",
-        "SmolLM2 1.7B Instruct",
-        "bartowski/SmolLM2-1.7B-Instruct-GGUF",
-        "SmolLM2-1.7B-Instruct-Q4_K_M.gguf",
-        1_056_000_000,
-        "Apache-2.0",
-        "chatml",
-        "Small and free.",
-        base="HuggingFaceTB/SmolLM2-1.7B-Instruct",
-    ),
-    CatalogModel(
-        "llama-3.2-3b",
-        "Llama 3.2 3B Instruct",
-        "bartowski/Llama-3.2-3B-Instruct-GGUF",
-        "Llama-3.2-3B-Instruct-Q4_K_M.gguf",
-        2_019_000_000,
-        "Llama 3.2 Community",
-        "llama3",
-        "For those who prefer the Meta family.",
-        base="meta-llama/Llama-3.2-3B-Instruct",
-    ),
-    CatalogModel(
-        "gemma-3-1b",
-        "Gemma 3 1B",
-        "bartowski/google_gemma-3-1b-it-GGUF",
-        "google_gemma-3-1b-it-Q4_K_M.gguf",
-        806_000_000,
-        "Gemma Terms of Use",
-        "gemma",
-        "For very small machines.",
-        base="google/gemma-3-1b-it",
-    ),
-    CatalogModel(
-        "phi-3.5-mini",
-        "Phi 3.5 mini",
-        "bartowski/Phi-3.5-mini-instruct-GGUF",
-        "Phi-3.5-mini-instruct-Q4_K_M.gguf",
-        2_393_000_000,
-        "MIT",
-        "phi3",
-        "Free for any use.",
-        base="microsoft/Phi-3.5-mini-instruct",
-    ),
-    CatalogModel(
-        "phi-4",
-        "Phi 4 (14B)",
-        "bartowski/phi-4-GGUF",
-        "phi-4-Q4_K_M.gguf",
-        9_053_000_000,
-        "MIT",
-        "phi4",
-        "Needs 12 GB of memory and patience; too large to fine-tune on 8 GB.",
-        base="microsoft/phi-4",
-    ),
-    CatalogModel(
-        "deepseek-r1-1.5b",
-        "DeepSeek R1 Distill Qwen 1.5B",
-        "bartowski/DeepSeek-R1-Distill-Qwen-1.5B-GGUF",
-        "DeepSeek-R1-Distill-Qwen-1.5B-Q4_K_M.gguf",
-        1_117_000_000,
-        "MIT",
-        "deepseek",
-        "Thinks aloud; made for reasoning rather than chat.",
-        base="deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B",
-    ),
-    CatalogModel(
-        "ministral-8b",
-        "Ministral 8B Instruct 2410",
-        "bartowski/Ministral-8B-Instruct-2410-GGUF",
-        "Ministral-8B-Instruct-2410-Q4_K_M.gguf",
-        4_912_000_000,
-        "Mistral Research (non-commercial)",
-        "mistral",
-        "Large; for a good desktop machine.",
-        base="mistralai/Ministral-8B-Instruct-2410",
-    ),
-)
-DEFAULT_MODEL = MODELS[0]
 # The packaged model by name, for settings that must not hold a path of one machine.
 OFFLINE_MODEL_KEY = "smollm2-135m-instruct"
 OFFLINE_MODEL_TITLE = "SmolLM2 135M Instruct (packaged)"
@@ -207,7 +63,6 @@ EMBEDDING_MODELS: tuple[EmbeddingModel, ...] = (
         384,
         "cls",
         512,
-        "Represent this sentence for searching relevant passages: ",
     ),
     EmbeddingModel(
         "all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", 384, "mean", 256, licence="Apache-2.0"
@@ -221,12 +76,6 @@ EMBEDDING_MODELS: tuple[EmbeddingModel, ...] = (
         licence="Apache-2.0",
     ),
 )
-
-
-def hub_url(repo: str, file: str) -> str:
-    """A file's address on the hub; HF_ENDPOINT names another hub, as everywhere in that world."""
-    base = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    return f"{base}/{repo}/resolve/main/{file}"
 
 
 def find_model(key: str) -> CatalogModel:

@@ -17,7 +17,7 @@ import numpy as np
 from model.catalog import EMBEDDING_MODELS, EmbeddingModel, embedding_model, offline_embedding_folder
 from storage.errors import KnownError, ModelFileError
 from storage.paths import Workspace
-from storage.system.files import replace_file
+from storage.system.files import remove_file, replace_file
 
 log = logging.getLogger(__name__)
 
@@ -108,11 +108,6 @@ class QueryEmbedder:
         with self._lock:
             rows = [self._one(text) for text in texts]
         return np.stack(rows) if rows else np.zeros((0, self.dimension), dtype=np.float32)
-
-    def embed_query(self, text: str) -> np.ndarray:
-        """The vector to search with, shape (dimension,)."""
-        vector: np.ndarray = self.embed([self._entry.query_prefix + text])[0]
-        return vector
 
     def _one(self, text: str) -> np.ndarray:
         lib = self._lib
@@ -275,7 +270,7 @@ def _compare(entry: EmbeddingModel, path: Path, bulk: Embedder) -> None:
         query.close()
     log.info("%s: query form agrees, least cosine %.5f.", entry.name, float(cosines.min()))
     if cosines.min() < _LEAST_COSINE:
-        path.unlink(missing_ok=True)
+        remove_file(path)
         raise KnownError(
             f"The query form of {entry.name} disagrees with the original (cosine {cosines.min():.4f}).",
             "Choose another embedding model in Settings > Model and report this.",

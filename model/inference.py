@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.chat.chat_model import PARK_BYTES, ChatModel
+from model.chat.offload import Offload, wish_of
 from model.chat.requests import GenerationOptions, Reply, ReplyRequest
 from model.llama_cpp_api import ContextOptions
 from storage.control import KeyValueStore
@@ -50,14 +51,16 @@ def get_model(
     tuning: Tuning | None = None,
     is_polite: bool = False,
     at_once: int = 0,
+    offload: Offload | None = None,
 ) -> ChatModel:
     """The process's chat model, loaded on the first call. Later calls return the same one, whatever they ask for.
 
     path: a GGUF file, needed on the first call. n_ctx: tokens per channel. n_gpu_layers: -1 for all. threads 0: tuned
     or half the processors. tuning: what was measured on this machine. is_polite: other programs come before it.
     at_once: for work that asks for many replies and waits for all of them: so many are written in one batch, and
-    nothing is kept of channels that have to make room; 0: as it is best for one reply after another. Raises
-    ModelFileError with a cure; nothing stays cached then, so that the caller can try again.
+    nothing is kept of channels that have to make room; 0: as it is best for one reply after another. offload: decides
+    in n_gpu_layers' place. Raises ModelFileError with a cure; nothing stays cached then, so that the caller can try
+    again.
     """
     global _model
     with _lock:
@@ -82,6 +85,7 @@ def get_model(
             template=chat_template,
             is_polite=is_polite,
             park_bytes=0 if at_once else PARK_BYTES,
+            offload=offload,
         )
         return _model
 
@@ -102,14 +106,12 @@ def get_configured_model(
     """
     from model.chat.tuning import replies_at_once, tuning_for
 
-    layers = settings[GPU_LAYERS]
-    # llama.cpp's number: -1 is all of them; without a GPU build it is ignored.
-    gpu_layers = -1 if layers in ("auto", "all") else int(layers)
-    tuning = tuning_for(facts, path, gpu_layers=gpu_layers) if facts is not None else None
+    wish = wish_of(settings[GPU_LAYERS])
+    tuning = tuning_for(facts, path, gpu_layers=wish) if facts is not None else None
     model = get_model(
         path,
         n_ctx=settings[CONTEXT_LENGTH],
-        n_gpu_layers=gpu_layers,
+        offload=Offload(wish, facts),
         threads=settings[THREADS],
         adapter=adapter,
         chat_template=settings[CHAT_TEMPLATE],
@@ -122,7 +124,7 @@ def get_configured_model(
 
 
 def close_model() -> None:
-    """Close the process's model, if any, and free its memory; the next get_model loads anew."""
+    """Close the process's model, if any, and free its memory; the next get_model loads it again."""
     global _model
     with _lock:
         model, _model = _model, None

@@ -5,7 +5,6 @@ A base is named as `resolve_base` takes it: a hub id, a GGUF file, a folder, or 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from storage.environment import Environment
 from storage.errors import ModelFileError
 from storage.paths import Workspace
 from storage.settings import MODEL_PATH, Settings
+from storage.stored_json import parse_json
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _runs(workspace: Workspace) -> list[Path]:
 
 def _record(path: Path) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}

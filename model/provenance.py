@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.paths import PROJECT_ROOT
+from storage.stored_json import parse_json
 from storage.version import program_version
 
 _LIBRARIES = (
@@ -58,7 +58,7 @@ def read_model_manifest(gguf: Path) -> dict[str, Any]:
     """The trainer's manifest beside a model file; {} when there is none or it cannot be read."""
     for path in (gguf.with_suffix(".manifest.json"), gguf.with_suffix(".json"), gguf.parent / "manifest.json"):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = parse_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if isinstance(record, dict):

@@ -14,7 +14,7 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         choices=("auto", "templates", "model"),
         default="auto",
         help="what good replies are preferred to: what the untuned model says in the same place (much better, and "
-        "slow; goes on where it was stopped), or set phrases; auto asks the model where that takes half an hour at "
+        "slow; continues where it was stopped), or set phrases; auto asks the model where that takes half an hour at "
         "most (default: %(default)s)",
     )
     made.add_argument("--max-pairs", metavar="N", type=int, help="use only the N best received messages for pairs")
@@ -81,6 +81,7 @@ from data.chat.rows import TRAIN, VALIDATION, TrainingRow
 from data.dataset_report import page
 from data.preferences import Reject, RejectIfAffordable, RejectWithModel, reject_with_templates, write_pairs
 from data.preprocessor import Options, Prepared, begin, describe, disk_full, finish, write_rows
+from data.taught import read_taught
 from storage import policy
 from storage.artefacts import remember_elsewhere
 from storage.environment import read_environment
@@ -92,7 +93,7 @@ from storage.jobs.results import PreparedShare, PrepareResult
 from storage.jobs.terminal import TerminalProgress, print_summary
 from storage.people import THREAD_KINDS
 from storage.records import Conversation
-from storage.settings import SESSION_GAP_MINUTES, SYSTEM_PROMPT
+from storage.settings import BOT_NAMES, SESSION_GAP_MINUTES, SYSTEM_PROMPT
 from storage.store import Store
 from storage.system.files import remove_tree
 
@@ -151,6 +152,7 @@ def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Term
             report=progress.part(0.0, 0.95 if options.rejected == "templates" else 0.6),
         )
         reject = rejecter(store, options.rejected)
+        taught = read_taught(store, layout=LAYOUT)
         pairs = write_pairs(
             partial,
             prepared.candidates,
@@ -159,6 +161,7 @@ def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Term
             count_tokens=counter,
             min_tokens=chosen.min_preference_tokens,
             max_chosen=options.max_pairs,
+            taught=taught.places,
             report=progress.part(0.95 if options.rejected == "templates" else 0.6, 0.99),
         )
         if isinstance(reject, RejectIfAffordable):
@@ -173,8 +176,9 @@ def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Term
             layout=LAYOUT,
             system_prompt=store.settings.get(SYSTEM_PROMPT),
             tokenizer=counter.name,
+            own_name=own_name(store, prepared.names),
             canaries=planted,
-            pairs=asdict(pairs),
+            pairs=asdict(pairs) | {"taught_left_out": dict(taught.left_out)},
         )
         write_report(prepared, manifest)
         return finish(prepared, out, manifest)
@@ -185,6 +189,14 @@ def prepare(store: Store, out: Path, options: argparse.Namespace, progress: Term
         if options.rejected != "templates":
             close_model()
         remove_tree(partial)
+
+
+def own_name(store: Store, names: Mapping[int, str]) -> str:
+    """What the bot is called on this server: as the owner wrote, else as its own messages are signed; '' where neither
+    is known, and a transcript takes a name that people might have."""
+    chosen = store.settings.get(BOT_NAMES).split(",")[0].strip()
+    author = store.messages.own_author()
+    return chosen or (names.get(author, "") if author else "")
 
 
 def checked_options(store: Store, options: argparse.Namespace) -> Options:

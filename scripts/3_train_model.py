@@ -6,7 +6,7 @@
   python scripts/3_train_model.py --resume                  go on with the newest run
   python scripts/3_train_model.py --recipe demo --adapter-only
 
-Ctrl+C (or Cancel in the panel) saves a checkpoint; --resume goes on from the last complete one. Several GPUs:
+Ctrl+C (or Cancel in the panel) saves a checkpoint; --resume continues from the last complete one. Several GPUs:
 `accelerate launch --num_processes 2 scripts/3_train_model.py ...`. More in docs/TRAINING.md.
 """
 
@@ -106,6 +106,7 @@ from model.process import prepare_process_environment
 
 prepare_process_environment()
 
+from data.withdrawn_rows import drop_withdrawn, dropped_note
 from model.bot_pause import paused_bot, running_bot
 from model.origin import origin_in_use
 from model.training.preflight import GIB, Preflight
@@ -169,9 +170,12 @@ def run_training(store: Store, request: RunRequest, progress: TerminalProgress, 
 
 
 def look_at(store: Store, request: RunRequest) -> tuple[PlannedRun, Preflight]:
-    """The settled run and its preflight, with the running bot counted."""
+    """The settled run and its preflight, with the running bot counted and the data set without what was taken back."""
     bot = running_bot(store)
-    return look(settle(request, store.workspace), store.workspace, bot_bytes=bot.memory_bytes if bot else 0)
+    run = settle(request, store.workspace)
+    if note := dropped_note(drop_withdrawn(store, run.data.path)):
+        print(note)
+    return look(run, store.workspace, bot_bytes=bot.memory_bytes if bot else 0)
 
 
 def asked_to_pause() -> bool:

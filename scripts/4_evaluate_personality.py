@@ -8,7 +8,7 @@
 
 The model writes replies at places of the test part that it never saw, with the live bot's own prompt and sampling.
 Writes report.json and report.html (one file, open it in a browser); docs/EVALUATION.md explains every figure. It may be
-stopped at any time: finished replies are kept and the next run goes on.
+stopped at any time: finished replies are kept and the next run continues.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,15 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--sweep",
         action="store_true",
-        help="try temperatures, min-p, top-p and no system prompt on the validation part instead",
+        help="try temperatures, min-p, top-p and no system prompt on the validation part instead, and the other prompt "
+        "layout beside the model's own",
+    )
+    made.add_argument("--take", action="store_true", help="with --sweep: make the suggestion the workspace's settings")
+    made.add_argument(
+        "--settings",
+        metavar="FILE",
+        type=typed_path,
+        help="measure the model with the settings a sweep suggested for it (its file)",
     )
     made.add_argument("--blind-test", action="store_true", help="make a test for members instead: one HTML file")
     made.add_argument(
@@ -108,16 +116,21 @@ if __name__ == "__main__":
 
 from data.preprocessor import delete_if_asked
 from data.privacy import find_private
+from data.withdrawn_rows import drop_withdrawn, dropped_note
 from model.bot_pause import paused_bot, running_bot
 from model.catalog import resolve_model
 from model.evaluation import blind_test
 from model.evaluation.report import EvaluationReport
 from model.evaluation.run import Embed, EvaluationConfig, run, run_blind_test, run_sweep
+from model.evaluation.sweep import Point
 from model.evaluation.verdict import FORMULA, MATCH_MARK, RUBRIC_MARK
+from model.files.parts import model_sha256
+from model.layouts import layout_for
 from model.origin import untuned_model
 from model.provenance import read_model_manifest
 from model.publishing.checks import has_memory_for, manifest_data_hash, manifest_recipe
 from model.publishing.deployment import current, model_path
+from model.publishing.suggested import SUGGESTED, read_suggestion, take_suggestion
 from storage.artefacts import PreparedSet, remember_elsewhere
 from storage.blind_test import quiz_folder, read_result
 from storage.environment import read_environment
@@ -125,7 +138,19 @@ from storage.errors import BadInputError, KnownError
 from storage.jobs.frame import job, open_store, run_script
 from storage.jobs.results import BlindTestResult, EvaluateResult, ScoreResult, SweepResult
 from storage.jobs.terminal import TerminalProgress, print_summary
-from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE, EMBEDDING_MODEL
+from storage.settings import (
+    ADAPTER_PATH,
+    CHAT,
+    CHAT_TEMPLATE,
+    EMBEDDING_MODEL,
+    MIN_P,
+    REPEAT_PENALTY,
+    TEMPERATURE,
+    TOP_K,
+    TOP_P,
+    TRANSCRIPT,
+    Settings,
+)
 from storage.split_files import model_bytes
 from storage.store import Store
 from storage.system.files import write_whole
@@ -141,6 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             score_the_test(store, options, progress)
             return
         options.data = options.data or newest_data(store)
+        if note := dropped_note(drop_withdrawn(store, options.data)):
+            progress.note(note)
         if options.model is None:
             options.model, options.adapter = chosen_model(store, options.adapter)
         plan = make_plan(store, options, progress)
@@ -149,6 +176,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             remember_elsewhere(store.facts, store.workspace, plan.out)
             if options.sweep:
                 run_the_sweep(plan, progress)
+                if options.take:
+                    take(store, plan.out / SUGGESTED)
             elif options.blind_test:
                 make_the_test(store, plan, options, progress)
             else:
@@ -158,6 +187,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def make_plan(store: Store, options: argparse.Namespace, progress: TerminalProgress) -> EvaluationConfig:
     """Everything the evaluation needs, found and checked."""
     settings = store.settings.read()
+    suggestion = read_suggestion(options.settings) if options.settings else None
+    if options.settings and suggestion is None:
+        raise BadInputError(f"{options.settings} holds no suggested settings.", "Make one with --sweep.")
     if options.layout:
         settings = settings.with_values({CHAT_TEMPLATE.key: options.layout})
     against = None
@@ -193,6 +225,7 @@ def make_plan(store: Store, options: argparse.Namespace, progress: TerminalProgr
         adapter=options.adapter,
         machine=store.facts,
         answers=store.workspace.data / "evaluation" / "answers",
+        suggested=suggestion.settings if suggestion else {},
     )
 
 
@@ -326,22 +359,54 @@ def summary(report: EvaluationReport) -> list[tuple[str, str]]:
 
 
 def run_the_sweep(plan: EvaluationConfig, progress: TerminalProgress) -> None:
-    """Try the grid and write the best point as settings."""
-    points = run_sweep(plan, progress.report)
-    best = points[0]
+    """Try the grid in the model's own layout, and the other layout as it would be asked; write the best as settings."""
+    file = plan.models[0][1]
+    own = layout_for(plan.settings[CHAT_TEMPLATE], file, plan.adapter)
+    other = CHAT if own == TRANSCRIPT else TRANSCRIPT
+    points = {own: run_sweep(plan, progress.part(0.0, 0.85))}
+    asked = replace(plan, settings=plan.settings.with_values({CHAT_TEMPLATE.key: other}))
+    points[other] = run_sweep(asked, progress.part(0.85, 1.0), points=[starting_point(other)])
+    best = {layout: found[0] for layout, found in points.items()}
+    layout = min(best, key=lambda name: best[name].score)
+    settings = best[layout].as_settings()
+    if layout != own:
+        settings[CHAT_TEMPLATE.key] = layout
     plan.out.mkdir(parents=True, exist_ok=True)
     content = {
-        "settings": best.as_settings(),
-        "auc": best.auc,
-        "fit": best.fit,
-        "points": [point.measured() for point in points],
+        "settings": settings,
+        "auc": best[layout].auc,
+        "fit": best[layout].fit,
+        "model_sha256": model_sha256(plan.adapter or file),
+        "layouts": {
+            name: {"auc": point.auc, "fit": point.fit, "score": point.score, "places": point.places}
+            for name, point in best.items()
+        },
+        "points": [point.measured() | {"layout": name} for name, found in points.items() for point in found],
     }
-    write_whole(plan.out / "suggested_settings.json", json.dumps(content, indent=1).encode())
-    progress.result = SweepResult(best.as_settings(), best.auc, best.fit, str(plan.out / "suggested_settings.json"))
-    for point in points:
-        fit = "" if point.fit is None else f"  fit {point.fit:.2f}"
-        print(f"AUC {point.auc:.2f} [{point.low:.2f}, {point.high:.2f}]{fit}  {point.places} places  {point.label}")
-    print(f"Suggested settings: {plan.out / 'suggested_settings.json'}")
+    write_whole(plan.out / SUGGESTED, json.dumps(content, indent=1).encode())
+    progress.result = SweepResult(settings, best[layout].auc, best[layout].fit, str(plan.out / SUGGESTED))
+    for name, found in points.items():
+        print(f"Prompt layout {name}:")
+        for point in found:
+            fit = "" if point.fit is None else f"  fit {point.fit:.2f}"
+            print(f"AUC {point.auc:.2f} [{point.low:.2f}, {point.high:.2f}]{fit}  {point.places} places  {point.label}")
+    suggestion = read_suggestion(plan.out / SUGGESTED)
+    print(f"Suggested settings: {suggestion.text if suggestion else 'none'}")
+    print(f"Kept in {plan.out / SUGGESTED}; --take makes them the bot's, and so does publishing the model.")
+
+
+def starting_point(layout: str) -> Point:
+    """How a layout is asked where nobody chose anything."""
+    start = Settings(layout=layout)
+    return Point(start[TEMPERATURE], start[MIN_P], start[TOP_P], start[TOP_K], start[REPEAT_PENALTY])
+
+
+def take(store: Store, path: Path) -> None:
+    """Make a sweep's suggestion the workspace's settings."""
+    suggestion = read_suggestion(path)
+    if suggestion is not None:
+        take_suggestion(store, suggestion)
+        print("They are the bot's settings now; Settings > Sampling shows them.")
 
 
 def make_the_test(

@@ -56,6 +56,11 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--force", action="store_true", help="publish in spite of objections; the manifest says so")
     made.add_argument(
+        "--take-settings",
+        action="store_true",
+        help="with --model: settings found for it replace yours too",
+    )
+    made.add_argument(
         "--wait",
         metavar="SECONDS",
         type=float,
@@ -140,7 +145,13 @@ def _release(release: Release, options: argparse.Namespace) -> ReleaseOutcome:
         return release.roll_back(asked_by="deploy script")
     if options.use:
         return release.use_version(options.use, asked_by="deploy script")
-    return release.deploy(options.model, report_file=options.report, is_forced=options.force, asked_by="deploy script")
+    return release.deploy(
+        options.model,
+        report_file=options.report,
+        is_forced=options.force,
+        takes_settings=options.take_settings,
+        asked_by="deploy script",
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
   python scripts/backup.py --start-anew                    a database is damaged and there is no backup
 
 A backup holds both databases, the search index, the finetuned models and .env without the token. Restoring sets
-the present databases aside, and whatever members had erased since stays erased. Beginning anew sets damaged databases
+the present databases aside, and whatever members had erased since stays erased. Starting over sets damaged databases
 aside and carries over what can still be read of them; a fetch brings the rest of the messages again.
 """
 
@@ -189,7 +189,7 @@ def find(folder: Path, name: str) -> Backup:
     backups = list_backups(folder)
     if not backups:
         raise BadInputError(
-            f"There is no backup in {folder}.", "Name the folder with --folder, or go on without one: --start-anew."
+            f"There is no backup in {folder}.", "Name the folder with --folder, or continue without one: --start-anew."
         )
     return backups[-1]
 

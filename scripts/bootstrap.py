@@ -20,7 +20,9 @@ if __name__ == "__main__":
 from scripts.installation import failures
 from scripts.installation.groups import GROUPS, read_group
 from scripts.installation.pins import missing_pins
-from storage.system.streams import ensure_streams
+from storage.system.certificates import ensure_certificates
+from storage.system.message_box import show_failure
+from storage.system.streams import ensure_streams, is_nowhere
 
 if TYPE_CHECKING:
     import argparse
@@ -33,6 +35,9 @@ EXIT_INTERRUPTED = 130
 # Set for the restarted process only, so that a set-up that never fits cannot restart for ever.
 _RESTARTED = "BOOTSTRAP_RESTARTED"
 _ANSWERED_AT_ONCE = {"-h", "--help", "--version"}
+# Words that want no window, and the one that says that nobody sees a terminal.
+_FOR_A_TERMINAL = {"--headless", "--chat", "--doctor", "--at-boot"}
+WINDOWED = "--windowed"
 
 
 def ensure(
@@ -42,24 +47,33 @@ def ensure(
     welcome: tuple[str, ...] = (),
     root: Path | None = None,
     argv: list[str] | None = None,
+    has_window: bool = False,
 ) -> None:
     """Return in an interpreter that has the pinned packages, restarting this command line if need be.
 
     parser: makes the entry point's parser, from the standard library and light modules of ours: --help and --version
     are answered at once, with nothing installed. argv: the command line after the interpreter's name; by default the
     present one. welcome: groups that are installed into the private environment where that works; the program goes on
-    without them where it does not.
+    without them where it does not. has_window: the entry point opens one, so that its set-up may, too, where nobody
+    sees a terminal.
     """
     ensure_streams()
     folder = root or Path(__file__).resolve().parent.parent
     if parser is not None and _ANSWERED_AT_ONCE & set(sys.argv[1:]):
         _guarded_version()
         parser().parse_args()  # answers and ends, unless the word was the value of another option
-    python = _guarded(groups, folder)
+    python = _guarded(groups, folder, in_window=has_window and is_windowed())
     if python is not None:
         _restart(python, argv)
+    ensure_certificates()
     for name in welcome:
         _add_if_possible(name, folder)
+
+
+def is_windowed() -> bool:
+    """True when this command line opens a window and nobody sees what is written to the terminal."""
+    words = set(sys.argv[1:])
+    return not words & _FOR_A_TERMINAL and (WINDOWED in words or is_nowhere(sys.stderr))
 
 
 def fast_training() -> tuple[str, ...]:
@@ -87,7 +101,7 @@ def _add_if_possible(name: str, root: Path) -> None:
         refused.write_text(wanted, encoding="utf-8")
         print(f"Going on without {GROUPS[name].label}: {error}", file=sys.stderr)
     except KeyboardInterrupt:
-        _end("Set-up interrupted; the next start goes on where it stopped.", EXIT_INTERRUPTED)
+        _end("Set-up interrupted; the next start continues where it stopped.", EXIT_INTERRUPTED)
 
 
 def tkinter_cure() -> str:
@@ -107,10 +121,14 @@ def _require_python() -> None:
         raise failures.python_too_old(tuple(sys.version_info[:3]), sys.executable, _find_newer_python())
 
 
-def _guarded(groups: tuple[str, ...], root: Path) -> Path | None:
+def _guarded(groups: tuple[str, ...], root: Path, *, in_window: bool) -> Path | None:
     try:
-        return _find_or_make_python(groups, root)
+        return _find_or_make_python(groups, root, in_window=in_window)
+    except failures.ShownError:
+        raise SystemExit(EXIT_FAILED) from None
     except failures.SetupError as error:
+        if in_window:
+            show_failure("The program cannot be started", str(error))
         _end(str(error), EXIT_FAILED)
     except KeyboardInterrupt:
         _end("Set-up interrupted; the next start resumes where it stopped.", EXIT_INTERRUPTED)
@@ -122,7 +140,7 @@ def _end(sentence: str, code: int) -> None:
     raise SystemExit(code)
 
 
-def _find_or_make_python(groups: tuple[str, ...], root: Path) -> Path | None:
+def _find_or_make_python(groups: tuple[str, ...], root: Path, *, in_window: bool) -> Path | None:
     """The Python to restart with; None if the running one will do."""
     _require_python()
     was_restarted = os.environ.pop(_RESTARTED, None) is not None
@@ -132,7 +150,7 @@ def _find_or_make_python(groups: tuple[str, ...], root: Path) -> Path | None:
         return None
     if was_restarted:
         raise failures.still_missing(missing[0].requirement, root / ".venv" / "install.log")
-    return _environment_python(groups, root)
+    return _environment_python(groups, root, in_window=in_window)
 
 
 def _find_newer_python() -> str | None:
@@ -150,13 +168,19 @@ def _starts(python: str) -> bool:
     return subprocess.run([python, "-c", ""], capture_output=True).returncode == 0
 
 
-def _environment_python(groups: tuple[str, ...], root: Path) -> Path:
+def _environment_python(groups: tuple[str, ...], root: Path, *, in_window: bool) -> Path:
     """The private environment's Python, with everything installed."""
     from scripts.installation.environment import PrivateEnvironment
 
     environment = PrivateEnvironment(root)
     if environment.missing(groups):
-        environment.complete(groups)
+        is_shown = False
+        if in_window:
+            from scripts.installation.window import complete_in_window
+
+            is_shown = complete_in_window(groups, root)
+        if not is_shown:
+            environment.complete(groups)
     return environment.python
 
 

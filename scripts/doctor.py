@@ -38,14 +38,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from data.chat.audience import opened_channels
 from data.chat.liveness import is_bot_alive
 from scripts.installation.failures import how_to_get_tkinter
 from scripts.installation.machine import find_cuda_version
-from storage.backup import list_backups
-from storage.database import DAMAGED_CURE
+from storage.artefacts import Pointer
+from storage.backup import list_backups, quick_check
+from storage.database import DAMAGED_CURE, side_files
 from storage.environment import Environment, read_environment
 from storage.errors import KnownError, disk_error
 from storage.jobs.frame import run_script
@@ -56,6 +58,7 @@ from storage.people import names_of
 from storage.records import BotStatus, Channel, JobState, ModelState
 from storage.settings import ADAPTER_PATH, CHAT_TEMPLATE, EMBEDDING_MODEL, FETCH_SCHEDULE, LAUNCH_AT_LOGIN
 from storage.store import Store
+from storage.system.long_paths import too_deep
 from storage.system.processes import is_alive
 from storage.version import program_version
 
@@ -109,9 +112,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
     except KnownError as error:
         findings.append(Finding("Databases", Verdict.BAD, error.what, error.cure))
+        findings += reported(partial(look_at_files, workspace, told=error.what))
     except OSError as error:
         trouble = disk_error(error)
         findings.append(Finding("Disk", Verdict.BAD, trouble.what, trouble.cure))
+        findings += reported(partial(look_at_files, workspace, told=trouble.what))
     for finding in findings:
         print(line(finding))
     bad = [finding.name for finding in findings if finding.verdict is Verdict.BAD]
@@ -151,7 +156,7 @@ def look_at_program(workspace: Workspace) -> Iterator[Finding]:
         yield unused
     yield _tkinter()
     yield from _machine(workspace)
-    trouble = unsafe_folder(str(workspace.root))
+    trouble = unsafe_folder(str(workspace.root)) or too_deep(str(workspace.root))
     yield Finding(
         "Folder",
         Verdict.BAD if trouble else Verdict.GOOD,
@@ -251,8 +256,39 @@ def look_at_store(store: Store) -> Iterator[Finding]:
     yield from _messages(store)
     yield _index(store)
     yield _model(store)
-    yield _environment(store)
+    yield _environment(store.workspace)
     yield _bot(store)
+
+
+def look_at_files(workspace: Workspace, *, told: str) -> Iterator[Finding]:
+    """What can be seen of a workspace whose databases cannot be opened for use: everything is only read.
+
+    told: the trouble that was named already.
+    """
+    for path in (workspace.control_db, workspace.messages_db):
+        if path.is_file() and not any(side.exists() and side.stat().st_size for side in side_files(path)):
+            finding = _database_file(path)
+            if finding.verdict is Verdict.GOOD or path.name not in told:
+                yield finding
+    try:
+        pointer = Pointer.read(workspace)
+    except (OSError, ValueError) as error:
+        yield Finding("Model in use", Verdict.BAD, f"its pointer cannot be read ({error})", "Deploy a model again.")
+    else:
+        if pointer is not None and pointer.file:
+            is_there = (workspace.finetuned_models / pointer.file).is_file()
+            cure = "" if is_there else "python scripts/5_deploy_bot.py --list shows the others."
+            words = pointer.file if is_there else f"{pointer.file} is gone"
+            yield Finding("Model in use", Verdict.GOOD if is_there else Verdict.BAD, words, cure)
+    yield _environment(workspace)
+    yield _newest_backup(workspace, is_needed=workspace.messages_db.exists())
+
+
+def _database_file(path: Path) -> Finding:
+    words = quick_check(path)
+    if words == "ok":
+        return Finding(f"Database {path.name}", Verdict.GOOD, "whole, as far as it can be read")
+    return Finding(f"Database {path.name}", Verdict.BAD, words, DAMAGED_CURE)
 
 
 def _messages(store: Store) -> Iterator[Finding]:
@@ -366,9 +402,9 @@ def _model(store: Store) -> Finding:
     return Finding("Chat model", Verdict.GOOD, path.name)
 
 
-def _environment(store: Store) -> Finding:
+def _environment(workspace: Workspace) -> Finding:
     try:
-        environment = read_environment(store.workspace.env_file)
+        environment = read_environment(workspace.env_file)
         environment.require_token()
     except KnownError as error:
         return Finding("Token", Verdict.NOTE, error.what, error.cure)
@@ -403,7 +439,7 @@ def _bot(store: Store) -> Finding:
         return Finding(
             "Bot",
             Verdict.NOTE,
-            "vanished without a word (killed, or the computer lost power)",
+            "stopped unexpectedly (killed, or the computer lost power)",
             "Press Start in the panel; logs/bot.log and logs/bot.stacks.log may say more.",
         )
     if status.exit_code:
@@ -432,18 +468,13 @@ def _running_bot(status: BotStatus) -> Finding:
 
 
 def look_at_routine(store: Store, *, autostart: str | None) -> Iterator[Finding]:
-    """What should happen by itself: backups, fetches, the start at login; and who may read the token."""
-    backups = list_backups(store.workspace.backups)
-    yield _age(
-        "Backup",
-        backups[-1].created_at if backups else None,
-        OLD_BACKUP_DAYS,
-        "Make one: 'Back up now' in the panel, or python scripts/backup.py.",
-        is_needed=store.messages.count() > 0,
-    )
+    """What should happen on its own: backups, fetches, the start at login; and who may read the token."""
+    yield _newest_backup(store.workspace, is_needed=store.messages.count() > 0)
     fetch = store.jobs.latest(JobKind.FETCH)
     if fetch is not None and fetch.state in (JobState.FAILED, JobState.LOST):
-        yield Finding("Last fetch", Verdict.NOTE, f"failed: {fetch.error}"[:300], "Run it again; it goes on.")
+        yield Finding(
+            "Last fetch", Verdict.NOTE, f"failed: {fetch.error}"[:300], "Run it again; it continues where it stopped."
+        )
     elif fetch is not None and (said := FetchResult.of(fetch).attention):
         yield Finding("Last fetch", Verdict.NOTE, " ".join(said[:3])[:600], said[-1] if len(said) > 3 else "")
     elif fetch is not None:
@@ -469,6 +500,17 @@ def look_at_routine(store: Store, *, autostart: str | None) -> Iterator[Finding]
         yield Finding(
             "Token file", Verdict.NOTE, "other users of this computer may read .env", f"chmod 600 '{env_file}'"
         )
+
+
+def _newest_backup(workspace: Workspace, *, is_needed: bool) -> Finding:
+    backups = list_backups(workspace.backups)
+    return _age(
+        "Backup",
+        backups[-1].created_at if backups else None,
+        OLD_BACKUP_DAYS,
+        "Make one: 'Back up now' in the panel, or python scripts/backup.py.",
+        is_needed=is_needed,
+    )
 
 
 def _age(name: str, moment: float | None, limit_days: int, cure: str, *, is_needed: bool = True) -> Finding:

@@ -1,8 +1,8 @@
-"""Download a model: shows progress, goes on where it stopped, and checks what arrived.
+"""Download a model: shows progress, continues where it stopped, and checks what arrived.
 
 python scripts/download_model.py                       what a new bot needs: the default chat model, and one for recall
 python scripts/download_model.py --list
-python scripts/download_model.py qwen2.5-3b            a chat model from the catalogue
+python scripts/download_model.py qwen3-4b              another chat model of the catalogue, and the one for recall
 python scripts/download_model.py bge-small-en-v1.5     an embedding model for recall
 python scripts/download_model.py --url https://.../model.gguf [--sha256 HEX]
 """
@@ -51,10 +51,10 @@ from model.catalog import (
     check_gguf,
     embedding_model,
     find_model,
-    hub_url,
 )
-from model.embeddings import INCLUDED_MODEL
+from model.embeddings import INCLUDED_MODEL, query_gguf_path
 from model.files.download import download
+from model.files.hub import fetch_file, fetch_files, look_up
 from storage.errors import BadInputError, CancelledError, KnownError
 from storage.jobs.frame import job, open_store, run_script
 from storage.jobs.kinds import JobKind
@@ -112,10 +112,12 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
         return None
     recall = ""
     with open_store(options) as store, job(store, JobKind.DOWNLOAD) as progress:
-        if options.model or options.url:
+        is_chat = not options.url and all(options.model != entry.name for entry in EMBEDDING_MODELS)
+        if not is_chat:
             path = fetch(options, store.workspace, Share(progress, 0.0, 1.0))
         else:
-            options.model = DEFAULT_MODEL.key
+            options.model = options.model or DEFAULT_MODEL.key
+            find_model(options.model)  # an unknown name is told before anything is fetched
             embedder = fetch_for_recall(store, Share(progress, 0.0, _RECALL_SHARE))
             path = fetch(options, store.workspace, Share(progress, _RECALL_SHARE, 1.0))
             recall = str(embedder) if embedder else ""
@@ -131,18 +133,20 @@ def fetch(options: argparse.Namespace, workspace: Workspace, progress: Share) ->
     entry = next((model for model in EMBEDDING_MODELS if model.name == options.model), None)
     if entry is not None:
         return _fetch_encoder(entry, workspace, progress)
-    if options.url:
-        url, name, sha256 = options.url, _file_name(options.url), options.sha256
-    else:
-        model = find_model(options.model)
+    model = None if options.url else find_model(options.model)
+    if model is not None:
         progress.note(f"{model.title}, {model.size_bytes / 1e9:.1f} GB, licence: {model.licence}")
-        url, name, sha256 = model.url, model.file, options.sha256 or model.sha256
-    target = workspace.base_models / name
+    target = workspace.base_models / (model.file if model else _file_name(options.url))
     if target.exists():
         check_gguf(target)
         progress.note(f"{target.name} is already there and whole.")
         return target
-    download(url, target, sha256=sha256, report=progress.report)
+    if model is None:
+        download(options.url, target, sha256=options.sha256, report=progress.report)
+    else:
+        repository = look_up(model.repo)
+        file = repository.file(model.file)
+        fetch_file(repository, file, target, sha256=options.sha256 or model.sha256, report=progress.report)
     return check_gguf(target).path
 
 
@@ -151,6 +155,8 @@ def fetch_for_recall(store: Store, progress: Share) -> Path | None:
     entry = embedding_model(store.settings.get(EMBEDDING_MODEL))
     if entry.name == INCLUDED_MODEL:
         return None
+    if query_gguf_path(entry.name, store.workspace).exists():  # here, and whole: it is written last
+        return store.workspace.embedding_models / entry.name
     try:
         progress.note(f"{entry.name}, for recall, licence: {entry.licence}")
         return _fetch_encoder(entry, store.workspace, progress)
@@ -164,11 +170,19 @@ def fetch_for_recall(store: Store, progress: Share) -> Path | None:
 
 
 def catalogue() -> str:
-    """The known models as a table."""
-    lines = [f"{'name':24} {'size':>8}  {'licence':32} notes"]
+    """The known models as a table: what they are, whether they fit here, whether they can be retrained here."""
+    import psutil
+
+    memory = psutil.virtual_memory().total
+    lines = [f"{'name':17} {'size':>7}  {'licence':31} {'kind':9} {'fits here':9} {'retrain':7}  notes"]
     for model in MODELS:
+        fits = "yes" if model.memory_bytes <= memory else "no"
+        retrained = "yes" if model.can_be_retrained else "no"
         mark = " (default)" if model is DEFAULT_MODEL else ""
-        lines.append(f"{model.key:24} {model.size_bytes / 1e9:5.1f} GB  {model.licence:32} {model.note}{mark}")
+        lines.append(
+            f"{model.key:17} {model.size_bytes / 1e9:4.1f} GB  {model.licence:31} {model.sort:9} {fits:9} "
+            f"{retrained:7}  {model.note}{mark}"
+        )
     lines.append("\nfor recall:")
     lines += [f"{model.name:40} {model.licence}" for model in EMBEDDING_MODELS]
     return "\n".join(lines)
@@ -176,18 +190,12 @@ def catalogue() -> str:
 
 def _fetch_encoder(entry: EmbeddingModel, workspace: Workspace, progress: Share) -> Path:
     from model.embeddings import bulk_embedder, ensure_query_gguf
-    from model.files.download import DownloadError
 
     folder = workspace.embedding_models / entry.name
-    for number, name in enumerate(_ENCODER_FILES):
-        if (folder / name).exists():
-            continue
-        part = progress.part(number / len(_ENCODER_FILES), (number + 1) / len(_ENCODER_FILES))
-        try:
-            download(hub_url(entry.repo, name), folder / name, report=part)
-        except DownloadError:
-            if name not in _MAY_BE_MISSING:
-                raise
+    repository = look_up(entry.repo)
+    held = {file.name for file in repository.files}
+    wanted = [repository.file(name) for name in _ENCODER_FILES if name in held or name not in _MAY_BE_MISSING]
+    fetch_files(repository, wanted, folder, report=progress.part(0.0, 0.95))
     progress.report(1.0, "writing the query form and comparing both")
     ensure_query_gguf(entry.name, workspace, bulk=bulk_embedder(entry.name, workspace))
     return folder

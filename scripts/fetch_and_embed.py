@@ -305,7 +305,7 @@ def index_messages(store: Store, progress: TerminalProgress, *, start: float = 0
         )
     index = VectorIndex.open(store.workspace.embeddings, model=embedder.name, dimension=embedder.dimension)
     names = store.channels.names()
-    return catch_up(
+    caught_up = catch_up(
         store,
         index,
         embedder.embed,
@@ -314,6 +314,30 @@ def index_messages(store: Store, progress: TerminalProgress, *, start: float = 0
         wait_seconds=60,
         to_text=lambda message: recalled_text(message, names),
     )
+    learn_habits(store, index)
+    return caught_up
+
+
+def learn_habits(store: Store, index: VectorIndex) -> None:
+    """Learn from the vectors what members react to. The index is complete without it: trouble is a line in the log."""
+    from model.emoji_reactions import keep_learnt
+
+    try:
+        learnt = keep_learnt(store, index)
+    except Exception:
+        # numpy and scikit-learn raise what they like; the next index job tries again.
+        log.exception("What members react to could not be learnt")
+        return
+    if learnt is not None:
+        fit = learnt.fitness
+        log.info(
+            "Reactions: learnt from %d; newest %d messages: AUC %.2f, emoji among three %.0f %% (most common %.0f %%)",
+            learnt.learnt_from,
+            fit.messages,
+            fit.auc,
+            fit.top3 * 100,
+            fit.common3 * 100,
+        )
 
 
 def import_lines(summary: ImportSummary) -> list[tuple[str, object]]:

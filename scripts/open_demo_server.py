@@ -2,7 +2,7 @@
 
   python scripts/open_demo_server.py --workspace demo_workspace
 
-`python launcher.py --demo` runs it by itself. Running it again changes nothing.
+`python launcher.py --demo` runs it on its own. Running it again changes nothing.
 """
 
 from __future__ import annotations

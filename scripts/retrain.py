@@ -1,4 +1,4 @@
-"""The whole round in one go: fetch, prepare, train, evaluate. Deploying stays your decision.
+"""The whole round in one go: fetch, prepare, train, find settings, evaluate. Deploying stays your decision.
 
   python scripts/retrain.py                       everything with defaults
   python scripts/retrain.py --no-fetch --recipe cpu-smoke
@@ -43,6 +43,9 @@ def parser() -> argparse.ArgumentParser:
         help="stop the running bot while training and evaluating; it is started again afterwards",
     )
     made.add_argument("--quick", action="store_true", help="a shorter evaluation")
+    made.add_argument(
+        "--no-sweep", action="store_true", help="evaluate with the settings in use instead of finding the model's own"
+    )
     return made
 
 
@@ -50,13 +53,14 @@ if __name__ == "__main__":
     bootstrap.ensure(parser, groups=("runtime", "offline", "train"), welcome=bootstrap.fast_training())
 
 from model.bot_pause import paused_bot
+from model.evaluation.rows import require_places
 from model.publishing.deployment import current
 from storage import policy
 from storage.environment import read_environment
 from storage.errors import CancelledError, KnownError
 from storage.jobs.frame import job, open_store, run_script
 from storage.jobs.kinds import JobKind
-from storage.jobs.results import EvaluateResult, RetrainResult, TrainResult
+from storage.jobs.results import EvaluateResult, RetrainResult, SweepResult, TrainResult
 from storage.jobs.runner import spawn_job
 from storage.jobs.terminal import TerminalProgress, print_summary
 from storage.records import Job, JobState
@@ -89,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             run_step(store, RoundStep(JobKind.FETCH, (), 0.04), progress, 0.0)
         prepare = ("--out", str(data), *(("--include-private",) if options.include_private else ()))
         run_step(store, RoundStep(JobKind.PREPARE, prepare, 0.01), progress, 0.04)
+        require_places(data)  # after the training it would be hours too late
         chosen = [
             part
             for name in ("base", "recipe", "method")
@@ -100,23 +105,45 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with paused_bot(store, asked_by="retraining") if options.pause_bot else nullcontext():
             trained = run_step(
                 store,
-                RoundStep(JobKind.TRAIN, ("--data", str(data), "--out", str(out), *chosen, *changed), 0.75),
+                RoundStep(JobKind.TRAIN, ("--data", str(data), "--out", str(out), *chosen, *changed), 0.7),
                 progress,
                 0.05,
             )
             model = exported_model(trained)
+            measured = ("--model", str(model), "--data", str(data))
+            quick = ("--quick",) if options.quick else ()
+            suggested = "" if options.no_sweep else find_settings(store, (*measured, *quick), progress)
             evaluated = run_step(
                 store,
                 RoundStep(
                     JobKind.EVALUATE,
-                    ("--model", str(model), "--data", str(data), *compared, *(("--quick",) if options.quick else ())),
-                    0.2,
+                    (
+                        *measured,
+                        *(("--settings", suggested) if suggested else ()),
+                        *compared,
+                        *quick,
+                    ),
+                    0.15,
                 ),
                 progress,
-                0.8,
+                0.85,
             )
-        progress.result = RetrainResult(str(data), str(model), EvaluateResult.of(evaluated))
-        print_summary([("model", model), ("data", data), ("next", f'python scripts/5_deploy_bot.py --model "{model}"')])
+        progress.result = RetrainResult(str(data), str(model), EvaluateResult.of(evaluated), suggested)
+        publish = f'python scripts/5_deploy_bot.py --model "{model}"'
+        print_summary([("model", model), ("data", data), ("settings", suggested or "as they are"), ("next", publish)])
+
+
+def find_settings(store: Store, measured: Sequence[str], progress: TerminalProgress) -> str:
+    """The file with the sampling settings that suit the new model best, '' where none could be found: too few places
+    to try them at are no reason to lose the round."""
+    try:
+        swept = run_step(store, RoundStep(JobKind.SWEEP, ("--sweep", *measured), 0.1), progress, 0.75)
+    except CancelledError:
+        raise
+    except KnownError as error:
+        progress.note(f"No settings were suggested: {error.text()}")
+        return ""
+    return SweepResult.of(swept).file
 
 
 def run_step(store: Store, step: RoundStep, progress: TerminalProgress, done: float) -> Job:

@@ -51,6 +51,14 @@ class ActivityLog:
         newest = {row["channel_id"]: int(row["newest"]) for row in rows}
         return {channel_id: newest[channel_id] for channel_id in channel_ids if channel_id in newest}
 
+    def add_note(self, message_id: int, note: str) -> None:
+        """Say one thing more in the reason of a decision that was stored."""
+        self._database.execute(
+            "UPDATE activity SET reason = reason || '; ' || ? "
+            "WHERE id = (SELECT MAX(id) FROM activity WHERE message_id = ?)",
+            (note, message_id),
+        )
+
     def settle(self, entries: Sequence[Activity]) -> None:
         """Complete the rows of decisions stored as due, in one transaction; one that could not be stored is added."""
         with self._database.transaction() as connection:
@@ -87,12 +95,22 @@ class ActivityLog:
         """Messages whose answer is not out yet."""
         return int(self._database.value("SELECT COUNT(*) FROM activity WHERE is_due = 1"))
 
-    def recent(self, *, limit: int = 50) -> list[Activity]:
-        """Newest first."""
+    def recent(self, *, limit: int = 50, channel_id: int | None = None, only_spoken: bool = False) -> list[Activity]:
+        """Newest first; of one channel, or only what was answered (or is about to be), when asked for."""
+        where = "WHERE 1" + (" AND channel_id = ?" if channel_id is not None else "")
+        where += " AND (spoke = 1 OR is_due = 1)" if only_spoken else ""
+        values = [limit] if channel_id is None else [channel_id, limit]
         return [
             _activity(row)
-            for row in self._database.rows(f"SELECT {_COLUMNS} FROM activity ORDER BY id DESC LIMIT ?", (limit,))
+            for row in self._database.rows(f"SELECT {_COLUMNS} FROM activity {where} ORDER BY id DESC LIMIT ?", values)
         ]
+
+    def channel_ids_since(self, moment: float) -> list[int]:
+        """Channels something was heard in after `moment`, the liveliest first."""
+        rows = self._database.rows(
+            "SELECT channel_id FROM activity WHERE at >= ? GROUP BY channel_id ORDER BY COUNT(*) DESC", (moment,)
+        )
+        return [row[0] for row in rows]
 
     def about(self, message_id: int) -> Activity | None:
         """The newest decision about a message, found by the message or by the reply to it."""
@@ -155,6 +173,14 @@ class ActivityLog:
                 "SELECT at, memory_bytes, is_up FROM samples WHERE at >= ? ORDER BY at", (moment,)
             )
         ]
+
+    def uptime_by_hour(self, since: float) -> dict[int, tuple[int, int]]:
+        """Per hour after `since` (0 the first): how many samples there are, and in how many the bot was up."""
+        rows = self._database.rows(
+            "SELECT CAST((at - ?) / 3600 AS INTEGER), COUNT(*), SUM(is_up) FROM samples WHERE at >= ? GROUP BY 1",
+            (since, since),
+        )
+        return {row[0]: (int(row[1]), int(row[2])) for row in rows}
 
     def names_of(self, author_id: int) -> set[str]:
         """What a member was called in the rows that are kept."""

@@ -39,9 +39,9 @@ class Care(StrEnum):
     SAMPLES = "its figures stay, its quotations go"
     OWNERS = "an export the owner put there: what is theirs goes"
     LOG = "lines with their id are blanked"
-    DATABASE = "rows go, the file is written anew"
+    DATABASE = "rows go, the file is rewritten"
     COPY = "a copy of a database: the same, or it goes where it cannot be read"
-    INDEX = "rows go, the table is written anew"
+    INDEX = "rows go, the table is rewritten"
     BACKUP = "made again without them"
     LEFTOVER = "of work that was killed: deleted"
 
@@ -79,6 +79,8 @@ KINDS: tuple[Kind, ...] = (
     # ---- index ---------------------------------------------------------------------------------------
     Kind("search index", "data_storage/embeddings/**", Care.INDEX, "storage/vectordb.py"),
     Kind("search index", "data_storage/embeddings.*/**", Care.LEFTOVER, "storage/backup.py"),
+    # Weights, no words; what they were learnt from can be taken back all the same.
+    Kind("learnt reactions", "data_storage/habits/**", Care.QUOTES, "model/emoji_reactions.py"),
     # ---- data sets and exports -----------------------------------------------------------------------
     Kind("unfinished data set", "data_storage/messages/**/.*.{partial,old}/**", Care.LEFTOVER, "data/preprocessor.py"),
     Kind("data set's page", "data_storage/messages/**/report.html", Care.QUOTES, "data/dataset_report.py"),
@@ -286,7 +288,7 @@ class Pointer:
             raise ValueError("it names no file")
         names = (record["file"], record.get("previous"))
         if not all(name is None or isinstance(name, str) for name in names):
-            raise ValueError("a file name is no text")
+            raise ValueError("a file name is not text")
         return cls(*names)
 
     @classmethod

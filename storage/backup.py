@@ -15,12 +15,13 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from storage.backup_checks import (
     TakenSettings,
+    checked_count,
     checked_files,
     checked_moment,
     require_our_schema,
@@ -50,12 +51,22 @@ _SPARE_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A complete backup. `files`: relative path -> {"bytes", "mtime_ns", "sha256"}."""
+    """A complete backup. `files`: relative path -> {"bytes", "mtime_ns", "sha256"}.
+
+    number: which one of its folder; the order of backups goes by it, since the clock may have been set back in between.
+    0 for those of earlier versions, which go by their time.
+    """
 
     folder: Path
     created_at: float
     messages: int
     files: dict[str, dict[str, Any]]
+    number: int = 0
+
+    @property
+    def order(self) -> tuple[int, float, str]:
+        """Sorts backups, the oldest first."""
+        return self.number, self.created_at, self.folder.name
 
     @property
     def total_bytes(self) -> int:
@@ -87,8 +98,7 @@ def create_backup(
     """
     target_root = folder or store.workspace.backups
     target_root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    before = {backup.folder: backup for backup in list_backups(target_root)}
-    last = before[max(before)] if before else None
+    last = next(reversed(list_backups(target_root)), None)
     moment = clock()
     seen = store.withdrawals.newest()
     name = time.strftime("%Y%m%d-%H%M%S", time.localtime(moment))
@@ -112,7 +122,7 @@ def create_backup(
         erase_from_backup(final, later, moment)
         return read_backup(final)
     report(1.0, "The backup is complete")
-    return Backup(final, backup.created_at, backup.messages, backup.files)
+    return replace(backup, folder=final)
 
 
 def list_backups(folder: Path) -> list[Backup]:
@@ -123,7 +133,7 @@ def list_backups(folder: Path) -> list[Backup]:
             found.append(read_backup(path.parent))
         except StorageError:
             continue  # not a backup of ours, or damaged: restoring it by name says why
-    return sorted(found, key=lambda backup: (backup.created_at, backup.folder.name))
+    return sorted(found, key=lambda backup: backup.order)
 
 
 def read_backup(folder: Path) -> Backup:
@@ -131,7 +141,8 @@ def read_backup(folder: Path) -> Backup:
     try:
         raw = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files = checked_files(raw["files"], folder)
-        return Backup(folder, checked_moment(raw["created_at"]), int(raw["messages"]), files)
+        number = checked_count(raw.get("number", 0))
+        return Backup(folder, checked_moment(raw["created_at"]), int(raw["messages"]), files, number)
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise StorageError(
             f"{folder} is not a complete backup ({type(error).__name__}).", "Choose one that `--list` shows."
@@ -207,11 +218,12 @@ def _fill(store: Store, partial: Path, last: Backup | None, moment: float, repor
         make_private(path)
     report(0.9, "Checking what was copied")
     files = {path.relative_to(partial).as_posix(): _entry(path, partial, last) for path in _files(partial)}
-    with_count = Backup(partial, moment, store.messages.count(), files)
+    with_count = Backup(partial, moment, store.messages.count(), files, last.number + 1 if last else 1)
     manifest = {
         "version": 1,
         "program": program_version(),
         "created_at": moment,
+        "number": with_count.number,
         "messages": with_count.messages,
         "files": files,
     }
@@ -319,6 +331,15 @@ def open_copy(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
     finally:
         connection.close()
+
+
+def quick_check(path: Path) -> str:
+    """SQLite's word about a file that nothing writes to: "ok", what is damaged, or why it cannot be read."""
+    try:
+        with open_copy(path) as connection:
+            return str(connection.execute("PRAGMA quick_check").fetchone()[0])
+    except sqlite3.Error as error:
+        return str(error)
 
 
 def _trouble_with(path: Path, migrations: Sequence[Migration]) -> str:

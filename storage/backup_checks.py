@@ -36,7 +36,7 @@ class TakenSettings:
 
 
 def checked_files(raw: Any, folder: Path) -> dict[str, dict[str, Any]]:
-    """A manifest's list of files. StorageError for a name outside the folder; ValueError for what is no such list."""
+    """A manifest's list of files. StorageError for a name outside the folder; ValueError for anything else."""
     if not isinstance(raw, dict):
         raise ValueError("no list of files")
     for name, entry in raw.items():
@@ -55,11 +55,18 @@ def _is_entry(entry: Mapping[str, Any]) -> bool:
 
 
 def checked_moment(raw: Any) -> float:
-    """When a backup was made. ValueError where that is no moment."""
+    """When a backup was made. ValueError where that is not a point in time."""
     moment = float(raw)
     if not math.isfinite(moment) or not 0 <= moment < 2**35:
         raise ValueError("no moment")
     return moment
+
+
+def checked_count(raw: Any) -> int:
+    """Which backup of its folder it is. ValueError where that is no number."""
+    if not isinstance(raw, int) or isinstance(raw, bool) or not 0 <= raw < 2**31:
+        raise ValueError("no number")
+    return raw
 
 
 def require_plain_file(folder: Path, name: str) -> Path:

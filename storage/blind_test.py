@@ -6,14 +6,18 @@ as a page), key.json (who wrote what: for scoring only), results/ (one file a ra
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from storage.errors import BadInputError
 from storage.paths import Workspace
+from storage.stored_json import parse_json
 from storage.system.files import write_whole
 
 # Replies of each side, unless the owner asks for another number.
@@ -26,6 +30,7 @@ RATINGS = (
     ("length", "Has a fitting length"),
 )
 LOWEST, HIGHEST = 1, 5
+_CODE_MARK = "BT1."
 # Fewer answers than this say nothing about who can be told from whom.
 LEAST_ANSWERS = 20
 
@@ -98,9 +103,9 @@ def write_quiz(quiz: Quiz, path: Path) -> None:
 
 
 def read_quiz(path: Path) -> Quiz:
-    """BadInputError when the file is no quiz."""
+    """BadInputError when the file is not a quiz."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path.read_text(encoding="utf-8"))
         items = tuple(
             QuizItem(
                 str(item["id"]),
@@ -128,7 +133,7 @@ def save_result(result: QuizResult, folder: Path) -> Path:
 def read_result(path: Path) -> QuizResult:
     """A result file of the page or of the panel; BadInputError says what is wrong with it. It is anybody's file."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path.read_text(encoding="utf-8"))
         verdicts = tuple(
             RaterVerdict(str(each["item_id"]), _flag(each["is_bot"]), _ratings(each.get("ratings") or {}))
             for each in record["verdicts"]
@@ -141,6 +146,58 @@ def read_result(path: Path) -> QuizResult:
             f"{path} is not a blind-test result ({type(error).__name__}: {error}).",
             "Use the file that the test page offers at its end.",
         ) from error
+
+
+def result_code(result: QuizResult, quiz: Quiz) -> str:
+    """A rater's verdicts as a word to paste into a chat: what the page gives at its end."""
+    places = {item.id: number for number, item in enumerate(quiz.items)}
+    marks = ["-"] * len(quiz.items)
+    ratings: dict[str, dict[str, int]] = {}
+    for verdict in result.verdicts:
+        if (place := places.get(verdict.item_id)) is not None:
+            marks[place] = "b" if verdict.is_bot else "h"
+            if verdict.ratings:
+                ratings[str(place)] = dict(verdict.ratings)
+    record = [quiz.id, result.rater, round(result.made_at), "".join(marks), ratings]
+    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    return _CODE_MARK + base64.urlsafe_b64encode(text.encode("utf-8")).decode("ascii").rstrip("=")
+
+
+def read_code(code: str, known: Sequence[Path]) -> tuple[QuizResult, Path]:
+    """The verdicts in a code, and the quiz.json they are about, of `known` ones; BadInputError says what is wrong."""
+    word = next((part for part in code.split() if part.startswith(_CODE_MARK)), "")
+    try:
+        raw = word.removeprefix(_CODE_MARK)
+        record = json.loads(base64.urlsafe_b64decode(raw + "=" * (-len(raw) % 4)))
+        quiz_id, rater, made_at, marks, ratings = record
+        quiz_id, rater, marks = str(quiz_id), str(rater)[:80], str(marks)
+        given = {int(place): _ratings(values) for place, values in dict(ratings).items()}
+        at = float(made_at)
+    except (ValueError, TypeError, AttributeError, binascii.Error) as error:
+        raise BadInputError(
+            "That is not a whole result code.", f"It begins with {_CODE_MARK} and is copied as one piece."
+        ) from error
+    path = next((path for path in known if path.parent.name == quiz_id), None)
+    if path is None:
+        raise BadInputError("This code is of a blind test that is not here any more.", "Make a new test to be played.")
+    items = read_quiz(path).items
+    verdicts = tuple(
+        RaterVerdict(item.id, mark == "b", given.get(number, {}))
+        for number, (item, mark) in enumerate(zip(items, marks, strict=False))
+        if mark in "bh"
+    )
+    if not verdicts:
+        raise BadInputError("There is no answer in this code.", "Ask for the one that stands at the end of the test.")
+    return QuizResult(quiz_id, rater or "somebody", verdicts, at), path
+
+
+def read_answers(path: Path) -> dict[str, bool]:
+    """Who wrote what in a quiz (by its quiz.json): item id -> True for the bot. Only for after the game."""
+    try:
+        record = json.loads((path.parent / "key.json").read_text(encoding="utf-8"))
+        return {str(name): bool(value) for name, value in record["is_bot"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInputError("The answers of this blind test cannot be read.", "Make a new one.") from error
 
 
 def _flag(value: object) -> bool:

@@ -12,8 +12,11 @@ from storage.database import Database
 from storage.records import BotPhase, BotStatus, Command, CommandKind, ModelState, Supervisor
 from storage.settings import CHAT, REGISTRY, Setting, Settings, T, parse_stored
 from storage.stored_json import fits, read_json, tell
+from storage.text import storable
 
 Clock = Callable[[], float]
+# Two processes read the same clock a moment apart.
+_CLOCK_SLACK_SECONDS = 5.0
 
 
 class SettingsStore:
@@ -48,6 +51,10 @@ class SettingsStore:
         """Back to the defaults, all of them or none."""
         with self._database.transaction() as connection:
             connection.executemany("DELETE FROM config WHERE key = ?", [(setting.key,) for setting in settings])
+
+    def changed_by(self) -> dict[str, str]:
+        """Who set what, by key."""
+        return {row["key"]: row["changed_by"] for row in self._database.rows("SELECT key, changed_by FROM config")}
 
     def stored(self) -> dict[str, Any]:
         """Only what was chosen, by key."""
@@ -106,7 +113,9 @@ class StatusBoard:
 
     def starts_since(self, moment: float) -> int:
         """How often the bot was started after `moment`, over all launchers."""
-        return int(self._database.value("SELECT COUNT(*) FROM bot_starts WHERE started_at > ?", (moment,)))
+        # Rows from the future are from before the clock was set back, by how much nobody knows: they do not count.
+        query = "SELECT COUNT(*) FROM bot_starts WHERE started_at > ? AND started_at <= ?"
+        return int(self._database.value(query, (moment, self._clock() + _CLOCK_SLACK_SECONDS)))
 
 
 class CommandQueue:
@@ -116,23 +125,26 @@ class CommandQueue:
         self._database = database
         self._clock = clock
 
-    def ask(self, kind: CommandKind, *, asked_by: str) -> int:
-        """Queue a command for the running bot; returns its id."""
+    def ask(self, kind: CommandKind, *, asked_by: str, details: dict[str, Any] | None = None) -> int:
+        """Queue a command for the running bot; returns its id. details: what it is about, as in `Command`."""
         return self._database.insert(
-            "INSERT INTO bot_commands (kind, asked_by, asked_at) VALUES (?, ?, ?)",
-            (kind.value, asked_by, self._clock()),
+            "INSERT INTO bot_commands (kind, asked_by, asked_at, details) VALUES (?, ?, ?, ?)",
+            (kind.value, asked_by, self._clock(), storable(json.dumps(details or {}, ensure_ascii=False))),
         )
 
     def discard_older(self, *, pid: int) -> int:
         """At the start of a bot: commands meant for an earlier one are never executed. Returns how many."""
         return self._database.execute(
-            "UPDATE bot_commands SET taken_by = ?, taken_at = ?, outcome = 'discarded' WHERE taken_by IS NULL",
+            "UPDATE bot_commands SET taken_by = ?, taken_at = ?, outcome = 'discarded', details = '{}' "
+            "WHERE taken_by IS NULL",
             (pid, self._clock()),
         )
 
     def take(self, *, pid: int) -> Command | None:
         """Claim the oldest waiting command, or None. The read comes first: it is idle nearly always."""
-        waiting = "SELECT id, kind, asked_by, asked_at FROM bot_commands WHERE taken_by IS NULL ORDER BY id LIMIT 1"
+        waiting = (
+            "SELECT id, kind, asked_by, asked_at, details FROM bot_commands WHERE taken_by IS NULL ORDER BY id LIMIT 1"
+        )
         if self._database.row(waiting) is None:
             return None
         with self._database.transaction() as connection:
@@ -142,11 +154,14 @@ class CommandQueue:
             connection.execute(
                 "UPDATE bot_commands SET taken_by = ?, taken_at = ? WHERE id = ?", (pid, self._clock(), row["id"])
             )
-        return Command(row["id"], CommandKind(row["kind"]), row["asked_by"], row["asked_at"])
+        details = read_json(row["details"], "The details of a command", {})
+        return Command(row["id"], CommandKind(row["kind"]), row["asked_by"], row["asked_at"], details)
 
     def finish(self, command_id: int, outcome: str) -> None:
-        """Record how a command ended, for whoever asked."""
-        self._database.execute("UPDATE bot_commands SET outcome = ? WHERE id = ?", (outcome, command_id))
+        """Record how a command ended, for whoever asked; what it was about is forgotten."""
+        self._database.execute(
+            "UPDATE bot_commands SET outcome = ?, details = '{}' WHERE id = ?", (outcome, command_id)
+        )
 
     def outcome(self, command_id: int) -> str:
         """'' while the command waits or runs."""

@@ -11,10 +11,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from storage.errors import BusyError, StorageError, disk_error
+from storage.errors import BusyError, StorageError, disk_error, shortened_path
 from storage.migrations import Migration, migrate
 from storage.paths import Workspace
-from storage.system.files import private_opener, replace_file
+from storage.system.files import private_opener, remove_file, replace_file
 from storage.system.locks import FileLock
 
 log = logging.getLogger(__name__)
@@ -76,12 +76,12 @@ class Database:
         """Make the file beside its place: cut short, a first start must not look like a database that lost all."""
         draft = self.path.with_suffix(".creating")
         for leftover in (draft, *side_files(draft)):
-            leftover.unlink(missing_ok=True)
+            remove_file(leftover)
         os.close(private_opener(str(draft), os.O_CREAT | os.O_WRONLY))
         with closing(connect(draft)) as connection:
             migrate(connection, draft, self._migrations)
         for leftover in side_files(draft):
-            leftover.unlink(missing_ok=True)
+            remove_file(leftover)
         replace_file(draft, self.path)
 
     def connection(self) -> sqlite3.Connection:
@@ -218,7 +218,9 @@ def readable(error: sqlite3.Error, path: Path) -> StorageError:
     name = getattr(error, "sqlite_errorname", "") or ""
     where = path.name
     if name.startswith("SQLITE_FULL"):
-        return StorageError(f"The disk is full: {where} could not be written. Nothing was lost.", "Free some space.")
+        return StorageError(
+            f"The disk is full: {shortened_path(path)} could not be written. Nothing was lost.", "Free some space."
+        )
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StorageError(f"The database {where} is damaged ({error}).", DAMAGED_CURE)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
@@ -229,7 +231,7 @@ def readable(error: sqlite3.Error, path: Path) -> StorageError:
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR")):
         return StorageError(
             f"The database {where} cannot be written ({error}).",
-            f"Check the permissions of {path.parent} and the disk.",
+            f"Check the permissions of {shortened_path(path.parent)} and the disk.",
         )
     return StorageError(f"The database {where} reported: {error}.", "See the log for details.")
 

@@ -166,7 +166,14 @@ def erase_due(store: Store, *, clock: Callable[[], float] = time.time) -> int:
         return 0
 
 
+def _begin_at_the_latest_now(store: Store, now: float) -> None:
+    """A grace that begins in the future was stored before the clock was set back; it would last for as much longer."""
+    store.messages_db.execute("UPDATE deletions SET asked_at = ? WHERE asked_at > ?", (now, now))
+    store.messages_db.execute("UPDATE withheld_messages SET confirmed_at = ? WHERE confirmed_at > ?", (now, now))
+
+
 def _erase_due(store: Store, clock: Callable[[], float], now: float) -> int:
+    _begin_at_the_latest_now(store, now)
     erased = store.messages.delete(store.withheld.due_ids(now=now), erased_at=now)
     deletions = Deletions(store, clock=clock)
     for deletion in deletions.all():

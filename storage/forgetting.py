@@ -1,8 +1,11 @@
 """A member, a channel or a single message is forgotten: out of the databases at once, then out of every other file.
+What is only set aside (members who are left out, channels that are learnt from no more, messages out of sight) leaves
+what was made of it: data sets, evaluations, blind tests. The databases, exports and backups keep it for the day it
+comes back.
 
 The decision is stored first, in one transaction, with what to look for (`storage.withdrawals`); `sweep` then walks the
-list of all files (`storage.artefacts`) and the copies. Cut short anywhere, the next sweep goes on: the bot, a fetch, a
-data set and a backup each begin with one. What a trained model has learnt stays in its weights until it is retrained;
+list of all files (`storage.artefacts`) and the copies. Cut short anywhere, the next sweep continues: the bot, a fetch,
+a data set and a backup each begin with one. What a trained model has learnt stays in its weights until it is retrained;
 every model's manifest then says that it is due.
 """
 
@@ -12,7 +15,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +25,13 @@ from storage.artefacts import MANIFEST, Care, Pointer, care_elsewhere, elsewhere
 from storage.database import side_files
 from storage.erasing import files as cleaning
 from storage.erasing.backups import erase_from_backups, finish_swaps
-from storage.erasing.databases import erase_from_control, erase_from_copy, holds_any, write_anew
+from storage.erasing.databases import (
+    erase_from_control,
+    erase_from_copy,
+    erase_from_taught,
+    holds_any,
+    write_anew,
+)
 from storage.erasing.documents import words_of
 from storage.errors import AlreadyRunningError, KnownError
 from storage.index_sync import purge_index
@@ -32,7 +41,7 @@ from storage.paths import Workspace
 from storage.store import Store
 from storage.system.files import remove_file, remove_tree, write_whole
 from storage.system.locks import FileLock
-from storage.withdrawals import Subject
+from storage.withdrawals import UNKNOWN_NAME, Subject, WithdrawalKind
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +57,8 @@ _CLEANERS: dict[Care, cleaning.Cleaner] = {
     Care.OWNERS: cleaning.clean_owners_file,
     Care.LOG: cleaning.clean_log,
 }
+# Made of messages, and can be made again.
+_MADE_OF_MESSAGES = (Care.ROWS, Care.DOCUMENT, Care.QUOTES, Care.SAMPLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +114,20 @@ def sweep(store: Store, *, wait_seconds: float = 0.0) -> Swept:
         subject = store.withdrawals.unswept()
         if subject:
             _clean(store, subject, swept)
+        aside = _set_aside(store, subject.through)
+        if aside:
+            _clean_files(store, aside, swept, _MADE_OF_MESSAGES)
+            with _telling(swept, "What a preparation left behind"):
+                swept.files_changed += _drop_leftovers(store)
+        if aside.members:
+            mark_models(store.workspace, time.time(), reason="a member was left out")
         if swept.remaining:
             log.warning("Not erased everywhere yet: %s", " ".join(swept.remaining))
             return swept
         store.withdrawals.drop_words(subject)
-        with _telling(swept, "The databases"):
-            _write_databases_anew(store, subject)
+        if subject:
+            with _telling(swept, "The databases"):
+                _write_databases_anew(store, subject)
         if not swept.remaining:
             store.withdrawals.mark_swept(subject)
     return swept
@@ -156,27 +175,61 @@ def _clean(store: Store, subject: Subject, swept: Swept) -> None:
     workspace = store.workspace
     with _telling(swept, "The test chat"), store.control_db.transaction() as connection:
         swept.playground_lines = erase_from_control(connection, subject, kept=store.messages.known_ids)
-    for path, kind in files(workspace, *_CLEANERS):
-        with _telling(swept, path.name):
-            swept.files_changed += _CLEANERS[kind.care](path, subject)
-            if kind.care is Care.OWNERS and path.is_file() and cleaning.is_left_as_it_is(path, subject):
-                # Not tried again: no rule of ours can take one person out of such a file.
-                log.warning("%s names a member who was forgotten: delete it or clean it by hand", path)
-    outside = elsewhere(store.facts, store.jobs, workspace)
-    for folder in outside:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
-            cleaner = _CLEANERS.get(care_elsewhere(path))
-            if cleaner is not None:
-                with _telling(swept, str(path)):
-                    swept.files_changed += cleaner(path, subject)
+    with _telling(swept, "What the bot was taught"), store.messages_db.transaction() as connection:
+        erase_from_taught(connection, subject)
+    _clean_files(store, subject, swept, _CLEANERS)
     with _telling(swept, "What a preparation left behind"):
-        swept.files_changed += _drop_leftovers(workspace, {*outside, *remembered(store.facts)})
+        swept.files_changed += _drop_leftovers(store)
     swept.files_changed += _clean_side_copies(workspace, subject, swept)
     with _telling(swept, "The search index"):
         purge_index(store, subject)
     for folder in _backup_folders(store):
         with _telling(swept, f"The backups in {folder.name}"):
             swept.files_changed += erase_from_backups(folder, subject, time.time())
+
+
+def _set_aside(store: Store, through: int) -> Subject:
+    """What left use up to a row of the withdrawals and is out of use still, as something to look for in files."""
+    ids = store.withdrawals.set_aside(through=through)
+    members = store.members.absent_ids() & ids[WithdrawalKind.ABSENT]
+    hidden = store.withheld.known(sorted(ids[WithdrawalKind.HIDDEN]))
+    learnt = {channel.id for channel in store.channels.trainable()}
+    switched = ids[WithdrawalKind.UNLEARNT]
+    threads = {channel.id for channel in store.channels.all() if channel.parent_id in switched}
+    channels = (switched | threads) - learnt
+    names = {name.casefold() for member_id in members for name in _names_of(store, member_id)}
+    return Subject(
+        members,
+        dict.fromkeys(channels, float("inf")),
+        frozenset(hidden).union(*(store.messages.ids_in(channel_id) for channel_id in channels)),
+        frozenset(names),
+        tuple(store.withheld.words_of(hidden)),
+        through,
+    )
+
+
+def _names_of(store: Store, member_id: int) -> set[str]:
+    """What a member is called, and was in what was made earlier."""
+    member = store.members.get(member_id)
+    names = _names_in_manifests(store, member_id) | store.activity.names_of(member_id)
+    names |= {member.display_name, member.username} if member else set()
+    return {name for name in names if name.strip() and name != UNKNOWN_NAME}
+
+
+def _clean_files(store: Store, subject: Subject, swept: Swept, cares: Collection[Care]) -> None:
+    """Every file that gets one of these cares, in the workspace and in our folders outside."""
+    for path, kind in files(store.workspace, *cares):
+        with _telling(swept, path.name):
+            swept.files_changed += _CLEANERS[kind.care](path, subject)
+            if kind.care is Care.OWNERS and path.is_file() and cleaning.is_left_as_it_is(path, subject):
+                # Not tried again: no rule of ours can take one person out of such a file.
+                log.warning("%s names a member who was forgotten: delete it or clean it by hand", path)
+    for folder in elsewhere(store.facts, store.jobs, store.workspace):
+        for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
+            care = care_elsewhere(path)
+            if care in cares and care in _CLEANERS:
+                with _telling(swept, str(path)):
+                    swept.files_changed += _CLEANERS[care](path, subject)
 
 
 @contextmanager
@@ -193,8 +246,10 @@ def _telling(swept: Swept, what: str) -> Iterator[None]:
         swept.remaining.append(f"{what} could not be changed ({error}).")
 
 
-def _drop_leftovers(workspace: Workspace, outside: Iterable[Path]) -> int:
+def _drop_leftovers(store: Store) -> int:
     """What killed work left half-made, unless a preparation is under way (AlreadyRunningError): it cleans its own."""
+    workspace = store.workspace
+    outside = {*elsewhere(store.facts, store.jobs, workspace), *remembered(store.facts)}
     beside = [folder.with_name(f".{folder.name}.{ending}") for folder in outside for ending in ("partial", "old")]
     folders = {_leftover_root(path) for path, _ in files(workspace, Care.LEFTOVER)} | set(beside)
     found = [folder for folder in folders if folder.is_dir()]

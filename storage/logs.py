@@ -10,7 +10,6 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -25,16 +24,6 @@ LINE = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] \[([A-Z]+)\] (?:\[([\w
 _TRIES = 4
 _FORMAT = "[%(asctime)s] [%(levelname)s] [%(name)s] %(message)s"
 _TIME = "%Y-%m-%d %H:%M:%S"
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One entry; continuation lines (tracebacks) are part of `message`."""
-
-    at: str
-    level: str
-    source: str
-    message: str
 
 
 class _Masking(logging.Formatter):
@@ -177,22 +166,6 @@ def purge(folder: Path, *, keep_days: int, now: float | None = None) -> int:
         except OSError:
             continue  # in use or already gone: the next start tries again
     return gone
-
-
-def parse_lines(lines: Iterable[str]) -> list[LogLine]:
-    """Entries from raw lines; anything that is no entry's first line belongs to the one before it."""
-    entries: list[LogLine] = []
-    for raw in lines:
-        line = raw.rstrip("\r\n")
-        match = LINE.match(line)
-        if match:
-            entries.append(LogLine(match[1], match[2], match[3] or "", match[4]))
-        elif entries:
-            last = entries[-1]
-            entries[-1] = LogLine(last.at, last.level, last.source, f"{last.message}\n{line}")
-        elif line:
-            entries.append(LogLine("", "INFO", "", line))
-    return entries
 
 
 class LogTail:

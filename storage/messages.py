@@ -162,6 +162,10 @@ class MessageStore:
             found |= {row[0] for row in rows}
         return found
 
+    def ids_in(self, channel_id: int) -> set[int]:
+        """Every message kept of one channel."""
+        return {row[0] for row in self.database.rows("SELECT id FROM messages WHERE channel_id = ?", (channel_id,))}
+
     def recent(self, channel_id: int, *, limit: int, before_id: int | None = None) -> list[Message]:
         """The newest messages of a channel, oldest first."""
         rows = self.database.rows(
@@ -200,6 +204,22 @@ class MessageStore:
             (author_id, *channel_ids, QUOTABLE_CHARACTERS, limit),
         )
         return self._with_reactions(rows)
+
+    def with_reactions(self, *, limit: int) -> list[Message]:
+        """The newest messages that somebody reacted to, newest first."""
+        return self._with_reactions(
+            self.database.rows(
+                f"{_SELECT} WHERE m.id IN (SELECT DISTINCT message_id FROM reactions ORDER BY message_id DESC LIMIT ?) "
+                "AND m.is_own = 0 ORDER BY m.id DESC",
+                (limit,),
+            )
+        )
+
+    def newest_worded(self, *, limit: int) -> list[Message]:
+        """The newest messages of members with words in them, of all channels, newest first."""
+        return self._with_reactions(
+            self.database.rows(f"{_SELECT} WHERE m.is_own = 0 AND m.content <> '' ORDER BY m.id DESC LIMIT ?", (limit,))
+        )
 
     def in_channel(self, channel_id: int, *, after_id: int = 0, page_rows: int = 2000) -> Iterator[list[Message]]:
         """Every message of a channel by id, page by page, no read open in between."""
@@ -255,6 +275,11 @@ class MessageStore:
         """How many of them were written after `moment` (seconds since 1970), by their ids."""
         first_id = first_snowflake(int(moment * 1000))
         return int(self.database.value("SELECT COUNT(*) FROM messages WHERE id >= ? AND is_own = 0", (first_id,)))
+
+    def own_author(self) -> int | None:
+        """The account this bot last spoke with, None when it has not spoken yet."""
+        found = self.database.value("SELECT author_id FROM messages WHERE is_own = 1 ORDER BY id DESC LIMIT 1")
+        return int(found) if found else None
 
     def counts_by_author(self, *, channel_ids: Sequence[int] | None = None) -> dict[int, int]:
         """Messages per member, own replies excluded; of some channels only, when given."""

@@ -177,7 +177,7 @@ ALTER TABLE members ADD COLUMN name_rank INTEGER NOT NULL DEFAULT 0;
 
 def _messages_withheld(connection: sqlite3.Connection) -> None:
     """Absence is not deletion: what is missing on Discord, or deleted by the owner a moment ago, is set apart."""
-    # An erasure reaches what is set apart by itself, whoever records it.
+    # An erasure also reaches what is set apart, whoever records it.
     _run(
         connection,
         """
@@ -272,7 +272,99 @@ def _messages_own_replies_apart(connection: sqlite3.Connection) -> None:
     _run(connection, "CREATE INDEX messages_own ON messages (channel_id, author_id) WHERE is_own = 1;\n")
 
 
-CONTROL_MIGRATIONS: tuple[Migration, ...] = (_control_1, _control_2)
+def _messages_taken_back_after_preparing(connection: sqlite3.Connection) -> None:
+    """What leaves use without being erased reaches what was made of it: members who are left out, channels that are
+    learnt from no more, messages out of sight, and words that were edited."""
+    moment = "(julianday('now') - 2440587.5) * 86400.0"
+    learns = "({row}.enabled AND NOT {row}.access_lost AND (NOT {row}.is_private OR {row}.include_private))"
+    was, is_ = learns.format(row="OLD"), learns.format(row="NEW")
+    _run(
+        connection,
+        f"""
+ALTER TABLE messages ADD COLUMN reworded_at REAL;
+CREATE TRIGGER reworded AFTER UPDATE OF content ON messages
+    WHEN NEW.content IS NOT OLD.content AND NEW.edited_ms IS NOT OLD.edited_ms BEGIN
+    UPDATE messages SET reworded_at = {moment} WHERE id = NEW.id;
+END;
+DROP TRIGGER withdrawn_absent;
+CREATE TRIGGER withdrawn_absent AFTER UPDATE OF opted_out, excluded ON members
+    WHEN (NEW.opted_out OR NEW.excluded) AND NOT (OLD.opted_out OR OLD.excluded) BEGIN
+    INSERT INTO withdrawals (kind, id, at) VALUES ('absent', NEW.id, {moment});
+END;
+CREATE TRIGGER withdrawn_unlearnt AFTER UPDATE OF enabled, include_private, is_private, access_lost
+    ON channel_allowlist WHEN {was} AND NOT {is_} BEGIN
+    INSERT INTO withdrawals (kind, id, at) VALUES ('unlearnt', NEW.channel_id, {moment});
+END;
+CREATE TRIGGER withdrawn_unlisted AFTER DELETE ON channel_allowlist WHEN {was} BEGIN
+    INSERT INTO withdrawals (kind, id, at) VALUES ('unlearnt', OLD.channel_id, {moment});
+END;
+CREATE TRIGGER withdrawn_from_sight AFTER INSERT ON withheld_messages BEGIN
+    INSERT INTO withdrawals (kind, id, channel_id, author_id, at)
+    VALUES ('hidden', NEW.id, NEW.channel_id, NEW.author_id, {moment});
+END;
+""",
+    )
+
+
+def _control_live_and_incidents(connection: sqlite3.Connection) -> None:
+    """What a reply was made of (by ids alone), the one being written, what interrupted the bot, and what a command is
+    about."""
+    _run(
+        connection,
+        """
+CREATE TABLE replies (reply_id INTEGER PRIMARY KEY, channel_id INTEGER NOT NULL, answered_id INTEGER NOT NULL,
+    at REAL NOT NULL, model TEXT NOT NULL DEFAULT '', parts TEXT NOT NULL DEFAULT '[]',
+    context_ids TEXT NOT NULL DEFAULT '[]', recalled_ids TEXT NOT NULL DEFAULT '[]');
+CREATE INDEX replies_by_owner ON replies (at) WHERE answered_id = 0;
+CREATE TABLE drafts (channel_id INTEGER PRIMARY KEY, answered_id INTEGER NOT NULL, pid INTEGER NOT NULL,
+    text TEXT NOT NULL, begun_at REAL NOT NULL, at REAL NOT NULL);
+CREATE TABLE incidents (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, at REAL NOT NULL, ended_at REAL,
+    detail TEXT NOT NULL DEFAULT '');
+CREATE INDEX incidents_by_time ON incidents (at);
+CREATE INDEX activity_by_channel ON activity (channel_id, id);
+ALTER TABLE bot_commands ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
+""",
+    )
+
+
+def _messages_taught(connection: sqlite3.Connection) -> None:
+    """What the owner and the members think of replies. A row goes with any message it was made of, in the transaction
+    in which that one goes, and with the member whose judgement it is."""
+    _run(
+        connection,
+        """
+CREATE TABLE taught (id INTEGER PRIMARY KEY AUTOINCREMENT, reply_id INTEGER NOT NULL, channel_id INTEGER NOT NULL,
+    judge_id INTEGER NOT NULL, verdict INTEGER NOT NULL, reply TEXT NOT NULL, better TEXT NOT NULL DEFAULT '',
+    model TEXT NOT NULL DEFAULT '', context_ids TEXT NOT NULL DEFAULT '[]', chat TEXT NOT NULL DEFAULT '[]',
+    at REAL NOT NULL, UNIQUE (reply_id, judge_id));
+CREATE INDEX taught_by_time ON taught (at);
+CREATE TABLE taught_sources (taught_id INTEGER NOT NULL, message_id INTEGER NOT NULL,
+    PRIMARY KEY (taught_id, message_id)) WITHOUT ROWID;
+CREATE INDEX taught_by_source ON taught_sources (message_id);
+CREATE TRIGGER untaught AFTER DELETE ON taught BEGIN
+    DELETE FROM taught_sources WHERE taught_id = OLD.id;
+END;
+CREATE TRIGGER untaught_message AFTER INSERT ON withdrawals WHEN NEW.kind = 'message' BEGIN
+    DELETE FROM taught WHERE id IN (SELECT taught_id FROM taught_sources WHERE message_id = NEW.id);
+    DELETE FROM taught WHERE reply_id = NEW.id AND judge_id <> 0;
+END;
+CREATE TRIGGER untaught_member AFTER INSERT ON withdrawals WHEN NEW.kind = 'member' BEGIN
+    DELETE FROM taught WHERE judge_id = NEW.id;
+END;
+CREATE TRIGGER untaught_channel AFTER INSERT ON withdrawals WHEN NEW.kind = 'channel' BEGIN
+    DELETE FROM taught WHERE channel_id = NEW.id;
+END;
+CREATE TRIGGER untaught_absent AFTER UPDATE OF opted_out ON members WHEN NEW.opted_out AND NEW.id <> 0 BEGIN
+    DELETE FROM taught WHERE judge_id = NEW.id;
+END;
+CREATE TRIGGER untaught_newcomer AFTER INSERT ON members WHEN NEW.opted_out AND NEW.id <> 0 BEGIN
+    DELETE FROM taught WHERE judge_id = NEW.id;
+END;
+""",
+    )
+
+
+CONTROL_MIGRATIONS: tuple[Migration, ...] = (_control_1, _control_2, _control_live_and_incidents)
 MESSAGES_MIGRATIONS: tuple[Migration, ...] = (
     _messages_1,
     _messages_form_and_name_rank,
@@ -280,4 +372,6 @@ MESSAGES_MIGRATIONS: tuple[Migration, ...] = (
     _messages_who_may_read_a_channel,
     _messages_withdrawals,
     _messages_own_replies_apart,
+    _messages_taken_back_after_preparing,
+    _messages_taught,
 )

@@ -62,6 +62,11 @@ class Workspace:
         return self.data / "embeddings"
 
     @property
+    def habits(self) -> Path:
+        """What was learnt of how members behave; no words of theirs."""
+        return self.data / "habits"
+
+    @property
     def base_models(self) -> Path:
         """Models as they were downloaded."""
         return self.root / "models" / "base"

@@ -153,7 +153,7 @@ class Channels:
 
     def remove(self, channel_id: int) -> bool:
         """Take a channel off the list; its messages stay until deleted. One that the owner keeps private stays on it,
-        switched off: it would come back by itself, and without that word."""
+        switched off: it would come back on its own, and without that word."""
         with self._database.transaction() as connection:
             kept = connection.execute(
                 "UPDATE channel_allowlist SET enabled = 0, recall = 0, speak = 0, include_private = 0, rate = NULL "

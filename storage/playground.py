@@ -15,6 +15,8 @@ from storage.stored_json import read_json
 from storage.text import storable
 
 OWNER = "owner"
+# What the owner is called in the conversation that the model reads.
+OWNER_NAME = "friend"
 BOT = "bot"
 # Asked by a program that wants to know whether the model speaks; not part of the owner's chat.
 CHECK = "check"

@@ -6,7 +6,9 @@ The terminal and the panel show these words and call these functions, so both as
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+from storage.control import KeyValueStore
 from storage.people import Channels, Consents
 from storage.records import Channel
 
@@ -68,6 +70,28 @@ def is_large_server_confirmed(consents: Consents, server_id: int) -> bool:
 def record_large_server(consents: Consents, server_id: int, wording: str, *, accepted: bool, given_by: str) -> None:
     """Keep the owner's answer about a large server."""
     consents.record(LARGE_SERVER, YES if accepted else NO, wording=wording, given_by=given_by, subject_id=server_id)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestion:
+    """A large server that waits for the owner's answer. asked_at: when it was found (epoch seconds)."""
+
+    server_id: int
+    text: str
+    asked_at: float
+
+
+def ask_about_large_server(facts: KeyValueStore, server_id: int, text: str, *, now: float) -> None:
+    """Keep the question where the panel finds it: whoever found the server has nobody to ask."""
+    facts.set(LARGE_SERVER, {"id": server_id, "text": text, "at": now})
+
+
+def open_question(facts: KeyValueStore, consents: Consents) -> OpenQuestion | None:
+    """The large server nobody has said yes to; None when there is none."""
+    kept = facts.get(LARGE_SERVER, {})
+    if not isinstance(kept.get("id"), int) or is_large_server_confirmed(consents, kept["id"]):
+        return None
+    return OpenQuestion(kept["id"], str(kept.get("text", "")), float(kept.get("at", 0.0)))
 
 
 def private_channel_text(name: str) -> str:

@@ -50,7 +50,7 @@ def read_quiet_hours(text: str) -> QuietHours | None:
     words = re.sub(r"^(?:from|between|von)\s+", "", words)
     parts = _BETWEEN.split(words)
     if len(parts) != 2:
-        raise SettingError(f"Quiet hours: {text.strip()[:40]!r} is no span of time.", CURE)
+        raise SettingError(f"Quiet hours: {text.strip()[:40]!r} is not a valid time span.", CURE)
     (start, is_start_marked), (end, is_end_marked) = (_minute(part, text) for part in parts)
     if is_start_marked != is_end_marked:
         start, end = _nearest(start, end, is_start_marked, parts)
@@ -85,7 +85,7 @@ def _minute(words: str, whole: str) -> tuple[int, bool]:
         return _NAMED[words], True
     match = _TIME.fullmatch(words)
     if match is None:
-        raise SettingError(f"Quiet hours: {whole.strip()[:40]!r} is no span of time.", CURE)
+        raise SettingError(f"Quiet hours: {whole.strip()[:40]!r} is not a valid time span.", CURE)
     hour, minute, half = int(match[1]), int(match[2] or match[3] or 0), match[4]
     is_hour = 1 <= hour <= 12 if half else hour <= 23 or (hour == 24 and not minute)
     if not is_hour or minute > 59:
@@ -100,7 +100,7 @@ def _nearest(start: int, end: int, is_start_marked: bool, parts: list[str]) -> t
     bare = parts[1] if is_start_marked else parts[0]
     number = end if is_start_marked else start
     if not 60 <= number < 13 * 60 or bare.strip().startswith("0"):
-        return start, end  # 22 and 07 say by themselves which half they are in
+        return start, end  # 22 and 07 say on their own which half they are in
     first, second = number % (12 * 60), number % (12 * 60) + 12 * 60
     if is_start_marked:
         return start, min((first, second), key=lambda each: (each - start) % DAY or DAY)

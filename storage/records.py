@@ -227,6 +227,8 @@ class BotStatus:
     replies: int = 0
     last_error: str = ""
     last_error_cure: str = ""
+    # Seconds; what is compared with Discord's time (quiet for an hour) is reckoned with it.
+    clock_is_ahead: float = 0.0
     exit_code: int | None = None
     exit_reason: str = ""
 
@@ -247,16 +249,24 @@ class CommandKind(StrEnum):
     RELOAD_MODEL = "reload_model"
     FREE_CACHES = "free_caches"
     FREE_MODEL = "free_model"
+    # About one channel, in `details`.
+    SAY = "say"
+    STOP_REPLY = "stop_reply"
+    DELETE_REPLY = "delete_reply"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One row of bot_commands; executed at most once, by the bot process it was meant for."""
+    """One row of bot_commands; executed at most once, by the bot process it was meant for.
+
+    details: what it is about (`channel_id`, `reply_id`, `text`), forgotten once it was executed.
+    """
 
     id: int
     kind: CommandKind
     asked_by: str
     asked_at: float
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 class JobState(StrEnum):

@@ -28,7 +28,7 @@ from storage.database import connect
 from storage.environment import read_environment, text_of, with_value
 from storage.erasing.databases import erase_from_copy
 from storage.erasing.files import clean_document, drop_samples
-from storage.errors import StorageError
+from storage.errors import StorageError, shortened_path
 from storage.index_sync import purge_folder
 from storage.jobs.progress import ProgressCallback, silent
 from storage.migrations import MESSAGES_MIGRATIONS, migrate
@@ -66,7 +66,8 @@ def restore(workspace: Workspace, backup: Backup, *, report: ProgressCallback = 
             return _staged_and_swapped(_Stage(workspace, backup, known_decisions(workspace, backup)), report)
     except (OSError, sqlite3.Error) as error:
         raise StorageError(
-            f"The backup {backup.folder.name} could not be restored ({error}). Everything is as it was.",
+            f"The backup {backup.folder.name} could not be restored to {shortened_path(workspace.root)} ({error}). "
+            "Everything is as it was.",
             "Free some space and close other programs that have files of the workspace open, then try again.",
         ) from error
 
@@ -183,7 +184,7 @@ def known_decisions(workspace: Workspace, backup: Backup | None = None) -> Decis
         other.folder / MESSAGES
         for folder in folders
         for other in list_backups(folder)
-        if backup is None or other.created_at > backup.created_at
+        if backup is None or _is_newer(other, backup)
     ]
     there = [path for path in sources if path.is_file() and path.stat().st_size]
     for path in sorted(there, key=lambda path: path.stat().st_mtime_ns):
@@ -191,6 +192,13 @@ def known_decisions(workspace: Workspace, backup: Backup | None = None) -> Decis
         with suppress(sqlite3.Error), _reading(workspace, path) as connection:
             decisions.read(connection)
     return decisions
+
+
+def _is_newer(one: Backup, other: Backup) -> bool:
+    """Within a folder by the order in which they were made, which no clock changes; between two by their time."""
+    if one.folder.parent == other.folder.parent:
+        return one.order > other.order
+    return one.created_at > other.created_at
 
 
 class _Stage:

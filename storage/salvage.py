@@ -1,4 +1,4 @@
-"""Beginning anew with a damaged database and no backup: it is set aside, and what can still be read is carried over.
+"""Starting over with a damaged database and no backup: it is set aside, and what can still be read is carried over.
 
 SQLite's own `.recover` belongs to its shell and not to the library. Here each table is read forwards up to the damage
 and then backwards up to it, so that one bad page costs the rows of that page and of the tables it hides.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from storage.database import Database, set_aside, side_files
 from storage.jobs.progress import ProgressCallback, silent
 from storage.paths import Workspace
 from storage.store import Store
+from storage.system.files import temporary_folder
 from storage.system.locks import sole_use
 
 # What described a running program, and what is made again: cursors too, so that a fetch reads everything once more.
@@ -41,7 +41,7 @@ def start_anew(workspace: Workspace, *, report: ProgressCallback = silent) -> li
     """Set every damaged database aside and fill a new one with what can be read of it; [] when both are whole.
 
     Nothing is deleted. AlreadyRunningError while the bot, the panel or a job uses the workspace; NewerSchemaError and
-    other troubles than damage are raised, since beginning anew would not cure them.
+    other troubles than damage are raised, since starting over would not cure them.
     """
     from storage.restoring import known_decisions  # both are built on the store
 
@@ -83,9 +83,9 @@ def _is_damaged(path: Path) -> bool:
 def _carry_over(aside: Path, database: Database) -> Salvaged:
     rows: dict[str, int] = {}
     cut_short: list[str] = []
-    with tempfile.TemporaryDirectory(dir=database.path.parent, prefix="salvage-") as folder:
+    with temporary_folder(database.path.parent, prefix="salvage-") as folder:
         # A copy: opening it may play its journal back, and what was set aside stays as it was found.
-        copy = Path(folder) / database.path.name
+        copy = folder / database.path.name
         shutil.copyfile(aside, copy)
         for side, target in zip(side_files(aside), side_files(copy), strict=True):
             if side.exists():

@@ -207,6 +207,18 @@ MASK_REPLIES = Setting(
 ANSWER_DIRECT_MESSAGES = Setting(
     "answer_direct_messages", False, "Behaviour", "Answer direct messages", "Off: direct messages are ignored."
 )
+REACTION_RATE = Setting(
+    "reaction_rate",
+    0.0,
+    "Behaviour",
+    "Reacts with an emoji",
+    "Share of the messages it stays silent about that it reacts to instead. Which ones, and with what, it learns from "
+    "the members' own reactions; without enough of them it never does. 0 is off.",
+    0.0,
+    1.0,
+    slider=(0.0, 0.2),
+    is_share=True,
+)
 LOOKING_BACK = Setting(
     "looking_back",
     True,
@@ -415,6 +427,13 @@ REFRESH_DAYS = Setting(
 )
 RETRAIN_REMINDER = Setting(
     "retrain_reminder", 5000, "Data", "Retrain reminder", "After this many new messages; 0 is off.", 0, 1_000_000
+)
+RETRAIN_AT_NIGHT = Setting(
+    "retrain_at_night",
+    False,
+    "Data",
+    "Retrain at night",
+    "At 02:00, when there are as many new messages as above and the panel is open. You decide about the model.",
 )
 FETCH_SCHEDULE = Setting(
     "fetch_schedule", "off", "Data", "Scheduled fetch", "off, daily@04:00 or weekly@sun-04:00.", max_length=30

@@ -9,12 +9,15 @@ from storage.activity import ActivityLog
 from storage.control import CommandQueue, KeyValueStore, SettingsStore, StatusBoard
 from storage.database import Database
 from storage.errors import StorageError
+from storage.incidents import Incidents
 from storage.jobs.table import Jobs
+from storage.live import LiveFeed, ReplyNotes
 from storage.messages import MessageStore
 from storage.migrations import CONTROL_MIGRATIONS, MESSAGES_MIGRATIONS
 from storage.paths import Workspace
 from storage.people import Channels, Consents, Members
 from storage.playground import PlaygroundStore
+from storage.teaching import Teaching
 from storage.unfinished_restore import finish
 from storage.withdrawals import Withdrawals
 from storage.withheld import WithheldMessages
@@ -35,6 +38,8 @@ class Store:
         self.jobs = Jobs(control, clock=clock)
         self.playground = PlaygroundStore(control, clock=clock)
         self.activity = ActivityLog(control, clock=clock)
+        self.notes = ReplyNotes(control, clock=clock)
+        self.incidents = Incidents(control, clock=clock)
         self.facts = KeyValueStore(control)
         self.messages = MessageStore(messages)
         self.withheld = WithheldMessages(messages, clock=clock)
@@ -42,6 +47,8 @@ class Store:
         self.members = Members(messages)
         self.consents = Consents(messages, clock=clock)
         self.withdrawals = Withdrawals(messages, clock=clock)
+        self.teaching = Teaching(messages, clock=clock)
+        self.live = LiveFeed(self.notes, self.activity, self.messages, self.members)
 
     @classmethod
     def open(

@@ -36,6 +36,15 @@ def read_json(text: object, what: str, default: Any = None) -> Any:
     return value
 
 
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text that anybody may have written; whatever cannot be read is a ValueError, lists nested
+    without end included (json.loads answers those with RecursionError, which nobody expects of a file)."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
 def tell(what: str, why: str) -> None:
     """Say once per process that something stored cannot be read."""
     if what not in _told:

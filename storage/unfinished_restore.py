@@ -17,6 +17,7 @@ from typing import Any
 from storage.database import side_files
 from storage.errors import StorageError
 from storage.paths import Workspace
+from storage.stored_json import parse_json
 from storage.system.files import remove_file, remove_tree, replace_file, write_whole
 from storage.system.locks import FileLock
 
@@ -65,7 +66,7 @@ def read_marker(workspace: Workspace) -> Marker | None:
     """None when no restore is unfinished; StorageError when the marker cannot be read."""
     path = marker_path(workspace)
     try:
-        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        raw: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         return Marker(
             str(raw["backup"]),
             bool(raw["is_swapping"]),
@@ -75,7 +76,7 @@ def read_marker(workspace: Workspace) -> Marker | None:
         )
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise StorageError(
             f"A restore of this workspace was not finished, and its record {path} cannot be read ({error}).",
             "Restore the backup again: python scripts/backup.py --restore",

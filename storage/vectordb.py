@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ _IDS_PER_FILTER = 1000
 _PURGE_ROUNDS = 4
 _PROBES, _REFINE = 20, 5
 # How many candidates are weighed against one another when well-received lines are preferred.
+# Longer lists make one query slow and two no slower.
+_IDS_A_QUERY = 4_000
 _CANDIDATES_PER_HIT = 4
 
 
@@ -154,7 +157,9 @@ class VectorIndex:
             self._table = self._connect().create_table(_TABLE, schema=self._schema(), mode="overwrite")
         except (RuntimeError, ValueError, OSError) as error:
             # Too damaged even to be replaced (a power cut in the first version): only the folder is left to go.
-            log.warning("The search index could not be replaced in place (%s); its folder is made anew.", _short(error))
+            log.warning(
+                "The search index could not be replaced in place (%s); its folder is made again.", _short(error)
+            )
             remove_tree(self.folder / f"{_TABLE}.lance")
             with _readable_errors(self):
                 self._table = self._connect().create_table(_TABLE, schema=self._schema())
@@ -169,7 +174,7 @@ class VectorIndex:
         self.state = IndexState.READY
 
     def purge(self) -> bool:
-        """Write the table anew where it still holds deleted rows, and drop every older version; True when clean.
+        """Rewrite the table where it still holds deleted rows, and drop every older version; True when clean.
 
         For erasures: `delete` only marks rows. Compaction leaves a large file with few deleted rows alone, so as many
         rows beside them are written once more as it takes (Lance, "materialize_deletions_threshold": a tenth).
@@ -178,10 +183,7 @@ class VectorIndex:
         if self._table is None and self.refresh() in (IndexState.EMPTY, IndexState.DAMAGED):
             return self.state is IndexState.EMPTY
         with _readable_errors(self):
-            # A word index keeps the words of deleted rows; the next large run builds it again.
-            for found in self._table.list_indices():
-                if found.columns == ["text"]:
-                    self._table.drop_index(found.name)
+            self._drop_word_index()
             self._drop_versions()
             for _ in range(_PURGE_ROUNDS):
                 if not self.keeps_deleted:
@@ -282,24 +284,6 @@ class VectorIndex:
         ]
         return _preferred(hits, reaction_weight)[:limit]
 
-    def hybrid_search(
-        self, vector: np.ndarray, text: str, *, channel_ids: Sequence[int], limit: int, exclude_ids: Sequence[int] = ()
-    ) -> list[Hit]:
-        """Vector and word search joined by reciprocal rank; without a word index the plain vector search.
-
-        The order is the joined rank; `similarity` stays the cosine.
-        """
-        if limit < 1 or not channel_ids or not self._is_usable():
-            return []
-        if not text.strip() or not self._has_index("text"):
-            return self.search(vector, channel_ids=channel_ids, limit=limit, exclude_ids=exclude_ids)
-        condition = _filter(channel_ids, exclude_ids)
-        found = self._quietly(lambda: self._hybrid(vector, text, condition, limit))
-        return [
-            Hit(row["message_id"], row["channel_id"], _dot(row["vector"], vector), row["reaction_score"])
-            for row in found or ()
-        ]
-
     def count(self) -> int:
         """Rows in the index, 0 when it is of no use."""
         if not self._is_usable():
@@ -322,17 +306,30 @@ class VectorIndex:
     def sample(self, count: int) -> np.ndarray:
         """Vectors of up to `count` messages drawn at random, float32 (n, dimension)."""
         import numpy as np
-        from lancedb.expr import col
 
         ids = self.ids()
         if not len(ids):
             return np.zeros((0, self.dimension), dtype=np.float32)
         drawn = np.random.default_rng(0).choice(ids, size=min(count, len(ids)), replace=False)
-        condition = col("message_id").isin([int(number) for number in drawn])
-        found = self._quietly(lambda: self._table.search().where(condition).select(["vector"]).limit(count).to_arrow())
-        if found is None or not len(found):
-            return np.zeros((0, self.dimension), dtype=np.float32)
-        return np.stack(found["vector"].to_numpy()).astype(np.float32)
+        return self.vectors_of([int(number) for number in drawn])[1]
+
+    def vectors_of(self, message_ids: Sequence[int]) -> tuple[list[int], np.ndarray]:
+        """Those of the messages that are in the index, and their vectors, float32 (n, dimension); in no order."""
+        import numpy as np
+        from lancedb.expr import col
+
+        ids, parts = list[int](), [np.zeros((0, self.dimension), dtype=np.float32)]
+        for start in range(0, len(message_ids), _IDS_A_QUERY):
+            wanted = list(message_ids[start : start + _IDS_A_QUERY])
+            condition = col("message_id").isin(wanted)
+            found = self._quietly(partial(self._vectors, condition, len(wanted)))
+            if found is not None and len(found):
+                ids += found["message_id"].to_pylist()
+                parts.append(np.stack(found["vector"].to_numpy()).astype(np.float32))
+        return ids, np.concatenate(parts)
+
+    def _vectors(self, condition: Any, limit: int) -> pa.Table:
+        return self._table.search().where(condition).select(["message_id", "vector"]).limit(limit).to_arrow()
 
     # ---- inside -------------------------------------------------------------------------------------
 
@@ -398,7 +395,7 @@ class VectorIndex:
         return self.state is IndexState.READY
 
     def _quietly(self, read: Any) -> Any:
-        """A read's result, or None with the state set to damaged: the bot goes on without recall.
+        """A read's result, or None with the state set to damaged: the bot continues without recall.
 
         Another process may have removed the version that was being read (an erasure keeps none): then once more.
         """
@@ -462,40 +459,24 @@ class VectorIndex:
         indices = self._quietly(lambda: self._table.list_indices())
         return any(index.columns == [column] for index in indices or ())
 
+    def _drop_word_index(self) -> None:
+        """Earlier versions made one, which nothing asks; it keeps the words of deleted rows."""
+        for found in self._table.list_indices():
+            if found.columns == ["text"]:
+                self._table.drop_index(found.name)
+
     def _build_missing_indexes(self) -> None:
-        from lancedb.index import FTS, Bitmap, BTree, IvfSq
+        from lancedb.index import Bitmap, BTree, IvfSq
 
         rows = self._table.count_rows()
         if not rows:
             return
-        if not self._has_index("text"):
-            # No stemming, no stop words: chat is in any language, and "no" is a word.
-            self._table.create_index("text", config=FTS(stem=False, remove_stop_words=False))
+        self._drop_word_index()
         if rows < INDEX_FROM_ROWS:
             return
         for column, config in (("message_id", BTree()), ("channel_id", Bitmap()), ("vector", IvfSq("cosine"))):
             if not self._has_index(column):
                 self._table.create_index(column, config=config)
-
-    def _hybrid(self, vector: np.ndarray, text: str, condition: Any, limit: int) -> list[dict[str, Any]]:
-        from lancedb.query import MatchQuery
-        from lancedb.rerankers import RRFReranker
-
-        # MatchQuery, not a string: what a member typed is never parsed as query syntax.
-        found: list[dict[str, Any]] = (
-            self._table.search(query_type="hybrid")
-            .vector(vector)
-            .text(MatchQuery(text, "text"))
-            .distance_type("cosine")
-            .where(condition, prefilter=True)
-            .nprobes(_PROBES)
-            .refine_factor(_REFINE)
-            .select(["message_id", "channel_id", "reaction_score", "vector"])
-            .rerank(RRFReranker())
-            .limit(limit)
-            .to_list()
-        )
-        return found
 
 
 def _maker(table: Any) -> str:
@@ -533,10 +514,6 @@ def _preferred(hits: list[Hit], reaction_weight: float) -> list[Hit]:
     if not reaction_weight:
         return hits
     return sorted(hits, key=lambda hit: hit.similarity + reaction_weight * min(hit.reaction_score, 5) / 5, reverse=True)
-
-
-def _dot(a: Sequence[float], b: np.ndarray) -> float:
-    return float(sum(x * float(y) for x, y in zip(a, b, strict=True)))
 
 
 def _short(error: BaseException) -> str:

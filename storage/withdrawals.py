@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from storage.database import Database
+from storage.database import Database, placeholders
 
-# A clean row is of use to a bot that has not looked yet; one that was away reads everything anew anyway.
+# A clean row is of use to a bot that has not looked yet; one that was away reads everything again anyway.
 KEEP_SECONDS = 86_400.0
 
 
@@ -28,9 +28,15 @@ class WithdrawalKind(StrEnum):
     MESSAGE = "message"
     MEMBER = "member"
     CHANNEL = "channel"
-    # Only what is in memory: the stored lines stay and are not used.
+    # The stored lines stay and are not used: they leave what was made of them, and memory.
     ABSENT = "absent"
+    UNLEARNT = "unlearnt"
+    HIDDEN = "hidden"
+    # Only what is in memory.
     CLOSED = "closed"
+
+
+SET_ASIDE = (WithdrawalKind.ABSENT, WithdrawalKind.UNLEARNT, WithdrawalKind.HIDDEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,16 @@ class Withdrawals:
     def unswept(self) -> Subject:
         """Everything that files may still hold."""
         return subject_of(self._database.rows(f"{_SELECT_SUBJECT} WHERE is_swept = 0 ORDER BY seq"))
+
+    def set_aside(self, *, through: int) -> dict[WithdrawalKind, set[int]]:
+        """Ids of what left use up to a row, by kind, and is not erased: files made of it may still hold it."""
+        found: dict[WithdrawalKind, set[int]] = {kind: set() for kind in SET_ASIDE}
+        for row in self._database.rows(
+            f"SELECT kind, id FROM withdrawals WHERE is_swept = 0 AND seq <= ? AND kind IN ({placeholders(SET_ASIDE)})",
+            (through, *(kind.value for kind in SET_ASIDE)),
+        ):
+            found[WithdrawalKind(row[0])].add(row[1])
+        return found
 
     def after(self, seq: int) -> Subject:
         """Everything withdrawn after `seq`, swept or not: for work that read the messages before."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from storage.database import Database, placeholders
@@ -227,6 +227,11 @@ class WithheldMessages:
         """Which of these are hidden."""
         return {int(row["id"]) for row in _rows(self._database.connection(), "id IN", message_ids)}
 
+    def words_of(self, message_ids: Collection[int]) -> list[str]:
+        """What these hidden messages say."""
+        rows = _rows(self._database.connection(), "id IN", sorted(message_ids))
+        return [words for row in rows if (words := json.loads(row["record"])["content"])]
+
     def count(self) -> int:
         """How many are hidden."""
         return int(self._database.value("SELECT COUNT(*) FROM withheld_messages"))
@@ -371,24 +376,6 @@ def apply(connection: sqlite3.Connection, newest: Snapshot) -> None:
         connection.execute(
             f"INSERT OR REPLACE INTO withheld_messages ({', '.join(newest.columns)}) VALUES ({placeholders(row)})", row
         )
-
-
-def forget_name(connection: sqlite3.Connection, member_id: int) -> int:
-    """Take a member's name out of the mentions in other people's hidden messages; returns how many had it."""
-    rows = connection.execute(
-        "SELECT id, record FROM withheld_messages WHERE record LIKE ?", (f"%[{member_id},%",)
-    ).fetchall()
-    for row in rows:
-        record = json.loads(row["record"])
-        mentions = [
-            [number, "someone" if number == member_id else name] for number, name in json.loads(record["mentions"])
-        ]
-        record["mentions"] = json.dumps(mentions, ensure_ascii=False, separators=(",", ":"))
-        connection.execute(
-            "UPDATE withheld_messages SET record = ? WHERE id = ?",
-            (json.dumps(record, ensure_ascii=False), row["id"]),
-        )
-    return len(rows)
 
 
 _DELETION = "id, kind, subject_id, name, asked_by, asked_at, switches"

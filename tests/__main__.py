@@ -29,15 +29,17 @@ CHECKS = {
     "package lock": ["scripts/dev/lock_packages.py"],
 }
 TIERS = ("unit", "integration", "model", "panel", "install")
-# Each worker loads its own models: about 2 GB.
 MOST_WORKERS = 4
+# Each worker loads models of its own: about 2 GB, and as much for the processes it starts.
+WORKER_BYTES = 4 << 30
 
 
 def main(arguments: list[str]) -> int:
     """Run what was asked for; the worst exit code of all."""
     if set(arguments) <= {*TIERS, "--lint"}:
         arguments = [f"tests/{argument}" if argument in TIERS else argument for argument in arguments]
-        workers = ["-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadfile"]
+        count = worker_count(os.cpu_count() or 1, total_memory())
+        workers = ["-n", str(count), "--dist", "loadfile", "--no-loadscope-reorder", "-p", "tests.running_order"]
     else:  # somebody looks at a few tests: in one process, where a debugger works
         workers = []
     # Started in the background, a shell makes its children ignore Ctrl+C, and theirs; some tests send it.
@@ -54,6 +56,18 @@ def main(arguments: list[str]) -> int:
     with contextlib.nullcontext() if workers else virtual_screen(env):
         code = run_python(["-m", "pytest", "-p", "tests.check_report", *workers, *arguments], env)
     return max(code, 1 if failed_checks else 0)
+
+
+def worker_count(cores: int, memory: int) -> int:
+    """One more than there are cores, for many tests wait (for a process, a window, Discord), where memory allows."""
+    return max(1, min(cores + 1, MOST_WORKERS, memory // WORKER_BYTES))
+
+
+def total_memory() -> int:
+    """Bytes of memory in this computer."""
+    import psutil
+
+    return int(psutil.virtual_memory().total)
 
 
 def run_checks(env: dict[str, str]) -> list[str]:

@@ -213,7 +213,7 @@ def from_text(text: str) -> Audience | None:
     """A stored audience; None for '' and for what cannot be read: then nothing is known."""
     try:
         holders = [_from_fields(fields) for fields in json.loads(text)]
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return Audience(*holders) if len(holders) in (2, 3) else None
 

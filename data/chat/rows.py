@@ -77,11 +77,15 @@ class TrainingRow:
 
 @dataclass(frozen=True, slots=True)
 class PreferenceRow:
-    """A place with the reply people liked (`place.reply`) and one they would not have. strength: approvals, 1 to 5."""
+    """A place with the reply people liked (`place.reply`) and one they would not have. strength: approvals, 1 to 5.
+
+    model: which one said the bot's own of the two; '' where people spoke.
+    """
 
     place: TrainingRow
     rejected: str
     strength: int
+    model: str = ""
 
     @property
     def chosen(self) -> str:
@@ -90,7 +94,7 @@ class PreferenceRow:
 
     def to_json(self) -> str:
         """The row as one line of a file, with its line break."""
-        more = {"chosen": self.chosen, "rejected": self.rejected, "strength": self.strength}
+        more = {"chosen": self.chosen, "rejected": self.rejected, "strength": self.strength} | _by(self.model)
         return _line(self.place.fields() | {"layout": self.place.layout} | more)
 
     @classmethod
@@ -98,26 +102,28 @@ class PreferenceRow:
         """A row as `to_json` wrote it. Raises ValueError, KeyError or TypeError where it is none."""
         record = _record(line)
         place = _place(record, _text(record["chosen"]))
-        return cls(place, _text(record["rejected"]), int(record.get("strength", 1)))
+        return cls(place, _text(record["rejected"]), int(record.get("strength", 1)), str(record.get("model", "")))
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedRow:
-    """A place with one reply (`place.reply`) and whether it was liked."""
+    """A place with one reply (`place.reply`) and whether it was liked. model: as in `PreferenceRow`."""
 
     place: TrainingRow
     is_liked: bool
+    model: str = ""
 
     def to_json(self) -> str:
         """The row as one line of a file, with its line break."""
-        more = {"completion": self.place.reply, "label": self.is_liked}
+        more = {"completion": self.place.reply, "label": self.is_liked} | _by(self.model)
         return _line(self.place.fields() | {"layout": self.place.layout} | more)
 
     @classmethod
     def parse(cls, line: str | bytes) -> JudgedRow:
         """A row as `to_json` wrote it. Raises ValueError, KeyError or TypeError where it is none."""
         record = _record(line)
-        return cls(_place(record, _text(record["completion"])), bool(record["label"]))
+        place = _place(record, _text(record["completion"]))
+        return cls(place, bool(record["label"]), str(record.get("model", "")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +184,15 @@ def count_rows(path: Path) -> int:
 def _parsed(line: str, parse: Callable[[str], RowType], path: Path, number: int) -> RowType:
     try:
         return parse(line)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise BadInputError(
             f"{path.name} line {number} is not a valid data-set row ({type(error).__name__}: {error}).",
             "Prepare the data again with scripts/2_prepare_training_data.py (panel: Training, Prepare).",
         ) from error
+
+
+def _by(model: str) -> dict[str, Any]:
+    return {"model": model} if model else {}
 
 
 def _line(record: Mapping[str, Any]) -> str:
@@ -190,7 +200,10 @@ def _line(record: Mapping[str, Any]) -> str:
 
 
 def _record(line: str | bytes) -> dict[str, Any]:
-    record = json.loads(line)
+    try:
+        record = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
     if not isinstance(record, dict):
         raise TypeError("not an object")
     return record

@@ -42,6 +42,13 @@ _DECORATION = re.compile(r"^[\s>*_~`\"'<\[(@-]+|[\s*_~`\"'>\])]+$")
 _LONGEST_LABEL = 80
 # How data.chat.markup writes attachments and stickers.
 _FILES_ALONE = re.compile(r"(?:\[(?:image|video|audio|file|sticker: [^\]\n]{0,80})\]\s*)+")
+# Words that people put in front of what they say themselves ("note: ..."). Any other one in front of a further line is
+# a speaker the model made up.
+_OWN_LABELS = frozenset(
+    "note notes edit update ps pps nb fyi fwiw btw tldr imo imho also example eg ie re question answer correction"
+    " warning spoiler hint tip protip reminder today tomorrow tonight me".split()
+)
+_LABEL_WORD = re.compile(r"([^\W\d_][\w.'-]{0,23}):(?=\s)")
 # A reply goes out a message a line; more than this in a row is a model that has lost its thread.
 MOST_LINES = 5
 
@@ -109,8 +116,9 @@ def own_words(text: str, speakers: Speakers) -> tuple[str, bool]:
     """What of a reply the voice itself says, and whether somebody else's line began behind it.
 
     A name in front is taken off; the reply ends where a line begins with another's name ("Ana: ..."). In a transcript
-    it ends with its line, unless the voice's own name opens the next one, where it begins to say the same again, and
-    after as many lines as anybody writes in a row. What stands for a picture is not said: there is none.
+    it ends with its line, unless the voice's own name opens the next one, where it begins to say the same again, where
+    another name stands behind its own, and after as many lines as anybody writes in a row. What stands for a picture is
+    not said: there is none.
     """
     kept: list[str] = []
     lines = text.split("\n")
@@ -128,7 +136,7 @@ def own_words(text: str, speakers: Speakers) -> tuple[str, bool]:
             said = {each.strip().casefold() for each in kept}
             # While it grows, the last line may become another one than it looks like.
             is_said_again = number + 1 < len(lines) and line.strip().casefold() in said
-            if is_said_again or len(kept) >= MOST_LINES:
+            if is_said_again or len(kept) >= MOST_LINES or _has_made_up_speaker(line):
                 return "\n".join(kept), True
         if not (speakers.is_transcript and _FILES_ALONE.fullmatch(line.strip())):
             kept.append(line)
@@ -156,6 +164,12 @@ def _label(line: str, speakers: Speakers) -> tuple[str, str]:
                 return key, after.lstrip("*_").lstrip()
         at = line.find(":", at + 1)
     return "", line
+
+
+def _has_made_up_speaker(line: str) -> bool:
+    """Whether a line begins with a word and a colon, and the word is not one that people put there themselves."""
+    found = _LABEL_WORD.match(line.lstrip())
+    return found is not None and found[1].casefold() not in _OWN_LABELS
 
 
 def _may_become_own(line: str, speakers: Speakers) -> bool:

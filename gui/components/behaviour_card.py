@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gui import texts
 from gui.components.basics import Card, RowFrame, Text
 from gui.components.inputs import Slider, Switch
 from gui.components.room import M, Panel
+from gui.components.tooltip import Tooltip
 from gui.presenters.dashboard import (
     SliderView,
     behaviour_view,
@@ -31,12 +33,22 @@ class BehaviourCard(Card):
         super().__init__(master, texts.BEHAVIOUR, hint=texts.BEHAVIOUR_HINT)
         self._panel = panel
         self.body.grid_columnconfigure(0, weight=1)
-        self.rate = SettingSlider(self.body, panel, RESPONSE_RATE, 99, self._rate_words)
-        self.temperature = SettingSlider(self.body, panel, TEMPERATURE, 50, temperature_view)
-        self.tokens = SettingSlider(self.body, panel, MAX_TOKENS, 45, lambda v: tokens_view(round(v)), whole=True)
+        named = partial(SettingSlider, self.body, panel)
+        self.rate = named(RESPONSE_RATE, 99, self._rate_words, name=texts.RATE_NAME, ends=texts.RATE_ENDS)
+        self.temperature = named(
+            TEMPERATURE, 50, temperature_view, name=texts.TEMPERATURE_NAME, ends=texts.TEMPERATURE_ENDS
+        )
+        self.tokens = named(
+            MAX_TOKENS,
+            45,
+            lambda value: tokens_view(round(value)),
+            name=texts.TOKENS_NAME,
+            ends=texts.TOKENS_ENDS,
+            whole=True,
+        )
         for row, slider in enumerate((self.rate, self.temperature, self.tokens)):
             slider.grid(row=row, column=0, sticky="ew", pady=(0, panel.theme.px(M)))
-        self.mentions = Switch(self.body, MENTIONS_ONLY.label, self._flip_mentions)
+        self.mentions = Switch(self.body, texts.MENTIONS_NAME, self._flip_mentions)
         self.mentions.grid(row=3, column=0, sticky="w", pady=(2, 0))
 
     def show_settings(self, pulse: Pulse) -> None:
@@ -65,6 +77,8 @@ class SettingSlider(RowFrame):
         steps: int,
         describe: Callable[[float], SliderView],
         *,
+        name: str,
+        ends: tuple[str, str],
         whole: bool = False,
     ) -> None:
         super().__init__(master)
@@ -74,13 +88,14 @@ class SettingSlider(RowFrame):
         self._pending: str | None = None
         self._view: SliderView | None = None
         self.grid_columnconfigure(0, weight=1)
-        Text(self, setting.label).grid(row=0, column=0, sticky="w")
+        Text(self, name).grid(row=0, column=0, sticky="w")
         self.value = Text(self, "", role="strong", colour="accent_text")
         self.value.grid(row=0, column=1, sticky="e")
         self.slider = Slider(self, low=setting.slider[0], high=setting.slider[1], steps=steps, command=self._moved)
         self.slider.grid(row=1, column=0, columnspan=2, sticky="ew", pady=(4, 2))
-        self.hint = Text(self, "", role="small", colour="faint")
-        self.hint.grid(row=2, column=0, columnspan=2, sticky="w")
+        Text(self, ends[0], role="caption", colour="muted").grid(row=2, column=0, sticky="w")
+        Text(self, ends[1], role="caption", colour="muted").grid(row=2, column=1, sticky="e")
+        self.tip = Tooltip(self.value, "")
 
     def show(self, view: SliderView) -> None:
         """What is stored, unless the owner is moving the slider right now."""
@@ -91,7 +106,7 @@ class SettingSlider(RowFrame):
 
     def _words(self, view: SliderView) -> None:
         self.value.show(view.text)
-        self.hint.show(view.hint)
+        self.tip.text = view.hint
 
     def _moved(self, value: float) -> None:
         self._held_until = time.monotonic() + 1.5

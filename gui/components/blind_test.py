@@ -12,15 +12,33 @@ from typing import Any
 from gui import texts
 from gui.components.basics import Card, RowFrame, Text
 from gui.components.button import Button
-from gui.components.inputs import Field
+from gui.components.inputs import Field, Switch
 from gui.components.notices import ProgressBar
-from gui.components.room import M, Panel, Room, S
+from gui.components.room import M, Panel, Room, S, spread
+from gui.components.shapes import Sheet
+from gui.components.theme import XS
 from gui.presenters import blind_test as quiz
-from gui.presenters.blind_test import QuizRun
+from gui.presenters import format as words
+from gui.presenters.blind_test import QuizRun, RevealView
 from gui.presenters.snapshot import Pulse
-from storage.blind_test import HIGHEST, LOWEST, RATINGS, Quiz, quizzes, read_quiz, save_result
+from storage.blind_test import (
+    HIGHEST,
+    LOWEST,
+    RATINGS,
+    Quiz,
+    QuizLine,
+    QuizResult,
+    quizzes,
+    read_answers,
+    read_code,
+    read_quiz,
+    save_result,
+)
+from storage.errors import KnownError
 
 KIND = "blind_test"
+# How wide a bubble may be; how long a verdict is seen before the next reply comes.
+BUBBLE, TAP_MS = 460, 260
 _KEYS = {"h": False, "b": True}
 
 
@@ -36,6 +54,7 @@ class BlindTestRoom(Room):
         self._begun: Path | None = None
         self._unscored: Path | None = None
         self._jobs_seen: frozenset[int] = frozenset()
+        self._shown = ""
 
     def build(self) -> Iterator[None]:
         """Called once, before the room is first shown; each `yield` lets the window breathe."""
@@ -54,8 +73,17 @@ class BlindTestRoom(Room):
         body.grid_columnconfigure(0, weight=1)
         self.note = Text(body, texts.BLIND_NONE, colour="muted", wrap=True)
         self.note.grid(row=0, column=0, sticky="ew", pady=(0, M))
-        self.score = Text(body, "", wrap=True)
-        self.score.grid(row=1, column=0, sticky="ew", pady=(0, M))
+        told = RowFrame(body)
+        told.grid(row=1, column=0, sticky="ew")
+        told.grid_columnconfigure(0, weight=1)
+        self.reveal = Text(told, "", role="heading", wrap=True)
+        self.reveal.grid(row=0, column=0, sticky="ew", pady=(0, S))
+        self.fooled = Text(told, "", colour="muted", wrap=True)
+        self.fooled.grid(row=1, column=0, sticky="ew", pady=(0, M))
+        self.score = Text(told, "", wrap=True)
+        self.score.grid(row=2, column=0, sticky="ew", pady=(0, M))
+        for part in (self.reveal, self.fooled):
+            part.grid_remove()
         line = RowFrame(body)
         line.grid(row=2, column=0, sticky="w")
         self.rater = Field(line, placeholder=texts.BLIND_NAME)
@@ -67,6 +95,14 @@ class BlindTestRoom(Room):
         parts: tuple[Any, ...] = (self.rater, self.begin, self.browser, self.scoring, self.make)
         for column, widget in enumerate(parts):
             widget.grid(row=0, column=column, padx=(0, S))
+        codes = RowFrame(body)
+        codes.grid(row=3, column=0, sticky="ew", pady=(self.theme.px(M), 0))
+        codes.grid_columnconfigure(0, weight=1)
+        self.code = Field(codes, placeholder=texts.BLIND_CODE)
+        self.code.grid(row=0, column=0, sticky="ew", padx=(0, S))
+        self.code.bind("<Return>", lambda _: self._take_code())
+        self.add_code = Button(codes, texts.BLIND_CODE_ADD, self._take_code)
+        self.add_code.grid(row=0, column=1)
 
     def _build_item(self, body: RowFrame) -> None:
         body.grid_columnconfigure(0, weight=1)
@@ -74,19 +110,27 @@ class BlindTestRoom(Room):
         self.progress.grid(row=0, column=0, sticky="ew", pady=(0, S))
         self.count = Text(body, "", role="small", colour="faint")
         self.count.grid(row=1, column=0, sticky="w")
-        self.talk = Text(body, "", colour="muted", wrap=True)
-        self.talk.grid(row=2, column=0, sticky="ew", pady=(S, M))
-        self.reply = Text(body, "", role="strong", wrap=True)
-        self.reply.grid(row=3, column=0, sticky="ew", pady=(0, M))
+        self.talk = RowFrame(body)
+        self.talk.grid(row=2, column=0, sticky="ew", pady=(S, 0))
+        self.talk.grid_columnconfigure(0, weight=1)
+        self.answer = Sheet(body, fill="accent_soft", border="")
+        self.answer.grid(row=3, column=0, sticky="e", pady=(S, M))
+        self.reply = Text(self.answer, "", role="body")
+        self.reply.configure(wraplength=self.theme.px(BUBBLE))
+        self.reply.grid(row=0, column=0, padx=self.theme.px(14), pady=self.theme.px(10))
         line = RowFrame(body)
-        line.grid(row=4, column=0, sticky="w", pady=(0, M))
-        self.human = Button(line, texts.BLIND_HUMAN, lambda: self._step(quiz.mark, False), width=110)
-        self.human.grid(row=0, column=0, padx=(0, S))
-        self.bot = Button(line, texts.BLIND_BOT, lambda: self._step(quiz.mark, True), width=110)
-        self.bot.grid(row=0, column=1)
+        line.grid(row=4, column=0, sticky="ew", pady=(0, M))
+        spread(line, 2, group="verdict")
+        self.human = Button(line, texts.BLIND_HUMAN, lambda: self._tapped(False), height=56, role="heading")
+        self.human.grid(row=0, column=0, sticky="ew", padx=(0, S))
+        self.bot = Button(line, texts.BLIND_BOT, lambda: self._tapped(True), height=56, role="heading")
+        self.bot.grid(row=0, column=1, sticky="ew", padx=(S, 0))
         self.ratings: dict[str, list[Button]] = {}
-        grid = RowFrame(body)
-        grid.grid(row=5, column=0, sticky="w")
+        self.rates = Switch(body, texts.BLIND_RATE, self._flip_ratings)
+        self.rates.grid(row=5, column=0, sticky="w")
+        grid = self.rating_grid = RowFrame(body)
+        grid.grid(row=6, column=0, sticky="w", pady=(S, 0))
+        grid.grid_remove()
         for row, (name, label) in enumerate(RATINGS):
             Text(grid, label, colour="muted").grid(row=row, column=0, sticky="w", padx=(0, M))
             self.ratings[name] = []
@@ -95,14 +139,14 @@ class BlindTestRoom(Room):
                 button.grid(row=row, column=value, padx=2, pady=2)
                 self.ratings[name].append(button)
         foot = RowFrame(body)
-        foot.grid(row=6, column=0, sticky="w", pady=(M, 0))
+        foot.grid(row=7, column=0, sticky="w", pady=(M, 0))
         self.back = Button(foot, texts.BLIND_PREVIOUS, lambda: self._step(quiz.backward))
         self.next = Button(foot, texts.BLIND_NEXT, self._forward, kind="primary")
         self.leave = Button(foot, texts.BLIND_STOP, self._finish, kind="quiet")
         for column, button in enumerate((self.back, self.next, self.leave)):
             button.grid(row=0, column=column, padx=(0, S))
         Text(body, texts.BLIND_KEYS, role="small", colour="faint", wrap=True).grid(
-            row=7, column=0, sticky="ew", pady=(M, 0)
+            row=8, column=0, sticky="ew", pady=(M, 0)
         )
 
     # ---- the beginning ---------------------------------------------------------------------------
@@ -171,6 +215,30 @@ class BlindTestRoom(Room):
             self.run = change(self.run, *arguments)
             self._render()
 
+    def _tapped(self, is_bot: bool) -> None:
+        """A verdict by hand: the next reply comes by itself, unless this one is to be rated too."""
+        self._step(quiz.mark, is_bot)
+        at = self.run.at if self.run is not None else 0
+        if not self.rates.value and (self.bot if is_bot else self.human).is_by_pointer:
+            self.after(TAP_MS, lambda: self._forward() if self.run is not None and self.run.at == at else None)
+
+    def _flip_ratings(self, is_on: bool) -> None:
+        (self.rating_grid.grid if is_on else self.rating_grid.grid_remove)()
+
+    def _show_talk(self, lines: tuple[QuizLine, ...]) -> None:
+        for child in self.talk.winfo_children():
+            child.destroy()
+        pad = self.theme.px(12)
+        for row, line in enumerate(lines):
+            bubble = Sheet(self.talk, fill="hover", border="")
+            bubble.grid(row=row, column=0, sticky="w", pady=(0, self.theme.px(XS)))
+            Text(bubble, line.name, role="caption_strong", colour="muted").grid(
+                row=0, column=0, sticky="w", padx=pad, pady=(self.theme.px(6), 0)
+            )
+            words = Text(bubble, line.text)
+            words.configure(wraplength=self.theme.px(BUBBLE))
+            words.grid(row=1, column=0, sticky="w", padx=pad, pady=(0, self.theme.px(6)))
+
     def _forward(self) -> None:
         self._step(quiz.forward)
 
@@ -183,7 +251,9 @@ class BlindTestRoom(Room):
         shown = quiz.view(self.run)
         self.progress.show(shown.share)
         self.count.show(shown.count)
-        self.talk.show(shown.talk)
+        if self._shown != shown.item_id:
+            self._shown = shown.item_id
+            self._show_talk(shown.lines)
         self.reply.show(shown.reply)
         self.human.show(f"\u2713 {texts.BLIND_HUMAN}" if shown.is_bot is False else texts.BLIND_HUMAN)
         self.bot.show(f"\u2713 {texts.BLIND_BOT}" if shown.is_bot is True else texts.BLIND_BOT)
@@ -219,9 +289,48 @@ class BlindTestRoom(Room):
         if run is not None and run.marked and path is not None:
             done = quiz.result(run, now=time.time())
             self.panel.ask(lambda: save_result(done, path.parent), self._saved)
+            self.panel.ask(lambda: quiz.reveal(done, run.quiz, read_answers(path)), self._show_reveal)
+
+    def _show_reveal(self, view: RevealView) -> None:
+        """Who it was, now that the game is over."""
+        self.reveal.show(view.title)
+        self.fooled.show("\n".join(view.lines))
+        self.reveal.grid()
+        (self.fooled.grid if view.lines else self.fooled.grid_remove)()
+
+    def _take_code(self) -> None:
+        """A friend's result, as the page gave it."""
+        code, workspace = self.code.get().strip(), self.panel.workspace
+        if not code:
+            return
+
+        def take() -> tuple[QuizResult, Path, RevealView]:
+            result, path = read_code(code, quizzes(workspace))
+            save_result(result, path.parent)
+            return result, path, quiz.reveal(result, read_quiz(path), read_answers(path), by=result.rater)
+
+        def taken(found: tuple[QuizResult, Path, RevealView]) -> None:
+            result, path, view = found
+            self.code.set_text("")
+            self.code.set_wrong(False)
+            answers = words.plural(len(result.verdicts), "answer")
+            self.panel.toast(texts.BLIND_CODE_TAKEN.format(name=result.rater, answers=answers), tone="good")
+            self._show_reveal(view)
+            self._begun = path
+            self._score_soon()
+
+        def refused(error: Exception) -> None:
+            self.code.set_wrong(True)
+            what, cure = (error.what, error.cure) if isinstance(error, KnownError) else (str(error), "")
+            self.panel.toast(what, cure, tone="bad")
+
+        self.panel.ask(take, taken, failed=refused)
 
     def _saved(self, file: Path) -> None:
         self.panel.toast(texts.BLIND_SAVED, str(file), tone="good")
+        self._score_soon()
+
+    def _score_soon(self) -> None:
         pulse = self.panel.pulse
         if pulse is not None and KIND in {job.kind for job in pulse.jobs}:
             self._unscored = self._begun  # one at a time: it is scored when that one is done

@@ -58,6 +58,8 @@ class Button(tk.Canvas):
         self.text, self.kind, self._icon, self._trailing, self._anchor = text, kind, icon, trailing, anchor
         self._command, self._role, self._least = command, role, width or (0 if text else height)
         self._is_hot = self._is_down = self._has_focus = self._is_emphasised = False
+        # Whether the last press was a pointer's.
+        self.is_by_pointer = False
         self._size = (0, 0)
         for sequence, call in (
             ("<Enter>", lambda _: self._set(hot=True)),
@@ -141,12 +143,14 @@ class Button(tk.Canvas):
 
     def _released(self, event: tk.Event[tk.Misc]) -> None:
         was_down, self._is_down = self._is_down, False
+        self.is_by_pointer = True
         if was_down and 0 <= event.x < self.winfo_width() and 0 <= event.y < self.winfo_height():
             self.invoke()
         if self.winfo_exists():
             self._paint()
 
     def _key_pressed(self, _: object) -> str:
+        self.is_by_pointer = False
         self.invoke()
         return "break"
 

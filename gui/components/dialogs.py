@@ -15,7 +15,9 @@ from typing import Any
 
 from gui.components.basics import RowFrame, Text
 from gui.components.button import Button
+from gui.components.screens import place_within
 from gui.components.theme import XL, L, S, theme_of
+from storage.system.desktop import colour_title_bar
 
 Answer = tuple[str, str, Callable[[], Any] | None]
 
@@ -81,7 +83,8 @@ class Dialog:
         window.update_idletasks()
         x = self._root.winfo_rootx() + (self._root.winfo_width() - window.winfo_reqwidth()) // 2
         y = self._root.winfo_rooty() + (self._root.winfo_height() - window.winfo_reqheight()) // 3
-        window.geometry(f"+{max(x, 0)}+{max(y, 0)}")
+        place_within(window, x, y)
+        colour_title_bar(window.winfo_id(), is_dark=theme.is_dark)
         window.deiconify()
         window.lift()
         self._take_focus(question)

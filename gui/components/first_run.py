@@ -16,10 +16,10 @@ from gui.components.button import Button
 from gui.components.checkup_list import CheckupList
 from gui.components.choices import Segments
 from gui.components.import_dialog import choose_exports
+from gui.components.pipeline import ask_retrain
 from gui.components.room import M, Panel, PollingPace, Room
 from gui.components.step_line import StepLine
 from gui.components.theme import XS
-from gui.components.training import ask_retrain
 from gui.presenters import settings as setting_texts
 from gui.presenters.first_run import STEP_JOBS, FirstRunView, Situation, first_run_view
 from gui.presenters.plain import plain, reflowed
@@ -67,6 +67,7 @@ def read_situation(store: Store, *, pulse: Pulse | None, is_demo: bool) -> Situa
         _has_replied(store),
         newest,
         plain(f"{controller.detail} {controller.cure}") if controller and controller.state == "failed" else "",
+        policy.open_question(store.facts, store.consents),
     )
 
 
@@ -104,6 +105,7 @@ class FirstRunRoom(Room):
         self.view: FirstRunView | None = None
         self._placed: tuple[str, ...] = ()
         self._ended: frozenset[int] = frozenset()
+        self._asked_at = 0.0
 
     def build(self) -> Iterator[None]:
         """Called once, before the room is first shown; each `yield` lets the window breathe."""
@@ -243,6 +245,10 @@ class FirstRunRoom(Room):
         self.lines["channels"].buttons[0].set_shown(view.way == "discord")
         self.lines["start"].buttons[0].set_shown(view.way == "discord")
         self.checkup.show(view.checkup)
+        question = view.large_server
+        if question is not None and question.asked_at != self._asked_at:
+            self._asked_at = question.asked_at
+            self._ask_large_server(question)
 
     def _place(self, keys: tuple[str, ...]) -> None:
         """The steps of the way that was chosen, in their order."""
@@ -337,6 +343,27 @@ class FirstRunRoom(Room):
                 (texts.CANCEL, "quiet", None),
                 (texts.STEP_RULE_NO, "secondary", lambda: answer(False)),
                 (texts.STEP_RULE_YES, "secondary", lambda: answer(True)),
+            ],
+        )
+
+    def _ask_large_server(self, question: policy.OpenQuestion) -> None:
+        consents = self.panel.store.consents
+
+        def answer(accepted: bool) -> None:
+            self.panel.ask(
+                lambda: policy.record_large_server(
+                    consents, question.server_id, question.text, accepted=accepted, given_by=OWNER
+                ),
+                lambda _: self.shown(),
+            )
+
+        self.panel.confirm(
+            texts.LARGE_SERVER,
+            question.text,
+            [
+                (texts.CANCEL, "quiet", None),
+                (texts.LARGE_SERVER_NO, "secondary", lambda: answer(False)),
+                (texts.LARGE_SERVER_YES, "secondary", lambda: answer(True)),
             ],
         )
 

@@ -59,7 +59,7 @@ class JobLine(RowFrame):
         self.name.show(view.name)
         self.step.show(view.text)
         self.bar.show(view.progress)
-        self.cancel.set_enabled(not view.is_cancelling and view.job_id > 0)
+        self.cancel.set_enabled(view.can_cancel and not view.is_cancelling)
 
     def _cancel(self) -> None:
         self._panel.cancel_job(self._view.job_id, self._view.kind)

@@ -24,17 +24,23 @@ from gui.presenters.status import StatusView
 SIDEBAR_WIDTH = 196
 # (room, words, icon); the first run takes the first place until it is done.
 ROOMS = (
-    ("dashboard", texts.DASHBOARD, "dashboard"),
+    ("home", texts.HOME, "home"),
+    ("live", texts.LIVE, "live"),
     ("playground", texts.PLAYGROUND, "chat"),
     ("people", texts.PEOPLE, "people"),
     ("training", texts.TRAINING, "training"),
     ("logs", texts.LOGS, "logs"),
     ("settings", texts.SETTINGS, "settings"),
 )
+# Rooms that are reached from another one, whose line stays marked.
+BEHIND = {"figures": "home", "taught": "live", "blind_test": "training"}
 FIRST_RUN = ("first_run", texts.FIRST_RUN, "flag")
 # Module and class of each room: imported when first visited, which keeps the start short and the memory small.
 CLASSES = {
-    "dashboard": ("dashboard", "DashboardRoom"),
+    "home": ("home", "HomeRoom"),
+    "figures": ("figures", "FiguresRoom"),
+    "live": ("live", "LiveRoom"),
+    "taught": ("taught", "TaughtRoom"),
     "logs": ("logs_window", "LogsRoom"),
     "settings": ("settings_window", "SettingsRoom"),
     "playground": ("playground", "PlaygroundRoom"),
@@ -121,9 +127,10 @@ class Sidebar(RowFrame):
         self.appearance_tip.text = texts.APPEARANCE_TIP.format(mode=texts.APPEARANCE_NAMES[setting])
 
     def show_active(self, room: str) -> None:
-        """Mark the room that is in front."""
+        """Mark the room that is in front, or the one it is reached from."""
+        shown = BEHIND.get(room, room)
         for key, item in self.items.items():
-            item.set_active(key == room)
+            item.set_active(key == shown)
 
     def show_first_run(self, is_needed: bool) -> None:
         """Show the way to the first steps, or hide it."""

@@ -16,13 +16,14 @@ from gui.components.chat_parts import Bubble, DetailsCard
 from gui.components.compare_bar import CompareBar
 from gui.components.inputs import Field, Switch
 from gui.components.notices import Banner, EmptyState
-from gui.components.room import M, Panel, Room, S
+from gui.components.room import M, Panel, Room, S, spread
 from gui.components.scroll import ScrollArea
 from gui.components.tooltip import Tooltip
-from gui.presenters.comparison import ComparedAnswers, is_switching
+from gui.presenters.comparison import ComparedAnswers, is_switching, judgement
 from gui.presenters.playground import ChatLine, ChatView, chat_view, details_view
 from gui.presenters.snapshot import Pulse
 from storage.records import PlaygroundEntry
+from storage.teaching import Opinion
 
 POLL_SECONDS, POLL_IDLE_SECONDS = 0.2, 1.0
 HISTORY_LINES = 60
@@ -42,6 +43,7 @@ class PlaygroundRoom(Room):
         self._details_of: int | None = None
         self.comparison: ComparedAnswers | None = None
         self._run = 0
+        self._judged = -1
         self._asked_at = 0.0
 
     def build(self) -> Iterator[None]:
@@ -81,8 +83,15 @@ class PlaygroundRoom(Room):
             second_command=lambda: self.panel.bot("start_offline"),
         )
         yield
+        self.verdict = RowFrame(page)
+        self.verdict.grid(row=3, column=0, sticky="ew", pady=(theme.px(S), 0))
+        spread(self.verdict, 2, group="chat")
+        for column, words in enumerate(texts.COMPARE_BETTER):
+            button = Button(self.verdict, words, partial(self.choose_better, bool(column)), kind="quiet", icon="check")
+            button.grid(row=0, column=column, sticky="w", padx=theme.px(M))
+        self.verdict.grid_remove()
         bar = RowFrame(page)
-        bar.grid(row=3, column=0, sticky="ew", pady=(theme.px(M), 0))
+        bar.grid(row=4, column=0, sticky="ew", pady=(theme.px(M), 0))
         bar.grid_columnconfigure(0, weight=1)
         self.input = Field(bar, placeholder=texts.CHAT_PLACEHOLDER, height=40)
         self.input.grid(row=0, column=0, sticky="ew", padx=(0, S))
@@ -201,6 +210,21 @@ class PlaygroundRoom(Room):
             self.panel.ask(lambda: self.panel.store.playground.withdraw(comparison.question_id))
         self._render()
 
+    def choose_better(self, is_second: bool) -> None:
+        """One of two compared answers is better: it teaches, against the other one."""
+        comparison = self.comparison
+        found = judgement(comparison, self._entries, is_second_better=is_second) if comparison is not None else None
+        if found is None:
+            return
+        reply, better = found
+        self._judged = self._run
+        self.verdict.grid_remove()
+        teaching = self.panel.store.teaching
+        self.panel.ask(
+            lambda: teaching.judge(reply, Opinion.BAD, better=better),
+            lambda _: self.panel.toast(texts.COMPARE_TAUGHT, tone="good"),
+        )
+
     def regenerate(self) -> None:
         """The last question again, without the answer it got."""
         question = next((e for e in reversed(self._entries) if e.role == "owner"), None)
@@ -260,6 +284,8 @@ class PlaygroundRoom(Room):
         self.send_button.set_icon("close" if is_busy else "send")
         self.send_button.set_kind("secondary" if is_busy else "primary")
         self.send_button.set_enabled(is_busy or self._can_send())
+        is_open = self.comparison is not None and self.comparison.is_done and self._judged != self._run
+        (self.verdict.grid if is_open else self.verdict.grid_remove)()
         if self.compare.value:
             self.bar.refresh(self.panel.pulse, is_busy=is_busy)
 
@@ -330,7 +356,7 @@ class PlaygroundRoom(Room):
             return
         self._details_of = entry_id
         self.details.show(details_view(entry))
-        self.details.grid(row=2, column=1, rowspan=2, sticky="nsew", padx=(self.theme.px(M), 0))
+        self.details.grid(row=2, column=1, rowspan=3, sticky="nsew", padx=(self.theme.px(M), 0))
 
     def _hide_details(self) -> None:
         self._details_of = None

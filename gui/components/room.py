@@ -11,6 +11,7 @@ from gui.components.basics import RowFrame, Text
 from gui.components.scroll import ScrollArea
 from gui.components.theme import XL, L, M, S, Theme
 from gui.presenters.dashboard import JobView
+from gui.presenters.pipeline import PipelineView
 from gui.presenters.snapshot import Pulse
 from gui.presenters.status import StatusView
 from storage.paths import Workspace
@@ -125,6 +126,9 @@ class Room(RowFrame):
     def show_jobs(self, views: tuple[JobView, ...]) -> None:
         """Running jobs, and those just asked for."""
 
+    def show_round(self, view: PipelineView) -> None:
+        """The round from messages to a model, with every reading."""
+
     def frame(self) -> None:
         """Every turn of the loop, while visible; for what must look live."""
 
@@ -163,4 +167,4 @@ def spread(container: tk.Misc, count: int, *, group: str = "even") -> None:
         container.grid_columnconfigure(column, weight=1, uniform=group)
 
 
-__all__ = ["XL", "L", "M", "Panel", "PollingPace", "Room", "S", "spread"]
+__all__ = ["WIDEST", "XL", "L", "M", "Panel", "PollingPace", "Room", "S", "spread"]

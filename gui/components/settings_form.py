@@ -45,6 +45,13 @@ class SettingsForm(Card):
             group, lambda: iter(())
         )()
 
+    def build_rows(self, rows: tuple[view.SettingRow, ...]) -> Iterator[None]:
+        """Make the lines of some settings, whatever their groups; each `yield` lets the window breathe."""
+        for row in rows:
+            self.rows[row.key] = SettingLine(self.body, self._panel, row)
+            self._put(self.rows[row.key])
+            yield
+
     def show(self, settings: Settings) -> None:
         """Put every line where the settings are."""
         for row in self.rows.values():

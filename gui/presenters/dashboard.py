@@ -106,6 +106,7 @@ class JobView:
     progress: float
     text: str
     is_cancelling: bool
+    can_cancel: bool = True
 
 
 def behaviour_view(settings: Settings) -> BehaviourView:
@@ -122,7 +123,18 @@ def behaviour_view(settings: Settings) -> BehaviourView:
 def rate_view(rate: float, *, mentions_only: bool = False) -> SliderView:
     """The slider of the reply rate: 0-1, in words, and what it means."""
     hint = texts.RATE_HINT_MENTIONS if mentions_only else texts.RATE_HINT.format(count=f"{rate * 100:.0f}")
-    return SliderView(rate, words.percent(rate), hint)
+    return SliderView(rate, rate_words(rate), hint)
+
+
+def rate_words(rate: float) -> str:
+    """How often as people count: '1 in 20', '7 in 10', 'every message'."""
+    if rate <= 0:
+        return texts.RATE_NEVER
+    if rate >= 0.995:
+        return texts.RATE_ALWAYS
+    return (
+        texts.RATE_IN.format(count=round(1 / rate)) if rate <= 0.4 else texts.RATE_OFTEN.format(count=round(rate * 10))
+    )
 
 
 def temperature_view(temperature: float) -> SliderView:
@@ -139,7 +151,8 @@ def temperature_view(temperature: float) -> SliderView:
 
 def tokens_view(tokens: int) -> SliderView:
     """The slider of the longest reply, and about how many words that is."""
-    return SliderView(tokens, str(tokens), texts.TOKENS_HINT.format(words=round(tokens * WORDS_PER_TOKEN / 5) * 5))
+    count = round(tokens * WORDS_PER_TOKEN / 5) * 5
+    return SliderView(tokens, texts.TOKENS_WORDS.format(words=count), texts.TOKENS_HINT.format(words=count))
 
 
 def figures_view(figures: Figures) -> FiguresView:
@@ -293,12 +306,26 @@ def job_views(
     remaining: Mapping[int, float] | None = None,
 ) -> tuple[JobView, ...]:
     """Running jobs, and those just asked for that have not reported yet. remaining: seconds by job id, where known."""
-    shown = [_job(job, (remaining or {}).get(job.id), cancelling) for job in pulse.jobs]
+    round_of = next((job for job in pulse.jobs if job.kind == JobKind.RETRAIN), None)
+    jobs = [job for job in pulse.jobs if not _is_step_of(job, round_of)]
+    shown = [_job(job, (remaining or {}).get(job.id), cancelling) for job in jobs]
     known = {job.kind for job in pulse.jobs}
     shown += [
-        JobView(0, kind, job_label(kind), 0.0, texts.STATE_STARTING + "…", False) for kind in sorted(starting - known)
+        JobView(0, each.kind, job_label(each.kind), 0.0, plain(each.words) or texts.JOB_SETTING_UP, False)
+        for each in pulse.setting_up
+    ]
+    known |= {each.kind for each in pulse.setting_up}
+    shown += [
+        JobView(0, kind, job_label(kind), 0.0, texts.STATE_STARTING + "…", False, can_cancel=False)
+        for kind in sorted(starting - known)
     ]
     return tuple(shown)
+
+
+def _is_step_of(job: Job, round_of: Job | None) -> bool:
+    """A round is one job for whoever looks on: one bar, one Cancel."""
+    is_step = job.kind in (JobKind.FETCH, JobKind.PREPARE, JobKind.TRAIN, JobKind.SWEEP, JobKind.EVALUATE)
+    return round_of is not None and is_step and job.started_at >= round_of.started_at - 1
 
 
 def _job(job: Job, remaining: float | None, cancelling: frozenset[int]) -> JobView:

@@ -63,6 +63,7 @@ class Situation:
     has_replied: bool = False
     jobs: Mapping[str, Job] = field(default_factory=dict)
     start_problem: str = ""
+    large_server: policy.OpenQuestion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ class FirstRunView:
     checkup: tuple[FindingRow, ...]
     is_finished: bool
     way: str
+    large_server: policy.OpenQuestion | None = None
 
     def step(self, key: str) -> FirstRunStep:
         """The step with this key."""
@@ -136,7 +138,13 @@ def first_run_view(situation: Situation) -> FirstRunView:
     is_finished = done == len(steps)
     progress = texts.FIRST_FINISHED if is_finished else texts.FIRST_DONE.format(done=done, all=len(steps))
     return FirstRunView(
-        tuple(steps), progress, _invite_url(situation.checkup), _checkup(situation.checkup), is_finished, way
+        tuple(steps),
+        progress,
+        _invite_url(situation.checkup),
+        _checkup(situation.checkup),
+        is_finished,
+        way,
+        situation.large_server,
     )
 
 
@@ -305,7 +313,7 @@ _CURES: dict[str, tuple[str, str, tuple[str, ...], str]] = {
     "Chat model": (texts.STEP_MODEL_GO, "download", (), ""),
     "Scheduled fetch": (texts.BUTTON_SETTINGS, "", (), "settings/Data"),
     "Start at login": (texts.BUTTON_SETTINGS, "", (), "settings/Startup"),
-    "Bot": (texts.DASHBOARD, "", (), "dashboard"),
+    "Bot": (texts.HOME, "", (), "home"),
 }
 
 _STEPS: dict[str, Callable[[Situation], FirstRunStep]] = {

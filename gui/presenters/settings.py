@@ -65,6 +65,22 @@ def rows_of(group: str) -> tuple[SettingRow, ...]:
     return tuple(_row(setting) for setting in REGISTRY.values() if setting.group == group and setting.key not in HIDDEN)
 
 
+def find_rows(query: str, *, most: int = 14) -> tuple[SettingRow, ...]:
+    """The settings that have all the words of a query in their name, meaning or group; those named so come first."""
+    wanted = query.casefold().split()
+    found: list[tuple[bool, int, Setting[Any]]] = []
+    for setting in REGISTRY.values():
+        if setting.key in HIDDEN or not wanted:
+            continue
+        name = f"{setting.label} {setting.key.replace('_', ' ')}".casefold()
+        more = (
+            f"{setting.help} {texts.SETTINGS_GROUPS.get(setting.group, '')} {texts.SETTINGS_ALSO.get(setting.key, '')}"
+        )
+        if all(word in f"{name} {more.casefold()}" for word in wanted):
+            found.append((not all(word in name for word in wanted), len(found), setting))
+    return tuple(_row(setting) for *_, setting in sorted(found, key=lambda each: each[:2])[:most])
+
+
 def _row(setting: Setting[Any]) -> SettingRow:
     text = setting.help
     if setting.is_share and setting.low is not None and setting.high is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot_controller import ControllerView
+from storage.jobs.runner import SettingUp
 from storage.records import BotStatus, Job
 from storage.settings import Settings
 
@@ -31,7 +32,10 @@ class ControllerLook:
 
 @dataclass(frozen=True)
 class Pulse:
-    """One reading. `jobs` are running now; `finished` are the newest ended ones, newest first."""
+    """One reading. `jobs` are running now; `finished` are the newest ended ones, newest first.
+
+    setting_up: jobs that install what they need before they can report.
+    """
 
     now: float
     controller: ControllerLook
@@ -39,6 +43,7 @@ class Pulse:
     settings: Settings
     jobs: tuple[Job, ...] = ()
     finished: tuple[Job, ...] = ()
+    setting_up: tuple[SettingUp, ...] = ()
 
     @property
     def is_alive(self) -> bool:

@@ -27,7 +27,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
-    """Everything the head of the dashboard, the sidebar and the tray show."""
+    """Everything the head of Home, the sidebar and the tray show."""
 
     tone: str
     title: str
@@ -120,7 +120,7 @@ def _running(pulse: Pulse, status: BotStatus) -> tuple[str, str, str]:
     if not status.is_connected:
         return "busy", texts.STATE_CONNECTING, texts.DETAIL_CONNECTING
     if _is_quiet(pulse):
-        return "busy", texts.STATE_QUIET, texts.DETAIL_QUIET.format(until=words.clock(pulse.settings[QUIET_UNTIL]))
+        return "busy", texts.STATE_QUIET, texts.DETAIL_QUIET.format(until=words.clock(_quiet_until(pulse)))
     if status.latency_ms is None:
         return "good", texts.STATE_RUNNING, texts.DETAIL_RUNNING
     return "good", texts.STATE_RUNNING, texts.DETAIL_RUNNING_LATENCY.format(latency=round(status.latency_ms))
@@ -151,8 +151,20 @@ def _holds_model(status: BotStatus | None) -> bool:
     )
 
 
+def clock_is_ahead(pulse: Pulse | None) -> float:
+    """By how many seconds the computer's clock is ahead of Discord's, as far as a running bot knows."""
+    if pulse is None or pulse.status is None or not pulse.is_alive:
+        return 0.0
+    return pulse.status.clock_is_ahead
+
+
 def _is_quiet(pulse: Pulse) -> bool:
-    return pulse.settings[QUIET_UNTIL] > pulse.now
+    return pulse.settings[QUIET_UNTIL] > pulse.now - clock_is_ahead(pulse)
+
+
+def _quiet_until(pulse: Pulse) -> float:
+    """As the computer's own clock shows it."""
+    return pulse.settings[QUIET_UNTIL] + clock_is_ahead(pulse)
 
 
 def _why_backoff(pulse: Pulse) -> str:

@@ -42,6 +42,7 @@ class TrainingFacts:
     jobs: dict[str, Job]
     metrics: tuple[JobMetric, ...]
     is_running: frozenset[str]
+    taught: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,8 @@ def _retrain(facts: TrainingFacts, is_training: bool) -> str:
         return texts.RETRAIN_NONE
     if not facts.has_trained:
         return texts.RETRAIN_NEVER.format(count=words.plural(facts.all_messages, "message"))
-    return texts.RETRAIN_NEW.format(count=words.plural(facts.new_messages, "new message"))
+    new = texts.RETRAIN_NEW.format(count=words.plural(facts.new_messages, "new message"))
+    return f"{new} {texts.TRAINING_TAUGHT.format(count=words.plural(facts.taught, 'thing'))}" if facts.taught else new
 
 
 def is_due(new_messages: int, *, reminder: int, told_at: int) -> bool:

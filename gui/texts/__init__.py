@@ -9,6 +9,8 @@ from gui.texts.blind_test import *
 from gui.texts.dialogs import *
 from gui.texts.figures import *
 from gui.texts.first_run import *
+from gui.texts.home import *
+from gui.texts.live import *
 from gui.texts.logs import *
 from gui.texts.navigation import *
 from gui.texts.notifications import *

@@ -9,8 +9,8 @@ BLIND_NONE = (
     "use and the newest prepared data, which takes a few minutes."
 )
 BLIND_READY = (
-    "A blind test is ready. Do it here, or give members its page; their result files go into the folder "
-    "'results' beside it."
+    "A blind test is ready. Play it here, or send friends its page: one file that opens on any phone. At its end "
+    "stands a code; paste it below."
 )
 BLIND_MAKE = "Make a new one"
 BLIND_OPEN = "Open its page"
@@ -28,3 +28,10 @@ BLIND_SCORE = (
 BLIND_TOO_FEW = "{answers} so far. A verdict needs at least {least}, of the bot's and of real replies."
 BLIND_RUBRIC = "Rubric: {mean:.1f} of 5 (mark 4.0)."
 BLIND_BACK = "Back to training"
+BLIND_RATE = "Rate the replies too"
+BLIND_CODE, BLIND_CODE_ADD = "Paste a friend's result code", "Add"
+BLIND_CODE_TAKEN = "{name}: {answers} added"
+BLIND_REVEAL = "You were right {right} of {count} times."
+BLIND_REVEAL_BY = "{name} was right {right} of {count} times."
+BLIND_FOOLED = "The bot said “{reply}”, and passed for human."
+BLIND_WRONGED = "A human said “{reply}”, and was taken for the bot."

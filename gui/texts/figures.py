@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-BEHAVIOUR = "Behaviour"
-BEHAVIOUR_HINT = "applies at once"
-RATE_HINT = "about {count} replies per 100 messages"
-RATE_HINT_MENTIONS = "only when mentioned; the rate is not used"
-TEMPERATURE_SAFE, TEMPERATURE_EVEN, TEMPERATURE_WILD = "safe", "balanced", "creative"
+BEHAVIOUR = "How it behaves"
+BEHAVIOUR_HINT = "at once"
+RATE_NAME, TEMPERATURE_NAME, TOKENS_NAME = "How often it joins in", "How wild", "How long"
+RATE_ENDS = ("quiet", "chatty")
+TEMPERATURE_ENDS = ("predictable", "surprising")
+TOKENS_ENDS = ("one-liner", "rant")
+RATE_IN = "1 in {count}"
+RATE_NEVER, RATE_ALWAYS, RATE_OFTEN = "never by itself", "every message", "{count} in 10"
+RATE_HINT = "joins in about {count} of 100 messages"
+RATE_HINT_MENTIONS = "only when somebody calls it"
+MENTIONS_NAME = "Only when somebody calls it"
+TEMPERATURE_SAFE, TEMPERATURE_EVEN, TEMPERATURE_WILD = "predictable", "balanced", "surprising"
+TOKENS_WORDS = "{words} words"
 TOKENS_HINT = "about {words} words at most"
 LAST_DAY, LAST_WEEK = "Last 24 hours", "Last 7 days"
 SEEN, RESPONSES, AVERAGE, ERRORS = "Messages seen", "Responses", "Average time", "Errors"
@@ -33,6 +41,7 @@ QUICK = "Quick actions"
 ACTION_FETCH, ACTION_TRAIN, ACTION_EVALUATE = "Fetch new messages", "Retrain model", "Evaluate"
 ACTION_FOLDER, ACTION_BACKUP, ACTION_SETTINGS = "Open data folder", "Back up now", "Settings"
 JOB_CANCEL, JOB_CANCELLING = "Cancel", "Cancelling…"
+JOB_SETTING_UP = "Installing what it needs"
 JOB_REMAINING = "{span} left"
 JOB_STARTED = "{name}…"
 JOB_DONE, JOB_FAILED = "{name}: done", "{name}: failed"

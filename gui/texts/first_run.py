@@ -26,6 +26,7 @@ STEP_INTENT = "Message content intent"
 STEP_INTENT_TEXT = "In the developer portal: Bot > Message Content Intent. Without it the bot sees empty messages."
 STEP_RULE, STEP_RULE_TEXT = "Discord's rule about training", "Read it and answer, once. Your answer is recorded."
 STEP_RULE_GO, STEP_RULE_YES, STEP_RULE_NO = "Read and answer", "Yes, go on", "No"
+LARGE_SERVER, LARGE_SERVER_YES, LARGE_SERVER_NO = "A large server", "They know, go on", "No"
 STEP_RULE_ACCEPTED, STEP_RULE_DECLINED = "You answered yes.", "You answered no: nothing is fetched. Imports still work."
 STEP_CHANNELS, STEP_CHANNELS_TEXT = "Channels", "Find your server's channels, then choose where it learns and speaks."
 STEP_CHANNELS_TEXT_IMPORT = "Choose which of the imported channels it learns from."
@@ -58,8 +59,7 @@ STEP_SEARCH_TEXT = "{name} finds what was said before (130 MB). A smaller one is
 STEP_SEARCH_SKIP, STEP_SEARCH_SKIPPED = "Use the included one", "The included one serves. Download it here any time."
 STEP_TRAIN = "Teach it"
 STEP_TRAIN_TEXT = (
-    "Trains the model on your messages, so that it speaks like your server. This may take hours; the bot can be "
-    "tried without it."
+    "The bot already talks from your channels' own words; training makes it yours. It may take hours, and it can wait."
 )
 STEP_TRAIN_GO, STEP_TRAIN_SKIP = "Teach it", "Later"
 STEP_TRAIN_SKIPPED = "Put off. It waits here and under Training."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 APP_NAME = "Personality Bot"
 DEMO_SUFFIX = "demo"
-DASHBOARD = "Dashboard"
 PLAYGROUND = "Playground"
 PEOPLE = "People & channels"
 TRAINING = "Training"

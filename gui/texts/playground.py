@@ -50,3 +50,5 @@ DETAILS_ROWS = {
 }
 STOP_REASONS = {"stop": "itself", "length": "the length limit", "cancelled": "cancelling"}
 TOKENS, ONE_TOKEN = "{count} tokens", "1 token"
+COMPARE_BETTER = ("This one is better", "This one is better")
+COMPARE_TAUGHT = "It learns that from the next training on."

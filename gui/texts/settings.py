@@ -8,7 +8,7 @@ SETTINGS_GROUPS = {
     "Discord": "Discord",
     "Channels": "Server & channels",
     "Behaviour": "Behaviour",
-    "Generation": "Generation",
+    "Generation": "Expert",
     "Model": "Model",
     "Data": "Data",
     "Advanced": "Advanced",
@@ -55,3 +55,15 @@ TUNE_BUTTON = "Measure again"
 GPU_NONE = "This installation has no GPU support: the processor does the work."
 GPU_UNKNOWN = "Known once the bot has loaded its model here."
 GPU_FREE = "{name}: {free} of {total} free."
+SETTINGS_SEARCH = "Search all settings (Ctrl+F)"
+SETTINGS_FOUND = "Found: {count}"
+SETTINGS_NOT_FOUND = "No setting has these words"
+SETTINGS_NOT_FOUND_HINT = "Try another word for it, or fewer of them."
+# What people call a setting, besides its own words.
+SETTINGS_ALSO = {
+    "response_rate": "how often joins in chatty quiet talkative",
+    "temperature": "how wild surprising predictable creative",
+    "max_tokens": "how long length rant one-liner words",
+    "quiet_hours": "night sleep silent mute",
+    "keep_backups": "restore copy",
+}

@@ -15,8 +15,7 @@ RETRAIN_NEVER = "Never trained yet; {count} to learn from."
 RETRAIN_NONE = "No messages yet. Fetch or import some first."
 RETRAIN_DUE = "Time to retrain?"
 RETRAIN_DUE_TEXT = "{count} since the last training. See Training."
-RETRAIN_ASK_TITLE, RETRAIN_ASK_GO, RETRAIN_ASK_PAUSED = "Start retraining?", "Start", "Start and pause the bot"
-RETRAIN_ASK_MEMORY = "The bot is running. If memory is tight, pause it during training; it restarts afterwards."
+RETRAIN_ASK_TITLE, RETRAIN_ASK_GO = "Start retraining?", "Start"
 DATASET = "Data set"
 DATASET_NONE = "Not prepared yet."
 DATASET_FACTS = {
@@ -24,6 +23,7 @@ DATASET_FACTS = {
     "validation": "For checking",
     "test": "Kept for the evaluation",
     "preferences": "Preference pairs",
+    "taught": "Taught by you all",
     "authors": "People",
 }
 DATASET_MADE = "prepared {when}"
@@ -39,8 +39,15 @@ COMPUTER_CORES = "{count} cores"
 COLAB = "Train on Colab"
 COLAB_TEXT = (
     "Google Colab lends a graphics card for free: the notebook takes the prepared folder and gives back a model file, "
-    "which you add below."
+    "which you take back below."
 )
+COLAB_PRIVATE = (
+    "The two ZIP files hold the program and what people said. Uploading them hands that to Google: "
+    "ask your server first."
+)
+COLAB_OPEN, COLAB_PACK, COLAB_BACK = "Open the notebook", "Save the two files", "Take back from Colab"
+COLAB_PACKED = "project.zip and prepared.zip are in {folder}."
+COLAB_TAKEN = "{name} is in the list. Evaluate it before you use it."
 COLAB_LONG = "Training a real model here would take very long."
 COLAB_PRACTICE = "On this computer alone only a small practice model can be made."
 COMPUTER_PRACTICE = "a practice model (very small)"
@@ -57,7 +64,7 @@ EVALUATION_PEOPLE = "Baseline: people vs. people"
 EVALUATION_AUC_NOTE = "0.50 cannot be told apart, 1.00 always"
 EVALUATION_OBJECTION = "Repeats training text word for word"
 MODELS = "Models"
-MODELS_NONE = "No trained model yet. The bot uses the base model until there is one."
+MODELS_NONE = "No trained model yet. Until then the bot talks from your channels' own words; training makes it yours."
 MODEL_IN_USE, MODEL_BEFORE, MODEL_UNUSED = "in use", "previous", "not used yet"
 MODEL_TRAINED, MODEL_ADDED = "trained {when}", "added {when}"
 MODEL_MATCHES, MODEL_UNMEASURED, MODEL_PRACTICE = "match {match}", "not evaluated", "practice only"
@@ -86,11 +93,42 @@ MODEL_ROLLBACK_TITLE = "Roll back to {name}?"
 MODEL_ROLLBACK_TEXT = "The bot reloads and answers with that model. Rolling back again returns to this one."
 DEPLOY_TITLE = "A new model is ready"
 DEPLOY_TEXT = (
-    "{name} is trained and evaluated.{match} The dashboard shows it beside the model in use. It waits there until you "
-    "decide."
+    "{name} is trained and evaluated.{match} Home shows it beside the model in use. It waits there until you decide."
 )
 DEPLOY_MATCH = " Personality match: {match}."
 DEPLOY_GO, DEPLOY_LATER, DEPLOY_LOOK = "Use it", "Not now", "Look at it"
 FORCE_UNNAMED = "The checks object to it."
 FORCE_TITLE, FORCE_GO, FORCE_NO = "Use it all the same?", "Use it anyway", "Keep the one in use"
 BLIND_BUTTON = "Blind test"
+
+# ---- the round ----------------------------------------------------------------------------------
+PIPELINE_TITLE = "Teaching it your server"
+PIPELINE_SETUP = "Getting ready: installing what training needs"
+PIPELINE_STARTED = "Started {at} · you can close this window · the bot goes on talking with the old model"
+PIPELINE_DONE_AT = "done at about {at} ({left} left)"
+PIPELINE_SKIPPED, PIPELINE_NEW, PIPELINE_MATCH = "not needed", "{count} new", "{match} like you"
+PLAN_REAL = "Makes a new model from {base} and everything said in the channels it learns from."
+PLAN_PRACTICE = (
+    "This computer alone can only make a practice model from {base}: it shows that training works, and answers far "
+    "worse than a real one. Train on Colab makes a real one for free."
+)
+PLAN_UNKNOWN = (
+    "Makes a new model from everything said in the channels it learns from. What fits this computer is found out "
+    "first; Check this computer tells it before."
+)
+PLAN_SOME_BASE = "the base model"
+PLAN_TIME, PLAN_TIME_UNKNOWN = "Takes about {time}.", "How long it takes is unknown until the first steps are done."
+PLAN_PACKAGES = (
+    "The packages for training are not here yet: some gigabytes are downloaded and installed first. You see it, and "
+    "can cancel it."
+)
+PLAN_MEMORY, PLAN_MEMORY_OLD = "Needs {used} of memory; {free} were free.", "That was some time ago."
+PLAN_PAUSES = "Memory is too tight for both: the bot pauses meanwhile and comes back by itself."
+PLAN_STAYS = "The bot goes on meanwhile."
+PLAN_END = "At the end you see how close it comes, and decide whether the bot uses it."
+PLAN_END_PRACTICE = "A practice model replaces a real one only after a second question."
+PLAN_GO_PRACTICE = "Make a practice model"
+TRAINING_TAUGHT = "You all taught it {count} since."
+RETRAIN_WHEN = {"hand": "Retrain by hand", "tonight": "Tonight at 02:00", "night": "At night"}
+RETRAIN_EVERY = "Every {count} messages, at night"
+RETRAIN_TONIGHT = "It trains tonight at 02:00, as long as this computer and the panel are on."

@@ -19,13 +19,14 @@ from typing import Any
 from data.chat.conversation import Typist
 from model.chat.host_load import Lookout
 from model.chat.loaded_model import LoadedModel
+from model.chat.offload import Offload
 from model.chat.prefill_queue import PrefillRequest
 from model.chat.reply_queue import QueuedReply, ReplyFuture, ReplyQueue, gave_way
 from model.chat.requests import Reply, ReplyRequest, being_replaced
 from model.chat.worker import InferenceThread, InferenceWork
 from model.llama_cpp_api import ContextOptions
 from model.prompts import ChatTemplate, own_name_of, reply_pieces, tokenise
-from storage.records import Conversation, Turn
+from storage.records import Conversation
 from storage.settings import CHAT, FREE_MEMORY, KEEP_CACHE_SECONDS, LISTENING, TRANSCRIPT, Settings
 
 _MAX_WAITING = 32
@@ -52,6 +53,7 @@ class ChatModel:
         max_waiting: int = _MAX_WAITING,
         is_polite: bool = False,
         lookout: Lookout | None = None,
+        offload: Offload | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.n_ctx, self.is_listening_allowed = n_ctx, True
@@ -59,7 +61,14 @@ class ChatModel:
         self._lookout = lookout or Lookout()
         started = time.monotonic()
         self._loaded = LoadedModel(
-            path, options, n_ctx=n_ctx, template=template, adapter=adapter, park_bytes=park_bytes, clock=clock
+            path,
+            options,
+            n_ctx=n_ctx,
+            template=template,
+            adapter=adapter,
+            park_bytes=park_bytes,
+            clock=clock,
+            offload=offload,
         )
         self.load_seconds = time.monotonic() - started
         self._work = InferenceWork(ReplyQueue(max_waiting))
@@ -162,7 +171,7 @@ class ChatModel:
 
         Call it after every message that is not answered, after every reply, and when somebody begins to write: their
         name (`typist`) is computed too then. `conversation.recalled`: lines looked up for this conversation; pass the
-        same ones (`standing_recall`) with the next reply's conversation.
+        same ones with the next reply's conversation.
         """
         if not self.is_listening_allowed or self._loaded.is_released or self._lookout.look().is_quiet_time:
             return
@@ -177,7 +186,7 @@ class ChatModel:
 
         Unlike `listen` this happens on battery too and with reading along switched off, since the reply would have to
         do the same work; a model whose memory was given back is loaded. When more is said before it is asked for,
-        prepare it anew.
+        prepare it again.
         """
         with self._work.changed:
             self._work.listening.hear(
@@ -191,10 +200,6 @@ class ChatModel:
             )
             self._worker.interrupt_reading_ahead(except_for=request.channel_id)
             self._work.changed.notify_all()
-
-    def standing_recall(self, channel_id: int) -> tuple[Turn, ...] | None:
-        """The recalled lines given with the last `listen` for a channel, or None when nothing stands ready."""
-        return self._work.listening.recalled(channel_id)
 
     def wait_until_idle(self, *, timeout_seconds: float) -> bool:
         """Wait until nothing is left to answer or to compute; False when the time is over."""
@@ -278,7 +283,7 @@ class ChatModel:
 
     def follow(self, settings: Settings) -> None:
         """Take over what can change while the model is loaded: reading along, how long a channel is kept, and when the
-        memory is given back by itself."""
+        memory is given back on its own."""
         self.is_listening_allowed = settings[LISTENING]
         self._worker.keep_seconds = settings[KEEP_CACHE_SECONDS]
         self._worker.free_memory = settings[FREE_MEMORY]

@@ -176,7 +176,7 @@ def _without_thinking(assistant_open: str, cue: str, source: str) -> str:
             return cue
         if cue.rstrip().endswith(opening):
             return f"{cue.rstrip()}\n\n{closing}\n\n"
-    # No switch, and yet the template speaks of thoughts: it would open one by itself (DeepSeek R1, QwQ, Magistral).
+    # No switch, and yet the template speaks of thoughts: it would open one on its own (DeepSeek R1, QwQ, Magistral).
     has_switch = "enable_thinking" in source
     for opening, closing in THOUGHT_TAGS:
         if closing in source and not has_switch and not opening.startswith("<|channel"):

@@ -304,11 +304,6 @@ class Engine:
         self.native.remove(cache.sequence, 0)
         self._free.append(cache.sequence)
 
-    def park(self, channel: Hashable) -> None:
-        """Move a channel's cells out of the context now."""
-        if channel in self._live:
-            self._park(channel)
-
     def forget(self, channel: Hashable) -> None:
         """Drop everything computed for a channel."""
         if channel in self._live:

@@ -48,7 +48,10 @@ class RunningReply:
             self.stop = "stop"
             return
         self.tokens += 1
-        if self.text.add(native.piece(token) or thought_mark(native.token_text(token)).encode()):
+        is_complete = self.text.add(native.piece(token) or thought_mark(native.token_text(token)).encode())
+        if self.job.request.on_text is not None:
+            self.job.request.on_text(self.text.text)
+        if is_complete:
             self.stop = "stop"
             return
         self.thought_tokens += self.text.is_thinking

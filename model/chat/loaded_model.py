@@ -13,6 +13,7 @@ from pathlib import Path
 
 from model.catalog import shown_name
 from model.chat.engine import Engine
+from model.chat.offload import Offload
 from model.chat.prompting import PromptBuilder
 from model.layouts import layout_of
 from model.llama_cpp_api import ContextOptions, NativeModel
@@ -21,7 +22,10 @@ from storage.settings import TRANSCRIPT
 
 
 class LoadedModel:
-    """Raises ModelFileError when the file or the adapter cannot be used. template: the prompt layout's setting."""
+    """Raises ModelFileError when the file or the adapter cannot be used. template: the prompt layout's setting.
+
+    offload: how many layers go onto a graphics card; None leaves that to the options.
+    """
 
     def __init__(
         self,
@@ -33,7 +37,9 @@ class LoadedModel:
         adapter: Path | None,
         park_bytes: int,
         clock: Callable[[], float],
+        offload: Offload | None = None,
     ) -> None:
+        self._offload = offload
         self._options, self.n_ctx, self._wanted_template = options, n_ctx, template
         self._park_bytes, self._clock = park_bytes, clock
         # Guards the vocabulary against being freed while another thread tokenises.
@@ -42,7 +48,9 @@ class LoadedModel:
         self._open(path, adapter)
 
     def _open(self, path: Path, adapter: Path | None) -> None:
-        native = NativeModel(path, self._options)
+        # Asked at every loading: another model, and what is free on the card by then.
+        opened = self._offload.open if self._offload is not None else NativeModel
+        native = opened(path, self._options)
         try:
             if adapter is not None:
                 native.set_adapter(adapter)

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from data.chat.conversation import Typist
-from storage.records import Conversation, Turn
+from storage.records import Conversation
 
 _MOST_CHANNELS = 64
 
@@ -38,7 +38,6 @@ class PrefillQueue:
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[int, PrefillRequest] = OrderedDict()
-        self._recalled: OrderedDict[int, tuple[Turn, ...]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -51,11 +50,8 @@ class PrefillQueue:
     def hear(self, heard: PrefillRequest) -> None:
         """Remember a channel's newest state; an older one of it is not worth computing any more."""
         self._waiting[heard.channel_id] = heard
-        self._recalled[heard.channel_id] = heard.conversation.recalled
-        self._recalled.move_to_end(heard.channel_id)
-        for kept in (self._waiting, self._recalled):
-            while len(kept) > _MOST_CHANNELS:
-                kept.popitem(last=False)
+        while len(self._waiting) > _MOST_CHANNELS:
+            self._waiting.popitem(last=False)
 
     def take(self) -> PrefillRequest | None:
         """What is to be computed next, or None."""
@@ -74,14 +70,9 @@ class PrefillQueue:
         """A reply computed this channel's prompt itself."""
         self._waiting.pop(channel_id, None)
 
-    def recalled(self, channel_id: int) -> tuple[Turn, ...] | None:
-        """The lines given with the last state heard of a channel."""
-        return self._recalled.get(channel_id)
-
     def forget(self, channel_id: int) -> None:
-        """Drop what waits for this channel and what was recalled for it."""
+        """Drop what waits for this channel."""
         self._waiting.pop(channel_id, None)
-        self._recalled.pop(channel_id, None)
 
     def clear(self) -> None:
         """Drop everything that waits."""

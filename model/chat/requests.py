@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from storage.errors import KnownError
@@ -22,6 +23,7 @@ from storage.settings import (
     XTC_PROBABILITY,
     Settings,
 )
+from storage.stored_json import parse_json
 
 StopReason = Literal["stop", "length", "cancelled"]
 # Replies to people who named the bot come before replies it chose to make.
@@ -91,7 +93,8 @@ class ReplyRequest:
     """A reply to be written. channel_id names the cache to use; lower priority numbers come first.
 
     keep_turns: at least this many of the newest turns stay in the prompt; the model keeps up to three times as many, so
-    that its cache survives, and more should be passed in for that. deadline_seconds: counted from `submit`.
+    that its cache survives, and more should be passed in for that. deadline_seconds: counted from `submit`. on_text:
+    called with what is said so far after every token, on the thread that computes: it must return at once.
     """
 
     conversation: Conversation
@@ -102,6 +105,7 @@ class ReplyRequest:
     deadline_seconds: float = 120.0
     keep_turns: int = HISTORY_MESSAGES.default
     reuse_seconds: float = 0.0
+    on_text: Callable[[str], None] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ class Reply:
 
 def _stop_strings(text: str) -> tuple[str, ...]:
     try:
-        values = json.loads(text)
+        values = parse_json(text)
     except ValueError:
         values = [text]
     values = values if isinstance(values, list) else [values]

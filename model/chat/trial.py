@@ -63,7 +63,7 @@ def require_usable(
 ) -> None:
     """The one check of everybody who is about to speak with a model: its header, then a trial, once for each file.
 
-    facts: where it is remembered which files were tried; without it each call tries anew. is_again: try even a file
+    facts: where it is remembered which files were tried; without it each call tries again. is_again: try even a file
     that is known. Raises ModelFileError with what the file is or does, and a cure.
     """
     header = check_chat_model(path)
@@ -218,7 +218,9 @@ def _own_memory(pid: int) -> int:
         memory = psutil.Process(pid).memory_info()
     except psutil.Error:
         return 0
-    return int(getattr(memory, "private", memory.rss - getattr(memory, "shared", 0)))
+    own = getattr(memory, "private", memory.rss - getattr(memory, "shared", 0))
+    # Windows counts what a library only set aside (a matrix library: much, for each core); it is not in anybody's way.
+    return int(min(own, memory.rss))
 
 
 def _ending(code: int | None, complaint: str) -> str:

@@ -73,7 +73,7 @@ def _likeliest(logits: Any, path: Path) -> int:
 
     if not np.isfinite(logits).any() or np.isnan(logits).any():
         raise ModelFileError(
-            f"{path.name} loads, but what it computes are no numbers: its weights are damaged.", "Download it again."
+            f"{path.name} loads, but what it computes is not a number: its weights are damaged.", "Download it again."
         )
     return int(np.argmax(logits))
 

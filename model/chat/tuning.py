@@ -102,7 +102,7 @@ class Trial:
 
 
 def tuning_key(path: Path) -> str:
-    """The name of a result in store.facts: another size or processor count is measured anew.
+    """The name of a result in store.facts: another size or processor count is measured again.
 
     By size and not by name: every retrained model has a name of its own and runs like the one before.
     """

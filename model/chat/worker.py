@@ -48,7 +48,7 @@ class InferenceThread:
     """Works off `work` with a loaded model. `running`, `starting` and `heard` are what it is at, for anybody to read.
 
     parallel: replies written in one batch. keep_seconds: a channel unused for longer is forgotten. is_polite: below
-    other programs' priority. free_memory: when the model's memory is given back by itself, as the setting says.
+    other programs' priority. free_memory: when the model's memory is given back on its own, as the setting says.
     """
 
     def __init__(

@@ -24,6 +24,9 @@ _MOST_PARTS = 3
 _FEW_ROWS = 3000
 _NEXT_PRESET = {
     "cpu-smoke": "rtx3070 (or full on a larger card): cpu-smoke only shows that everything works",
+    "overnight": "overnight again with more hours (--set most_hours=20), or a larger model on a graphics card",
+    "apple": "apple with more hours (--set most_hours=20), or rtx3070 on a graphics card",
+    "rtx2060": "rtx3070 on a card with 8 GB, or rtx2060 with more epochs",
     "rtx3070": "full on a card with more memory, or rtx3070 with more epochs",
     "full": "full with more epochs, watching the validation loss",
 }

@@ -21,6 +21,7 @@ from model.evaluation.resampling import wilson
 from model.evaluation.rows import EvaluationExample
 from storage.blind_test import LEAST_ANSWERS, RATINGS, Quiz, QuizItem, QuizLine, QuizResult, certainty, write_quiz
 from storage.errors import BadInputError
+from storage.stored_json import parse_json
 
 LEAST_PER_SIDE = 5
 _CONTEXT_TURNS = 6
@@ -150,7 +151,7 @@ def save(quiz: Quiz, key: Key, folder: Path) -> Path:
 def read_key(path: Path) -> Key:
     """The key of a blind test. BadInputError for any other file."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path.read_text(encoding="utf-8"))
         return Key(str(record["quiz_id"]), str(record["model"]), {str(k): bool(v) for k, v in record["is_bot"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInputError(

@@ -19,9 +19,17 @@ button{background:var(--card);border:1px solid var(--line);border-radius:8px;pad
 button[aria-pressed=true],button.go{background:var(--on);border-color:var(--on);color:var(--onfg)}
 button:disabled{opacity:.45;cursor:default}:focus-visible{outline:3px solid var(--on);outline-offset:2px}
 input{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:9px 12px;width:100%;max-width:320px}
-.talk{margin:18px 0 0}.talk div,.reply{white-space:pre-wrap;overflow-wrap:anywhere;margin:4px 0}
-.talk b{color:var(--soft);font-weight:600}.reply{background:var(--card);border:2px solid var(--line);border-radius:10px;
-padding:12px 14px;margin:14px 0}.row{display:flex;gap:10px;flex-wrap:wrap;align-items:center;margin:14px 0}
+.talk{margin:18px 0 0}.talk div,.reply{white-space:pre-wrap;overflow-wrap:anywhere;width:fit-content;max-width:88%;
+background:var(--card);border-radius:6px 18px 18px 18px;padding:8px 14px;margin:8px 0}
+.talk b{display:block;color:var(--soft);font-weight:600;font-size:.8rem}
+.reply{margin:14px 0 14px auto;background:var(--on);
+color:var(--onfg);border-radius:18px 6px 18px 18px;padding:12px 16px}
+.choice{position:sticky;bottom:0;display:grid;
+grid-template-columns:1fr 1fr;gap:12px;padding:12px 0;background:var(--bg)}
+.choice button{min-height:64px;font-size:1.15rem;font-weight:600;border-radius:16px}
+textarea{font:13px ui-monospace,monospace;width:100%;min-height:96px;background:var(--card);color:inherit;
+border:1px solid var(--line);border-radius:8px;padding:10px;overflow-wrap:anywhere}summary{cursor:pointer}
+.row{display:flex;gap:10px;flex-wrap:wrap;align-items:center;margin:14px 0}
 fieldset{border:0;padding:0;margin:8px 0;display:grid;grid-template-columns:1fr auto;align-items:center;gap:4px 10px}
 fieldset button{padding:4px 12px}progress{width:100%;height:8px}kbd{border:1px solid var(--line);border-radius:4px;
 padding:0 5px;font-size:.8em}[hidden]{display:none!important}fieldset.here legend{color:var(--on);font-weight:600}
@@ -40,7 +48,7 @@ function here(){const id=quiz.items[state.at].id;
  return state.verdicts[id]||(state.verdicts[id]={is_bot:null,ratings:{}})}
 function done(){return quiz.items.filter(i=>state.verdicts[i.id]&&state.verdicts[i.id].is_bot!==null).length}
 function show(view){for(const v of ['start','item','end'])el(v).hidden=v!==view}
-function line(name,text){const d=document.createElement('div'),b=document.createElement('b');b.textContent=name+': ';
+function line(name,text){const d=document.createElement('div'),b=document.createElement('b');b.textContent=name;
  d.append(b,document.createTextNode(text));return d}
 function draw(){const item=quiz.items[state.at],v=here();show('item');
  el('talk').replaceChildren(...item.context.map(l=>line(l.name,l.text)));el('reply').textContent=item.reply;
@@ -54,15 +62,27 @@ function draw(){const item=quiz.items[state.at],v=here();show('item');
  el('next').textContent=state.at===quiz.items.length-1?'Finish':'Next';keep()}
 function mark(is){here().is_bot=is;draw()}
 function rateIt(name,value){here().ratings[name]=value;draw()}
-function rateNext(value){const v=here(),n=names.find(n=>!(n[0] in v.ratings))||names[names.length-1];rateIt(n[0],value)}
+function rateNext(value){el('more').open=true;const v=here(),
+ n=names.find(n=>!(n[0] in v.ratings))||names[names.length-1];rateIt(n[0],value)}
 function forward(){if(here().is_bot===null)return;if(state.at===quiz.items.length-1)return finish();
  state.at++;draw();window.scrollTo(0,0)}
 function backward(){if(state.at>0){state.at--;draw()}}
+function tapped(e,is){mark(is);if(e.detail&&!el('more').open)setTimeout(forward,180)}
+function code(){const marks=quiz.items.map(i=>{const v=state.verdicts[i.id];
+  return v&&v.is_bot!==null?(v.is_bot?'b':'h'):'-'}).join(''),ratings={};
+ quiz.items.forEach((i,k)=>{const v=state.verdicts[i.id];
+  if(v&&v.is_bot!==null&&Object.keys(v.ratings).length)ratings[k]=v.ratings});
+ const text=JSON.stringify([quiz.id,state.rater,Math.round(Date.now()/1000),marks,ratings]);
+ let raw='';for(const b of new TextEncoder().encode(text))raw+=String.fromCharCode(b);
+ return 'BT1.'+btoa(raw).replace(/\\+/g,'-').replace(/\\//g,'_').replace(/=+$/,'')}
+function copyCode(){const t=el('code');t.focus();t.select();let ok=false;
+ try{ok=document.execCommand('copy')}catch(e){}
+ if(!ok&&navigator.clipboard)navigator.clipboard.writeText(t.value).catch(()=>{});el('copied').hidden=false}
 function begin(){const name=el('rater').value.trim();if(!name){el('rater').focus();return}state.rater=name;draw();
  el('item').focus({preventScroll:true})}
 function finish(){show('end');const left=quiz.items.length-done();keep();
  el('left').textContent=left?left+' replies are not marked yet. You can go back, or save what there is.':
- 'All '+quiz.items.length+' replies are marked.';el('save').focus()}
+ 'All '+quiz.items.length+' replies are marked.';el('code').value=code();el('save').focus()}
 function result(){return {quiz_id:quiz.id,rater:state.rater,made_at:Date.now()/1000,verdicts:quiz.items
  .filter(i=>state.verdicts[i.id]&&state.verdicts[i.id].is_bot!==null)
  .map(i=>({item_id:i.id,is_bot:state.verdicts[i.id].is_bot,ratings:state.verdicts[i.id].ratings}))}}
@@ -71,7 +91,8 @@ function save(){const a=document.createElement('a');
  a.download='blind-test-'+quiz.id+'-'+(state.rater.replace(/[^\\w-]+/g,'-')||'rater')+'.json';a.click();
  setTimeout(()=>URL.revokeObjectURL(a.href),5000);el('saved').hidden=false}
 el('rater').value=state.rater;
-el('go').onclick=begin;el('human').onclick=()=>mark(false);el('bot').onclick=()=>mark(true);
+el('go').onclick=begin;el('human').onclick=e=>tapped(e,false);el('bot').onclick=e=>tapped(e,true);
+el('copy').onclick=copyCode;
 el('next').onclick=forward;el('back').onclick=backward;el('save').onclick=save;el('again').onclick=draw;
 el('rater').onkeydown=e=>{if(e.key==='Enter')begin()};
 document.querySelectorAll('fieldset button').forEach(b=>b.onclick=()=>rateIt(b.name,+b.value));
@@ -103,7 +124,8 @@ def page(quiz: Quiz) -> str:
         f"<h1>{escape(quiz.title)}</h1>"
         f"<main id=start><p>You will read {len(quiz.items)} short talks from this server. Under each stands one reply: "
         "written there by a real member, or by the bot. Say which you think it is. About half are the bot's.</p>"
-        "<p>If you like, also rate the reply from 1 (not at all) to 5 (fully).</p>"
+        "<p>A tap is an answer. At the end stands a code: send it to whoever gave you this page, who can tell you how "
+        "you did.</p>"
         "<p class=soft>Keys: <kbd>H</kbd> human, <kbd>B</kbd> bot, <kbd>1</kbd>-<kbd>5</kbd> ratings from top to "
         "bottom, "
         "<kbd>Enter</kbd> next, <kbd>←</kbd> back. What you mark stays in this browser until you save it; nothing is "
@@ -111,12 +133,16 @@ def page(quiz: Quiz) -> str:
         "<button id=go class=go>Start</button></div></main>"
         "<main id=item hidden tabindex=-1><progress id=bar value=0 max=1 aria-label=Progress></progress>"
         "<p class=soft id=count aria-live=polite></p><div class=talk id=talk></div><div class=reply id=reply></div>"
-        "<div class=row role=group aria-label=Verdict><button id=human type=button>Human</button>"
+        "<div class=choice role=group aria-label=Verdict><button id=human type=button>Human</button>"
         "<button id=bot type=button>Bot</button></div>"
-        f"<p class=soft>Ratings (not required)</p>{ratings}"
+        "<details id=more><summary class=soft>Rate it too, from 1 (not at all) to 5 (fully)</summary>"
+        f"{ratings}</details>"
         "<div class=row><button id=back type=button>Back</button><button id=next type=button "
         "class=go>Next</button></div>"
-        "</main><main id=end hidden><p id=left></p><div class=row><button id=save type=button class=go>Save my result"
+        "</main><main id=end hidden><p id=left></p><p>Your result, as a code. Copy it and send it to whoever gave you "
+        "this test:</p><textarea id=code readonly aria-label=Code></textarea>"
+        "<div class=row><button id=copy type=button class=go>Copy the code</button><span id=copied class=soft hidden>"
+        "Copied.</span></div><p class=soft>Or as a file:</p><div class=row><button id=save type=button>Save my result"
         "</button><button id=again type=button>Back to the replies</button></div><p id=saved hidden>The file is in "
         "your "
         "downloads. Send it to whoever gave you this test. Thank you!</p></main>"

@@ -22,6 +22,7 @@ from model.evaluation.resampling import range_of
 from model.evaluation.rows import EvaluationExample, spread
 from storage.records import Conversation, Turn
 from storage.settings import CHAT
+from storage.stored_json import parse_json
 
 if TYPE_CHECKING:
     from model.inference import ChatModel, GenerationOptions, Reply, ReplyRequest
@@ -148,7 +149,7 @@ def read_answers(path: Path) -> dict[str, Answer]:
         return found
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            record: dict[str, Any] = json.loads(line)
+            record: dict[str, Any] = parse_json(line)
             record["log_probabilities"] = tuple(record["log_probabilities"])
             found[record["row_id"]] = Answer(**record)
         except (ValueError, KeyError, TypeError):

@@ -12,6 +12,7 @@ from model.evaluation.memory import Copy, Memorisation
 from model.evaluation.resampling import Range
 from model.evaluation.verdict import Match, Part
 from storage.errors import BadInputError
+from storage.stored_json import parse_json
 from storage.system.files import write_whole
 
 # 2: figures about the context, and the match that counts them. 3: long dialogues.
@@ -177,7 +178,7 @@ def write_report(report: EvaluationReport, path: Path) -> None:
 def read_report(path: Path) -> EvaluationReport:
     """BadInputError when the file is no report of this program."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path.read_text(encoding="utf-8"))
         if record["version"] > VERSION:
             raise BadInputError(f"{path} was written by a newer version of the program.", "Update, or evaluate again.")
         return _report(record)

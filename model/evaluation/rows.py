@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,10 @@ from typing import Any
 from data.chat import rows
 from storage.errors import BadInputError
 from storage.records import Conversation
+from storage.stored_json import parse_json
+
+# With fewer, chance decides.
+LEAST_PLACES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The data set's manifest; BadInputError when the folder was not finished."""
     path = folder / "manifest.json"
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadInputError(
             f"{path} cannot be read ({error}).", "Prepare the data again with scripts/2_prepare_training_data.py."
@@ -78,3 +81,17 @@ def spread(places: Sequence[EvaluationExample], limit: int) -> list[EvaluationEx
         return list(places)
     step = len(places) / limit
     return [places[int(i * step)] for i in range(limit)]
+
+
+def require_places(data: Path, count: int | None = None) -> None:
+    """BadInputError unless a prepared folder's test part is large enough to judge a model by. count: of the places that
+    can be used, where they are known; else its lines, so that a round that must end here ends before it trains."""
+    path = data / "test.jsonl"
+    if count is None:
+        with open(path, "rb") as lines:
+            count = sum(1 for _ in lines)
+    if count < LEAST_PLACES:
+        raise BadInputError(
+            f"{path} holds only {count} places; at least {LEAST_PLACES} are needed.",
+            "Collect more messages, or prepare the data with a larger test part.",
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from model.evaluation.memory import CanaryProbe, FindPrivate
 from model.evaluation.page import write_page
 from model.evaluation.places import known_names
 from model.evaluation.report import Drift, EvaluationReport, MeasuredModel, write_report
-from model.evaluation.rows import EvaluationExample, read_manifest, read_rows, spread
+from model.evaluation.rows import EvaluationExample, read_manifest, read_rows, require_places, spread
 from model.evaluation.sweep import Point, sweep
 from model.files.parts import model_sha256
 from model.layouts import layout_for
@@ -46,6 +46,7 @@ from storage.settings import (
 )
 from storage.similarity import chance_similarity, similarity_limit
 from storage.split_files import model_bytes, whole_stem
+from storage.system.files import remove_file
 
 if TYPE_CHECKING:
     from model.inference import ChatModel
@@ -61,7 +62,6 @@ QUICK_LACKS = (
     "is usually missing because too few places ask something, and MAUVE and self-BLEU rest on so few places that "
     "their intervals say little. Leave out --quick for them."
 )
-_LEAST_ROWS = 20
 _KEPT_DAYS = 30
 
 Progress = Callable[[float, str], None]
@@ -76,6 +76,7 @@ class EvaluationConfig:
     embed: texts -> vectors, or None without an embedding model (recall and the figures that need it are left out).
     machine: what was measured on this computer, so that models run as the bot runs them.
     answers: folder where finished replies are kept, so that whatever was stopped goes on; None: inside `out`.
+    suggested: settings of the model with role "model" alone, as a sweep found them; the others keep `settings`.
     """
 
     data: Path
@@ -92,6 +93,7 @@ class EvaluationConfig:
     adapter: Path | None = None
     machine: MachineFacts | None = None
     answers: Path | None = None
+    suggested: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run(plan: EvaluationConfig, report: Progress = lambda _fraction, _step: None) -> EvaluationReport:
@@ -101,11 +103,7 @@ def run(plan: EvaluationConfig, report: Progress = lambda _fraction, _step: None
     as_read = _stamps(plan.data)
     manifest = read_manifest(plan.data)
     rows = _places(plan, "test.jsonl", ROWS, QUICK_ROWS)
-    if len(rows) < _LEAST_ROWS:
-        raise BadInputError(
-            f"{plan.data / 'test.jsonl'} holds only {len(rows)} places; at least {_LEAST_ROWS} are needed.",
-            "Collect more messages, or prepare the data with a larger test part.",
-        )
+    require_places(plan.data, len(rows))
     canaries = planted(manifest)
     _drop_old_answers(plan)
     talks, talk_notes = _dialogues(plan)
@@ -144,8 +142,13 @@ def run(plan: EvaluationConfig, report: Progress = lambda _fraction, _step: None
     return result
 
 
-def run_sweep(plan: EvaluationConfig, report: Progress = lambda _fraction, _step: None) -> list[Point]:
-    """The grid on the validation split with the first model of the plan, best first."""
+def run_sweep(
+    plan: EvaluationConfig,
+    report: Progress = lambda _fraction, _step: None,
+    *,
+    points: Sequence[Point] | None = None,
+) -> list[Point]:
+    """The grid, or the points given, on the validation split with the first model of the plan, best first."""
     rows = _places(plan, "validation.jsonl", SWEEP_ROWS, QUICK_SWEEP_ROWS)
     if len(rows) < QUICK_SWEEP_ROWS:
         raise BadInputError(
@@ -158,7 +161,8 @@ def run_sweep(plan: EvaluationConfig, report: Progress = lambda _fraction, _step
     voice = _own_voice(plan, voice, file, plan.adapter)
     kept = _answers(plan) / f"sweep-{_key(plan, _identities(plan, role, file), voice, manifest)}"
     with loaded(file, plan, plan.adapter) as model:
-        return sweep(model, rows, voice, embed=plan.embed, kept=kept, report=_part(report, 0.1, 0.95))
+        part = _part(report, 0.1, 0.95)
+        return sweep(model, rows, voice, embed=plan.embed, kept=kept, points=points, report=part)
 
 
 def run_blind_test(
@@ -358,8 +362,12 @@ def _own_voice(plan: EvaluationConfig, voice: GenerationSetup, file: Path, adapt
     """The voice with the sampling that the bot would use for this model's layout."""
     from model.inference import GenerationOptions
 
-    layout = layout_for(plan.settings[CHAT_TEMPLATE], file, adapter)
-    return replace(voice, options=GenerationOptions.from_settings(plan.settings.for_layout(layout)), layout=layout)
+    settings = plan.settings
+    if plan.suggested and (file, adapter) == (plan.models[0][1], plan.adapter):
+        settings = settings.with_values(dict(plan.suggested))
+        voice = replace(voice, system_prompt=settings[SYSTEM_PROMPT])
+    layout = layout_for(settings[CHAT_TEMPLATE], file, adapter)
+    return replace(voice, options=GenerationOptions.from_settings(settings.for_layout(layout)), layout=layout)
 
 
 def _stamps(folder: Path) -> list[tuple[str, int, int]]:
@@ -371,7 +379,7 @@ def _require_unchanged(plan: EvaluationConfig, as_read: list[tuple[str, int, int
     if _stamps(plan.data) == as_read:
         return
     for path in _answers(plan).rglob("*.jsonl"):  # replies of this run may repeat what was erased before they came
-        path.unlink(missing_ok=True)
+        remove_file(path)
     raise BadInputError(
         f"The data in {plan.data} changed while it was read: it was prepared again, or a member was "
         "forgotten, whose words must not be quoted. Nothing was written.",
@@ -388,7 +396,7 @@ def _drop_old_answers(plan: EvaluationConfig) -> None:
     oldest = time.time() - _KEPT_DAYS * 86_400
     for path in _answers(plan).rglob("*.jsonl"):
         if path.stat().st_mtime < oldest:
-            path.unlink(missing_ok=True)
+            remove_file(path)
 
 
 def _identities(plan: EvaluationConfig, role: str, file: Path) -> list[MeasuredModel]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import KnownError
-from storage.system.files import private_opener, replace_file
+from storage.stored_json import parse_json
+from storage.system.files import private_opener, remove_file, replace_file
 from storage.system.network import InterceptedError, explain, intercepted, is_web_page
 
 _CHUNK = 1 << 20
@@ -27,7 +28,7 @@ Report = Callable[[float, str], None]
 
 
 class DownloadError(KnownError):
-    """A file could not be fetched; what has arrived is kept and the next run goes on from there."""
+    """A file could not be fetched; what has arrived is kept and the next run continues from there."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,13 @@ def download(url: str, target: Path, *, sha256: str = "", report: Report = lambd
         expected = (sha256 or remote.sha256).lower()
         start = _resumable(part, note, remote)
         if remote.size is not None:
-            _check_space(target, remote.size - start)
+            require_space(target.parent, remote.size - start)
         note.write_text(json.dumps({"url": url, "tag": remote.tag, "size": remote.size}), encoding="utf-8")
         if remote.size is None or start < remote.size:
             _fetch(url, part, start, remote, report)
         _verify(part, remote, expected, report)
     except InterceptedError as error:
-        part.unlink(missing_ok=True)
+        remove_file(part)
         trouble = intercepted(_host(url))
         raise DownloadError(
             trouble.what,
@@ -74,7 +75,7 @@ def download(url: str, target: Path, *, sha256: str = "", report: Report = lambd
         trouble = explain(error, _host(url))
         raise DownloadError(
             f"The download of {target.name} broke off. {trouble.what}",
-            f"{trouble.cure} Then start it again: it goes on where it stopped.",
+            f"{trouble.cure} Then start it again: it continues where it stopped.",
         ) from error
     except OSError as error:
         raise DownloadError(
@@ -82,7 +83,7 @@ def download(url: str, target: Path, *, sha256: str = "", report: Report = lambd
             "Free some space or choose another folder; what arrived is kept.",
         ) from error
     replace_file(part, target)
-    note.unlink(missing_ok=True)
+    remove_file(note)
     return target
 
 
@@ -97,7 +98,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
                 "Somebody on the way could replace the file: choose another address.",
             )
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if request is not None and not _is_hub(newurl):
+        if request is not None and not is_hub(newurl):
             request.remove_header("Authorization")
         return request
 
@@ -126,7 +127,13 @@ def _ask(url: str) -> _Remote:
         size = None
     tag = linked or (headers.get("ETag") or "").strip('W/"')
     is_sha256 = len(linked) == 64 and all(sign in "0123456789abcdef" for sign in linked.lower())
-    return _Remote(tag, int(size) if size and size.isdigit() else None, linked if is_sha256 else "")
+    return _Remote(tag, byte_count(size), linked if is_sha256 else "")
+
+
+def byte_count(text: str | None) -> int | None:
+    """The number of bytes a header names; None where it names none that a file could have."""
+    # str.isdigit() also takes superscripts, and int() refuses thousands of digits.
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def _resumable(part: Path, note: Path, remote: _Remote) -> int:
@@ -134,14 +141,14 @@ def _resumable(part: Path, note: Path, remote: _Remote) -> int:
     if not part.exists():
         return 0
     try:
-        before = json.loads(note.read_text(encoding="utf-8"))
+        before = parse_json(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         before = {}
     size = part.stat().st_size
-    is_same = bool(remote.tag) and before.get("tag") == remote.tag
+    is_same = bool(remote.tag) and isinstance(before, dict) and before.get("tag") == remote.tag
     if is_same and (remote.size is None or size <= remote.size):
         return size
-    part.unlink()
+    remove_file(part)
     return 0
 
 
@@ -156,8 +163,8 @@ def _fetch(url: str, part: Path, start: int, remote: _Remote, report: Report) ->
         is_partial = answer.status == 206
         done = start if is_partial else 0
         total = remote.size
-        if total is None and (answer.headers.get("Content-Length") or "").isdigit():
-            total = done + int(answer.headers["Content-Length"])
+        if total is None and (following := byte_count(answer.headers.get("Content-Length"))) is not None:
+            total = done + following
         with open(part, "ab" if is_partial else "wb", opener=private_opener) as stream:
             while chunk := answer.read(_CHUNK):
                 if not done and is_web_page(chunk[:200].decode("utf-8", "replace")):
@@ -172,7 +179,7 @@ def _fetch(url: str, part: Path, start: int, remote: _Remote, report: Report) ->
 def _verify(part: Path, remote: _Remote, expected: str, report: Report) -> None:
     size = part.stat().st_size
     if remote.size is not None and size != remote.size:
-        part.unlink()
+        remove_file(part)
         raise DownloadError(f"{part.stem} has {size:,} bytes instead of {remote.size:,}.", "Start the download again.")
     if not expected:
         return
@@ -184,18 +191,19 @@ def _verify(part: Path, remote: _Remote, expected: str, report: Report) -> None:
             done += len(chunk)
             report(1.0, f"checking {done / max(size, 1):.0%}")
     if digest.hexdigest() != expected:
-        part.unlink()
+        remove_file(part)
         raise DownloadError(
             f"{part.stem} arrived damaged: its checksum is not the published one.",
             "Start the download again; the damaged part was deleted.",
         )
 
 
-def _check_space(target: Path, needed: int) -> None:
-    free = shutil.disk_usage(target.parent).free
+def require_space(folder: Path, needed: int) -> None:
+    """DownloadError unless so many bytes fit on the disk of a folder that exists."""
+    free = shutil.disk_usage(folder).free
     if free < needed + _SPARE_BYTES:
         raise DownloadError(
-            f"{needed / 1e9:.1f} GB are needed in {target.parent}, {free / 1e9:.1f} GB are free.",
+            f"{needed / 1e9:.1f} GB are needed in {folder}, {free / 1e9:.1f} GB are free.",
             "Free some space, or choose a smaller model.",
         )
 
@@ -204,7 +212,7 @@ def _require_web_address(url: str, *, is_redirect: bool = False) -> None:
     """DownloadError unless it is http or https with a host: `file://` would copy any file of this computer."""
     if _scheme(url) in ("http", "https") and _host(url) != url:
         return
-    what = "The server sends on to" if is_redirect else "This is no web address:"
+    what = "The server sends on to" if is_redirect else "This is not a web address:"
     raise DownloadError(f"{what} {url[:200]!r}.", "Give the file's own address, beginning with https://.")
 
 
@@ -215,7 +223,7 @@ def _scheme(url: str) -> str:
         return ""
 
 
-def _is_hub(url: str) -> bool:
+def is_hub(url: str) -> bool:
     """True for the hub's own host over https: the only place a token of it belongs to."""
     try:
         parts = urllib.parse.urlsplit(url)
@@ -226,7 +234,7 @@ def _is_hub(url: str) -> bool:
 
 def _headers(url: str) -> dict[str, str]:
     headers = {"User-Agent": "discord-personality-bot", "Accept-Encoding": "identity"}
-    token = os.environ.get("HF_TOKEN") if _is_hub(url) else None
+    token = os.environ.get("HF_TOKEN") if is_hub(url) else None
     return headers | ({"Authorization": f"Bearer {token}"} if token else {})
 
 
@@ -242,7 +250,7 @@ def _cure(code: int) -> str:
         return "This model asks for an account: accept its licence on the hub and set HF_TOKEN, or choose another."
     if code == 404:
         return "The file is no longer there; choose another model, or download a GGUF file by hand."
-    return "Try again later; it goes on where it stopped."
+    return "Try again later; it continues where it stopped."
 
 
 def _progress_text(done: int, total: int | None) -> str:

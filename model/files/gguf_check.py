@@ -6,6 +6,7 @@ whether the file is long enough for the tensors it promises.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,7 @@ _BLOCKS = {
 }
 _BLOCK = 1 << 20
 _U64 = struct.Struct("<Q")
+_LAYER = re.compile(r"blk\.(\d{1,4})\.")
 _AGAIN = "Download it again (scripts/download_model.py), or choose another file in Settings > Model."
 
 
@@ -59,7 +61,8 @@ _AGAIN = "Download it again (scripts/download_model.py), or choose another file 
 class GgufHeader:
     """What a model file says about itself. Lists in `metadata` are kept as their length only, overlong texts as ''.
 
-    weight_count: numbers in all tensors together; of a split model, those of this part.
+    weight_count: numbers in all tensors together; of a split model, those of this part. layer_bytes: of each layer's
+    tensors, by its number; tensor_bytes: of all. Both are of this part too.
     """
 
     path: Path
@@ -67,6 +70,8 @@ class GgufHeader:
     tensor_count: int
     metadata: dict[str, Any] = field(default_factory=dict)
     weight_count: int = 0
+    layer_bytes: dict[int, int] = field(default_factory=dict)
+    tensor_bytes: int = 0
 
     @property
     def architecture(self) -> str:
@@ -152,7 +157,7 @@ def _read(stream: IO[bytes], path: Path, size: int) -> GgufHeader:
         raise ModelFileError(f"{path} is cut short: {size / 1e6:,.0f} MB of {whole:,.0f} MB are there.", _AGAIN)
     if not metadata.get("general.architecture"):
         raise reader.damaged("it does not say which architecture it has")
-    return GgufHeader(path, size, tensors, metadata, reader.weights)
+    return GgufHeader(path, size, tensors, metadata, reader.weights, reader.layers, reader.tensor_bytes)
 
 
 def _version_words(version: int) -> str:
@@ -164,7 +169,8 @@ def _version_words(version: int) -> str:
 class _Reader:
     def __init__(self, stream: IO[bytes], path: Path, size: int) -> None:
         self._stream, self._path, self._size = stream, path, size
-        self._kept = self._listed = self.weights = 0
+        self._kept = self._listed = self.weights = self.tensor_bytes = 0
+        self.layers: dict[int, int] = {}
 
     def damaged(self, why: str) -> ModelFileError:
         return ModelFileError(f"{self._path} is damaged: {why}.", _AGAIN)
@@ -249,7 +255,7 @@ class _Reader:
 
     def tensor_end(self) -> int:
         """Where this tensor's data ends, counted from the start of the data; unknown types count as empty."""
-        self.string()
+        layer = _LAYER.match(self.string())
         dimensions = self.scalar("<I")
         if not 0 < dimensions <= 8:
             raise self.damaged("a tensor has impossible dimensions")
@@ -259,7 +265,12 @@ class _Reader:
         self.weights += values
         kind, offset = self.scalar("<I"), self.scalar("<Q")
         per_block, block_bytes = _BLOCKS.get(kind, (1, 0))
-        return int(offset + values // per_block * block_bytes)
+        size = int(values // per_block * block_bytes)
+        self.tensor_bytes += size
+        if layer is not None:
+            number = int(layer[1])
+            self.layers[number] = self.layers.get(number, 0) + size
+        return int(offset) + size
 
 
 _GET_GGUF = "The bot needs the GGUF file of this model; search for its name with GGUF and download that."

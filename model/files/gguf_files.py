@@ -1,7 +1,7 @@
 """GGUF files out of Hugging Face folders: metadata and tokenizer are copied from a GGUF of the same base.
 
 Only the weights change in training, so everything else of the base's own file stays as its makers wrote it. Tensors
-come out bit-identical to llama.cpp's converter for the architectures below.
+come out bit-identical to llama.cpp's converter for the architectures below; docs/TRAINING.md says why not that one.
 """
 
 from __future__ import annotations
@@ -21,20 +21,32 @@ from model.files.weights import FolderWeights, TensorSource, pieces, whole
 from model.llama_cpp_api import library
 from storage.errors import KnownError
 
-# model_type of config.json -> architecture in the GGUF. Others need conversions of their own (Gemma shifts its norms).
-ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
+# model_type of config.json -> architecture in the GGUF. Others need conversions of their own.
+ARCHITECTURES = {
+    "llama": "llama",
+    "mistral": "llama",
+    "qwen2": "qwen2",
+    "qwen3": "qwen3",
+    "gemma3_text": "gemma3",
+    "smollm3": "smollm3",
+    "phi3": "phi3",
+}
+# Hugging Face rotates halves, these architectures in llama.cpp rotate neighbouring pairs.
+_ROTATES_PAIRS = ("llama", "smollm3")
+# transformers multiplies by 1 + weight there, llama.cpp by what the file holds.
+_SHIFTS_NORMS = ("gemma3",)
 # Written by the writer itself, or about the base's quantisation.
 _NOT_COPIED = (
     "general.architecture",
     "general.file_type",
     "general.quantization_version",
     "GGUF.",
-    "general.name",
+    "general.finetune",
     "quantize.",
     "split.",
 )
 # Tensors that llama.cpp computes from the configuration: no counterpart in the folder, the same for every fine-tune.
-_COPIED_TENSORS = ("rope_freqs.weight",)
+_COPIED_TENSORS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 
 
 class ExportError(KnownError):
@@ -82,13 +94,15 @@ class Naming:
 
     def is_reordered(self, name: str) -> bool:
         """True for tensors whose rows llama.cpp wants in another order."""
-        return self.architecture == "llama" and (".q_proj." in name or ".k_proj." in name)
+        return self.architecture in _ROTATES_PAIRS and (".q_proj." in name or ".k_proj." in name)
 
-    def reordered(self, name: str, weight: np.ndarray) -> np.ndarray:
-        """Rows in llama.cpp's order: its llama rotates neighbouring pairs, Hugging Face's rotates halves."""
-        if not self.is_reordered(name):
-            return weight
-        return _permuted(weight, self.heads if ".q_proj." in name else self.kv_heads)
+    def as_written(self, name: str, weight: np.ndarray) -> np.ndarray:
+        """Values as llama.cpp wants them: rows of queries and keys in its order, Gemma's norms with their 1."""
+        if self.is_reordered(name):
+            return _permuted(weight, self.heads if ".q_proj." in name else self.kv_heads)
+        if self.architecture in _SHIFTS_NORMS and name.endswith("norm.weight"):
+            return weight + 1
+        return weight
 
 
 def _permuted(weight: np.ndarray, heads: int) -> np.ndarray:
@@ -110,7 +124,8 @@ def write_weights(weights: TensorSource, config: dict[str, Any], base_gguf: Path
     _check_fits(reader, naming, config, base_gguf)
     writer = gguf.GGUFWriter(target, naming.architecture)
     _copy_metadata(reader, writer)
-    writer.add_name(name)
+    # The base keeps its name: by it llama.cpp decides how Phi 3's marks split a text.
+    writer.add_finetune(name)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     copied = [tensor for tensor in reader.tensors if tensor.name in _COPIED_TENSORS]
     for tensor in copied:
@@ -157,7 +172,7 @@ def _write_in_pieces(writer: Any, naming: Naming, weights: TensorSource, name: s
     (file,) = writer.fout
     writer.write_padding(file, file.tell())
     for start, stop in parts:
-        rows = naming.reordered(name, weights.rows(name, start, stop).numpy())
+        rows = naming.as_written(name, weights.rows(name, start, stop).numpy())
         np.ascontiguousarray(rows.astype(kind)).tofile(file)
     writer.write_padding(file, math.prod(shape) * kind.itemsize)
 
@@ -222,7 +237,7 @@ def write_adapter(adapter: Path, config: dict[str, Any], target: Path, *, name: 
         weight = whole(weights, hf_name).numpy()
         plain, side = _lora_part(hf_name)
         if side == "lora_b":
-            weight = naming.reordered(plain, weight)
+            weight = naming.as_written(plain, weight)
         writer.add_tensor(f"{naming.gguf_name(plain)}.{side}", np.ascontiguousarray(weight.astype(np.float16)))
     _close(writer)
 

@@ -11,7 +11,7 @@ from model.files.model_kind import check_chat_model
 from model.llama_cpp_api import last_error, library
 from storage.errors import ModelFileError
 
-# Byte-pair tokenizers split text into such pieces first and tokenise each by itself, so counts add up. llama.cpp takes
+# Byte-pair tokenizers split text into such pieces first and tokenise each on its own, so counts add up. llama.cpp takes
 # 7 microseconds a token; chat repeats its words, and a look-up takes a tenth of one.
 _PIECE = re.compile(r" ?[^\W\d_]+|\d| ?[^\s\w]+|_+|\s+")
 _CACHED_PIECES = 200_000

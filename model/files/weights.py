@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 # Rows are read in pieces of about this many bytes (as float32).
 PIECE_BYTES = 16 << 20
+_INDEX = "model.safetensors.index.json"
 
 
 class TensorSource(Protocol):
@@ -34,11 +35,19 @@ class FolderWeights:
     @cached_property
     def _files(self) -> dict[str, tuple[Path, tuple[int, ...]]]:
         found = {}
-        for path in sorted(self.folder.glob("*.safetensors")):
+        for path in self._weight_files():
             for name, entry in _header(path).items():
                 if name != "__metadata__":
                     found[name] = (path, tuple(entry["shape"]))
         return found
+
+    def _weight_files(self) -> list[Path]:
+        """The files the index names where there is one: others hold the same weights in another format."""
+        index = self.folder / _INDEX
+        if index.is_file():
+            names = set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values())
+            return [self.folder / name for name in sorted(names)]
+        return sorted(self.folder.glob("*.safetensors"))
 
     def names(self) -> list[str]:
         """Every tensor, in the order of the files."""

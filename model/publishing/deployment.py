@@ -133,13 +133,6 @@ def use(workspace: Workspace, version: DeployedModel) -> Pointer:
     return pointer
 
 
-def publish(workspace: Workspace, gguf: Path, **details: Any) -> DeployedModel:
-    """Store a model file and use it; takes what `store_version` takes. Checks nothing: release does."""
-    version = store_version(workspace, gguf, **details)
-    use(workspace, version)
-    return version
-
-
 def rollback(workspace: Workspace) -> DeployedModel | None:
     """Use the version before this one; doing it twice comes back. None: the model from before the first deployment.
 
@@ -163,7 +156,7 @@ def rollback(workspace: Workspace) -> DeployedModel | None:
 def write_pointer(workspace: Workspace, pointer: Pointer | None) -> None:
     """Replace the pointer in one step; None removes it, so that the base model is used again."""
     if pointer is None:
-        (workspace.finetuned_models / POINTER).unlink(missing_ok=True)
+        remove_file(workspace.finetuned_models / POINTER)
         return
     pointer.write(workspace)
 

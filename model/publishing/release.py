@@ -1,10 +1,10 @@
-"""Publishing a model to a running bot: check, store, switch, reload, and back again by itself if the bot cannot."""
+"""Publishing a model to a running bot: check, store, switch, reload, and back again on its own if the bot cannot."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data.chat.liveness import is_bot_serving
@@ -16,6 +16,7 @@ from model.provenance import read_model_manifest
 from model.publishing import checks as deployment_checks
 from model.publishing import deployment, switching
 from model.publishing.deployment import RELOAD_SECONDS, DeployedModel, DeploymentError
+from model.publishing.suggested import settle_settings
 from model.publishing.switching import OpenSwitch
 from storage.artefacts import Pointer, elsewhere
 from storage.environment import read_environment
@@ -71,9 +72,18 @@ class Release:
     reload_seconds: float = RELOAD_SECONDS
 
     def deploy(
-        self, gguf: Path, *, report_file: Path | None = None, is_forced: bool = False, asked_by: str = "deploy"
+        self,
+        gguf: Path,
+        *,
+        report_file: Path | None = None,
+        is_forced: bool = False,
+        takes_settings: bool = False,
+        asked_by: str = "deploy",
     ) -> ReleaseOutcome:
-        """Verify, compare, store, switch, reload. DeploymentError leaves the old model in use and says why."""
+        """Verify, compare, store, switch, reload. DeploymentError leaves the old model in use and says why.
+
+        takes_settings: the settings that a sweep found for this file replace the owner's own choices too.
+        """
         from model.files.model_kind import check_chat_model
 
         workspace = self.store.workspace
@@ -101,18 +111,26 @@ class Release:
         )
         stored = deployment.model_path(workspace, version)
         note_usable(stored, self.store.facts, chat_template=settings[CHAT_TEMPLATE])
-        return self._switch(lambda: deployment.use(workspace, version), remarks, asked_by)
+        outcome = self._switch(lambda: deployment.use(workspace, version), remarks, asked_by)
+        return self._with_settings(outcome, is_asked=takes_settings)
 
     def roll_back(self, *, asked_by: str = "deploy") -> ReleaseOutcome:
         """Go back to the version before, or to what spoke before the first deployment, and tell the bot."""
-        return self._switch(lambda: deployment.rollback(self.store.workspace), (), asked_by)
+        return self._with_settings(self._switch(lambda: deployment.rollback(self.store.workspace), (), asked_by))
 
     def use_version(self, name: str, *, asked_by: str = "deploy") -> ReleaseOutcome:
         """Use a stored version by its name."""
         version = next((each for each in deployment.versions(self.store.workspace) if each.name == name), None)
         if version is None:
             raise DeploymentError(f"There is no version {name!r}.", "See --list.")
-        return self._switch(lambda: deployment.use(self.store.workspace, version), (), asked_by)
+        return self._with_settings(self._switch(lambda: deployment.use(self.store.workspace, version), (), asked_by))
+
+    def _with_settings(self, outcome: ReleaseOutcome, *, is_asked: bool = False) -> ReleaseOutcome:
+        """The outcome, with the settings that belong to the model now in use."""
+        version, workspace = outcome.version, self.store.workspace
+        path = deployment.model_path(workspace, version) if version else workspace.finetuned_models / "none"
+        said = settle_settings(self.store, path, is_asked=is_asked)
+        return replace(outcome, remarks=(*outcome.remarks, said)) if said else outcome
 
     def _permission(
         self, gguf: Path, report: EvaluationReport | None, *, is_forced: bool

@@ -8,26 +8,29 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from model.catalog import PACKAGED, entry_of_base, offline_chat_model
 from model.chat.chat_templates import template_of
+from model.files.download import DownloadError, Report
 from model.files.gguf_files import quick_gguf, read_config
+from model.files.hub import HubFile, HubRepository, fetch_file, fetch_files, look_up
 from model.prompts import CHATML, ChatTemplate, Encode, transcript_layout
 from storage.errors import KnownError
 from storage.settings import CHAT, TRANSCRIPT
+from storage.stored_json import parse_json
 from storage.system.files import remove_tree, replace_file
-from storage.system.network import NetworkFault, explain
 from storage.typed_paths import typed_path
 
 log = logging.getLogger(__name__)
 
 _PACKAGED_FOLDER = "SmolLM2-135M-Instruct"
 _ORIGIN = "base.json"
-_FETCHED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
+_FETCHED = ("*.json", "*.jinja", "*.txt", "*.model")
+# Some publishers put the same weights there twice, once in a format of their own (consolidated.safetensors).
+_WEIGHTS = ("model*.safetensors", "*.safetensors")
 
 
 class BaseModelError(KnownError):
@@ -49,9 +52,11 @@ class BaseModel:
 
 
 def resolve_base(
-    name: str, base_models: Path, *, gguf: Path | None = None, report: Callable[[str], None] = lambda _step: None
+    name: str, base_models: Path, *, gguf: Path | None = None, report: Report = lambda _fraction, _step: None
 ) -> BaseModel:
     """The base called `name`: 'packaged', a folder with config.json, a GGUF file, or a hub id (fetched once).
+
+    report(0-1 of what is being fetched, step) may raise to stop; what has arrived is kept.
 
     base_models: where fetched and dequantised bases are kept. gguf: a GGUF of the same model, for the export.
     """
@@ -118,7 +123,7 @@ def _folder(folder: Path, gguf: Path | None) -> BaseModel:
 def _origin(folder: Path) -> dict[str, Any]:
     """What a folder that was fetched or unpacked here was made from; empty for any other."""
     try:
-        record = json.loads((folder / _ORIGIN).read_text(encoding="utf-8"))
+        record = parse_json((folder / _ORIGIN).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
@@ -128,30 +133,33 @@ def _unpacked_name(gguf: Path) -> str:
     return gguf.stem.rsplit(".", 1)[0]
 
 
-def _from_hub(repo: str, base_models: Path, gguf: Path | None, report: Callable[[str], None]) -> BaseModel:
+def _from_hub(repo: str, base_models: Path, gguf: Path | None, report: Report) -> BaseModel:
     folder = base_models / repo.replace("/", "--")
     if not (folder / _ORIGIN).is_file():
-        report(f"Fetching {repo}")
-        _fetch(repo, folder)
-        _write_origin(folder, {"repo": repo, "gguf": str(gguf or "")})
+        report(0.0, f"Looking up {repo}")
+        repository = look_up(repo)
+        sums = fetch_files(repository, wanted_files(repository), folder, report=_fetching(report, repo))
+        _write_origin(
+            folder, {"repo": repo, "revision": repository.revision, "gguf": str(gguf or ""), "checksums": sums}
+        )
     gguf = gguf or matching_gguf(repo, base_models) or _fetched_gguf(repo, base_models, report)
     return BaseModel(repo, folder, gguf)
 
 
-def _fetch(repo: str, folder: Path) -> None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        snapshot_download(repo, local_dir=folder, allow_patterns=_FETCHED)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        trouble = explain(error, "huggingface.co")
-        if trouble.fault is not NetworkFault.UNKNOWN:
-            raise BaseModelError(f"{repo} could not be fetched. {trouble.what}", trouble.cure) from error
+def wanted_files(repository: HubRepository) -> list[HubFile]:
+    """What training needs of a repository: the files at its top, the weights as transformers reads them, once."""
+    top = replace(repository, files=tuple(file for file in repository.files if "/" not in file.name))
+    weights = next(filter(None, (top.matching([pattern]) for pattern in _WEIGHTS)), [])
+    if not weights:
         raise BaseModelError(
-            f"{repo} could not be fetched ({type(error).__name__}).",
-            "Check the name and the connection, or give --base a folder that is on this computer.",
-        ) from error
+            f"{repository.repo} holds no .safetensors weights.",
+            "Pickled weights (.bin) are refused: choose another repository, or convert them to safetensors.",
+        )
+    return [*top.matching(_FETCHED), *weights]
+
+
+def _fetching(report: Report, repo: str) -> Report:
+    return lambda fraction, step: report(fraction, f"Fetching {repo}: {step}")
 
 
 def matching_gguf(repo: str, base_models: Path) -> Path | None:
@@ -164,28 +172,27 @@ def matching_gguf(repo: str, base_models: Path) -> Path | None:
     return next((path for path in sorted(base_models.glob("*.gguf")) if wanted in path.name.lower()), None)
 
 
-def _fetched_gguf(repo: str, base_models: Path, report: Callable[[str], None]) -> Path | None:
+def _fetched_gguf(repo: str, base_models: Path, report: Report) -> Path | None:
     """The catalogue's GGUF of that model, fetched now; None for models the catalogue does not know."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
     entry = entry_of_base(repo)
     if entry is None:
         return None
-    report(f"Fetching {entry.file}, for its tokenizer")
     try:
-        return Path(hf_hub_download(entry.repo, entry.file, local_dir=base_models))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        repository = look_up(entry.repo)
+        file = repository.file(entry.file)
+        part = _fetching(report, f"{entry.repo}, for its tokenizer")
+        return fetch_file(repository, file, base_models / entry.file, sha256=entry.sha256, report=part)
+    except DownloadError as error:
         # Training can go on without; the export says what is missing.
-        log.warning("%s could not be fetched (%s).", entry.file, type(error).__name__)
+        log.warning("%s could not be fetched (%s).", entry.file, error)
         return None
 
 
-def dequantised(gguf: Path, folder: Path, *, report: Callable[[str], None] = lambda _step: None) -> BaseModel:
+def dequantised(gguf: Path, folder: Path, *, report: Report = lambda _fraction, _step: None) -> BaseModel:
     """A GGUF as a Hugging Face folder in 16 bit, made once; an interrupted attempt is made again."""
     origin = {"gguf": str(gguf), "bytes": gguf.stat().st_size}
     if not _is_made_from(folder, origin):
-        report(f"Unpacking {gguf.name} for training (once)")
+        report(0.0, f"Unpacking {gguf.name} for training (once)")
         partial = folder.with_name(folder.name + ".partial")
         remove_tree(partial)
         _dequantise(gguf, partial)

@@ -1,6 +1,6 @@
 """Which checkpoint can be trusted: a marker, written last, lists every file with its size and hash.
 
-After a crash or a power cut the newest folder may be half written; a run goes on from the last complete one.
+After a crash or a power cut the newest folder may be half written; a run continues from the last complete one.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 from pathlib import Path
 
+from storage.stored_json import parse_json
 from storage.system.files import remove_tree, replace_file
 
 MARKER = "complete.json"
@@ -31,7 +32,7 @@ def mark_complete(folder: Path) -> None:
 def is_complete(folder: Path) -> bool:
     """True when the marker is there and every file it lists is as it was."""
     try:
-        files = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        files = parse_json((folder / MARKER).read_text(encoding="utf-8"))
         return bool(files) and all(_is_same(folder / name, entry) for name, entry in files.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

@@ -23,6 +23,7 @@ from model.files.weights import FolderWeights
 from model.layouts import layout_in
 from model.training.base_model import BaseModel, chat_template, encoder, load_tokenizer
 from model.training.export_check import (
+    ExportCheckError,
     Probe,
     agreement,
     gguf_distributions,
@@ -37,7 +38,7 @@ from model.training.merging import LoraAdapter, MergedWeights, save_folder
 from model.training.rows import Example, Renderer
 from model.training.streamed import reply_distributions
 from storage.jobs.results import ExportedModel
-from storage.system.files import remove_tree, replace_file
+from storage.system.files import remove_file, remove_tree, replace_file
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,7 @@ class _Export:
         self.plan, self.work, self.report = plan, work, report
         self.checks: dict[str, dict[str, float]] = {}
         self.notes: list[str] = []
+        self.quantisation = plan.quantisation
         self.losses: tuple[float | None, float | None] = (None, None)
         self.weights = FolderWeights(plan.base.folder)
         self.adapter = LoraAdapter(plan.adapter)
@@ -165,13 +167,32 @@ class _Export:
         if self.plan.quantisation == "F16":
             self._measure(f16)
             return f16
-        self.report(0.8, f"Quantising to {self.plan.quantisation}")
-        small = self.work / f"{self.plan.name}-{self.plan.quantisation}.gguf"
-        gguf_files.quantise(f16, small, self.plan.quantisation)
-        self.report(0.9, "Checking the quantised file")
-        self._check(small, self.plan.quantisation, reference)
+        small = self._quantised(f16, reference)
         self._measure(small)
         return small
+
+    def _quantised(self, f16: Path, reference: list[Any]) -> Path:
+        """The file in the size asked for, or in the next larger one where that costs this model too much: what was
+        trained for hours is not thrown away for a size."""
+        names = list(QUANTISATIONS)
+        for name in names[names.index(self.plan.quantisation) :]:
+            if name == "F16":
+                break
+            self.report(0.8, f"Quantising to {name}")
+            small = self.work / f"{self.plan.name}-{name}.gguf"
+            gguf_files.quantise(f16, small, name)
+            self.report(0.9, "Checking the quantised file")
+            try:
+                self._check(small, name, reference)
+            except ExportCheckError as error:
+                log.warning("%s", error.what)
+                self.notes.append(f"{name} costs this model too much; the next larger size was made instead.")
+                remove_file(small)
+                continue
+            self.quantisation = name
+            return small
+        self.quantisation = "F16"
+        return f16
 
     def _measure(self, made: Path, *, adapter: Path | None = None) -> None:
         """Is the gain of the training still there in the file?"""
@@ -229,7 +250,7 @@ class _Export:
         return self.plan.description | {
             "name": self.plan.name,
             "created_at": time.time(),
-            "quantisation": self.plan.quantisation if model else "",
+            "quantisation": self.quantisation if model else "",
             "layout": self.plan.description.get("data", {}).get("layout"),
             "files": files,
             "checks": self.checks,

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from model.training.base_model import BaseModel, load_base
-from model.training.hardware import has_bfloat16
-from model.training.recipes import Recipe, lora_targets
+from model.training.hardware import has_apple_graphics, has_bfloat16
+from model.training.on_processor import is_bfloat16_faster
+from model.training.recipes import LoraTargets, Recipe, lora_targets
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,12 @@ def find_runtime(recipe: Recipe) -> Runtime:
     import torch
 
     if not torch.cuda.is_available():
-        return Runtime("cpu", "float32", "peft")
+        # Apple's graphics only where the recipe is made for them: the others' numbers are a processor's.
+        if recipe.is_for_apple and has_apple_graphics():
+            return Runtime("mps", "bfloat16", "peft")
+        # A matrix that is trained itself stays in 32 bit.
+        is_16bit = not recipe.lora.train_embeddings and is_bfloat16_faster()
+        return Runtime("cpu", "bfloat16" if is_16bit else "float32", "peft")
     number = int(os.environ.get("LOCAL_RANK", "0"))
     dtype = "bfloat16" if has_bfloat16(number) else "float16"
     return Runtime(f"cuda:{number}", dtype, "unsloth" if _has_unsloth(recipe) else "peft")
@@ -53,6 +59,11 @@ def _has_unsloth(recipe: Recipe) -> bool:
         )
         return False
     return True
+
+
+def _targets(recipe: Recipe, model: Any) -> LoraTargets:
+    is_tied = bool(model.config.tie_word_embeddings)
+    return lora_targets(recipe.lora, is_tied=is_tied, model_type=str(model.config.model_type))
 
 
 def open_for_training(
@@ -76,7 +87,7 @@ def _open_with_peft(base: BaseModel, recipe: Recipe, runtime: Runtime, adapter: 
             shrink_frozen_embedding(model, runtime.dtype)
     if adapter is not None:
         return PeftModel.from_pretrained(model, adapter, is_trainable=True)
-    targets = lora_targets(recipe.lora, is_tied=bool(model.config.tie_word_embeddings))
+    targets = _targets(recipe, model)
     return get_peft_model(
         model,
         LoraConfig(
@@ -114,7 +125,7 @@ def _open_with_unsloth(base: BaseModel, recipe: Recipe, runtime: Runtime, adapte
     )
     if adapter is not None:
         return model
-    targets = lora_targets(recipe.lora, is_tied=bool(model.config.tie_word_embeddings))
+    targets = _targets(recipe, model)
     return FastLanguageModel.get_peft_model(
         model,
         r=recipe.lora.r,

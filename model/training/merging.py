@@ -70,7 +70,7 @@ class LoraAdapter:
             if name in known or (name in self.replaced and _TIED.get(name) in self.replaced):
                 continue
             raise ExportError(
-                f"The adapter changes {name.removesuffix('.weight')}, which is no matrix of its own in this base: "
+                f"The adapter changes {name.removesuffix('.weight')}, which is not a matrix of its own in this base: "
                 "the merged model would not say what base + adapter say.",
                 "Train again with a recipe of this program (a tied embedding must not get two adapters).",
             )

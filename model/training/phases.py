@@ -1,6 +1,6 @@
 """TRL's trainers, fed with token ids of our own making.
 
-TRL tokenises and truncates by itself, from the wrong side: it cuts replies. So every trainer here is given finished
+TRL tokenises and truncates on its own, from the wrong side: it cuts replies. So every trainer here is given finished
 ids and its own preparation is switched off; nothing is truncated after model.training.rows has trimmed the contexts.
 """
 
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from model.training.loaders import Runtime
+from model.training.on_processor import has_plain_head, quicken, reply_loss_of
 from model.training.recipes import PhaseRecipe, Recipe
 from model.training.rows import IGNORED, Example, PreferenceExample
-from model.training.shared_prefix import collate
+from model.training.shared_prefix import alike, collate, feature_of, shares_its_beginning
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def _sft(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callbac
     # see what is trained there.
     # Unsloth has a fused loss of its own, which only the plain one leads to.
     is_plain = setup.recipe.lora.train_embeddings or setup.runtime.loader == "unsloth"
+    if setup.runtime.device == "cpu":
+        return _sft_on_processor(setup, model, tokenizer, rows, callbacks, loss="nll" if is_plain else "chunked_nll")
     return SFTTrainer(
         model=model,
         processing_class=tokenizer,
@@ -81,6 +84,49 @@ def _sft(setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callbac
         ),
         train_dataset=_labelled(rows.train),
         eval_dataset=_labelled(rows.held_back) if rows.held_back else None,
+    )
+
+
+def _sft_on_processor(
+    setup: PhaseSetup, model: Any, tokenizer: Any, rows: PhaseRows, callbacks: list[Any], *, loss: str
+) -> Any:
+    """Rows that share their system prompt a batch at a time, transcripts in groups of similar length."""
+    from trl import SFTConfig, SFTTrainer
+
+    quicken(model)
+    counts_itself = has_plain_head(model)
+
+    class ProcessorSft(SFTTrainer):
+        """With the loss of model.training.on_processor where the head allows it."""
+
+        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **more: Any) -> Any:
+            inputs.pop("_prediction_loss_only", None)
+            if not counts_itself:
+                return super().compute_loss(model, inputs, return_outputs, **more)
+            found = reply_loss_of(model, inputs, more.get("num_items_in_batch"))
+            return (found, {"loss": found}) if return_outputs else found
+
+    numbers = setup.numbers
+    together = shares_its_beginning(rows.train[: numbers.batch_size]) and numbers.batch_size > 1
+    at_once = 1 if together else numbers.batch_size * numbers.max_length
+    arguments = _arguments(setup, bool(rows.held_back))
+    if not together:
+        arguments |= {"per_device_train_batch_size": 1, "per_device_eval_batch_size": 1}
+    return ProcessorSft(
+        model=model,
+        processing_class=tokenizer,
+        callbacks=callbacks,
+        data_collator=collate,
+        args=SFTConfig(
+            **arguments,
+            max_length=None,
+            packing=False,
+            loss_type=loss,
+            remove_unused_columns=False,
+            dataset_kwargs={"skip_prepare_dataset": True},
+        ),
+        train_dataset=_groups(rows.train, at_once),
+        eval_dataset=_groups(rows.held_back, at_once) if rows.held_back else None,
     )
 
 
@@ -191,8 +237,8 @@ def _arguments(setup: PhaseSetup, has_held_back: bool) -> dict[str, Any]:
         seed=recipe.seed,
         data_seed=recipe.seed,
         report_to=["tensorboard"] if setup.tensorboard else "none",
-        # On a processor bf16 would be the default, and slower than 32 bit.
-        use_cpu=not runtime.is_cuda,
+        # On a processor bf16 is the base's own type or none (model/training/on_processor.py).
+        use_cpu=runtime.device == "cpu",
         bf16=runtime.is_cuda and runtime.dtype == "bfloat16",
         fp16=runtime.is_cuda and runtime.dtype == "float16",
         dataloader_pin_memory=runtime.is_cuda,
@@ -207,6 +253,14 @@ def _labelled(rows: Sequence[Example]) -> Any:
     return Dataset.from_list(
         [{"input_ids": row.prompt + row.reply, "labels": [IGNORED] * len(row.prompt) + row.labels} for row in rows]
     )
+
+
+def _groups(rows: Sequence[Example], most_tokens: int) -> Any:
+    """Rows that fit into a step together as one row each. most_tokens: 1 leaves them alone, in their order."""
+    from datasets import Dataset
+
+    groups = [[row] for row in rows] if most_tokens == 1 else alike(rows, most_tokens=most_tokens)
+    return Dataset.from_list([feature_of(group) for group in groups])
 
 
 def _pairs(rows: Sequence[PreferenceExample], *, with_text: bool = False) -> Any:

@@ -6,7 +6,8 @@ fit.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 
 from data.chat.rows import PREFERENCES, SESSIONS, TRAIN, VALIDATION, SessionRow, TrainingRow, read_rows
@@ -25,9 +26,12 @@ _BYTES_4BIT, _BYTES_16, _BYTES_32 = 0.56, 2, 4
 _RUNTIME_BYTES = {True: int(1.0 * GIB), False: int(0.7 * GIB)}
 # Share of a plain matrix product's speed that a training step reaches.
 _EFFICIENCY = 0.4
+# The same where the processor trains in 16 bit, of its 32-bit product (scripts/benchmark.py training).
+_EFFICIENCY_16BIT = 1.2
 _CHARACTERS_PER_TOKEN = 3.6
 _TOKENS_PER_TURN = 8
 _SAFETY_DISK = GIB
+_LEAST_ROWS = 100
 
 
 class PreflightError(KnownError):
@@ -87,7 +91,8 @@ class Preflight:
         if self.pausing_the_bot_helps:
             return "Pause the bot while training (--pause-bot)."
         return (
-            "Free some space, choose a smaller base or the recipe 'cpu-smoke', or train on a rented GPU "
+            "Free some space, choose a smaller model (qwen2.5-0.5b trains overnight without a graphics card), or train "
+            "on a rented GPU "
             "(docs/TRAINING.md)."
         )
 
@@ -103,6 +108,8 @@ def measure_work(folder: PreparedFolder, recipe: Recipe, method: Method, layout:
         available = counts["sft" if name == "sft" else "preferences"]
         cap = recipe.phase(name).max_rows
         rows[name] = min(available, cap) if cap else available
+    if sft_tokens and "sft" in rows and recipe.sft.max_tokens:
+        rows["sft"] = max(min(counts["sft"], int(recipe.sft.max_tokens / sft_tokens)), 1)
     rows["validation"] = min(folder.count(VALIDATION), recipe.validation_rows)
     system = len(folder.system_prompt) / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN
     return WorkEstimate(rows, system + _mean_tokens(folder), system, sft_tokens)
@@ -172,11 +179,15 @@ def examine(
     if bot_bytes and not pausing_helps:
         warnings.append(
             f"The bot is running and uses {_gib(bot_bytes)}; training and replies will slow each other "
-            "down (--pause-bot stops it meanwhile)."
+            "down (--pause-bot pauses it during the training)."
         )
     if recipe.is_4bit and not hardware.has_gpu:
         warnings.append(f"'{recipe.name}' is meant for an NVIDIA GPU; on the processor the base is held in 32 bit.")
     steps = {name: _steps(recipe.phase(name), work.rows.get(name, 0)) for name in method.phases}
+    if work.sft_tokens and "sft" in steps and not hardware.has_gpu:
+        # Rows of similar length a step, as many of them as the longest ones would be (model/training/shared_prefix.py).
+        full = work.rows["sft"] * work.sft_tokens / (recipe.sft.effective_batch * recipe.sft.max_length)
+        steps["sft"] = _steps(replace(recipe.sft, batch_size=1, accumulation=1), math.ceil(full))
     return Preflight(
         recipe=recipe.name,
         reason=reason,
@@ -209,12 +220,26 @@ def fit_batches(recipe: Recipe, method: Method, shape: ModelShape, hardware: Har
     return recipe
 
 
+def fit_hours(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardware, work: WorkEstimate) -> Recipe:
+    """The recipe with fewer rows, in every phase alike, where it would take longer than it may; a hundred at least."""
+    limit = recipe.most_hours * 3600
+    needed = _seconds(recipe, method, shape, hardware, work)
+    if not limit or needed <= limit:
+        return recipe
+    for name in method.phases:
+        rows = max(int(work.rows.get(name, 0) * limit / needed), _LEAST_ROWS)
+        recipe = recipe.with_phase(name, max_rows=rows)
+    return recipe
+
+
 def memory_needed(recipe: Recipe, phase: str, shape: ModelShape, *, is_gpu: bool) -> int:
     """Bytes a phase needs at its peak: weights, adapter with gradients and optimiser, activations, logits."""
     numbers = recipe.phase(phase)
     is_4bit = recipe.is_4bit and is_gpu
-    embedding_bytes = _BYTES_16 if is_4bit and not recipe.lora.train_embeddings else _BYTES_32
-    weights = shape.linear_weights * (_BYTES_4BIT if is_4bit else _BYTES_32) + shape.embedding_weights * embedding_bytes
+    is_16bit = recipe.is_for_apple or (is_4bit and not recipe.lora.train_embeddings)
+    embedding_bytes = _BYTES_16 if is_16bit else _BYTES_32
+    linear_bytes = _BYTES_4BIT if is_4bit else embedding_bytes
+    weights = shape.linear_weights * linear_bytes + shape.embedding_weights * embedding_bytes
     trained = shape.lora_weights(recipe.lora.r)
     if recipe.lora.train_embeddings:
         trained += shape.vocabulary * shape.hidden
@@ -280,7 +305,8 @@ def _seconds(recipe: Recipe, method: Method, shape: ModelShape, hardware: Hardwa
         if name == "sft" and not is_whole and not hardware.has_gpu:  # model/training/shared_prefix.py
             tokens -= min(work.shared_tokens, tokens) * (1 - 1 / numbers.batch_size)
         seconds += rows * tokens * times * per_token
-    return seconds / (hardware.gflops * 1e9 * _EFFICIENCY * max(hardware.gpu_count, 1))
+    efficiency = _EFFICIENCY_16BIT if hardware.has_fast_16bit else _EFFICIENCY
+    return seconds / (hardware.gflops * 1e9 * efficiency * max(hardware.gpu_count, 1))
 
 
 def _gib(number: float) -> str:

@@ -145,7 +145,7 @@ class SpentTime:
         return self.before + time.monotonic() - self.started_at
 
     def write(self, checkpoint: Path) -> None:
-        """Leave it in a checkpoint, for whoever goes on from there."""
+        """Leave it in a checkpoint, for whoever continues from there."""
         (checkpoint / _SPENT).write_text(json.dumps({"seconds": self.seconds}), encoding="utf-8")
 
 

@@ -7,7 +7,6 @@ scripts/2_prepare_training_data.py). Rows are text; they are rendered with model
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -43,6 +42,7 @@ from model.prompts import (
 )
 from storage.errors import BadInputError
 from storage.records import Conversation, Turn
+from storage.stored_json import parse_json
 
 MANIFEST = "manifest.json"
 # What a loss passes over (PyTorch's cross entropy).
@@ -67,7 +67,7 @@ class PreparedFolder:
         if not (path / MANIFEST).is_file():
             raise BadInputError(f"{path} holds no {MANIFEST}: it is not a finished data set.", cure)
         try:
-            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+            manifest = parse_json((path / MANIFEST).read_text(encoding="utf-8"))
         except ValueError as error:
             raise BadInputError(f"{path / MANIFEST} cannot be read ({error}).", cure) from error
         if not isinstance(manifest, dict) or not (path / TRAIN).is_file():
@@ -183,6 +183,12 @@ class Renderer:
     max_length: int
     own_name: str = UNKNOWN_OWN_NAME
 
+    @property
+    def of_lines(self) -> Renderer:
+        """The same for measuring: a transcript's reply ends with its line, as in the whole conversations that are
+        learnt from, which hold no end token. It would count as a surprise that grows with the training."""
+        return replace(self, template=replace(self.template, stop=""))
+
     def example(self, row: TrainingRow, skipped: Skipped) -> Example | None:
         """Prompt and reply of an SFT row, or None when the reply is empty or cannot fit."""
         replies = self._replies([row.reply], row, skipped)
@@ -290,9 +296,15 @@ def examples(
     return [example for row in rows if (example := renderer.example(row, skipped)) is not None]
 
 
-def session_examples(folder: PreparedFolder, renderer: Renderer, *, limit: int = 0) -> list[Example]:
-    """Whole conversations as transcripts; of more than `limit` those at equal distances."""
+def session_examples(
+    folder: PreparedFolder, renderer: Renderer, *, limit: int = 0, most_tokens: int = 0
+) -> list[Example]:
+    """Whole conversations as transcripts; of more than `limit`, or than make `most_tokens` together where that is
+    given instead, those at equal distances."""
     made = [example for row in read_rows(folder.path / SESSIONS, SessionRow.parse) for example in renderer.session(row)]
+    if most_tokens:
+        tokens = sum(len(example.prompt) + len(example.reply) for example in made)
+        limit = max(len(made) * most_tokens // max(tokens, 1), 1)
     return made if not limit or len(made) <= limit else [made[index * len(made) // limit] for index in range(limit)]
 
 

@@ -13,13 +13,14 @@ from typing import Any
 
 from data.chat.rows import PREFERENCES, VALIDATION
 from model.catalog import PACKAGED
+from model.files.gguf_files import read_config
 from model.layouts import layout_in
 from model.training.base_model import BaseModel, chat_template, encoder, load_tokenizer, resolve_base
 from model.training.curve import draw_curve
 from model.training.export import ExportPlan, ExportResult, export
 from model.training.export_readiness import export_objection, require_exportable
 from model.training.hardware import Hardware, find_hardware
-from model.training.preflight import Preflight, examine, fit_batches, measure_work
+from model.training.preflight import Preflight, examine, fit_batches, fit_hours, measure_work
 from model.training.progress import Reporter, SilentReporter
 from model.training.recipes import Method, PhaseRecipe, Recipe, choose_recipe, recipe_from_dict, recipe_named
 from model.training.rows import (
@@ -116,10 +117,7 @@ def settle(request: RunRequest, workspace: Workspace) -> PlannedRun:
         return begun
     data = PreparedFolder.open(request.data or _newest_data(workspace))
     hardware = find_hardware(out)
-    if request.recipe:
-        recipe, reason = recipe_named(request.recipe), "chosen by you"
-    else:
-        recipe, reason = choose_recipe(gpu_bytes=hardware.gpu_bytes)
+    recipe, reason = _recipe_for(request, hardware, workspace)
     method = Method(request.method) if request.method else _method_for(data, recipe)
     return PlannedRun(
         request,
@@ -131,6 +129,18 @@ def settle(request: RunRequest, workspace: Workspace) -> PlannedRun:
         method,
         hardware,
         layout=request.layout or TRANSCRIPT,
+    )
+
+
+def _recipe_for(request: RunRequest, hardware: Hardware, workspace: Workspace) -> tuple[Recipe, str]:
+    """The recipe asked for, else the one that fits this computer and the base."""
+    if request.recipe:
+        return recipe_named(request.recipe), "chosen by you"
+    base = request.base or request.chosen_base or ""
+    is_practice = base in ("", PACKAGED) and not hardware.has_gpu
+    weights = _shape_of(base, workspace)[0].weights if base else 0
+    return choose_recipe(
+        gpu_bytes=hardware.gpu_bytes, weights=weights, is_apple=hardware.is_apple, is_practice=is_practice
     )
 
 
@@ -169,10 +179,14 @@ def _begun(request: RunRequest, out: Path) -> PlannedRun | None:
 
 def look(run: PlannedRun, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[PlannedRun, Preflight]:
     """The preflight, and the run with the batch sizes that fit."""
-    shape, is_here = _shape(run, workspace)
+    shape, is_here = _shape_of(run.base_name, workspace)
     # A run that was begun keeps its numbers; should memory run out, the trainer halves the batch itself.
     fitted = run.recipe if run.is_begun else fit_batches(run.recipe, run.method, shape, run.hardware)
     work = measure_work(run.data, fitted, run.method, run.layout)
+    all_rows = work.rows
+    if not run.is_begun:
+        fitted = fit_hours(fitted, run.method, shape, run.hardware, work)
+        work = measure_work(run.data, fitted, run.method, run.layout)
     found = examine(
         recipe=fitted,
         reason=run.reason,
@@ -186,7 +200,12 @@ def look(run: PlannedRun, workspace: Workspace, *, bot_bytes: int = 0) -> tuple[
         exports=not run.request.skip_export,
         keeps_merged=run.request.keep_merged,
     )
-    warnings = [text for text in (run.data.layout_warning, _batch_note(run.recipe, fitted, run.method)) if text]
+    notes = (
+        run.data.layout_warning,
+        _batch_note(run.recipe, fitted, run.method),
+        _hours_note(fitted, all_rows, work.rows),
+    )
+    warnings = [text for text in notes if text]
     objection = "" if run.request.skip_export else _export_objection(run, workspace)
     problems = (*found.problems, *([objection] if objection else []))
     # Pausing the bot frees memory; it does not make a model exportable.
@@ -212,7 +231,8 @@ def execute(run: PlannedRun, workspace: Workspace, reporter: Reporter) -> RunRes
             run.base_name,
             workspace.base_models,
             gguf=run.request.base_gguf,
-            report=lambda step: reporter.report(0.0, step),
+            # The bar belongs to training; how far a download is, the step says.
+            report=lambda _fraction, step: reporter.report(0.0, step),
         )
     if not run.request.skip_export:
         # Again, now that the base is here: what was fetched may be another edition than the catalogue knows.
@@ -281,7 +301,7 @@ def _validation(run: PlannedRun, base: BaseModel) -> list[Example]:
         run.data.own_name,
     )
     limit = min(run.recipe.validation_rows, _MEASURED_ROWS)
-    return examples(run.data, VALIDATION, renderer, Skipped(), limit=limit)
+    return examples(run.data, VALIDATION, renderer.of_lines, Skipped(), limit=limit)
 
 
 @dataclass(frozen=True)
@@ -361,16 +381,21 @@ def _method_for(data: PreparedFolder, recipe: Recipe) -> Method:
     return Method.SFT_DPO
 
 
-def _shape(run: PlannedRun, workspace: Workspace) -> tuple[ModelShape, bool]:
-    """The base's shape without fetching anything, and whether the base is on this computer."""
-    candidates = [Path(run.base_name).expanduser(), workspace.base_models / run.base_name.replace("/", "--")]
+def _shape_of(base: str, workspace: Workspace) -> tuple[ModelShape, bool]:
+    """A base's shape without fetching anything, and whether the base is on this computer."""
+    candidates = [Path(base).expanduser(), workspace.base_models / base.replace("/", "--")]
     for folder in candidates:
-        if (folder / "config.json").is_file():
-            return ModelShape.of(json.loads((folder / "config.json").read_text(encoding="utf-8"))), True
-    if run.base_name in ("", PACKAGED):
+        if base and (folder / "config.json").is_file():
+            return ModelShape.of(read_config(folder)), True
+    if base in ("", PACKAGED):
         return SMOLLM2_135M, False
-    known = KNOWN_BASES.get(run.base_name)
-    return (known.shape if known else QWEN_3B), False
+    known = KNOWN_BASES.get(base)
+    return (known.shape if known and known.shape else QWEN_3B), False
+
+
+def _hours_note(recipe: Recipe, there: dict[str, int], used: dict[str, int]) -> str:
+    less = [f"{name.upper()} {used[name]:,} of {count:,} rows" for name, count in there.items() if used[name] < count]
+    return f"To end within {recipe.most_hours:g} hours: {', '.join(less)}." if less else ""
 
 
 def _batch_note(asked: Recipe, fitted: Recipe, method: Method) -> str:

@@ -72,10 +72,11 @@ class ModelShape:
 
 @dataclass(frozen=True)
 class KnownBase:
-    """A base by its publisher's config.json. model_type decides whether it can be written as GGUF."""
+    """A base by its publisher's config.json. model_type decides whether it can be written as GGUF; of those that
+    cannot, nobody asks for the shape."""
 
     model_type: str
-    shape: ModelShape
+    shape: ModelShape | None = None
 
 
 QWEN_3B = ModelShape(36, 2048, 11_008, 16, 2, 151_936, True)
@@ -85,7 +86,16 @@ SMOLLM2_135M = ModelShape(30, 576, 1536, 9, 3, 49_152, True)
 KNOWN_BASES: dict[str, KnownBase] = {
     "Qwen/Qwen2.5-3B-Instruct": KnownBase("qwen2", QWEN_3B),
     "Qwen/Qwen2.5-1.5B-Instruct": KnownBase("qwen2", ModelShape(28, 1536, 8960, 12, 2, 151_936, True)),
+    "Qwen/Qwen2.5-0.5B-Instruct": KnownBase("qwen2", ModelShape(24, 896, 4864, 14, 2, 151_936, True)),
     "Qwen/Qwen3-4B-Instruct-2507": KnownBase("qwen3", ModelShape(36, 2560, 9728, 32, 8, 151_936, True, 128)),
+    "Qwen/Qwen3-4B-Base": KnownBase("qwen3", ModelShape(36, 2560, 9728, 32, 8, 151_936, True, 128)),
+    "HuggingFaceTB/SmolLM2-360M-Instruct": KnownBase("llama", ModelShape(32, 960, 2560, 15, 5, 49_152, True)),
+    "HuggingFaceTB/SmolLM3-3B": KnownBase("smollm3", ModelShape(36, 2048, 11_008, 16, 4, 128_256, True)),
+    "google/gemma-3-270m-it": KnownBase("gemma3_text", ModelShape(18, 640, 2048, 4, 1, 262_144, True, 256)),
+    "google/gemma-4-E2B-it": KnownBase("gemma4"),
+    "mistralai/Ministral-3-3B-Instruct-2512": KnownBase("mistral3"),
+    "Qwen/Qwen3.5-2B": KnownBase("qwen3_5"),
+    "LiquidAI/LFM2.5-1.2B-Instruct": KnownBase("lfm2"),
     "HuggingFaceTB/SmolLM2-1.7B-Instruct": KnownBase("llama", ModelShape(24, 2048, 8192, 32, 32, 49_152, True)),
     "meta-llama/Llama-3.2-3B-Instruct": KnownBase("llama", ModelShape(28, 3072, 8192, 24, 8, 128_256, True, 128)),
     "google/gemma-3-1b-it": KnownBase("gemma3_text", ModelShape(26, 1152, 6912, 4, 1, 262_144, True, 256)),

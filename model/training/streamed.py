@@ -45,7 +45,9 @@ def reply_distributions(
         body = _body(folder, weights, adapter)
         ids = _padded([each.prompt + each.reply for each in wanted])
         # Padding stands on the right and attention looks to the left: no mask is needed.
-        hidden = body(inputs_embeds=_embedded(weights, ids, adapter), use_cache=False).last_hidden_state
+        # Gemma's embedding multiplies what it looked up; here it is looked up beside it.
+        scale = getattr(body.embed_tokens, "embed_scale", 1.0)
+        hidden = body(inputs_embeds=_embedded(weights, ids, adapter) * scale, use_cache=False).last_hidden_state
         places = [
             (row, column)
             for row, each in enumerate(wanted)

@@ -309,7 +309,7 @@ class _Attempt:
             validation_after=after["validation"],
             preferred_before=before.get("preferred"),
             preferred_after=after["preferred"],
-            tokens_per_second=self._rate(rows, trainer.state.global_step - first_step, output),
+            tokens_per_second=_rate(rows, trainer.state, first_step, output),
             peak_memory_bytes=_peak_memory(runtime),
             batch_size=self.numbers.batch_size,
             seconds=spent.seconds,
@@ -349,7 +349,7 @@ class _Attempt:
         five times the words of single replies for the same work. Otherwise replies one by one."""
         data, limit = self.run_.plan.data, self.numbers.max_rows
         if renderer.template.is_transcript and data.count(SESSIONS):
-            return session_examples(data, renderer, limit=limit)
+            return session_examples(data, renderer, limit=limit, most_tokens=self.numbers.max_tokens)
         return examples(data, TRAIN, renderer, skipped, limit=limit)
 
     def _rows(self, tokenizer: Any, skipped: Skipped) -> PhaseRows:
@@ -364,7 +364,7 @@ class _Attempt:
         if self.name == "sft":
             rows = PhaseRows(
                 self._sft_rows(renderer, skipped),
-                examples(plan.data, VALIDATION, renderer, skipped, limit=plan.recipe.validation_rows),
+                examples(plan.data, VALIDATION, renderer.of_lines, skipped, limit=plan.recipe.validation_rows),
             )
         else:
             pairs = preference_examples(plan.data, renderer, skipped, limit=self.numbers.max_rows)
@@ -405,12 +405,6 @@ class _Attempt:
         prefix = "" if self.name in ("sft", "orpo") else f"{self.name}_"
         return PhaseNews(self.run_.reporter, self.run_.stop, self.name.upper(), prefix, self.start, self.end)
 
-    def _rate(self, rows: PhaseRows, steps: int, output: Any) -> float | None:
-        """Tokens a second, prompts included, over the steps done in this process (evaluations count as time)."""
-        seconds = output.metrics.get("train_runtime") or 0.0
-        mean_length = sum(_length(row) for row in rows.train) / len(rows.train)
-        return steps * self.numbers.effective_batch * mean_length / seconds if seconds else None
-
     def _keep(self, trainer: Any, tokenizer: Any, result: PhaseResult) -> None:
         if not is_main_process():
             return
@@ -421,6 +415,15 @@ class _Attempt:
         (target / "phase.json").write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
         (target / "log.json").write_text(json.dumps(trainer.state.log_history, indent=1), encoding="utf-8")
         mark_complete(target)
+
+
+def _rate(rows: PhaseRows, state: Any, first_step: int, output: Any) -> float | None:
+    """Tokens a second, prompts included, over the steps done in this process (evaluations count as time)."""
+    seconds = output.metrics.get("train_runtime") or 0.0
+    if not seconds or not state.global_step:
+        return None
+    passes = (state.epoch or 0.0) * (state.global_step - first_step) / state.global_step
+    return float(passes * sum(_length(row) for row in rows.train) / seconds)
 
 
 def measured_loss(model: Any, replies: Sequence[Example], *, loader: str) -> float | None:

@@ -102,9 +102,17 @@ class Pen:
         self.line(*points, points[0], width=1.2)
 
 
-def dashboard(pen: Pen) -> None:
-    for box in ((3.5, 3.5, 10.5, 12.5), (13.5, 3.5, 20.5, 8.5), (13.5, 11.5, 20.5, 20.5), (3.5, 15.5, 10.5, 20.5)):
-        pen.box(*box, radius=1.6)
+def home(pen: Pen) -> None:
+    pen.line((3.4, 11.6), (12, 4.2), (20.6, 11.6))
+    pen.line((5.9, 9.8), (5.9, 20), (18.1, 20), (18.1, 9.8))
+    pen.line((10, 20), (10, 14.4), (14, 14.4), (14, 20))
+
+
+def live(pen: Pen) -> None:
+    pen.dot(12, 12, 2)
+    for radius, half in ((5.4, 42), (9.2, 42)):
+        pen.arc(12, 12, radius, -half, half)
+        pen.arc(12, 12, radius, 180 - half, 180 + half)
 
 
 def chat(pen: Pen) -> None:
@@ -299,7 +307,8 @@ def memory(pen: Pen) -> None:
 LINE_ICONS: dict[str, Callable[[Pen], None]] = {
     function.__name__: function
     for function in (
-        dashboard,
+        home,
+        live,
         chat,
         people,
         training,

@@ -16,12 +16,15 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 
 from storage.jobs.arguments import plain_parser
 from storage.paths import PROJECT_ROOT
+from tests.__main__ import MOST_WORKERS, environment_for_tests
 
 TABLE = PROJECT_ROOT / "docs" / "RELIABILITY.md"
 TESTS = PROJECT_ROOT / "tests"
@@ -48,7 +51,7 @@ def rows_named(words: str) -> list[int]:
 
 
 def with_tests(text: str, tests: dict[int, list[tuple[str, str]]]) -> str:
-    """The document with every row's test column written anew; everything else stays as it is."""
+    """The document with every row's test column rewritten; everything else stays as it is."""
     return "\n".join(_line(line, tests) for line in text.split("\n"))
 
 
@@ -97,7 +100,11 @@ def run_part(part: int, parts: int) -> int:
     named = sorted({(file, name) for tests in tests_by_row(TESTS).values() for file, name in tests})
     share = named[len(named) * (part - 1) // parts : len(named) * part // parts]
     ids = [f"tests/{file}::{name.replace('.', '::')}" for file, name in share]
-    return subprocess.run([sys.executable, "-m", "pytest", "-q", *ids], cwd=PROJECT_ROOT).returncode
+    workers = ["-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadfile"]
+    env = environment_for_tests(os.environ)
+    if shutil.which("Xvfb"):
+        env.pop("DISPLAY", None)  # each worker makes a screen of its own (tests/conftest.py)
+    return subprocess.run([sys.executable, "-m", "pytest", "-q", *workers, *ids], cwd=PROJECT_ROOT, env=env).returncode
 
 
 def _tests(path: Path) -> Iterator[tuple[str, str]]:

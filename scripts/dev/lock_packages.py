@@ -1,7 +1,7 @@
 """The lock: every package the program runs and trains on, with the hashes of the files that may be installed.
 
     python scripts/dev/lock_packages.py             check the lock, then look for published security holes
-    python scripts/dev/lock_packages.py --write     make it anew after a change of the requirements
+    python scripts/dev/lock_packages.py --write     rebuild it after a change of the requirements
 
 The lock (scripts/installation/packages.lock) is for Windows, macOS and Linux, with the files of the default package
 index. `pip install --require-hashes -r scripts/installation/packages.lock` installs exactly those and nothing else.

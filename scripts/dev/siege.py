@@ -1,11 +1,13 @@
-"""The siege, reduced: the fault tests of docs/RELIABILITY.md in parts, kills at random moments, a table at the end.
+"""The siege: jobs and the bot killed at random moments, disks that fill up, the fault tests, and a table at the end.
 
-    python scripts/dev/siege.py --minutes 20            as much of both as fits
-    python scripts/dev/siege.py --minutes 3 --parts 0   kills only
+    python scripts/dev/siege.py                              all of it, in under 25 minutes
+    python scripts/dev/siege.py --parts 0 --minutes 5        without the fault tests of docs/RELIABILITY.md
+    python scripts/dev/siege.py --parts 0 --rounds 1 --only migrate backup
 
-A killed job is started again; then both databases must be whole and its result the same as without the kill. What is
-killed: an import, a fetch from the loopback Discord, preparing data sets, a backup, and forgetting a member. It exits 1
-when something failed. The seed is printed; `--seed` repeats the moments (the computer's speed is not repeated).
+A killed job is started again; then both databases must be whole, its result the same as without the kill, and nothing
+left running. What is killed, and what must hold right after the kill, is in siege_attacks.py and siege_bot.py, the
+disks in siege_disks.py. It exits 1 when something failed. The seed is printed; `--seed` repeats the moments (the
+computer's speed is not repeated).
 """
 
 from __future__ import annotations
@@ -23,43 +25,36 @@ from storage.jobs.arguments import plain_parser
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = plain_parser(__doc__)
-    made.add_argument("--minutes", type=float, default=20.0, help="how long it may take (default: 20)")
+    made.add_argument("--minutes", type=float, default=24.0, help="how long it may take (default: 24)")
+    made.add_argument("--rounds", type=int, default=0, help="so many kills of each kind, however long they take")
     made.add_argument("--parts", type=int, default=8, help="into how many parts the fault tests are cut; 0: none")
+    made.add_argument("--only", nargs="+", metavar="NAME", default=[], help="only these kinds; a wrong name lists them")
     made.add_argument("--seed", type=int, default=None, help="repeat the moments of an earlier run")
     return made
 
 
 if __name__ == "__main__":
-    bootstrap.ensure(parser)
+    bootstrap.ensure(parser, groups=("runtime", "offline", "train", "dev"))
 
-import hashlib
 import os
 import random
 import shutil
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from scripts.dev import siege_bot, siege_disks
 from scripts.dev.fault_table import run_part
-from storage import policy
-from storage.backup import list_backups, verify
-from storage.paths import PROJECT_ROOT, Workspace
-from storage.records import Channel
+from scripts.dev.siege_attacks import NAMES, Attack, Starts, end_what_is_left, loopback
+from storage.paths import Workspace
 from storage.store import Store
-from tests.support.discord_server import DiscordServer
-from tests.support.discord_world import World
 
-DEMO = PROJECT_ROOT / "data" / "demo"
-FORGET = (
-    "import sys; from storage.forgetting import forget_member; from storage.paths import Workspace; "
-    "from storage.store import Store\n"
-    "with Store.open(Workspace.at(sys.argv[1])) as store: forget_member(store, int(sys.argv[2]))"
-)
-# Share of the time that the kills get when the fault tests run too.
-_KILLS_SHARE = 0.3
+# Share of the time that the fault tests leave to the rest.
+_KILLS_SHARE = 0.4
+# A script spends its first moments on imports; kills there are the least interesting ones.
+_EARLIEST = 0.15
+Round = Callable[[], str]
 
 
 @dataclass
@@ -68,57 +63,124 @@ class Tally:
 
     name: str
     rounds: int = 0
+    seconds: float = 0.0
     failed: list[str] = field(default_factory=list)
 
     def line(self) -> str:
-        """The count of one attack, as the table prints it."""
-        return f"{self.name:24} {self.rounds:6} {self.rounds - len(self.failed):9} {len(self.failed):7}"
-
-
-@dataclass(frozen=True)
-class Attack:
-    """A job that is killed. start: from which folder; command: for a workspace; result: what must be the same."""
-
-    name: str
-    start: Path
-    command: Callable[[Path], list[str]]
-    result: Callable[[Workspace], str]
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def run(self, root: Path, *, kill_after: float | None = None) -> tuple[int, float]:
-        """Exit code and seconds; killed after a while when asked."""
-        began = time.monotonic()
-        process = subprocess.Popen(
-            self.command(root),
-            cwd=PROJECT_ROOT,
-            env=os.environ | {"PYTHONPATH": str(PROJECT_ROOT)} | self.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            process.wait(kill_after if kill_after is not None else 300.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        return process.returncode, time.monotonic() - began
+        """The count of one kind, as the table prints it."""
+        survived = self.rounds - len(self.failed)
+        return f"{self.name:24} {self.rounds:6} {survived:9} {len(self.failed):7} {self.seconds:8.0f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; 1 when something failed."""
     options = parser().parse_args(arguments)
+    every = (*NAMES, siege_bot.NAME, siege_disks.NAME)
+    if unknown := set(options.only) - set(every):
+        print(f"Not a kind: {', '.join(sorted(unknown))}. There are: {', '.join(every)}", file=sys.stderr)
+        return 2
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10_000)
-    end = time.monotonic() + options.minutes * 60
+    began = time.monotonic()
+    end = began + options.minutes * 60
     print(f"seed {seed}", flush=True)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory(prefix="siege-") as folder, loopback() as server:
+        rounds = _rounds(Path(folder), Starts(Path(folder), server), random.Random(seed), options.only or every)
         share = _KILLS_SHARE if options.parts else 1.0
-        rows = kills(Path(folder), server, random.Random(seed), until=time.monotonic() + options.minutes * 60 * share)
+        rows = play(rounds, until=began + options.minutes * 60 * share, times=options.rounds)
     rows += fault_tests(options.parts, until=end)
-    print(f"\n{'':24} rounds  survived  failed")
+    print(f"\n{'':24} rounds  survived  failed  seconds")
     for row in rows:
         print(row.line())
         for words in row.failed:
             print(f"    {words}")
-    return int(any(row.failed for row in rows))
+    total = Tally("all", sum(row.rounds for row in rows), time.monotonic() - began)
+    total.failed = [words for row in rows for words in row.failed]
+    print(total.line(), flush=True)
+    return int(bool(total.failed))
+
+
+def play(rounds: dict[str, Round], *, until: float, times: int = 0) -> list[Tally]:
+    """Each kind at least once, then whichever has had the least time, until it is over; or `times` rounds of each."""
+    rows = {name: Tally(name) for name in rounds}
+    while True:
+        waiting = [row for row in rows.values() if row.rounds < max(times, 1)]
+        if not waiting and (times or time.monotonic() > until):
+            return list(rows.values())
+        row = min(waiting or rows.values(), key=lambda row: row.seconds)
+        began = time.monotonic()
+        trouble = rounds[row.name]()
+        row.rounds += 1
+        row.seconds += time.monotonic() - began
+        print(f"{row.name}: {trouble or 'survived'} ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
+        if trouble:
+            row.failed.append(trouble)
+
+
+def _rounds(folder: Path, starts: Starts, dice: random.Random, names: Sequence[str]) -> dict[str, Round]:
+    found: dict[str, Round] = {name: Kills(starts, name, folder / "round", dice) for name in names if name in NAMES}
+    if siege_bot.NAME in names:
+        found[siege_bot.NAME] = lambda: siege_bot.one_round(folder / "bot", dice)
+    if siege_disks.NAME in names:
+        found[siege_disks.NAME] = siege_disks.Disks(folder / "disks", dice)
+    return found
+
+
+class Kills:
+    """Rounds of one attack: what it ends with when left alone is found out first."""
+
+    def __init__(self, starts: Starts, name: str, root: Path, dice: random.Random) -> None:
+        self._starts, self._name, self._root, self._dice = starts, name, root, dice
+        self._attack: Attack | None = None
+        self._wanted, self._seconds = "", 0.0
+
+    def __call__(self) -> str:
+        """The next round of it; what went wrong, '' for nothing."""
+        if self._attack is None:
+            self._attack = self._starts.attack(self._name)
+            self._wanted, self._seconds = left_alone(self._attack, self._root)
+        return one_round(self._attack, self._root, self._wanted, self._dice.uniform(_EARLIEST, 1.0) * self._seconds)
+
+
+def left_alone(attack: Attack, root: Path) -> tuple[str, float]:
+    """What the job ends with, '' when it does not end well, and how long it takes."""
+    attack.fresh(root)
+    try:
+        code, seconds = attack.run(root)
+        return (attack.result(Workspace.at(root)) if code == 0 else ""), seconds
+    finally:
+        shutil.rmtree(root)
+
+
+def one_round(attack: Attack, root: Path, wanted: str, moment: float) -> str:
+    """Kill it at a moment, look, run it again, look again; '' when all is as it should be."""
+    if not wanted:
+        return "does not end well even when left alone"
+    attack.fresh(root)
+    try:
+        attack.run(root, kill_after=moment)
+        found = _after_the_kill(attack, root) or after_the_next_run(attack, root, wanted)
+    finally:
+        end_what_is_left(root, patience=0.0)
+        shutil.rmtree(root)
+    return f"killed after {moment:.2f} s: {found}" if found else ""
+
+
+def _after_the_kill(attack: Attack, root: Path) -> str:
+    if left := end_what_is_left(root):
+        return f"left running: {'; '.join(left)}"
+    return attack.survives(Workspace.at(root))
+
+
+def after_the_next_run(attack: Attack, root: Path, wanted: str) -> str:
+    """The job as its owner starts it again: what is wrong with its end, '' for nothing."""
+    code, _ = attack.run(root, is_again=True)
+    if code:
+        return f"the next run ended with {code}"
+    with Store.open(Workspace.at(root)) as store:
+        if {store.messages_db.check(), store.control_db.check()} != {"ok"}:
+            return "a database is damaged"
+    return "" if attack.result(Workspace.at(root)) == wanted else "another result"
 
 
 def fault_tests(parts: int, *, until: float) -> list[Tally]:
@@ -133,131 +195,8 @@ def fault_tests(parts: int, *, until: float) -> list[Tally]:
         if code := run_part(part, parts):
             row.failed.append(f"part {part}/{parts}: exit code {code}")
         longest = max(longest, time.monotonic() - began)
+        row.seconds += time.monotonic() - began
     return [row] if parts else []
-
-
-def kills(folder: Path, server: DiscordServer, dice: random.Random, *, until: float) -> list[Tally]:
-    """Round after round of every attack until the time is over; at least one of each."""
-    found = attacks(folder, server)
-    rows, usual = {attack.name: Tally(attack.name) for attack in found}, dict[str, tuple[str, float]]()
-    while True:
-        for attack in found:
-            if rows[attack.name].rounds and time.monotonic() > until:
-                return list(rows.values())
-            root = folder / "round"
-            if attack.name not in usual:
-                shutil.copytree(attack.start, root)
-                code, seconds = attack.run(root)
-                usual[attack.name] = (attack.result(Workspace.at(root)) if code == 0 else "", seconds)
-                shutil.rmtree(root)
-            rows[attack.name].rounds += 1
-            if trouble := one_round(attack, root, *usual[attack.name], dice):
-                rows[attack.name].failed.append(trouble)
-
-
-def one_round(attack: Attack, root: Path, wanted: str, seconds: float, dice: random.Random) -> str:
-    """Kill it at a random moment, run it again; '' when all is as it should be."""
-    if not wanted:
-        return "does not end well even when left alone"
-    moment = dice.uniform(0.0, seconds)
-    shutil.copytree(attack.start, root)
-    try:
-        attack.run(root, kill_after=moment)
-        code, _ = attack.run(root)
-        if code:
-            return f"killed after {moment:.2f} s: the next run ended with {code}"
-        with Store.open(Workspace.at(root)) as store:
-            if {store.messages_db.check(), store.control_db.check()} != {"ok"}:
-                return f"killed after {moment:.2f} s: a database is damaged"
-        return "" if attack.result(Workspace.at(root)) == wanted else f"killed after {moment:.2f} s: another result"
-    finally:
-        shutil.rmtree(root)
-
-
-def attacks(folder: Path, server: DiscordServer) -> list[Attack]:
-    """What is killed, each from a workspace of its own."""
-    empty, filled, chosen = (folder / name for name in ("empty", "filled", "chosen"))
-    Store.open(Workspace.at(empty)).close()
-    shutil.copytree(empty, filled)
-    subprocess.run([*_import(filled)], cwd=PROJECT_ROOT, check=True, stdout=subprocess.DEVNULL)
-    with Store.open(Workspace.at(filled)) as store:
-        member = max(counts := store.messages.counts_by_author(), key=lambda author: counts[author])
-        policy.record_policy(store.consents, accepted=True, given_by="siege")
-        for channel in store.channels.all():
-            store.channels.switch(channel.id, is_private=False)
-        policy.choose_channels(store.channels, [channel.id for channel in store.channels.all()])
-    shutil.copytree(empty, chosen)
-    with Store.open(Workspace.at(chosen)) as store:
-        policy.record_policy(store.consents, accepted=True, given_by="siege")
-        _choose(store, server)
-
-    def script(name: str, *more: str) -> Callable[[Path], list[str]]:
-        path = str(PROJECT_ROOT / "scripts" / name)
-        return lambda root: [sys.executable, path, "--workspace", str(root), *more]
-
-    return [
-        Attack("import", empty, _import, messages),
-        Attack("fetch", chosen, script("fetch_and_embed.py", "--no-index"), messages, dict(server.environment)),
-        Attack("prepare", filled, script("2_prepare_training_data.py"), prepared),
-        Attack("backup", filled, script("backup.py"), backed_up),
-        Attack("forget", filled, lambda root: [sys.executable, "-c", FORGET, str(root), str(member)], messages),
-    ]
-
-
-def _import(root: Path) -> list[str]:
-    path = str(PROJECT_ROOT / "scripts" / "fetch_and_embed.py")
-    files = [str(DEMO / "messages.jsonl"), "--channels", str(DEMO / "channels.json")]
-    return [sys.executable, path, "--workspace", str(root), "--no-index", "--import", *files]
-
-
-def _choose(store: Store, server: DiscordServer) -> None:
-    store.channels.add(
-        [
-            Channel(int(raw["id"]), raw["name"], kind=raw["type"], guild_id=server.world.guild_id, is_private=False)
-            for raw in server.world.guild_channels()
-        ]
-    )
-    policy.choose_channels(store.channels, [channel.id for channel in store.channels.all()])
-
-
-def messages(workspace: Workspace) -> str:
-    """A digest of everything that is kept of members, '' for nothing."""
-    digest = hashlib.sha256()
-    with Store.open(workspace) as store:
-        query = "SELECT id, channel_id, author_id, content, reply_to_id FROM messages ORDER BY 1"
-        for row in store.messages_db.rows(query):
-            digest.update(repr(tuple(row)).encode())
-        is_anything = store.messages.count() > 0
-    return digest.hexdigest() if is_anything else ""
-
-
-def prepared(workspace: Workspace) -> str:
-    """A digest of the rows of the newest data set that is finished."""
-    digest = hashlib.sha256()
-    manifests = sorted(workspace.message_files.rglob("manifest.json"))
-    for path in sorted(manifests[-1].parent.glob("*.jsonl")) if manifests else ():
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest() if manifests else ""
-
-
-def backed_up(workspace: Workspace) -> str:
-    """The newest backup is whole; how many messages are in it."""
-    newest = list_backups(workspace.backups)[-1]
-    verify(newest)
-    return str(newest.messages)
-
-
-@contextmanager
-def loopback() -> Iterator[DiscordServer]:
-    """A Discord of our own with a few channels of history."""
-    world = World()
-    world.add_member(7_000_000_000_000_001, "Mira")
-    for number in range(3):
-        world.add_channel(f"room-{number}", channel_id=1000 + number)
-        for line in range(400):
-            world.write(1000 + number, 7_000_000_000_000_001, f"line {line} of room {number}")
-    with DiscordServer(world) as server:
-        yield server
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Fill docs/screenshots/: every room of the panel, light and dark, from the demo workspace.
 
   python scripts/dev/take_screenshots.py                  all rooms, 1200x800
-  python scripts/dev/take_screenshots.py --size 900x600 --only dashboard,logs --out /some/folder
+  python scripts/dev/take_screenshots.py --size 900x600 --only home,logs --out /some/folder
 
 Needs an X display; without one it starts Xvfb. The demo's messages, bot and replies are real; the figures of
-the last days on the dashboard are sample data, because a demo bot has not been on a server for a week.
+the last days on Home are sample data, because a demo bot has not been on a server for a week.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from scripts import bootstrap
 from storage.jobs.arguments import plain_parser
 from storage.paths import PROJECT_ROOT
 
-ROOMS = ("dashboard", "playground", "people", "channels", "training", "logs", "settings", "first_run")
+ROOMS = ("home", "live", "playground", "people", "channels", "training", "logs", "settings", "first_run")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,11 +46,14 @@ def parser() -> argparse.ArgumentParser:
 if __name__ == "__main__":
     bootstrap.ensure(parser)
 
+from storage.incidents import IncidentKind
 from storage.jobs.kinds import JobKind
+from storage.live import ReplyNote
 from storage.paths import Workspace
 from storage.records import Activity, Job
 from storage.settings import ADAPTER_PATH, APPEARANCE, EMBEDDING_MODEL, MODEL_PATH
 from storage.store import Store
+from storage.teaching import Opinion
 
 QUESTIONS = ("anyone up for a game tonight?", "what did i miss", "who broke the server again")
 READY_SECONDS, ANSWER_SECONDS = 120.0, 90.0
@@ -120,6 +124,11 @@ def show_room(app: Any, room: str) -> None:
     for toast in list(app.toasts._stack):
         app.toasts._drop(toast)
     pump(app, 2.5, lambda: False)
+    if key == "live":
+        replies = [line.id for line in app.window.front.feed.lines if line.is_own]
+        if replies:
+            app.window.front.feed.pick(replies[0])
+            pump(app, 0.6, lambda: False)
     if key == "playground" and app.window.front._details_of is None:
         replies = [line.id for line in app.window.front._lines if line.stats]
         if replies:
@@ -182,6 +191,11 @@ def fill_with_samples(store: Store) -> None:
         return
     dice, now = random.Random(7), time.time()
     store.activity.add(list(sample_decisions(store, dice, now)))
+    sample_live(store, now)
+    store.incidents.begin(
+        IncidentKind.CRASH, at=now - 1.6 * 86_400, ended_at=now - 1.6 * 86_400 + 4, detail="was ended by signal 9"
+    )
+    store.incidents.begin(IncidentKind.SLEEP, at=now - 0.7 * 86_400, ended_at=now - 0.7 * 86_400 + 7200)
     sample_memory(store, dice, now)
     sample_training(store, dice)
 
@@ -204,6 +218,41 @@ def sample_decisions(store: Store, dice: random.Random, now: float) -> Iterator[
         reason, spoke, _ = dice.choices(reasons, [weight for *_, weight in reasons])[0]
         took = dice.lognormvariate(0.62, 0.32) * 1000 if spoke else None
         yield Activity(at, 10**17 + number, 1, 1, dice.choice(members), spoke, reason, latency_ms=took)
+
+
+def sample_live(store: Store, now: float) -> None:
+    """The newest lines of the demo's first channel as if they were being said, with two replies of the bot."""
+    channel = next(channel for channel in store.channels.all() if channel.speak)
+    heard = [m for m in store.messages.recent(channel.id, limit=60) if m.content and not m.is_own][-7:]
+    reasons = {2: "mentioned", 4: "in conversation", 5: "cooldown (4 of 10 s)"}
+    said = {2: "only if grumpy hosts, his ping is a war crime", 4: "a lifestyle sponsored by your landlords router"}
+    for number, message in enumerate(heard):
+        at = now - 40 * (len(heard) - number)
+        reply_id = message.id + (1 << 22) if number in said else None
+        row = Activity(
+            at,
+            message.id,
+            channel.id,
+            message.author_id,
+            message.author_name,
+            reply_id is not None,
+            reasons.get(number, f"rolled 0.{31 + 7 * number} against 5%"),
+            latency_ms=1400.0 + 90 * number if reply_id else None,
+            first_token_ms=600.0 if reply_id else None,
+            reply_id=reply_id,
+        )
+        store.activity.add([row])
+        if reply_id is not None:
+            own = replace(message, id=reply_id, author_id=1, author_name="demo", content=said[number], is_own=True)
+            store.messages.save([replace(own, reactions=(), mentions=(), reply_to_id=message.id, username="demo")])
+            context = tuple(each.id for each in heard[: number + 1])
+            recalled = tuple(m.id for m in store.messages.recent(channel.id, limit=40)[:3])
+            store.notes.add(
+                ReplyNote(reply_id, channel.id, message.id, at + 2, "server-voice 3", (reply_id,), context, recalled)
+            )
+    judged = store.live.judged(next(iter(store.notes.get([heard[2].id + (1 << 22)]).values())))
+    if judged is not None:
+        store.teaching.judge(judged, Opinion.GOOD)
 
 
 def sample_memory(store: Store, dice: random.Random, now: float) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +18,8 @@ from scripts.installation.pins import Pin, missing_pins, remove_half_installed
 from scripts.installation.pip_runs import PipRuns
 from scripts.installation.progress import InstallProgress
 from scripts.installation.steps import TORCH, Attempt, PipStep, plan, remark
+from storage.system.files import remove_tree
+from storage.system.long_paths import has_long_paths
 
 VENV_GIGABYTES = 0.1
 _CODE = Path(__file__).resolve().parent.parent.parent
@@ -78,7 +79,7 @@ class PrivateEnvironment:
                 self._install(self._pending_steps(groups), runs)
             finally:
                 # Downloads that a failure left behind take gigabytes.
-                shutil.rmtree(self._venv / "tmp", ignore_errors=True)
+                remove_tree(self._venv / "tmp")
         missing = self.missing(groups)
         if missing:
             raise failures.still_missing(missing[0].requirement, self._log)
@@ -115,7 +116,7 @@ class PrivateEnvironment:
         if not all(importlib.util.find_spec(name) for name in ("venv", "ensurepip")):
             raise failures.no_venv_module()
         # What is there came from an interrupted start, or from a Python that is gone.
-        shutil.rmtree(self._venv, ignore_errors=True)
+        remove_tree(self._venv)
         self._venv.mkdir(exist_ok=True)
         base = Path(getattr(sys, "_base_executable", sys.executable))
         runs = PipRuns(base, log=self._log, lock=lock, progress=self._progress)
@@ -145,6 +146,7 @@ class PrivateEnvironment:
         attempts = [step.attempts(runs.has_wheel) for step in steps]
         for number, step in enumerate(steps, start=1):
             context = Context(step.label, self._root, needed, self._log)
+            self._progress.step(number, len(steps))
             self._try_each(step, attempts[number - 1], f"[{number}/{len(steps)}] ", context, runs)
 
     def _check_room(self, needed_gigabytes: float) -> None:
@@ -154,7 +156,7 @@ class PrivateEnvironment:
 
     def _check_depth(self, steps: Sequence[PipStep]) -> None:
         is_deep = len(str(self._root)) > failures.LONGEST_ROOT
-        if is_deep and any(step.pins[0].name == TORCH for step in steps) and not machine.has_long_paths():
+        if is_deep and any(step.pins[0].name == TORCH for step in steps) and not has_long_paths():
             raise failures.path_too_long(self._root)
 
     def _try_each(

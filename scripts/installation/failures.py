@@ -19,6 +19,10 @@ class PackageSourceError(SetupError):
     """This source cannot deliver; another one may."""
 
 
+class ShownError(SetupError):
+    """The owner has read it in the set-up's window, and closed that."""
+
+
 # What is left of Windows' 260 characters by .venv\Lib\site-packages and the longest path in it (PyTorch's).
 LONGEST_ROOT = 60
 
@@ -171,7 +175,7 @@ class _Known(NamedTuple):
 _KILLED = (-9, 137)
 _NO_MEMORY = (
     "The computer ran out of memory while installing {what}: close other programs and start again; "
-    "it goes on where it stopped."
+    "it continues where it stopped."
 )
 _UNKNOWN = "Installing {what} failed ({last}): start again, and if it fails again, the log tells the whole story."
 
@@ -188,7 +192,7 @@ _KNOWN = [
         r"no space left on device|errno 28\b|disk quota exceeded|not enough space on the disk",
         SetupError,
         "The disk became full while installing {what}: about {needed_gigabytes:.1f} GB are needed in {root}; "
-        "make room and start again, it goes on where it stopped.",
+        "make room and start again, it continues where it stopped.",
     ),
     _Known(
         r"no cmake_c(xx)?_compiler could be found|cmake_c(xx)?_compiler not set"
@@ -217,12 +221,12 @@ _KNOWN = [
         r"|connection broken|remotedisconnected|50[234] server error",
         PackageSourceError,
         "No network: {what} could not be downloaded, because the package index does not answer; check the "
-        "internet connection and start again, it goes on where it stopped.",
+        "internet connection and start again, it continues where it stopped.",
     ),
     _Known(
         r"do not match the hashes|bad crc-32|badzipfile|wheel .* is invalid",
         PackageSourceError,
-        "A download of {what} arrived damaged: start again, it goes on where it stopped.",
+        "A download of {what} arrived damaged: start again, it continues where it stopped.",
     ),
     _Known(
         r"no matching distribution found for (?P<missing>\S+)",

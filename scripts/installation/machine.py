@@ -45,19 +45,6 @@ def find_nvidia_smi() -> str | None:
     return shutil.which("nvidia-smi") or (known[0] if known else None)
 
 
-def has_long_paths() -> bool:
-    """Whether files may have names of more than 260 characters; on Windows only where somebody allowed it."""
-    if sys.platform != "win32":
-        return True
-    import winreg
-
-    try:
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:
-            return bool(winreg.QueryValueEx(key, "LongPathsEnabled")[0])
-    except OSError:
-        return False
-
-
 def has_compiler() -> bool:
     """Whether a C++ compiler can be started from here."""
     if sys.platform == "win32":
@@ -67,6 +54,11 @@ def has_compiler() -> bool:
         return shutil.which("xcode-select") is not None and _succeeds(["xcode-select", "-p"])
     names = [os.environ.get("CXX", "").split(" ")[0], "c++", "g++", "clang++"]
     return any(name and shutil.which(name) for name in names)
+
+
+def has_cuda_compiler() -> bool:
+    """Whether NVIDIA's compiler and a card for what it makes are here."""
+    return shutil.which("nvcc") is not None and find_cuda_version() is not None
 
 
 def _has_visual_studio() -> bool:
@@ -99,12 +91,17 @@ def is_reachable(url: str, *, timeout_seconds: float = PROBE_SECONDS) -> bool:
 
 
 def _answers(url: str, timeout_seconds: float) -> bool:
+    import ssl
+    import urllib.error
     import urllib.request
 
     request = urllib.request.Request(url, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=timeout_seconds):
             return True
+    except urllib.error.URLError as error:
+        # Somebody answered. python.org's Python has no certificates on macOS at first; pip brings its own and judges.
+        return isinstance(error.reason, ssl.SSLCertVerificationError)
     except (OSError, ValueError):
         return False
 

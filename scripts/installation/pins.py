@@ -16,7 +16,7 @@ _CLAUSE = re.compile(r"""^\(?\s*(\w+)\s*(==|!=|<=|>=|<|>|not in|in)\s*['"]([^'"]
 
 
 class PinError(ValueError):
-    """A line of a requirements file that is no exact pin."""
+    """A line of a requirements file that is not an exact pin."""
 
 
 class Pin(NamedTuple):
@@ -129,8 +129,8 @@ def remove_half_installed(import_paths: Iterable[str]) -> None:
 
     pip unpacks RECORD last, and takes a package without it for an installed one that it cannot replace.
     """
-    import shutil
+    from storage.system.files import remove_tree
 
     for folder in _installed_packages(import_paths).values():
         if not (folder / "RECORD").is_file():
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)

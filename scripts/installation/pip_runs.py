@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -141,7 +142,14 @@ def _signal_group(child: subprocess.Popen[bytes], wanted: signal.Signals) -> Non
 
 @contextlib.contextmanager
 def stop_signals_as_interrupt() -> Iterator[None]:
-    """A closed terminal or a `kill` ends the installation as Ctrl+C does, with pip stopped first."""
+    """A closed terminal or a `kill` ends the installation as Ctrl+C does, with pip stopped first.
+
+    Signals are the main thread's; where the installation runs on another one (in the set-up's window), its progress
+    ends it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

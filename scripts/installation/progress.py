@@ -34,6 +34,14 @@ class InstallProgress:
         self._clear()
         self._write(sentence + "\n")
 
+    @property
+    def seconds(self) -> float:
+        """How long the present activity has taken."""
+        return self._clock() - self._started
+
+    def step(self, number: int, total: int) -> None:
+        """Which of how many steps begins; here the activity's own words say it."""
+
     def start(self, activity: str) -> None:
         """Begin an activity; its time is counted from here."""
         self._activity = activity
@@ -54,7 +62,7 @@ class InstallProgress:
     def done(self) -> None:
         """End the activity, leaving its duration to be read."""
         self._clear()
-        self._write(f"{self._activity}: done in {duration(self._clock() - self._started)}\n")
+        self._write(f"{self._activity}: done in {duration(self.seconds)}\n")
 
     def interrupt(self) -> None:
         """Leave the unfinished line as it is, so that what follows starts on its own."""

@@ -129,10 +129,12 @@ def _torch_build() -> str | None:
 
 def _llama_attempts(step: PipStep, has_wheel: Callable[[str], bool]) -> list[Attempt]:
     can_compile = machine.has_compiler()
-    # The ready-made builds leave out what newer processors can do: on Linux compiling is preferred.
-    if can_compile and sys.platform == "linux":
-        return _compiled(step)
+    # Ready in seconds, where compiling takes minutes; what cannot compute here is taken away again by its trial.
     attempts = _prebuilt(step)
+    if can_compile and sys.platform == "linux" and machine.has_cuda_compiler():
+        # Where no build for the card can be had, one is made, before the processor's is taken.
+        for_gpu = sum(attempt.is_for_gpu for attempt in attempts)
+        attempts[for_gpu:for_gpu] = [_compiled_for_gpu(step)]
     if can_compile or has_wheel(step.pins[0].requirement):
         attempts += _compiled(step)
     if not attempts:
@@ -158,8 +160,21 @@ def _prebuilt(step: PipStep) -> list[Attempt]:
 def _llama_builds() -> list[str]:
     if sys.platform == "darwin":
         return ["metal", "cpu"] if platform.machine() == "arm64" else ["cpu"]
-    cuda = _fitting_build(LLAMA_BUILDS, machine.find_cuda_version()) if sys.platform == "win32" else None
+    if sys.platform == "linux" and platform.machine() != "x86_64":
+        return []  # none are made
+    cuda = _fitting_build(LLAMA_BUILDS, machine.find_cuda_version())
     return [cuda, "cpu"] if cuda else ["cpu"]
+
+
+def _compiled_for_gpu(step: PipStep) -> Attempt:
+    """With NVIDIA's own compiler, which is here."""
+    return Attempt(
+        (*step.requirements, "-v"),
+        "Installing llama.cpp for NVIDIA cards (compiling it takes about 20 minutes, once)",
+        LLAMA_TRIAL,
+        _added(CMAKE_ARGS="-DGGML_CUDA=on"),
+        is_for_gpu=True,
+    )
 
 
 def _compiled(step: PipStep) -> list[Attempt]:

@@ -54,7 +54,9 @@ def _is_ours(backup: Path) -> bool:
                     require_our_schema(connection, name, migrations)
     except (StorageError, ValueError, KeyError, TypeError, RecursionError) as error:
         log.warning(
-            "%s is no backup of ours and is left alone; delete it if it holds anybody's words. %s", backup, error
+            "%s is not a backup of this program and is left alone; delete it if it holds anybody's words. %s",
+            backup,
+            error,
         )
         return False
     return True
@@ -129,7 +131,7 @@ def _cleaner(name: str) -> Any:
 
 
 def _clean_index(backup: Path, fresh: Path, subject: Subject) -> set[str]:
-    """The whole index is copied and written anew: which of its files hold a row is not written on them."""
+    """The whole index is copied and rewritten: which of its files hold a row is not written on them."""
     shutil.copytree(backup / _INDEX, fresh / _INDEX)
     purge_folder(fresh / _INDEX, subject)
     before, after = (_sums(root / _INDEX) for root in (backup, fresh))

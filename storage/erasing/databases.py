@@ -1,7 +1,7 @@
 """Erasure inside messages.db and control.db: of the live ones, and of every copy, whatever its schema.
 
 A copy may be older than the program (a backup, a file kept before a migration), so each statement runs only where its
-table is. Afterwards the file is written anew (VACUUM): freed pages, and the gaps that moving cells leaves behind, would
+table is. Afterwards the file is rewritten (VACUUM): freed pages, and the gaps that moving cells leaves behind, would
 still hold the text, `secure_delete` or not.
 """
 
@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from storage.erasing.documents import is_quoted, without
+from storage.erasing.documents import is_quoted, repeats, without
 from storage.records import DISCORD_EPOCH_MS
 from storage.withdrawals import UNKNOWN_NAME, Subject
 
@@ -64,7 +64,32 @@ def erase_from_messages(connection: sqlite3.Connection, subject: Subject, at: fl
         )
     for member_id in subject.members:
         rename_mentions(connection, member_id)
+    if "taught" in tables:
+        erase_from_taught(connection, subject, [*gone, *answers])
     return gone
+
+
+def erase_from_taught(connection: sqlite3.Connection, subject: Subject, gone: Iterable[int] = ()) -> int:
+    """Judgements by these members, of replies in these channels, and of what was made of their messages (`gone`) or
+    says the same; returns how many went. Triggers do most of it, but a copy may have come without its withdrawals."""
+    before = connection.total_changes
+    for number in subject.members:
+        connection.execute("DELETE FROM taught WHERE judge_id = ?", (number,))
+    for number, until in subject.channels.items():
+        connection.execute("DELETE FROM taught WHERE channel_id = ? AND at <= ?", (number, until))
+    for part in _parts(sorted({*gone, *subject.messages})):
+        connection.execute(
+            "DELETE FROM taught WHERE id IN "
+            f"(SELECT taught_id FROM taught_sources WHERE message_id IN ({_marks(part)}))",
+            part,
+        )
+    repeated = [
+        (row[0],)
+        for row in connection.execute("SELECT id, reply, better, chat FROM taught").fetchall()
+        if any(repeats(text, subject) for text in row[1:])
+    ]
+    connection.executemany("DELETE FROM taught WHERE id = ?", repeated)
+    return connection.total_changes - before
 
 
 def rename_mentions(connection: sqlite3.Connection, member_id: int) -> int:
@@ -127,6 +152,10 @@ def erase_from_control(
             "UPDATE activity SET author_id = 0, author_name = ? WHERE author_id = ?",
             [(UNKNOWN_NAME, number) for number in subject.members],
         )
+    if "drafts" in tables:  # what is being written may repeat anything; it is told anew while it is written
+        connection.execute("DELETE FROM drafts")
+    if "bot_commands" in tables and "details" in _columns(connection, "bot_commands"):
+        connection.execute("UPDATE bot_commands SET details = '{}' WHERE taken_by IS NOT NULL AND details <> '{}'")
     if "jobs" in tables:
         _clean_results(connection, subject)
     return _erase_from_playground(connection, subject, kept) if "playground" in tables else 0
@@ -239,6 +268,10 @@ def _recalled(details: Any) -> list[tuple[int, str]]:
 
 def _tables(connection: sqlite3.Connection) -> set[str]:
     return {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
 def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:

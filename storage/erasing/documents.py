@@ -87,6 +87,11 @@ def words_of(subject: Subject) -> frozenset[str]:
     return _pieces(subject.words)[1]
 
 
+def repeats(text: str, subject: Subject) -> bool:
+    """Whether a text of the bot's or the owner's says what one of the messages said."""
+    return bool(subject.words) and _repeats(text, subject)
+
+
 def _without(value: Any, subject: Subject, key: str) -> Any:
     if isinstance(value, dict):
         return _without_in_object(value, subject, key)

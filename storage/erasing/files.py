@@ -11,9 +11,9 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from storage.erasing.documents import is_training_row, quotes, without, words_of
+from storage.stored_json import parse_json
 from storage.system.files import remove_file, replace_file, write_whole
 from storage.withdrawals import Subject
 
@@ -47,11 +47,12 @@ def clean_document(path: Path, subject: Subject) -> bool:
     if not may_hold(path, subject):
         return False
     try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError:
+        value = parse_json(path.read_text(encoding="utf-8-sig"))
+        cleaned = without(value, subject)
+        is_changed = bool(cleaned != value)
+    except (ValueError, RecursionError):  # no document of ours: nested deeper than can be walked through
         return False
-    cleaned = without(value, subject)
-    if cleaned == value:
+    if not is_changed:
         return False
     write_whole(path, json.dumps(cleaned, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass"))
     return True
@@ -85,7 +86,7 @@ def clean_archive(path: Path, subject: Subject) -> bool:
         for name in archive.namelist():
             if name.casefold().endswith("account/user.json") or name.casefold() == "user.json":
                 try:
-                    owner = json.loads(archive.read(name)).get("id")
+                    owner = parse_json(archive.read(name)).get("id")
                 except (ValueError, AttributeError, KeyError, RuntimeError, zipfile.BadZipFile):
                     continue
                 if str(owner) in {str(number) for number in subject.members}:
@@ -110,7 +111,7 @@ def drop_samples(path: Path, subject: Subject) -> bool:
     if not (subject.is_of_members or _repeats(path, subject)):
         return False
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = parse_json(path.read_text(encoding="utf-8"))
         quoted = [report["samples"], *(writer["memory"]["examples"] for writer in report["writers"])]
     except (ValueError, KeyError, TypeError):
         return clean_document(path, subject)
@@ -158,13 +159,14 @@ def may_hold(path: Path, subject: Subject) -> bool:
 
 def _kept_line(line: bytes, subject: Subject) -> bytes:
     try:
-        value = json.loads(line)
-    except ValueError:
+        value = parse_json(line)
+        if is_training_row(value):
+            return b"" if quotes(value, subject) else line
+        cleaned = without(value, subject)
+        is_changed = bool(cleaned != value)
+    except (ValueError, RecursionError):
         return line
-    if is_training_row(value):
-        return b"" if quotes(value, subject) else line
-    cleaned = without(value, subject)
-    if cleaned == value:
+    if not is_changed:
         return line
     return b"" if cleaned is None else json.dumps(cleaned, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
@@ -247,11 +249,3 @@ def is_left_as_it_is(path: Path, subject: Subject) -> bool:
         return False
     wanted = {str(number).encode() for number in subject.members}
     return any(not wanted.isdisjoint(_ID.findall(block)) for block in _blocks(path))
-
-
-def value_of(path: Path) -> Any:
-    """A JSON file's value; None when it is not there or cannot be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None

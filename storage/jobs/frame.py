@@ -98,7 +98,8 @@ def exit_code_of(main: Callable[[], int | None]) -> int:
         print(f"Stopped. {stop}".rstrip(), file=sys.stderr)
         return EXIT_CANCELLED
     except KnownError as error:
-        log.error("%s", error.text())
+        if logging.getLogger().handlers:  # before there is a log, Python would say it on the terminal a second time
+            log.error("%s", error.text())
         print(f"Error: {error.text()}", file=sys.stderr)
         return EXIT_FAILED
     except OSError as error:

@@ -64,7 +64,7 @@ class JobSpec:
     arguments: tuple[str, ...] = ()
     lock: str = ""
     result: type[JobResult] | None = None
-    after_a_stop: str = "What was finished is kept; start it again to go on."
+    after_a_stop: str = "What was finished is kept; start it again to continue."
 
     @property
     def lock_name(self) -> str:
@@ -75,8 +75,8 @@ class JobSpec:
 _FETCH, _TRAIN, _EVALUATE = "fetch_and_embed.py", "3_train_model.py", "4_evaluate_personality.py"
 _AFRESH = "Nothing was written; start it again from the beginning."
 _CHECKPOINT = (
-    "The newest checkpoint is kept: with --resume (in the panel: Resume) training goes on from it; without, a new run "
-    "begins."
+    "The newest checkpoint is kept: with --resume (in the panel: Resume) training continues from it; without, a new "
+    "run begins."
 )
 _TABLE = (
     JobSpec(JobKind.FETCH, _FETCH, "Fetching messages", "Fetch", result=FetchResult),

@@ -302,11 +302,13 @@ class RefusedDeployResult(JobResult):
 
 @dataclass(frozen=True, slots=True)
 class RetrainResult(JobResult):
-    """A whole round: the data set, the model file, and how it was measured."""
+    """A whole round: the data set, the model file, and how it was measured. settings: the file with the sampling
+    settings it was measured with, '' where those in use were."""
 
     data: str = ""
     model: str = ""
     evaluation: EvaluateResult = field(default_factory=EvaluateResult)
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import time
@@ -17,6 +18,7 @@ _REDRAW_SECONDS = 0.2
 # Without a terminal (a log file, the panel) one line a percent at most, and not more often than this.
 _LINE_SECONDS = 5.0
 _BAR_WIDTH = 24
+_FIGURES = re.compile(r"[\d.,%]+")
 
 
 class TerminalProgress:
@@ -47,8 +49,9 @@ class TerminalProgress:
     def report(self, fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
         """Progress 0-1 of the whole job, what is being done, and how many units of it are done."""
         now = self._clock()
-        if step and step != self._step:
-            self._start_step(step)
+        if step and _without_figures(step) != _without_figures(self._step):
+            self._start_step()
+        self._step = step or self._step
         self._fraction = min(max(fraction, 0.0), 1.0)
         self._pace.update(now, self._fraction, done)
         self._draw(now, done, unit)
@@ -84,8 +87,7 @@ class TerminalProgress:
             print(file=self._stream, flush=True)
         self._drawn_text = ""
 
-    def _start_step(self, step: str) -> None:
-        self._step = step
+    def _start_step(self) -> None:
         self._pace.restart_units()
         self._drawn_at = float("-inf")
 
@@ -121,6 +123,11 @@ class TerminalProgress:
         if self._is_terminal and self._drawn_text:
             print("\r\x1b[2K", end="", file=self._stream, flush=True)
         self._drawn_text = ""
+
+
+def _without_figures(step: str) -> str:
+    """What is being done, without how far it is: "12 of 2,104 MB" is the step that "13 of 2,104 MB" is."""
+    return _FIGURES.sub("", step)
 
 
 def duration(seconds: float) -> str:

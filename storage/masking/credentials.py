@@ -23,6 +23,7 @@ _TOKEN = re.compile(
     r"|(?<![A-Za-z0-9])(?:AKIA|ASIA|AROA|AIDA)[0-9A-Z]{16}(?![A-Za-z0-9])"
     r"|(?<![A-Za-z0-9])AIza[\w-]{35}|(?<![A-Za-z0-9])ya29\.[\w-]{30,255}"
     r"|(?<![A-Za-z0-9])xox[abeoprs]-[\w-]{10,255}"
+    r"|(?<![A-Za-z0-9.])SG\.[\w-]{16,32}\.[\w-]{30,60}"  # SendGrid
     r"|(?<![A-Za-z0-9])\d{8,10}:AA[\w-]{32,36}(?![\w-])"  # a Telegram bot
     r"|(?<![A-Za-z0-9])eyJ[\w-]{8,2000}\.eyJ[\w-]{8,2000}\.[\w-]{8,2000}"  # a signed web token
     r"|-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----(?:[^-]{0,8000}-----END [A-Z ]{0,20}PRIVATE KEY-----|[^-]{0,8000})",
@@ -33,7 +34,7 @@ _TOKEN = re.compile(
 _TOKEN_HINTS = (
     *("mfa.", "webhooks/", "hooks.slack", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat", "glpat", "sk-", "sk_"),
     *("rk-", "rk_", "pk-", "pk_", "hf_", "api_org_", "r8_", "npm_", "dop_v1", "shpat", "lin_api", "pypi-", "akia"),
-    *("asia", "aroa", "aida", "aiza", "ya29", "xox", ":aa", "eyj", "private key"),
+    *("asia", "aroa", "aida", "aiza", "ya29", "xox", "sg.", ":aa", "eyj", "private key"),
 )
 _DOTTED = re.compile(r"\.[\w-]{6,7}\.[\w-]{27}")
 _TOKEN_START = re.compile(r"[\w-]{20,40}\Z")
@@ -53,12 +54,18 @@ _VALUE = r"(?P<quote>[\"'`]?)(?P<value>[^\s\"'`&<>]{3,512})"
 _VALUE_IN_LINK = _VALUE.replace("&<>", "&<>#")
 _PASSWORD = re.compile(
     rf"(?<![^\W_])(?:{_PASSWORD_WORDS})[\"']?(?P<sign>[ \t]{{0,3}}[:=：][ \t]{{0,3}}"
-    rf"|[ \t](?:is|ist|lautet|est|es|é)[ \t:]{{1,3}})"
+    rf"|[ \t](?:is|was|ist|war|lautet|est|es|era|é|è|jest|är|er)[ \t:]{{1,3}}|[ \t]?(?:是|は|는)[ \t]?)"
     rf"{_VALUE}",
     re.IGNORECASE,
 )
 _KEY = re.compile(
     rf"(?<![^\W_])(?:{_KEY_WORDS})[\"']?(?P<sign>[ \t]{{0,3}}[:=][ \t]{{0,3}}){_VALUE_IN_LINK}",
+    re.IGNORECASE,
+)
+# What opens a door only where a number stands behind it: "pass: the salt" is talk, "pin: 4821" is not.
+_DOOR = re.compile(
+    rf"(?<![^\W_])(?P<word>pass|clave|clé|wi-?fi|wlan|pin(?:[- ]?code)?|cvv|cvc)(?:[ \t](?:key|code))?"
+    rf"[ \t]{{0,3}}(?:[:=：]|\b(?:is|ist|est|es)\b)[ \t]{{0,3}}{_VALUE}",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(?:bearer|basic)[ \t]{1,3}(?P<value>[A-Za-z0-9+/._~=-]{16,2000})", re.IGNORECASE)
@@ -95,6 +102,12 @@ _LABEL_HINTS = (
         "bearer",
         "basic",
         "://",
+        "clave",
+        "clé",
+        "fi",
+        "wlan",
+        "pin",
+        "cv",
     ),
 )
 _HAS_DIGIT = re.compile(r"\d")
@@ -122,6 +135,7 @@ def find_labelled(text: str) -> list[tuple[int, int]]:
     if not any(hint in folded for hint in _LABEL_HINTS):
         return []
     spans = [match.span("value") for match in _PASSWORD.finditer(text) if _is_password(match)]
+    spans += [match.span("value") for match in _DOOR.finditer(text) if _opens_a_door(match)]
     spans += [match.span("value") for match in _KEY.finditer(text) if _is_key(match)]
     spans += [match.span("value") for match in _BEARER.finditer(text) if _HAS_DIGIT.search(match["value"])]
     if "://" in text:
@@ -149,6 +163,14 @@ def _is_password(match: re.Match[str]) -> bool:
         return not value.startswith(("//", "["))
     # "the password is wrong" is talk, "the password is hunter2" is not
     return len(value) >= 5 and bool(_HAS_DIGIT.search(value))
+
+
+def _opens_a_door(match: re.Match[str]) -> bool:
+    value = match["value"].rstrip(".,;!?)")
+    if match["word"].lower().startswith(("pin", "cv")):
+        return value.isdigit() and 3 <= len(value) <= 8
+    is_measure = re.fullmatch(r"\d+[a-z]{1,5}", value, re.IGNORECASE)  # "wifi is 100mbit"
+    return len(value) >= 6 and not is_measure and bool(_HAS_DIGIT.search(value)) and bool(_HAS_LETTER.search(value))
 
 
 def _is_key(match: re.Match[str]) -> bool:

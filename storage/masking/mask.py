@@ -6,7 +6,9 @@ Postal addresses stay: no pattern finds them in every language without taking or
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 from storage.masking.accounts import find_cards, find_ibans
 from storage.masking.addresses import find_emails, find_invites, find_ip_addresses
@@ -40,6 +42,7 @@ _NUMBER_FINDERS: tuple[tuple[str, Callable[[str], Iterable[tuple[int, int]]]], .
 # out for good, so this ends; the bound is for texts made to last.
 _READINGS = 8
 _MASK = re.compile("|".join(re.escape(mask) for mask in MASKS.values()))
+_FULL_WIDTH, _HYPHENS = 0xFF01, "\u2010\u2011\u2212"
 _DIGIT = re.compile(r"\d")
 
 Finding = tuple[str, int, int]
@@ -71,6 +74,8 @@ def findings(text: str) -> list[Finding]:
     if "[" in text:
         # What is masked already is no part of anything; line breaks keep the places.
         text = _MASK.sub(lambda match: "\n" * len(match[0]), text)
+    if not text.isascii():
+        text = _plain(text)
     found: list[Finding] = []
     finders = (*_FINDERS, *_NUMBER_FINDERS) if _holds_a_number(text) else _FINDERS
     for kind, find in finders:
@@ -78,6 +83,21 @@ def findings(text: str) -> list[Finding]:
         found += [(kind, start, end) for start, end in spans]
         text = _with(text, [(start, end, "\n" * (end - start)) for start, end in spans])
     return sorted(found, key=lambda finding: finding[1])
+
+
+def _plain(text: str) -> str:
+    """The same with the digits of every script, full-width signs and odd hyphens in ASCII; places stay as they are."""
+    return "".join(letter if letter.isascii() else _plain_letter(letter) for letter in text)
+
+
+@lru_cache(maxsize=4096)
+def _plain_letter(letter: str) -> str:
+    digit = unicodedata.decimal(letter, None)
+    if digit is not None:
+        return str(digit)
+    if _FULL_WIDTH <= ord(letter) < _FULL_WIDTH + 94:
+        return chr(ord(letter) - _FULL_WIDTH + ord("!"))
+    return "-" if letter in _HYPHENS else letter
 
 
 def _with(text: str, changes: Sequence[tuple[int, int, str]]) -> str:

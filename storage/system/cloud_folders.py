@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +18,7 @@ SYNC_CLIENTS: Mapping[str, tuple[str, ...]] = {
     "OneDrive": ("onedrive", "skydrive"),
     "SharePoint": ("sharepoint",),
     "Dropbox": ("dropbox",),
-    "Google Drive": (
-        *(
-            "google drive",
-            "googledrive",
-            "google-drive",
-            "drivefs",
-            "my drive",
-            "meine ablage",
-            "mon drive",
-            "mi unidad",
-        ),
-        *("il mio drive", "meu drive", "mijn drive", "mój dysk", "min enhet", "drive'ım", "мой диск", "マイドライブ"),
-    ),
+    "Google Drive": ("google drive", "googledrive", "google-drive", "drivefs"),
     "iCloud": ("icloud", "icloud drive", "iclouddrive", "mobile documents", "com~apple~clouddocs"),
     "MEGA": ("megasync", "mega cloud drive"),
     "Box": ("box sync", "box-box"),
@@ -51,6 +40,17 @@ SYNC_CLIENTS: Mapping[str, tuple[str, ...]] = {
     "Icedrive": ("icedrive",),
     "Internxt": ("internxt", "internxt drive"),
     "kDrive": ("kdrive",),
+    "TeamDrive": ("teamdrive", "teamdrive spaces"),
+    "leitzcloud": ("leitzcloud", "luckycloud"),
+    "GMX or WEB.DE": ("gmx cloud", "gmx mediacenter", "web.de online-speicher", "web.de cloud"),
+    "IONOS": ("ionos hidrive", "1&1 online-speicher", "ionos online-speicher"),
+    "Baidu": ("baidusyncdisk", "baidunetdisk", "百度云同步盘", "百度网盘同步空间"),
+    "Aliyun Drive": ("aliyundrive", "阿里云盘"),
+    "MYBOX": ("naver mybox", "ndrive"),
+    "Livedrive": ("livedrive",),
+    "Degoo": ("degoo",),
+    "4Sync": ("4sync",),
+    "MediaFire": ("mediafire",),
     "Amazon Drive": ("amazon drive", "amazon cloud drive"),
     "Creative Cloud": ("creative cloud files",),
     "SugarSync": ("sugarsync", "magic briefcase"),
@@ -65,6 +65,45 @@ SYNC_CLIENTS: Mapping[str, tuple[str, ...]] = {
     "Mountain Duck": ("mountain duck", "mountainduck"),
     "a cloud service": ("cloudstorage",),  # ~/Library/CloudStorage: macOS keeps all of them there
 }
+# Google Drive's own folder, as its client calls it in each language: ordinary words, so only in full.
+_MY_DRIVE = frozenset(
+    (
+        *(
+            "my drive",
+            "meine ablage",
+            "mein drive",
+            "mon drive",
+            "mi unidad",
+            "mi drive",
+            "el meu drive",
+            "il mio drive",
+        ),
+        *("meu drive", "o meu disco", "a minha unidade", "mijn drive", "mój dysk", "můj disk", "môj disk", "moj disk"),
+        *(
+            "moj pogon",
+            "min enhet",
+            "min disk",
+            "mit drev",
+            "oma drive",
+            "saját meghajtó",
+            "unitatea mea",
+            "disc-ul meu",
+        ),
+        *(
+            "drive'ım",
+            "το drive μου",
+            "мой диск",
+            "мій диск",
+            "моят диск",
+            "マイドライブ",
+            "내 드라이브",
+            "我的云端硬盘",
+        ),
+        *("我的雲端硬碟", "drive của tôi", "drive saya", "ไดรฟ์ของฉัน", "האחסון שלי", "ملفاتي", "मेरी ड्राइव"),
+        *("shared drives", "geteilte ablagen", "drive partagés", "unidades compartidas", "drive condivisi"),
+        *("drives compartilhados", "gedeelde drives"),
+    )
+)
 # Ordinary words: a client's folder only right below a person's own.
 _BELOW_HOME: Mapping[str, str] = {
     "box": "Box",
@@ -95,6 +134,8 @@ _NETWORK_TYPES = re.compile(
     r"|kio-fuse|juicefs|gcsfuse|pcloud|mega.*)|macfuse.*|osxfuse.*)\Z",
     re.IGNORECASE,
 )
+# What may follow a client's name in its folder: an account, or the number of a second one.
+_OF_AN_ACCOUNT = re.compile(r"\Z|[ _(@\[–-]|\d{1,2}\Z|\.localized\Z")
 _HOME = re.compile(r"(?:^|/)(?:users|home|benutzer)/[^/]+/(?P<first>[^/]+)")
 _NETWORK = "file locks do not hold there, and the database may be damaged."
 
@@ -113,12 +154,12 @@ def unsafe_folder(path: str, *, mounts: Iterable[Mount] | None = None) -> str:
     mounts: the system's own table, when None.
     """
     plain = _plain(path)
-    return _by_network_path(plain) or _by_name(plain) or _by_marks(path) or _by_mount(plain, mounts)
+    return _by_network_path(plain) or _by_name(plain) or _by_icloud(path) or _by_marks(path) or _by_mount(plain, mounts)
 
 
 def _plain(path: str) -> str:
     r"""With forward slashes and in lower case, without Windows' \\?\ in front of long paths."""
-    plain = path.replace("\\", "/").lower()
+    plain = unicodedata.normalize("NFC", path).replace("\\", "/").lower()  # macOS stores letters and accents apart
     for start, instead in (("//?/unc/", "//"), ("//?/", ""), ("//./", "")):
         if plain.startswith(start):
             return instead + plain.removeprefix(start)
@@ -144,8 +185,10 @@ def _by_network_path(plain: str) -> str:
 def _by_name(plain: str) -> str:
     for part in plain.split("/"):
         for service, folders in SYNC_CLIENTS.items():
-            if any(part == name or (part.startswith(name) and part[len(name)] in " -_(@[–") for name in folders):
+            if any(part.startswith(name) and _OF_AN_ACCOUNT.match(part, len(name)) for name in folders):
                 return _synchronised(service)
+        if re.sub(r" \([^()]*\)$", "", part) in _MY_DRIVE:
+            return _synchronised("Google Drive")
     home = _HOME.search(plain)
     service_below_home = _BELOW_HOME.get(home["first"]) if home else None
     if service_below_home:
@@ -159,6 +202,16 @@ def _by_name(plain: str) -> str:
 
 def _synchronised(service: str) -> str:
     return f"This folder is synchronised by {service}, which may damage the database while the bot writes."
+
+
+def _by_icloud(path: str) -> str:
+    """macOS can keep Desktop and Documents in iCloud: they stay where they are, and appear in iCloud's folder too."""
+    home = Path.home()
+    for name in ("Desktop", "Documents"):
+        is_below = Path(path).is_relative_to(home / name)
+        if is_below and os.path.lexists(home / "Library" / "Mobile Documents" / "com~apple~CloudDocs" / name):
+            return _synchronised("iCloud")
+    return ""
 
 
 def _by_marks(path: str) -> str:

@@ -1,7 +1,7 @@
-"""The window of a console being closed on Windows, and logging off and shutting down, which console programs hear too.
+"""The window of a console being closed on Windows, and logging off and shutting down.
 
 Python has no signal for these: Windows calls a handler on a thread of its own and ends the process when the handler
-returns, or after five seconds.
+returns, or after five seconds. Programs that have loaded user32 hear of the session's end through a window instead.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any
+
+from storage.system.session_end import when_session_ends
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ def when_console_closes(ask: Callable[[], object]) -> None:
     handler = kind(lambda event: handle_event(event, ask))
     if ctypes.windll.kernel32.SetConsoleCtrlHandler(handler, True):
         _handlers.append(handler)
+    when_session_ends(lambda: handle_event(_SHUT_DOWN, ask))
 
 
 def handle_event(event: int, ask: Callable[[], object], *, sleep: Callable[[float], object] = time.sleep) -> bool:

@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 APP_ID = "PersonalityBot.Panel"
 _PER_MONITOR_AWARE = 2
+# GA_ROOT (GetAncestor); DWMWA_USE_IMMERSIVE_DARK_MODE and its number before Windows 10 2004.
+_ROOT, _DARK_MODE, _DARK_MODE_BEFORE_2004 = 2, 20, 19
 
 
 def introduce_program() -> None:
@@ -29,6 +31,27 @@ def introduce_program() -> None:
         ctypes.windll.shcore.SetProcessDpiAwareness(_PER_MONITOR_AWARE)
     except (OSError, AttributeError) as error:
         log.info("Windows was not told about the program: %s", error)
+
+
+def colour_title_bar(window: int, *, is_dark: bool) -> None:
+    """Windows: the title bar of one of our windows (its handle, or that of the content in it) follows the mode.
+
+    Elsewhere, and on versions of Windows that do not know it, nothing happens.
+    """
+    if sys.platform != "win32":
+        return
+    import ctypes
+    from ctypes import wintypes
+
+    user32, value = ctypes.windll.user32, ctypes.c_int(is_dark)
+    user32.GetAncestor.restype = wintypes.HWND
+    handle = wintypes.HWND(user32.GetAncestor(wintypes.HWND(window), _ROOT))
+    try:
+        for attribute in (_DARK_MODE, _DARK_MODE_BEFORE_2004):
+            if not ctypes.windll.dwmapi.DwmSetWindowAttribute(handle, attribute, ctypes.byref(value), 4):
+                return
+    except (OSError, AttributeError) as error:
+        log.debug("The title bar was not coloured: %s", error)
 
 
 def open_path(path: Path) -> None:

@@ -10,9 +10,10 @@ import os
 import shutil
 import stat
 import sys
+import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,17 @@ def remove_tree(folder: Path, *, sleep: Callable[[float], object] = time.sleep) 
     return False
 
 
+@contextmanager
+def temporary_folder(parent: Path | None = None, *, prefix: str) -> Iterator[Path]:
+    """A folder that is gone afterwards, below `parent` or where the system keeps such things. Unlike tempfile's, one
+    that somebody holds for a moment is waited for, and one that stays held ends nothing."""
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+    try:
+        yield folder
+    finally:
+        remove_tree(folder)
+
+
 def write_whole(
     target: Path, content: bytes, *, mode: int = 0o666, sleep: Callable[[float], object] = time.sleep
 ) -> None:
@@ -83,7 +95,8 @@ def write_whole(
     try:
         replace_file(fresh, target, sleep=sleep)
     except OSError:
-        fresh.unlink(missing_ok=True)  # it may hold a secret
+        with suppress(OSError):
+            remove_file(fresh, sleep=sleep)  # it may hold a secret
         raise
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from storage.errors import KnownError
 from storage.paths import PROJECT_ROOT, Workspace
+from storage.system.files import remove_file
 
 NAME, LABEL = "Personality Bot", "personality-bot"
 
@@ -19,12 +20,17 @@ def windowless_python(*, platform: str = sys.platform) -> Path:
     return windowless if platform == "win32" and windowless.exists() else python
 
 
-def launch_command(workspace: Workspace, *, minimised: bool = False, platform: str = sys.platform) -> list[str]:
-    """The command that opens the panel on this workspace, without a console window on Windows."""
+def launch_command(
+    workspace: Workspace, *, minimised: bool = False, headless: bool = False, platform: str = sys.platform
+) -> list[str]:
+    """The command that opens the panel on this workspace (headless: supervises without one), without a console window
+    on Windows."""
     command = [str(windowless_python(platform=platform)), str(PROJECT_ROOT / "launcher.py")]
     if workspace.root != PROJECT_ROOT:
         command += ["--workspace", str(workspace.root)]
-    return [*command, "--minimised"] if minimised else command
+    if headless:
+        return [*command, "--headless"]
+    return [*command, "--windowed", *(["--minimised"] if minimised else [])]
 
 
 def desktop_entry(command: Sequence[str]) -> str:
@@ -55,7 +61,7 @@ def write_entry(is_on: bool, path: Path, content: bytes) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         else:
-            path.unlink(missing_ok=True)
+            remove_file(path)
     except OSError as error:
         raise KnownError(
             f"{path} could not be written ({error.strerror}).", "Check the permissions of its folder."

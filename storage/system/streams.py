@@ -31,6 +31,11 @@ def is_person_there() -> bool:
     return is_terminal(sys.stdin)
 
 
+def is_nowhere(stream: IO[Any] | None) -> bool:
+    """True where the system gave this program no such stream, before and after `ensure_streams`."""
+    return stream is None or getattr(stream, "name", None) == os.devnull
+
+
 def ensure_streams() -> None:
     """Make writing to stdout and stderr safe where the system gave this program none: what is written is dropped."""
     for name in ("stdout", "stderr"):

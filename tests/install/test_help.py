@@ -61,6 +61,7 @@ def answer(python: Path, checkout: Path, *arguments: str) -> str:
         capture_output=True,
         text=True,
         encoding="utf-8",
+        errors="replace",  # a path in a usage line comes in the code page where a program is asked without a console
         timeout=PATIENCE_SECONDS,
     )
     assert done.returncode == 0, done.stderr

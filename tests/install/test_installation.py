@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.installation import failures, machine
+from scripts.installation import environment, failures, machine
 from scripts.installation import steps as steps_module
 from scripts.installation.environment import PrivateEnvironment
 from scripts.installation.failures import Context, PackageSourceError, SetupError
@@ -151,15 +151,22 @@ def test_pytorch_comes_from_the_index_that_fits_the_computer(
 
 @pytest.mark.parametrize(
     ("platform", "cuda", "builds"),
-    [("win32", (12, 8), ["cu125", "cpu"]), ("win32", (13, 2), ["cu130", "cpu"]), ("win32", None, ["cpu"])],
+    [
+        ("win32", (12, 8), ["cu125", "cpu"]),
+        ("win32", (13, 2), ["cu130", "cpu"]),
+        ("win32", None, ["cpu"]),
+        ("linux", (12, 8), ["cu125", "cpu"]),
+        ("linux", None, ["cpu"]),
+    ],
 )
-def test_windows_takes_ready_made_llama_cpp_and_the_processor_build_last(
+def test_ready_made_llama_cpp_is_taken_and_the_processor_build_last(
     monkeypatch: pytest.MonkeyPatch, platform: str, cuda: tuple[int, int] | None, builds: list[str]
 ) -> None:
     monkeypatch.setattr("sys.platform", platform)
     monkeypatch.setattr(machine, "find_cuda_version", lambda: cuda)
     monkeypatch.setattr(machine, "is_reachable", lambda url: True)
     monkeypatch.setattr(machine, "has_compiler", lambda: False)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
 
     step = next(step for step in plan(("runtime",), ROOT, python_version=PYTHON) if step.label == "llama.cpp")
 
@@ -171,8 +178,39 @@ def llama_step() -> PipStep:
     return next(step for step in plan(("runtime", "offline"), ROOT, python_version=PYTHON) if step.label == "llama.cpp")
 
 
+def labels(monkeypatch: pytest.MonkeyPatch, *, cuda: tuple[int, int] | None, nvcc: bool) -> list[str]:
+    """What is tried for llama.cpp on a Linux computer with a compiler, one after the other."""
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(machine, "is_reachable", lambda url: True)
+    monkeypatch.setattr(machine, "has_compiler", lambda: True)
+    monkeypatch.setattr(machine, "find_cuda_version", lambda: cuda)
+    monkeypatch.setattr(machine, "has_cuda_compiler", lambda: nvcc)
+    monkeypatch.setattr(machine, "has_amx", lambda: False)
+    attempts = llama_step().attempts(lambda pin: False)
+    assert all(attempt.trial == LLAMA_TRIAL for attempt in attempts), "none is kept that does not compute"
+    return [
+        "ready " + attempt.arguments[-1].rpartition("/")[2]
+        if "--only-binary" in attempt.arguments
+        else "compile " + dict(attempt.environment).get("CMAKE_ARGS", "native")
+        for attempt in attempts
+    ]
+
+
+def test_linux_waits_for_no_compiler_where_a_ready_build_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    native = ["compile native", "compile -DGGML_NATIVE=OFF"]
+    assert labels(monkeypatch, cuda=None, nvcc=False) == ["ready cpu", *native]
+    assert labels(monkeypatch, cuda=(12, 8), nvcc=False) == ["ready cu125", "ready cpu", *native]
+    with_nvcc = ["ready cu125", "compile -DGGML_CUDA=on", "ready cpu", *native]
+    assert labels(monkeypatch, cuda=(12, 8), nvcc=True) == with_nvcc
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    monkeypatch.setattr(machine, "has_cuda_compiler", lambda: False)
+    assert next(iter(llama_step().attempts(lambda pin: False))).activity.endswith("minutes, once)")
+
+
 def test_a_build_that_cannot_compute_here_is_compiled_for_any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(machine, "is_reachable", lambda url: False)
     monkeypatch.setattr(machine, "has_compiler", lambda: True)
     monkeypatch.setattr(machine, "has_amx", lambda: False)
 
@@ -187,6 +225,7 @@ def test_a_build_that_cannot_compute_here_is_compiled_for_any_processor(monkeypa
 
 def test_matrix_tiles_are_left_out_and_the_owners_flags_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(machine, "is_reachable", lambda url: False)
     monkeypatch.setattr(machine, "has_compiler", lambda: True)
     monkeypatch.setattr(machine, "has_amx", lambda: True)
     monkeypatch.setenv("CXXFLAGS", "-O2")
@@ -321,14 +360,14 @@ def test_a_folder_too_deep_for_windows_is_told_before_anything_is_downloaded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Fault 103: PyTorch's longest path below site-packages has 167 characters, and Windows allows 260."""
-    monkeypatch.setattr(machine, "has_long_paths", lambda: False)
+    monkeypatch.setattr(environment, "has_long_paths", lambda: False)
     steps = plan(("runtime",), ROOT, python_version=PYTHON)
     deep = PrivateEnvironment(tmp_path / ("d" * 80), progress=InstallProgress(None))
     with pytest.raises(SetupError, match="LongPathsEnabled"):
         deep._check_depth(steps)
     deep._check_depth(steps[1:])  # the others' paths are short
     PrivateEnvironment(Path("C:/bot"), progress=InstallProgress(None))._check_depth(steps)
-    monkeypatch.setattr(machine, "has_long_paths", lambda: True)
+    monkeypatch.setattr(environment, "has_long_paths", lambda: True)
     deep._check_depth(steps)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot import handlers
+from bot import late_reactions
 from storage.deletions import Deletions
 from storage.paths import Workspace
 from storage.store import Store
@@ -58,7 +58,7 @@ def test_a_late_reaction_or_an_edit_without_words_replaces_none(
     store: Store, server: DiscordServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fault 62: Discord withholds the words at every way in."""
-    monkeypatch.setattr(handlers, "REFRESH_REACTIONS_SECONDS", 0.05)
+    monkeypatch.setattr(late_reactions, "REFRESH_REACTIONS_SECONDS", 0.05)
 
     async def scene(bot: WireBot) -> None:
         await bot.online()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,11 +13,13 @@ from bot import storage_thread
 from bot.storage_thread import StorageThread
 from storage.errors import BusyError
 from storage.paths import Workspace
+from storage.records import ExitCode
 from storage.store import Store
 from tests.support.discord_server import DiscordServer
 from tests.support.discord_world import BOT_ID, World
 from tests.support.held_database import held
-from tests.support.live_bot import MIRA, OWNER, TAM, prepare
+from tests.support.live_bot import MIRA, OWNER, TAM, offline_model_environment, prepare, running_bot
+from tests.support.waiting import wait_for
 from tests.support.wire_bot import WireBot, play
 
 # Longer than the fifteen seconds after which a read gave up and the question was lost.
@@ -66,6 +69,27 @@ def test_a_question_asked_while_a_database_is_held_is_answered_afterwards(
     play(ready_store, server, scene, "yes")
 
 
+def test_a_running_bot_answers_after_both_databases_were_held(workspace: Workspace, server: DiscordServer) -> None:
+    """Fault 92: a process with the real model, both held for 20 s at once; it ends in order and lost nothing."""
+    prepare(workspace, server)
+    with running_bot(workspace, server, environment=offline_model_environment()) as bot:
+        bot.wait_until_ready()
+        with held(workspace.messages_db), held(workspace.control_db):
+            question = server.say(1000, MIRA, f"<@{BOT_ID}> are you there?")
+            aside = server.say(1000, TAM, "just saying")
+            gone = server.say(1000, TAM, "I take this back")
+            time.sleep(1.0)
+            server.delete(1000, gone)
+            time.sleep(HELD_SECONDS - 1.0)
+        server.wait_for_sent(1)
+        wait_for(lambda: {question, aside} <= set(bot.store.messages.get([question, aside])), "both messages")
+        assert bot.stop() == ExitCode.STOPPED
+        assert set(bot.store.messages.get([question, aside, gone])) == {question, aside}
+        assert bot.store.activity.about(question).spoke
+        assert bot.store.activity.about(aside) is not None
+        assert len(server.world.sent) >= 1
+
+
 def test_what_nobody_waits_for_is_written_in_order_once_the_database_is_free(
     store: Store,
 ) -> None:
@@ -91,7 +115,7 @@ def test_a_database_that_stays_held_is_told_once_and_given_up_on_in_the_end(
         with held(store.control_db.path):
             thread.post(store.facts.set, "lost", 1)
             with pytest.raises(BusyError, match="held by another program"):
-                await thread.run(store.facts.get, "x")
+                await thread.run(store.facts.set, "x", 1)  # a write: with a write-ahead log reading is never held up
         assert await thread.run(store.facts.get, "x", 7) == 7
 
     asyncio.run(scene())

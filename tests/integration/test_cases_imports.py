@@ -16,7 +16,9 @@ import pytest
 from data.export_sources import readable
 from storage.errors import BadInputError
 from storage.forgetting import forget_member
-from storage.records import Channel
+from storage.paths import Workspace
+from storage.records import PRIVATE_THREAD, Channel
+from storage.store import Store
 from tests.support.exports import (
     ANA,
     CLEO,
@@ -239,6 +241,46 @@ def test_a_package_in_another_language_and_in_the_old_table_format_is_read(termi
     assert terminal.said() == ["naja,\nnein"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("ending", [".json", ",", ";", "\t"])
+def test_a_package_that_a_spreadsheet_or_editor_saved_again_is_read(
+    terminal: Terminal, tmp_path: Path, encoding: str, ending: str
+) -> None:
+    """Fault 121."""
+    files: dict[str, str | bytes] = dict(package_files('straße; "ja", und\tmehr'))
+    if ending != ".json":
+        row = (str(FIRST_ID), "2020-05-01 12:00:00", '"straße; ""ja"", und\tmehr"', "")
+        table = "\r\n".join([ending.join(("ID", "Timestamp", "Contents", "Attachments")), ending.join(row), ""])
+        del files[f"Messages/c{GENERAL}/messages.json"]
+        files[f"Messages/c{GENERAL}/messages.csv"] = table
+    saved = {name.replace("/", "\\"): str(text).encode(encoding) for name, text in files.items()}
+    assert terminal.imports(pack(tmp_path / "package.zip", saved), *HERE).code == 0, terminal.words
+    assert terminal.said() == ['straße; "ja", und\tmehr']
+
+
+def test_one_file_of_a_package_is_named_as_one(terminal: Terminal, tmp_path: Path) -> None:
+    """Fault 121: whose the messages are, and of which channel, stands in the others."""
+    folder = unpack(tmp_path / "package", dict(package_files("hi")))
+    table = folder / "messages.csv"
+    table.write_text(f"ID,Timestamp,Contents,Attachments\n{FIRST_ID},2020-05-01,hi,\n", encoding="utf-8")
+    inner = folder / "Messages" / f"c{GENERAL}"
+    packed = pack(tmp_path / "some.zip", {"messages.csv": table.read_bytes()})
+    for given in (table, inner / "messages.json", inner, packed):
+        terminal.imports(given, *HERE)
+        assert terminal.code == 1
+        assert "one file of a member's data package" in terminal.words
+        assert "Give the whole package" in terminal.words
+
+
+def test_ids_that_a_spreadsheet_rounded_are_told_as_lost(terminal: Terminal, tmp_path: Path) -> None:
+    """Fault 121."""
+    files = package_files("hi")
+    files[f"Messages/c{GENERAL}/messages.csv"] = "ID,Timestamp,Contents,Attachments\n1.23538E+18,2020-05-01,hi,\n"
+    terminal.imports(pack(tmp_path / "package.zip", files), *HERE)
+    assert terminal.code == 1
+    assert "rounded to 1.23538E+18" in terminal.words
+
+
 def test_a_package_of_nineteen_gigabytes_is_read_without_reading_it_whole(terminal: Terminal, tmp_path: Path) -> None:
     """Fault 69: the pictures in it are a hole in the file; the messages lie behind them."""
     path, size = tmp_path / "package.zip", 19 * 2**30
@@ -439,6 +481,19 @@ def test_case_04_direct_messages_are_refused_as_what_they_are(terminal: Terminal
     terminal.imports(group, case("01") / "general.json", *HERE)
     assert terminal.code == 0
     assert "Direct messages, left out: 1 file." in terminal.words
+
+
+def test_a_thread_whose_kind_is_written_as_a_number_is_one(terminal: Terminal, tmp_path: Path) -> None:
+    """Fault 70: what was said in a private thread leaves it never, so its kind must not be lost."""
+    thread = save(tmp_path / "thread.json", document(written(1, "among us"), channel=77, kind="12"))
+    assert terminal.imports(thread).code == 0
+    with Store.open(Workspace.at(terminal.root)) as store:
+        channel = store.channels.get(77)
+    assert channel is not None
+    assert channel.kind == PRIVATE_THREAD
+    terminal.imports(save(tmp_path / "dm.json", document(written(2, "psst"), channel=78, kind="1")))
+    assert terminal.code == 1
+    assert "is an export of direct messages" in terminal.words
 
 
 def test_exports_of_several_servers_ask_which_one(terminal: Terminal, tmp_path: Path) -> None:

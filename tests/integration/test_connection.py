@@ -312,6 +312,25 @@ def test_a_supervised_bot_that_is_cut_off_for_hours_ends_with_its_own_code(store
     assert 6 * 3600 <= now[0] < 6 * 3600 + 90
 
 
+def test_a_fault_of_ours_while_signing_in_ends_the_bot_and_is_not_told_as_a_missing_network(store: Store) -> None:
+    """Only discord.py's own AttributeError, of a connection that never came to be, is one."""
+
+    class Client:
+        lost_at, was_online, ws = 0.0, False, None
+
+        async def login(self, _token: str) -> None:
+            return self.commands.add()  # type: ignore[attr-defined,no-any-return]
+
+        def is_closed(self) -> bool:
+            return True
+
+    status = LiveStatus(mode="discord")
+    services: Any = SimpleNamespace(status=status, store=store, stop=StopRequest())
+    with pytest.raises(AttributeError, match="commands"):
+        asyncio.run(Connection(Client, "t", services).run())  # type: ignore[arg-type]
+    assert "gateway" not in status.snapshot().last_error
+
+
 # ---- sending ------------------------------------------------------------------------------------------------
 
 

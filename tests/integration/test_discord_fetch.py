@@ -119,6 +119,27 @@ def test_without_a_terminal_the_missing_answer_is_named(store: Store) -> None:
         fetch(store, "--learn-from", "nonsense")
 
 
+def test_a_large_server_found_without_a_terminal_waits_for_the_panels_answer(
+    store: Store, server: DiscordServer
+) -> None:
+    """Fault 167: the panel's owner was told to start a terminal."""
+    server.world.member_count = 500
+    parser = argparse.ArgumentParser()
+    add_fetch_arguments(parser)
+    policy.record_policy(store.consents, accepted=True, given_by="owner")
+    discover(store, parser.parse_args(["--discover"]))
+    question = policy.open_question(store.facts, store.consents)
+    assert question is not None
+    assert "500 members" in question.text
+    policy.choose_channels(store.channels, [c.id for c in policy.preselected(store.channels.all())])
+    with pytest.raises(FetchError) as refused:
+        fetch(store)
+    assert "panel" in refused.value.cure
+    policy.record_large_server(store.consents, question.server_id, question.text, accepted=True, given_by="owner")
+    assert policy.open_question(store.facts, store.consents) is None
+    assert fetch(store).new == 2
+
+
 def test_a_large_server_is_confirmed_once(store: Store, server: DiscordServer) -> None:
     server.world.member_count = 500
     with pytest.raises(FetchError, match="not confirmed"):

@@ -227,4 +227,4 @@ def test_an_erasure_opens_no_backup_from_elsewhere(
     (foreign / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     assert erase_from_backups(foreign.parent, Subject(frozenset({8}), {}, frozenset()), 1.0) == 0
     assert outside.read_text(encoding="utf-8") == '{"author": {"id": "8"}}'
-    assert "is no backup of ours" in caplog.text
+    assert "is not a backup of this program" in caplog.text

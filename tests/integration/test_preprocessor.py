@@ -305,7 +305,7 @@ def test_a_full_disk_keeps_the_old_data_set_and_leaves_nothing_half_made(
 def test_a_folder_with_other_files_is_not_overwritten(script: ModuleType, workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.png").write_bytes(b"x")
-    with pytest.raises(BadInputError, match="no data set"):
+    with pytest.raises(BadInputError, match="not a data set"):
         run(script, workspace, tmp_path / "photos")
     assert (tmp_path / "photos" / "cat.png").exists()
 

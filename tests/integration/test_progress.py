@@ -43,6 +43,18 @@ def test_rate_and_remaining_time_follow_the_pace_of_the_work() -> None:
     assert "1 min 40 s left" in last
 
 
+def test_a_figure_that_grows_in_a_steps_own_words_makes_no_line_of_its_own() -> None:
+    """Fault 160: a download of 2 GB wrote 2,000 lines into the panel's log."""
+    stream, now = io.StringIO(), [0.0]
+    progress = TerminalProgress(stream=stream, clock=lambda: now[0])
+    for megabyte in range(2_000):
+        now[0] += 0.01
+        progress.report(megabyte / 2_000, f"{megabyte:,} of 2,000 MB")
+    assert len(stream.getvalue().splitlines()) <= 5
+    progress.report(0.9999, "checking 1%")
+    assert "checking" in stream.getvalue()
+
+
 def test_a_step_that_stands_still_counts_down_and_then_promises_nothing() -> None:
     clock, stream = Clock(), io.StringIO()
     progress = TerminalProgress(stream=stream, clock=clock)
@@ -130,7 +142,7 @@ def test_a_known_error_is_one_sentence_and_code_1(capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize(
     ("kind", "said"),
-    [("evaluate", "start it again to go on"), ("train", "--resume"), ("prepare", "from the beginning")],
+    [("evaluate", "start it again to continue"), ("train", "--resume"), ("prepare", "from the beginning")],
 )
 def test_whoever_stops_a_job_hears_how_it_is_gone_on_with(
     store: Store, capsys: pytest.CaptureFixture[str], kind: str, said: str

@@ -1,4 +1,4 @@
-"""Beginning anew with a damaged database and no backup: as much as can be read comes along, and nothing is deleted."""
+"""Starting over with a damaged database and no backup: as much as can be read comes along, and nothing is deleted."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from model.catalog import MODELS, OFFLINE_MODEL_KEY, PACKAGED, CatalogModel, find_model, offline_chat_model
-from model.files.gguf_files import ExportError, write_model
+from model.files.gguf_files import ARCHITECTURES, ExportError, write_model
 from model.origin import origin_in_use, origin_of
 from model.publishing import deployment
 from model.publishing.release import ObjectionError, Release
@@ -20,6 +20,7 @@ from model.training.run import RunRequest, execute, settle
 from model.training.shapes import KNOWN_BASES
 from scripts import retrain
 from storage.environment import Environment
+from storage.jobs.frame import exit_code_of
 from storage.paths import PROJECT_ROOT, Workspace
 from storage.settings import MODEL_PATH
 from storage.store import Store
@@ -27,6 +28,12 @@ from tests.support.model_files import write_header
 from tests.support.training_data import write_prepared_folder, write_tiny_base, write_tiny_gguf
 
 QWEN_3_4B = "Qwen/Qwen3-4B-Instruct-2507"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test here is about time, so the computer's speed is not measured for each."""
+    monkeypatch.setattr("model.training.hardware._gflops", lambda _device: 50.0)
 
 
 def base_in_use(store: Store) -> str | None:
@@ -114,9 +121,12 @@ def test_practice_is_what_was_asked_for_by_name_and_a_given_base_counts_most(wor
 
 def test_retrain_passes_a_base_on_and_names_none_by_itself(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[retrain.RoundStep] = []
+    places = 20
 
     def stop_at_training(_store: Store, step: retrain.RoundStep, *_: object) -> None:
         asked.append(step)
+        if step.kind == "prepare":
+            prepared(step, places)
         if step.kind == "train":
             raise KeyboardInterrupt
 
@@ -125,6 +135,30 @@ def test_retrain_passes_a_base_on_and_names_none_by_itself(store: Store, monkeyp
         with pytest.raises(KeyboardInterrupt):
             retrain.main(["--workspace", str(store.workspace.root), "--no-fetch", *more])
         assert ("--base" in asked[-1].arguments) is bool(more)
+
+
+def prepared(step: retrain.RoundStep, places: int) -> None:
+    """The folder a preparation was asked for, with so many places to judge by."""
+    folder = Path(step.arguments[step.arguments.index("--out") + 1])
+    folder.mkdir(parents=True)
+    (folder / "test.jsonl").write_text("{}\n" * places, encoding="utf-8")
+
+
+def test_a_round_whose_model_could_not_be_judged_ends_before_it_trains(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault 165: a server with few messages was told after the hours."""
+    begun: list[str] = []
+
+    def only_prepare(_store: Store, step: retrain.RoundStep, *_: object) -> None:
+        begun.append(step.kind)
+        prepared(step, 12)
+
+    monkeypatch.setattr(retrain, "run_step", only_prepare)
+    code = exit_code_of(lambda: retrain.main(["--workspace", str(store.workspace.root), "--no-fetch"]))
+    assert code == 1
+    assert begun == ["prepare"]
+    assert "holds only 12 places" in capsys.readouterr().err
 
 
 def big_file(path: Path) -> Path:
@@ -166,7 +200,7 @@ def test_a_voice_from_another_base_is_objected_to_with_its_licence(store: Store,
 
 # ---- what an export needs, before the hours ---------------------------------------------------------------
 
-UNWRITABLE = {"gemma-3-1b", "phi-3.5-mini", "phi-4"}
+UNWRITABLE = {"gemma-4-e2b", "ministral-3-3b", "qwen3.5-2b", "lfm2.5-1.2b"}
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.key)
@@ -174,8 +208,9 @@ def test_the_preflight_refuses_a_model_that_could_never_be_exported(model: Catal
     store.settings.set(MODEL_PATH, model.key, changed_by="owner")
     found = script_preflight(store)
     refused = [problem for problem in found["problems"] if "can be talked to but not retrained" in problem]
-    assert bool(refused) is (model.key in UNWRITABLE)
+    assert bool(refused) is (model.key in UNWRITABLE) is not model.can_be_retrained
     assert not (refused and found["can_run"])
+    assert model.can_be_retrained is (KNOWN_BASES[model.base].model_type in ARCHITECTURES)
 
 
 def test_the_documents_say_of_every_model_what_it_is_trained_from_and_whether_that_works() -> None:
@@ -185,8 +220,9 @@ def test_the_documents_say_of_every_model_what_it_is_trained_from_and_whether_th
         assert row.split("|")[3].strip().startswith("no" if model.key in UNWRITABLE else "yes"), row
 
 
-def test_training_alone_asks_nothing_of_an_export(store: Store) -> None:
-    found = script_preflight(store, "--base", "google/gemma-3-1b-it", "--no-export")
+def test_training_alone_asks_nothing_of_an_export(store: Store, tmp_path: Path) -> None:
+    own = write_header(tmp_path / "own.gguf", "mamba", tokenizer__ggml__model="gpt2")
+    found = script_preflight(store, "--base", str(own), "--no-export")
     assert not any("retrained" in problem for problem in found["problems"])
 
 
@@ -199,9 +235,9 @@ def test_a_base_that_is_gone_is_refused_before_training(store: Store) -> None:
 
 
 def test_the_owners_own_gguf_of_another_kind_is_refused_before_training(store: Store, tmp_path: Path) -> None:
-    own = write_header(tmp_path / "own.gguf", "gemma3", gemma3__block_count=2, tokenizer__ggml__model="llama")
+    own = write_header(tmp_path / "own.gguf", "mamba", tokenizer__ggml__model="gpt2")
     problems = " ".join(script_preflight(store, "--base", str(own))["problems"])
-    assert "not retrained here: models of type 'gemma3'" in problems
+    assert "not retrained here: models of type 'mamba'" in problems
 
 
 def folder_base(packaged: BaseModel, folder: Path) -> Path:

@@ -204,13 +204,14 @@ def test_a_data_set_made_of_it_leaves_out_what_must_be_left_out(tmp_path: Path) 
 def test_the_demos_adapter_changes_what_the_packaged_model_finds_likely() -> None:
     from model.catalog import offline_chat_model
     from model.inference import ChatModel, ContextOptions, GenerationOptions, ReplyRequest
+    from model.layouts import layout_of
     from storage.records import Conversation, Turn
-    from storage.settings import DEFAULT_SYSTEM_PROMPT
+    from storage.settings import DEFAULT_SYSTEM_PROMPT, TRANSCRIPT
 
     talk = Conversation((Turn("juno", "is anyone in"),))
 
     def score(adapter: Path | None) -> float:
-        model = ChatModel(offline_chat_model(), ContextOptions(cells=2048), adapter=adapter)
+        model = ChatModel(offline_chat_model(), ContextOptions(cells=2048), template=TRANSCRIPT, adapter=adapter)
         try:
             request = ReplyRequest(talk, GenerationOptions(), DEFAULT_SYSTEM_PROMPT, 1)
             return sum(model.log_probabilities(request, "yeah just got back"))
@@ -218,3 +219,4 @@ def test_the_demos_adapter_changes_what_the_packaged_model_finds_likely() -> Non
             model.close()
 
     assert score(FOLDER / "adapter.gguf") > score(None) + 1
+    assert layout_of(offline_chat_model(), FOLDER / "adapter.gguf") == TRANSCRIPT

@@ -1,4 +1,4 @@
-"""Deployment: old or new at every moment, nothing worse or leaking by accident, back by itself when the bot cannot."""
+"""Deployment: old or new at every moment, nothing worse or leaking by accident, back on its own when the bot cannot."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ from model.publishing import checks as deployment_checks
 from model.publishing import deployment
 from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
 from model.publishing.release import Release, find_report
+from model.publishing.suggested import SUGGESTED
 from storage.artefacts import remember_elsewhere
 from storage.environment import Environment
 from storage.errors import ModelFileError
 from storage.paths import Workspace
-from storage.settings import ADAPTER_PATH, MODEL_PATH, Settings
+from storage.settings import ADAPTER_PATH, MIN_P, MODEL_PATH, TEMPERATURE, Settings
 from storage.store import Store
 from storage.system.files import remove_file
 from storage.trained_models import all_models
 from tests.support.endings import KILLED
 from tests.support.model_files import split_model
-from tests.support.switched_bot import model_file
+from tests.support.switched_bot import model_file, publish
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,7 +68,7 @@ def deployed(name: str = "old", sha256: str = "0" * 64) -> DeployedModel:
 
 
 def test_a_published_model_is_the_one_that_is_resolved(workspace: Workspace, tmp_path: Path, store: Store) -> None:
-    version = deployment.publish(workspace, model_file(tmp_path, "one"))
+    version = publish(workspace, model_file(tmp_path, "one"))
     assert deployment.current(workspace) == version
     path = resolve_model(workspace, store.settings.read(), Environment())
     assert path == deployment.model_path(workspace, version).resolve()
@@ -76,8 +77,8 @@ def test_a_published_model_is_the_one_that_is_resolved(workspace: Workspace, tmp
 
 
 def test_rolling_back_twice_comes_back(workspace: Workspace, tmp_path: Path) -> None:
-    first = deployment.publish(workspace, model_file(tmp_path, "one"))
-    second = deployment.publish(workspace, model_file(tmp_path, "two"))
+    first = publish(workspace, model_file(tmp_path, "one"))
+    second = publish(workspace, model_file(tmp_path, "two"))
     assert deployment.rollback(workspace) == first
     assert deployment.rollback(workspace) == second
 
@@ -87,7 +88,7 @@ def test_rolling_back_from_the_first_version_leads_to_the_model_from_before_and_
 ) -> None:
     with pytest.raises(DeploymentError, match="No model has been deployed"):
         deployment.rollback(workspace)
-    first = deployment.publish(workspace, model_file(tmp_path, "one"))
+    first = publish(workspace, model_file(tmp_path, "one"))
     assert deployment.rollback(workspace) is None
     assert deployment.current(workspace) is None
     assert resolve_model(workspace, Settings({MODEL_PATH.key: OFFLINE_MODEL_KEY}), Environment()).exists()
@@ -99,7 +100,7 @@ def test_rolling_back_from_the_first_version_leads_to_the_model_from_before_and_
 
 
 def test_a_version_that_was_deleted_cannot_be_gone_back_to(workspace: Workspace, tmp_path: Path) -> None:
-    old, _new = (deployment.publish(workspace, model_file(tmp_path, name)) for name in ("one", "two"))
+    old, _new = (publish(workspace, model_file(tmp_path, name)) for name in ("one", "two"))
     remove_file(deployment.model_path(workspace, old))
     with pytest.raises(DeploymentError, match="is gone"):
         deployment.rollback(workspace)
@@ -107,17 +108,17 @@ def test_a_version_that_was_deleted_cannot_be_gone_back_to(workspace: Workspace,
 
 def test_publishing_the_same_bytes_again_changes_nothing(workspace: Workspace, tmp_path: Path) -> None:
     file = model_file(tmp_path, "one")
-    deployment.publish(workspace, model_file(tmp_path, "zero"))
-    deployment.publish(workspace, file)
+    publish(workspace, model_file(tmp_path, "zero"))
+    publish(workspace, file)
     before = deployment.read_pointer(workspace)
-    deployment.publish(workspace, file)
+    publish(workspace, file)
     assert deployment.read_pointer(workspace) == before
     assert len(deployment.versions(workspace)) == 2
 
 
 def test_pruning_spares_the_one_in_use_and_the_one_before(workspace: Workspace, tmp_path: Path) -> None:
     for number in range(6):
-        deployment.publish(workspace, model_file(tmp_path, f"m{number}"), clock=lambda number=number: float(number))
+        publish(workspace, model_file(tmp_path, f"m{number}"), clock=lambda number=number: float(number))
     deployment.rollback(workspace)
     removed = deployment.prune(workspace, keep=0)
     assert {version.source for version in deployment.versions(workspace)} == {"m4.gguf", "m5.gguf"}
@@ -130,7 +131,7 @@ def test_a_full_disk_is_said_before_anything_is_copied(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(1, 1, 0))
     with pytest.raises(DeploymentError, match="GiB free"):
-        deployment.publish(workspace, model_file(tmp_path, "one"))
+        publish(workspace, model_file(tmp_path, "one"))
     assert deployment.current(workspace) is None
     assert not list(workspace.finetuned_models.glob("*"))
 
@@ -145,14 +146,14 @@ def test_a_locked_pointer_is_tried_again(workspace: Workspace, tmp_path: Path, m
         real(source, target)
 
     monkeypatch.setattr(os, "replace", replace_later)
-    assert deployment.publish(workspace, model_file(tmp_path, "one")) == deployment.current(workspace)
+    assert publish(workspace, model_file(tmp_path, "one")) == deployment.current(workspace)
 
 
 _KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from model.publishing import deployment
+from tests.support.switched_bot import publish
 from storage.paths import Workspace
 workspace, gguf, kill_at = Workspace.at(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
 folder, seen = str(workspace.finetuned_models), 0
@@ -163,14 +164,14 @@ def watch(event, arguments):
         if seen == kill_at:
             os.kill(os.getpid(), 9)
 sys.addaudithook(watch)
-deployment.publish(workspace, gguf)
+publish(workspace, gguf)
 print("finished")
 """
 
 
 def test_kill_at_every_step_leaves_the_old_model_or_the_new_one(workspace: Workspace, tmp_path: Path) -> None:
     """FAULTS 58: a child is killed (kill -9) at each file operation of a publication in turn."""
-    old = deployment.publish(workspace, model_file(tmp_path, "old"))
+    old = publish(workspace, model_file(tmp_path, "old"))
     gguf = model_file(tmp_path, "new")
     bytes_before = deployment.model_path(workspace, old).read_bytes()
     outcomes = []
@@ -202,7 +203,7 @@ def test_pruning_removes_what_a_killed_deployment_copied_and_nothing_of_the_owne
     workspace: Workspace, tmp_path: Path
 ) -> None:
     """FAULTS 58: a copy without a manifest is in no list, so nobody else would ever remove it."""
-    version = deployment.publish(workspace, model_file(tmp_path, "one"))
+    version = publish(workspace, model_file(tmp_path, "one"))
     lost = deployment.store_version(workspace, model_file(tmp_path, "lost"))
     (workspace.finetuned_models / f"{lost.name}.json").unlink()
     own = workspace.finetuned_models / "my-own-0123456789ab.gguf"
@@ -238,7 +239,7 @@ def test_a_measurement_of_both_in_one_run_counts_more_than_an_old_report() -> No
 
 
 def test_a_quick_evaluation_is_no_match_for_a_whole_one() -> None:
-    """Fewer places look better by themselves."""
+    """Fewer places look better on their own."""
     old = report_of("0" * 64, percent=60)
     common = {"sha256": "1" * 64, "manifest": {}, "in_use": deployed(), "in_use_report": old}
     quick = replace(report_of("1" * 64, percent=90), is_quick=True)
@@ -295,7 +296,7 @@ def test_two_models_are_not_loaded_at_once_where_memory_is_short(tmp_path: Path)
 
 
 def test_a_truncated_file_is_refused_and_the_old_model_stays(store: Store, tmp_path: Path) -> None:
-    old = deployment.publish(store.workspace, model_file(tmp_path, "old"))
+    old = publish(store.workspace, model_file(tmp_path, "old"))
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(offline_chat_model().read_bytes()[:100_000])
     with pytest.raises(ModelFileError):
@@ -321,12 +322,31 @@ def test_a_real_model_is_loaded_speaks_and_is_stored_with_its_report(store: Stor
     assert deployment.report_path(store.workspace, outcome.version).exists()
 
 
-def test_force_is_written_into_the_manifest(store: Store, tmp_path: Path) -> None:
+def test_force_is_written_into_the_manifest_and_settings_found_for_the_file_are_taken_when_asked(
+    store: Store, tmp_path: Path
+) -> None:
     gguf = tmp_path / "tuned.gguf"
     shutil.copyfile(offline_chat_model(), gguf)
-    version = Release(store).deploy(gguf, is_forced=True).version
+    found = {"model_sha256": model_sha256(gguf), "settings": {"temperature": 0.9, "min_p": 0.05, "from_tomorrow": 1}}
+    layouts = {"transcript": {"auc": 0.61, "fit": 0.8}, "chat template": {"auc": 0.9, "fit": None}}
+    swept = store.workspace.data / "evaluation" / "sweep"
+    for name, record in (("of-another", found | {"model_sha256": "0" * 64}), ("sweep", found | {"layouts": layouts})):
+        (swept.parent / name).mkdir(parents=True)
+        (swept.parent / name / SUGGESTED).write_text(json.dumps(record), encoding="utf-8")
+    store.settings.set(TEMPERATURE, 0.5, changed_by="panel")
+    outcome = Release(store).deploy(gguf, is_forced=True)
+    version = outcome.version
+    assert "temperature 0.9" in outcome.remarks[-1]
+    assert outcome.remarks[-1].startswith("You chose temperature yourself")
+    assert "chat template: detector AUC 0.90, fit to context not measured" in outcome.remarks[-1]
+    assert store.settings.get(TEMPERATURE) == 0.5, "the owner's own choice is not replaced unasked"
     manifest = json.loads((store.workspace.finetuned_models / f"{version.name}.json").read_text(encoding="utf-8"))
     assert "not been evaluated" in manifest["forced"][0]
+    Release(store).deploy(gguf, is_forced=True, takes_settings=True)
+    assert (store.settings.get(TEMPERATURE), store.settings.get(MIN_P)) == (0.9, 0.05)
+    (swept / SUGGESTED).unlink()
+    Release(store).use_version(version.name)
+    assert not store.settings.read().is_set(TEMPERATURE), "they go with the model they were found for"
 
 
 def test_a_chosen_model_and_adapter_give_way_to_the_deployed_one_and_come_back_with_the_rollback(
@@ -365,7 +385,7 @@ def test_the_demo_leaves_a_deployed_model_alone_and_finds_its_adapter_again(stor
 
 
 def test_a_rollback_with_nothing_to_go_back_to_leaves_the_deployed_model(store: Store, tmp_path: Path) -> None:
-    version = deployment.publish(store.workspace, model_file(tmp_path, "only"))
+    version = publish(store.workspace, model_file(tmp_path, "only"))
     with pytest.raises(DeploymentError, match=r"nothing to go back to\. No model is installed") as refused:
         Release(store).roll_back()
     assert refused.value.cure == f"{version.name} is in use, as before."
@@ -391,7 +411,7 @@ def test_a_report_written_outside_the_workspace_is_found_and_an_unknown_one_is_a
 
 def test_the_command_lists_and_rolls_back(workspace: Workspace, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        deployment.publish(workspace, model_file(tmp_path, name))
+        publish(workspace, model_file(tmp_path, name))
     script = [sys.executable, str(ROOT / "scripts" / "5_deploy_bot.py"), "--workspace", str(workspace.root)]
     listed = subprocess.run([*script, "--list"], capture_output=True, text=True, check=True).stdout
     assert next(line for line in listed.splitlines() if line.startswith("in use")).split()[2].startswith("two-")

@@ -21,6 +21,7 @@ from storage.records import BotStatus, ModelState
 from storage.settings import MAX_TOKENS
 from storage.store import Store
 from storage.system.processes import kill_tree
+from tests.support.switched_bot import publish
 from tests.support.waiting import wait_for
 
 
@@ -37,7 +38,7 @@ def a_model(folder: Path, name: str) -> Path:
 def offline_bot(store: Store, workspace: Workspace, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A bot that answers the playground only, with a first model deployed."""
     store.settings.set(MAX_TOKENS, 50, changed_by="test")
-    deployment.publish(workspace, a_model(tmp_path, "first"))
+    publish(workspace, a_model(tmp_path, "first"))
     process = subprocess.Popen(
         [sys.executable, str(PROJECT_ROOT / "bot" / "run.py"), "--workspace", str(workspace.root), "--offline"],
         env=os.environ | {"GOMP_SPINCOUNT": "1000"},

@@ -98,7 +98,7 @@ def test_a_first_token_encoder_with_another_shape_is_converted_too(workspace: Wo
     ensure_query_gguf("bge-small-en-v1.5", workspace, bulk=bulk)
     query = query_embedder("bge-small-en-v1.5", workspace)
     assert (query.embed(TEXTS) * bulk.embed(TEXTS)).sum(axis=1).min() > 0.999
-    assert query.embed_query("hello").shape == (384,)
+    assert query.embed(["hello"]).shape == (1, 384)
     query.close()
 
 

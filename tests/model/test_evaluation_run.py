@@ -1,4 +1,4 @@
-"""A whole evaluation with the packaged model: it writes, is measured, goes on where it was stopped."""
+"""A whole evaluation with the packaged model: it writes, is measured, continues where it was stopped."""
 
 from __future__ import annotations
 

@@ -25,6 +25,8 @@ from storage.records import Conversation, Turn
 
 SYSTEM = "You are a regular on this server. Be yourself, keep it short."
 TALK = Conversation((Turn("Ada", "hi all"), Turn("Bob", "anyone up for a game tonight?")))
+# A name no model writes: a line that began with a person's of the talk would end the reply.
+APART = Conversation((Turn("\ue000\ue001\ue002", "hi all"),))
 # Another processor draws other words from the same seed: what must not end may not.
 ENDLESS = GenerationOptions(max_tokens=900, stop=(), temperature=1.0, seed=3, repeat_penalty=1.3, may_end=False)
 
@@ -50,8 +52,8 @@ def request(
 
 
 def busy(model: ChatModel, channel: int = 90) -> object:
-    """A reply under way that will not end by itself before it is cancelled."""
-    future = model.submit(request(channel, options=ENDLESS))
+    """A reply under way that will not end on its own before it is cancelled."""
+    future = model.submit(request(channel, APART, options=ENDLESS))
     while not model._worker.running:
         time.sleep(0.002)
     return future
@@ -79,15 +81,16 @@ def test_one_seed_gives_one_reply_and_none_gives_others(model: ChatModel) -> Non
 
 
 def test_the_length_limit_and_stop_strings_end_a_reply(model: ChatModel) -> None:
-    endless = model.generate(request(2, options=ENDLESS.with_changes(max_tokens=50)))
+    limited = ENDLESS.with_changes(max_tokens=50)
+    endless = model.generate(request(2, APART, options=limited))
     assert (endless.stop_reason, endless.reply_tokens) == ("length", 50)
-    # Whatever it says, half of its letters occur in it before the limit.
-    stopped = model.generate(
-        request(2, options=ENDLESS.with_changes(max_tokens=50, stop=("e", "a", "o", "i", "t", "n")))
-    )
+    model.forget_channel(2)  # a prompt computed in other pieces rounds otherwise, and draws other words
+    inside = endless.text[len(endless.text) // 2]
+    stopped = model.generate(request(2, APART, options=limited.with_changes(stop=(inside,))))
     assert stopped.stop_reason == "stop"
     assert stopped.reply_tokens < 50
-    assert not set("eaoitn") & set(stopped.text)
+    assert inside not in stopped.text
+    assert endless.text.startswith(stopped.text.rstrip())
 
 
 @pytest.mark.parametrize(
@@ -127,7 +130,6 @@ def test_listening_leaves_only_the_newest_line_and_the_cue(model: ChatModel) -> 
     recalled = (Turn("Eve", "we played chess on monday"), Turn("Bob", "chess is slow but fun"))
     model.listen(5, Conversation(TALK.turns, recalled), SYSTEM)
     assert model.wait_until_idle(timeout_seconds=60)
-    assert model.standing_recall(5) == recalled
     newest = Turn("Cid", "chess then?")
     reply = model.generate(request(5, Conversation((*TALK.turns, newest), recalled)))
     line = model.count_tokens("Cid: chess then?")
@@ -253,7 +255,7 @@ def test_a_waiting_reply_can_be_cancelled_and_costs_nothing(model: ChatModel) ->
 
 def test_a_cancelled_task_on_the_event_loop_stops_the_model(model: ChatModel) -> None:
     async def ask() -> None:
-        future = asyncio.wrap_future(model.submit(request(10, options=ENDLESS)))
+        future = asyncio.wrap_future(model.submit(request(10, APART, options=ENDLESS)))
         while not model._worker.running:
             await asyncio.sleep(0.005)
         future.cancel()
@@ -340,7 +342,7 @@ def test_the_response_cache_answers_only_where_it_was_asked_for(model: ChatModel
             assert not model.generate(cached).is_cached  # another voice might have said it
             break
     else:
-        pytest.fail("no reply ended by itself in five")
+        pytest.fail("no reply ended on its own in five")
     assert not model.generate(plain).is_cached
 
 
@@ -397,7 +399,7 @@ def test_get_model_loads_once_and_close_lets_it_load_again(tmp_path: Path) -> No
 def test_closing_ends_what_is_being_written() -> None:
     """Fault 8: a stop while generating ends the reply as cancelled, not in an exception."""
     loaded = ChatModel(offline_chat_model(), ContextOptions(cells=1024, threads=1), n_ctx=1024)
-    future = loaded.submit(request(options=ENDLESS.with_changes(max_tokens=500)))
+    future = loaded.submit(request(1, APART, options=ENDLESS.with_changes(max_tokens=500)))
     while not loaded._worker.running:
         time.sleep(0.002)
     waiting = loaded.submit(request(2))

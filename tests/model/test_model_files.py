@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import http.server
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,6 +30,7 @@ from storage.errors import CancelledError, ModelFileError
 from storage.jobs.frame import exit_code_of
 from storage.paths import Workspace
 from storage.settings import MODEL_PATH, Settings
+from tests.support.hub_server import HubServer
 
 
 @pytest.fixture(scope="session")
@@ -139,7 +140,7 @@ def test_the_catalogue_names_licences_and_free_alternatives() -> None:
     assert "Research" in DEFAULT_MODEL.licence
     assert not DEFAULT_MODEL.is_free
     assert sum(model.is_free for model in MODELS) >= 3
-    assert all(model.url.endswith(".gguf") and model.licence and model.size_bytes > 1e8 for model in MODELS)
+    assert all(model.file.endswith(".gguf") and model.licence and model.size_bytes > 1e8 for model in MODELS)
     with pytest.raises(ModelFileError, match="catalogue"):
         find_model("gpt-5")
 
@@ -296,22 +297,6 @@ def test_a_cancelled_download_keeps_what_arrived(hub: type[Hub], tmp_path: Path)
     assert (tmp_path / "file.gguf.part").stat().st_size > 1_000_000
 
 
-def test_the_script_downloads_from_the_catalogue_and_checks_the_model(
-    hub: type[Hub],
-    workspace: Workspace,
-    whole: bytes,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    serve(hub, whole)
-    monkeypatch.setenv("HF_ENDPOINT", f"{hub.address}/hub")
-    assert exit_code_of(lambda: download_model.main(["qwen2.5-1.5b", "--workspace", str(workspace.root)])) == 0
-    target = workspace.base_models / "qwen2.5-1.5b-instruct-q4_k_m.gguf"
-    assert target.stat().st_size == len(whole)
-    assert str(target) in capsys.readouterr().out
-    assert exit_code_of(lambda: download_model.main(["qwen2.5-1.5b", "--workspace", str(workspace.root)])) == 0
-
-
 def test_the_script_refuses_what_is_no_model_file(
     hub: type[Hub], workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -324,36 +309,47 @@ def test_the_script_refuses_what_is_no_model_file(
     assert "Apache-2.0" in capsys.readouterr().out
 
 
-class Shelf(http.server.SimpleHTTPRequestHandler):
-    """A hub that has what lies in a folder, under the hub's own addresses."""
-
-    def log_message(self, *_: object) -> None:
-        """Tests are quiet."""
-
-
 @pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    folder = tmp_path / "shelf"
-    folder.mkdir()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Shelf, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    yield folder
-    server.shutdown()
-    server.server_close()
+def shelf(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    with HubServer() as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.address)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        # What lies there only bears the catalogue's names.
+        monkeypatch.setattr(download_model, "find_model", lambda key: replace(find_model(key), sha256=""))
+        yield running
 
 
-def put_on(shelf: Path, repo: str, name: str, content: bytes) -> None:
-    path = shelf / repo / "resolve" / "main" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+def test_a_file_the_publisher_replaced_is_refused_with_the_way_to_take_it(
+    shelf: HubServer, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault 160: the catalogue's own checksum counts more than the hub's."""
+    monkeypatch.undo()
+    monkeypatch.setenv("HF_ENDPOINT", shelf.address)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    model = find_model("qwen2.5-1.5b")
+    shelf.put(model.repo, model.file, b"GGUF of somebody else")
+    assert exit_code_of(lambda: download_model.main([model.key, "--workspace", str(workspace.root)])) == 1
+    assert "--sha256" in capsys.readouterr().err
+    assert not (workspace.base_models / model.file).exists()
+
+
+def test_the_script_downloads_from_the_catalogue_and_checks_the_model(
+    shelf: HubServer, workspace: Workspace, whole: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = find_model("qwen2.5-1.5b")
+    shelf.put(model.repo, model.file, whole)
+    assert exit_code_of(lambda: download_model.main([model.key, "--workspace", str(workspace.root)])) == 0
+    target = workspace.base_models / model.file
+    assert target.stat().st_size == len(whole)
+    assert str(target) in capsys.readouterr().out
+    assert exit_code_of(lambda: download_model.main([model.key, "--workspace", str(workspace.root)])) == 0
 
 
 def test_the_default_download_brings_the_chat_model_and_the_one_for_recall(
-    shelf: Path, workspace: Workspace, whole: bytes
+    shelf: HubServer, workspace: Workspace, whole: bytes
 ) -> None:
     """Fault 93: nothing else of the documented path brings an embedding model."""
-    put_on(shelf, DEFAULT_MODEL.repo, DEFAULT_MODEL.file, whole)
+    shelf.put(DEFAULT_MODEL.repo, DEFAULT_MODEL.file, whole)
     source = offline_embedding_folder()
     for path in (path for path in source.rglob("*") if path.is_file()):
         content = path.read_bytes()
@@ -361,7 +357,7 @@ def test_the_default_download_brings_the_chat_model_and_the_one_for_recall(
             content = content.replace(b'"pooling_mode_cls_token": false', b'"pooling_mode_cls_token": true').replace(
                 b'"pooling_mode_mean_tokens": true', b'"pooling_mode_mean_tokens": false'
             )
-        put_on(shelf, "BAAI/bge-small-en-v1.5", path.relative_to(source).as_posix(), content)
+        shelf.put("BAAI/bge-small-en-v1.5", path.relative_to(source).as_posix(), content)
     assert exit_code_of(lambda: download_model.main(["--workspace", str(workspace.root)])) == 0
     assert (workspace.base_models / DEFAULT_MODEL.file).stat().st_size == len(whole)
     assert serving_model("bge-small-en-v1.5", workspace) == "bge-small-en-v1.5"
@@ -369,10 +365,10 @@ def test_the_default_download_brings_the_chat_model_and_the_one_for_recall(
 
 
 def test_a_model_for_recall_that_cannot_be_had_does_not_keep_the_chat_model_away(
-    shelf: Path, workspace: Workspace, whole: bytes, capsys: pytest.CaptureFixture[str]
+    shelf: HubServer, workspace: Workspace, whole: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Fault 93."""
-    put_on(shelf, DEFAULT_MODEL.repo, DEFAULT_MODEL.file, whole)
+    shelf.put(DEFAULT_MODEL.repo, DEFAULT_MODEL.file, whole)
     assert exit_code_of(lambda: download_model.main(["--workspace", str(workspace.root)])) == 0
     assert (workspace.base_models / DEFAULT_MODEL.file).exists()
     assert serving_model("bge-small-en-v1.5", workspace) == "all-MiniLM-L6-v2"

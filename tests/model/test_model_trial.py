@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -169,3 +170,12 @@ def test_cases_a_bad_file_chosen_never_ends_the_bot_or_loses_the_good_model(erro
         task.cancel()
 
     asyncio.run(scene())
+
+
+def test_memory_that_was_only_set_aside_is_not_held_against_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 159: Windows counts it as the process's own; the demo's model was refused for it."""
+    counted = SimpleNamespace(rss=300 << 20, private=3 << 30)
+    monkeypatch.setattr("psutil.Process", lambda pid: SimpleNamespace(memory_info=lambda: counted))
+    assert trial._own_memory(1) == 300 << 20
+    counted.rss = 4 << 30
+    assert trial._own_memory(1) == 3 << 30

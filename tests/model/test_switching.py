@@ -19,7 +19,15 @@ from storage.records import ModelState
 from storage.settings import ADAPTER_PATH, MODEL_PATH
 from storage.store import Store
 from tests.support.endings import KILLED
-from tests.support.switched_bot import BotOfOurs, abandon_switch, loads, model_file, only_the_old_one, publish_to_bot
+from tests.support.switched_bot import (
+    BotOfOurs,
+    abandon_switch,
+    loads,
+    model_file,
+    only_the_old_one,
+    publish,
+    publish_to_bot,
+)
 
 
 def test_a_running_bot_answers_with_the_new_model_at_the_end(store: Store, tmp_path: Path) -> None:
@@ -33,7 +41,7 @@ def test_a_running_bot_answers_with_the_new_model_at_the_end(store: Store, tmp_p
 
 
 def test_a_model_that_loads_and_says_nothing_is_taken_back(store: Store, tmp_path: Path) -> None:
-    old = deployment.publish(store.workspace, model_file(tmp_path, "old"))
+    old = publish(store.workspace, model_file(tmp_path, "old"))
     with BotOfOurs(store, react=loads) as bot:
         bot.says = ""
         with pytest.raises(DeploymentError, match="says nothing"):
@@ -99,9 +107,9 @@ def test_what_the_owner_chose_since_is_left_alone(store: Store, tmp_path: Path) 
 
 def test_a_model_the_bot_has_loaded_is_never_taken_back_later(store: Store, tmp_path: Path) -> None:
     """The deploying process may be killed while it waits for the bot's first words."""
-    deployment.publish(store.workspace, model_file(tmp_path, "old"))
+    publish(store.workspace, model_file(tmp_path, "old"))
     opened = switching.open_switch(store)
-    version = deployment.publish(store.workspace, model_file(tmp_path, "new"))
+    version = publish(store.workspace, model_file(tmp_path, "new"))
     switching.note_moved(store, opened)
     assert switching.load_or_take_back(store, lambda: "loaded") == "loaded"
     assert switching.unsettled_switch(store) is None
@@ -129,7 +137,7 @@ def test_the_next_deployment_does_not_go_back_to_a_model_that_was_left_broken(
 
 def test_a_deployment_cancelled_while_the_bot_loads_leaves_the_model_from_before(store: Store, tmp_path: Path) -> None:
     """FAULTS 58: nobody would be there to take a model back that does not load."""
-    old = deployment.publish(store.workspace, model_file(tmp_path, "old"))
+    old = publish(store.workspace, model_file(tmp_path, "old"))
     store.settings.set(ADAPTER_PATH, "chosen.gguf", changed_by="test")
 
     def cancel(share: float, step: str) -> None:
@@ -144,7 +152,7 @@ def test_a_deployment_cancelled_while_the_bot_loads_leaves_the_model_from_before
 
 
 def test_a_model_the_bot_cannot_load_is_taken_back_by_itself(store: Store, tmp_path: Path) -> None:
-    old = deployment.publish(store.workspace, model_file(tmp_path, "old"))
+    old = publish(store.workspace, model_file(tmp_path, "old"))
     with BotOfOurs(store, react=only_the_old_one) as bot:
         # A failure may be an old one, so it counts only once it outlives the command for a while.
         clock = iter(range(10_000))

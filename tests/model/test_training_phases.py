@@ -22,6 +22,7 @@ from model.catalog import offline_chat_model
 from model.files import gguf_files
 from model.files.gguf_files import ExportError
 from model.files.weights import FolderWeights
+from model.training import on_processor
 from model.training.base_model import BaseModel, chat_template, encoder, load_base, load_tokenizer, resolve_base
 from model.training.checkpoints import checkpoints, is_complete, last_complete
 from model.training.export import ExportPlan, export
@@ -33,12 +34,23 @@ from model.training.export_check import (
 )
 from model.training.loaders import Runtime, find_runtime, shrink_frozen_embedding
 from model.training.merging import LoraAdapter, MergedWeights, save_folder
+from model.training.on_processor import has_plain_head, quicken, reply_loss_of
 from model.training.phases import PhaseRows, PhaseSetup, build_trainer, scalable_adapter
 from model.training.progress import SilentReporter, mean_loss, seconds_before
 from model.training.recipes import CPU_SMOKE, LINEAR_LAYERS, LoraRecipe, Method, Recipe, lora_targets
 from model.training.rows import IGNORED, Example, PreparedFolder, Renderer, Skipped, examples
 from model.training.run import RunRequest, settle
-from model.training.shared_prefix import collate, pack, packed_together, reply_loss, shared_length
+from model.training.shared_prefix import (
+    alike,
+    collate,
+    feature_of,
+    pack,
+    packed_together,
+    padded,
+    reply_loss,
+    shared_length,
+    together,
+)
 from model.training.streamed import reply_distributions
 from model.training.trainer import ADAPTER, TrainingError, TrainingPlan, TrainingResult, measured_loss, train
 from storage.errors import CancelledError, ConfigurationError
@@ -146,7 +158,75 @@ def test_rows_that_are_learnt_in_parts_lose_packed_what_they_lose_alone(world: W
     assert [label != IGNORED for row in rows for label in row.labels] == [True, False, True, True, False, True]
     assert reply_loss(model, rows, at_once=2) == pytest.approx(reply_loss(model, rows, at_once=1), abs=1e-5)
     batch = collate([{"input_ids": row.prompt + row.reply, "labels": [IGNORED] * 3 + row.labels} for row in rows])
-    assert (batch["labels"] == pack(rows)["labels"]).all()
+    assert (batch["labels"] == together(rows)["labels"]).all()
+    assert (together(rows)["labels"] == padded(rows)["labels"]).all(), "little is shared, so they stand side by side"
+    assert reply_loss(model, rows, at_once=2) == pytest.approx(reply_loss_of(model, padded(rows)).item(), abs=1e-5)
+    assert reply_loss(model, rows, at_once=2) == pytest.approx(reply_loss_of(model, pack(rows)).item(), abs=1e-5)
+
+
+def test_transcripts_of_similar_length_are_computed_together_and_none_is_lost() -> None:
+    rows = [Example([number] * length, [9]) for number, length in enumerate((3, 30, 4, 29, 3, 90))]
+    groups = alike(rows, most_tokens=64)
+    assert [[row.prompt[0] for row in group] for group in groups] == [[0, 4, 2], [3, 1], [5]]
+    assert collate([feature_of(groups[0])])["input_ids"].shape == (3, 5)
+    assert (collate([feature_of(groups[1])])["labels"] == padded(groups[1])["labels"]).all()
+
+
+def test_what_is_quicker_on_a_processor_is_the_same_to_the_last_digit_that_counts(world: World) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    rows = examples(world.data, VALIDATION, world.renderer, Skipped())[:3]
+    plain = get_peft_model(
+        load_base(world.base, dtype="float32"),
+        LoraConfig(r=4, lora_alpha=8, task_type="CAUSAL_LM", target_modules=list(LINEAR_LAYERS)),
+    )
+    for name, weight in plain.named_parameters():
+        if "lora_B" in name:
+            weight.data.normal_(std=0.05)
+    batch = padded(rows)
+    loss = plain(input_ids=batch["input_ids"], labels=batch["labels"]).loss
+    loss.backward()
+    gradients = {name: weight.grad.clone() for name, weight in plain.named_parameters() if weight.grad is not None}
+    plain.zero_grad()
+    layers = len(gradients) // 2
+    assert quicken(plain) > layers, "every layer with an adapter, and the norms"
+    assert has_plain_head(plain)
+    quick = reply_loss_of(plain, batch)
+    quick.backward()
+    assert quick.item() == pytest.approx(loss.item(), abs=1e-5)
+    for name, weight in plain.named_parameters():
+        if weight.grad is not None:
+            assert weight.grad.numpy() == pytest.approx(gradients[name].numpy(), abs=2e-5), name
+    with plain.disable_adapter():
+        untrained = reply_loss_of(plain, batch).item()
+    assert untrained == pytest.approx(float(reply_loss(load_base(world.base, dtype="float32"), rows)), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("trial", "is_used"),
+    [
+        (lambda: 4.0, True),
+        (lambda: 1.2, False),
+        (lambda: os.kill(os.getpid(), 9), False),
+        (lambda: "?", False),
+        (lambda: 1 / 0, False),
+    ],
+)
+@pytest.mark.parametrize("forks", [True, False])
+def test_sixteen_bit_products_are_used_only_where_a_trial_shows_that_they_work(
+    monkeypatch: pytest.MonkeyPatch, trial: Callable[[], Any], is_used: bool, forks: bool
+) -> None:
+    """On some machines the instructions are announced and end the process."""
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
+    monkeypatch.setattr(on_processor, "times_faster", trial)
+    if not forks:
+        monkeypatch.delattr(os, "fork", raising=False)
+        monkeypatch.setattr(on_processor, "_TRIAL_PROGRAM", "print(4.0)" if is_used else "import os; os.abort()")
+    assert on_processor.is_bfloat16_faster.__wrapped__() == is_used
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert not on_processor.is_bfloat16_faster.__wrapped__(), "not even tried"
 
 
 def test_packed_rows_lose_exactly_what_they_lose_alone(world: World) -> None:

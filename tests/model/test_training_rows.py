@@ -16,15 +16,28 @@ from data.chat.rows import PREFERENCES, TRAIN, JudgedRow, PreferenceRow, Session
 from model.prompts import CHATML, transcript_layout
 from model.training.checkpoints import discard_incomplete, is_complete, last_complete, mark_complete
 from model.training.hardware import Hardware
-from model.training.preflight import GIB, Preflight, PreflightError, WorkEstimate, examine, fit_batches, memory_needed
+from model.training.preflight import (
+    GIB,
+    Preflight,
+    PreflightError,
+    WorkEstimate,
+    examine,
+    fit_batches,
+    fit_hours,
+    memory_needed,
+)
 from model.training.recipes import (
+    APPLE,
     CPU_SMOKE,
     DEMO,
     FULL,
     LINEAR_LAYERS,
+    OVERNIGHT,
     RECIPES,
+    RTX2060,
     RTX3070,
     Method,
+    Recipe,
     choose_recipe,
     halved,
     lora_targets,
@@ -40,7 +53,7 @@ from model.training.rows import (
     preference_examples,
 )
 from model.training.run import RunRequest, look, settle, with_changes
-from model.training.shapes import QWEN_3B
+from model.training.shapes import KNOWN_BASES, QWEN_3B, SMOLLM2_135M
 from storage.errors import BadInputError, ConfigurationError
 from storage.paths import Workspace
 from storage.records import BotPhase, BotStatus, CommandKind, Conversation, Turn
@@ -214,13 +227,76 @@ def test_full_holds_the_specifications_numbers() -> None:
     assert FULL.gradient_checkpointing
 
 
+QWEN_05B = KNOWN_BASES["Qwen/Qwen2.5-0.5B-Instruct"].shape
+
+
 @pytest.mark.parametrize(
-    ("gpu_gb", "name"), [(0, "cpu-smoke"), (4, "cpu-smoke"), (8, "rtx3070"), (16, "rtx3070"), (24, "full")]
+    ("gpu_gb", "weights", "about", "name"),
+    [
+        (24, QWEN_3B.weights, {}, "full"),
+        (16, QWEN_3B.weights, {}, "rtx3070"),
+        (8, QWEN_3B.weights, {}, "rtx3070"),
+        (6, QWEN_3B.weights, {}, "rtx2060"),
+        (4, QWEN_3B.weights, {}, "cpu-smoke"),
+        (4, QWEN_05B.weights, {}, "overnight"),
+        (0, QWEN_05B.weights, {}, "overnight"),
+        (0, QWEN_3B.weights, {}, "cpu-smoke"),
+        (0, SMOLLM2_135M.weights, {"is_practice": True}, "cpu-smoke"),
+        (0, QWEN_3B.weights, {"is_apple": True}, "apple"),
+        (0, 0, {}, "cpu-smoke"),
+    ],
 )
-def test_the_recipe_follows_the_hardware(gpu_gb: int, name: str) -> None:
-    recipe, reason = choose_recipe(gpu_bytes=gpu_gb * 1_000_000_000)
+def test_the_recipe_follows_the_hardware_and_the_base(
+    gpu_gb: int, weights: int, about: dict[str, bool], name: str
+) -> None:
+    recipe, reason = choose_recipe(gpu_bytes=gpu_gb * 1_000_000_000, weights=weights, **about)
     assert recipe.name == name
     assert reason
+    is_too_large = name == "cpu-smoke" and not about
+    assert ("qwen2.5-0.5b" in reason) is is_too_large, "who cannot train theirs is told which can be trained"
+
+
+def test_every_rung_fits_the_memory_it_is_made_for() -> None:
+    phases = ("sft", "dpo", "orpo", "kto")
+    assert all(memory_needed(RTX2060, phase, QWEN_3B, is_gpu=True) < 5.3 * GIB for phase in phases)
+    # A laptop with 8 GB that does other things too; a Mac with 16.
+    assert all(memory_needed(OVERNIGHT, phase, QWEN_05B, is_gpu=False) < 6 * GIB for phase in phases)
+    assert all(memory_needed(APPLE, phase, QWEN_3B, is_gpu=False) < 11 * GIB for phase in phases)
+
+
+def test_a_night_takes_as_many_rows_as_it_has_hours_for() -> None:
+    laptop = hardware(gflops=80.0, free_memory_bytes=10 * GIB)
+    work = WorkEstimate({"sft": 30_000, "dpo": 2_000}, 90.0, 30.0)
+    fitted = fit_hours(OVERNIGHT, Method.SFT_DPO, QWEN_05B, laptop, work)
+    assert 100 < fitted.sft.max_rows < 30_000
+    left = WorkEstimate({"sft": fitted.sft.max_rows, "dpo": fitted.dpo.max_rows}, 90.0, 30.0)
+    assert examined(fitted, left, laptop).seconds <= 10.1 * 3600
+    few = WorkEstimate({"sft": 200, "dpo": 20}, 90.0, 30.0)
+    assert fit_hours(OVERNIGHT, Method.SFT_DPO, QWEN_05B, laptop, few) == OVERNIGHT
+    assert fit_hours(RTX3070, Method.SFT_DPO, QWEN_05B, laptop, work) == RTX3070
+
+
+def examined(recipe: Recipe, work: WorkEstimate, machine: Hardware) -> Preflight:
+    return examine(
+        recipe=recipe,
+        reason="",
+        method=Method.SFT_DPO,
+        base="",
+        shape=QWEN_05B,
+        hardware=machine,
+        work=work,
+        is_base_here=True,
+    )
+
+
+def test_who_chose_a_small_model_is_told_of_the_night_before_it_begins(workspace: Workspace) -> None:
+    write_prepared_folder(workspace.message_files / "prepared", rows=240)
+    asked = RunRequest(chosen_base="Qwen/Qwen2.5-0.5B-Instruct")
+    settled = settle(asked, workspace)
+    assert settled.recipe.name == ("overnight" if not settled.hardware.has_gpu else settled.recipe.name)
+    crowded = replace(settled, recipe=replace(settled.recipe, name="overnight", most_hours=1e-6))
+    _, found = look(crowded, workspace)
+    assert any("To end within" in warning for warning in found.warnings)
 
 
 def test_the_rtx3070_recipe_fits_eight_gigabytes_in_every_phase() -> None:
@@ -480,3 +556,10 @@ def test_a_reply_in_a_transcript_says_its_name_on_every_further_line() -> None:
     assert example is not None
     assert decode(example.prompt) == "mira: hello 0\nmira: hello 1\nVex:"
     assert decode(example.reply) == " sure\nVex: thing\n<|im_end|>"
+
+
+def test_what_is_measured_of_a_transcript_ends_with_its_line_as_what_is_learnt_does() -> None:
+    renderer = Renderer(encode, transcript_layout(eos="<|im_end|>"), "none", 900, "Vex").of_lines
+    example = renderer.example(place("sure", turns=1, text="hello"), Skipped())
+    assert example is not None
+    assert decode(example.reply) == " sure\n"

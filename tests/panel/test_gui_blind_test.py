@@ -10,7 +10,19 @@ import pytest
 from gui import texts
 from gui.presenters import blind_test as quiz
 from model.evaluation import blind_test
-from storage.blind_test import Quiz, QuizItem, QuizLine, quiz_folder, quizzes, read_result
+from storage.blind_test import (
+    Quiz,
+    QuizItem,
+    QuizLine,
+    QuizResult,
+    RaterVerdict,
+    quiz_folder,
+    quizzes,
+    read_code,
+    read_result,
+    result_code,
+)
+from storage.errors import BadInputError
 from storage.records import Job, JobState
 from storage.store import Store
 from tests.support.panel import StillJobs, open_panel
@@ -90,13 +102,51 @@ def test_the_quiz_is_done_in_the_window_with_the_keyboard(store: Store) -> None:
         panel.wait(lambda: room.run is not None and room.reply.cget("text") == "reply 0", "the first reply")
         panel.key("b", "4", "Right", "h", "Right", "Left", "Right")
         panel.wait(lambda: room.count.cget("text") == texts.BLIND_COUNT.format(at=3, count=3), "the third reply")
-        panel.click(room.bot)
-        panel.click(room.next)
+        panel.click(room.bot)  # a tap is an answer: the last one ends the game
         saved = panel.wait(lambda: list((folder / "results").glob("*.json")), "the result file")
         panel.wait(lambda: jobs.started and jobs.started[-1][0] == "blind_test", "the scoring")
+        panel.wait(room.reveal.winfo_ismapped, "the reveal")
+        assert room.reveal.cget("text") == texts.BLIND_REVEAL.format(right=3, count=3)
     result = read_result(Path(saved[0]))
     assert result.rater == "ada"
     assert [verdict.is_bot for verdict in result.verdicts] == [True, False, True]
     assert result.verdicts[0].ratings == {"authenticity": 4}
     assert "--score" in jobs.started[-1][1]
     assert quizzes(store.workspace)
+
+
+@pytest.mark.usefixtures("display")
+def test_a_friends_code_is_pasted_and_one_cut_short_is_refused_in_words(store: Store) -> None:
+    folder = quiz_folder(store.workspace, "abc")
+    blind_test.save(QUIZ, KEY, folder)
+    verdicts = tuple(RaterVerdict(item.id, False) for item in QUIZ.items)
+    code = result_code(QuizResult("abc", "mia", verdicts, 5.0), QUIZ)
+    jobs = StillJobs()
+    with open_panel(store, jobs=jobs) as panel:
+        room = panel.go("blind_test")
+        room.code.set_text(code[: len(code) // 2])
+        panel.click(room.add_code)
+        panel.wait(lambda: "That is not a whole result code." in panel.app.toasts.titles, "the refusal")
+        assert not list((folder / "results").glob("*.json"))
+        room.code.set_text(f"my result: {code}")
+        panel.click(room.add_code)
+        panel.wait(room.reveal.winfo_ismapped, "how mia did")
+        assert room.reveal.cget("text") == texts.BLIND_REVEAL_BY.format(name="mia", right=1, count=3)
+        assert "reply 0" in room.fooled.cget("text")
+        panel.wait(lambda: jobs.started, "the scoring")
+    (saved,) = (folder / "results").glob("*.json")
+    assert read_result(saved).rater == "mia"
+
+
+def test_a_code_of_another_test_or_without_answers_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "abc"
+    blind_test.save(QUIZ, KEY, folder)
+    empty = result_code(QuizResult("abc", "mia", (), 5.0), QUIZ)
+    for code in ("", "hello", "BT1.", "BT1.e30", empty):
+        with pytest.raises(BadInputError):
+            read_code(code, [folder / "quiz.json"])
+    whole = result_code(QuizResult("abc", "mia", (RaterVerdict(QUIZ.items[1].id, True, {"length": 4}),), 5.0), QUIZ)
+    result, _ = read_code(whole, [folder / "quiz.json"])
+    assert result.verdicts == (RaterVerdict(QUIZ.items[1].id, True, {"length": 4}),)
+    with pytest.raises(BadInputError, match="not here any more"):
+        read_code(whole, [])

@@ -74,23 +74,24 @@ def test_from_the_start_button_to_a_reply_and_sliders_reach_the_next_one(offline
     store.settings.set(START_BOT_WITH_PANEL, False, changed_by="test")
     controller, jobs = real_parts(store)
     with open_panel(store, controller, jobs) as panel:
-        room = panel.go("dashboard")
+        room = panel.go("home")
         panel.click(room.hero.start)
         assert room.hero.state.cget("text") in (texts.STATE_STARTING, texts.STATE_LOADING)
         panel.wait(lambda: is_ready(panel), "the bot to be ready", seconds=START_SECONDS)
         panel.wait(lambda: room.hero.state.cget("text") == texts.STATE_OFFLINE, "the state in words")
-        assert "SmolLM2" in room.hero.facts[2][1].cget("text")
+        facts = panel.go("figures").facts.facts
+        panel.wait(lambda: "SmolLM2" in facts[2][1].cget("text"), "the model's name")
         details = ask(panel, store, "anyone up for a game tonight?")
         assert details["reply_tokens"] > 0
         assert details["total_ms"] > 0
-        room = panel.go("dashboard")
+        room = panel.go("home")
         panel.click(room.behaviour.tokens.slider, x=0.01)
         panel.click(room.behaviour.temperature.slider, x=0.5)
         panel.wait(lambda: store.settings.get(MAX_TOKENS) <= 60 and store.settings.get(TEMPERATURE) != 0.7, "sliders")
         details = ask(panel, store, "tell me everything about your whole week please")
         assert 0 < details["reply_tokens"] <= store.settings.get(MAX_TOKENS)
         panel.wait(lambda: panel.app.pulse.status.replies == 2, "the count of replies")
-        room = panel.go("dashboard")
+        room = panel.go("home")
         panel.click(room.hero.stop)
         panel.wait(lambda: state(panel) == "stopped", "the bot to stop", seconds=30)
         assert store.status.read_bot().exit_code == 0
@@ -149,8 +150,8 @@ def test_from_the_deploy_question_to_a_reply_of_the_new_model_and_back(offline_s
             panel.click(dialog._buttons[-1])
 
         answer_question(texts.DEPLOY_TITLE)
-        card = panel.wait(lambda: panel.app.window.front.key == "dashboard" and panel.app.window.front.new_model)
-        panel.wait(card.winfo_ismapped, "the question on the dashboard")
+        card = panel.wait(lambda: panel.app.window.front.key == "home" and panel.app.window.front.new_model)
+        panel.wait(card.winfo_ismapped, "the question on Home")
         panel.click(card.use)
         answer_question(texts.FORCE_TITLE)  # it was never evaluated: the checks object, the owner decides
         panel.wait(
@@ -191,7 +192,7 @@ def test_a_killed_bot_comes_back_by_itself_and_a_new_panel_adopts_it(offline_sto
         panel.wait(lambda: state(panel) == "running", "the adoption")
         assert panel.app.pulse.controller.pid == second
         assert panel.app.pulse.controller.is_adopted
-        room = panel.go("dashboard")
+        room = panel.go("home")
         panel.wait(lambda: room.hero.stop.cget("state") == "normal", "Stop")
         panel.click(room.hero.stop)
         panel.wait(lambda: controller.view().state is ControllerState.STOPPED, "the adopted bot to stop", seconds=30)
@@ -225,7 +226,7 @@ def test_a_missing_model_is_said_in_words_with_its_cure(offline_store: Store) ->
     offline_store.settings.set(MODEL_PATH, str(offline_store.workspace.root / "missing.gguf"), changed_by="test")
     controller, jobs = real_parts(offline_store)
     with open_panel(offline_store, controller, jobs) as panel:
-        room = panel.go("dashboard")
+        room = panel.go("home")
         panel.wait(lambda: room.hero.state.cget("text") == texts.STATE_NO_MODEL, "the state", seconds=START_SECONDS)
         panel.wait(lambda: room.problem.winfo_ismapped(), "the banner")
         assert "missing.gguf" in room.problem.what.cget("text")

@@ -47,6 +47,19 @@ def put_model(store: Store) -> Path:
     return model
 
 
+def test_a_large_server_is_asked_about_in_the_window_and_the_answer_kept(store: Store) -> None:
+    """Fault 167."""
+    text = policy.large_server_text("the lounge", 500, is_discoverable=False)
+    with open_panel(store, demo=False) as panel:
+        policy.ask_about_large_server(store.facts, 7, text, now=1.0)
+        finish(store, "fetch")
+        panel.wait(lambda: panel.app.dialog.is_open, "the question")
+        panel.wait(lambda: len(panel.app.dialog._buttons) == 3, "its answers")
+        panel.click(panel.app.dialog._buttons[-1])
+        panel.wait(lambda: policy.is_large_server_confirmed(store.consents, 7), "the answer")
+    assert store.consents.latest(policy.LARGE_SERVER, subject_id=7).wording == text
+
+
 @pytest.mark.parametrize("begun", ["token", "import"])
 def test_the_list_is_still_there_after_its_first_step_and_a_restart(store: Store, begun: str) -> None:
     with open_panel(store, demo=False) as panel:
@@ -108,7 +121,7 @@ def test_the_way_without_a_token_goes_from_an_export_to_the_first_reply(store: S
         panel.wait(lambda: read_first_steps(store).is_closed, "the list to be closed")
         assert not panel.app.window.sidebar.items["first_run"].winfo_ismapped()
     with open_panel(store, demo=False) as panel:
-        assert panel.app.window.front.key == "dashboard"
+        assert panel.app.window.front.key == "home"
 
 
 def test_the_way_from_discord_opens_one_step_after_the_other(store: Store) -> None:
@@ -184,7 +197,7 @@ def test_what_is_typed_into_a_step_survives_the_list_being_read_again(store: Sto
         panel.click(room.lines["token"].field)
         panel.type("half a token")
         panel.turn(2.0)
-        panel.go("dashboard")
+        panel.go("home")
         panel.go("first_run")
         panel.turn(1.0)
         assert room.lines["token"].field.get() == "half a token"
@@ -194,7 +207,7 @@ def test_a_workspace_that_has_long_been_answering_is_not_asked_to_begin(store: S
     """From before there was a record of the first steps."""
     store.activity.add([Activity(time.time(), 1, 1, 1, "Ines", True, "mentioned", latency_ms=900.0)])
     with open_panel(store, demo=False) as panel:
-        assert panel.app.window.front.key == "dashboard"
+        assert panel.app.window.front.key == "home"
 
 
 def test_the_list_can_be_hidden_and_is_found_again(store: Store) -> None:
@@ -202,7 +215,7 @@ def test_the_list_can_be_hidden_and_is_found_again(store: Store) -> None:
         room = panel.app.window.front
         panel.wait(lambda: room.view is not None, "the list")
         panel.click(room.dismiss)
-        panel.wait(lambda: panel.app.window.front.key == "dashboard", "the dashboard")
+        panel.wait(lambda: panel.app.window.front.key == "home", "Home")
     with open_panel(store, demo=False) as panel:
-        assert panel.app.window.front.key == "dashboard"
+        assert panel.app.window.front.key == "home"
         panel.go("first_run")

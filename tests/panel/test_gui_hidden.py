@@ -96,3 +96,12 @@ def test_the_window_is_there_once_the_program_runs(store: Store, monkeypatch: py
 
     monkeypatch.setattr(toolkit, "sys", SimpleNamespace(platform="win32"))
     assert looked_at(store) == ["normal"] * 3
+
+
+def test_a_window_whose_screen_was_taken_away_comes_back_within_reach(store: Store) -> None:
+    """Fault 154."""
+    with open_panel(store) as panel:
+        panel.root.withdraw()
+        panel.root.wm_geometry("+9000+300")
+        panel.app.show_window()
+        panel.wait(lambda: 0 <= panel.root.winfo_x() < panel.root.winfo_screenwidth(), "the window to be seen")

@@ -1,4 +1,4 @@
-"""No trained model gets lost: each is a row, and the newest waits on the dashboard until the owner has decided."""
+"""No trained model gets lost: each is a row, and the newest waits on Home until the owner has decided."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_nothing_is_deleted_while_a_job_may_need_it(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("display")
-def test_a_model_nobody_decided_about_waits_on_the_dashboard_after_a_restart(store: Store) -> None:
+def test_a_model_nobody_decided_about_waits_on_home_after_a_restart(store: Store) -> None:
     """The training ended while the window was closed."""
     old, new = train(store, "old", made_at=AT - 500), train(store, "new")
     publish(store, old, "voice-1")
@@ -188,14 +188,14 @@ def test_a_model_nobody_decided_about_waits_on_the_dashboard_after_a_restart(sto
     store.jobs.finish(job.job_id, JobState.DONE, result={"model": str(new)})
     for _ in range(2):
         with open_panel(store, jobs=StillJobs()) as panel:
-            card = panel.go("dashboard").new_model
+            card = panel.go("home").new_model
             panel.wait(card.winfo_ismapped, "the question")
             assert card.title.cget("text") == texts.NEW_MODEL_TITLE.format(name="voice-Q4_K_M")
             shown = [child.cget("text") for child in card.pairs.winfo_children()]
             assert shown[:2] == [texts.NEW_MODEL_BEFORE, texts.NEW_MODEL_NOW]
             assert "me, after dinner 0" in shown
     with open_panel(store, jobs=StillJobs()) as panel:
-        card = panel.go("dashboard").new_model
+        card = panel.go("home").new_model
         panel.wait(card.winfo_ismapped, "the question")
         panel.click(card.keep)
         panel.wait(lambda: answers(store) and not card.winfo_ismapped(), "the answer")
@@ -207,7 +207,7 @@ def test_a_model_nobody_decided_about_waits_on_the_dashboard_after_a_restart(sto
 @pytest.mark.usefixtures("display")
 def test_not_now_and_escape_leave_the_question_where_it_was(store: Store) -> None:
     with open_panel(store, jobs=StillJobs()) as panel:
-        panel.go("dashboard")
+        panel.go("home")
         for number, key in enumerate(("Escape", "")):
             model = train(store, f"new{number}", made_at=AT + number)
             job = store.jobs.start("retrain")
@@ -256,7 +256,7 @@ def test_a_practice_model_never_takes_a_real_ones_place_by_one_click(store: Stor
     train(store, "practice", recipe="cpu-smoke")
     jobs = StillJobs()
     with open_panel(store, jobs=jobs) as panel:
-        card = panel.go("dashboard").new_model
+        card = panel.go("home").new_model
         panel.wait(card.winfo_ismapped, "the question")
         panel.click(card.use)
         panel.wait(lambda: panel.app.dialog.is_open, "the second question")

@@ -33,7 +33,19 @@ from storage.store import Store
 from tests.support.panel import StillController, StillJobs, open_panel
 
 pytestmark = pytest.mark.usefixtures("display")
-ROOMS = ("dashboard", "playground", "people", "training", "logs", "settings", "first_run", "blind_test")
+ROOMS = (
+    "home",
+    "figures",
+    "live",
+    "taught",
+    "playground",
+    "people",
+    "training",
+    "logs",
+    "settings",
+    "first_run",
+    "blind_test",
+)
 LONG_AGO_MS = 1_700_000_000_000
 TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAwMA.GabcdE.abcdefghijklmnopqrstuvwxyz0123456789ab"
 
@@ -124,7 +136,7 @@ def test_a_click_on_start_shows_at_once_and_reaches_the_controller(store: Store)
     with open_panel(store, controller) as panel:
         panel.wait(lambda: "start" in controller.asked, "the demo's own start")
         controller.asked.clear()
-        hero = panel.go("dashboard").hero
+        hero = panel.go("home").hero
         panel.wait(lambda: hero.start.cget("state") == "normal", "Start to be possible")
         panel.click(hero.start)
         assert hero.state.cget("text") == texts.STATE_STARTING or controller.asked
@@ -134,7 +146,7 @@ def test_a_click_on_start_shows_at_once_and_reaches_the_controller(store: Store)
 def test_buttons_are_enabled_only_when_they_make_sense(store: Store) -> None:
     controller = StillController(store)
     with open_panel(store, controller) as panel:
-        hero = panel.go("dashboard").hero
+        hero = panel.go("home").hero
 
         def states() -> dict[str, bool]:
             names = ("start", "stop", "restart", "force", "free")
@@ -149,6 +161,8 @@ def test_buttons_are_enabled_only_when_they_make_sense(store: Store) -> None:
             lambda: states() == {"start": False, "stop": True, "restart": True, "force": True, "free": True}, "running"
         )
         assert hero.state.cget("text") == texts.STATE_RUNNING
+        panel.click(hero.more)
+        panel.wait(hero.free.winfo_ismapped, "the rarer buttons")
         panel.click(hero.free)
         panel.wait(lambda: "free" in controller.asked, "the wish for its memory")
         controller.become(ControllerState.RUNNING, running_status(is_resting=True))
@@ -161,8 +175,10 @@ def test_force_stop_asks_first_and_neither_escape_nor_enter_means_yes(store: Sto
     controller = StillController(store)
     controller.become(ControllerState.RUNNING, running_status())
     with open_panel(store, controller) as panel:
-        hero = panel.go("dashboard").hero
+        hero = panel.go("home").hero
         panel.wait(lambda: hero.force.cget("state") == "normal", "Force stop")
+        panel.click(hero.more)
+        panel.wait(hero.force.winfo_ismapped, "the rarer buttons")
         panel.click(hero.force)
         panel.wait(lambda: panel.app.dialog.is_open, "the question")
         panel.key("Escape")
@@ -181,7 +197,7 @@ def test_force_stop_asks_first_and_neither_escape_nor_enter_means_yes(store: Sto
 
 def test_sliders_write_at_once_by_mouse_and_by_arrow_keys(store: Store) -> None:
     with open_panel(store) as panel:
-        card = panel.go("dashboard").behaviour
+        card = panel.go("home").behaviour
         panel.click(card.temperature.slider, x=0.9)
         panel.wait(lambda: store.settings.get(TEMPERATURE) > 0.9, "the temperature")
         before = store.settings.get(TEMPERATURE)
@@ -191,15 +207,15 @@ def test_sliders_write_at_once_by_mouse_and_by_arrow_keys(store: Store) -> None:
         panel.wait(lambda: store.settings.get(MAX_TOKENS) <= 70, "max tokens")
         panel.click(card.rate.slider, x=0.5)
         panel.wait(lambda: 0.4 < store.settings.get(RESPONSE_RATE) < 0.6, "the rate")
-        assert card.rate.hint.cget("text").startswith("about 5")
+        assert card.rate.value.cget("text") == "5 in 10"
         panel.click(card.mentions._picture)
         panel.wait(lambda: store.settings.get(MENTIONS_ONLY), "the switch")
-        panel.wait(lambda: card.rate.hint.cget("text") == texts.RATE_HINT_MENTIONS, "the hint")
+        panel.wait(lambda: card.rate.tip.text == texts.RATE_HINT_MENTIONS, "the hint")
 
 
 def test_the_wheel_over_a_slider_scrolls_the_page_and_leaves_the_value(store: Store) -> None:
     with open_panel(store) as panel:
-        room = panel.go("dashboard")
+        room = panel.go("home")
         slider = room.behaviour.rate.slider
         panel.reveal(slider)
         panel.do("mousemove", str(slider.winfo_rootx() + 30), str(slider.winfo_rooty() + 8))
@@ -211,14 +227,14 @@ def test_the_wheel_over_a_slider_scrolls_the_page_and_leaves_the_value(store: St
 
 def test_another_process_changes_a_setting_and_the_slider_follows(store: Store) -> None:
     with open_panel(store) as panel:
-        card = panel.go("dashboard").behaviour
+        card = panel.go("home").behaviour
         store.settings.set(TEMPERATURE, 0.95, changed_by="!settemp")
         panel.wait(lambda: card.temperature.value.cget("text") == "0.95", "the slider to follow")
 
 
 def test_quiet_for_an_hour_is_one_click_and_another_ends_it(store: Store) -> None:
     with open_panel(store) as panel:
-        hero = panel.go("dashboard").hero
+        hero = panel.go("home").hero
         panel.click(hero.quiet)
         panel.wait(lambda: store.settings.get(QUIET_UNTIL) > time.time() + 3500, "quiet")
         panel.wait(lambda: hero.quiet.cget("text") == texts.BUTTON_UNQUIET, "the button's other side")
@@ -229,7 +245,7 @@ def test_quiet_for_an_hour_is_one_click_and_another_ends_it(store: Store) -> Non
 def test_everything_can_be_reached_and_pressed_by_keyboard(store: Store) -> None:
     controller = StillController(store)
     with open_panel(store, controller, demo=False) as panel:
-        panel.go("dashboard")
+        panel.go("home")
         panel.wait(lambda: panel.app.window.front.hero.start.cget("state") == "normal", "Start")
         reached = set()
         for _ in range(60):
@@ -252,7 +268,7 @@ def test_decisions_show_who_what_and_why(store: Store) -> None:
         ]
     )
     with open_panel(store) as panel:
-        table = panel.go("dashboard").decisions
+        table = panel.go("figures").decisions
         panel.wait(lambda: len(table._rows) == 2, "two decisions")
         newest = [cell.text for cell in table._rows[0].cells]
         assert newest[1:] == ["Moss", texts.SPOKE, "mentioned", "2.3 s"]
@@ -261,7 +277,7 @@ def test_decisions_show_who_what_and_why(store: Store) -> None:
 def test_a_running_job_shows_its_step_and_can_be_cancelled(store: Store) -> None:
     jobs = StillJobs()
     with open_panel(store, jobs=jobs) as panel:
-        room = panel.go("dashboard")
+        room = panel.go("home")
         with store.jobs.running("backup") as job:
             job.report(0.4, "Copying messages")
             panel.wait(lambda: room.jobs.winfo_ismapped() and room.jobs.lines, "the job")
@@ -277,6 +293,24 @@ def test_a_running_job_shows_its_step_and_can_be_cancelled(store: Store) -> None
 
 
 # ---- settings -----------------------------------------------------------------------------------------
+
+
+def test_a_setting_is_found_by_what_people_call_it_and_set_where_it_is_found(store: Store) -> None:
+    with open_panel(store) as panel:
+        room = panel.go("settings")
+        panel.key("ctrl+f")
+        panel.type("how often")
+        panel.wait(
+            lambda: room.group == "found" and list(room.forms["found"].rows) == [RESPONSE_RATE.key], "the setting"
+        )
+        panel.key("ctrl+a")
+        panel.type("gibberish")
+        panel.wait(room.nothing.winfo_ismapped, "the sentence that there is none")
+        panel.key("ctrl+a")
+        panel.type("mention")
+        panel.wait(lambda: MENTIONS_ONLY.key in getattr(room.forms.get("found"), "rows", {}), "another one")
+        panel.key("Escape")
+        panel.wait(lambda: room.group == "Startup", "the group from before")
 
 
 def test_settings_are_checked_as_typed_stored_when_right_and_reset(store: Store) -> None:
@@ -363,7 +397,7 @@ def test_the_rate_is_typed_in_percent_and_shown_in_percent(store: Store) -> None
 def test_a_missing_token_is_one_click_from_where_it_is_entered(store: Store) -> None:
     controller = StillController(store)
     with open_panel(store, controller) as panel:
-        room = panel.go("dashboard")
+        room = panel.go("home")
         controller.become(ControllerState.FAILED)
         failed = ControllerView(
             ControllerState.FAILED, detail="No Discord bot token is set.", cure="Enter it in Settings > Discord."
@@ -675,7 +709,7 @@ def test_the_chat_keeps_its_end_whatever_changes_its_size(store: Store) -> None:
 
 def test_pages_grow_no_wider_than_can_be_read(store: Store) -> None:
     with open_panel(store, size=(1900, 900)) as panel:
-        room = panel.go("dashboard")
+        room = panel.go("home")
         panel.turn(0.3)
         assert room.area.inner.winfo_width() <= panel.app.theme.px(1100)
 
@@ -720,7 +754,7 @@ def test_a_message_waits_for_the_pointer_to_leave_its_place(store: Store) -> Non
 
 def test_switching_the_appearance_repaints_every_room(store: Store) -> None:
     with open_panel(store) as panel:
-        for room in ("dashboard", "logs", "settings"):
+        for room in ("home", "logs", "settings"):
             panel.go(room)
         for mode in ("dark", "light"):
             panel.app.set_appearance(mode)

@@ -17,9 +17,11 @@ from model.evaluation.rows import read_rows
 from storage.backup import create_backup
 from storage.blind_test import quiz_folder
 from storage.index_sync import catch_up
+from storage.live import Draft
 from storage.paths import Workspace
 from storage.records import Activity, Channel, JobState, Mention, Message, Reaction
 from storage.store import Store
+from storage.teaching import JudgedReply, Opinion
 from storage.vectordb import VectorIndex
 
 MINUTE = 60_000
@@ -157,9 +159,12 @@ def _chat(store: Store, name: str) -> None:
         question, "stuff", details={"recalled": [recalled], "prompt": f"{name}: {theirs.content}\n"}
     )
     store.activity.add([Activity(1.0, theirs.id, 1, MIRA, name, False, "mentioned")])
-    store.messages.save(
-        [message(99, 4000, f"as you said, {theirs.content}", is_own=True, reply_to_id=theirs.id, name="bot")]
+    said = message(99, 4000, f"as you said, {theirs.content}", is_own=True, reply_to_id=theirs.id, name="bot")
+    store.messages.save([said])
+    store.teaching.judge(
+        JudgedReply(said.id, 1, said.content, "voice-1", (theirs.id,)), Opinion.BAD, better=theirs.content
     )
+    store.notes.write_drafts([Draft(1, theirs.id, 4711, f"what {theirs.content}", 1.0, 1.0)])
     with store.jobs.running("prepare") as reporter:
         reporter.result = {"shares": [{"author_id": MIRA, "name": name, "before": 0.1, "after": 0.1}]}
     assert store.jobs.latest("prepare").state is JobState.DONE  # type: ignore[union-attr]

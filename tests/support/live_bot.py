@@ -120,7 +120,7 @@ def prepare(workspace: Workspace, server: DiscordServer, *, speak: bool = True, 
 
 @contextmanager
 def running_bot(workspace: Workspace, server: DiscordServer, **options: Any) -> Iterator[LiveBot]:
-    """Start the bot; it is killed at the end unless it ended by itself."""
+    """Start the bot; it is killed at the end unless it ended on its own."""
     bot = LiveBot(workspace, server, **options)
     try:
         yield bot

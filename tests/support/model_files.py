@@ -70,6 +70,27 @@ def with_metadata(path: Path, **changes: Any) -> Path:
     return path
 
 
+def base_model(path: Path) -> Path:
+    """The packaged model as a base model is published: no chat template, no marks of turns in its vocabulary, and a
+    header that asks for BOS."""
+    import gguf
+
+    reader = gguf.GGUFReader(offline_chat_model())
+    writer = gguf.GGUFWriter(path, "llama")
+    left_out = ("chat_template", "ggml.tokens", "ggml.bos_token_id", "ggml.eos_token_id", "ggml.add_bos_token")
+    copy_metadata(reader, writer, leave_out=tuple(f"tokenizer.{name}" for name in left_out))
+    tokens = reader.get_field("tokenizer.ggml.tokens").contents()
+    end = tokens.index("<|endoftext|>")
+    writer.add_token_list([f"<unused{number}>" if "<|im_" in name else name for number, name in enumerate(tokens)])
+    writer.add_bos_token_id(end)
+    writer.add_eos_token_id(end)
+    writer.add_add_bos_token(True)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, np.array(tensor.data), raw_dtype=tensor.tensor_type)
+    _close(writer)
+    return path
+
+
 def recurrent_model(path: Path, *, width: int = 32, layers: int = 2, state: int = 8) -> Path:
     """A Mamba model of random weights with the packaged model's vocabulary: its state cannot be cut back."""
     import gguf

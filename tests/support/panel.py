@@ -64,6 +64,9 @@ class StillJobs:
     def tick(self) -> list[Any]:
         return []
 
+    def setting_up(self) -> tuple[Any, ...]:
+        return ()
+
     def start(self, kind: str, arguments: list[str]) -> None:
         self.started.append((kind, list(arguments)))
 

@@ -20,6 +20,7 @@ from bot.handlers import Handlers, channel_reader
 from bot.live_status import LiveStatus
 from bot.looking_back import LookingBack
 from bot.outbox import Outbox
+from bot.reacting import Reactor
 from bot.reply_scheduler import ReplyDesk
 from bot.responder import Response
 from bot.stopping import StopRequest
@@ -133,7 +134,9 @@ class _Services:
 
 
 @asynccontextmanager
-async def sim_bot(store: Store, *texts: str, speak: bool = True) -> AsyncIterator[SimBot]:
+async def sim_bot(
+    store: Store, *texts: str, speak: bool = True, reactor: Reactor | None = None
+) -> AsyncIterator[SimBot]:
     """Start it; unasked replies are off (rate 0) unless `roll` and the rate are changed."""
     responder = ScriptedResponder(list(texts) or ["sure"])
     roll = [0.99]
@@ -165,8 +168,10 @@ async def sim_bot(store: Store, *texts: str, speak: bool = True) -> AsyncIterato
         counts=counts,
         desk=desk,
         forget_channel=responder.forget,
+        reactor=reactor,
         roll=lambda: roll[0],
         wall_clock=lambda: clock[0](),
+        monotonic=lambda: clock[0](),
     )
 
     async def add_commands(client: BotClient) -> None:
@@ -214,13 +219,19 @@ async def sim_bot(store: Store, *texts: str, speak: bool = True) -> AsyncIterato
         await desk.close(timeout_seconds=1.0)
 
 
-def play(store: Store, scene: Callable[[SimBot], Awaitable[None]], *texts: str, **settings: Any) -> None:
+def play(
+    store: Store,
+    scene: Callable[[SimBot], Awaitable[None]],
+    *texts: str,
+    reactor: Reactor | None = None,
+    **settings: Any,
+) -> None:
     """One scene on a fresh server; `texts` are what the model answers."""
     for key, value in ({"response_rate": 0.0} | settings).items():
         store.settings.set(REGISTRY[key], value, changed_by="test")
 
     async def run() -> None:
-        async with sim_bot(store, *texts) as bot:
+        async with sim_bot(store, *texts, reactor=reactor) as bot:
             await scene(bot)
 
     asyncio.run(run())

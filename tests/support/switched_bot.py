@@ -9,12 +9,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from model.catalog import resolve_model
 from model.publishing import deployment
+from model.publishing.deployment import DeployedModel
 from model.publishing.release import Release
 from storage.environment import Environment
-from storage.paths import PROJECT_ROOT
+from storage.paths import PROJECT_ROOT, Workspace
 from storage.playground import CHECK
 from storage.records import BotPhase, BotStatus, CommandKind, ModelState
 from storage.settings import ADAPTER_PATH
@@ -27,6 +29,13 @@ def model_file(folder: Path, name: str, content: bytes | None = None) -> Path:
     path = folder / f"{name}.gguf"
     path.write_bytes(content or name.encode() * 1000)
     return path
+
+
+def publish(workspace: Workspace, gguf: Path, **details: Any) -> DeployedModel:
+    """Store a model file and use it, as a release does that found nothing to object to."""
+    version = deployment.store_version(workspace, gguf, **details)
+    deployment.use(workspace, version)
+    return version
 
 
 class BotOfOurs:
@@ -90,7 +99,7 @@ def publish_to_bot(store: Store, tmp_path: Path, name: str) -> Release:
 
 def abandon_switch(store: Store, tmp_path: Path) -> deployment.DeployedModel:
     """A deployment whose process was killed right after it had moved the pointer."""
-    old = deployment.publish(store.workspace, model_file(tmp_path, "old"))
+    old = publish(store.workspace, model_file(tmp_path, "old"))
     store.settings.set(ADAPTER_PATH, "chosen.gguf", changed_by="test")
     code = (
         f"import os, sys; sys.path.insert(0, {str(PROJECT_ROOT)!r})\n"

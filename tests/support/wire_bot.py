@@ -25,6 +25,12 @@ class NoRecall:
     async def with_index(self, work: Callable[..., Any]) -> str:
         return ""
 
+    async def on_index_thread(self, work: Callable[..., Any]) -> str:
+        return ""
+
+    def sources(self, channel_id: int) -> list[int]:
+        return [channel_id]
+
 
 @dataclass
 class WireServices:

@@ -21,6 +21,14 @@ def test_each_folder_that_went_unnoticed_is_warned_about(path: str) -> None:
     ("path", "name"),
     [
         (r"C:\Users\x\OneDrive - Firma GmbH\bot", "OneDrive"),
+        (r"C:\Users\x\Nextcloud2\bot", "Nextcloud"),
+        ("/Users/x/Yandex.Disk.localized/bot", "Yandex Disk"),
+        ("/Volumes/GoogleDrive/Mo\u0301j dysk/bot", "Google Drive"),
+        (r"G:\Můj disk\bot", "Google Drive"),
+        (r"G:\내 드라이브\bot", "Google Drive"),
+        (r"G:\Shared drives\Team\bot", "Google Drive"),
+        (r"H:\My Drive (x@example.org)\bot", "Google Drive"),
+        (r"C:\Users\x\WEB.DE Online-Speicher\bot", "WEB.DE"),
         (r"C:\Users\x\Dropbox (Personal)\bot", "Dropbox"),
         (r"D:\Nextcloud\bot", "Nextcloud"),
         (r"C:\Users\x\Sync\bot", "Sync.com"),
@@ -56,6 +64,8 @@ def test_its_sisters_are_named(path: str, name: str) -> None:
     "path",
     [
         r"C:\Users\x\bot",
+        "/Users/x/Documents/my drive-by game/bot",
+        r"D:\min diskussion\bot",
         r"C:\Users\x\Documents\discord bot",
         r"\\?\C:\bot",
         r"D:\games\box\bot",
@@ -101,3 +111,13 @@ def test_the_mark_a_client_leaves_in_a_folder_is_seen_from_below(tmp_path: Path,
     (tmp_path / mark).touch()
     assert "synchronised by" in unsafe_folder(str(tmp_path / "deep" / "bot"))
     assert unsafe_folder(str(tmp_path.parent / "beside" / "bot")) == ""
+
+
+def test_documents_that_macos_keeps_in_icloud_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 157: the path says nothing of it."""
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    workspace = str(tmp_path / "Documents" / "bot")
+    assert not unsafe_folder(workspace, mounts=[])
+    (tmp_path / "Library" / "Mobile Documents" / "com~apple~CloudDocs" / "Documents").mkdir(parents=True)
+    assert "iCloud" in unsafe_folder(workspace, mounts=[])
+    assert not unsafe_folder(str(tmp_path / "bot"), mounts=[])

@@ -80,7 +80,7 @@ def test_a_model_that_thinks_is_asked_not_to(cue: str, expected: str) -> None:
 
 
 def test_a_model_without_a_switch_whose_template_speaks_of_thoughts_gets_an_empty_one() -> None:
-    """Fault 85: it would open one by itself."""
+    """Fault 85: it would open one on its own."""
     found = template_of(chatml(contents="m.content.split('</think>')[-1]"))
     assert found.cue.endswith("<think>\n\n</think>\n\n")
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +16,13 @@ from bot_controller import BotController, ControllerState, ControllerView
 from gui import terminal
 from storage.control import PANEL_WANTED
 from storage.errors import KnownError
+from storage.paths import PROJECT_ROOT
 from storage.settings import KEEP_AWAKE
 from storage.store import Store
 from storage.system import desktop
 from storage.system.console import CLOSE_SECONDS, handle_event, stop_signals, when_console_closes
 from storage.system.power import KeepAwake
+from storage.system.session_end import WINDOW_CLASS, WM_ENDSESSION, WM_QUERYENDSESSION, answer
 
 
 @pytest.mark.parametrize("event", [2, 5, 6])  # the window, logging off, shutting down
@@ -44,6 +49,57 @@ def test_control_c_stays_pythons() -> None:
     assert not handle_event(0, lambda: asked.append(1))
     assert not handle_event(1, lambda: asked.append(1))
     assert not asked
+
+
+def test_the_sessions_end_is_never_refused_and_heeded_once_it_is_sure() -> None:
+    """Fault 153: refusing holds up the whole shutdown; ending at the question may be for nothing."""
+    ended: list[str] = []
+    assert answer(WM_QUERYENDSESSION, False, lambda: ended.append("asked")) == 1
+    assert answer(WM_ENDSESSION, False, lambda: ended.append("called off")) == 0
+    assert not ended
+    assert answer(WM_ENDSESSION, True, lambda: ended.append("ending")) == 0
+    assert ended == ["ending"]
+    assert answer(0x0F, True, lambda: ended.append("painting")) is None
+
+
+ENDS = """
+import sys, threading
+from pathlib import Path
+from storage.system.console import when_console_closes
+ended = threading.Event()
+when_console_closes(ended.set)
+print("listening", flush=True)
+sys.exit(0 if ended.wait(60) else 3)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="Windows has messages for it, other systems signals")
+def test_windows_shutting_down_reaches_a_program_that_has_loaded_user32() -> None:
+    """Fault 153."""
+    import ctypes
+    from ctypes import wintypes
+
+    user32: Any = ctypes.windll.user32  # type: ignore[attr-defined,unused-ignore]
+    child = subprocess.Popen([sys.executable, "-c", ENDS], stdout=subprocess.PIPE, text=True, cwd=PROJECT_ROOT)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "listening\n"
+    kind = ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.HWND, wintypes.LPARAM)  # type: ignore[attr-defined,unused-ignore]
+    told: list[int] = []
+
+    def look(window: int, _: int) -> bool:
+        name, owner = ctypes.create_unicode_buffer(100), wintypes.DWORD()
+        user32.GetClassNameW(window, name, 100)
+        user32.GetWindowThreadProcessId(window, ctypes.byref(owner))
+        if name.value == WINDOW_CLASS and owner.value == child.pid:
+            user32.PostMessageW(window, WM_ENDSESSION, 1, 0)
+            told.append(window)
+        return True
+
+    deadline = time.monotonic() + 30
+    while not told and time.monotonic() < deadline:
+        user32.EnumWindows(kind(look), 0)
+        time.sleep(0.05)
+    assert child.wait(timeout=60) == 0
 
 
 def test_listening_for_it_is_possible_on_every_system() -> None:

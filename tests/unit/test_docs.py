@@ -85,6 +85,7 @@ def test_the_list_of_models_is_the_catalogue() -> None:
             model.licence,
             "yes" if model.is_free else "no",
             model.template,
+            str(model.sort),
         ]
     for embedding in EMBEDDING_MODELS:
         cells = [cell.strip() for cell in rows.pop(embedding.name).strip("|").split("|")]

@@ -76,7 +76,7 @@ def test_no_redirect_takes_the_token_along_or_leaves_encryption(target: str, is_
 )  # fmt: skip
 def test_what_is_no_web_address_is_refused_with_a_sentence(tmp_path: Path, url: str) -> None:
     """Fault 113."""
-    with pytest.raises(DownloadError, match="no web address") as caught:
+    with pytest.raises(DownloadError, match="not a web address") as caught:
         download(url, tmp_path / "new" / "x.gguf")
     assert "https://" in caught.value.cure
     assert not (tmp_path / "new").exists()

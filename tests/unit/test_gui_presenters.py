@@ -200,7 +200,7 @@ def test_a_decision_keeps_its_reason_and_its_error() -> None:
 
 
 def test_rates_say_what_they_mean() -> None:
-    assert dashboard.rate_view(0.05).hint == "about 5 replies per 100 messages"
+    assert dashboard.rate_view(0.05).hint == "joins in about 5 of 100 messages"
     assert dashboard.rate_view(0.05, mentions_only=True).hint == texts.RATE_HINT_MENTIONS
 
 

@@ -16,11 +16,14 @@ from storage.errors import KnownError
 from storage.paths import Workspace
 from storage.settings import FETCH_SCHEDULE
 from storage.store import Store
+from storage.system.boot_service.macos import launch_daemon
 from storage.system.launch_entry import NAME, launch_command
 from storage.system.login_item import is_login_item, set_login_item
+from storage.system.login_item.macos import launch_agent
 from storage.system.power import KeepAwake
 from storage.system.power.windows import ES_CONTINUOUS, ES_SYSTEM_REQUIRED
-from storage.system.schedule import apply_schedule
+from storage.system.schedule import Schedule, Task, apply_schedule
+from storage.system.schedule.macos import launchd_plist
 from storage.system.shortcuts import make_shortcuts
 from storage.system.shortcuts.windows import powershell_shortcuts
 
@@ -88,6 +91,38 @@ def test_macos_login_goes_through_a_launch_agent_not_run_on_macos(home: Path) ->
     assert not is_login_item(platform="darwin", home=home)
 
 
+# launchd.plist(5): the keys our files use, and the type each must have there.
+LAUNCHD_KEYS = {
+    "Label": str,
+    "ProgramArguments": list,
+    "UserName": str,
+    "RunAtLoad": bool,
+    "KeepAlive": dict,
+    "AbandonProcessGroup": bool,
+    "WorkingDirectory": str,
+    "ProcessType": str,
+    "StartCalendarInterval": dict,
+}
+
+
+def test_every_file_for_launchd_holds_known_keys_of_the_right_type_not_run_on_macos() -> None:
+    """Fault 158: what `plutil -lint` and launchd look at."""
+    task = Task("fetch-1234", tuple(COMMAND), Path("/opt/bot"))
+    for content in (
+        launch_agent(COMMAND),
+        launch_daemon("boot-1234", COMMAND, "ana"),
+        launchd_plist(task, Schedule(4, 0)),
+        launchd_plist(task, Schedule(4, 0, 6)),
+    ):
+        agent = plistlib.loads(content, fmt=plistlib.FMT_XML)
+        assert {"Label", "ProgramArguments"} <= agent.keys() <= LAUNCHD_KEYS.keys()
+        assert all(type(value) is LAUNCHD_KEYS[key] for key, value in agent.items())
+        assert agent["ProcessType"] in ("Background", "Standard", "Adaptive", "Interactive")
+        assert all(type(number) is int for number in agent.get("StartCalendarInterval", {}).values())
+    daemon = plistlib.loads(launch_daemon("boot-1234", COMMAND, "ana"))
+    assert daemon["ProcessType"] == "Interactive", "a background job is held to the slow cores"
+
+
 def test_windows_login_goes_through_the_run_key_not_run_on_windows(home: Path) -> None:
     registry = FakeRegistry()
     set_login_item(True, COMMAND, platform="win32", home=home, registry=registry)
@@ -101,7 +136,7 @@ def test_windows_login_goes_through_the_run_key_not_run_on_windows(home: Path) -
 def test_the_login_command_opens_this_workspace_minimised(workspace: Workspace) -> None:
     command = launch_command(workspace, minimised=True, platform="linux")
     assert command[1].endswith("launcher.py")
-    assert command[2:] == ["--workspace", str(workspace.root), "--minimised"]
+    assert command[2:] == ["--workspace", str(workspace.root), "--windowed", "--minimised"]
 
 
 def test_shortcuts_appear_in_the_menu_and_on_the_desktop(home: Path) -> None:
@@ -112,6 +147,7 @@ def test_shortcuts_appear_in_the_menu_and_on_the_desktop(home: Path) -> None:
     app = make_shortcuts(COMMAND, platform="darwin", home=home)[0]
     program = app / "Contents" / "MacOS" / "run"
     assert app.name == "Personality Bot.app"
+    assert plistlib.loads((app / "Contents" / "Info.plist").read_bytes())["LSArchitecturePriority"][0] == "arm64"
     assert program.read_text(encoding="utf-8").startswith("#!/bin/sh\n")
     assert os.name == "nt" or program.stat().st_mode & 0o111  # Windows has no such mark
 

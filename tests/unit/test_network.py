@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import ssl
+import sys
 import urllib.error
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 
+from scripts.installation.machine import is_reachable
 from storage.system import network
+from storage.system.certificates import ensure_certificates
 from storage.system.network import NetworkFault, explain, is_web_page
 
 
@@ -86,3 +91,32 @@ def test_a_web_page_is_recognised(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "{}", "error code: 1015", None, b"<html>", {"a": 1}, Path("x")])
 def test_anything_else_is_no_web_page(text: object) -> None:
     assert not is_web_page(text)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has a store of its own")
+def test_a_python_without_certificates_takes_certifis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 156: Python from python.org on macOS, until somebody double-clicks a file beside it."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    nothing = SimpleNamespace(cafile=None, capath=None)
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nothing)
+    try:
+        assert ensure_certificates()
+        assert ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"]).cert_store_stats()["x509_ca"] > 50
+        monkeypatch.setenv("SSL_CERT_FILE", "/the/owners/own.pem")
+        assert not ensure_certificates()
+        assert os.environ["SSL_CERT_FILE"] == "/the/owners/own.pem"
+    finally:
+        os.environ.pop("SSL_CERT_FILE", None)
+
+
+def test_a_package_index_that_cannot_be_verified_here_is_still_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 156: pip brings certificates of its own; else macOS got no build for its graphics."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise urllib.error.URLError(ssl.SSLCertVerificationError(1, "unable to get local issuer certificate"))
+
+    monkeypatch.delenv("PIP_NO_INDEX", raising=False)
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    assert is_reachable("https://index.example/")
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: (_ for _ in ()).throw(urllib.error.URLError("no")))
+    assert not is_reachable("https://index.example/")

@@ -27,6 +27,8 @@ NUMBERS = {
     "Switzerland": "079 123 45 67|0791234567|044 668 18 00|+41 79 123 45 67",
     "Austria": "0664 1234567|0664/123 45 67|01 5123456|+43 664 1234567",
     "Sweden": "070-123 45 67|0701234567|08-123 456 78|+46 70 123 45 67",
+    "full width and odd hyphens": "２１２-５５５-０１４７|+９０ ５３２ １２３ ４５ ６７|0171\u20112345678",
+    "Arabic and Indian digits": "٠٥٠ ١٢٣ ٤٥٦٧|+٩٦٦٥٠١٢٣٤٥٦٧|०९८७६५४३२१०",
     "Portugal": "912 345 678|21 123 4567|+351 912 345 678",
     "Brazil": "(11) 91234-5678|11 91234-5678|11912345678|(11)912345678|+55 11 91234-5678|11 3456-7890",
     "India": "98765 43210|9876543210|098765 43210|+91 98765 43210|+91-9876543210",
@@ -44,7 +46,7 @@ AROUND = ("{}", "call me on {} tonight", "meine nummer: {}", "({})", "{}, ok?", 
 @pytest.mark.parametrize("number", [one for numbers in NUMBERS.values() for one in numbers.split("|")])
 @pytest.mark.parametrize("around", AROUND)
 def test_a_number_is_masked_wherever_it_stands(number: str, around: str) -> None:
-    """Fault 88."""
+    """Faults 88 and 123."""
     masked, found = mask(around.format(number))
     assert found == {"phone": 1}
     assert not re.search(r"\d", masked)

@@ -11,11 +11,13 @@ from xml.etree import ElementTree
 import pytest
 
 from storage.paths import Workspace
+from storage.system.boot_service.windows import boot_task_xml
 from storage.system.commands import CommandOutcome, windows_user
 from storage.system.launch_entry import windowless_python
 from storage.system.schedule import Schedule, ScheduleError, Scheduler, Task, apply_schedule, parse_schedule
 from storage.system.schedule.linux import cron_line, systemd_service, systemd_timer, with_cron_line
 from storage.system.schedule.windows import task_xml
+from tests.support.task_schema import violations
 
 TASK = Task(
     "fetch-1234",
@@ -68,6 +70,36 @@ def test_a_schedule_is_read_and_written_the_same(text: str, expected: Schedule |
 def test_anything_else_is_answered_with_the_forms(text: str) -> None:
     with pytest.raises(ScheduleError, match="daily@04:00"):
         parse_schedule(text)
+
+
+@pytest.mark.parametrize("schedule", [Schedule(4, 0), Schedule(23, 59, 6)])
+@pytest.mark.parametrize("user", ["", "PC\\Zoë Müller"])
+def test_a_scheduled_task_is_written_as_windows_schema_demands(schedule: Schedule, user: str) -> None:
+    """Fault 155: element by element, their order and their texts."""
+    assert violations(task_xml(TASK, schedule, user=user)) == []
+
+
+def test_the_task_at_boot_is_written_as_windows_schema_demands() -> None:
+    """Fault 155."""
+    assert violations(boot_task_xml(TASK.command, "PC\\Zoë Müller")) == []
+
+
+def test_the_schemas_rules_find_what_is_wrong() -> None:
+    good = task_xml(TASK, Schedule(4, 0, 0)).decode("utf-16")
+    for before, after, said in (
+        ("<Enabled>true</Enabled>", "", ""),
+        ("<Enabled>true</Enabled>", "<Enabled>yes</Enabled>", "Enabled: 'yes'"),
+        ("T04:00:00", "T24:00:00", "StartBoundary: '2026-01-01T24:00:00'"),
+        ("PT6H", "6 hours", "ExecutionTimeLimit: '6 hours'"),
+        ('id="Author"', 'id="Owner"', "Actions run in the context of a principal that is not there"),
+        ("<Sunday />", "<Funday />", "DaysOfWeek: Funday is not allowed there"),
+    ):
+        assert before in good
+        assert (violations(good.replace(before, after).encode("utf-16")) or [""])[0] == said
+    swapped = good.replace("<Enabled>true</Enabled>", "").replace(
+        "</StartBoundary>", "</StartBoundary><Enabled>true</Enabled>"
+    )
+    assert "children in another order" in violations(swapped.encode("utf-16"))[0]
 
 
 def test_windows_gets_a_task_that_survives_strange_paths() -> None:

@@ -191,6 +191,11 @@ LINES = Speakers.named(["Ada", "Bob"], ["Vex"], is_transcript=True)
         ("a\nVex: b\nVex: c\nVex: d\nVex: e\nVex: f", "a\nb\nc\nd\ne", True),
         ("[image]\nVex: look [image]\nVex: [image] [sticker: wave]", "look [image]", False),
         ("yes\nBob: no", "yes", True),
+        # A speaker the model made up, and what people write in front of their own words.
+        ("ask him\nVex: jon: he's 32", "ask him", True),
+        ("no\nVex: note: it's at 8", "no\nnote: it's at 8", False),
+        ("no\nVex: see https://a.b and 10:30", "no\nsee https://a.b and 10:30", False),
+        ("spoon: still missing", "spoon: still missing", False),
     ],
 )
 def test_in_a_transcript_a_reply_is_a_few_lines_and_none_of_them_twice(text: str, expected: str, is_over: bool) -> None:

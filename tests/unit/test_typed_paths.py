@@ -13,6 +13,7 @@ from scripts import tune
 from storage.environment import read_environment
 from storage.paths import Workspace
 from storage.settings import ADAPTER_PATH, MODEL_PATH
+from storage.system.long_paths import too_deep
 from storage.typed_paths import clean_path, typed_path
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -66,3 +67,11 @@ def test_cases_settings_environment_workspace_and_command_line_take_the_path_tha
     assert Workspace.at(f'"{tmp_path}"').root == tmp_path.resolve()
     assert typed_path(f"file://{tmp_path}/m.gguf") == tmp_path / "m.gguf"
     assert "typed_path" in vars(tune)
+
+
+def test_a_workspace_too_deep_for_windows_is_told_so() -> None:
+    """Fault 103: where long paths are not allowed, a backup of it could not be written."""
+    deep = "C:\\Users\\Zoë\\" + "d" * 130
+    assert "no backup" in too_deep(deep, are_long_allowed=False)
+    assert not too_deep(deep, are_long_allowed=True)
+    assert not too_deep("C:\\bot", are_long_allowed=False)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -163,7 +162,6 @@ def _line(rng: random.Random, words: list[str]) -> str:
 def _prepare(workspace: Path, out: Path) -> dict[str, Any]:
     import json
 
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, str(_ROOT), str(workspace), str(out)],
@@ -174,21 +172,21 @@ def _prepare(workspace: Path, out: Path) -> dict[str, Any]:
     seconds = time.monotonic() - started
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    peak, cpu = map(float, done.stdout.split()[-2:])
     counts = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["counts"]
     return {
         "seconds": seconds,
         "cpu_seconds": cpu,
-        "peak_mb": float(done.stdout.split()[-1]),
+        "peak_mb": peak,
         "examples": counts["train"] + counts["validation"] + counts["test"],
     }
 
 
-# A process of its own: its peak memory is the preparation's.
+# A process of its own: its peak memory and its processor time are the preparation's.
 _CHILD = """
-import importlib, resource, sys
+import importlib, sys, time
 sys.path.insert(0, sys.argv[1])
 importlib.import_module("scripts.2_prepare_training_data").main(["--workspace", sys.argv[2], "--out", sys.argv[3]])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+from storage.system.processes import peak_memory_bytes
+print(peak_memory_bytes() / 2**20, time.process_time())
 """

@@ -1,7 +1,8 @@
 """The panel: launch to usable, memory, idle processor time, and the longest callback on the Tk thread.
 
 A workspace with --messages messages (a million by default) is made first; then the real window is opened in a process
-of its own, measured at rest and hidden, walked through every room, and flooded with --rate log lines a second. The
+of its own, measured at rest and hidden, walked through every room, and flooded with --rate log lines a second and,
+with Live open, with --talk messages a second. The
 longest callback counts everything the Tk thread runs between two turns of its loop, building of rooms included; its
 processor time beside it says what of that was waiting for other programs.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import subprocess
@@ -17,17 +19,19 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from scripts.dev.take_screenshots import display
 from storage.errors import KnownError
+from storage.live import ReplyNote
 from storage.paths import PROJECT_ROOT, Workspace
-from storage.records import Channel, Message
+from storage.records import Activity, Channel, Message
 from storage.store import Store
 
-ROOMS = ("playground", "people", "training", "logs", "settings", "first_run", "dashboard")
+ROOMS = ("playground", "live", "taught", "figures", "people", "training", "logs", "settings", "first_run", "home")
 GOALS = {"usable_seconds": 1.5, "memory_mb": 80.0, "hidden_cpu_percent": 1.0, "longest_callback_ms": 50.0}
 SAVE_ROWS = 5_000
 DISCORD_EPOCH_MS, FIRST_MS = 1_420_070_400_000, 1_700_000_000_000
@@ -37,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this benchmark."""
     parser.add_argument("--messages", type=int, default=1_000_000, help="messages stored (default: 1,000,000)")
     parser.add_argument("--rate", type=int, default=1000, help="log lines a second (default: 1,000)")
+    parser.add_argument("--talk", type=int, default=20, help="messages a second while Live is open (default: 20)")
     parser.add_argument("--seconds", type=float, default=15.0, help="length of each measured part (default: 15)")
     parser.add_argument("--workspace", type=Path, help="keep the generated workspace here and use it again")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
@@ -46,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Make the workspace, then measure in a fresh process."""
     if options.inside:
-        return measure(Path(options.inside), options.rate, options.seconds)
+        return measure(Path(options.inside), options.rate, options.talk, options.seconds)
     with tempfile.TemporaryDirectory(prefix="panel-bench-") as temporary, display(1200, 800):
         folder = options.workspace or Path(temporary)
         fill(Workspace.at(folder).create(), options.messages)
@@ -58,6 +63,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             "gui",
             "--inside",
             str(folder),
+            "--talk",
+            str(options.talk),
             "--rate",
             str(options.rate),
             "--seconds",
@@ -86,6 +93,9 @@ def report(figures: dict[str, Any]) -> str:
         "longest_callback_ms": "longest callback, ms",
         "longest_callback_cpu_ms": "its processor time, ms",
         "rooms_callback_ms": "longest while building rooms, ms",
+        "live_cpu_percent": "processor time, Live and its talk, %",
+        "live_callback_ms": "longest while the talk passes, ms",
+        "live_callback_cpu_ms": "its processor time, ms",
         "flood_callback_ms": "longest in the flood, ms",
         "flood_callback_p99_ms": "99 of 100 in the flood, ms",
         "flood_lines": "log lines shown in the flood",
@@ -127,7 +137,7 @@ def fill(workspace: Workspace, count: int) -> None:
                 print(f"{first:,} of {count:,} messages written", file=sys.stderr, flush=True)
 
 
-def measure(folder: Path, rate: int, seconds: float) -> dict[str, Any]:
+def measure(folder: Path, rate: int, talk: int, seconds: float) -> dict[str, Any]:
     """In a process of its own: open the panel and look at it from inside."""
     import psutil
 
@@ -142,7 +152,7 @@ def measure(folder: Path, rate: int, seconds: float) -> dict[str, Any]:
         usable, usable_cpu = time.time() - started, time.process_time()
         start_memory = me.memory_info().rss
         turns.clear()
-        app.go("dashboard")
+        app.go("home")
         turns.run(3.0)
         rooms, own = [], []
         for room in ROOMS:
@@ -159,6 +169,7 @@ def measure(folder: Path, rate: int, seconds: float) -> dict[str, Any]:
         turns.run(1.0)
         hidden = processor_share(me, lambda: turns.rest(seconds))
         app.root.deiconify()
+        live_share, live_times, live_own = watch_live(app, turns, me, folder, talk, seconds)
         shown = flood(app, turns, store.workspace.logs / "bot.log", rate, seconds)
         flooded, own = sorted(turns.times), [*own, max(turns.own)]
         app.quit(leave_running=True)
@@ -170,10 +181,13 @@ def measure(folder: Path, rate: int, seconds: float) -> dict[str, Any]:
         "visible_cpu_percent": visible,
         "hidden_cpu_percent": hidden,
         "rooms_callback_ms": max(rooms) * 1000,
+        "live_cpu_percent": live_share,
+        "live_callback_ms": max(live_times) * 1000,
+        "live_callback_cpu_ms": max(live_own) * 1000,
         "flood_callback_ms": flooded[-1] * 1000,
         "flood_callback_p99_ms": flooded[int(len(flooded) * 0.99)] * 1000,
-        "longest_callback_ms": max(*rooms, flooded[-1]) * 1000,
-        "longest_callback_cpu_ms": max(own) * 1000,
+        "longest_callback_ms": max(*rooms, flooded[-1], *live_times) * 1000,
+        "longest_callback_cpu_ms": max(*own, *live_own) * 1000,
         "flood_lines": shown,
     }
 
@@ -223,6 +237,60 @@ def processor_share(process: Any, work: Any) -> float:
     before, began = sum(process.cpu_times()[:2]), time.perf_counter()
     work()
     return float(sum(process.cpu_times()[:2]) - before) / (time.perf_counter() - began) * 100
+
+
+def watch_live(
+    app: Any, turns: Turns, process: Any, folder: Path, rate: int, seconds: float
+) -> tuple[float, list[float], list[float]]:
+    """Live open while messages pass: processor share, and how long each callback took (all of it, its own time)."""
+    app.go("live")
+    turns.until(lambda: app.window.front.key == "live")
+    turns.run(1.0)
+    speaker = multiprocessing.get_context("spawn").Process(target=speak, args=(folder, rate, seconds))
+    turns.clear()
+    speaker.start()
+    share = processor_share(process, lambda: turns.run(seconds + 2.0))
+    speaker.join()
+    return share, list(turns.times), list(turns.own)
+
+
+def speak(folder: Path, rate: int, seconds: float) -> None:
+    """What a busy server leaves in the databases: messages, decisions, every tenth of them answered."""
+    with Store.open(Workspace.at(folder)) as store:
+        end, number = time.time() + seconds, 0
+        while time.time() < end:
+            for _ in range(max(rate // 10, 1)):
+                number += 1
+                at = int(time.time() * 1000)
+                said = Message(
+                    at - DISCORD_EPOCH_MS << 22 | number % 4096,
+                    1 + number % 3,
+                    number % 60,
+                    f"member {number % 60}",
+                    f"a line of the usual length that somebody says, number {number}",
+                    at,
+                )
+                answered = number % 10 == 0
+                reply = said.id + (1 << 21) if answered else None
+                row = Activity(
+                    time.time(),
+                    said.id,
+                    said.channel_id,
+                    said.author_id,
+                    said.author_name,
+                    answered,
+                    "mentioned" if answered else "rolled 0.61 against 5%",
+                    latency_ms=1400.0 if answered else None,
+                    reply_id=reply,
+                )
+                store.messages.save([said])
+                store.activity.add([row])
+                if reply is not None:
+                    own = replace(said, id=reply, author_id=99, author_name="bot", is_own=True, reply_to_id=said.id)
+                    store.messages.save([own])
+                    note = ReplyNote(reply, said.channel_id, said.id, time.time(), "voice", (reply,), (said.id,))
+                    store.notes.add(note)
+            time.sleep(0.1)
 
 
 def flood(app: Any, turns: Turns, path: Path, rate: int, seconds: float) -> int:

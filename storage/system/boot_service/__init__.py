@@ -34,7 +34,7 @@ class BootKeeper(Protocol):
 
 
 def boot_command(workspace: Workspace, *, platform: str = sys.platform) -> list[str]:
-    return [*launch_command(workspace, platform=platform), "--headless"]
+    return launch_command(workspace, headless=True, platform=platform)
 
 
 class BootTask:

@@ -9,6 +9,7 @@ from pathlib import Path
 from storage.paths import PROJECT_ROOT
 from storage.system.boot_service.status import OFF, ON, BootStatus, BootTaskError, on_or_off, write_definition
 from storage.system.commands import RunCommand
+from storage.system.files import remove_file
 from storage.system.systemd import systemd_path, systemd_quote
 
 
@@ -59,14 +60,14 @@ class UserService:
         if not self.status().is_on and not self.unit.exists():
             return on_or_off(False)
         self._run(["systemctl", "--user", "disable", f"{self._name}.service"])
-        self.unit.unlink(missing_ok=True)
+        remove_file(self.unit)
         self._run(["systemctl", "--user", "daemon-reload"])
         return self.status()
 
     def _must(self, command: list[str]) -> None:
         outcome = self._run(command)
         if outcome.code:
-            self.unit.unlink(missing_ok=True)
+            remove_file(self.unit)
             raise BootTaskError(
                 f"{command[0]} refused: {outcome.output.strip()[-300:] or outcome.code}.",
                 "Where there is no systemd, put this into your crontab (crontab -e): @reboot "

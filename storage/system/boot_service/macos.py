@@ -24,7 +24,8 @@ def launch_daemon(name: str, command: Sequence[str], user: str) -> bytes:
             "KeepAlive": {"SuccessfulExit": False},
             "AbandonProcessGroup": True,
             "WorkingDirectory": str(PROJECT_ROOT),
-            "ProcessType": "Background",
+            # "Background" would hold it to the efficiency cores, and it answers people.
+            "ProcessType": "Interactive",
         }
     )
 

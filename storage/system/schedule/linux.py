@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from storage.system.commands import RunCommand
+from storage.system.files import remove_file
 from storage.system.schedule.task import DAY_NAMES, Schedule, Task, require
 from storage.system.systemd import systemd_path, systemd_quote
 
@@ -89,7 +90,7 @@ class SystemdOrCron:
             return
         self._run(["systemctl", "--user", "disable", "--now", f"{self._task.name}.timer"])
         for kind in ("timer", "service"):
-            self._unit(kind).unlink(missing_ok=True)
+            remove_file(self._unit(kind))
         self._run(["systemctl", "--user", "daemon-reload"])
 
     def _remove_cron(self) -> None:

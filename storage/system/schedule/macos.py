@@ -6,6 +6,7 @@ import plistlib
 from pathlib import Path
 
 from storage.system.commands import RunCommand, user_id
+from storage.system.files import remove_file
 from storage.system.schedule.task import Schedule, Task, require
 
 
@@ -45,7 +46,7 @@ class Launchd:
     def remove(self) -> None:
         """Take it away; harmless where there is none."""
         self._run(["launchctl", "bootout", f"gui/{user_id()}/{self._task.name}"])
-        self._plist.unlink(missing_ok=True)
+        remove_file(self._plist)
 
     def status(self) -> str:
         """Where its definition lies; empty where there is none."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from storage.system.commands import RunCommand, windows_user
+from storage.system.files import temporary_folder
 from storage.system.schedule.task import DAY_NAMES, Schedule, Task, require
 from storage.system.task_scheduler import TaskXml
 
@@ -14,8 +12,8 @@ def task_xml(task: Task, schedule: Schedule, *, user: str = "") -> bytes:
     """A Task Scheduler definition (schema 1.2): caught up after sleep, only with a network, never twice at once."""
     xml = TaskXml()
     trigger = xml.path("Triggers", "CalendarTrigger")
-    xml.text(trigger, "StartBoundary", f"2026-01-01T{schedule.hour:02d}:{schedule.minute:02d}:00")
     xml.text(trigger, "Enabled", "true")
+    xml.text(trigger, "StartBoundary", f"2026-01-01T{schedule.hour:02d}:{schedule.minute:02d}:00")
     if schedule.day is None:
         xml.text(xml.path("ScheduleByDay", under=trigger), "DaysInterval", "1")
     else:
@@ -41,8 +39,8 @@ class TaskScheduler:
 
     def install(self, schedule: Schedule) -> str:
         """Create the task in place of an older one; its name, in words. KnownError where Windows refuses."""
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "task.xml"
+        with temporary_folder(prefix="task-") as folder:
+            file = folder / "task.xml"
             file.write_bytes(task_xml(self._task, schedule, user=windows_user()))
             command = ["schtasks", "/Create", "/TN", self._task.name, "/XML", str(file), "/F"]
             require(self._run(command), command, self._task)

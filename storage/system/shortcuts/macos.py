@@ -22,6 +22,10 @@ def mac_bundle(command: Sequence[str], home: Path) -> list[Path]:
                 "CFBundleIdentifier": f"local.{LABEL}",
                 "CFBundleExecutable": "run",
                 "CFBundlePackageType": "APPL",
+                "CFBundleVersion": "1",
+                "NSHighResolutionCapable": True,
+                # A script has no architecture: without this Apple's processors offer to install Rosetta for it.
+                "LSArchitecturePriority": ["arm64", "x86_64"],
             }
         ),
     )
