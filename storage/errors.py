@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
+
+from storage.system.long_paths import is_too_long
 
 
 class KnownError(Exception):
@@ -71,10 +72,6 @@ _CURES = {
 }
 
 
-# What Windows takes, unless long paths are allowed there; of a name always.
-_LONGEST_FOLDER, _LONGEST_NAME = 247, 255
-
-
 def disk_error(error: OSError, path: Path | str | None = None) -> StorageError:
     """What the disk or the file system refused, where, and what to do. path: where the error itself does not say."""
     place = Path(path or error.filename or ".")
@@ -85,19 +82,12 @@ def disk_error(error: OSError, path: Path | str | None = None) -> StorageError:
                 f"{shortened_path(blocker)} is a file, and a folder has to be there.",
                 "Move or rename the file, then start again.",
             )
-    number = errno.ENAMETOOLONG if _is_too_long(error, place) else error.errno or 0
+    number = errno.ENAMETOOLONG if is_too_long(error, place) else error.errno or 0
     what = "the path is too long" if number == errno.ENAMETOOLONG else error.strerror or str(error)
     return StorageError(
         f"{shortened_path(place)} cannot be used: {what}.",
         _CURES.get(number, "Check its permissions, or choose another folder with --workspace."),
     )
-
-
-def _is_too_long(error: OSError, place: Path) -> bool:
-    """Windows says of a path longer than it takes that it was not found, or that its name makes no sense."""
-    if os.name != "nt" or error.errno not in (errno.ENOENT, errno.EINVAL):
-        return False
-    return len(str(place)) > _LONGEST_FOLDER or any(len(part) > _LONGEST_NAME for part in place.parts)
 
 
 def is_disk_error(error: OSError) -> bool:

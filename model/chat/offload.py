@@ -32,7 +32,7 @@ _KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32}
 
 
 @dataclass(frozen=True)
-class Attempt:
+class LoadAttempt:
     """What was tried with a model last. failed: layers that did not load (0: none); free_bytes: at that time."""
 
     trying: int = 0
@@ -40,7 +40,7 @@ class Attempt:
     free_bytes: int = 0
 
     @classmethod
-    def parse(cls, value: Any) -> Attempt:
+    def parse(cls, value: Any) -> LoadAttempt:
         """From the fact; an empty one for anything else."""
         if not isinstance(value, dict):
             return cls()
@@ -121,14 +121,14 @@ class Offload:
         before = self._before(path)
         ways = list(ways_down(wanted, max(len(costs) - 1, 0)))
         for layers in self._without_failed(ways, before, free, costs):
-            self._note(path, Attempt(trying=layers, failed=before.failed, free_bytes=free))
+            self._note(path, LoadAttempt(trying=layers, failed=before.failed, free_bytes=free))
             try:
                 model = self.open_model(path, replace(options, gpu_layers=layers))
             except ModelFileError as error:
                 if layers == 0:
                     self._note(path, before)
                     raise
-                before = Attempt(failed=layers, free_bytes=free)
+                before = LoadAttempt(failed=layers, free_bytes=free)
                 log.warning("%s with %s on the graphics card: %s", path.name, _words(layers), error)
                 continue
             self._note(path, replace(before, trying=0))
@@ -144,7 +144,7 @@ class Offload:
         return layers_that_fit(costs, free) if free and costs else ALL
 
     @staticmethod
-    def _without_failed(ways: list[int], before: Attempt, free: int, costs: list[int]) -> list[int]:
+    def _without_failed(ways: list[int], before: LoadAttempt, free: int, costs: list[int]) -> list[int]:
         """Nothing at or above what failed already, unless there is clearly more room by now."""
         if not before.failed or free > before.free_bytes * _MORE_FREE:
             return ways
@@ -154,12 +154,12 @@ class Offload:
 
         return [layers for layers in ways if rank(layers) < rank(before.failed)] or [0]
 
-    def _before(self, path: Path) -> Attempt:
-        found = Attempt.parse(self.facts.get(_key(path))) if self.facts is not None else Attempt()
+    def _before(self, path: Path) -> LoadAttempt:
+        found = LoadAttempt.parse(self.facts.get(_key(path))) if self.facts is not None else LoadAttempt()
         # It was being tried when the process ended: that is a failure nobody could tell of.
-        return Attempt(failed=found.trying, free_bytes=found.free_bytes) if found.trying else found
+        return LoadAttempt(failed=found.trying, free_bytes=found.free_bytes) if found.trying else found
 
-    def _note(self, path: Path, attempt: Attempt) -> None:
+    def _note(self, path: Path, attempt: LoadAttempt) -> None:
         if self.facts is not None:
             self.facts.set(_key(path), asdict(attempt))
 

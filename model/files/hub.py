@@ -62,7 +62,7 @@ class HubRepository:
 
 
 @dataclass(frozen=True)
-class Source:
+class FileSource:
     """Where a fetched file comes from, and the checksum it was accepted with."""
 
     repo: str
@@ -71,7 +71,7 @@ class Source:
     sha256: str
 
     @classmethod
-    def of(cls, path: Path) -> Source | None:
+    def of(cls, path: Path) -> FileSource | None:
         """The note on a file; None where there is none or it is of another file."""
         try:
             note = json.loads(_note(path).read_text(encoding="utf-8"))
@@ -138,7 +138,7 @@ def fetch_file(
             remove_file(target)
             raise DownloadError(f"{file.name} arrived damaged: its checksum is not the hub's.", "Start it again.")
     if wanted:
-        source = Source(repository.repo, repository.revision, target.stat().st_size, wanted)
+        source = FileSource(repository.repo, repository.revision, target.stat().st_size, wanted)
         _note(target).parent.mkdir(exist_ok=True)
         _note(target).write_text(json.dumps(asdict(source), indent=1), encoding="utf-8")
     return target
@@ -180,7 +180,7 @@ def _note(path: Path) -> Path:
 def _is_right(path: Path, file: HubFile, wanted: str) -> bool:
     if path.stat().st_size != file.size:
         return False
-    known = Source.of(path)
+    known = FileSource.of(path)
     if wanted and known is not None:  # it was hashed when it came
         return known.sha256 == wanted
     return _sha256(path) == wanted if wanted else not file.blob or _blob(path) == file.blob

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+from pathlib import Path
 
 LONGEST = 260
+# What a folder may have, unless long paths are allowed; a name always.
+_LONGEST_FOLDER, _LONGEST_NAME = 247, 255
 # The longest path seen below a workspace, a file of the index inside a backup, had 123 characters.
 BELOW_WORKSPACE = 130
 
@@ -34,3 +38,11 @@ def too_deep(folder: str, *, are_long_allowed: bool | None = None) -> str:
         f"This folder is too deep ({length} characters) for Windows, which allows {LONGEST} in all: no backup could be "
         "written."
     )
+
+
+def is_too_long(error: OSError, place: Path) -> bool:
+    """Whether a path's length is what the system complains of in other words: Windows says that it was not found, or
+    that its name makes no sense."""
+    if sys.platform != "win32" or error.errno not in (errno.ENOENT, errno.EINVAL):
+        return False
+    return len(str(place)) > _LONGEST_FOLDER or any(len(part) > _LONGEST_NAME for part in place.parts)

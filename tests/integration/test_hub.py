@@ -14,7 +14,7 @@ import pytest
 from model.catalog import find_model
 from model.files import hub as module
 from model.files.download import DownloadError
-from model.files.hub import HubFile, HubRepository, Source, fetch_file, fetch_files, look_up
+from model.files.hub import FileSource, HubFile, HubRepository, fetch_file, fetch_files, look_up
 from model.training.base_model import BaseModelError, resolve_base, wanted_files
 from storage.errors import CancelledError
 from tests.support.hub_server import HubServer, Repository
@@ -54,12 +54,12 @@ def test_the_hub_is_asked_as_its_own_library_asks(hub: HubServer, tmp_path: Path
 def test_every_file_is_checked_against_the_hubs_own_sums_and_the_sum_is_kept(hub: HubServer, tmp_path: Path) -> None:
     """Fault 160."""
     sums = everything(hub, tmp_path)
-    source = Source.of(tmp_path / WEIGHTS)
+    source = FileSource.of(tmp_path / WEIGHTS)
     assert source is not None
     assert source.sha256 == sums[WEIGHTS] == weights(look_up(REPO)).sha256
     assert source.revision == hub.repositories[REPO].revision
     (tmp_path / WEIGHTS).write_bytes(b"another file")
-    assert Source.of(tmp_path / WEIGHTS) is None
+    assert FileSource.of(tmp_path / WEIGHTS) is None
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, "config.json"])

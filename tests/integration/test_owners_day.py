@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from model.files.hub import Source
+from model.files.hub import FileSource
 from model.publishing import deployment
 from storage.records import JobState
 from storage.settings import MAX_TOKENS, RESPONSE_RATE
@@ -60,7 +60,7 @@ def test_the_owners_day_runs_from_nothing_to_their_own_voice_and_back(day: Owner
     said = day.run("download_model", CHOSEN)
     assert model.licence in said
     base_file = day.workspace.base_models / model.file
-    assert Source.of(base_file) is not None
+    assert FileSource.of(base_file) is not None
     assert (day.workspace.embedding_models / "bge-small-en-v1.5").is_dir()
 
     day.write_token()

@@ -134,6 +134,7 @@ def test_replies_where_nothing_is_learnt_or_somebody_left_teach_nothing(store: S
 
 
 def test_the_better_of_a_comparison_is_chosen_against_the_other_one(store: Store, tmp_path: Path) -> None:
+    store.channels.add([Channel(1, "general", learn=True, recall=True, speak=True, is_private=False)])
     store.messages.save(messages())
     seen = next(m for page in store.messages.in_channel(1) for m in page)
     before = [PlaygroundEntry(1, "owner", "hello", 1.0), PlaygroundEntry(2, "bot", "hey", 2.0, answers_id=1)]
