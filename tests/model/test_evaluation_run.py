@@ -82,8 +82,9 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Eval
     return run(plan_for(data, out, models=(("model", offline_chat_model()), ("base", offline_chat_model())))), out
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def model() -> Iterator[ChatModel]:
+    """Loaded for each test: an evaluation in between closes whatever is loaded."""
     yield get_model(offline_chat_model(), n_ctx=1024, at_once=4)
     close_model()
 
