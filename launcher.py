@@ -43,7 +43,6 @@ def parser() -> argparse.ArgumentParser:
 if __name__ == "__main__":
     bootstrap.ensure(parser, has_window=True)
 
-import hashlib
 import logging
 import os
 import subprocess
@@ -53,6 +52,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 
 from bot_controller import BotController, JobRunner
+from storage import demo
 from storage.control import PANEL_WANTED
 from storage.environment import read_environment
 from storage.errors import AlreadyRunningError, KnownError, disk_error, is_disk_error
@@ -66,7 +66,6 @@ from storage.system.long_paths import too_deep
 from storage.system.message_box import show_failure
 
 log = logging.getLogger("launcher")
-DEMO_SERVER = PROJECT_ROOT / "data" / "demo"
 DEMO_TEMPERATURE = 0.8
 DEMO_CHAT_MODEL = "smollm2-135m-instruct"
 DEMO_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
@@ -137,7 +136,7 @@ def _run(store: Store, options: argparse.Namespace) -> int:
         secrets=[environment.token],
     )
     if options.demo:
-        prepare_demo(store)
+        choose_demo_models(store, is_new=not demo.has_been_opened(store))
     controller = BotController(store, offline=options.demo or options.offline)
     if not options.headless:
         introduce_program()
@@ -146,6 +145,9 @@ def _run(store: Store, options: argparse.Namespace) -> int:
             return _panel(store, controller, options)
         tell(f"{trouble} Going on without a window.")
     from gui import terminal
+
+    if options.demo:
+        prepare_demo(store)
 
     if options.demo or options.chat:
         return terminal.chat(store, controller, tell=tell)
@@ -205,7 +207,14 @@ def _doctor(workspace: Workspace) -> int:
 def _panel(store: Store, controller: BotController, options: argparse.Namespace) -> int:
     from gui import app
 
-    return app.run(store, controller, JobRunner(store), start_minimised=options.minimised, demo=options.demo)
+    return app.run(
+        store,
+        controller,
+        JobRunner(store),
+        start_minimised=options.minimised,
+        demo=options.demo,
+        needs_demo_server=options.demo and not demo.is_ready(store),
+    )
 
 
 def display_trouble() -> str:
@@ -226,7 +235,7 @@ def display_trouble() -> str:
 def choose_demo_models(store: Store, *, is_new: bool) -> None:
     """Settings of the demo's models and how they are asked. Later on, one that is not set was taken back on purpose: a
     model was deployed."""
-    adapter = DEMO_SERVER / "adapter.gguf"
+    adapter = demo.FOLDER / "adapter.gguf"
     wanted: dict[Setting[Any], Any] = {
         MODEL_PATH: DEMO_CHAT_MODEL,
         EMBEDDING_MODEL: DEMO_EMBEDDING_MODEL,
@@ -243,12 +252,8 @@ def choose_demo_models(store: Store, *, is_new: bool) -> None:
 
 
 def prepare_demo(store: Store) -> None:
-    """Fill the demo workspace once: settings, messages, index. KnownError when that fails."""
-    files = [DEMO_SERVER / name for name in ("messages.jsonl", "channels.json", "guild.json", "members.json")]
-    version = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-    known = store.facts.get("demo_version")
-    choose_demo_models(store, is_new=known is None)
-    if known == version and store.messages.queue_length() == 0:
+    """Fill the demo workspace once, where there is no window to do it in. KnownError when that fails."""
+    if demo.is_ready(store):
         return
     tell("Setting up the sample server (once).")
     done = subprocess.run(
@@ -259,7 +264,6 @@ def prepare_demo(store: Store) -> None:
     )
     if done.returncode != 0:
         raise KnownError("The sample server could not be imported.", "The lines above say why.")
-    store.facts.set("demo_version", version)
 
 
 def script_command(script: str, workspace: Workspace) -> list[str]:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gui import texts
+from gui import demo_start, texts
 from gui.appearance import Appearance
 from gui.components.icons import set_window_icon
 from gui.components.screens import bring_within_reach
@@ -49,9 +49,18 @@ SETTLED_MS = 200
 START_SIZE, MIN_SIZE = (1120, 740), (900, 600)
 
 
-def run(store: Store, controller: Any, jobs: Any, *, start_minimised: bool = False, demo: bool = False) -> int:
-    """Open the panel and stay until it is closed; returns the exit code. `controller`, `jobs`: bot_controller's."""
-    App(store, controller, jobs, start_minimised=start_minimised, demo=demo).run()
+def run(
+    store: Store,
+    controller: Any,
+    jobs: Any,
+    *,
+    start_minimised: bool = False,
+    demo: bool = False,
+    needs_demo_server: bool = False,
+) -> int:
+    """Open the panel and stay until it is closed; returns the exit code. `controller`, `jobs`: bot_controller's.
+    needs_demo_server: the sample server is still to be set up, in the window."""
+    App(store, controller, jobs, start_minimised=start_minimised, demo=demo, needs_demo_server=needs_demo_server).run()
     return 0
 
 
@@ -59,12 +68,20 @@ class App:
     """Holds the window together; rooms see it as `gui.components.room.Panel`."""
 
     def __init__(
-        self, store: Store, controller: Any, jobs: Any, *, start_minimised: bool = False, demo: bool = False
+        self,
+        store: Store,
+        controller: Any,
+        jobs: Any,
+        *,
+        start_minimised: bool = False,
+        demo: bool = False,
+        needs_demo_server: bool = False,
     ) -> None:
         from gui.components import theme as looks  # toolkits are loaded here, so that importing needs no display
 
         self.store, self.controller, self.jobs, self.is_demo = store, controller, jobs, demo
         self.pulse: Pulse | None = None
+        self.demo_start = demo_start.DemoStart(is_needed=needs_demo_server)
         self.worker = BackgroundRunner()
         self.wishes, self.news, self.remaining = PendingActions(), Notifier(self), RemainingTimes()
         self._pulse_at, self._is_pulsing = 0.0, False
@@ -153,13 +170,15 @@ class App:
 
     def _settle(self) -> None:
         """What can wait until the window is up: the tray, and the bot if it is to start with the panel."""
+        if self.demo_start.is_needed:
+            self.start_job(JobKind.DEMO, [])
         self.tray.start()
         if self._start_minimised and not self.tray.is_available:
             self.root.iconify()
         may_start = self.is_demo or bool(self._environment.token)
         # While the first steps are open, the bot's first start is one of them.
         has_run = not self.is_new or self.store.status.read_bot() is not None
-        if may_start and has_run and self._settings[START_BOT_WITH_PANEL]:
+        if may_start and has_run and not self.demo_start.is_needed and self._settings[START_BOT_WITH_PANEL]:
             self.bot("start")
 
     def _listen_to_signals(self) -> None:
@@ -291,9 +310,19 @@ class App:
         if self._is_leaving and self._can_leave(pulse):
             self.quit(leave_running=False)
             return
+        if self.demo_start.is_done(pulse):
+            self._demo_is_ready()
         self._show_status()
         if self.window.front is not None:
             self.window.front.beat(pulse)
+
+    def _demo_is_ready(self) -> None:
+        if self._settings[START_BOT_WITH_PANEL]:
+            self.bot("start")
+        front = self.window.front
+        if front is not None and front.key == demo_start.ROOM:
+            self.toast(texts.DEMO_SETUP_READY, texts.DEMO_SETUP_READY_TEXT, tone="good")
+            self.go("playground")
 
     def _can_leave(self, pulse: Pulse) -> bool:
         return not pulse.is_alive or time.monotonic() - self._leaving_since > LEAVE_SECONDS
@@ -397,13 +426,17 @@ class App:
 
     def cancel_job(self, job_id: int, kind: str) -> None:
         """Ask a job to stop, and show at once that it was asked."""
-        self.wishes.cancel(job_id)
+        if job_id:
+            self.wishes.cancel(job_id)
+        else:  # it has not reported yet, and will not
+            self.wishes.start_failed(kind)
         self._show_status()
         self.ask(lambda: self.jobs.cancel(kind), lambda _: self.refresh_soon())
 
     def go(self, room: str) -> None:
         """Bring a room to the front; 'settings/Discord' is a group of it."""
         name, _, part = room.partition("/")
+        name = self.demo_start.place_of(name)
 
         def ready(shown: Any) -> None:
             self._room_ready(shown)

@@ -6,6 +6,7 @@ Settings bring their own labels and help (storage.settings); errors bring their 
 from __future__ import annotations
 
 from gui.texts.blind_test import *
+from gui.texts.demo_setup import *
 from gui.texts.dialogs import *
 from gui.texts.figures import *
 from gui.texts.first_run import *
