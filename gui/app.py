@@ -40,6 +40,8 @@ from storage.system.power import KeepAwake
 
 log = logging.getLogger(__name__)
 
+# An interruption that was over longer ago is on Home and not news.
+RECENT_INCIDENTS_SECONDS = 1800.0
 TICK_MS, TICK_HIDDEN_MS = 40, 250
 PULSE_SECONDS, PULSE_HIDDEN_SECONDS = 0.5, 1.0
 # Leaving with "Stop it": the controller ends the bot by force after ten seconds; this is a little later.
@@ -138,6 +140,7 @@ class App:
         self.dialog = Dialog(self.root)
         self.root.protocol("WM_DELETE_WINDOW", self.close_window)
         self.root.bind("<Control-f>", lambda _: self.window.front.find() if self.window.front else None)
+        self.root.bind("<Control-z>", self._undo)
         self.root.bind("<Control-q>", lambda _: self.exit())
         self.root.bind("<Escape>", lambda _: self.root.focus_set(), add="+")
         self.root.bind("<Map>", self._came_back, add="+")
@@ -203,6 +206,11 @@ class App:
             self.root.iconify()
         else:
             self.exit()
+
+    def _undo(self, event: Any) -> None:
+        # A field undoes its own typing.
+        if event.widget.winfo_class() not in ("Entry", "Text"):
+            self.toasts.undo_newest()
 
     def toggle_window(self) -> None:
         """The tray icon's click."""
@@ -298,6 +306,7 @@ class App:
             tuple(self.store.jobs.active()),
             tuple(job for job in recent if not job.is_active),
             self.jobs.setting_up(),
+            self.store.incidents.since(time.time() - RECENT_INCIDENTS_SECONDS),
         )
 
     def _show_pulse(self, pulse: Pulse) -> None:
@@ -470,9 +479,9 @@ class App:
         if self.pulse is not None:
             room.beat(self.pulse)
 
-    def toast(self, title: str, body: str = "", *, tone: str = "idle") -> None:
+    def toast(self, title: str, body: str = "", *, tone: str = "idle", undo: Callable[[], Any] | None = None) -> None:
         """Show a short note in the corner; it goes after a few seconds."""
-        self.toasts.show(title, body, tone=tone)
+        self.toasts.show(title, body, tone=tone, undo=undo)
 
     def confirm(self, title: str, text: str, answers: list[tuple[str, str, Callable[[], Any] | None]]) -> None:
         """Ask something before the window's content; each answer is its words, its look and what it does."""
