@@ -47,7 +47,7 @@ class TimeSpan(RowFrame):
 
     def get(self) -> str:
         """The span as it was typed, '' for none."""
-        start, end = self.start.get().strip(), self.end.get().strip()
+        start, end = str(self.start.get()).strip(), str(self.end.get()).strip()
         whole = next((text for text in (start, end) if is_span(text)), None)
         if whole is not None:
             return whole
@@ -66,7 +66,7 @@ class TimeSpan(RowFrame):
         except SettingError:
             start, end = text, ""
         else:
-            start, end = (span.text.split("-")) if span is not None else ("", "")
+            start, end = span.text.split("-") if span is not None else ("", "")
         self.start.set_text(start)
         self.end.set_text(end)
 
