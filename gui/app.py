@@ -17,6 +17,7 @@ from gui.components.icons import set_window_icon
 from gui.components.screens import bring_within_reach
 from gui.notifier import Notifier
 from gui.pending_actions import PendingActions
+from gui.presenters import format as words
 from gui.presenters.dashboard import job_views
 from gui.presenters.pipeline import pipeline_view
 from gui.presenters.placing import fitting
@@ -26,7 +27,7 @@ from gui.presenters.status import status_view, tray_tip
 from gui.presenters.training import job_arguments
 from gui.remaining import RemainingTimes
 from gui.worker import BackgroundRunner
-from storage.control import PANEL_WANTED
+from storage.control import PANEL_WANTED, RESTORED
 from storage.environment import Environment, read_environment
 from storage.errors import KnownError
 from storage.first_steps import begin_first_steps, close_first_steps
@@ -59,11 +60,13 @@ def run(
     start_minimised: bool = False,
     demo: bool = False,
     needs_demo_server: bool = False,
-) -> int:
-    """Open the panel and stay until it is closed; returns the exit code. `controller`, `jobs`: bot_controller's.
+) -> Path | None:
+    """Open the panel and stay until it is closed; returns the backup to be brought back before it opens again, None
+    where it is to stay closed. `controller`, `jobs`: bot_controller's.
     needs_demo_server: the sample server is still to be set up, in the window."""
-    App(store, controller, jobs, start_minimised=start_minimised, demo=demo, needs_demo_server=needs_demo_server).run()
-    return 0
+    app = App(store, controller, jobs, start_minimised=start_minimised, demo=demo, needs_demo_server=needs_demo_server)
+    app.run()
+    return app.backup_wanted
 
 
 class App:
@@ -89,6 +92,7 @@ class App:
         self._pulse_at, self._is_pulsing = 0.0, False
         self._is_closing = self._is_leaving = self._was_asked_to_end = False
         self._leaving_since = 0.0
+        self.backup_wanted: Path | None = None
         self._was_told_hidden = False
         self._next_tick = ""
         self._wants_awake = False
@@ -176,6 +180,11 @@ class App:
         if self.demo_start.is_needed:
             self.start_job(JobKind.DEMO, [])
         self.tray.start()
+        restored = self.store.facts.get(RESTORED)
+        if isinstance(restored, int):
+            self.store.facts.set(RESTORED, None)
+            said = texts.RESTORED_TEXT.format(messages=words.plural(restored, "message"))
+            self.toast(texts.RESTORED, said, tone="good")
         if self._start_minimised and not self.tray.is_available:
             self.root.iconify()
         may_start = self.is_demo or bool(self._environment.token)
@@ -241,6 +250,14 @@ class App:
                 (texts.EXIT_LEAVE, "primary", lambda: self.quit(leave_running=True)),
             ],
         )
+
+    def restore(self, backup: Path) -> None:
+        """Stop the bot and leave; whoever opened the panel brings the backup back and opens it again."""
+        self.backup_wanted = backup
+        if self.pulse is not None and self.pulse.is_alive:
+            self._stop_and_quit()
+        else:
+            self.quit(leave_running=False)
 
     def _stop_and_quit(self) -> None:
         self._is_leaving, self._leaving_since = True, time.monotonic()

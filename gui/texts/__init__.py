@@ -17,6 +17,7 @@ from gui.texts.navigation import *
 from gui.texts.notifications import *
 from gui.texts.people import *
 from gui.texts.playground import *
+from gui.texts.restore import *
 from gui.texts.settings import *
 from gui.texts.status import *
 from gui.texts.training import *
