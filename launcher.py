@@ -43,21 +43,23 @@ def parser() -> argparse.ArgumentParser:
 if __name__ == "__main__":
     bootstrap.ensure(parser, has_window=True)
 
-import hashlib
 import logging
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
 
 from bot_controller import BotController, JobRunner
-from storage.control import PANEL_WANTED
+from storage import demo
+from storage.backup import Restored, read_backup
+from storage.control import PANEL_WANTED, RESTORED
 from storage.environment import read_environment
 from storage.errors import AlreadyRunningError, KnownError, disk_error, is_disk_error
 from storage.logs import configure_logging
 from storage.paths import PROJECT_ROOT, Workspace, unsafe_folder
+from storage.restoring import restore
 from storage.settings import ADAPTER_PATH, EMBEDDING_MODEL, LOG_DAYS, LOG_LEVEL, MODEL_PATH, TEMPERATURE, Setting
 from storage.store import Store
 from storage.system.desktop import introduce_program
@@ -66,10 +68,17 @@ from storage.system.long_paths import too_deep
 from storage.system.message_box import show_failure
 
 log = logging.getLogger("launcher")
-DEMO_SERVER = PROJECT_ROOT / "data" / "demo"
 DEMO_TEMPERATURE = 0.8
 DEMO_CHAT_MODEL = "smollm2-135m-instruct"
 DEMO_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
+RESTORING = {
+    "title": "Personality Bot: restoring",
+    "headline": "Bringing a backup back",
+    "sentence": "The panel opens again when it is done. What is here now is set aside.",
+    "stopping": "Stopping. Everything stays as it was.",
+    "failed": "The backup could not be brought back",
+    "again": "Everything is as it was. Try again, or close this window: the panel opens again.",
+}
 # How long a launcher that is running may take to make room: it looks once a second.
 ANSWER_SECONDS = 15.0
 
@@ -94,13 +103,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 tell("The control panel is already open; its window comes to the front.")
                 return 0
             with Store.open(workspace) as store:
-                return _run(store, options)
+                code, backup = _run(store, options)
+        if backup is None:
+            return code
+        bring_back(workspace, backup)
+        # It was asked for by somebody who was looking on.
+        words = [word for word in sys.orig_argv[1:] if word != "--minimised"]
+        bootstrap.restart(Path(sys.executable), words)
     except KnownError as error:
         return _failed(error)
     except OSError as error:
         if not is_disk_error(error):
             raise
         return _failed(disk_error(error))
+    return 0
 
 
 def _failed(error: KnownError) -> int:
@@ -126,7 +142,8 @@ def _say_the_unforeseen() -> None:
     sys.excepthook = say
 
 
-def _run(store: Store, options: argparse.Namespace) -> int:
+def _run(store: Store, options: argparse.Namespace) -> tuple[int, Path | None]:
+    """The exit code, and the backup that the panel closed for."""
     settings = store.settings.read()
     environment = read_environment(store.workspace.env_file)
     configure_logging(
@@ -137,19 +154,42 @@ def _run(store: Store, options: argparse.Namespace) -> int:
         secrets=[environment.token],
     )
     if options.demo:
-        prepare_demo(store)
+        choose_demo_models(store, is_new=not demo.has_been_opened(store))
     controller = BotController(store, offline=options.demo or options.offline)
     if not options.headless:
         introduce_program()
         trouble = display_trouble()
         if not trouble:
-            return _panel(store, controller, options)
+            return 0, _panel(store, controller, options)
         tell(f"{trouble} Going on without a window.")
     from gui import terminal
 
+    if options.demo:
+        prepare_demo(store)
+
     if options.demo or options.chat:
-        return terminal.chat(store, controller, tell=tell)
-    return terminal.supervise(store, controller, tell=tell)
+        return terminal.chat(store, controller, tell=tell), None
+    return terminal.supervise(store, controller, tell=tell), None
+
+
+def bring_back(workspace: Workspace, folder: Path) -> Restored | None:
+    """Restore a backup in a window of its own; None where that was stopped or given up, and everything is as it was."""
+
+    def work(tick: Callable[[str], None]) -> Restored:
+        def report(fraction: float, step: str = "", *, done: int | None = None, unit: str = "") -> None:
+            del fraction, done, unit
+            tick(step)
+
+        return restore(workspace, read_backup(folder), report=report)
+
+    restored = bootstrap.in_window(
+        work, activity=f"The backup {folder.name}", log=workspace.logs / "launcher.log", words=RESTORING
+    )
+    if restored is None:
+        return None
+    with Store.open(workspace) as store:
+        store.facts.set(RESTORED, restored.messages)
+    return restored
 
 
 @contextmanager
@@ -202,10 +242,17 @@ def _doctor(workspace: Workspace) -> int:
     return subprocess.call(command, env=script_environment())
 
 
-def _panel(store: Store, controller: BotController, options: argparse.Namespace) -> int:
+def _panel(store: Store, controller: BotController, options: argparse.Namespace) -> Path | None:
     from gui import app
 
-    return app.run(store, controller, JobRunner(store), start_minimised=options.minimised, demo=options.demo)
+    return app.run(
+        store,
+        controller,
+        JobRunner(store),
+        start_minimised=options.minimised,
+        demo=options.demo,
+        needs_demo_server=options.demo and not demo.is_ready(store),
+    )
 
 
 def display_trouble() -> str:
@@ -226,7 +273,7 @@ def display_trouble() -> str:
 def choose_demo_models(store: Store, *, is_new: bool) -> None:
     """Settings of the demo's models and how they are asked. Later on, one that is not set was taken back on purpose: a
     model was deployed."""
-    adapter = DEMO_SERVER / "adapter.gguf"
+    adapter = demo.FOLDER / "adapter.gguf"
     wanted: dict[Setting[Any], Any] = {
         MODEL_PATH: DEMO_CHAT_MODEL,
         EMBEDDING_MODEL: DEMO_EMBEDDING_MODEL,
@@ -243,12 +290,8 @@ def choose_demo_models(store: Store, *, is_new: bool) -> None:
 
 
 def prepare_demo(store: Store) -> None:
-    """Fill the demo workspace once: settings, messages, index. KnownError when that fails."""
-    files = [DEMO_SERVER / name for name in ("messages.jsonl", "channels.json", "guild.json", "members.json")]
-    version = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-    known = store.facts.get("demo_version")
-    choose_demo_models(store, is_new=known is None)
-    if known == version and store.messages.queue_length() == 0:
+    """Fill the demo workspace once, where there is no window to do it in. KnownError when that fails."""
+    if demo.is_ready(store):
         return
     tell("Setting up the sample server (once).")
     done = subprocess.run(
@@ -259,7 +302,6 @@ def prepare_demo(store: Store) -> None:
     )
     if done.returncode != 0:
         raise KnownError("The sample server could not be imported.", "The lines above say why.")
-    store.facts.set("demo_version", version)
 
 
 def script_command(script: str, workspace: Workspace) -> list[str]:

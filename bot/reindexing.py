@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 EVERY_SECONDS = 60.0
 # After a job that changed nothing (no memory, a broken download) it is not started again and again.
 AGAIN_SECONDS = 6 * 3600.0
-_BUSY_KINDS = frozenset({JobKind.FETCH, JobKind.IMPORT, JobKind.INDEX, JobKind.RETRAIN, JobKind.TRAIN})
+_BUSY_KINDS = frozenset({JobKind.FETCH, JobKind.IMPORT, JobKind.DEMO, JobKind.INDEX, JobKind.RETRAIN, JobKind.TRAIN})
 
 
 async def keep_index_of_the_chosen_model(store: Store, *, every_seconds: float = EVERY_SECONDS) -> None:

@@ -11,12 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gui import texts
+from gui import demo_start, texts
 from gui.appearance import Appearance
 from gui.components.icons import set_window_icon
 from gui.components.screens import bring_within_reach
 from gui.notifier import Notifier
 from gui.pending_actions import PendingActions
+from gui.presenters import format as words
 from gui.presenters.dashboard import job_views
 from gui.presenters.pipeline import pipeline_view
 from gui.presenters.placing import fitting
@@ -26,7 +27,7 @@ from gui.presenters.status import status_view, tray_tip
 from gui.presenters.training import job_arguments
 from gui.remaining import RemainingTimes
 from gui.worker import BackgroundRunner
-from storage.control import PANEL_WANTED
+from storage.control import PANEL_WANTED, RESTORED
 from storage.environment import Environment, read_environment
 from storage.errors import KnownError
 from storage.first_steps import begin_first_steps, close_first_steps
@@ -40,6 +41,8 @@ from storage.system.power import KeepAwake
 
 log = logging.getLogger(__name__)
 
+# An interruption that was over longer ago is on Home and not news.
+RECENT_INCIDENTS_SECONDS = 1800.0
 TICK_MS, TICK_HIDDEN_MS = 40, 250
 PULSE_SECONDS, PULSE_HIDDEN_SECONDS = 0.5, 1.0
 # Leaving with "Stop it": the controller ends the bot by force after ten seconds; this is a little later.
@@ -49,27 +52,47 @@ SETTLED_MS = 200
 START_SIZE, MIN_SIZE = (1120, 740), (900, 600)
 
 
-def run(store: Store, controller: Any, jobs: Any, *, start_minimised: bool = False, demo: bool = False) -> int:
-    """Open the panel and stay until it is closed; returns the exit code. `controller`, `jobs`: bot_controller's."""
-    App(store, controller, jobs, start_minimised=start_minimised, demo=demo).run()
-    return 0
+def run(
+    store: Store,
+    controller: Any,
+    jobs: Any,
+    *,
+    start_minimised: bool = False,
+    demo: bool = False,
+    needs_demo_server: bool = False,
+) -> Path | None:
+    """Open the panel and stay until it is closed; returns the backup to be brought back before it opens again, None
+    where it is to stay closed. `controller`, `jobs`: bot_controller's.
+    needs_demo_server: the sample server is still to be set up, in the window."""
+    app = App(store, controller, jobs, start_minimised=start_minimised, demo=demo, needs_demo_server=needs_demo_server)
+    app.run()
+    return app.backup_wanted
 
 
 class App:
     """Holds the window together; rooms see it as `gui.components.room.Panel`."""
 
     def __init__(
-        self, store: Store, controller: Any, jobs: Any, *, start_minimised: bool = False, demo: bool = False
+        self,
+        store: Store,
+        controller: Any,
+        jobs: Any,
+        *,
+        start_minimised: bool = False,
+        demo: bool = False,
+        needs_demo_server: bool = False,
     ) -> None:
         from gui.components import theme as looks  # toolkits are loaded here, so that importing needs no display
 
         self.store, self.controller, self.jobs, self.is_demo = store, controller, jobs, demo
         self.pulse: Pulse | None = None
+        self.demo_start = demo_start.DemoStart(is_needed=needs_demo_server)
         self.worker = BackgroundRunner()
         self.wishes, self.news, self.remaining = PendingActions(), Notifier(self), RemainingTimes()
         self._pulse_at, self._is_pulsing = 0.0, False
         self._is_closing = self._is_leaving = self._was_asked_to_end = False
         self._leaving_since = 0.0
+        self.backup_wanted: Path | None = None
         self._was_told_hidden = False
         self._next_tick = ""
         self._wants_awake = False
@@ -121,6 +144,7 @@ class App:
         self.dialog = Dialog(self.root)
         self.root.protocol("WM_DELETE_WINDOW", self.close_window)
         self.root.bind("<Control-f>", lambda _: self.window.front.find() if self.window.front else None)
+        self.root.bind("<Control-z>", self._undo)
         self.root.bind("<Control-q>", lambda _: self.exit())
         self.root.bind("<Escape>", lambda _: self.root.focus_set(), add="+")
         self.root.bind("<Map>", self._came_back, add="+")
@@ -153,13 +177,20 @@ class App:
 
     def _settle(self) -> None:
         """What can wait until the window is up: the tray, and the bot if it is to start with the panel."""
+        if self.demo_start.is_needed:
+            self.start_job(JobKind.DEMO, [])
         self.tray.start()
+        restored = self.store.facts.get(RESTORED)
+        if isinstance(restored, int):
+            self.store.facts.set(RESTORED, None)
+            said = texts.RESTORED_TEXT.format(messages=words.plural(restored, "message"))
+            self.toast(texts.RESTORED, said, tone="good")
         if self._start_minimised and not self.tray.is_available:
             self.root.iconify()
         may_start = self.is_demo or bool(self._environment.token)
         # While the first steps are open, the bot's first start is one of them.
         has_run = not self.is_new or self.store.status.read_bot() is not None
-        if may_start and has_run and self._settings[START_BOT_WITH_PANEL]:
+        if may_start and has_run and not self.demo_start.is_needed and self._settings[START_BOT_WITH_PANEL]:
             self.bot("start")
 
     def _listen_to_signals(self) -> None:
@@ -184,6 +215,11 @@ class App:
             self.root.iconify()
         else:
             self.exit()
+
+    def _undo(self, event: Any) -> None:
+        # A field undoes its own typing.
+        if event.widget.winfo_class() not in ("Entry", "Text"):
+            self.toasts.undo_newest()
 
     def toggle_window(self) -> None:
         """The tray icon's click."""
@@ -214,6 +250,14 @@ class App:
                 (texts.EXIT_LEAVE, "primary", lambda: self.quit(leave_running=True)),
             ],
         )
+
+    def restore(self, backup: Path) -> None:
+        """Stop the bot and leave; whoever opened the panel brings the backup back and opens it again."""
+        self.backup_wanted = backup
+        if self.pulse is not None and self.pulse.is_alive:
+            self._stop_and_quit()
+        else:
+            self.quit(leave_running=False)
 
     def _stop_and_quit(self) -> None:
         self._is_leaving, self._leaving_since = True, time.monotonic()
@@ -279,6 +323,7 @@ class App:
             tuple(self.store.jobs.active()),
             tuple(job for job in recent if not job.is_active),
             self.jobs.setting_up(),
+            self.store.incidents.since(time.time() - RECENT_INCIDENTS_SECONDS),
         )
 
     def _show_pulse(self, pulse: Pulse) -> None:
@@ -291,9 +336,19 @@ class App:
         if self._is_leaving and self._can_leave(pulse):
             self.quit(leave_running=False)
             return
+        if self.demo_start.is_done(pulse):
+            self._demo_is_ready()
         self._show_status()
         if self.window.front is not None:
             self.window.front.beat(pulse)
+
+    def _demo_is_ready(self) -> None:
+        if self._settings[START_BOT_WITH_PANEL]:
+            self.bot("start")
+        front = self.window.front
+        if front is not None and front.key == demo_start.ROOM:
+            self.toast(texts.DEMO_SETUP_READY, texts.DEMO_SETUP_READY_TEXT, tone="good")
+            self.go("playground")
 
     def _can_leave(self, pulse: Pulse) -> bool:
         return not pulse.is_alive or time.monotonic() - self._leaving_since > LEAVE_SECONDS
@@ -397,13 +452,17 @@ class App:
 
     def cancel_job(self, job_id: int, kind: str) -> None:
         """Ask a job to stop, and show at once that it was asked."""
-        self.wishes.cancel(job_id)
+        if job_id:
+            self.wishes.cancel(job_id)
+        else:  # it has not reported yet, and will not
+            self.wishes.start_failed(kind)
         self._show_status()
         self.ask(lambda: self.jobs.cancel(kind), lambda _: self.refresh_soon())
 
     def go(self, room: str) -> None:
         """Bring a room to the front; 'settings/Discord' is a group of it."""
         name, _, part = room.partition("/")
+        name = self.demo_start.place_of(name)
 
         def ready(shown: Any) -> None:
             self._room_ready(shown)
@@ -437,9 +496,9 @@ class App:
         if self.pulse is not None:
             room.beat(self.pulse)
 
-    def toast(self, title: str, body: str = "", *, tone: str = "idle") -> None:
+    def toast(self, title: str, body: str = "", *, tone: str = "idle", undo: Callable[[], Any] | None = None) -> None:
         """Show a short note in the corner; it goes after a few seconds."""
-        self.toasts.show(title, body, tone=tone)
+        self.toasts.show(title, body, tone=tone, undo=undo)
 
     def confirm(self, title: str, text: str, answers: list[tuple[str, str, Callable[[], Any] | None]]) -> None:
         """Ask something before the window's content; each answer is its words, its look and what it does."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from gui import texts
 from gui.presenters.dashboard import finished_text
-from gui.presenters.notifications import Note, is_told, milestone, milestone_note, notes_between
+from gui.presenters.notifications import IncidentBudget, Note, is_told, milestone, milestone_note, notes_between
 from gui.presenters.people import has_open_question
 from gui.presenters.pipeline import retrain_plan
 from gui.presenters.plain import plain
@@ -70,12 +70,15 @@ class Notifier:
         self._panel = panel
         self._seen: set[int] | None = None
         self._reminders_at = 0.0
+        self._budget = IncidentBudget()
 
     def follow(self, before: Pulse | None, now: Pulse) -> None:
         """A new reading."""
         self._tell_finished(now)
-        for note in notes_between(before, now):
-            self.notify(note, now.settings)
+        for found in notes_between(before, now):
+            note = self._budget.admit(found, now=time.monotonic())
+            if note is not None:
+                self.notify(note, now.settings)
         if time.monotonic() - self._reminders_at > REMINDERS_SECONDS:
             self._reminders_at = time.monotonic()
             store, reminder = self._panel.store, now.settings[RETRAIN_REMINDER]

@@ -27,6 +27,9 @@ from storage.system.streams import ensure_streams, is_nowhere
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from typing import TypeVar
+
+    Result = TypeVar("Result")
 
 DEFAULT_GROUPS = ("runtime", "offline")
 EXIT_FAILED = 1
@@ -64,7 +67,7 @@ def ensure(
         parser().parse_args()  # answers and ends, unless the word was the value of another option
     python = _guarded(groups, folder, in_window=has_window and is_windowed())
     if python is not None:
-        _restart(python, argv)
+        restart(python, argv)
     ensure_certificates()
     for name in welcome:
         _add_if_possible(name, folder)
@@ -74,6 +77,16 @@ def is_windowed() -> bool:
     """True when this command line opens a window and nobody sees what is written to the terminal."""
     words = set(sys.argv[1:])
     return not words & _FOR_A_TERMINAL and (WINDOWED in words or is_nowhere(sys.stderr))
+
+
+def in_window(
+    work: Callable[[Callable[[str], None]], Result], *, activity: str, log: Path, words: dict[str, str]
+) -> Result | None:
+    """Do other work in the set-up's window, under words of its own (`WindowWords`): its result, None where it was
+    stopped or given up. `work` gets what it calls with each step; a KnownError is shown with a way to try again."""
+    from scripts.installation.window import do_in_window
+
+    return do_in_window(work, activity=activity, log=log, words=words)
 
 
 def fast_training() -> tuple[str, ...]:
@@ -184,7 +197,7 @@ def _environment_python(groups: tuple[str, ...], root: Path, *, in_window: bool)
     return environment.python
 
 
-def _restart(python: Path, argv: list[str] | None) -> None:
+def restart(python: Path, argv: list[str] | None = None) -> None:
     """Run this command line again under another Python; does not return."""
     command = [str(python), *(sys.orig_argv[1:] if argv is None else argv)]
     env = {**os.environ, "PYTHONUTF8": "1", _RESTARTED: "1"}

@@ -39,20 +39,18 @@ from data.discord_objects import channels_from_objects
 from data.fetcher import keep_access
 from data.importer import import_file
 from scripts.fetch_and_embed import import_lines, index_lines, index_messages
+from storage.demo import FOLDER, mark_ready
 from storage.jobs.frame import job, open_store, run_script
 from storage.jobs.kinds import JobKind
 from storage.jobs.results import ImportResult
 from storage.jobs.terminal import print_summary
-from storage.paths import PROJECT_ROOT
 from storage.store import Store
-
-FOLDER = PROJECT_ROOT / "data" / "demo"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Import, mark, index; as one job."""
     options = parser().parse_args(arguments)
-    with open_store(options) as store, job(store, JobKind.IMPORT) as progress:
+    with open_store(options) as store, job(store, JobKind.DEMO) as progress:
         summary = import_file(
             store,
             FOLDER / "messages.jsonl",
@@ -69,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             caught_up = index_messages(store, progress, start=0.2)
             progress.result = replace(result, index=caught_up.as_result())
             print_summary(index_lines(caught_up))
+            mark_ready(store)
 
 
 def apply_marks(store: Store, folder: Path) -> None:

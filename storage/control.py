@@ -194,6 +194,8 @@ LOOP_LAG_FACT = "loop_lag_ms"
 # When somebody last opened the panel although a launcher was running: a headless one makes room, a window shows itself
 # and answers with 0.
 PANEL_WANTED = "panel_wanted_at"
+# How many messages the backup held that was brought back for the panel, until the panel has told it.
+RESTORED = "restored"
 
 
 class KeyValueStore:

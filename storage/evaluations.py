@@ -24,6 +24,7 @@ class ReplyPair:
 class Evaluation:
     """What a report says about one model file. before_*: the model in use at the time; None where it was not measured.
 
+    auc: how well a classifier tells it from people, 0.5-1 (0.5: not at all).
     pairs: empty where an erasure took the quotations away.
     """
 
@@ -33,6 +34,7 @@ class Evaluation:
     before_name: str = ""
     before_percent: float | None = None
     is_quick: bool = False
+    auc: float | None = None
     pairs: tuple[ReplyPair, ...] = ()
 
 
@@ -66,6 +68,7 @@ def _read(path: Path, _changed_at: int) -> Evaluation | None:
         str(other.get("name") or "") if other else "",
         _percent(other) if other else None,
         bool(record.get("is_quick")),
+        _auc(model),
         tuple(_pairs(record.get("samples"), "against" if other else "people")),
     )
 
@@ -74,6 +77,13 @@ def _percent(writer: dict[str, Any]) -> float | None:
     match = writer.get("match")
     percent = match.get("percent") if isinstance(match, dict) else None
     return float(percent) if isinstance(percent, int | float) else None
+
+
+def _auc(writer: dict[str, Any]) -> float | None:
+    figures = writer.get("figures")
+    found = figures.get("auc") if isinstance(figures, dict) else None
+    value = found.get("value") if isinstance(found, dict) else None
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _pairs(samples: object, role: str) -> list[ReplyPair]:

@@ -26,6 +26,8 @@ SWITCHES = {
     "include_private": "include_private",
     "is_access_lost": "access_lost",
 }
+# Those of them that the owner turns; the last is what Discord says.
+OWNERS_SWITCHES = ("learn", "recall", "speak", "include_private")
 _THREADS = ", ".join(str(kind) for kind in sorted(THREAD_KINDS))
 
 
@@ -112,6 +114,31 @@ class Channels:
             )
             > 0
         )
+
+    def put_back(self, befores: Iterable[Channel]) -> None:
+        """Undo what the owner switched on channels, all in one transaction: their switches, rate and word on privacy
+        are as in these earlier readings. What Discord has said meanwhile stays, and nothing becomes more open than it
+        was or than Discord says."""
+        rows = [
+            (
+                *(int(getattr(before, name)) for name in OWNERS_SWITCHES),
+                before.rate,
+                before.owner_private,
+                int(before.is_private),
+                before.audience,
+                before.accepted_audience,
+                before.id,
+            )
+            for before in befores
+        ]
+        switches = ", ".join(f"{SWITCHES[name]} = ?" for name in OWNERS_SWITCHES)
+        with self._database.transaction() as connection:
+            connection.executemany(
+                f"UPDATE channel_allowlist SET {switches}, rate = ?, owner_private = ?, "
+                "is_private = MAX(?, IFNULL(discord_private, 0)), "
+                "accepted_audience = CASE WHEN audience = ? THEN ? ELSE accepted_audience END WHERE channel_id = ?",
+                rows,
+            )
 
     def update_access(self, changes: Mapping[int, Callable[[Channel], Channel]]) -> int:
         """Bring what is known about who may read these channels up to date, all in one transaction: each change gets

@@ -69,6 +69,24 @@ def tidy_quiet_hours(text: str) -> str:
     return found.text if found else ""
 
 
+def is_span(text: str) -> bool:
+    """Whether something stands for a start and something for an end, whatever it is; half of a span does not."""
+    parts = _BETWEEN.split(" ".join(text.split()).lower())
+    return len(parts) == 2 and all(part.strip() for part in parts)
+
+
+def step_time(text: str, minutes: int) -> str:
+    """A time of the day moved to the next multiple of so many minutes, back for a negative number; it passes midnight.
+    What is no time stays as it is."""
+    try:
+        minute, _ = _minute(unicodedata.normalize("NFKC", text).strip().lower(), text)
+    except SettingError:
+        return text
+    size = abs(minutes)
+    moved = (minute // size + 1) * size if minutes > 0 else -(-minute // size) * size - size
+    return _clock(moved % DAY)
+
+
 def is_quiet_time(text: str, minute_of_day: int) -> bool:
     """Whether a local minute lies in a span; what cannot be read is none."""
     try:

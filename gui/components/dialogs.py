@@ -69,7 +69,9 @@ class Dialog:
         window = self._window or self._make()
         theme = theme_of(self._root)
         window.title(title)
-        window.configure(bg=theme.now("card"))
+        # An edge of its own: a system without title bars would show it as part of the page.
+        edge = theme.now("border")
+        window.configure(bg=theme.now("card"), highlightthickness=1, highlightbackground=edge, highlightcolor=edge)
         self._title.show(title)
         self._text.show(text)
         self._text.configure(wraplength=theme.px(380))

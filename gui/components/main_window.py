@@ -33,7 +33,7 @@ ROOMS = (
     ("settings", texts.SETTINGS, "settings"),
 )
 # Rooms that are reached from another one, whose line stays marked.
-BEHIND = {"figures": "home", "taught": "live", "blind_test": "training"}
+BEHIND = {"figures": "home", "taught": "live", "blind_test": "training", "demo_setup": "playground"}
 FIRST_RUN = ("first_run", texts.FIRST_RUN, "flag")
 # Module and class of each room: imported when first visited, which keeps the start short and the memory small.
 CLASSES = {
@@ -48,6 +48,7 @@ CLASSES = {
     "training": ("training", "TrainingRoom"),
     "first_run": ("first_run", "FirstRunRoom"),
     "blind_test": ("blind_test", "BlindTestRoom"),
+    "demo_setup": ("demo_setup", "DemoSetupRoom"),
 }
 
 

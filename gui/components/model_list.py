@@ -15,9 +15,13 @@ from gui.components.theme import XS
 from gui.presenters.models import ModelQuestion, ModelRow, ModelsView, model_question, models_view
 from storage.evaluations import all_evaluations
 from storage.jobs.kinds import JobKind
+from storage.jobs.results import ScoreResult
+from storage.records import JobState
 from storage.store import Store
 from storage.trained_models import all_models, answers, delete_model, note_answer
 
+# Among so many jobs the blind tests' scores are looked for.
+RECENT_JOBS = 300
 _NEEDING_FILES = frozenset({JobKind.TRAIN, JobKind.RETRAIN, JobKind.EVALUATE, JobKind.DEPLOY})
 
 
@@ -30,7 +34,9 @@ class ModelPanel(Panel, Protocol):
 def read_models(store: Store) -> ModelsView:
     """Runs on the worker: reads folders."""
     is_busy = any(job.kind in _NEEDING_FILES for job in store.jobs.active())
-    return models_view(all_models(store), all_evaluations(store.workspace), is_busy=is_busy)
+    jobs = store.jobs.recent(limit=RECENT_JOBS)
+    scores = [ScoreResult.of(job) for job in jobs if job.kind == JobKind.BLIND_TEST and job.state is JobState.DONE]
+    return models_view(all_models(store), all_evaluations(store.workspace), is_busy=is_busy, scores=scores)
 
 
 def read_question(store: Store) -> ModelQuestion | None:
@@ -95,8 +101,10 @@ class ModelLine(RowFrame):
         self.name.grid(row=1, column=0, sticky="w")
         self.state = Pill(self, "")
         self.state.grid(row=1, column=1, sticky="w", padx=S)
-        self.text = Text(self, "", role="small", colour="muted")
-        self.text.grid(row=2, column=0, columnspan=2, sticky="w")
+        self.text = Text(self, "", role="small", colour="muted", wrap=True)
+        self.text.grid(row=2, column=0, columnspan=2, sticky="ew")
+        self.verdict = Text(self, "", role="small", wrap=True)
+        self.verdict.grid(row=3, column=0, columnspan=3, sticky="ew")
         tools = RowFrame(self)
         tools.grid(row=1, column=2, rowspan=2, sticky="e")
         self.use = Button(tools, texts.MODEL_USE_SHORT, self._use)
@@ -111,6 +119,8 @@ class ModelLine(RowFrame):
         self.row = row
         self.name.show(row.name)
         self.text.show(row.text)
+        self.verdict.show(row.verdict)
+        (self.verdict.grid if row.verdict else self.verdict.grid_remove)()
         if row.state:
             self.state.show(row.state, row.tone)
             self.state.grid()

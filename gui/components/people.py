@@ -11,6 +11,7 @@ from typing import Any
 from gui import texts
 from gui.components.basics import Card, RowFrame, Text
 from gui.components.button import Button
+from gui.components.channel_switches import OWNER, BulkBar, ChannelSwitches
 from gui.components.choices import Segments, popup_menu
 from gui.components.import_dialog import ask_import, choose_exports
 from gui.components.inputs import Field
@@ -29,15 +30,12 @@ from gui.presenters.people import (
     people_view,
 )
 from gui.presenters.snapshot import Pulse
-from storage import policy
 from storage.deletions import Deletion, Deletions
 from storage.forgetting import mark_models
 from storage.jobs.kinds import JobKind
 from storage.people import names_of
 from storage.records import Channel
 from storage.store import Store
-
-OWNER = "owner (panel)"
 
 
 def read_census(store: Store) -> Census:
@@ -70,6 +68,8 @@ class PeopleRoom(Room):
         self._jobs_seen: frozenset[int] = frozenset()
         self._is_reading = False
         self._tab = "people"
+        self._chosen: set[int] = set()
+        self.switches = ChannelSwitches(panel, self._read)
 
     def build(self) -> Iterator[None]:
         """Called once, before the room is first shown; each `yield` lets the window breathe."""
@@ -112,6 +112,7 @@ class PeopleRoom(Room):
             on_open=self._channel_menu,
             empty_text=texts.CHANNELS_NONE,
         )
+        self.bulk = BulkBar(self.card.body, self.panel, self.switches, self._choose_all)
         self.removed = RemovedList(self.card.body, self.panel, self._read)
         self.empty = EmptyState(
             self.card.body,
@@ -163,10 +164,10 @@ class PeopleRoom(Room):
     def _render(self) -> None:
         if self._census is None:
             return
-        view: PeopleView = people_view(self._census, search=self.search.get())
+        view: PeopleView = people_view(self._census, search=self.search.get(), chosen=self._chosen)
         self.summary.show(view.summary if not view.is_empty else "")
         self.question.show_questions(self._census.removed.questions)
-        for table in (self.people, self.channels, self.removed):
+        for table in (self.people, self.channels, self.bulk, self.removed):
             table.grid_remove()
         self._show_opened(view.opened)
         if view.is_empty and self._tab != "removed":
@@ -183,6 +184,11 @@ class PeopleRoom(Room):
         elif self._tab == "channels":
             self.channels.show(view.channels)
             self.channels.grid(row=0, column=0, sticky="nsew")
+            listed = {row.key for row in view.channels if not self._channel_of(row.key).is_access_lost}
+            # What a search hides is not switched unseen.
+            self._chosen &= listed
+            self.bulk.show(sorted(self._chosen), len(listed))
+            self.bulk.grid(row=1, column=0, sticky="ew", pady=(S, 0))
             self.note.show(texts.CHANNEL_HINT)
             self.prepare.grid_remove()
         else:
@@ -219,12 +225,18 @@ class PeopleRoom(Room):
     # ---- members ---------------------------------------------------------------------------------
 
     def _member_switched(self, member_id: int, _: str, value: bool) -> None:
+        assert self._census is not None
+        name = next(member.display_name for member in self._census.members if member.id == member_id)
+        form = texts.INCLUDED_AGAIN if value else texts.LEFT_OUT
+        self._include(member_id, value, form.format(name=name), undo=lambda: self._include(member_id, not value, ""))
+
+    def _include(self, member_id: int, value: bool, told: str, *, undo: Callable[[], Any] | None = None) -> None:
         def change() -> None:
             self.panel.store.members.set_excluded(member_id, not value)
             if not value:
                 mark_models(self.panel.store.workspace, time.time(), reason="a member was left out")
 
-        self._change(change)
+        self.panel.ask(change, lambda _: (self.panel.toast(told or texts.UNDONE, undo=undo), self._read()))
 
     def _member_menu(self, member_id: int, x: int, y: int) -> None:
         assert self._census is not None
@@ -258,33 +270,21 @@ class PeopleRoom(Room):
 
     # ---- channels --------------------------------------------------------------------------------
 
-    def _channel_switched(self, channel_id: int, key: str, value: bool) -> None:
+    def _channel_of(self, channel_id: int) -> Channel:
         assert self._census is not None
-        channel = next(c for c in self._census.channels if c.id == channel_id)
-        if key == "learn" and channel.is_private:
-            self._private(channel, value)
-            return
-        self._change(lambda: self.panel.store.channels.switch(channel_id, **{key: value}))
-        if key == "is_private" and not value and channel.discord_private:
-            title = texts.CLOSED_BY_DISCORD.format(name=channel.name)
-            self.panel.toast(title, texts.CLOSED_BY_DISCORD_TEXT)
+        return next(channel for channel in self._census.channels if channel.id == channel_id)
 
-    def _private(self, channel: Channel, value: bool) -> None:
-        def answer(accepted: bool) -> None:
-            self._change(
-                lambda: policy.allow_private(
-                    self.panel.store.channels, self.panel.store.consents, channel, accepted=accepted, given_by=OWNER
-                )
-            )
-
-        if not value:
-            answer(False)
+    def _channel_switched(self, channel_id: int, key: str, value: bool) -> None:
+        if key == "chosen":
+            self._chosen ^= {channel_id}
+            self._render()
             return
-        self.panel.confirm(
-            texts.PRIVATE_TITLE,
-            policy.private_channel_text(channel.name),
-            [(texts.PRIVATE_NO, "secondary", None), (texts.PRIVATE_YES, "danger", lambda: answer(True))],
-        )
+        self.switches.flip(self._channel_of(channel_id), key, value)
+
+    def _choose_all(self, is_wanted: bool) -> None:
+        listed = {row.key for row in self.channels.rows if not self._channel_of(row.key).is_access_lost}
+        self._chosen = listed if is_wanted else set()
+        self._render()
 
     def _ask_opened(self, channel: Channel) -> None:
         def answer(is_private: bool) -> None:
@@ -311,8 +311,7 @@ class PeopleRoom(Room):
         menu.tk_popup(x, y)
 
     def _ask_empty(self, channel_id: int) -> None:
-        assert self._census is not None
-        channel = next(c for c in self._census.channels if c.id == channel_id)
+        channel = self._channel_of(channel_id)
 
         def empty() -> None:
             self._delete(lambda: Deletions(self.panel.store).delete_channel(channel_id, by=OWNER))
@@ -324,7 +323,7 @@ class PeopleRoom(Room):
         )
 
     def _set_rate(self, channel_id: int, rate: float | None) -> None:
-        self._change(lambda: self.panel.store.channels.set_rate(channel_id, rate))
+        self.switches.set_rate(self._channel_of(channel_id), rate)
 
     def _change(self, work: Any) -> None:
         self.panel.ask(work, lambda _: self._read())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from gui import texts
 from gui.components.basics import Card
 from gui.components.button import Button
+from gui.components.restore import RestoringPanel, choose_backup
 from gui.components.room import Panel, S, spread
 from storage.jobs.kinds import JobKind
 from storage.records import Job
@@ -26,7 +27,7 @@ class QuickActions(Card):
             ("evaluate", texts.ACTION_EVALUATE, "gauge", lambda: panel.start_job(JobKind.EVALUATE)),
             ("", texts.ACTION_FOLDER, "folder", lambda: panel.open_folder()),  # type: ignore[attr-defined]
             ("backup", texts.ACTION_BACKUP, "archive", lambda: panel.start_job(JobKind.BACKUP)),
-            ("", texts.ACTION_SETTINGS, "settings", lambda: panel.go("settings")),
+            ("restore", texts.ACTION_RESTORE, "restart", self._restore),
         ]
         self.buttons: dict[str, Button] = {}
         for index, (kind, words, icon, action) in enumerate(actions):
@@ -41,6 +42,9 @@ class QuickActions(Card):
             )
             if kind:
                 self.buttons[kind] = button
+
+    def _restore(self) -> None:
+        choose_backup(cast(RestoringPanel, self._panel), self.buttons["restore"])
 
     def show(self, jobs: tuple[Job, ...], _settings: Any) -> None:
         """Enable what is not at work already."""

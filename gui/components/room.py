@@ -61,7 +61,7 @@ class Panel(Protocol):
     def go(self, room: str) -> None:
         """Put a room in front."""
 
-    def toast(self, title: str, body: str = "", *, tone: str = "idle") -> None:
+    def toast(self, title: str, body: str = "", *, tone: str = "idle", undo: Callable[[], Any] | None = None) -> None:
         """Show a short note in the corner."""
 
     def confirm(self, title: str, text: str, answers: list[tuple[str, str, Callable[[], Any] | None]]) -> None:

@@ -15,6 +15,7 @@ from gui.components.choices import Choice
 from gui.components.inputs import Field, Switch
 from gui.components.notices import Pill
 from gui.components.room import M, Panel, S
+from gui.components.time_span import TimeSpan
 from gui.model_check import check_model_file
 from gui.presenters import settings as view
 from gui.presenters.plain import plain
@@ -61,6 +62,7 @@ class SettingLine(LabelledRow):
         super().__init__(master, panel, row.label, row.help)
         self.setting: Setting[Any] = REGISTRY[row.key]
         self._row = row
+        self._field: Field | TimeSpan
         self._pending: str | None = None
         self._sent: str | None = None
         self._is_typing = False
@@ -104,6 +106,10 @@ class SettingLine(LabelledRow):
             return Choice(self, row.choices, self._save, width=150 if max(map(len, row.choices)) < 18 else 290)
         if row.control == "lines":
             return LinesBox(self, self.panel, row.lines, self._typed, self._left)
+        if row.control == "time_span":
+            self._field = TimeSpan(self)
+            self._field.when_typed(self._typed, self._left, self._give_up)
+            return self._field
         holder = RowFrame(self)
         holder.grid_columnconfigure(0, weight=1)
         self._field = Field(holder, width=110 if row.control == "number" else 230)
@@ -123,6 +129,10 @@ class SettingLine(LabelledRow):
         if self.setting.is_path and self._text() == self._sent:
             return  # the key that sent it comes up again
         self._is_typing, self._sent = True, None
+        if isinstance(self.control, TimeSpan) and self.control.is_half:
+            self.control.set_wrong(False)
+            self.show_problem("", texts.TIME_HALF)
+            return
         problem = view.check(self.setting, self._text())
         self.show_problem(problem, view.reading(self.setting, self._text()))
         if not isinstance(self.control, LinesBox):

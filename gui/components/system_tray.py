@@ -95,8 +95,9 @@ class SystemTray:
 
     def notify(self, title: str, text: str) -> bool:
         """A desktop notification; False when this desktop offers no way."""
+        title, text = cut(title, TITLE_UNITS), cut(text, TEXT_UNITS)
         if self.is_available and self._icon.HAS_NOTIFICATION:
-            self._icon.notify(cut(text or title, TEXT_UNITS), cut(title, TITLE_UNITS))
+            self._icon.notify(text or title, title)
             return True
         return notify_by_command(title, text)
 

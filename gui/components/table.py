@@ -14,6 +14,8 @@ from gui.presenters.table import Cell, Column, TableRow
 
 ROW_HEIGHT = 34
 HEADER_HEIGHT = 28
+# Kinds of columns that a click, or Space, flips.
+FLIPPED = ("switch", "tick")
 
 
 class Table(tk.Frame):
@@ -39,7 +41,9 @@ class Table(tk.Frame):
         self._rows: tuple[TableRow, ...] = ()
         self._rows_shown = rows_shown
         self._top = 0
-        self._current = (-1, 0)
+        # Space turns a switch first; the ticks before it are an arrow away.
+        flipped = [column.kind for column in self.columns if column.kind in FLIPPED]
+        self._current = (-1, flipped.index("switch") if "switch" in flipped else 0)
         self._hover = -1
         self._cuts: dict[tuple[str, str, int], str] = {}
         theme = theme_of(self)
@@ -80,6 +84,11 @@ class Table(tk.Frame):
         if before != self._top:
             self._repaint()
         return before != self._top
+
+    @property
+    def rows(self) -> tuple[TableRow, ...]:
+        """What is in the list."""
+        return self._rows
 
     def row_at(self, key: Any) -> tuple[int, int] | None:
         """Middle of a visible row in canvas coordinates, for tests and menus."""
@@ -167,8 +176,9 @@ class Table(tk.Frame):
         for column, left, right in spans:
             cell = cells.get(column.key, Cell())
             middle = top + height / 2
-            if column.kind == "switch":
-                self._draw_switch(cell, (left + right) // 2, middle, ground)
+            if column.kind in FLIPPED:
+                draw = self._draw_switch if column.kind == "switch" else self._draw_tick
+                draw(cell, (left + right) // 2, middle, ground)
                 if has_focus and number == self._current[0] and column.key == self._switch_key():
                     canvas.create_rectangle(
                         (left + right) // 2 - theme.px(20),
@@ -215,6 +225,23 @@ class Table(tk.Frame):
             height=theme.px(22),
         )
         self.canvas.create_image(x, y, image=picture)
+
+    def _draw_tick(self, cell: Cell, x: float, y: float, ground: str) -> None:
+        if cell.value is None:
+            return
+        theme, canvas = theme_of(self), self.canvas
+        half = theme.px(8)
+        colour = "accent" if cell.value else "faint" if cell.is_enabled else "disabled"
+        canvas.create_rectangle(
+            x - half,
+            y - half,
+            x + half,
+            y + half,
+            outline=theme.now(colour),
+            fill=theme.now("accent") if cell.value else ground,
+        )
+        if cell.value:
+            canvas.create_image(x, y, image=icons.photo(self, "check", theme.now("on_accent"), theme.px(14)))
 
     def _draw_share(self, cell: Cell, left: int, right: int, y: float) -> None:
         theme = theme_of(self)
@@ -305,13 +332,13 @@ class Table(tk.Frame):
         for column, left, right in self._spans():
             if number < 0 or not left <= event.x < right:
                 continue
-            if column.kind == "switch":
+            if column.kind in FLIPPED:
                 self._flip(number, column.key)
             elif column.kind == "menu":
                 self._open(event.x_root, event.y_root)
 
     def _switches(self) -> list[str]:
-        return [column.key for column, _, _ in self._spans() if column.kind == "switch"]
+        return [column.key for column, _, _ in self._spans() if column.kind in FLIPPED]
 
     def _switch_key(self) -> str:
         keys = self._switches()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import tkinter as tk
+from collections.abc import Callable
 from typing import Any
 
+from gui import texts
 from gui.components import icons
 from gui.components.basics import RowFrame, Text
+from gui.components.button import Button
 from gui.components.shapes import Sheet
 from gui.components.theme import RADIUS, XL, M, S, theme_of
 from gui.presenters.plain import plain
 
 SHOWN_MS = 6_000
 SHOWN_BAD_MS = 12_000
+SHOWN_UNDO_MS = 10_000
 # How long a message waits for the pointer to leave its place, at most ten times.
 WAIT_MS, MOST_WAITS = 300, 10
 _ICONS = {"good": "check", "bad": "alert", "busy": "alert", "idle": "info", "accent": "info"}
@@ -24,6 +28,7 @@ class Toast(Sheet):
     def __init__(self, root: Any, title: str) -> None:
         super().__init__(root, radius=RADIUS)
         self.words = title
+        self.undo: Button | None = None
 
 
 class Toasts:
@@ -37,15 +42,34 @@ class Toasts:
         lane.grid_columnconfigure(0, weight=1)
         lane.grid_remove()
 
-    def show(self, title: str, body: str = "", *, tone: str = "idle") -> None:
-        """Put a message up; the oldest makes room for a fourth."""
+    def show(self, title: str, body: str = "", *, tone: str = "idle", undo: Callable[[], Any] | None = None) -> None:
+        """Put a message up; the oldest makes room for a fourth. undo: what its button does, for ten seconds."""
         while len(self._stack) >= 3:
             self._drop(self._stack[0])
         frame = self._frame(plain(title) or title, plain(body), tone)
+        if undo is not None:
+            self._offer_undo(frame, undo)
         self._stack.append(frame)
         self._waits = 0
         self._arrange()
-        frame.after(SHOWN_BAD_MS if tone == "bad" else SHOWN_MS, lambda: self._drop(frame))
+        stays = SHOWN_BAD_MS if tone == "bad" else SHOWN_UNDO_MS if undo is not None else SHOWN_MS
+        frame.after(stays, lambda: self._drop(frame))
+
+    def undo_newest(self) -> bool:
+        """Press the newest Undo that is up; False where there is none."""
+        button = next((frame.undo for frame in reversed(self._stack) if frame.undo is not None), None)
+        if button is not None:
+            button.invoke()
+        return button is not None
+
+    def _offer_undo(self, frame: Toast, undo: Callable[[], Any]) -> None:
+        def press() -> None:
+            self._drop(frame)
+            undo()
+
+        theme = theme_of(self._root)
+        frame.undo = Button(frame, texts.UNDO, press, height=28, tip=texts.UNDO_TIP)
+        frame.undo.grid(row=0, column=2, rowspan=2, padx=(0, theme.px(M)), pady=theme.px(S))
 
     @property
     def titles(self) -> list[str]:

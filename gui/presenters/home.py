@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +9,7 @@ from gui import texts
 from gui.presenters import format as words
 from gui.presenters.charts import Bars
 from gui.presenters.dashboard import finished_text
+from gui.presenters.incidents import incident_text
 from gui.presenters.live import FeedLine, channel_name, taught_line
 from gui.presenters.snapshot import Pulse
 from storage.activity import Totals
@@ -166,29 +166,6 @@ def strip_view(data: HomeData) -> StripView:
 
 def _tone(count: int, up: int) -> str:
     return "good" if up == count else "busy" if up else ""
-
-
-def incident_text(incident: Incident) -> str:
-    """'Wed 03:12 it ended by itself (out of memory) and was back in 3 s'."""
-    when = time.strftime("%a %H:%M", time.localtime(incident.at))
-    what = texts.INCIDENTS[incident.kind].format(detail=incident.detail)
-    if incident.kind is IncidentKind.UPDATE:
-        return texts.INCIDENT_ENDED.format(when=when, what=what)
-    if incident.detail:
-        what = texts.INCIDENT_DETAIL.format(what=what, detail=_cause(incident.detail))
-    if incident.ended_at is None:
-        return texts.INCIDENT_OPEN.format(when=when, what=what)
-    is_end = incident.kind in (IncidentKind.CRASH, IncidentKind.HUNG)
-    form = texts.INCIDENT_BACK if is_end else texts.INCIDENT_FOR
-    return form.format(when=when, what=what, span=words.duration(max(incident.ended_at - incident.at, 1.0)))
-
-
-def _cause(detail: str) -> str:
-    """What ended it, short: the process is known, and the logs have the rest."""
-    if "signal 9" in detail:
-        return texts.CAUSE_KILLED
-    cause = detail.removeprefix("The bot process ").removesuffix("; see the log.").rstrip(".")
-    return cause if len(cause) <= 60 else cause[:58] + "…"
 
 
 def next_items(data: HomeData, pulse: Pulse | None) -> tuple[NextItem, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gui import texts
 from gui.presenters import format as words
+from storage.blind_test import LEAST_ANSWERS, certainty
 from storage.evaluations import Evaluation, ReplyPair
+from storage.jobs.results import ScoreResult
 from storage.trained_models import TrainedModel, unanswered
 
 SHOWN_PAIRS = 3
@@ -18,7 +20,8 @@ PAIR_LENGTH = 160
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """One model with what can be done with it. use: arguments of the deployment script."""
+    """One model with what can be done with it. use: arguments of the deployment script. verdict: the friends', ''
+    where no blind test was scored."""
 
     key: str
     name: str
@@ -30,6 +33,7 @@ class ModelRow:
     can_use: bool
     can_delete: bool
     warns_of_practice: bool
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +56,51 @@ class ModelQuestion:
 
 
 def models_view(
-    models: Sequence[TrainedModel], evaluations: Mapping[str, Evaluation], *, is_busy: bool = False
+    models: Sequence[TrainedModel],
+    evaluations: Mapping[str, Evaluation],
+    *,
+    is_busy: bool = False,
+    scores: Sequence[ScoreResult] = (),
 ) -> ModelsView:
-    """is_busy: a training, an evaluation or a deployment is under way, which may need any of the files."""
+    """is_busy: a training, an evaluation or a deployment is under way, which may need any of the files. scores: of the
+    blind tests, newest first."""
     in_use = next((model for model in models if model.is_in_use), None)
-    rows = tuple(_row(model, evaluations.get(model.key), in_use, is_busy=is_busy) for model in models)
+    verdicts = _verdicts(models, scores)
+    rows = tuple(
+        replace(_row(model, evaluations.get(model.key), in_use, is_busy=is_busy), verdict=verdicts.get(model.key, ""))
+        for model in models
+    )
     before_first = texts.MODEL_BEFORE_FIRST if any(model.is_current for model in models) else ""
     return ModelsView(rows, next((model.name for model in models if model.is_previous), before_first))
+
+
+def _verdicts(models: Sequence[TrainedModel], scores: Sequence[ScoreResult]) -> dict[str, str]:
+    """By the models' keys. A test names its model by the file's name, which is one model's only once it was used: the
+    files of all trainings are called alike."""
+    by_version = {model.version: model.key for model in models if model.version}
+    found: dict[str, str] = {}
+    for score in scores:
+        if score.reading and score.model in by_version:
+            found.setdefault(by_version[score.model], verdict_text(score))
+    return found
+
+
+def verdict_text(score: ScoreResult) -> str:
+    """The friends' verdict in words; none below LEAST_ANSWERS. Even: the interval holds the share of real replies that
+    were taken for the bot's."""
+    answers = score.detected.count + score.false_alarms.count
+    said = words.plural(answers, "answer")
+    if answers < LEAST_ANSWERS:
+        return texts.MODEL_FRIENDS_FEW.format(answers=said, least=LEAST_ANSWERS)
+    found, alarms = score.detected, score.false_alarms
+    reading = texts.MODEL_FRIENDS_MIXED
+    if found.low <= alarms.value <= found.high:
+        reading = texts.MODEL_FRIENDS_EVEN
+    elif found.low > max(alarms.value, 0.5):
+        reading = texts.MODEL_FRIENDS_ABOVE
+    return texts.MODEL_FRIENDS.format(
+        found=words.percent(found.value), sure=certainty(found.low, found.high), answers=said, reading=reading
+    )
 
 
 def model_question(
@@ -120,6 +162,8 @@ def _row(model: TrainedModel, evaluation: Evaluation | None, in_use: TrainedMode
         words.size(model.size_bytes),
         texts.MODEL_UNMEASURED if match is None else texts.MODEL_MATCHES.format(match=words.percent(match / 100)),
     ]
+    if evaluation is not None and evaluation.auc is not None:
+        parts.append(texts.MODEL_DETECTOR.format(auc=f"{evaluation.auc:.2f}"))
     if model.is_practice:
         parts.append(texts.MODEL_PRACTICE)
     state, tone = _state(model)

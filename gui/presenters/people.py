@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from data.chat.audience import opened_channels
@@ -27,15 +27,18 @@ PEOPLE_COLUMNS = (
     Column("more", "", 34, kind="menu", align="centre", tone="muted"),
 )
 CHANNEL_COLUMNS = (
-    Column("name", texts.CHANNEL_COLUMNS[0], stretch=2, kind="strong"),
-    Column("count", texts.CHANNEL_COLUMNS[1], 92, align="right", tone="muted"),
-    Column("learn", texts.CHANNEL_COLUMNS[2], 70, kind="switch", align="centre"),
-    Column("recall", texts.CHANNEL_COLUMNS[3], 70, kind="switch", align="centre"),
-    Column("speak", texts.CHANNEL_COLUMNS[4], 70, kind="switch", align="centre"),
-    Column("is_private", texts.CHANNEL_COLUMNS[5], 70, kind="switch", align="centre"),
-    Column("discord", texts.CHANNEL_COLUMNS[6], 84, kind="small", align="centre", tone="muted"),
-    Column("rate", texts.CHANNEL_COLUMNS[7], 96, kind="menu", align="right", tone="muted"),
+    Column("chosen", texts.CHANNEL_COLUMNS[0], 30, kind="tick", align="centre"),
+    Column("name", texts.CHANNEL_COLUMNS[1], stretch=2, kind="strong"),
+    Column("count", texts.CHANNEL_COLUMNS[2], 84, align="right", tone="muted"),
+    Column("learn", texts.CHANNEL_COLUMNS[3], 58, kind="switch", align="centre"),
+    Column("recall", texts.CHANNEL_COLUMNS[4], 58, kind="switch", align="centre"),
+    Column("speak", texts.CHANNEL_COLUMNS[5], 58, kind="switch", align="centre"),
+    Column("is_private", texts.CHANNEL_COLUMNS[6], 60, kind="switch", align="centre"),
+    Column("discord", texts.CHANNEL_COLUMNS[7], 84, kind="small", align="centre", tone="muted"),
+    Column("rate", texts.CHANNEL_COLUMNS[8], 88, kind="menu", align="right", tone="muted"),
 )
+# What several channels can be switched to at once; privacy is a word about each.
+BULK_SWITCHES = ("learn", "recall", "speak")
 REMOVED_COLUMNS = (
     Column("what", texts.REMOVED_COLUMNS[0], stretch=1.6, kind="strong"),
     Column("count", texts.REMOVED_COLUMNS[1], 92, align="right", tone="muted"),
@@ -87,8 +90,9 @@ def balanced_shares(job: Job | None) -> tuple[dict[int, float], float | None]:
     return {share.author_id: share.after for share in prepared.shares}, prepared.ceiling
 
 
-def people_view(census: Census, *, search: str = "") -> PeopleView:
-    """Members by number of messages; channels by name with their threads left out (they follow their parent)."""
+def people_view(census: Census, *, search: str = "", chosen: Collection[int] = ()) -> PeopleView:
+    """Members by number of messages; channels by name with their threads left out (they follow their parent).
+    chosen: ids of the channels with a tick."""
     total = sum(census.counts.values())
     top = max((census.counts.get(m.id, 0) / total for m in census.members), default=0.0) if total else 0.0
     scale = max(top, (census.ceiling or CEILING) * 1.25)
@@ -110,7 +114,9 @@ def people_view(census: Census, *, search: str = "") -> PeopleView:
         messages=words.plural(total, "message"),
     )
     channels = tuple(
-        _channel(c, census) for c in census.channels if c.kind not in THREAD_KINDS and wanted in c.name.lower()
+        _channel(c, census, c.id in chosen)
+        for c in census.channels
+        if c.kind not in THREAD_KINDS and wanted in c.name.lower()
     )
     opened = tuple(opened_channels(census.channels))
     return PeopleView(people, channels, summary, note, not total and not census.channels, opened)
@@ -146,7 +152,7 @@ def _person(member: Member, census: Census, total: int, scale: float) -> TableRo
     )
 
 
-def _channel(channel: Channel, census: Census) -> TableRow:
+def _channel(channel: Channel, census: Census, is_chosen: bool) -> TableRow:
     rate = texts.RATE_GENERAL if channel.rate is None else words.percent(channel.rate)
     name = f"#{channel.name}" + (f"  · {texts.ACCESS_LOST}" if channel.is_access_lost else "")
     count = sum(
@@ -158,9 +164,10 @@ def _channel(channel: Channel, census: Census) -> TableRow:
     return TableRow(
         channel.id,
         (
+            Cell(value=is_chosen, is_enabled=on),
             Cell(name, "bad" if channel.is_access_lost else ""),
             Cell(words.whole(count)),
-            Cell(value=channel.learn and (not channel.is_private or channel.include_private), is_enabled=on),
+            Cell(value=is_learned(channel), is_enabled=on),
             Cell(value=channel.recall, is_enabled=on),
             Cell(value=channel.speak, is_enabled=on),
             Cell(value=is_kept_private(channel)),
@@ -239,6 +246,17 @@ def _deleted_name(deletion: Deletion) -> str:
 
 def _left(seconds: float) -> str:
     return words.duration(max(seconds, 0.0))
+
+
+def is_learned(channel: Channel) -> bool:
+    """Whether its messages may become training data: a private one needs the owner's second yes, too."""
+    return channel.learn and (not channel.is_private or channel.include_private)
+
+
+def switched_text(channels: Sequence[Channel], form: str) -> str:
+    """'Learn is on in #general', or '... in 4 channels'."""
+    few = len(channels) == 1
+    return form.format(where=f"#{channels[0].name}" if few else words.plural(len(channels), "channel"))
 
 
 def is_kept_private(channel: Channel) -> bool:

@@ -40,7 +40,7 @@ _TOKEN_SHAPE = re.compile(r"[\w-]{18,}\.[\w-]{4,}\.[\w-]{20,}")
 
 @dataclass(frozen=True, slots=True)
 class SettingRow:
-    """One setting as it is shown. control: switch, choice, number, text, file or lines."""
+    """One setting as it is shown. control: switch, choice, number, text, file, time_span or lines."""
 
     key: str
     label: str
@@ -105,6 +105,8 @@ def _control(setting: Setting[Any]) -> str:
         return "choice"
     if setting.key in FILES:
         return "file"
+    if setting.key == QUIET_HOURS.key:
+        return "time_span"
     if setting.key in MULTILINE:
         return "lines"
     return "number" if setting.type in (int, float) else "text"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot_controller import ControllerView
+from storage.incidents import Incident
 from storage.jobs.runner import SettingUp
 from storage.records import BotStatus, Job
 from storage.settings import Settings
@@ -34,7 +35,7 @@ class ControllerLook:
 class Pulse:
     """One reading. `jobs` are running now; `finished` are the newest ended ones, newest first.
 
-    setting_up: jobs that install what they need before they can report.
+    setting_up: jobs that install what they need before they can report. incidents: what interrupted the bot lately.
     """
 
     now: float
@@ -44,6 +45,7 @@ class Pulse:
     jobs: tuple[Job, ...] = ()
     finished: tuple[Job, ...] = ()
     setting_up: tuple[SettingUp, ...] = ()
+    incidents: tuple[Incident, ...] = ()
 
     @property
     def is_alive(self) -> bool:

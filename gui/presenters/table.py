@@ -10,7 +10,7 @@ from typing import Any
 class Column:
     """One column. width in design pixels, or `stretch` to share what is left.
 
-    kind: text, strong, small, switch, bar, or menu (a click opens the row's menu). min_total: shown only when the
+    kind: text, strong, small, switch, tick, bar, or menu (a click opens the row's menu). min_total: shown only when the
     list is at least this wide.
     """
 

@@ -6,6 +6,7 @@ Settings bring their own labels and help (storage.settings); errors bring their 
 from __future__ import annotations
 
 from gui.texts.blind_test import *
+from gui.texts.demo_setup import *
 from gui.texts.dialogs import *
 from gui.texts.figures import *
 from gui.texts.first_run import *
@@ -16,6 +17,7 @@ from gui.texts.navigation import *
 from gui.texts.notifications import *
 from gui.texts.people import *
 from gui.texts.playground import *
+from gui.texts.restore import *
 from gui.texts.settings import *
 from gui.texts.status import *
 from gui.texts.training import *

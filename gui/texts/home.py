@@ -18,6 +18,7 @@ INCIDENTS = {
     "disconnect": "Discord was out of reach",
     "update": "the program was updated to {detail}",
 }
+CAUSE_MEMORY = "out of memory"
 CAUSE_KILLED = "killed, perhaps for memory"
 INCIDENT_DETAIL = "{what} ({detail})"
 

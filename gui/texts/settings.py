@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+TIME_FROM, TIME_TO = "from", "to"
+TIME_HALF = "One half of the span; the other is still to come."
+TIME_TIP = "Up, Down and the wheel: a quarter of an hour. Page Up and Down: an hour. Or type it: 23, 7.30, 11pm."
+
 SETTINGS_GROUPS = {
     "Startup": "Startup",
     "Notifications": "Notifications",

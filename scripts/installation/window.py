@@ -12,6 +12,7 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,13 +20,23 @@ from scripts.installation.environment import PrivateEnvironment
 from scripts.installation.failures import SetupError, ShownError
 from scripts.installation.progress import InstallProgress, duration
 
-TITLE = "Personality Bot: setting up"
 POLL_MS = 100
 _CODE = Path(__file__).resolve().parents[2]
 WIDTH_CHARACTERS = 64
 _SHORTCUT = "Put the program on the desktop and in the menu"
-_KEPT = "Stopping. What is installed is kept, and the next start continues from there."
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class WindowWords:
+    """What a window says about its work. failed: the headline of a failure; again: what follows its sentence."""
+
+    title: str = "Personality Bot: setting up"
+    headline: str = "Setting up the program"
+    sentence: str = "This first start takes some minutes. Nothing outside the program's folder is changed."
+    stopping: str = "Stopping. What is installed is kept, and the next start continues from there."
+    failed: str = "The set-up could not be finished"
+    again: str = "When that is done, press Try again; what is installed is kept."
 
 
 class WindowProgress(InstallProgress):
@@ -71,13 +82,20 @@ class WindowProgress(InstallProgress):
 class SetupWindow(Generic[Result]):
     """Shows one piece of work until it is done, stopped or given up. tkinter.TclError where there is no screen."""
 
-    def __init__(self, work: Callable[[InstallProgress], Result], *, log: Path, offer_shortcut: bool = False) -> None:
+    def __init__(
+        self,
+        work: Callable[[InstallProgress], Result],
+        *,
+        log: Path,
+        offer_shortcut: bool = False,
+        words: WindowWords | None = None,
+    ) -> None:
         import tkinter
 
         from storage.system.desktop import introduce_program
 
         introduce_program()
-        self._work, self._log = work, log
+        self._work, self._log, self._words = work, log, words or WindowWords()
         self._result: list[Result] = []
         self._failure: SetupError | None = None
         self._thread: threading.Thread | None = None
@@ -103,13 +121,13 @@ class SetupWindow(Generic[Result]):
         from tkinter import ttk
 
         root = self.root
-        root.title(TITLE)
+        root.title(self._words.title)
         root.resizable(False, False)
         _set_icon(root)
         frame = ttk.Frame(root, padding=20)
         frame.grid()
         wrap = self._pixels(WIDTH_CHARACTERS)
-        self.headline = ttk.Label(frame, text="Setting up the program", font="TkHeadingFont")
+        self.headline = ttk.Label(frame, text=self._words.headline, font="TkHeadingFont")
         self.sentence = ttk.Label(frame, wraplength=wrap, justify="left")
         self.bar = ttk.Progressbar(frame, length=wrap, maximum=1.0)
         self.activity = ttk.Label(frame, wraplength=wrap, justify="left")
@@ -143,8 +161,8 @@ class SetupWindow(Generic[Result]):
     def _begin(self) -> None:
         """Start it, or start it again."""
         self._failure, self._progress = None, WindowProgress()
-        self.headline["text"] = "Setting up the program"
-        self.sentence["text"] = "This first start takes some minutes. Nothing outside the program's folder is changed."
+        self.headline["text"] = self._words.headline
+        self.sentence["text"] = self._words.sentence
         self.activity["text"] = self.detail["text"] = ""
         self.bar["value"] = 0.0
         self.bar.grid()
@@ -197,8 +215,8 @@ class SetupWindow(Generic[Result]):
 
     def _show_failure(self, error: SetupError) -> None:
         self._failure = error
-        self.headline["text"] = "The set-up could not be finished"
-        self.sentence["text"] = f"{error}\n\nWhen that is done, press Try again; what is installed is kept."
+        self.headline["text"] = self._words.failed
+        self.sentence["text"] = f"{error}\n\n{self._words.again}"
         self.activity["text"] = self.detail["text"] = ""
         self.bar.grid_remove()
         self.again.grid(row=0, column=1, padx=(8, 0))
@@ -222,12 +240,31 @@ class SetupWindow(Generic[Result]):
             self._close()
             return
         self._progress.cancel()
-        self.sentence["text"] = _KEPT
+        self.sentence["text"] = self._words.stopping
         self.leave.configure(state="disabled")
 
     def _close(self) -> None:
         self.wants_shortcut = self.shortcut.instate(["selected"])
         self.root.destroy()
+
+
+def do_in_window(
+    work: Callable[[Callable[[str], None]], Result], *, activity: str, log: Path, words: dict[str, str]
+) -> Result | None:
+    """As `bootstrap.in_window` says."""
+    from storage.errors import KnownError
+
+    def do(progress: InstallProgress) -> Result:
+        progress.start(activity)
+        try:
+            return work(progress.tick)
+        except KnownError as error:
+            raise SetupError(error.text()) from error
+
+    try:
+        return SetupWindow(do, log=log, words=WindowWords(**words)).run()
+    except (KeyboardInterrupt, ShownError):
+        return None
 
 
 def complete_in_window(groups: Sequence[str], root: Path) -> bool:

@@ -32,6 +32,7 @@ class JobKind(StrEnum):
 
     FETCH = "fetch"
     IMPORT = "import"
+    DEMO = "demo"
     INDEX = "index"
     PREPARE = "prepare"
     PREFLIGHT = "preflight"
@@ -81,6 +82,14 @@ _CHECKPOINT = (
 _TABLE = (
     JobSpec(JobKind.FETCH, _FETCH, "Fetching messages", "Fetch", result=FetchResult),
     JobSpec(JobKind.IMPORT, _FETCH, "Importing messages", "Import", lock="fetch", result=ImportResult),
+    JobSpec(
+        JobKind.DEMO,
+        "open_demo_server.py",
+        "Setting up the sample server",
+        "Sample server",
+        lock="fetch",
+        result=ImportResult,
+    ),
     # Catching up itself holds the lock 'index'.
     JobSpec(
         JobKind.INDEX, _FETCH, "Updating the index", "Index", ("--only-index",), lock="index-job", result=IndexResult

@@ -19,7 +19,15 @@ from storage.system import processes
 # these goes on where it was killed.
 PATIENCE_SECONDS = 4.0
 _MAY_BE_ENDED = frozenset(
-    {JobKind.PREPARE, JobKind.TRAIN, JobKind.SWEEP, JobKind.EVALUATE, JobKind.RETRAIN, JobKind.PREFLIGHT}
+    {
+        JobKind.DEMO,
+        JobKind.PREPARE,
+        JobKind.TRAIN,
+        JobKind.SWEEP,
+        JobKind.EVALUATE,
+        JobKind.RETRAIN,
+        JobKind.PREFLIGHT,
+    }
 )
 
 

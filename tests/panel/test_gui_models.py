@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gui import texts
+from gui.components.model_list import read_models
 from gui.presenters.models import model_question, models_view
 from storage.artefacts import ModelVersion, Pointer, remember_elsewhere
 from storage.errors import KnownError
 from storage.evaluations import all_evaluations
+from storage.jobs.kinds import JobKind
+from storage.jobs.results import ScoreResult
 from storage.records import JobState
 from storage.settings import MODEL_PATH
 from storage.store import Store
@@ -54,7 +59,13 @@ def evaluate(store: Store, model: Path, *, match: float = 83.0, pairs: int = 4) 
     record = {
         "writers": [
             {"role": "people", "name": "people"},
-            {"role": "model", "name": "voice", "match": {"percent": match}, "model": {"sha256": digest}},
+            {
+                "role": "model",
+                "name": "voice",
+                "match": {"percent": match},
+                "figures": {"auc": {"value": 0.664}},
+                "model": {"sha256": digest},
+            },
             {"role": "against", "name": "old", "match": {"percent": 79.0}, "model": {"sha256": "x"}},
         ],
         "samples": [
@@ -155,6 +166,39 @@ def test_the_model_in_use_cannot_be_deleted_whichever_way_it_is_in_use(store: St
                 delete_model(store, model.key)
     assert chosen.exists()
     assert used.exists()
+
+
+def score(store: Store, model: str, *, found: int, of: int, alarms: int = 10) -> None:
+    """What a scored blind test leaves."""
+    rates = {
+        "detected": {"value": found / of, "low": found / of - 0.1, "high": found / of + 0.1, "count": of},
+        "false_alarms": {"value": alarms / of, "low": alarms / of - 0.1, "high": alarms / of + 0.1, "count": of},
+    }
+    result = ScoreResult.from_json({"quiz_id": "q", "model": model, "reading": "they guess", **rates})
+    store.jobs.finish(store.jobs.start(JobKind.BLIND_TEST).job_id, JobState.DONE, result=result)
+
+
+def test_a_model_stands_beside_its_figures_and_its_own_friends_verdict(store: Store) -> None:
+    old, new = train(store, "old", made_at=AT - 500), train(store, "new")
+    publish(store, old, "voice-1")
+    evaluate(store, new)
+    score(store, "voice-1", found=18, of=20)
+    score(store, old.stem, found=1, of=20)  # every training's file has this name: it is nobody's
+    with open_panel(store, demo=False, size=(900, 600)) as panel:
+        room = panel.go("training")
+        panel.wait(lambda: len(room.models.lines) == 2 and room.models.lines[1].row, "the models")
+        first, second = room.models.lines
+        assert "match 83" in first.text.cget("text")
+        assert "0.66" in first.text.cget("text")
+        assert not first.verdict.winfo_ismapped()
+        assert "90" in second.verdict.cget("text")
+        assert texts.MODEL_FRIENDS_ABOVE in second.verdict.cget("text")
+        panel.reveal(second)
+        if folder := os.environ.get("PANEL_PICTURES"):  # for the eye
+            panel.turn(0.3)
+            subprocess.run(["import", "-window", "root", f"{folder}/models.png"], check=True)
+    score(store, "voice-1", found=4, of=5)
+    assert "10 answers so far" in read_models(store).rows[1].verdict
 
 
 def test_deleting_the_version_before_leaves_no_way_back_into_nothing(store: Store) -> None:

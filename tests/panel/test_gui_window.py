@@ -361,14 +361,14 @@ def test_quiet_hours_are_read_as_typed_and_nonsense_stays_with_a_sentence(store:
         panel.wait(lambda: room.group == "Behaviour", "the group")
         rows = room.forms["Behaviour"].rows
         line, other = rows[QUIET_HOURS.key], rows[COOLDOWN_SECONDS.key]
-        panel.click(line._field)
+        panel.click(line._field.start)
         panel.type("22.00-6am")
         panel.wait(lambda: "from 22:00 to 06:00 (8 h)" in line.help.cget("text"), "the reading")
         assert store.settings.get(QUIET_HOURS) == "", "half a time is another time: it is stored when the field is left"
         panel.click(other._field)
         panel.wait(lambda: store.settings.get(QUIET_HOURS) == "22:00-06:00", "the span")
         panel.wait(lambda: line._field.get() == "22:00-06:00", "how it is stored")
-        panel.click(line._field)
+        panel.click(line._field.start)
         panel.key("ctrl+a")
         panel.type("0:00 to 23:59")
         panel.key("Return")
@@ -378,6 +378,37 @@ def test_quiet_hours_are_read_as_typed_and_nonsense_stays_with_a_sentence(store:
         assert line._field.get() == "0:00 to 23:59"
         assert "22:00-06:00 still holds" in line.help.cget("text")
         assert store.settings.get(QUIET_HOURS) == "22:00-06:00"
+
+
+def test_quiet_hours_are_two_times_that_step_by_keyboard_and_wheel(store: Store) -> None:
+    with open_panel(store) as panel:
+        room = panel.go("settings")
+        panel.click(room.names["Behaviour"])
+        panel.wait(lambda: room.group == "Behaviour", "the group")
+        rows = room.forms["Behaviour"].rows
+        span, other = rows[QUIET_HOURS.key]._field, rows[COOLDOWN_SECONDS.key]._field
+        panel.click(span.start)
+        panel.type("22")
+        assert "still to come" in rows[QUIET_HOURS.key].help.cget("text"), "half a span is no mistake"
+        panel.click(span.end)
+        panel.type("7.10")
+        panel.key("Up")
+        assert span.end.get() == "07:15"
+        panel.click(span.end, button=5)
+        panel.key("Next")
+        assert span.end.get() == "06:00"
+        panel.click(other)
+        panel.wait(lambda: store.settings.get(QUIET_HOURS) == "22:00-06:00", "the span")
+        top = room.area.canvas.canvasy(0)
+        panel.click(span.end, button=5)
+        panel.turn(0.2)
+        assert span.get() == "22:00-06:00", "the wheel scrolls the page unless a field has the focus"
+        assert room.area.canvas.canvasy(0) >= top
+        panel.click(span.start)
+        panel.key("ctrl+a", "BackSpace")
+        panel.click(span.end)
+        panel.key("ctrl+a", "BackSpace", "Return")
+        panel.wait(lambda: store.settings.get(QUIET_HOURS) == "", "no quiet hours")
 
 
 def test_the_rate_is_typed_in_percent_and_shown_in_percent(store: Store) -> None:

@@ -179,12 +179,20 @@ class PanelDriver:
 
 @contextmanager
 def open_panel(
-    store: Store, controller: Any = None, jobs: Any = None, *, demo: bool = True, size: tuple[int, int] = SIZE
+    store: Store,
+    controller: Any = None,
+    jobs: Any = None,
+    *,
+    demo: bool = True,
+    needs_demo_server: bool = False,
+    size: tuple[int, int] = SIZE,
 ) -> Iterator[PanelDriver]:
     """The real window with a real loop; `demo=False` is a workspace of one's own (first run, no automatic start)."""
     from gui.app import App
 
-    app = App(store, controller or StillController(store), jobs or StillJobs(), demo=demo)
+    app = App(
+        store, controller or StillController(store), jobs or StillJobs(), demo=demo, needs_demo_server=needs_demo_server
+    )
     driver = PanelDriver(app)
     app.root.geometry(f"{size[0]}x{size[1]}+0+0")
     app.root.after(1, app._tick)

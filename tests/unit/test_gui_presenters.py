@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gui import texts
+from gui.components.system_tray import TEXT_UNITS, TITLE_UNITS, cut
 from gui.presenters import dashboard, first_run, logs, notifications, people, playground, settings, training
 from gui.presenters import format as words
 from gui.presenters.charts import histogram, nice_ceiling, thin
@@ -18,6 +19,7 @@ from storage import policy
 from storage.activity import Totals
 from storage.deletions import Deletion, DeletionKind
 from storage.environment import Environment
+from storage.incidents import Incident, IncidentKind
 from storage.jobs.kinds import job_label
 from storage.records import (
     Activity,
@@ -327,9 +329,9 @@ def test_members_are_ordered_by_how_much_they_talk_and_opt_outs_cannot_be_undone
 
 def test_a_private_channel_learns_only_with_the_second_yes_and_threads_count_for_their_parent() -> None:
     rows = {row.key: row.cells for row in people.people_view(census()).channels}
-    assert rows[6][2].value is False
-    assert rows[5][2].value is True
-    assert rows[5][1].text == "100"
+    assert rows[6][3].value is False
+    assert rows[5][3].value is True
+    assert rows[5][2].text == "100"
     assert 7 not in rows
 
 
@@ -571,6 +573,50 @@ def test_only_changes_are_notified_and_the_level_is_respected() -> None:
     started = notifications.notes_between(pulse("starting"), running)[0]
     assert not notifications.is_told(started, "errors")
     assert notifications.is_told(started, "important")
+
+
+def incident(number: int, kind: IncidentKind, seconds: float | None, detail: str = "", *, at: float = NOW) -> Incident:
+    return Incident(number, kind, at, None if seconds is None else at + seconds, detail)
+
+
+def test_an_interruption_is_told_once_it_is_over_and_by_its_cause() -> None:
+    """Fault 176."""
+    kind = IncidentKind
+    begun = pulse("backoff", incidents=(incident(1, kind.CRASH, None, "MemoryError: no room"),))
+    back = pulse("running", incidents=(incident(1, kind.CRASH, 4, "MemoryError: no room"),))
+    assert notifications.notes_between(pulse("running"), begun) == ()
+    (note,) = notifications.notes_between(begun, back)
+    assert note.title == "It crashed (out of memory) and is back"
+    assert "4 s" in note.text
+    assert notifications.notes_between(back, back) == ()
+    slept = incident(2, kind.SLEEP, 7200)
+    lost = incident(3, kind.DISCONNECT, 40, at=NOW + 7210)
+    (note,) = notifications.notes_between(back, pulse("running", incidents=(*back.incidents, slept, lost)))
+    assert note.title == "Your computer slept for 2 h"
+    later = incident(4, kind.DISCONNECT, 300, at=NOW + 9000)
+    (note,) = notifications.notes_between(back, pulse("running", incidents=(*back.incidents, slept, later)))[1:]
+    assert note.title == "Discord was out of reach for 5 min"
+
+
+@pytest.mark.parametrize("kind", list(IncidentKind))
+def test_no_cause_makes_a_notification_too_long(kind: IncidentKind) -> None:
+    """Fault 176."""
+    endless = pulse("running", incidents=(incident(1, kind, 9e6, "segmentation fault " * 40),))
+    (note,) = notifications.notes_between(pulse("running"), endless)
+    assert cut(note.title, TITLE_UNITS) == note.title, "the cause is shortened, not what became of it"
+    assert cut(note.text, TEXT_UNITS) == note.text
+
+
+def test_a_bot_that_crashes_all_night_is_told_a_few_times() -> None:
+    """Fault 176."""
+    budget = notifications.IncidentBudget()
+    crash = notifications.Note("It crashed", "", "busy", "important", IncidentKind.CRASH)
+    told = [budget.admit(crash, now=float(second)) for second in range(0, 300, 10)]
+    assert [note.title if note else "" for note in told[:6]] == [crash.title] * 3 + [texts.NOTE_INCIDENT_MORE, "", ""]
+    assert not any(told[4:])
+    other = notifications.Note("The bot stopped", "", "idle", "important")
+    assert budget.admit(other, now=300.0) is other
+    assert budget.admit(crash, now=2000.0) is crash
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gui.presenters import settings as room
 from storage.errors import SettingError
-from storage.quiet_hours import is_quiet_time, read_quiet_hours, tidy_quiet_hours
+from storage.quiet_hours import is_quiet_time, is_span, read_quiet_hours, step_time, tidy_quiet_hours
 from storage.settings import QUIET_HOURS, RESPONSE_RATE, parse_stored
 from tests.support import hostile_text
 
@@ -150,3 +150,27 @@ def test_the_rate_is_said_and_read_in_percent_everywhere() -> None:
     row = next(row for row in room.rows_of("Behaviour") if row.key == RESPONSE_RATE.key)
     assert "%" in row.help
     assert "0 to 1" not in row.help
+
+
+@pytest.mark.parametrize(
+    ("time", "minutes", "after"),
+    [
+        ("22", 15, "22:15"),
+        ("7.10", 15, "07:15"),
+        ("7.10", -15, "07:00"),
+        ("00:00", -15, "23:45"),
+        ("23:50", 60, "00:00"),
+        ("11pm", -60, "22:00"),
+        ("nonsense", 15, "nonsense"),
+        ("", 15, ""),
+    ],
+)
+def test_a_time_steps_to_the_next_quarter_or_hour_and_nonsense_stays(time: str, minutes: int, after: str) -> None:
+    assert step_time(time, minutes) == after
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("22:00", False), ("22-", False), ("23-7", True), ("0:00 to 23:59", True), ("", False)]
+)
+def test_a_whole_span_is_told_from_half_of_one(text: str, expected: bool) -> None:
+    assert is_span(text) is expected
