@@ -119,6 +119,7 @@ from data.privacy import find_private
 from data.withdrawn_rows import drop_withdrawn, dropped_note
 from model.bot_pause import paused_bot, running_bot
 from model.catalog import resolve_model
+from model.draft_scorer import scorer_path
 from model.evaluation import blind_test
 from model.evaluation.report import EvaluationReport
 from model.evaluation.run import Embed, EvaluationConfig, run, run_blind_test, run_sweep
@@ -225,8 +226,15 @@ def make_plan(store: Store, options: argparse.Namespace, progress: TerminalProgr
         adapter=options.adapter,
         machine=store.facts,
         answers=store.workspace.data / "evaluation" / "answers",
+        scorer=own_scorer(store, options.adapter or options.model),
         suggested=suggestion.settings if suggestion else {},
     )
+
+
+def own_scorer(store: Store, model: Path) -> Path | None:
+    """Where a model's scorer is kept: beside it, where that is inside the workspace. Elsewhere nothing is written."""
+    beside = scorer_path(model)
+    return beside if beside.resolve().is_relative_to(store.workspace.root.resolve()) else None
 
 
 def require_memory(store: Store, plan: EvaluationConfig) -> None:
