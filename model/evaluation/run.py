@@ -78,6 +78,7 @@ class EvaluationConfig:
     embed: texts -> vectors, or None without an embedding model (recall and the figures that need it are left out).
     machine: what was measured on this computer, so that models run as the bot runs them.
     answers: folder where finished replies are kept, so that whatever was stopped goes on; None: inside `out`.
+    dialogue_limit: most long dialogues; 0: as many as usual.
     scorer: where the model under test keeps what chooses among its drafts; None: in `out` alone.
     suggested: settings of the model with role "model" alone, as a sweep found them; the others keep `settings`.
     """
@@ -90,6 +91,7 @@ class EvaluationConfig:
     find_private: FindPrivate | None = None
     is_quick: bool = False
     row_limit: int = 0
+    dialogue_limit: int = 0
     scored_rows: int = 0
     recipe: str = ""
     notes: tuple[str, ...] = field(default=())
@@ -323,7 +325,7 @@ def _dialogues(plan: EvaluationConfig) -> tuple[list[dialogues.Dialogue], tuple[
     if plan.is_quick:
         return [], (QUICK_LACKS,)
     rows = [row for row in read_rows(plan.data / "test.jsonl") if row.reply.strip()]
-    found = dialogues.choose_dialogues(rows)
+    found = dialogues.choose_dialogues(rows, count=plan.dialogue_limit or dialogues.MOST_DIALOGUES)
     if len(found) >= dialogues.LEAST_DIALOGUES:
         return found, ()
     return [], (

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, help="a GGUF (default: the packaged one)")
     parser.add_argument("--adapter", type=Path, help="a GGUF LoRA on top of it")
     parser.add_argument("--places", type=int, default=120, help="places whose replies are compared; 0: only the times")
-    parser.add_argument("--timed", type=int, default=24, help="places whose replies are timed")
+    parser.add_argument("--timed", type=int, default=24, help="places whose replies are timed; 0: none")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--workspace", type=Path, help="a workspace with an embedding model, for fit to context")
     parser.add_argument("--kept", type=Path, help="file of finished replies that a second run goes on from")
@@ -62,9 +62,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     model = get_model(path, **asked)
     figures: dict[str, Any] = {}
     try:
-        # What it weighs is of no matter for the time; the longest text is scored like any other.
-        model.ask(lambda: setattr(model._loaded, "scorer", DraftScorer({"length": 0.0})))
-        figures["latency"] = _latency(model, spread(rows, options.timed), voice)
+        if options.timed:
+            # What it weighs is of no matter for the time.
+            model.ask(lambda: setattr(model._loaded, "scorer", DraftScorer({"length": 0.0})))
+            figures["latency"] = _latency(model, spread(rows, options.timed), voice)
         close_model()
         if options.places:
             model = get_model(path, at_once=8, **asked)
@@ -190,10 +191,12 @@ def _likeness(
 
 def report(figures: dict[str, Any]) -> str:
     """Two tables."""
-    lines = [f"{'drafts':<8}{'p50 ms':>9}{'p90 ms':>9}{'mean ms':>9}{'tokens':>8}"]
+    lines = []
+    if "latency" in figures:
+        lines.append(f"{'drafts':<8}{'p50 ms':>9}{'p90 ms':>9}{'mean ms':>9}{'tokens':>8}")
     lines += [
         f"{count:<8}{each['p50_ms']:>9.0f}{each['p90_ms']:>9.0f}{each['mean_ms']:>9.0f}{each['tokens']:>8.1f}"
-        for count, each in figures["latency"].items()
+        for count, each in figures.get("latency", {}).items()
     ]
     for name, each in figures.get("likeness", {}).items():
         lines.append(f"{name:<32}" + ", ".join(f"{key} {value:.3f}" for key, value in each.items()))
