@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tkinter as tk
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -135,6 +136,12 @@ class Dialog:
         self._window.grab_release()
         self._window.withdraw()
         self._asked = None
-        if action is not None:
-            self._root.after(1, action)
-        self._root.after(1, self._show_next)
+        self._root.after(1, partial(self._act, action))
+
+    def _act(self, action: Callable[[], Any] | None) -> None:
+        try:
+            if action is not None:
+                action()
+        finally:
+            with suppress(tk.TclError):  # the answer may have been to leave: there is no window any more
+                self._show_next()

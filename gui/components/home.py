@@ -112,7 +112,7 @@ class HomeRoom(Room):
         self.feed = Feed(self.right_now.body, self._picked, scrolls=False, height=14)
         self.feed.grid(row=0, column=0, sticky="nsew")
         self.feed_empty = Text(self.right_now.body, texts.RIGHT_NOW_EMPTY, colour="muted", wrap=True, width=1)
-        self.feed_empty.grid(row=1, column=0, sticky="ew")
+        self.feed_empty.grid(row=0, column=0, sticky="new")
         yield
         self.behaviour = BehaviourCard(page, self.panel)
         yield
