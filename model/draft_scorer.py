@@ -20,8 +20,8 @@ from pathlib import Path
 from model.evaluation.context import echoes_line
 from model.evaluation.features import case_of, emoji, words
 from model.evaluation.places import CONTEXT_TURNS, is_question
+from storage.artefacts import scorer_path
 from storage.records import Conversation
-from storage.split_files import whole_stem
 from storage.stored_json import parse_json
 from storage.system.files import write_whole
 
@@ -59,11 +59,6 @@ class DraftScorer:
         rounded = {name: round(value, 4) for name, value in sorted(self.weights.items()) if round(value, 4)}
         record = {"format": _FORMAT, "places": self.places, "weights": rounded}
         write_whole(path, json.dumps(record, indent=1).encode())
-
-
-def scorer_path(model: Path) -> Path:
-    """Where a model's scorer lies, whether it is there or not: beside its file (of an adapter: beside that)."""
-    return model.with_name(f"{whole_stem(model.name)}.drafts.json")
 
 
 def find_scorer(model: Path, report: Path | None) -> Path | None:

@@ -122,7 +122,6 @@ from data.privacy import find_private
 from data.withdrawn_rows import drop_withdrawn, dropped_note
 from model.bot_pause import paused_bot, running_bot
 from model.catalog import resolve_model
-from model.draft_scorer import scorer_path
 from model.evaluation import blind_test
 from model.evaluation.dialogues import LEAST_DIALOGUES
 from model.evaluation.report import EvaluationReport
@@ -136,7 +135,7 @@ from model.provenance import read_model_manifest
 from model.publishing.checks import has_memory_for, manifest_data_hash, manifest_recipe
 from model.publishing.deployment import current, model_path
 from model.publishing.suggested import SUGGESTED, read_suggestion, take_suggestion
-from storage.artefacts import PreparedSet, remember_elsewhere
+from storage.artefacts import PreparedSet, remember_elsewhere, scorer_path
 from storage.blind_test import quiz_folder, read_result
 from storage.environment import read_environment
 from storage.errors import BadInputError, KnownError

@@ -132,6 +132,11 @@ def files(workspace: Workspace, *cares: Care) -> Iterator[tuple[Path, Kind]]:
                     yield path, kind
 
 
+def scorer_path(model: Path) -> Path:
+    """Where a model's scorer of drafts lies, there or not: beside its file (of an adapter: beside that)."""
+    return model.with_name(f"{whole_stem(model.name)}.drafts.json")
+
+
 # ---- outside the workspace ----------------------------------------------------------------------------
 
 

@@ -15,10 +15,11 @@ from model.catalog import shown_name
 from model.chat.engine import Engine
 from model.chat.offload import Offload
 from model.chat.prompting import PromptBuilder
-from model.draft_scorer import read_scorer, scorer_path
+from model.draft_scorer import read_scorer
 from model.layouts import layout_of
 from model.llama_cpp_api import ContextOptions, NativeModel
 from model.prompts import CHATML, ChatTemplate, transcript_layout
+from storage.artefacts import scorer_path
 from storage.settings import TRANSCRIPT
 
 

@@ -19,9 +19,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from model.draft_scorer import scorer_path
 from model.files.parts import model_sha256
-from storage.artefacts import POINTER, ModelVersion, Pointer
+from storage.artefacts import POINTER, ModelVersion, Pointer, scorer_path
 from storage.errors import KnownError
 from storage.paths import Workspace
 from storage.split_files import is_later_part, model_bytes, model_files, whole_stem

@@ -14,7 +14,7 @@ import pytest
 
 from launcher import choose_demo_models
 from model.catalog import DEFAULT_MODEL, OFFLINE_MODEL_KEY, offline_chat_model, resolve_model
-from model.draft_scorer import SCORER, DraftScorer, read_scorer, scorer_path
+from model.draft_scorer import SCORER, DraftScorer, read_scorer
 from model.evaluation.comparison import Estimate
 from model.evaluation.memory import Memorisation
 from model.evaluation.report import Contender, EvaluationReport, MeasuredModel, write_report
@@ -25,7 +25,7 @@ from model.publishing import deployment
 from model.publishing.deployment import DeployedModel, DeploymentError, Pointer
 from model.publishing.release import Release, find_report
 from model.publishing.suggested import SUGGESTED
-from storage.artefacts import remember_elsewhere
+from storage.artefacts import remember_elsewhere, scorer_path
 from storage.environment import Environment
 from storage.errors import ModelFileError
 from storage.paths import Workspace

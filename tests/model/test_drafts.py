@@ -13,11 +13,12 @@ from model.catalog import offline_chat_model
 from model.chat.chat_model import ChatModel
 from model.chat.generation import NO_SCORER, TOO_SLOW
 from model.chat.tuning import Tuning, affordable_drafts
-from model.draft_scorer import DraftScorer, find_scorer, read_scorer, scorer_path
+from model.draft_scorer import DraftScorer, find_scorer, read_scorer
 from model.evaluation.draft_fit import LEAST_PLACES, fit_scorer
 from model.evaluation.rows import EvaluationExample
 from model.inference import GenerationOptions, ReplyRequest
 from model.llama_cpp_api import ContextOptions
+from storage.artefacts import scorer_path
 from storage.records import Conversation, Turn
 from storage.settings import DRAFTS, Settings
 
