@@ -142,6 +142,7 @@ def _completed(line: AnsweredLine, finished: Finished, sent: list[discord.Messag
         if generation is None
         else replace(
             row,
+            reason=f"{reason}; {generation.chosen}" if generation.chosen else reason,
             first_token_ms=generation.first_token_ms,
             prompt_tokens=generation.prompt_tokens,
             prefilled_tokens=generation.prefilled_tokens,

@@ -153,4 +153,5 @@ def reply_details(response: Response, settings: Settings, template: ChatTemplate
         "total_ms": generation.total_ms,
         "recall_ms": response.recall_ms,
         "stop_reason": generation.stop_reason,
+        "chosen": generation.chosen or None,
     }

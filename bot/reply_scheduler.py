@@ -360,6 +360,7 @@ class ReplyDesk:
             priority=PRIORITY_MENTION if pending.is_asked else PRIORITY_RANDOM,
             deadline_seconds=max(left, 1.0),
             on_text=drafts.begin(channel_id, pending.incoming.id) if drafts is not None else None,
+            is_sayable=lambda text: isinstance(prepare(text, pending.settings, secrets=self._secrets), Outgoing),
         )
 
     async def _send(self, pending: Pending, response: Response, outgoing: Outgoing) -> Finished:

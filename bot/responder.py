@@ -99,9 +99,11 @@ class Responder:
         priority: int = 0,
         deadline_seconds: float = DEADLINE_SECONDS,
         on_text: Callable[[str], None] | None = None,
+        is_sayable: Callable[[str], bool] | None = None,
     ) -> Response:
         """Answer the last turn. own_name: what the bot is called there. on_text: hears what is written so far, on
-        another thread. ModelNotReadyError without a model; cancelling the task cancels generation."""
+        another thread; is_sayable: whether a draft would be sent, asked there too. ModelNotReadyError without a model;
+        cancelling the task cancels generation."""
         model = self.model()
         if model is None:
             raise ModelNotReadyError("No model is loaded yet.", "See the model line in the panel.")
@@ -110,7 +112,16 @@ class Responder:
         self._under_way.add(task)
         try:
             return await self._reply(
-                model, channel_id, turns, settings, exclude_ids, own_name, priority, deadline_seconds, on_text
+                model,
+                channel_id,
+                turns,
+                settings,
+                exclude_ids,
+                own_name,
+                priority,
+                deadline_seconds,
+                on_text,
+                is_sayable,
             )
         finally:
             self._under_way.discard(task)
@@ -207,6 +218,7 @@ class Responder:
         priority: int,
         deadline_seconds: float,
         on_text: Callable[[str], None] | None,
+        is_sayable: Callable[[str], bool] | None,
     ) -> Response:
         started = self.clock()
         recall_ms = 0.0
@@ -219,6 +231,7 @@ class Responder:
                 priority=priority,
                 deadline_seconds=deadline_seconds - (self.clock() - started),
                 on_text=on_text,
+                is_sayable=is_sayable,
             )
             generation = await asyncio.wrap_future(model.submit(request))
             if await self.recall.are_current(lines, channel_id):

@@ -32,7 +32,7 @@ def message_from_object(raw: Mapping[str, Any], *, is_read_by_bot: bool = False)
     author = raw["author"]
     username = str(author.get("username") or "")
     reference = raw.get("message_reference") or {}
-    kind = int(raw.get("type", MessageKind.DEFAULT))
+    kind = int(raw.get("type") or MessageKind.DEFAULT)
     is_reply = kind == MessageKind.REPLY and reference.get("message_id")
     return Message(
         id=int(raw["id"]),
@@ -73,11 +73,11 @@ def channels_from_objects(
     them. The guild object gives the roles; where it or a channel is not as documented, the channel counts as private.
     bot_ids: members who are bots, this one above all.
     """
-    channels = {int(raw["id"]): raw for raw in raws if int(raw.get("type", TEXT)) in WITH_MESSAGES | THREAD_LISTS}
+    channels = {int(raw["id"]): raw for raw in raws if int(raw.get("type") or TEXT) in WITH_MESSAGES | THREAD_LISTS}
     facts = access_facts(
         _read(partial(server_from_object, guild, bot_ids=bot_ids)) or ServerRoles(0),
         {
-            number: (int(raw.get("type", TEXT)), _read(partial(overwrites_from_object, raw)))
+            number: (int(raw.get("type") or TEXT), _read(partial(overwrites_from_object, raw)))
             for number, raw in channels.items()
         },
     )
@@ -88,7 +88,7 @@ def _channel(raw: Mapping[str, Any], guild_id: int) -> Channel:
     return Channel(
         id=int(raw["id"]),
         name=str(raw.get("name") or ""),
-        kind=int(raw.get("type", TEXT)),
+        kind=int(raw.get("type") or TEXT),
         parent_id=int(raw["parent_id"]) if raw.get("parent_id") else None,
         guild_id=guild_id,
     )

@@ -63,6 +63,8 @@ def get_model(
     again.
     """
     global _model
+    from model.chat.tuning import affordable_drafts
+
     with _lock:
         if _model is not None:
             return _model
@@ -82,6 +84,7 @@ def get_model(
             n_ctx=n_ctx,
             adapter=adapter,
             parallel=parallel,
+            most_drafts=affordable_drafts(tuning),
             template=chat_template,
             is_polite=is_polite,
             park_bytes=0 if at_once else PARK_BYTES,

@@ -95,7 +95,7 @@ from storage.people import THREAD_KINDS
 from storage.records import Conversation
 from storage.settings import BOT_NAMES, SESSION_GAP_MINUTES, SYSTEM_PROMPT
 from storage.store import Store
-from storage.system.files import remove_tree
+from storage.system.files import free_path, remove_tree
 
 _SAMPLES = 12
 _REJECTED_TOKENS = 60
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line, prepare, say what came out."""
     options = parser().parse_args(arguments)
     with open_store(options) as store:
-        out = options.out or store.workspace.message_files / time.strftime("prepared-%Y%m%d-%H%M%S")
+        out = options.out or free_path(store.workspace.message_files / time.strftime("prepared-%Y%m%d-%H%M%S"))
         if options.include_private:
             allow_private(store, options.include_private)
         with job(store, JobKind.PREPARE) as progress:

@@ -70,6 +70,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--quick", action="store_true", help="fewer places and rounds: a first impression in minutes")
     made.add_argument("--rows", metavar="N", type=int, default=0, help="how many places (default: 400, quick: 80)")
     made.add_argument(
+        "--dialogues", metavar="N", type=int, default=0, help="at most so many long dialogues, at least 8 (default: 40)"
+    )
+    made.add_argument(
         "--sweep",
         action="store_true",
         help="try temperatures, min-p, top-p and no system prompt on the validation part instead, and the other prompt "
@@ -119,7 +122,9 @@ from data.privacy import find_private
 from data.withdrawn_rows import drop_withdrawn, dropped_note
 from model.bot_pause import paused_bot, running_bot
 from model.catalog import resolve_model
+from model.draft_scorer import scorer_path
 from model.evaluation import blind_test
+from model.evaluation.dialogues import LEAST_DIALOGUES
 from model.evaluation.report import EvaluationReport
 from model.evaluation.run import Embed, EvaluationConfig, run, run_blind_test, run_sweep
 from model.evaluation.sweep import Point
@@ -217,6 +222,7 @@ def make_plan(store: Store, options: argparse.Namespace, progress: TerminalProgr
         find_private=lambda text: said_by_members(store, text),
         is_quick=options.quick,
         row_limit=options.rows,
+        dialogue_limit=options.dialogues and max(options.dialogues, LEAST_DIALOGUES),
         recipe=manifest_recipe(manifest),
         notes=(
             *remarks(manifest, options.data, "The model"),
@@ -225,8 +231,15 @@ def make_plan(store: Store, options: argparse.Namespace, progress: TerminalProgr
         adapter=options.adapter,
         machine=store.facts,
         answers=store.workspace.data / "evaluation" / "answers",
+        scorer=own_scorer(store, options.adapter or options.model),
         suggested=suggestion.settings if suggestion else {},
     )
+
+
+def own_scorer(store: Store, model: Path) -> Path | None:
+    """Where a model's scorer is kept: beside it, where that is inside the workspace. Elsewhere nothing is written."""
+    beside = scorer_path(model)
+    return beside if beside.resolve().is_relative_to(store.workspace.root.resolve()) else None
 
 
 def require_memory(store: Store, plan: EvaluationConfig) -> None:

@@ -131,7 +131,7 @@ def make_pairs(
     settings = store.settings.read()
     layout = layout_for(settings[CHAT_TEMPLATE], options.model, options.adapter)
     voice = GenerationSetup(
-        GenerationOptions.from_settings(settings.for_layout(layout)),
+        GenerationOptions.from_settings(settings.for_layout(layout)).with_changes(drafts=1),
         data.system_prompt,
         settings[HISTORY_MESSAGES],
         settings[RECALL_TOKENS],

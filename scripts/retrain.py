@@ -65,6 +65,7 @@ from storage.jobs.runner import spawn_job
 from storage.jobs.terminal import TerminalProgress, print_summary
 from storage.records import Job, JobState
 from storage.store import Store
+from storage.system.files import free_path
 from storage.system.processes import describe_exit, terminate
 from storage.system.streams import is_person_there
 
@@ -84,9 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the steps one after another; the first that fails ends the round with its own words."""
     options = parser().parse_args(arguments)
     with open_store(options) as store, job(store, JobKind.RETRAIN) as progress:
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        data = store.workspace.message_files / f"prepared-{stamp}"
-        out = store.workspace.root / "models" / "training" / stamp
+        data = free_path(store.workspace.message_files / time.strftime("prepared-%Y%m%d-%H%M%S"))
+        out = store.workspace.root / "models" / "training" / data.name.removeprefix("prepared-")
         # Without the owner's yes to collecting there is nothing to fetch, and imported messages are enough.
         may_fetch = policy.is_accepted(store.consents) or is_person_there()
         if not options.no_fetch and may_fetch and read_environment(store.workspace.env_file).token:

@@ -103,6 +103,8 @@ KINDS: tuple[Kind, ...] = (
     # ---- models --------------------------------------------------------------------------------------
     Kind("pointer", "models/finetuned/current.json", Care.NOTHING, "model/publishing/deployment.py"),
     Kind("evaluation", "models/finetuned/*.report.json", Care.SAMPLES, "model/publishing/deployment.py"),
+    # As with reactions: weights, learnt from what can be taken back.
+    Kind("drafts' scorer", "models/**.drafts.json", Care.QUOTES, "model/draft_scorer.py"),
     Kind("version's manifest", "models/finetuned/**.json", Care.DOCUMENT, "model/publishing/deployment.py"),
     Kind("weights", "models/finetuned/**", Care.NOTHING, "model/publishing/deployment.py"),
     Kind("training run", "models/training/**/{run.json,*.manifest.json}", Care.DOCUMENT, "model/training"),
@@ -370,6 +372,7 @@ class ModelVersion:
         """Take it away with its report; the manifest goes first, so that what is cut short leaves no version."""
         remove_file(workspace.finetuned_models / f"{self.name}.json")
         remove_file(workspace.finetuned_models / f"{self.name}.report.json")
+        remove_file(workspace.finetuned_models / f"{self.name}.drafts.json")
         for part in model_files(workspace.finetuned_models / self.file):
             remove_file(part)
 

@@ -119,7 +119,7 @@ def sweep(store: Store, *, wait_seconds: float = 0.0) -> Swept:
             _clean_files(store, aside, swept, _MADE_OF_MESSAGES)
             with _telling(swept, "What a preparation left behind"):
                 swept.files_changed += _drop_leftovers(store)
-        if aside.members:
+        if aside.members - subject.members:  # who was forgotten is marked as that
             mark_models(store.workspace, time.time(), reason="a member was left out")
         if swept.remaining:
             log.warning("Not erased everywhere yet: %s", " ".join(swept.remaining))

@@ -320,6 +320,15 @@ RECALL_REACTION_WEIGHT = Setting(
 RESPONSE_CACHE = Setting(
     "response_cache", False, "Generation", "Response cache", "Repeat the reply to an identical prompt within 5 minutes."
 )
+DRAFTS = Setting(
+    "drafts",
+    "off",
+    "Generation",
+    "Drafts",
+    "Writes so many replies at once and sends the one that sounds most like people here. Needs a model that was "
+    "evaluated, and a computer that writes several about as quickly as one; elsewhere it does nothing and says so.",
+    choices=("off", "2", "4"),
+)
 
 # ---- model ------------------------------------------------------------------------------------------
 MODEL_PATH = Setting(

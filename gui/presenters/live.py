@@ -131,6 +131,8 @@ def verdict_of(decision: Activity) -> tuple[str, str]:
 def reason_in_words(reason: str, *, spoke: bool) -> str:
     """A stored reason as people say it; one nobody has words for reads as it was stored."""
     luck = texts.LUCK_YES if spoke else texts.LUCK_NO
+    if (chosen := re.fullmatch(texts.REASON_CHOSEN, reason)) is not None:
+        return f"{reason_in_words(chosen[1], spoke=spoke)}; {chosen[2]}"
     for pattern, form in texts.REASONS:
         if (found := re.search(pattern, reason)) is not None:
             return form.format(*found.groups(), luck=luck)

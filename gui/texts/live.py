@@ -97,4 +97,6 @@ REASONS = (
     (r"deleted before it", "deleted before it could be answered"),
     (r"the bot was away", "it was said while the bot was away"),
 )
+# What follows a reason when several drafts were asked for; it reads as it was stored.
+REASON_CHOSEN = r"(.*); (the best of \d+ drafts|one draft: .*)"
 LUCK_YES, LUCK_NO = "this time", "not this time"

@@ -47,6 +47,7 @@ DETAILS_ROWS = {
     "prefilled_tokens": "Newly read",
     "reply_tokens": "Reply",
     "stop_reason": "Ended by",
+    "chosen": "Chosen",
 }
 STOP_REASONS = {"stop": "itself", "length": "the length limit", "cancelled": "cancelling"}
 TOKENS, ONE_TOKEN = "{count} tokens", "1 token"

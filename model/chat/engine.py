@@ -139,6 +139,22 @@ class Engine:
         for channel, token in tokens:
             self._live[channel].tokens.append(token)
 
+    def fork(self, channel: Hashable, copy: Hashable, *, pinned: Sequence[Hashable] = ()) -> None:
+        """Another sequence that goes on where a channel is now, on the same cells. Raises ContextFullError when every
+        sequence is taken; not for models with a running state, which cannot be in two places."""
+        self.forget(copy)
+        cache = self._live[channel]
+        other = self._new(copy, (channel, *pinned))
+        self.native.share(cache.sequence, other.sequence, len(cache.tokens))
+        other.tokens, other.used_at = list(cache.tokens), cache.used_at
+
+    def adopt(self, channel: Hashable, copy: Hashable) -> None:
+        """A channel takes over what a fork of it holds, unless that had to make room; the fork is gone."""
+        if copy in self._live:
+            self.forget(channel)
+            self._live[channel] = self._live.pop(copy)
+        self.forget(copy)
+
     def log_probabilities(
         self,
         channel: Hashable,

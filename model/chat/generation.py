@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
 
 from data.chat.spoken import thought_mark
 from model.chat.reply_queue import QueuedReply
 from model.chat.requests import Reply, ReplyRequest, StopReason
 from model.chat.sampling import ReplyText, Sampler
+from model.draft_scorer import DraftScorer, lines_before
 from model.llama_cpp_api import NativeModel
 
 _REMEMBERED = 64
@@ -16,8 +18,8 @@ _REMEMBERED = 64
 
 @dataclass
 class RunningReply:
-    """What is known of a reply so far. Times are readings of the model's clock. limit: tokens it may have
-    besides thoughts; longest: with them."""
+    """What is known of a reply so far, or of one of its drafts. Times are readings of the model's clock. limit: tokens
+    it may have besides thoughts; longest: with them. sequence: the engine's name of its cells."""
 
     job: QueuedReply
     sampler: Sampler
@@ -27,11 +29,17 @@ class RunningReply:
     started_at: float
     limit: int
     longest: int
+    sequence: Hashable
     first_token_at: float = 0.0
     tokens: int = 0
     thought_tokens: int = 0
     next_token: int = 0
     stop: StopReason | None = None
+
+    @property
+    def is_fork(self) -> bool:
+        """A further draft, in cells beside its channel's own."""
+        return self.sequence != self.channel_id
 
     @property
     def channel_id(self) -> int:
@@ -49,7 +57,7 @@ class RunningReply:
             return
         self.tokens += 1
         is_complete = self.text.add(native.piece(token) or thought_mark(native.token_text(token)).encode())
-        if self.job.request.on_text is not None:
+        if self.job.request.on_text is not None and not self.is_fork:
             self.job.request.on_text(self.text.text)
         if is_complete:
             self.stop = "stop"
@@ -71,6 +79,42 @@ class RunningReply:
             self.stop or "stop",
             (self.started_at - asked) * 1000,
         )
+
+
+NO_SCORER = "one draft: this model has no scorer yet; evaluate it once"
+TOO_SLOW = "one draft: this computer or model cannot write several about as quickly as one"
+OTHERS_WAIT = "one draft: others were waiting"
+
+
+@dataclass
+class DraftGroup:
+    """The drafts of one reply, usually one. note: why there is only one where several were asked for."""
+
+    note: str = ""
+    drafts: list[RunningReply] = field(default_factory=list)
+
+    @property
+    def is_written(self) -> bool:
+        """Every draft has ended."""
+        return all(draft.stop for draft in self.drafts)
+
+    def choose(self, scorer: DraftScorer | None) -> RunningReply:
+        """The draft to say. What would not be sent, or says nothing, is taken only where nothing else was written; a
+        reply that was cut off is cut off, whatever was complete by then."""
+        first = next((draft for draft in self.drafts if draft.stop == "cancelled"), self.drafts[0])
+        if len(self.drafts) == 1 or scorer is None or first.stop == "cancelled":
+            return first
+        request = first.job.request
+        spoken = [draft for draft in self.drafts if draft.text.text.strip()]
+        allowed = [draft for draft in spoken if request.is_sayable is None or request.is_sayable(draft.text.text)]
+        candidates = allowed or spoken or [first]
+        texts = [draft.text.text for draft in candidates]
+        return candidates[scorer.choose(lines_before(request.conversation), texts, seed=request.options.seed)]
+
+    def reply(self, chosen: RunningReply, *, now: float) -> Reply:
+        """The finished reply, with how it was chosen."""
+        count = len(self.drafts)
+        return replace(chosen.reply(now=now), chosen=f"the best of {count} drafts" if count > 1 else self.note)
 
 
 def never_begun(job: QueuedReply, *, now: float) -> Reply:

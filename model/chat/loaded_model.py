@@ -15,6 +15,7 @@ from model.catalog import shown_name
 from model.chat.engine import Engine
 from model.chat.offload import Offload
 from model.chat.prompting import PromptBuilder
+from model.draft_scorer import read_scorer, scorer_path
 from model.layouts import layout_of
 from model.llama_cpp_api import ContextOptions, NativeModel
 from model.prompts import CHATML, ChatTemplate, transcript_layout
@@ -68,6 +69,7 @@ class LoadedModel:
             raise
         self.engine = Engine(native, park_bytes=self._park_bytes, clock=self._clock)
         self.native = native
+        self.scorer = read_scorer(scorer_path(adapter or path))
         self.prompts = PromptBuilder(self.template, native.encode, self.n_ctx)
 
     @property
@@ -121,6 +123,7 @@ class LoadedModel:
         self.native.set_adapter(adapter)
         self.clear()
         self.adapter, self.template = adapter, template
+        self.scorer = read_scorer(scorer_path(adapter or self.path))
         self.prompts = PromptBuilder(template, self.native.encode, self.n_ctx)
 
     def forget(self, channel: int) -> None:

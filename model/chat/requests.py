@@ -10,6 +10,7 @@ from typing import Any, Literal
 from storage.errors import KnownError
 from storage.records import Conversation
 from storage.settings import (
+    DRAFTS,
     DRY_MULTIPLIER,
     HISTORY_MESSAGES,
     MAX_TOKENS,
@@ -51,6 +52,7 @@ def being_replaced() -> ModelClosedError:
 class GenerationOptions:
     """How the next tokens are drawn. top_k 0, min_p 0, dry 0, xtc 0 and penalty 1 switch those off.
 
+    drafts: how many replies are written and chosen from, where the model has a scorer and the machine affords it.
     may_end False: the model may not end the reply itself; only max_tokens and stop strings do (tests, measurements).
     """
 
@@ -66,6 +68,7 @@ class GenerationOptions:
     stop: tuple[str, ...] = tuple(json.loads(STOP_STRINGS.default))
     seed: int | None = None
     may_end: bool = True
+    drafts: int = 1
 
     @classmethod
     def from_settings(cls, settings: Settings) -> GenerationOptions:
@@ -81,6 +84,7 @@ class GenerationOptions:
             xtc_probability=settings[XTC_PROBABILITY],
             max_tokens=settings[MAX_TOKENS],
             stop=_stop_strings(settings[STOP_STRINGS]),
+            drafts=int(settings[DRAFTS]) if settings[DRAFTS] != "off" else 1,
         )
 
     def with_changes(self, **changes: Any) -> GenerationOptions:
@@ -94,7 +98,8 @@ class ReplyRequest:
 
     keep_turns: at least this many of the newest turns stay in the prompt; the model keeps up to three times as many, so
     that its cache survives, and more should be passed in for that. deadline_seconds: counted from `submit`. on_text:
-    called with what is said so far after every token, on the thread that computes: it must return at once.
+    called with what is said so far after every token (of several drafts: of the first), on the thread that computes: it
+    must return at once, as must is_sayable, which tells whether a draft would be sent at all.
     """
 
     conversation: Conversation
@@ -106,11 +111,16 @@ class ReplyRequest:
     keep_turns: int = HISTORY_MESSAGES.default
     reuse_seconds: float = 0.0
     on_text: Callable[[str], None] | None = field(default=None, compare=False)
+    is_sayable: Callable[[str], bool] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A written reply and what it cost. Times count from `submit`; prefilled_tokens were computed while waiting."""
+    """A written reply and what it cost. Times count from `submit`; prefilled_tokens were computed while waiting.
+
+    reply_tokens: of this reply alone. chosen: how it was chosen among drafts, or why there was one; '' where one was
+    asked for.
+    """
 
     text: str
     prompt_tokens: int
@@ -121,6 +131,7 @@ class Reply:
     stop_reason: StopReason
     queued_ms: float = 0.0
     is_cached: bool = False
+    chosen: str = ""
 
 
 def _stop_strings(text: str) -> tuple[str, ...]:

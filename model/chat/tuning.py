@@ -34,6 +34,8 @@ _TOLERANCE = 1.10
 _DECODED = 6
 _MOST_AT_ONCE = 8
 _BATCHES = (2, 4)
+# Further drafts may make a usual reply so many seconds longer.
+_MOST_FOR_DRAFTS = 1.5
 _TRIAL_ROWS, _PREFILL_ROWS = 64, 128
 _SMALL_CHUNK, _LARGE_CHUNK = 64, 128
 # Repacked weights take about this many times as long to load as those as stored.
@@ -164,6 +166,16 @@ def replies_at_once(tuning: Tuning | None) -> int:
     costs = {1: 1.0} | {int(size): cost for size, cost in (tuning.batch_cost if tuning else {}).items()}
     best = min(costs, key=lambda size: costs[size] / size)
     return _MOST_AT_ONCE if len(costs) == 1 or best == max(costs) else best
+
+
+def affordable_drafts(tuning: Tuning | None) -> int:
+    """How many drafts of one reply may be decoded together: as many as make a usual reply little longer.
+    Where nothing was measured (small models, graphics cards) as many as the setting offers."""
+    if tuning is None:
+        return _BATCHES[-1]
+    token = 1 / max(tuning.decode_per_second, 1e-6)
+    longer = {int(size): _WRITTEN * token * (cost - 1) for size, cost in tuning.batch_cost.items()}
+    return max((size for size, seconds in longer.items() if seconds <= _MOST_FOR_DRAFTS), default=1)
 
 
 class _OutOfTimeError(Exception):

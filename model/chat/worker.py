@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from data.chat.spoken import Speakers
 from model.chat.engine import ContextFullError, Interrupted
-from model.chat.generation import ReplyMemory, RunningReply, never_begun
+from model.chat.generation import (
+    NO_SCORER,
+    OTHERS_WAIT,
+    TOO_SLOW,
+    DraftGroup,
+    ReplyMemory,
+    RunningReply,
+    never_begun,
+)
 from model.chat.host_load import Lookout, threads_for
 from model.chat.loaded_model import LoadedModel
 from model.chat.prefill_queue import PrefillQueue, PrefillRequest
 from model.chat.prompting import PromptBuilder
 from model.chat.reply_queue import QueuedReply, ReplyQueue, too_late
-from model.chat.requests import Reply, being_replaced
+from model.chat.requests import Reply, ReplyRequest, being_replaced
 from model.chat.sampling import ReplyText, Sampler
 from storage.settings import FREE_MEMORY
 from storage.system.priority import lower_thread_priority
@@ -47,8 +55,9 @@ class InferenceWork:
 class InferenceThread:
     """Works off `work` with a loaded model. `running`, `starting` and `heard` are what it is at, for anybody to read.
 
-    parallel: replies written in one batch. keep_seconds: a channel unused for longer is forgotten. is_polite: below
-    other programs' priority. free_memory: when the model's memory is given back on its own, as the setting says.
+    parallel: replies written in one batch. most_drafts: of one reply, when nobody else waits. keep_seconds: a channel
+    unused for longer is forgotten. is_polite: below other programs' priority. free_memory: when the model's memory is
+    given back on its own, as the setting says.
     """
 
     def __init__(
@@ -57,6 +66,7 @@ class InferenceThread:
         work: InferenceWork,
         *,
         parallel: int,
+        most_drafts: int,
         keep_seconds: float,
         is_polite: bool,
         lookout: Lookout,
@@ -64,9 +74,12 @@ class InferenceThread:
     ) -> None:
         self.loaded, self.work, self.lookout = loaded, work, lookout
         self.keep_seconds, self.parallel = keep_seconds, max(parallel, 1)
+        self._most_drafts = most_drafts
         self._is_polite, self._clock = is_polite, clock
         self.free_memory = FREE_MEMORY.default
+        # What a token is drawn for, and the replies they are drafts of; ended drafts wait in their group.
         self.running: list[RunningReply] = []
+        self._groups: list[DraftGroup] = []
         self.starting: QueuedReply | None = None
         self.heard: PrefillRequest | None = None
         # No cells are left for one more reply until one of those being written is done.
@@ -88,7 +101,7 @@ class InferenceThread:
     @property
     def replies_at_work(self) -> int:
         """Replies being written or begun."""
-        return len(self.running) + (self.starting is not None)
+        return len(self._groups) + (self.starting is not None)
 
     def interrupt_idle_work(self, *, except_for: int | None = None) -> None:
         """Something else comes before what is being read along."""
@@ -120,7 +133,7 @@ class InferenceThread:
         self.loaded.abort()
 
     def _at_work(self) -> list[QueuedReply]:
-        return [running.job for running in self.running] + ([self.starting] if self.starting else [])
+        return [group.drafts[0].job for group in list(self._groups)] + ([self.starting] if self.starting else [])
 
     # ---- for tasks, on the thread ---------------------------------------------------------------------
 
@@ -150,7 +163,7 @@ class InferenceThread:
         finally:
             for running in self.running:
                 running.stop = "cancelled"
-                self._finish(running)
+            self._finish_done()
             self.loaded.release()
             for _, future in self.work.tasks:  # an error, not a cancellation: whoever waits is still there
                 future.set_exception(being_replaced())
@@ -163,7 +176,7 @@ class InferenceThread:
                 return False
             task = self.work.tasks.pop(0) if self.work.tasks and not self.running else None
             job = None
-            if task is None and len(self.running) < self.parallel and not (self._is_full and self.running):
+            if task is None and len(self._groups) < self.parallel and not (self._is_full and self.running):
                 job = self._next_job()
                 self.starting = job
         if task is not None:
@@ -218,24 +231,14 @@ class InferenceThread:
                 tokens,
                 shared=loaded.prompts.shared_length(request.system_prompt),
                 is_stopped=lambda: self._is_over(job),
-                pinned=[running.channel_id for running in self.running],
+                pinned=self._sequences(),
             )
-            sampler = Sampler(loaded.native, request.options, context=tokens[-256:])
-            room, most = loaded.n_ctx - len(tokens), request.options.max_tokens
-            speakers = Speakers.of(request.conversation, is_transcript=loaded.template.is_transcript)
-            running = RunningReply(
-                job,
-                sampler,
-                ReplyText(request.options.stop, speakers),
-                len(tokens),
-                computed,
-                started,
-                min(most, room),
-                min(most + _THOUGHT_TOKENS, room),
-            )
-            self.running.append(running)
+            group = self._drafts(job, tokens, computed, started)
+            self._groups.append(group)
+            self.running += group.drafts
             self.starting = None  # counted once
-            running.draw(loaded.native, loaded.engine.last_row, now=self._clock())
+            for draft in group.drafts:
+                draft.draw(loaded.native, loaded.engine.last_row, now=self._clock())
         except Interrupted:
             _resolve(job, never_begun(job, now=self._clock()))
         except ContextFullError as error:
@@ -246,17 +249,71 @@ class InferenceThread:
                 self._wait_for_room(job)
         except BaseException as error:
             # What the context holds of this channel is not to be trusted any more.
-            self.loaded.forget(request.channel_id)
+            self._give_up(request.channel_id)
             _fail(job, error)
         finally:
             self.starting = None
             self._finish_done()
 
+    def _drafts(self, job: QueuedReply, tokens: list[int], computed: int, started: float) -> DraftGroup:
+        """The drafts of a reply whose prompt is computed: the first in the channel's own cells, further ones in forks
+        of them. Where no sequence is left there are fewer."""
+        loaded, request = self.loaded, job.request
+        channel, options = request.channel_id, request.options
+        count, note = self._how_many(request)
+        speakers = Speakers.of(request.conversation, is_transcript=loaded.template.is_transcript)
+        room, most = loaded.n_ctx - len(tokens), options.max_tokens
+        group = DraftGroup(note)
+        for number in range(count):
+            sequence: Hashable = (channel, number) if number else channel
+            if number:
+                try:
+                    loaded.engine.fork(channel, sequence, pinned=[*self._sequences(), *_sequences(group)])
+                except ContextFullError:
+                    break
+            # The first draft is what would be said without the others.
+            seed = None if options.seed is None else options.seed + number
+            sampler = Sampler(loaded.native, replace(options, seed=seed), context=tokens[-256:])
+            text, limits = ReplyText(options.stop, speakers), (min(most, room), min(most + _THOUGHT_TOKENS, room))
+            prompt = (len(tokens), computed, started)
+            group.drafts.append(RunningReply(job, sampler, text, *prompt, *limits, sequence))
+        return group
+
+    def _how_many(self, request: ReplyRequest) -> tuple[int, str]:
+        """Drafts of a reply, and why there is one where several were asked for. Who waits comes before a choice."""
+        wanted, most = request.options.drafts, self._most_drafts
+        if wanted <= 1:
+            return 1, ""
+        if self.loaded.scorer is None:
+            return 1, NO_SCORER
+        if most <= 1 or self.loaded.native.has_running_state:
+            return 1, TOO_SLOW
+        if self._groups or len(self.work.queue):
+            return 1, OTHERS_WAIT
+        return min(wanted, most), ""
+
+    def _sequences(self) -> list[Hashable]:
+        """The cells that replies at work hold, those of ended drafts too."""
+        return [sequence for group in self._groups for sequence in _sequences(group)]
+
+    def _give_up(self, channel: int) -> None:
+        """Nothing of a reply in this channel goes on, and nothing stays of what was computed for it."""
+        for group in [group for group in self._groups if group.drafts[0].channel_id == channel]:
+            self._groups.remove(group)
+            for draft in group.drafts:
+                draft.sampler.close()
+                self.loaded.engine.forget(draft.sequence)
+                if draft in self.running:
+                    self.running.remove(draft)
+        for number in range(1, self._most_drafts):
+            self.loaded.engine.forget((channel, number))
+        self.loaded.forget(channel)
+
     def _step(self) -> None:
         """One more token for every running reply, in one batch."""
         try:
             self.loaded.engine.step(
-                [(running.channel_id, running.next_token) for running in self.running],
+                [(running.sequence, running.next_token) for running in self.running],
                 lambda: any(self._is_over(running.job) for running in self.running),
             )
             for index, running in enumerate(self.running):
@@ -267,25 +324,30 @@ class InferenceThread:
             self._make_room(error)
         except BaseException as error:
             # They share one batch: none of them can go on, and whoever waits must hear of it.
-            for running in self.running:
-                self.loaded.engine.forget(running.channel_id)
-                _fail(running.job, error)
-                running.sampler.close()
-            self.running.clear()
+            for job in self._at_work():
+                self._give_up(job.request.channel_id)
+                _fail(job, error)
         for running in self.running:
             if self._is_over(running.job):
                 running.stop = "cancelled"
         self._finish_done()
 
     def _make_room(self, error: ContextFullError) -> None:
-        """The replies being written have filled the context: the newest begins again when another is done."""
-        newest = self.running.pop()
-        newest.sampler.close()
-        self.loaded.forget(newest.channel_id)
+        """The replies being written have filled the context: further drafts are given up first, then the newest reply
+        begins again when another is done."""
+        fork = next((running for running in reversed(self.running) if running.is_fork), None)
+        if fork is not None:
+            self.running.remove(fork)
+            fork.sampler.close()
+            self.loaded.engine.forget(fork.sequence)
+            next(group for group in self._groups if fork in group.drafts).drafts.remove(fork)
+            return
+        job = self.running[-1].job
+        self._give_up(job.request.channel_id)
         if self.running:
-            self._wait_for_room(newest.job)
+            self._wait_for_room(job)
         else:
-            _fail(newest.job, error)
+            _fail(job, error)
 
     def _wait_for_room(self, job: QueuedReply) -> None:
         with self.work.changed:
@@ -295,15 +357,24 @@ class InferenceThread:
     def _finish_done(self) -> None:
         for running in [running for running in self.running if running.stop]:
             self.running.remove(running)
-            self._finish(running)
+            running.sampler.close()
+        for group in [group for group in self._groups if group.is_written]:
+            self._groups.remove(group)
+            self._finish(group)
 
-    def _finish(self, running: RunningReply) -> None:
-        running.sampler.close()
+    def _finish(self, group: DraftGroup) -> None:
+        """Say the chosen draft; its channel goes on with its cells, the others' are free."""
         self._is_full = False
+        chosen = group.choose(self.loaded.scorer)
         now = self._clock()
-        reply = running.reply(now=now)
-        self.memory.keep(running.job.request, reply, now=now)
-        _resolve(running.job, reply)
+        reply, engine = group.reply(chosen, now=now), self.loaded.engine
+        if chosen.is_fork:
+            engine.adopt(chosen.channel_id, chosen.sequence)
+        for draft in group.drafts:
+            if draft.is_fork:
+                engine.forget(draft.sequence)
+        self.memory.keep(chosen.job.request, reply, now=now)
+        _resolve(chosen.job, reply)
 
     # ---- listening ------------------------------------------------------------------------------------
 
@@ -360,6 +431,10 @@ class InferenceThread:
 
     def _is_over(self, job: QueuedReply) -> bool:
         return job.is_cancelled or self.work.is_closing or self._clock() > job.deadline_at
+
+
+def _sequences(group: DraftGroup) -> list[Hashable]:
+    return [draft.sequence for draft in group.drafts]
 
 
 def _tokens_of(heard: PrefillRequest, prompts: PromptBuilder) -> list[int]:

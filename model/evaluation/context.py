@@ -62,7 +62,7 @@ def echo_rate(written: Features, real: Features) -> float:
 
 def echoes(side: Features) -> list[bool]:
     """Which replies do."""
-    return [_echoes(text, place) for text, place in _pairs(side)]
+    return [echoes_line(text, place) for text, place in _pairs(side)]
 
 
 def invented_mention_rate(written: Features, real: Features) -> float:
@@ -94,7 +94,8 @@ def _pairs(side: Features) -> list[tuple[list[str], str]]:
     return list(zip(side.words, side.places.texts, strict=True))
 
 
-def _echoes(reply: list[str], place: str) -> bool:
+def echoes_line(reply: list[str], place: str) -> bool:
+    """Whether a reply's words repeat four or more in a row from the text before it."""
     if len(reply) < ECHO_WORDS:
         return False
     before = words_of(place)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model.chat.trial import require_usable
+from model.draft_scorer import SCORER
 from model.evaluation import blind_test, dialogues, generation, recall_lines
 from model.evaluation.comparison import QUICK, Effort
+from model.evaluation.draft_fit import fit_scorer
 from model.evaluation.evaluate import ReportHeader, Written, evaluate
 from model.evaluation.generation import GenerationSetup
 from model.evaluation.memory import CanaryProbe, FindPrivate
@@ -76,6 +78,8 @@ class EvaluationConfig:
     embed: texts -> vectors, or None without an embedding model (recall and the figures that need it are left out).
     machine: what was measured on this computer, so that models run as the bot runs them.
     answers: folder where finished replies are kept, so that whatever was stopped goes on; None: inside `out`.
+    dialogue_limit: most long dialogues; 0: as many as usual.
+    scorer: where the model under test keeps what chooses among its drafts; None: in `out` alone.
     suggested: settings of the model with role "model" alone, as a sweep found them; the others keep `settings`.
     """
 
@@ -87,12 +91,14 @@ class EvaluationConfig:
     find_private: FindPrivate | None = None
     is_quick: bool = False
     row_limit: int = 0
+    dialogue_limit: int = 0
     scored_rows: int = 0
     recipe: str = ""
     notes: tuple[str, ...] = field(default=())
     adapter: Path | None = None
     machine: MachineFacts | None = None
     answers: Path | None = None
+    scorer: Path | None = None
     suggested: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -137,9 +143,20 @@ def run(plan: EvaluationConfig, report: Progress = lambda _fraction, _step: None
         report=_part(report, 0.75, 1.0),
     )
     _require_unchanged(plan, as_read)
+    keep_scorer(plan, rows, written[0].texts)
     write_report(result, plan.out / "report.json")
     write_page(result, plan.out / "report.html")
     return result
+
+
+def keep_scorer(plan: EvaluationConfig, rows: Sequence[EvaluationExample], texts: Sequence[str]) -> None:
+    """What chooses among this model's drafts, beside the report and beside the model; nothing from too few places."""
+    scorer = fit_scorer(rows, texts)
+    if scorer is None:
+        return
+    scorer.write(plan.out / SCORER)
+    if plan.scorer is not None:
+        scorer.write(plan.scorer)
 
 
 def run_sweep(
@@ -308,7 +325,7 @@ def _dialogues(plan: EvaluationConfig) -> tuple[list[dialogues.Dialogue], tuple[
     if plan.is_quick:
         return [], (QUICK_LACKS,)
     rows = [row for row in read_rows(plan.data / "test.jsonl") if row.reply.strip()]
-    found = dialogues.choose_dialogues(rows)
+    found = dialogues.choose_dialogues(rows, count=plan.dialogue_limit or dialogues.MOST_DIALOGUES)
     if len(found) >= dialogues.LEAST_DIALOGUES:
         return found, ()
     return [], (
@@ -329,7 +346,7 @@ def _voice(
 
     settings = plan.settings
     voice = GenerationSetup(
-        GenerationOptions.from_settings(settings),
+        GenerationOptions.from_settings(settings).with_changes(drafts=1),
         settings[SYSTEM_PROMPT],
         settings[HISTORY_MESSAGES],
         settings[RECALL_TOKENS],
@@ -367,7 +384,9 @@ def _own_voice(plan: EvaluationConfig, voice: GenerationSetup, file: Path, adapt
         settings = settings.with_values(dict(plan.suggested))
         voice = replace(voice, system_prompt=settings[SYSTEM_PROMPT])
     layout = layout_for(settings[CHAT_TEMPLATE], file, adapter)
-    return replace(voice, options=GenerationOptions.from_settings(settings.for_layout(layout)), layout=layout)
+    # The model itself is measured; what choosing among drafts brings has a figure of its own (docs/RESULTS.md).
+    options = GenerationOptions.from_settings(settings.for_layout(layout)).with_changes(drafts=1)
+    return replace(voice, options=options, layout=layout)
 
 
 def _stamps(folder: Path) -> list[tuple[str, int, int]]:

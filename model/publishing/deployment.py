@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from model.draft_scorer import scorer_path
 from model.files.parts import model_sha256
 from storage.artefacts import POINTER, ModelVersion, Pointer
 from storage.errors import KnownError
@@ -84,6 +85,7 @@ def store_version(
     gguf: Path,
     *,
     report: Path | None = None,
+    scorer: Path | None = None,
     match_percent: float | None = None,
     auc: float | None = None,
     forced: tuple[str, ...] = (),
@@ -94,7 +96,8 @@ def store_version(
 ) -> DeployedModel:
     """Copy a model in, with all of its parts, as a new version without using it yet. The same bytes are stored once.
 
-    Raises DeploymentError when the disk is too small or the copy differs from its source.
+    report, scorer: kept beside it. Raises DeploymentError when the disk is too small or the copy differs from its
+    source.
     """
     folder = workspace.finetuned_models
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,6 +121,8 @@ def store_version(
         _copy(gguf, target, sha256, lambda fraction: progress(0.3 + fraction * 0.6, "Copying the model file"))
     if report is not None:
         write_whole(report_path(workspace, version), report.read_bytes())
+    if scorer is not None:
+        write_whole(scorer_path(target), scorer.read_bytes())
     version.write(workspace)
     progress(1.0, "Stored")
     return version

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from data.chat.liveness import is_bot_serving
 from model.chat.trial import note_usable, require_usable
+from model.draft_scorer import find_scorer
 from model.evaluation.report import EvaluationReport, read_report
 from model.files.parts import model_sha256
 from model.origin import origin_in_use, origin_of
@@ -101,6 +102,7 @@ class Release:
             workspace,
             gguf,
             report=report_file,
+            scorer=find_scorer(gguf, report_file),
             match_percent=report.match_percent if report else None,
             auc=report.headline_auc if report else None,
             forced=forced,

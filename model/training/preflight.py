@@ -27,7 +27,7 @@ _RUNTIME_BYTES = {True: int(1.0 * GIB), False: int(0.7 * GIB)}
 # Share of a plain matrix product's speed that a training step reaches.
 _EFFICIENCY = 0.4
 # The same where the processor trains in 16 bit, of its 32-bit product (scripts/benchmark.py training).
-_EFFICIENCY_16BIT = 1.2
+_EFFICIENCY_16BIT = 0.9
 _CHARACTERS_PER_TOKEN = 3.6
 _TOKENS_PER_TURN = 8
 _SAFETY_DISK = GIB

@@ -5,6 +5,7 @@ Standard library only. The work runs on a thread of its own; Tk keeps the main t
 
 from __future__ import annotations
 
+import gc
 import queue
 import subprocess
 import threading
@@ -282,7 +283,10 @@ def complete_in_window(groups: Sequence[str], root: Path) -> bool:
     except tkinter.TclError:
         return False
     window.run()
-    if window.wants_shortcut:
+    wants_shortcut = window.wants_shortcut
+    del window
+    gc.collect()  # here: Tcl ends a process in which another thread frees an interpreter
+    if wants_shortcut:
         # By the new environment's Python, which is what they start. What cannot be made can be made in the panel.
         python = str(PrivateEnvironment(root).python)
         subprocess.run([python, "-m", "scripts.installation.shortcuts"], cwd=_CODE, check=False)

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,13 @@ def replace_file(fresh: Path, target: Path, *, sleep: Callable[[float], object] 
     """
     _patiently(lambda: fresh.replace(target), target, sleep)
     _flush_folder(target.parent)
+
+
+def free_path(wanted: Path) -> Path:
+    """The path itself, or with a number where something of that name is there: two of a second, or a clock set back."""
+    if not wanted.exists():
+        return wanted
+    return next(path for number in count(2) if not (path := wanted.with_name(f"{wanted.name}-{number}")).exists())
 
 
 def remove_file(path: Path, *, sleep: Callable[[float], object] = time.sleep) -> None:

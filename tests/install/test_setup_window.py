@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import time
@@ -33,6 +34,15 @@ def shelf(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(project.shelf)}
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True)
+def no_garbage_of_windows() -> Iterator[None]:
+    """Tcl ends a process in which another thread, as the one that installs, frees an interpreter: earlier windows are
+    freed before it begins, and this test's when it is over."""
+    gc.collect()
+    yield
+    gc.collect()
 
 
 @pytest.fixture

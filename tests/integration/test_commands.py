@@ -137,6 +137,16 @@ def test_status_and_why_tell_what_is_stored(store: Store) -> None:
     play(store, scene)
 
 
+def test_why_tells_how_a_reply_was_chosen_among_drafts(store: Store) -> None:
+    async def scene(bot: SimBot) -> None:
+        bot.responder.chosen = "the best of 4 drafts"
+        await bot.mira.send(bot.general, f"<@{bot.client.identity.id}> hi")
+        reply = bot.general.last_message
+        assert "mentioned; the best of 4 drafts." in await answer(bot, bot.admin, "!why", reply_to=reply)
+
+    play(store, scene)
+
+
 def test_restart_ends_with_its_code_and_reload_reloads(store: Store) -> None:
     """FAULTS 3, the bot's side."""
 

@@ -203,7 +203,7 @@ def test_the_bots_own_troubles_are_passed_on(sound: Store) -> None:
     assert "silent for 5" in hung.words
     gone = status(sound, heartbeat_at=time.time() - 500, pid=2**22 + 1)
     assert gone.verdict is Verdict.NOTE
-    assert "vanished" in gone.words
+    assert "stopped unexpectedly" in gone.words
     ended = status(sound, exit_code=78, exit_reason="No Discord bot token is set.", last_error_cure="Enter it.")
     assert (ended.verdict, ended.words, ended.cure) == (Verdict.BAD, "No Discord bot token is set.", "Enter it.")
     modelless = status(sound, model_state=ModelState.FAILED, model_error="m.gguf is cut short.")

@@ -70,7 +70,7 @@ def test_a_quoted_message_that_is_deleted_takes_the_answer_along(store: Store) -
         await bot.env.advance_time(5)
         await bot.admin.send(bot.general, "thanks, I will look at it")
         assert "fridge door" in await told(bot, bot.mira, "!missed 1h")
-        await sent.delete(actor=bot.tam)
+        await bot.tam.delete(sent)
         await bot.env.settle()
         assert not any("fridge door" in text for text in bot.own)
 

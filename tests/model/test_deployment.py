@@ -14,6 +14,7 @@ import pytest
 
 from launcher import choose_demo_models
 from model.catalog import DEFAULT_MODEL, OFFLINE_MODEL_KEY, offline_chat_model, resolve_model
+from model.draft_scorer import SCORER, DraftScorer, read_scorer, scorer_path
 from model.evaluation.comparison import Estimate
 from model.evaluation.memory import Memorisation
 from model.evaluation.report import Contender, EvaluationReport, MeasuredModel, write_report
@@ -313,6 +314,7 @@ def test_a_real_model_is_loaded_speaks_and_is_stored_with_its_report(store: Stor
     folder = store.workspace.data / "evaluation" / "run"
     folder.mkdir(parents=True)
     write_report(report_of(model_sha256(gguf), percent=61), folder / "report.json")
+    DraftScorer({"length": 0.5}, 60).write(folder / SCORER)
     assert find_report(store, gguf) == folder / "report.json"
     outcome = Release(store).deploy(gguf)
     assert not outcome.was_reloaded
@@ -320,6 +322,10 @@ def test_a_real_model_is_loaded_speaks_and_is_stored_with_its_report(store: Stor
     assert outcome.version.match_percent == 61
     assert outcome.version.verified_by.startswith("deploy: loaded")
     assert deployment.report_path(store.workspace, outcome.version).exists()
+    scorer = scorer_path(deployment.model_path(store.workspace, outcome.version))
+    assert read_scorer(scorer) == DraftScorer({"length": 0.5}, 60)
+    outcome.version.delete(store.workspace)
+    assert not scorer.exists()
 
 
 def test_force_is_written_into_the_manifest_and_settings_found_for_the_file_are_taken_when_asked(

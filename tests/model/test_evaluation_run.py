@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from model.catalog import offline_chat_model
+from model.draft_scorer import read_scorer
 from model.evaluation import generation, recall_lines
 from model.evaluation import run as evaluation
 from model.evaluation.detector import _held_out_scores, auc
@@ -21,7 +22,7 @@ from model.evaluation.generation import Answer, GenerationSetup, write_answers
 from model.evaluation.memory import CanaryProbe
 from model.evaluation.report import EvaluationReport, read_report
 from model.evaluation.rows import EvaluationExample, Replies, read_rows, spread
-from model.evaluation.run import QUICK_TIMED_ROWS, EvaluationConfig, run, run_blind_test
+from model.evaluation.run import QUICK_TIMED_ROWS, EvaluationConfig, keep_scorer, run, run_blind_test
 from model.evaluation.sweep import Point, grid, sweep
 from model.inference import ChatModel, ContextOptions, GenerationOptions, ReplyRequest, close_model, get_model
 from storage.errors import BadInputError, KnownError
@@ -82,8 +83,9 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Eval
     return run(plan_for(data, out, models=(("model", offline_chat_model()), ("base", offline_chat_model())))), out
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def model() -> Iterator[ChatModel]:
+    """Loaded for each test: an evaluation in between closes whatever is loaded."""
     yield get_model(offline_chat_model(), n_ctx=1024, at_once=4)
     close_model()
 
@@ -157,6 +159,19 @@ def test_the_report_has_every_figure_for_the_model_and_for_people(finished: tupl
     assert all(set(each.replies) == {"people", "model", "base"} for each in report.samples)
     assert read_report(out / "report.json") == report
     assert "personality match" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_an_evaluation_leaves_what_chooses_among_drafts_beside_the_report_and_the_model(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The few places of this file's data are too few for a scorer, and then there is none.
+    plan = plan_for(data, tmp_path, scorer=tmp_path / "voice.drafts.json")
+    rows = list(read_rows(data / "test.jsonl"))
+    keep_scorer(plan, rows, ["I am here to help."] * len(rows))
+    assert not plan.scorer.exists()
+    monkeypatch.setattr("model.evaluation.draft_fit.LEAST_PLACES", 20)
+    keep_scorer(plan, rows, ["I am here to help."] * len(rows))
+    assert read_scorer(plan.scorer) == read_scorer(tmp_path / "drafts.json") is not None
 
 
 def test_an_untuned_model_does_not_know_planted_secrets_and_the_report_remembers_the_folder(

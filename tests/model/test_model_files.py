@@ -327,7 +327,7 @@ def test_a_file_the_publisher_replaced_is_refused_with_the_way_to_take_it(
     monkeypatch.setenv("HF_ENDPOINT", shelf.address)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     model = find_model("qwen2.5-1.5b")
-    shelf.put(model.repo, model.file, b"GGUF of somebody else")
+    shelf.put(model.repo, model.file, b"GGUF of somebody else" * 3_000)  # of a size the hub sums up
     assert exit_code_of(lambda: download_model.main([model.key, "--workspace", str(workspace.root)])) == 1
     assert "--sha256" in capsys.readouterr().err
     assert not (workspace.base_models / model.file).exists()

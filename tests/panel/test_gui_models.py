@@ -178,6 +178,7 @@ def score(store: Store, model: str, *, found: int, of: int, alarms: int = 10) ->
     store.jobs.finish(store.jobs.start(JobKind.BLIND_TEST).job_id, JobState.DONE, result=result)
 
 
+@pytest.mark.usefixtures("display")
 def test_a_model_stands_beside_its_figures_and_its_own_friends_verdict(store: Store) -> None:
     old, new = train(store, "old", made_at=AT - 500), train(store, "new")
     publish(store, old, "voice-1")

@@ -54,6 +54,7 @@ class ScriptedResponder:
     forgotten: list[int] = field(default_factory=list)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     are_lines_current: bool = True
+    chosen: str = ""
 
     def __post_init__(self) -> None:
         self.may_answer.set()
@@ -62,7 +63,7 @@ class ScriptedResponder:
         await self.may_answer.wait()
         self.asked.append(list(turns))
         text = self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
-        generation = Reply(text, 20, 10, 3, 5.0, 9.0, "stop")
+        generation = Reply(text, 20, 10, 3, 5.0, 9.0, "stop", chosen=self.chosen)
         return Response(text.strip(), (), Conversation(tuple(turns)), generation, 1.0)
 
     async def observe(self, channel_id: int, turns: list[Turn], settings: Any, *, typist: Any = None, **_: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from gui import texts
 from gui.components.system_tray import TEXT_UNITS, TITLE_UNITS, cut
-from gui.presenters import dashboard, first_run, logs, notifications, people, playground, settings, training
+from gui.presenters import dashboard, first_run, live, logs, notifications, people, playground, settings, training
 from gui.presenters import format as words
 from gui.presenters.charts import histogram, nice_ceiling, thin
 from gui.presenters.comparison import ComparedAnswers, models_problem, read_shelf, temperature_side
@@ -266,6 +266,17 @@ def test_the_log_keeps_its_newest_lines_and_counts_what_matters() -> None:
 
 def test_the_bots_log_comes_first_and_raw_output_last() -> None:
     assert logs.order_files(["train", "bot.out", "launcher", "bot"]) == ["bot", "launcher", "train", "bot.out"]
+
+
+# ---- live ---------------------------------------------------------------------------------------------------
+
+
+def test_a_reason_says_in_words_how_a_reply_was_chosen_among_drafts() -> None:
+    assert live.reason_in_words("mentioned; the best of 4 drafts", spoke=True) == (
+        "it was mentioned; the best of 4 drafts"
+    )
+    lone = "one draft: this model has no scorer yet; evaluate it once"
+    assert live.reason_in_words(f"mentioned; {lone}", spoke=True) == f"it was mentioned; {lone}"
 
 
 # ---- settings -----------------------------------------------------------------------------------------------
