@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 DEMO_SETUP = "Welcome to the demo"
-DEMO_SETUP_TITLE = "A sample server is being set up"
+DEMO_SETUP_TITLE = "The sample server"
 DEMO_SETUP_TEXT = (
     "Its people and messages were made up for this. They are read in and made searchable once, on this computer, "
     "without a token and without a download. It takes ten seconds on a fast one and about a minute on a slow one; then "
