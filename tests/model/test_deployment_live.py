@@ -82,7 +82,7 @@ def test_a_model_the_real_bot_cannot_load_is_taken_back_and_the_bot_goes_on(
     broken.write_bytes(offline_chat_model().read_bytes()[:200_000])
     # Stored past the checks, as if the disk had spoilt it afterwards.
     version = deployment.store_version(workspace, broken)
-    with pytest.raises(DeploymentError, match="from before is in use again"):
+    with pytest.raises(DeploymentError, match="is in use, as before"):
         Release(store).use_version(version.name)
     assert deployment.current(workspace).source == "first.gguf"  # type: ignore[union-attr]
     wait_for(lambda: model_of(store).startswith("first-"), "the model from before")
