@@ -61,6 +61,7 @@ class Reactor:
         self._given: OrderedDict[int, tuple[discord.PartialMessage, str]] = OrderedDict()
         self._learnt: tuple[float, EmojiReactions | None] = (-1.0, None)
         self._refused: set[int] = set()
+        self._last_trouble = ""
 
     def consider(
         self,
@@ -119,7 +120,7 @@ class Reactor:
             found = await self._recall.with_index(lambda _, embedder: self._judge(seen.content, embedder))
         except Exception as error:
             # The index's core and a missing embedder raise what they like: a reaction is a courtesy.
-            log.debug("No reaction: %s", error)
+            self._tell(error)
             return
         if found is None:
             return
@@ -132,6 +133,13 @@ class Reactor:
         if await self._give(message, seen, usable):
             note = f"reacted with {emoji.partition(':')[0]} ({chance:.0%} chance, {ratio:.1f} times the usual)"
             await self._storage.run(self._store.activity.add_note, seen.id, note)
+
+    def _tell(self, error: Exception) -> None:
+        """Once for each kind of trouble, not once for each message."""
+        kind = type(error).__name__
+        if kind != self._last_trouble:
+            log.warning("Not reacting with emoji: %s: %s", kind, error)
+        self._last_trouble = kind
 
     async def _give(self, message: discord.Message, seen: IncomingMessage, emoji: str) -> bool:
         try:
